@@ -1,0 +1,1 @@
+"""Pure rules of the exchange: no clock, no randomness, no float, no IO."""

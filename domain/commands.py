@@ -1,0 +1,165 @@
+"""Commands: everything that can change the engine's state. Plain values; ids and time come in.
+
+A command has no clock and no randomness: the sequencer stamps `sequence` and `time_us` when it
+journals the command (`matching/codec.py` has the byte table).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+
+from domain.order import OrderType, SelfTrade, ShardMode, Side, SymbolState, TimeInForce
+
+
+class Opcode(IntEnum):
+    """Wire number of a command; never reused."""
+
+    PLACE_ORDER = 1
+    CANCEL_ORDER = 2
+    CANCEL_ALL = 3
+    CREDIT = 20
+    DEBIT = 21
+    LIST_SYMBOL = 60
+    SET_SYMBOL_STATE = 61
+    SET_SHARD_MODE = 62
+    STARTED = 90
+    TICK = 91
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrder:
+    """Place an order. (account_id, client_key) is its identity; `client_text` is echoed as given.
+
+    `client_key` is a non-zero 128-bit integer, `domain.order_id.client_key(client_text)`.
+    A market order has `price_ticks` 0 and trades up to the price band.
+    """
+
+    opcode: ClassVar[Opcode] = Opcode.PLACE_ORDER
+    account_id: int
+    client_key: int
+    symbol_id: int
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    price_ticks: int
+    quantity_lots: int
+    post_only: bool = False
+    self_trade: SelfTrade = SelfTrade.EXPIRE_MAKER
+    client_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """Cancel one open order of the account, named by `order_id` or, when that is 0, by key."""
+
+    opcode: ClassVar[Opcode] = Opcode.CANCEL_ORDER
+    account_id: int
+    symbol_id: int
+    order_id: int = 0
+    client_key: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAll:
+    """Cancel the account's open orders, of one symbol or (`symbol_id` 0) of all; in id order."""
+
+    opcode: ClassVar[Opcode] = Opcode.CANCEL_ALL
+    account_id: int
+    symbol_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """Add `amount_units` (engine units) to the account's trading balance, once per `key`.
+
+    `key` is the transfer's 128-bit id; `created_at_us` the immutable time of its business row:
+    older than 24 h of engine time is refused with KEY_EXPIRED.
+    """
+
+    opcode: ClassVar[Opcode] = Opcode.CREDIT
+    key: int
+    account_id: int
+    asset_id: int
+    amount_units: int
+    created_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Debit:
+    """Take `amount_units` of free balance, once per `key`; the counterpart of `Credit`."""
+
+    opcode: ClassVar[Opcode] = Opcode.DEBIT
+    key: int
+    account_id: int
+    asset_id: int
+    amount_units: int
+    created_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListSymbol:
+    """Open a spot market. Fields as in `domain.instrument.Instrument`."""
+
+    opcode: ClassVar[Opcode] = Opcode.LIST_SYMBOL
+    symbol_id: int
+    base_asset_id: int
+    quote_asset_id: int
+    base_units_per_lot: int
+    quote_units_per_tick_lot: int
+    maker_fee_ppm: int
+    taker_fee_ppm: int
+    band_ppm: int
+    listing_price_ticks: int
+    max_order_lots: int
+    max_open_orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetSymbolState:
+    """Open, restrict or halt one market; `reason_code` is the operator's."""
+
+    opcode: ClassVar[Opcode] = Opcode.SET_SYMBOL_STATE
+    symbol_id: int
+    state: SymbolState
+    reason_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SetShardMode:
+    """Open, restrict or halt the whole shard."""
+
+    opcode: ClassVar[Opcode] = Opcode.SET_SHARD_MODE
+    mode: ShardMode
+    reason_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The sequencer's first record after each start: who writes from here on."""
+
+    opcode: ClassVar[Opcode] = Opcode.STARTED
+    epoch: int
+    build_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passes: added by the sequencer after 100 ms without another command."""
+
+    opcode: ClassVar[Opcode] = Opcode.TICK
+
+
+Command = (
+    PlaceOrder
+    | CancelOrder
+    | CancelAll
+    | Credit
+    | Debit
+    | ListSymbol
+    | SetSymbolState
+    | SetShardMode
+    | Started
+    | Tick
+)

@@ -1,0 +1,47 @@
+"""Registered reasons for which the engine refuses a command.
+
+Numbers are wire format: a number is never reused and never changes its meaning.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class RejectReason(IntEnum):
+    """Why a command had no effect. Order of the checks: `matching/reference.py`."""
+
+    NONE = 0
+    # syntax
+    MALFORMED_COMMAND = 1
+    FORBIDDEN_OPCODE = 2
+    UNKNOWN_OPCODE = 3
+    # identity
+    DUPLICATE_CLIENT_ORDER_ID = 10
+    KEY_EXPIRED = 12
+    # symbol and shard
+    UNKNOWN_SYMBOL = 20
+    SYMBOL_HALTED = 21
+    SYMBOL_CANCEL_ONLY = 22
+    SHARD_HALTED = 23
+    SHARD_CANCEL_ONLY = 24
+    SYMBOL_ALREADY_LISTED = 25
+    # numbers
+    INVALID_PRICE = 30
+    INVALID_QUANTITY = 31
+    QUANTITY_TOO_LARGE = 32
+    PRICE_OUTSIDE_BAND = 33
+    OVERFLOW = 34
+    # limits
+    TOO_MANY_OPEN_ORDERS = 40
+    # order rules
+    INVALID_COMBINATION = 50
+    POST_ONLY_WOULD_TRADE = 51
+    FOK_NOT_FILLABLE = 52
+    NO_LIQUIDITY = 53
+    ORDER_NOT_FOUND = 54
+    SELF_TRADE = 55
+    # money
+    INSUFFICIENT_FUNDS = 60
+    INVALID_AMOUNT = 61
+    UNKNOWN_ASSET = 62

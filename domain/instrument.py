@@ -1,0 +1,164 @@
+"""Assets and instruments: what is traded, in which units.
+
+A price is a count of ticks, a quantity a count of lots; an instrument says how many engine units
+of base a lot is, and how many engine units of quote one tick times one lot is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domain.money import DecimalTextError, text_from_units, units_from_text
+
+_GRID_DECIMALS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One asset. The engine counts 10**-engine_decimals, the ledger 10**-chain_decimals."""
+
+    asset_id: int
+    code: str
+    chain_decimals: int
+    engine_decimals: int
+
+    def __post_init__(self) -> None:
+        """Refuse an asset whose engine unit is finer than its chain unit."""
+        if not 0 <= self.engine_decimals <= self.chain_decimals <= 18:
+            raise ValueError(f"{self.code}: need 0 <= engine decimals <= chain decimals <= 18")
+
+    @property
+    def chain_units_per_engine_unit(self) -> int:
+        """Return the exact multiplier from engine units to chain (ledger) units."""
+        return int(10 ** (self.chain_decimals - self.engine_decimals))
+
+    def engine_units(self, text: str) -> int:
+        """Parse decimal text to engine units; finer text is refused (`DecimalTextError`)."""
+        return units_from_text(text, self.engine_decimals)
+
+    def engine_text(self, units: int) -> str:
+        """Return engine units as decimal text."""
+        return text_from_units(units, self.engine_decimals)
+
+    def chain_units(self, text: str) -> int:
+        """Parse decimal text to chain units; finer text is refused (`DecimalTextError`)."""
+        return units_from_text(text, self.chain_decimals)
+
+    def chain_text(self, units: int) -> str:
+        """Return chain units as decimal text."""
+        return text_from_units(units, self.chain_decimals)
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """A spot market. `tick_size` and `lot_size` are decimal text, e.g. "0.01" and "0.0001"."""
+
+    symbol_id: int
+    symbol: str
+    base: Asset
+    quote: Asset
+    tick_size: str
+    lot_size: str
+    base_units_per_lot: int
+    quote_units_per_tick_lot: int
+    maker_fee_ppm: int
+    taker_fee_ppm: int
+    band_ppm: int
+    listing_price_ticks: int
+    max_order_lots: int
+    max_open_orders: int
+
+    @staticmethod
+    def listed(
+        *,
+        symbol_id: int,
+        base: Asset,
+        quote: Asset,
+        tick_size: str,
+        lot_size: str,
+        listing_price: str,
+        maker_fee_ppm: int,
+        taker_fee_ppm: int,
+        band_ppm: int,
+        max_order: str,
+        max_open_orders: int,
+    ) -> Instrument:
+        """Return a checked instrument; `ValueError` says which listing rule is broken.
+
+        Rules: a lot is a whole number of base units, tick x lot a whole number of quote units,
+        and a maker rebate (negative fee) may not exceed the lowest taker fee.
+        """
+        tick = units_from_text(tick_size, _GRID_DECIMALS)
+        lot = units_from_text(lot_size, _GRID_DECIMALS)
+        if tick == 0 or lot == 0:
+            raise ValueError("tick size and lot size must be positive")
+        base_units, base_rest = divmod(lot * 10**base.engine_decimals, 10**_GRID_DECIMALS)
+        quote_units, quote_rest = divmod(
+            tick * lot * 10**quote.engine_decimals, 10 ** (2 * _GRID_DECIMALS)
+        )
+        if base_rest or base_units == 0:
+            raise ValueError(f"lot {lot_size} is not a whole number of {base.code} engine units")
+        if quote_rest or quote_units == 0:
+            raise ValueError(
+                f"tick {tick_size} x lot {lot_size} is not a whole number of "
+                f"{quote.code} engine units"
+            )
+        if maker_fee_ppm < 0 and -maker_fee_ppm > taker_fee_ppm:
+            raise ValueError("a maker rebate may not exceed the taker fee")
+        return Instrument(
+            symbol_id=symbol_id,
+            symbol=f"{base.code}/{quote.code}",
+            base=base,
+            quote=quote,
+            tick_size=tick_size,
+            lot_size=lot_size,
+            base_units_per_lot=base_units,
+            quote_units_per_tick_lot=quote_units,
+            maker_fee_ppm=maker_fee_ppm,
+            taker_fee_ppm=taker_fee_ppm,
+            band_ppm=band_ppm,
+            listing_price_ticks=on_grid(listing_price, tick_size),
+            max_order_lots=on_grid(max_order, lot_size),
+            max_open_orders=max_open_orders,
+        )
+
+    def price_ticks(self, text: str) -> int:
+        """Parse a price to ticks; off the tick grid is refused with `OffGridError`."""
+        return on_grid(text, self.tick_size)
+
+    def quantity_lots(self, text: str) -> int:
+        """Parse a quantity to lots; off the lot grid is refused with `OffGridError`."""
+        return on_grid(text, self.lot_size)
+
+    def price_text(self, price_ticks: int) -> str:
+        """Return a price in ticks as decimal text."""
+        return _grid_text(price_ticks, self.tick_size)
+
+    def quantity_text(self, quantity_lots: int) -> str:
+        """Return a quantity in lots as decimal text."""
+        return _grid_text(quantity_lots, self.lot_size)
+
+    def base_units(self, quantity_lots: int) -> int:
+        """Return lots as base engine units; exact."""
+        return quantity_lots * self.base_units_per_lot
+
+    def quote_units(self, price_ticks: int, quantity_lots: int) -> int:
+        """Return price x quantity as quote engine units; exact by the listing rule."""
+        return price_ticks * quantity_lots * self.quote_units_per_tick_lot
+
+
+class OffGridError(DecimalTextError):
+    """A price between ticks, or a quantity between lots."""
+
+
+def on_grid(text: str, step: str) -> int:
+    """Return how many `step`s `text` is; exact, or `OffGridError`."""
+    step_units = units_from_text(step, _GRID_DECIMALS)
+    count, rest = divmod(units_from_text(text, _GRID_DECIMALS), step_units)
+    if rest:
+        raise OffGridError(f"{text} is not a multiple of {step}")
+    return count
+
+
+def _grid_text(count: int, step: str) -> str:
+    return text_from_units(count * units_from_text(step, _GRID_DECIMALS), _GRID_DECIMALS)

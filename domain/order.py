@@ -1,0 +1,86 @@
+"""Words of an order: side, type, time in force, self-trade mode, state. Numbers are wire format."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Side(IntEnum):
+    """Which way an order trades."""
+
+    BUY = 0
+    SELL = 1
+
+    @property
+    def opposite(self) -> Side:
+        """Return the other side."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class OrderType(IntEnum):
+    """How an order is priced."""
+
+    LIMIT = 0
+    MARKET = 1
+
+
+class TimeInForce(IntEnum):
+    """How long an order's remainder lives."""
+
+    GTC = 0
+    IOC = 1
+    FOK = 2
+
+
+class SelfTrade(IntEnum):
+    """What happens when an order would meet one of the same account."""
+
+    EXPIRE_MAKER = 0
+    EXPIRE_TAKER = 1
+    EXPIRE_BOTH = 2
+
+
+class OrderStatus(IntEnum):
+    """Where an order is in its life; it never goes backwards."""
+
+    OPEN = 0
+    FILLED = 1
+    CANCELLED = 2
+    EXPIRED = 3
+    REJECTED = 4
+
+
+class CloseReason(IntEnum):
+    """Why an accepted order left the book."""
+
+    FILLED = 0
+    CANCELLED_BY_USER = 1
+    IOC_REMAINDER = 2
+    SELF_TRADE = 3
+    CANCELLED_BY_ADMIN = 4
+    BAND_REACHED = 5
+
+    @property
+    def status(self) -> OrderStatus:
+        """Return the final status that this reason leads to."""
+        if self is CloseReason.FILLED:
+            return OrderStatus.FILLED
+        if self in (CloseReason.CANCELLED_BY_USER, CloseReason.CANCELLED_BY_ADMIN):
+            return OrderStatus.CANCELLED
+        return OrderStatus.EXPIRED
+
+
+class SymbolState(IntEnum):
+    """Whether a market takes orders."""
+
+    OPEN = 0
+    CANCEL_ONLY = 1
+    HALTED = 2
+
+
+class ShardMode(IntEnum):
+    """Whether a whole shard takes orders."""
+
+    NORMAL = 0
+    CANCEL_ONLY = 1
+    HALTED = 2

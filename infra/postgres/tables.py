@@ -1,0 +1,375 @@
+"""Every table of the exchange's database, as SQLAlchemy Core metadata.
+
+Amounts of money are NUMERIC(38,0) in chain units unless a column says `_units` (engine units).
+Alembic compares this metadata with the migrations (`alembic check` is a test).
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Money = sa.Numeric(38, 0, asdecimal=True)
+Timestamp = sa.DateTime(timezone=True)
+NOW = sa.text("now()")
+
+# ---- who and what -----------------------------------------------------------------------------
+
+customer = sa.Table(
+    "customer",
+    metadata,
+    sa.Column("customer_id", sa.BigInteger, primary_key=True),  # = the engine's account id
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("kind", sa.Text, nullable=False, server_default="customer"),  # customer | bot | house
+    sa.Column("rate_class", sa.Text, nullable=False, server_default="standard"),
+    sa.Column("deposit_index", sa.Integer, nullable=False, unique=True),  # HD path leaf
+    sa.Column("status", sa.Text, nullable=False, server_default="active"),
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+)
+
+api_key = sa.Table(
+    "api_key",
+    metadata,
+    sa.Column("key_id", sa.Text, primary_key=True),
+    sa.Column("customer_id", sa.ForeignKey("customer.customer_id"), nullable=False, index=True),
+    sa.Column("algorithm", sa.Text, nullable=False),  # hmac-sha256 | ed25519
+    sa.Column("secret_sealed", sa.LargeBinary, nullable=False),  # AES-GCM under the gateway's key
+    sa.Column("scopes", sa.Text, nullable=False),  # space-separated: read trade withdraw
+    sa.Column("expires_at", Timestamp),
+    sa.Column("revoked_at", Timestamp),
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+)
+
+asset = sa.Table(
+    "asset",
+    metadata,
+    sa.Column("asset_id", sa.Integer, primary_key=True),
+    sa.Column("code", sa.Text, nullable=False, unique=True),
+    sa.Column("chain", sa.Text, nullable=False),
+    sa.Column("contract", sa.Text),  # checksum address; NULL = the chain's own coin
+    sa.Column("chain_decimals", sa.Integer, nullable=False),
+    sa.Column("engine_decimals", sa.Integer, nullable=False),
+    sa.Column("confirmations", sa.Integer, nullable=False),
+    sa.Column("deposit_minimum", Money, nullable=False),
+    sa.Column("withdrawal_minimum", Money, nullable=False),
+    sa.Column("withdrawal_fee", Money, nullable=False),
+    sa.Column("approval_above", Money, nullable=False),  # more than this needs a signed approval
+)
+
+instrument = sa.Table(
+    "instrument",
+    metadata,
+    sa.Column("symbol_id", sa.Integer, primary_key=True),
+    sa.Column("symbol", sa.Text, nullable=False, unique=True),
+    sa.Column("shard", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("base_asset_id", sa.ForeignKey("asset.asset_id"), nullable=False),
+    sa.Column("quote_asset_id", sa.ForeignKey("asset.asset_id"), nullable=False),
+    sa.Column("tick_size", sa.Text, nullable=False),
+    sa.Column("lot_size", sa.Text, nullable=False),
+    sa.Column("listing_price", sa.Text, nullable=False),
+    sa.Column("max_order", sa.Text, nullable=False),
+    sa.Column("maker_fee_ppm", sa.Integer, nullable=False),
+    sa.Column("taker_fee_ppm", sa.Integer, nullable=False),
+    sa.Column("band_ppm", sa.Integer, nullable=False),
+    sa.Column("max_open_orders", sa.Integer, nullable=False),
+    sa.Column("listed_sequence", sa.BigInteger),
+)
+
+# ---- the ledger -------------------------------------------------------------------------------
+
+ledger_account = sa.Table(
+    "ledger_account",
+    metadata,
+    sa.Column("account_id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("code", sa.Text, nullable=False, unique=True),  # e.g. customer:7:main:USDT
+    sa.Column("asset", sa.Text, nullable=False),
+    sa.Column("customer_id", sa.BigInteger, index=True),
+    sa.Column("floor", Money),  # NULL = may go negative
+    sa.Column("balance", Money, nullable=False, server_default="0"),
+    sa.Column("version", sa.BigInteger, nullable=False, server_default="0"),
+    sa.CheckConstraint("floor IS NULL OR balance >= floor", name="floor"),
+    postgresql_with={"fillfactor": "50"},
+)
+
+journal = sa.Table(
+    "journal",
+    metadata,
+    sa.Column("journal_id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("stream", sa.Text, nullable=False),  # settlement.0, wallet, ...: one hash chain each
+    sa.Column("position", sa.BigInteger, nullable=False),  # dense within the stream, from 1
+    sa.Column("key", sa.Text, nullable=False, unique=True),  # idempotency key
+    sa.Column("request_hash", sa.LargeBinary, nullable=False),  # same key, other body = conflict
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("first_sequence", sa.BigInteger),
+    sa.Column("last_sequence", sa.BigInteger),
+    sa.Column("detail", JSONB, nullable=False),
+    sa.Column("previous_hash", sa.LargeBinary, nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.UniqueConstraint("stream", "position"),
+)
+
+entry = sa.Table(
+    "entry",
+    metadata,
+    sa.Column("journal_id", sa.ForeignKey("journal.journal_id"), primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("ledger_account.account_id"), primary_key=True),
+    sa.Column("amount", Money, nullable=False),  # the net change; credit-normal
+    sa.Column("balance_after", Money, nullable=False),
+    sa.Index("ix_entry_account", "account_id", "journal_id"),
+)
+
+cursor = sa.Table(
+    "cursor",
+    metadata,
+    sa.Column("stream", sa.Text, primary_key=True),  # settlement.0, order-history.0, ...
+    sa.Column("last_sequence", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", Timestamp, nullable=False, server_default=NOW),
+)
+
+trade_event = sa.Table(
+    "trade_event",
+    metadata,
+    sa.Column("shard", sa.SmallInteger, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    sa.Column("index", sa.Integer, primary_key=True),
+    sa.Column("trade_id", sa.BigInteger, nullable=False),
+    sa.Column("symbol_id", sa.Integer, nullable=False),
+    sa.Column("time_us", sa.BigInteger, nullable=False),
+    sa.Column("taker_side", sa.SmallInteger, nullable=False),
+    sa.Column("maker_order_id", sa.BigInteger, nullable=False),
+    sa.Column("taker_order_id", sa.BigInteger, nullable=False),
+    sa.Column("maker_account_id", sa.BigInteger, nullable=False),
+    sa.Column("taker_account_id", sa.BigInteger, nullable=False),
+    sa.Column("price_ticks", sa.BigInteger, nullable=False),
+    sa.Column("quantity_lots", sa.BigInteger, nullable=False),
+    sa.Column("base_units", sa.BigInteger, nullable=False),
+    sa.Column("quote_units", sa.BigInteger, nullable=False),
+    sa.Column("maker_fee_units", sa.BigInteger, nullable=False),
+    sa.Column("taker_fee_units", sa.BigInteger, nullable=False),
+    sa.Column("journal_id", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("shard", "trade_id"),
+    sa.Index("ix_trade_event_maker", "maker_account_id", "sequence", "index"),
+    sa.Index("ix_trade_event_taker", "taker_account_id", "sequence", "index"),
+    sa.Index("ix_trade_event_journal", "journal_id"),
+)
+
+balance_event = sa.Table(  # Credited and Debited
+    "balance_event",
+    metadata,
+    sa.Column("shard", sa.SmallInteger, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    sa.Column("index", sa.Integer, primary_key=True),
+    sa.Column("time_us", sa.BigInteger, nullable=False),
+    sa.Column("event_type", sa.SmallInteger, nullable=False),
+    sa.Column("transfer_id", sa.Uuid, nullable=False),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    sa.Column("asset_id", sa.Integer, nullable=False),
+    sa.Column("amount_units", sa.BigInteger, nullable=False),
+    sa.Column("journal_id", sa.BigInteger, nullable=False),
+    sa.Index("ix_balance_event_journal", "journal_id"),
+)
+
+transfer = sa.Table(  # money between the wallet's side of the ledger and a shard
+    "transfer",
+    metadata,
+    sa.Column("transfer_id", sa.Uuid, primary_key=True),
+    sa.Column("customer_id", sa.ForeignKey("customer.customer_id"), nullable=False),
+    sa.Column("asset_id", sa.ForeignKey("asset.asset_id"), nullable=False),
+    sa.Column("shard", sa.SmallInteger, nullable=False),
+    sa.Column("direction", sa.Text, nullable=False),  # to_trading | from_trading
+    sa.Column("amount", Money, nullable=False),  # chain units, whole engine units
+    sa.Column("cause", sa.Text, nullable=False),  # deposit-..., withdrawal-...
+    sa.Column("state", sa.Text, nullable=False),  # open | posted | refused
+    sa.Column("settled_sequence", sa.BigInteger),
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Index("ix_transfer_open", "state", postgresql_where=sa.text("state = 'open'")),
+)
+
+# ---- orders and market data -------------------------------------------------------------------
+
+order_history = sa.Table(
+    "order_history",
+    metadata,
+    sa.Column("shard", sa.SmallInteger, primary_key=True),
+    sa.Column("order_id", sa.BigInteger, primary_key=True),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    sa.Column("symbol_id", sa.Integer, nullable=False),
+    sa.Column("client_order_id", sa.Text, nullable=False),
+    sa.Column("client_key", sa.Uuid, nullable=False),
+    sa.Column("side", sa.SmallInteger, nullable=False),
+    sa.Column("order_type", sa.SmallInteger, nullable=False),
+    sa.Column("time_in_force", sa.SmallInteger, nullable=False),
+    sa.Column("post_only", sa.Boolean, nullable=False),
+    sa.Column("price_ticks", sa.BigInteger, nullable=False),
+    sa.Column("quantity_lots", sa.BigInteger, nullable=False),
+    sa.Column("filled_lots", sa.BigInteger, nullable=False),
+    sa.Column("filled_quote_units", sa.BigInteger, nullable=False),
+    sa.Column("fee_units", sa.BigInteger, nullable=False),
+    sa.Column("status", sa.SmallInteger, nullable=False),
+    sa.Column("close_reason", sa.SmallInteger),
+    sa.Column("accepted_sequence", sa.BigInteger, nullable=False),
+    sa.Column("accepted_at_us", sa.BigInteger, nullable=False),
+    sa.Column("updated_sequence", sa.BigInteger, nullable=False),
+    sa.Column("updated_at_us", sa.BigInteger, nullable=False),
+    sa.Index("ix_order_history_account", "account_id", "shard", "order_id"),
+    sa.Index("ix_order_history_client_key", "account_id", "client_key"),
+)
+
+candle = sa.Table(
+    "candle",
+    metadata,
+    sa.Column("symbol_id", sa.Integer, primary_key=True),
+    sa.Column("interval_seconds", sa.Integer, primary_key=True),
+    sa.Column("open_time_us", sa.BigInteger, primary_key=True),
+    sa.Column("open_ticks", sa.BigInteger, nullable=False),
+    sa.Column("high_ticks", sa.BigInteger, nullable=False),
+    sa.Column("low_ticks", sa.BigInteger, nullable=False),
+    sa.Column("close_ticks", sa.BigInteger, nullable=False),
+    sa.Column("base_units", Money, nullable=False),
+    sa.Column("quote_units", Money, nullable=False),
+    sa.Column("trade_count", sa.Integer, nullable=False),
+    sa.Column("last_sequence", sa.BigInteger, nullable=False),
+)
+
+# ---- the wallet -------------------------------------------------------------------------------
+
+deposit_address = sa.Table(
+    "deposit_address",
+    metadata,
+    sa.Column("chain", sa.Text, primary_key=True),
+    sa.Column("address", sa.Text, primary_key=True),  # checksum form
+    sa.Column("customer_id", sa.ForeignKey("customer.customer_id"), nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.UniqueConstraint("chain", "customer_id"),
+)
+
+chain_block = sa.Table(
+    "chain_block",
+    metadata,
+    sa.Column("chain", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.Column("parent_hash", sa.Text, nullable=False),
+)
+
+deposit = sa.Table(
+    "deposit",
+    metadata,
+    sa.Column("deposit_id", sa.Text, primary_key=True),  # deposit-{chain}-{tx}-{log}
+    sa.Column("chain", sa.Text, nullable=False),
+    sa.Column("tx_hash", sa.Text, nullable=False),
+    sa.Column("log_index", sa.Integer, nullable=False),  # -1 = the chain's own coin
+    sa.Column("block_number", sa.BigInteger, nullable=False),
+    sa.Column("block_hash", sa.Text, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("customer_id", sa.BigInteger),  # NULL = the hot wallet's own address (a refill)
+    sa.Column("asset_id", sa.ForeignKey("asset.asset_id"), nullable=False),
+    sa.Column("amount", Money, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # domain.deposit.DepositState
+    sa.Column("confirmations", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("transfer_id", sa.Uuid),
+    sa.Column("reason", sa.Text),
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("updated_at", Timestamp, nullable=False, server_default=NOW),
+    sa.UniqueConstraint("chain", "tx_hash", "log_index"),
+    sa.Index("ix_deposit_customer", "customer_id", "created_at"),
+)
+
+withdrawal = sa.Table(
+    "withdrawal",
+    metadata,
+    sa.Column("withdrawal_id", sa.Uuid, primary_key=True),
+    sa.Column("customer_id", sa.ForeignKey("customer.customer_id"), nullable=False),
+    sa.Column("idempotency_key", sa.Text, nullable=False),
+    sa.Column("request_hash", sa.LargeBinary, nullable=False),
+    sa.Column("asset_id", sa.ForeignKey("asset.asset_id"), nullable=False),
+    sa.Column("amount", Money, nullable=False),  # leaves the customer's balance
+    sa.Column("fee", Money, nullable=False),  # part of `amount` that the exchange keeps
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # domain.withdrawal.WithdrawalState
+    sa.Column("stage", sa.Text, nullable=False),  # as the search attribute: hold, approval, ...
+    sa.Column("reason", sa.Text),
+    sa.Column("transfer_id", sa.Uuid, nullable=False),
+    sa.Column("release_transfer_id", sa.Uuid),
+    sa.Column("nonce", sa.BigInteger),
+    sa.Column("tx_hash", sa.Text),
+    sa.Column("block_number", sa.BigInteger),
+    sa.Column("network_fee", Money),
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("updated_at", Timestamp, nullable=False, server_default=NOW),
+    sa.UniqueConstraint("customer_id", "idempotency_key"),
+    sa.Index("ix_withdrawal_customer", "customer_id", "created_at"),
+)
+
+wallet_nonce = sa.Table(
+    "wallet_nonce",
+    metadata,
+    sa.Column("chain", sa.Text, primary_key=True),
+    sa.Column("address", sa.Text, primary_key=True),
+    sa.Column("next_nonce", sa.BigInteger, nullable=False),
+)
+
+wallet_transaction = sa.Table(  # stored before it is broadcast
+    "wallet_transaction",
+    metadata,
+    sa.Column("tx_hash", sa.Text, primary_key=True),
+    sa.Column("withdrawal_id", sa.ForeignKey("withdrawal.withdrawal_id"), nullable=False),
+    sa.Column("chain", sa.Text, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("nonce", sa.BigInteger, nullable=False),
+    sa.Column("raw", sa.LargeBinary, nullable=False),
+    sa.Column("signed_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("broadcast_at", Timestamp),
+    sa.UniqueConstraint("chain", "address", "nonce"),
+)
+
+approval = sa.Table(
+    "approval",
+    metadata,
+    sa.Column("withdrawal_id", sa.ForeignKey("withdrawal.withdrawal_id"), primary_key=True),
+    sa.Column("officer", sa.Text, primary_key=True),
+    sa.Column("action", sa.Text, nullable=False),  # approve | reject
+    sa.Column("statement", sa.Text, nullable=False),  # the exact signed text
+    sa.Column("signature", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+)
+
+audit_log = sa.Table(
+    "audit_log",
+    metadata,
+    sa.Column("audit_id", sa.BigInteger, primary_key=True, autoincrement=False),  # dense, from 1
+    sa.Column("subject", sa.Text, nullable=False),  # withdrawal-..., deposit-..., market-...
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False, unique=True),  # a retried step logs once
+    sa.Column("detail", JSONB, nullable=False),
+    sa.Column("at", Timestamp, nullable=False),
+    sa.Column("previous_hash", sa.LargeBinary, nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.Index("ix_audit_log_subject", "subject", "audit_id"),
+)
+
+# ---- operations -------------------------------------------------------------------------------
+
+reconciliation_run = sa.Table(
+    "reconciliation_run",
+    metadata,
+    sa.Column("run_id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("shard", sa.SmallInteger, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("invariants", JSONB, nullable=False),
+    sa.Column("violations", JSONB, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+)

@@ -1,0 +1,65 @@
+"""Settings of every process, from the environment (`RIALTO_...`).
+
+The supervisor of `./rialto up` sets them for its children; any of the URLs may point elsewhere.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One field, one environment variable: `data_dir` is `RIALTO_DATA_DIR`."""
+
+    model_config = SettingsConfigDict(env_prefix="RIALTO_", extra="ignore")
+
+    data_dir: Path
+    database_url: str  # postgresql+asyncpg://...
+    redis_url: str  # redis://... or unix://...
+    temporal_address: str  # host:port
+    temporal_namespace: str = "rialto"
+    temporal_ui_url: str = ""
+    chain_url: str  # http://host:port of an EVM node
+
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = 8000
+    gateway_public_url: str = ""
+
+    shard: int = 0
+    shard_count: int = 1
+    engine_socket: str = ""  # unix socket path; default: data_dir/run/engine-{shard}.sock
+    engine_tcp_port: int = 0  # 0 = the binary door listens on the unix socket only
+    engine_grpc_address: str = (
+        ""  # host:port or unix:path; default: data_dir/run/engine-{shard}.grpc
+    )
+    engine_kind: Literal["auto", "core", "reference"] = "auto"
+    ack_policy: Literal["os", "fsync"] = "fsync"
+    metrics_port: int = 0
+
+    log_level: str = "INFO"
+    log_format: Literal["json", "console"] = "json"
+
+    @property
+    def secrets_dir(self) -> Path:
+        """Return the folder (mode 0700) of tokens and keys."""
+        return self.data_dir / "secrets"
+
+    @property
+    def run_dir(self) -> Path:
+        """Return the folder of sockets and heartbeats."""
+        return self.data_dir / "run"
+
+    def engine_socket_path(self, shard: int) -> str:
+        """Return the unix socket of the binary door of `shard`."""
+        return self.engine_socket or str(self.run_dir / f"engine-{shard}.sock")
+
+    def engine_grpc_target(self, shard: int) -> str:
+        """Return the gRPC target of `shard`."""
+        return self.engine_grpc_address or f"unix:{self.run_dir / f'engine-{shard}.grpc'}"
+
+    def engine_dir(self, shard: int) -> Path:
+        """Return the folder of the shard's journal, events and snapshots."""
+        return self.data_dir / "engine" / f"shard-{shard}"
