@@ -1,0 +1,52 @@
+"""Seal small secrets (API secrets) with AES-256-GCM under one key file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+
+
+class SecretBox:
+    """AES-256-GCM: 12 random bytes of nonce, then ciphertext and tag."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    @staticmethod
+    def from_file(path: Path) -> SecretBox:
+        """Return the box of the key at `path`, creating the key (mode 0600) on first use.
+
+        Two processes may race for the first use: the exclusive link lets exactly one key win.
+        """
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(os.urandom(_KEY_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                pass
+            finally:
+                temporary.unlink()
+        key = path.read_bytes()
+        if len(key) != _KEY_BYTES:
+            raise ValueError(f"{path} does not hold a {_KEY_BYTES}-byte key")
+        return SecretBox(key)
+
+    def seal(self, secret: bytes, context: str) -> bytes:
+        """Encrypt `secret`, bound to `context` (the key id): a sealed secret cannot be moved."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, secret, context.encode())
+
+    def open(self, sealed: bytes, context: str) -> bytes:
+        """Decrypt what `seal` made; a changed byte or another context raises `InvalidTag`."""
+        return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context.encode())
