@@ -1,0 +1,98 @@
+"""The deployment files say what the architecture promises: three networks, one door."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+DEPLOY = ROOT / "infra" / "deploy"
+NOT_DEPLOYED = {"supervisor", "bots", "demo", "temporal_wiring", "wallet_wiring"}
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    """Return the parsed compose file."""
+    parsed: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    return parsed
+
+
+def networks_of(compose: dict[str, Any], service: str) -> set[str]:
+    return set(compose["services"][service]["networks"])
+
+
+def test_only_the_gateway_stands_in_the_dmz(compose: dict[str, Any]) -> None:
+    """From the dmz network no service but the gateway can be reached."""
+    in_dmz = {name for name in compose["services"] if "dmz" in networks_of(compose, name)}
+    assert in_dmz == {"gateway"}
+
+
+def test_only_the_gateway_publishes_a_port(compose: dict[str, Any]) -> None:
+    """No store, engine or worker is reachable from outside the host."""
+    publishing = {name for name, service in compose["services"].items() if service.get("ports")}
+    assert publishing == {"gateway"}
+
+
+def test_inner_networks_have_no_way_out(compose: dict[str, Any]) -> None:
+    """The application and data networks are internal: no route to the outside."""
+    assert compose["networks"]["application"]["internal"] is True
+    assert compose["networks"]["data"]["internal"] is True
+
+
+def test_no_service_escapes_its_networks(compose: dict[str, Any]) -> None:
+    """Host networking, privileges and added capabilities would make the networks meaningless."""
+    for name, service in compose["services"].items():
+        assert service["networks"], name
+        for escape in ("network_mode", "privileged", "cap_add", "pid", "ipc"):
+            assert escape not in service, f"{name}: {escape}"
+
+
+def test_the_signer_sees_neither_stores_nor_chain(compose: dict[str, Any]) -> None:
+    """The only holder of the seed talks to Temporal alone."""
+    assert networks_of(compose, "wallet-signer") == {"application"}
+    volumes = compose["services"]["wallet-signer"]["volumes"]
+    signer_volume = volumes[0].split(":")[0]
+    for name, service in compose["services"].items():
+        if name != "wallet-signer":
+            assert signer_volume not in str(service.get("volumes", [])), name
+
+
+def test_every_process_is_deployed(compose: dict[str, Any]) -> None:
+    """Each `workers/` process has a service that runs its verb."""
+    processes = {
+        path.stem
+        for path in (ROOT / "workers").glob("*.py")
+        if not path.stem.startswith("_")
+        and path.stem not in NOT_DEPLOYED
+        and re.search(r"^def main\(", path.read_text(), re.MULTILINE)
+    }
+    commands = {
+        service["command"][0].replace("-", "_")
+        for service in compose["services"].values()
+        if service.get("image") == "rialto"
+    }
+    assert processes == commands
+
+
+def test_every_setting_is_a_known_one(compose: dict[str, Any]) -> None:
+    """A misspelt variable would be ignored silently, so each must be a field of Settings."""
+    fields = {f"RIALTO_{name.upper()}" for name in Settings.model_fields}
+    for name, service in compose["services"].items():
+        given = {key for key in service.get("environment", {}) if key.startswith("RIALTO_")}
+        assert given <= fields, name
+
+
+def test_the_image_runs_unprivileged_from_the_hashed_lock() -> None:
+    """The image installs only locked hashes and never runs as root."""
+    text = (DEPLOY / "Dockerfile").read_text()
+    assert "--require-hashes -r /build/requirements.lock" in text
+    users = re.findall(r"^USER (\S+)$", text, re.MULTILINE)
+    assert users
+    assert users[-1] not in {"root", "0"}
+    assert text.index(f"USER {users[-1]}") < text.index("ENTRYPOINT")
