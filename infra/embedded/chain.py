@@ -1,0 +1,96 @@
+"""A local EVM chain: anvil, with its state in a file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import ClassVar
+
+from infra.embedded.anvil_package import anvil_binary
+from infra.embedded.ports import LOOPBACK
+from infra.embedded.server import EmbeddedServer
+from infra.embedded.temporal import http_json
+
+CHAIN_ID = 31337
+
+
+class ChainServer(EmbeddedServer):
+    """Anvil on loopback; a block a second, its state saved as often.
+
+    `also_at_once` mines each transaction at once as well, and `persistent` False leaves the file
+    out: both for tests.
+
+    The save is not atomic, so `keep_copy` puts whole states aside, and a torn one is replaced
+    by the copy at the next start (the watcher notices a chain behind its height).
+    """
+
+    name: ClassVar[str] = "chain"
+
+    def __init__(
+        self,
+        data_dir: Path,
+        log_path: Path,
+        port: int,
+        *,
+        also_at_once: bool = False,
+        persistent: bool = True,
+    ) -> None:
+        super().__init__(data_dir, log_path, port)
+        self._also_at_once = also_at_once
+        self._persistent = persistent
+
+    @property
+    def url(self) -> str:
+        """Return the JSON-RPC address."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def _state(self) -> Path:
+        return self.data_dir / "state.json"
+
+    @property
+    def _copy(self) -> Path:
+        return self.data_dir / "state.copy.json"
+
+    def prepare(self) -> None:
+        """Find (or install) the program and put back the copy when the state is torn."""
+        super().prepare()
+        anvil_binary()
+        if self._state.exists() and not _is_whole(self._state):
+            self._state.rename(self.data_dir / "state.torn.json")
+            if self._copy.exists():
+                shutil.copyfile(self._copy, self._state)
+
+    def command(self) -> list[str]:
+        """Return the chain's command line."""
+        blocks = ("--block-time", "1", *(("--mixed-mining",) if self._also_at_once else ()))
+        state = ("--state", str(self._state), "--state-interval", "1") if self._persistent else ()
+        return [
+            *(str(anvil_binary()), "--host", LOOPBACK, "--port", str(self.port)),
+            *("--chain-id", str(CHAIN_ID), "--quiet", *blocks, *state),
+        ]
+
+    def answers(self) -> bool:
+        """Tell whether the chain answers eth_chainId."""
+        call = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
+        return (http_json(self.url, call) or {}).get("result") == hex(CHAIN_ID)
+
+    def keep_copy(self) -> None:
+        """Put a whole state aside."""
+        fresh = self._copy.with_suffix(".new")
+        try:
+            shutil.copyfile(self._state, fresh)
+        except OSError:
+            return
+        if _is_whole(fresh):
+            fresh.replace(self._copy)
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a file holds one JSON document."""
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,207 @@
+"""One server as a child process: spawn, wait until it answers, stop; it never outlives us.
+
+The kernel signals the child when the thread that spawned it ends (`PR_SET_PDEATHSIG`), so a
+killed supervisor leaves nothing running. Spawn from a thread that lives as long as the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+_PR_SET_PDEATHSIG = 1
+_LOG_ROTATE_BYTES = 20_000_000
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class ServerFailedError(RuntimeError):
+    """A server did not start; the message says why and where its log is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that answers."""
+
+    url: str
+    pid: int
+
+
+def die_with_parent(signal_number: signal.Signals = signal.SIGTERM) -> None:
+    """Ask the kernel to signal this process when its parent thread ends; for the child side."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal_number), 0, 0, 0)
+
+
+def spawn(
+    command: Sequence[str],
+    *,
+    log_path: Path,
+    env: Mapping[str, str] | None = None,
+    death_signal: signal.Signals = signal.SIGTERM,
+    become: Callable[[], None] | None = None,
+    cwd: Path | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start `command` in a session of its own (Ctrl-C does not reach it), logging to `log_path`.
+
+    `become` runs in the child first, e.g. to give up root.
+    """
+    parent = os.getpid()
+
+    def in_child() -> None:
+        if become is not None:
+            become()
+        die_with_parent(death_signal)
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(1)
+
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    if log_path.exists() and log_path.stat().st_size > _LOG_ROTATE_BYTES:
+        log_path.replace(log_path.with_suffix(log_path.suffix + ".1"))
+    with log_path.open("ab") as log:
+        return subprocess.Popen(  # noqa: S603 - our own command lines
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=dict(env) if env is not None else None,
+            cwd=cwd,
+            start_new_session=True,
+            preexec_fn=in_child,
+        )
+
+
+def stop_process(
+    process: subprocess.Popen[bytes],
+    signal_number: signal.Signals = signal.SIGTERM,
+    timeout_seconds: float = 10,
+) -> None:
+    """Ask the process to end, and kill its whole group when it does not."""
+    if process.poll() is None:
+        process.send_signal(signal_number)
+        try:
+            process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            kill_group(process)
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process and all that it started in its session."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+class EmbeddedServer(ABC):
+    """A server binary from a package. Subclasses say how to run it and how to tell it answers."""
+
+    name: ClassVar[str]
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    start_timeout_seconds: ClassVar[float] = 30
+
+    def __init__(self, data_dir: Path, log_path: Path, port: int) -> None:
+        self.data_dir = data_dir
+        self.log_path = log_path
+        self.port = port
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Return the address that clients use."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """Return the command line."""
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Tell whether the server serves requests; quick, and False rather than an exception."""
+
+    def prepare(self) -> None:
+        """Do what a first start needs, and what an unclean end left to do; may take seconds."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+
+    def after_start(self) -> None:  # noqa: B027 - most servers need nothing
+        """Do what can only be done once the server answers."""
+
+    def environment(self) -> dict[str, str] | None:
+        """Return the child's environment; None is ours."""
+        return None
+
+    def become(self) -> Callable[[], None] | None:
+        """Return what the child does before it turns into the server."""
+        return None
+
+    def launch(self) -> None:
+        """Start the process without waiting for it."""
+        self.process = spawn(
+            self.command(),
+            log_path=self.log_path,
+            env=self.environment(),
+            death_signal=self.stop_signal,
+            become=self.become(),
+            cwd=self.data_dir,
+        )
+
+    def start(self) -> Running:
+        """Prepare, start, and wait until the server answers; `ServerFailedError` otherwise."""
+        self.prepare()
+        self.launch()
+        deadline = time.monotonic() + self.start_timeout_seconds
+        while not self.answers():
+            self.raise_if_dead()
+            if time.monotonic() > deadline:
+                self.stop()
+                raise ServerFailedError(
+                    f"{self.name} did not answer within {self.start_timeout_seconds:.0f} s; "
+                    f"its log is {self.log_path}"
+                )
+            time.sleep(0.02)
+        self.after_start()
+        return self.running()
+
+    def running(self) -> Running:
+        """Return address and pid of the started server."""
+        if self.process is None:
+            raise ServerFailedError(f"{self.name} was not started")
+        return Running(self.url, self.process.pid)
+
+    def raise_if_dead(self) -> None:
+        """Raise `ServerFailedError` with the end of the log when the process has ended."""
+        if self.process is not None and self.process.poll() is not None:
+            raise ServerFailedError(
+                f"{self.name} ended with code {self.process.returncode} while starting:\n"
+                f"{log_tail(self.log_path)}\n(log: {self.log_path})"
+            )
+
+    def alive(self) -> bool:
+        """Tell whether the process runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self, timeout_seconds: float = 15) -> None:
+        """Stop the server cleanly; kill it when it takes too long."""
+        if self.process is not None:
+            stop_process(self.process, self.stop_signal, timeout_seconds)
+
+    def kill(self) -> None:
+        """End the server at once, without a clean stop."""
+        if self.process is not None:
+            kill_group(self.process)
+
+
+def log_tail(path: Path, lines: int = 5) -> str:
+    """Return the last lines of a log."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4000))
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return "(no log)"

@@ -1,0 +1,143 @@
+"""Real servers for tests: one set per test process, each started when a test first asks for it."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from infra.embedded.chain import ChainServer
+from infra.embedded.ports import free_port
+from infra.embedded.postgres import PostgresServer
+from infra.embedded.server import EmbeddedServer
+from infra.embedded.temporal import TemporalServer
+from infra.embedded.valkey import ValkeyServer
+from infra.postgres.migrate import upgrade
+from infra.temporal.search_attributes import SEARCH_ATTRIBUTES
+
+# Safe in tests only: their databases need not survive a power cut.
+_FAST_POSTGRES = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
+_TEMPLATE = "migrated"
+
+
+class Servers:
+    """The servers of this test process; reading a property starts what it needs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: list[EmbeddedServer] = []
+        self._numbers = itertools.count(1)
+
+    @cached_property
+    def postgres(self) -> PostgresServer:
+        """Return PostgreSQL with a migrated template database."""
+        server = PostgresServer(
+            self._folder / "postgres",
+            self._folder / "postgres.log",
+            free_port(),
+            password_path=self._folder / "postgres-password",
+            settings=_FAST_POSTGRES,
+        )
+        self._start(server)
+        server.create_database(_TEMPLATE)
+        upgrade(server.database_url(_TEMPLATE))
+        return server
+
+    @cached_property
+    def redis_url(self) -> str:
+        """Return the URL of Valkey."""
+        return self._start(
+            ValkeyServer(self._folder / "valkey", self._folder / "valkey.log", free_port())
+        )
+
+    @cached_property
+    def temporal(self) -> str:
+        """Return the address of a Temporal server without UI."""
+        return self._start(
+            TemporalServer(
+                self._folder / "temporal",
+                self._folder / "temporal.log",
+                free_port(),
+                http_port=free_port(),
+                metrics_port=free_port(),
+                search_attributes=SEARCH_ATTRIBUTES,
+            )
+        )
+
+    def new_database(self) -> str:
+        """Create an empty migrated database and return its name."""
+        name = f"test_{next(self._numbers)}"
+        self.postgres.create_database(name, template=_TEMPLATE)
+        return name
+
+    def new_chain(self) -> ChainServer:
+        """Start a chain of its own: a block a second, and one for each transaction at once."""
+        number = next(self._numbers)
+        server = ChainServer(
+            self._folder / f"chain-{number}",
+            self._folder / f"chain-{number}.log",
+            free_port(),
+            also_at_once=True,
+            persistent=False,
+        )
+        self._start(server)
+        return server
+
+    def stop(self) -> None:
+        """End all that was started."""
+        for server in reversed(self._started):
+            server.kill()
+
+    def _start(self, server: EmbeddedServer) -> str:
+        self._started.append(server)
+        return server.start().url
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Give the lazily started servers of this test process."""
+    found = Servers(tmp_path_factory.mktemp("servers"))
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(servers: Servers) -> str:
+    """Give the URL of one migrated database that all tests of this process share."""
+    return servers.postgres.database_url(servers.new_database())
+
+
+@pytest.fixture
+def fresh_database(servers: Servers) -> Iterator[str]:
+    """Give the URL of a migrated database that only this test sees."""
+    name = servers.new_database()
+    yield servers.postgres.database_url(name)
+    servers.postgres.drop_database(name)
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> str:
+    """Give the URL of an emptied Valkey."""
+    host, port = servers.redis_url.removeprefix("redis://").split("/")[0].split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"FLUSHALL\r\n")
+        assert connection.recv(16) == b"+OK\r\n"
+    return servers.redis_url
+
+
+@pytest.fixture(scope="session")
+def temporal(servers: Servers) -> str:
+    """Give the address (host:port) of a Temporal server with our namespace and attributes."""
+    return servers.temporal
+
+
+@pytest.fixture
+def chain_url(servers: Servers) -> Iterator[str]:
+    """Give the URL of a fresh chain that only this test sees."""
+    server = servers.new_chain()
+    yield server.url
+    server.kill()
