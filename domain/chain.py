@@ -1,0 +1,61 @@
+"""What the wallet knows of a chain: blocks, payments in them, receipts, fees.
+
+Amounts are integers in the chain's own units; hashes are lower-case 0x hex, addresses in checksum
+form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One transfer of value to an address; `contract` is None for the chain's own coin."""
+
+    tx_hash: str
+    log_index: int
+    contract: str | None
+    address: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block with every payment that its transactions and token logs show."""
+
+    number: int
+    hash: str
+    parent_hash: str
+    payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The chain's word on a mined transaction; `fee` is what its sender paid for gas."""
+
+    tx_hash: str
+    block_number: int
+    block_hash: str
+    succeeded: bool
+    fee: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeeQuote:
+    """Prices per gas unit for a transaction sent now."""
+
+    max_fee: int
+    priority_fee: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddressState:
+    """An address at the head: how many transactions it has mined, and its balances.
+
+    `balances` is keyed by contract address, None being the chain's own coin.
+    """
+
+    block_number: int
+    nonce: int
+    balances: dict[str | None, int]

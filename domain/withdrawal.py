@@ -1,0 +1,188 @@
+"""A withdrawal: what may be asked for, and the states it goes through.
+
+    requested -> held -> screened -> approved -> numbered -> signed -> broadcast -> confirmed
+              -> settled
+    requested -> rejected                                  the engine refused the debit
+    held | screened | approved -> rejecting -> rejected    by policy, an officer or the deadline
+    held | screened | approved -> cancelling -> cancelled  by the customer
+
+Every step is a compare-and-set on the row's state, so a step that runs twice acts once. From
+`numbered` on nothing is released: a signed transaction may be mined as long as its nonce is free.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.evm_address import ZERO_ADDRESS, Keccak256, is_checksum_address
+from domain.instrument import Asset
+from domain.money import DecimalTextError
+
+
+class WithdrawalState(StrEnum):
+    """Where a withdrawal stands; the business row's `state`."""
+
+    REQUESTED = "requested"  # the engine has not answered the debit, or settlement not posted it
+    HELD = "held"  # the amount is in withdrawal:pending
+    SCREENED = "screened"  # the policy passed it
+    APPROVED = "approved"  # enough officers signed, or none was needed
+    NUMBERED = "numbered"  # it owns a nonce of the hot wallet
+    SIGNED = "signed"  # the raw transaction is stored
+    BROADCAST = "broadcast"  # a node has taken the transaction
+    CONFIRMED = "confirmed"  # mined, and deep enough
+    SETTLED = "settled"  # booked
+    REJECTING = "rejecting"  # the hold is being given back
+    REJECTED = "rejected"
+    CANCELLING = "cancelling"  # the hold is being given back
+    CANCELLED = "cancelled"
+
+
+_State = WithdrawalState
+_RELEASES = frozenset({_State.REJECTING, _State.CANCELLING})
+NEXT_STATES: dict[WithdrawalState, frozenset[WithdrawalState]] = {
+    _State.REQUESTED: frozenset({_State.HELD, _State.REJECTED}),
+    _State.HELD: frozenset({_State.SCREENED}) | _RELEASES,
+    _State.SCREENED: frozenset({_State.APPROVED}) | _RELEASES,
+    _State.APPROVED: frozenset({_State.NUMBERED}) | _RELEASES,
+    _State.NUMBERED: frozenset({_State.SIGNED}),
+    _State.SIGNED: frozenset({_State.BROADCAST}),
+    _State.BROADCAST: frozenset({_State.CONFIRMED}),
+    _State.CONFIRMED: frozenset({_State.SETTLED}),
+    _State.SETTLED: frozenset(),
+    _State.REJECTING: frozenset({_State.REJECTED}),
+    _State.REJECTED: frozenset(),
+    _State.CANCELLING: frozenset({_State.CANCELLED}),
+    _State.CANCELLED: frozenset(),
+}
+FINAL_STATES = frozenset(state for state, following in NEXT_STATES.items() if not following)
+RELEASABLE_STATES = frozenset({_State.HELD, _State.SCREENED, _State.APPROVED})
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalRequest:
+    """The argument of the workflow `withdrawal-{withdrawal_id}` (`WithdrawalWorkflow`).
+
+    `request_id` is the HTTP request's, so that one id joins the gateway's log to the activities'.
+    """
+
+    withdrawal_id: str
+    request_id: str = ""
+
+
+WITHDRAWAL_WORKFLOW = "WithdrawalWorkflow"
+
+
+def withdrawal_workflow_id(withdrawal_id: str) -> str:
+    """Return the workflow's id, which is also the audit log's subject."""
+    return f"withdrawal-{withdrawal_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalTerms:
+    """What an asset demands of a withdrawal; amounts in chain units, from the asset's row."""
+
+    asset: Asset
+    minimum: int
+    fee: int
+
+
+class WithdrawalRefusal(StrEnum):
+    """Why a request never becomes a withdrawal."""
+
+    INVALID_AMOUNT = "invalid_amount"
+    BELOW_MINIMUM = "below_minimum"
+    FEE_EXCEEDS_AMOUNT = "fee_exceeds_amount"
+    INVALID_ADDRESS = "invalid_address"
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalOrder:
+    """A valid request: `amount` leaves the customer, `amount - fee` arrives; chain units."""
+
+    amount: int
+    fee: int
+    address: str
+
+
+def check_request(
+    *, amount_text: str, address: str, terms: WithdrawalTerms, keccak256: Keccak256
+) -> WithdrawalOrder | WithdrawalRefusal:
+    """Return the order, or the first rule that the request breaks.
+
+    The amount must be a whole number of engine units: it is taken from the trading balance.
+    """
+    try:
+        amount = terms.asset.engine_units(amount_text) * terms.asset.chain_units_per_engine_unit
+    except DecimalTextError:
+        return WithdrawalRefusal.INVALID_AMOUNT
+    if amount == 0:
+        return WithdrawalRefusal.INVALID_AMOUNT
+    if amount < terms.minimum:
+        return WithdrawalRefusal.BELOW_MINIMUM
+    if amount <= terms.fee:
+        return WithdrawalRefusal.FEE_EXCEEDS_AMOUNT
+    if not is_checksum_address(address, keccak256) or address == ZERO_ADDRESS:
+        return WithdrawalRefusal.INVALID_ADDRESS
+    return WithdrawalOrder(amount=amount, fee=terms.fee, address=address)
+
+
+POLICY_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """What the policy knows of the world when it looks at a withdrawal."""
+
+    own_addresses: frozenset[str]  # the hot wallet and the token contracts
+    denied_addresses: frozenset[str]
+
+
+def policy_refusal(address: str, facts: PolicyFacts) -> str | None:
+    """Return the name of the first rule that refuses the destination, or None.
+
+    A payment to the hot wallet itself would turn the customer's money into the owners', one to a
+    token's contract would be lost.
+    """
+    if address in facts.own_addresses:
+        return "destination_is_own_address"
+    if address in facts.denied_addresses:
+        return "destination_is_denied"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """The business row with its asset, as every step sees it; amounts in chain units."""
+
+    withdrawal_id: str
+    customer_id: int
+    asset: Asset
+    chain: str
+    contract: str | None
+    amount: int
+    fee: int
+    address: str
+    state: WithdrawalState
+    stage: str
+    reason: str | None
+    transfer_id: str
+    release_transfer_id: str | None
+    nonce: int | None
+    tx_hash: str | None
+    block_number: int | None
+    network_fee: int | None
+    confirmations: int
+    approval_above: int
+    created_at: dt.datetime
+
+    @property
+    def net_amount(self) -> int:
+        """Return what the chain carries to the customer: the amount without the fee."""
+        return self.amount - self.fee
+
+    @property
+    def subject(self) -> str:
+        """Return the name under which the audit log and Temporal know it."""
+        return withdrawal_workflow_id(self.withdrawal_id)

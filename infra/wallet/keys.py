@@ -1,0 +1,123 @@
+"""The wallet's keys: one seed, held by the signer alone; everybody else sees public keys.
+
+Deposit addresses are children of an account whose extended public key (xpub) is published to
+`wallet/xpub.json`. The hot wallet lies in another hardened account: an xpub together with one
+child's private key gives away all its siblings, so the key in daily use must not be a sibling.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from domain.evm_address import checksum_address
+from infra.wallet.keccak import keccak256
+
+DEPOSIT_ACCOUNT = "m/44'/60'/0'"
+DEPOSIT_BRANCH = "0"
+HOT_WALLET_PATH = "m/44'/60'/1'/0/0"
+SEED_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class WalletPublic:
+    """What processes other than the signer know of the wallet."""
+
+    deposit_xpub: str
+    hot_address: str
+
+    def deposit_address(self, deposit_index: int) -> str:
+        """Return the deposit address of the customer with this `deposit_index`."""
+        return deposit_address(self.deposit_xpub, deposit_index)
+
+
+def deposit_path(deposit_index: int) -> str:
+    """Return the derivation path that `deposit_address.path` records."""
+    return f"{DEPOSIT_ACCOUNT}/{DEPOSIT_BRANCH}/{deposit_index}"
+
+
+def deposit_address(xpub: str, deposit_index: int) -> str:
+    """Return the checksum address of leaf `deposit_index`, from public keys only."""
+    from bip_utils.bip.bip32 import Bip32Slip10Secp256k1  # type: ignore[import-untyped]
+
+    account = Bip32Slip10Secp256k1.FromExtendedKey(xpub)
+    leaf = account.DerivePath(f"{DEPOSIT_BRANCH}/{deposit_index}")
+    return _address(leaf.PublicKey().RawUncompressed().ToBytes())
+
+
+def _address(public_key: bytes) -> str:
+    """Return the address of an uncompressed public key (0x04, x, y)."""
+    return checksum_address("0x" + keccak256(public_key[1:])[-20:].hex(), keccak256)
+
+
+class Seed:
+    """The secret from which every key follows; only the signer's process makes one of these."""
+
+    def __init__(self, seed: bytes) -> None:
+        from bip_utils.bip.bip32 import Bip32Slip10Secp256k1
+
+        self._master = Bip32Slip10Secp256k1.FromSeed(seed)
+
+    def private_key(self, path: str) -> bytes:
+        """Return the 32-byte private key at `path`."""
+        return bytes(self._master.DerivePath(path).PrivateKey().Raw().ToBytes())
+
+    def public(self) -> WalletPublic:
+        """Return what may be published."""
+        account = self._master.DerivePath(DEPOSIT_ACCOUNT)
+        hot = self._master.DerivePath(HOT_WALLET_PATH)
+        return WalletPublic(
+            deposit_xpub=account.PublicKey().ToExtended(),
+            hot_address=_address(hot.PublicKey().RawUncompressed().ToBytes()),
+        )
+
+
+def seed_path(data_dir: Path) -> Path:
+    """Return the file of the seed, in the folder that only the signer may read."""
+    return data_dir / "signer" / "seed"
+
+
+def public_path(data_dir: Path) -> Path:
+    """Return the file of the public part."""
+    return data_dir / "wallet" / "xpub.json"
+
+
+def create_wallet(data_dir: Path) -> WalletPublic:
+    """Make the seed from the system's entropy unless there is one; publish the public part.
+
+    An existing seed is never replaced: it is the only way to the coins.
+    """
+    path = seed_path(data_dir)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        write_private(path, secrets.token_bytes(SEED_BYTES).hex() + "\n")
+    public = load_seed(data_dir).public()
+    published = public_path(data_dir)
+    published.parent.mkdir(parents=True, exist_ok=True)
+    published.write_text(
+        json.dumps({"deposit_xpub": public.deposit_xpub, "hot_address": public.hot_address}) + "\n"
+    )
+    return public
+
+
+def write_private(path: Path, text: str) -> None:
+    """Create `path` with mode 0600 and `text`, on disk before this returns; never overwrites."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load_seed(data_dir: Path) -> Seed:
+    """Return the seed; for the signer's process only."""
+    return Seed(bytes.fromhex(seed_path(data_dir).read_text().strip()))
+
+
+def load_public(data_dir: Path) -> WalletPublic:
+    """Return the published part."""
+    fields = json.loads(public_path(data_dir).read_text())
+    return WalletPublic(deposit_xpub=fields["deposit_xpub"], hot_address=fields["hot_address"])

@@ -1,0 +1,107 @@
+"""Officers: who may approve withdrawals, and their Ed25519 keys.
+
+Public keys are pinned in two files that no network service writes: one for the workflow worker,
+one for the signer. A process that can write the first still cannot make the signer sign.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from domain.approval import Decision, Officer, Statement
+from infra.wallet.keys import write_private
+
+DEMO_OFFICERS = ("marta", "piero")
+
+
+def pinned_path(data_dir: Path) -> Path:
+    """Return the worker's file of pinned keys."""
+    return data_dir / "secrets" / "officers.json"
+
+
+def signer_pinned_path(data_dir: Path) -> Path:
+    """Return the signer's own file of pinned keys."""
+    return data_dir / "signer" / "officers.json"
+
+
+def private_key_path(data_dir: Path, officer: str) -> Path:
+    """Return the file of a demo officer's private key."""
+    return data_dir / "secrets" / f"officer-{officer}.pem"
+
+
+def create_officers(data_dir: Path, names: Sequence[str] = DEMO_OFFICERS) -> dict[str, Officer]:
+    """Make the demo officers' keys where they are missing and pin the public halves."""
+    officers = {name: Officer(name, _public_hex(_ensure_key(data_dir, name))) for name in names}
+    for path in (pinned_path(data_dir), signer_pinned_path(data_dir)):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            write_private(path, _pins(officers))
+    return officers
+
+
+def _pins(officers: dict[str, Officer]) -> str:
+    pins = {
+        officer.name: {"public_key": officer.public_key_hex, "customer_id": officer.customer_id}
+        for officer in officers.values()
+    }
+    return json.dumps(pins, indent=1) + "\n"
+
+
+def _ensure_key(data_dir: Path, name: str) -> Ed25519PrivateKey:
+    path = private_key_path(data_dir, name)
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        pem = Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        write_private(path, pem.decode("ascii"))
+    return load_private_key(path)
+
+
+def _public_hex(key: Ed25519PrivateKey) -> str:
+    return key.public_key().public_bytes_raw().hex()
+
+
+def load_private_key(path: Path) -> Ed25519PrivateKey:
+    """Return the Ed25519 private key of a PEM file."""
+    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise TypeError(f"{path.name} is not an Ed25519 key")
+    return key
+
+
+def load_officers(path: Path) -> dict[str, Officer]:
+    """Return the pinned officers of `path` by name."""
+    pins = json.loads(path.read_text())
+    return {
+        name: Officer(name, str(pin["public_key"]), pin["customer_id"])
+        for name, pin in pins.items()
+    }
+
+
+def sign_statement(key: Ed25519PrivateKey, officer: str, statement: Statement) -> Decision:
+    """Return the officer's signed decision."""
+    text = statement.canonical()
+    return Decision(
+        officer=officer,
+        action=statement.action,
+        statement=text,
+        signature_hex=key.sign(text.encode("utf-8")).hex(),
+    )
+
+
+def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """Return whether `signature` over `message` is the key's."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
