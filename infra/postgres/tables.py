@@ -371,5 +371,6 @@ reconciliation_run = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("invariants", JSONB, nullable=False),
     sa.Column("violations", JSONB, nullable=False),
+    sa.Column("positions", JSONB, nullable=False),  # stream -> last journal position checked
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
 )

@@ -1,0 +1,294 @@
+"""The double-entry ledger: account codes, postings, and what an engine event posts.
+
+A posting moves a positive amount from one account to another, so it cannot be unbalanced.
+The ledger counts chain units; an engine event counts engine units, and the conversion is an
+exact multiplication (`Asset.chain_units_per_engine_unit`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from uuid import UUID
+
+from domain.account import parse_account
+from domain.events import Credited, Debited, Trade
+from domain.hash_chain import JsonValue, canonical_json, link
+from domain.instrument import Asset
+from domain.order import Side
+
+MoneyEvent = Trade | Credited | Debited
+
+
+class LedgerInvariantError(Exception):
+    """The ledger cannot post this without breaking one of its own rules; a bug or a forgery."""
+
+
+# ---- account codes ----------------------------------------------------------------------------
+
+
+def main(customer_id: int, asset: str) -> str:
+    """Return the code of a customer's money outside the engine."""
+    return f"customer:{customer_id}:main:{asset}"
+
+
+@lru_cache(maxsize=65536)
+def trading(customer_id: int, shard: int, asset: str) -> str:
+    """Return the code of a customer's money inside `shard`; settlement is its only writer."""
+    return f"customer:{customer_id}:trading.{shard}:{asset}"
+
+
+def transit(shard: int, asset: str) -> str:
+    """Return the code of the transfers that are on their way to or from `shard`."""
+    return f"transit.{shard}:{asset}"
+
+
+def fees(shard: int, asset: str) -> str:
+    """Return the code of the trading fees earned in `shard`."""
+    return f"fees.{shard}:{asset}"
+
+
+def rounding(shard: int, asset: str) -> str:
+    """Return the code of what exact division leaves over in `shard`."""
+    return f"rounding.{shard}:{asset}"
+
+
+def wallet_deposit(chain: str, asset: str) -> str:
+    """Return the code of the coins on deposit addresses; its balance is minus the coins."""
+    return f"wallet:deposit:{chain}:{asset}"
+
+
+def wallet_hot(chain: str, asset: str) -> str:
+    """Return the code of the coins on the hot wallet; its balance is minus the coins."""
+    return f"wallet:hot:{chain}:{asset}"
+
+
+def withdrawal_pending(asset: str) -> str:
+    """Return the code of money debited for withdrawals that the chain has not confirmed."""
+    return f"withdrawal:pending:{asset}"
+
+
+def wallet_fees(asset: str) -> str:
+    """Return the code of the withdrawal fees that customers paid."""
+    return f"wallet_fees:{asset}"
+
+
+def network_fees(asset: str) -> str:
+    """Return the code of what transactions cost the exchange on chain."""
+    return f"network_fees:{asset}"
+
+
+def suspense(asset: str) -> str:
+    """Return the code of money whose owner is not known yet."""
+    return f"suspense:{asset}"
+
+
+def capital(asset: str) -> str:
+    """Return the code of the owners' money."""
+    return f"capital:{asset}"
+
+
+def floor_of(code: str) -> int | None:
+    """Return the balance that account `code` may not go below (chain units); None = no floor."""
+    return parse_account(code).floor
+
+
+def transfer_key(transfer_id: UUID) -> str:
+    """Return the journal key of a transfer's posting on the wallet's side of `transit`.
+
+    To trading: main -> transit. From trading: transit -> main or withdrawal:pending. One key for
+    either direction, so that the checker can tell which transfers are in transit.
+    """
+    return f"transfer-{transfer_id}"
+
+
+def transfer_return_key(transfer_id: UUID) -> str:
+    """Return the journal key of transit -> main after the engine refused the transfer's credit."""
+    return f"transfer-{transfer_id}-return"
+
+
+def settlement_stream(shard: int) -> str:
+    """Return the name of the shard's settlement: its journal stream and its cursor."""
+    return f"settlement.{shard}"
+
+
+# ---- postings ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """Move `amount` (> 0, chain units) of `asset`: source -= amount, destination += amount."""
+
+    source: str
+    destination: str
+    asset: str
+    amount: int
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be a movement of money."""
+        if self.amount <= 0:
+            raise ValueError(f"a posting needs a positive amount, not {self.amount}")
+        if self.source == self.destination:
+            raise ValueError(f"a posting needs two accounts, not twice {self.source}")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRequest:
+    """Postings to be written together, once per `key`.
+
+    `stream` names the hash chain (one per writer family, e.g. "wallet"), `kind` the business
+    reason. `detail` is stored with it: texts, integers, lists and maps; no floats, no personal
+    data. `expected_versions` (account code -> version as read) makes the post conditional on main
+    accounts not having changed since they were read.
+    """
+
+    stream: str
+    key: str
+    kind: str
+    postings: tuple[Posting, ...]
+    detail: Mapping[str, JsonValue] = field(default_factory=dict)
+    expected_versions: Mapping[str, int] = field(default_factory=dict)
+
+
+def net_of(postings: Iterable[Posting]) -> dict[str, int]:
+    """Return the net change per account code; accounts whose net is zero are left out."""
+    net: dict[str, int] = {}
+    for posting in postings:
+        net[posting.source] = net.get(posting.source, 0) - posting.amount
+        net[posting.destination] = net.get(posting.destination, 0) + posting.amount
+    return {code: amount for code, amount in net.items() if amount}
+
+
+def stored_detail(request: JournalRequest) -> dict[str, JsonValue]:
+    """Return the journal's stored detail: the caller's, and the postings under `postings`."""
+    if "postings" in request.detail:
+        raise ValueError("`postings` is the journal's own word in a detail")
+    return {
+        **request.detail,
+        "postings": [[p.source, p.destination, p.asset, str(p.amount)] for p in request.postings],
+    }
+
+
+def postings_from_detail(detail: Mapping[str, JsonValue]) -> tuple[Posting, ...]:
+    """Return the postings that `stored_detail` wrote."""
+    rows = detail["postings"]
+    if not isinstance(rows, list):
+        raise TypeError("postings are a list")
+    return tuple(Posting(source, to, asset, int(amount)) for source, to, asset, amount in rows)
+
+
+def request_hash(kind: str, detail: Mapping[str, JsonValue]) -> bytes:
+    """Return the hash of what a request asks for: the same key with another hash is a conflict.
+
+    `detail` is the stored form, postings included.
+    """
+    return hashlib.sha256(canonical_json([kind, detail])).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class JournalHead:
+    """Where a stream's hash chain ends: position of its last journal, and that one's hash."""
+
+    position: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JournalContent:
+    """What a journal's hash covers, beside the hash before it."""
+
+    stream: str
+    position: int
+    key: str
+    kind: str
+    request_hash: bytes
+    first_sequence: int | None
+    last_sequence: int | None
+    detail: Mapping[str, JsonValue]
+
+
+def journal_hash(
+    previous: bytes, content: JournalContent, entries: Iterable[tuple[str, int, int]]
+) -> bytes:
+    """Return a journal's hash; `entries` are (account code, net amount, balance after)."""
+    return link(
+        previous,
+        [
+            content.stream,
+            content.position,
+            content.key,
+            content.kind,
+            content.request_hash.hex(),
+            content.first_sequence,
+            content.last_sequence,
+            content.detail,
+            [[code, str(amount), str(after)] for code, amount, after in sorted(entries)],
+        ],
+    )
+
+
+# ---- events -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What settlement needs to know of an instrument: the two assets that change hands."""
+
+    base: Asset
+    quote: Asset
+
+
+def postings_for(
+    event: MoneyEvent,
+    *,
+    shard: int,
+    assets: Mapping[int, Asset],
+    pairs: Mapping[int, Pair],
+) -> tuple[Posting, ...]:
+    """Return the postings of one engine event, in chain units.
+
+    Trade: base seller -> buyer, quote buyer -> seller, each side's fee -> fees (a negative maker
+    fee, a rebate, goes the other way). Credited: transit -> trading. Debited: trading -> transit.
+    """
+    if isinstance(event, Trade):
+        pair = pairs.get(event.symbol_id)
+        if pair is None:
+            raise LedgerInvariantError(f"trade {event.trade_id}: unknown symbol {event.symbol_id}")
+        return _trade_postings(event, shard, pair)
+    asset = assets.get(event.asset_id)
+    if asset is None:
+        raise LedgerInvariantError(f"sequence {event.sequence}: unknown asset {event.asset_id}")
+    amount = event.amount_units * asset.chain_units_per_engine_unit
+    inside = trading(event.account_id, shard, asset.code)
+    outside = transit(shard, asset.code)
+    if isinstance(event, Credited):
+        return (Posting(outside, inside, asset.code, amount),)
+    return (Posting(inside, outside, asset.code, amount),)
+
+
+def _trade_postings(event: Trade, shard: int, pair: Pair) -> tuple[Posting, ...]:
+    if event.maker_account_id == event.taker_account_id:
+        raise LedgerInvariantError(f"trade {event.trade_id}: an account trades with itself")
+    base, quote = pair.base.code, pair.quote.code
+    base_scale = pair.base.chain_units_per_engine_unit
+    quote_scale = pair.quote.chain_units_per_engine_unit
+    buyer, seller = event.taker_account_id, event.maker_account_id
+    if event.taker_side is Side.SELL:
+        buyer, seller = seller, buyer
+    income = fees(shard, quote)
+    moves = (
+        (trading(seller, shard, base), trading(buyer, shard, base), base, event.base_units),
+        (trading(buyer, shard, quote), trading(seller, shard, quote), quote, event.quote_units),
+        (trading(event.maker_account_id, shard, quote), income, quote, event.maker_fee_units),
+        (trading(event.taker_account_id, shard, quote), income, quote, event.taker_fee_units),
+    )
+    postings = []
+    for source, destination, asset, units in moves:
+        amount = units * (base_scale if asset == base else quote_scale)
+        if amount > 0:
+            postings.append(Posting(source, destination, asset, amount))
+        elif amount < 0:
+            postings.append(Posting(destination, source, asset, -amount))
+    return tuple(postings)

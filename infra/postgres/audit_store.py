@@ -1,0 +1,96 @@
+"""The audit log: who did what to which withdrawal, deposit or market; hash-chained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.audit import AuditConflictError, AuditRecord
+from domain.hash_chain import GENESIS, JsonValue
+from infra.postgres import tables
+
+_AUDIT_LOCK = 0x52_49_41_4C_54_4F_00_02
+
+
+class AuditStore:
+    """Append to the log, exactly once per key, inside the caller's transaction."""
+
+    async def append(
+        self,
+        conn: AsyncConnection,
+        subject: str,
+        actor: str,
+        action: str,
+        key: str,
+        detail: Mapping[str, JsonValue],
+    ) -> int:
+        """Append one record and return its id; a repeat under the same key returns the first id.
+
+        The time is the transaction's. `AuditConflictError`: the key was used for something else.
+        """
+        await conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_AUDIT_LOCK)))
+        log = tables.audit_log.c
+        earlier = (await conn.execute(sa.select(tables.audit_log).where(log.key == key))).first()
+        if earlier is not None:
+            if (earlier.subject, earlier.actor, earlier.action, earlier.detail) != (
+                subject,
+                actor,
+                action,
+                dict(detail),
+            ):
+                raise AuditConflictError(f"audit key {key} was used for another record")
+            return int(earlier.audit_id)
+        head = (
+            await conn.execute(
+                sa.select(log.audit_id, log.hash).order_by(log.audit_id.desc()).limit(1)
+            )
+        ).first()
+        now = (await conn.execute(sa.select(sa.func.now()))).scalar_one()
+        record = AuditRecord(
+            audit_id=head.audit_id + 1 if head else 1,
+            subject=subject,
+            actor=actor,
+            action=action,
+            key=key,
+            detail=detail,
+            at=now.astimezone(UTC),
+            previous_hash=head.hash if head else GENESIS,
+        )
+        await conn.execute(
+            sa.insert(tables.audit_log).values(
+                audit_id=record.audit_id,
+                subject=subject,
+                actor=actor,
+                action=action,
+                key=key,
+                detail=dict(detail),
+                at=record.at,
+                previous_hash=record.previous_hash,
+                hash=record.computed_hash(),
+            )
+        )
+        return record.audit_id
+
+    async def read(self, conn: AsyncConnection, subject: str) -> list[AuditRecord]:
+        """Return the records about `subject`, oldest first."""
+        log = tables.audit_log.c
+        rows = await conn.execute(
+            sa.select(tables.audit_log).where(log.subject == subject).order_by(log.audit_id)
+        )
+        return [
+            AuditRecord(
+                audit_id=row.audit_id,
+                subject=row.subject,
+                actor=row.actor,
+                action=row.action,
+                key=row.key,
+                detail=row.detail,
+                at=row.at.astimezone(UTC),
+                previous_hash=row.previous_hash,
+                hash=row.hash,
+            )
+            for row in rows
+        ]

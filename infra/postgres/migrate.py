@@ -1,0 +1,51 @@
+"""Bring a database to the newest schema: `python -m infra.postgres.migrate URL`, or `upgrade`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+_MIGRATION_LOCK = 0x52_49_41_4C_54_4F_00_01  # two processes that start together migrate in turn
+
+
+def upgrade(database_url: str) -> None:
+    """Apply all missing migrations; nothing to do is not an error.
+
+    Synchronous: inside a running event loop call it by `asyncio.to_thread`.
+    """
+    asyncio.run(_with_connection(database_url, lambda config: command.upgrade(config, "head")))
+
+
+def check(database_url: str) -> None:
+    """Raise `alembic.util.CommandError` when the tables' metadata and the migrations differ."""
+    asyncio.run(_with_connection(database_url, command.check))
+
+
+async def _with_connection(database_url: str, run: Callable[[Config], object]) -> None:
+    engine = create_async_engine(database_url, poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(_run, run)
+    finally:
+        await engine.dispose()
+
+
+def _run(connection: Connection, run: Callable[[Config], object]) -> None:
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    run(config)
+
+
+if __name__ == "__main__":
+    upgrade(sys.argv[1])

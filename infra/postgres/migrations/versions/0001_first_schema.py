@@ -1,0 +1,543 @@
+"""The first schema: all tables, and the view `event_posting`."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+# The exact delta, chain units, of each engine event on each account that it touched.
+_EVENT_POSTING = """
+CREATE VIEW event_posting AS
+WITH scaled_asset AS (
+    SELECT asset_id, code, ('1e' || (chain_decimals - engine_decimals))::numeric AS scale FROM asset
+), trade_side AS (
+    SELECT t.shard, t.sequence, t.index, t.time_us, t.journal_id, t.symbol_id,
+           t.taker_account_id AS customer_id,
+           CASE t.taker_side WHEN 0 THEN 1 ELSE -1 END AS base_sign,
+           t.base_units, t.quote_units, t.taker_fee_units AS fee_units
+      FROM trade_event t
+    UNION ALL
+    SELECT t.shard, t.sequence, t.index, t.time_us, t.journal_id, t.symbol_id,
+           t.maker_account_id,
+           CASE t.taker_side WHEN 0 THEN -1 ELSE 1 END,
+           t.base_units, t.quote_units, t.maker_fee_units
+      FROM trade_event t
+)
+SELECT s.shard, s.sequence, s.index, s.time_us, s.journal_id, s.customer_id,
+       'customer:' || s.customer_id || ':trading.' || s.shard || ':' || a.code AS account,
+       a.code AS asset,
+       (s.base_sign * s.base_units)::numeric * a.scale AS amount
+  FROM trade_side s
+  JOIN instrument i USING (symbol_id)
+  JOIN scaled_asset a ON a.asset_id = i.base_asset_id
+UNION ALL
+SELECT s.shard, s.sequence, s.index, s.time_us, s.journal_id, s.customer_id,
+       'customer:' || s.customer_id || ':trading.' || s.shard || ':' || a.code,
+       a.code,
+       (-s.base_sign * s.quote_units::numeric - s.fee_units) * a.scale
+  FROM trade_side s
+  JOIN instrument i USING (symbol_id)
+  JOIN scaled_asset a ON a.asset_id = i.quote_asset_id
+UNION ALL
+SELECT t.shard, t.sequence, t.index, t.time_us, t.journal_id, NULL::bigint,
+       'fees.' || t.shard || ':' || a.code,
+       a.code,
+       (t.maker_fee_units::numeric + t.taker_fee_units) * a.scale
+  FROM trade_event t
+  JOIN instrument i USING (symbol_id)
+  JOIN scaled_asset a ON a.asset_id = i.quote_asset_id
+UNION ALL
+SELECT b.shard, b.sequence, b.index, b.time_us, b.journal_id, b.account_id,
+       'customer:' || b.account_id || ':trading.' || b.shard || ':' || a.code,
+       a.code,
+       CASE b.event_type WHEN 20 THEN 1 ELSE -1 END * b.amount_units::numeric * a.scale
+  FROM balance_event b
+  JOIN scaled_asset a USING (asset_id)
+UNION ALL
+SELECT b.shard, b.sequence, b.index, b.time_us, b.journal_id, NULL::bigint,
+       'transit.' || b.shard || ':' || a.code,
+       a.code,
+       CASE b.event_type WHEN 20 THEN -1 ELSE 1 END * b.amount_units::numeric * a.scale
+  FROM balance_event b
+  JOIN scaled_asset a USING (asset_id)
+"""
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.create_table(
+        "asset",
+        sa.Column("asset_id", sa.Integer(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("contract", sa.Text(), nullable=True),
+        sa.Column("chain_decimals", sa.Integer(), nullable=False),
+        sa.Column("engine_decimals", sa.Integer(), nullable=False),
+        sa.Column("confirmations", sa.Integer(), nullable=False),
+        sa.Column("deposit_minimum", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("withdrawal_minimum", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("withdrawal_fee", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("approval_above", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.PrimaryKeyConstraint("asset_id", name=op.f("pk_asset")),
+        sa.UniqueConstraint("code", name=op.f("uq_asset_code")),
+    )
+    op.create_table(
+        "audit_log",
+        sa.Column("audit_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("detail", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("previous_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("audit_id", name=op.f("pk_audit_log")),
+        sa.UniqueConstraint("key", name=op.f("uq_audit_log_key")),
+    )
+    op.create_index("ix_audit_log_subject", "audit_log", ["subject", "audit_id"], unique=False)
+    op.create_table(
+        "balance_event",
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("index", sa.Integer(), nullable=False),
+        sa.Column("time_us", sa.BigInteger(), nullable=False),
+        sa.Column("event_type", sa.SmallInteger(), nullable=False),
+        sa.Column("transfer_id", sa.Uuid(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("asset_id", sa.Integer(), nullable=False),
+        sa.Column("amount_units", sa.BigInteger(), nullable=False),
+        sa.Column("journal_id", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "sequence", "index", name=op.f("pk_balance_event")),
+    )
+    op.create_index("ix_balance_event_journal", "balance_event", ["journal_id"], unique=False)
+    op.create_table(
+        "candle",
+        sa.Column("symbol_id", sa.Integer(), nullable=False),
+        sa.Column("interval_seconds", sa.Integer(), nullable=False),
+        sa.Column("open_time_us", sa.BigInteger(), nullable=False),
+        sa.Column("open_ticks", sa.BigInteger(), nullable=False),
+        sa.Column("high_ticks", sa.BigInteger(), nullable=False),
+        sa.Column("low_ticks", sa.BigInteger(), nullable=False),
+        sa.Column("close_ticks", sa.BigInteger(), nullable=False),
+        sa.Column("base_units", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("quote_units", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("trade_count", sa.Integer(), nullable=False),
+        sa.Column("last_sequence", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "symbol_id", "interval_seconds", "open_time_us", name=op.f("pk_candle")
+        ),
+    )
+    op.create_table(
+        "chain_block",
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("parent_hash", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("chain", "number", name=op.f("pk_chain_block")),
+    )
+    op.create_table(
+        "cursor",
+        sa.Column("stream", sa.Text(), nullable=False),
+        sa.Column("last_sequence", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "updated_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("stream", name=op.f("pk_cursor")),
+    )
+    op.create_table(
+        "customer",
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), server_default="customer", nullable=False),
+        sa.Column("rate_class", sa.Text(), server_default="standard", nullable=False),
+        sa.Column("deposit_index", sa.Integer(), nullable=False),
+        sa.Column("status", sa.Text(), server_default="active", nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_customer")),
+        sa.UniqueConstraint("deposit_index", name=op.f("uq_customer_deposit_index")),
+        sa.UniqueConstraint("name", name=op.f("uq_customer_name")),
+    )
+    op.create_table(
+        "journal",
+        sa.Column("journal_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("stream", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("request_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("first_sequence", sa.BigInteger(), nullable=True),
+        sa.Column("last_sequence", sa.BigInteger(), nullable=True),
+        sa.Column("detail", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("previous_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("journal_id", name=op.f("pk_journal")),
+        sa.UniqueConstraint("key", name=op.f("uq_journal_key")),
+        sa.UniqueConstraint("stream", "position", name=op.f("uq_journal_stream_position")),
+    )
+    op.create_table(
+        "ledger_account",
+        sa.Column("account_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.BigInteger(), nullable=True),
+        sa.Column("floor", sa.Numeric(precision=38, scale=0), nullable=True),
+        sa.Column("balance", sa.Numeric(precision=38, scale=0), server_default="0", nullable=False),
+        sa.Column("version", sa.BigInteger(), server_default="0", nullable=False),
+        sa.CheckConstraint(
+            "floor IS NULL OR balance >= floor", name=op.f("ck_ledger_account_floor")
+        ),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_ledger_account")),
+        sa.UniqueConstraint("code", name=op.f("uq_ledger_account_code")),
+        postgresql_with={"fillfactor": "50"},
+    )
+    op.create_index(
+        op.f("ix_ledger_account_customer_id"), "ledger_account", ["customer_id"], unique=False
+    )
+    op.create_table(
+        "order_history",
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("order_id", sa.BigInteger(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("symbol_id", sa.Integer(), nullable=False),
+        sa.Column("client_order_id", sa.Text(), nullable=False),
+        sa.Column("client_key", sa.Uuid(), nullable=False),
+        sa.Column("side", sa.SmallInteger(), nullable=False),
+        sa.Column("order_type", sa.SmallInteger(), nullable=False),
+        sa.Column("time_in_force", sa.SmallInteger(), nullable=False),
+        sa.Column("post_only", sa.Boolean(), nullable=False),
+        sa.Column("price_ticks", sa.BigInteger(), nullable=False),
+        sa.Column("quantity_lots", sa.BigInteger(), nullable=False),
+        sa.Column("filled_lots", sa.BigInteger(), nullable=False),
+        sa.Column("filled_quote_units", sa.BigInteger(), nullable=False),
+        sa.Column("fee_units", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.SmallInteger(), nullable=False),
+        sa.Column("close_reason", sa.SmallInteger(), nullable=True),
+        sa.Column("accepted_sequence", sa.BigInteger(), nullable=False),
+        sa.Column("accepted_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("updated_sequence", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "order_id", name=op.f("pk_order_history")),
+    )
+    op.create_index(
+        "ix_order_history_account",
+        "order_history",
+        ["account_id", "shard", "order_id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_order_history_client_key", "order_history", ["account_id", "client_key"], unique=False
+    )
+    op.create_table(
+        "reconciliation_run",
+        sa.Column("run_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("invariants", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("violations", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("positions", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_reconciliation_run")),
+    )
+    op.create_table(
+        "trade_event",
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("index", sa.Integer(), nullable=False),
+        sa.Column("trade_id", sa.BigInteger(), nullable=False),
+        sa.Column("symbol_id", sa.Integer(), nullable=False),
+        sa.Column("time_us", sa.BigInteger(), nullable=False),
+        sa.Column("taker_side", sa.SmallInteger(), nullable=False),
+        sa.Column("maker_order_id", sa.BigInteger(), nullable=False),
+        sa.Column("taker_order_id", sa.BigInteger(), nullable=False),
+        sa.Column("maker_account_id", sa.BigInteger(), nullable=False),
+        sa.Column("taker_account_id", sa.BigInteger(), nullable=False),
+        sa.Column("price_ticks", sa.BigInteger(), nullable=False),
+        sa.Column("quantity_lots", sa.BigInteger(), nullable=False),
+        sa.Column("base_units", sa.BigInteger(), nullable=False),
+        sa.Column("quote_units", sa.BigInteger(), nullable=False),
+        sa.Column("maker_fee_units", sa.BigInteger(), nullable=False),
+        sa.Column("taker_fee_units", sa.BigInteger(), nullable=False),
+        sa.Column("journal_id", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "sequence", "index", name=op.f("pk_trade_event")),
+        sa.UniqueConstraint("shard", "trade_id", name=op.f("uq_trade_event_shard_trade_id")),
+    )
+    op.create_index("ix_trade_event_journal", "trade_event", ["journal_id"], unique=False)
+    op.create_index(
+        "ix_trade_event_maker",
+        "trade_event",
+        ["maker_account_id", "sequence", "index"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_trade_event_taker",
+        "trade_event",
+        ["taker_account_id", "sequence", "index"],
+        unique=False,
+    )
+    op.create_table(
+        "wallet_nonce",
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("next_nonce", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("chain", "address", name=op.f("pk_wallet_nonce")),
+    )
+    op.create_table(
+        "api_key",
+        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("algorithm", sa.Text(), nullable=False),
+        sa.Column("secret_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.customer_id"], name=op.f("fk_api_key_customer_id")
+        ),
+        sa.PrimaryKeyConstraint("key_id", name=op.f("pk_api_key")),
+    )
+    op.create_index(op.f("ix_api_key_customer_id"), "api_key", ["customer_id"], unique=False)
+    op.create_table(
+        "deposit",
+        sa.Column("deposit_id", sa.Text(), nullable=False),
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("tx_hash", sa.Text(), nullable=False),
+        sa.Column("log_index", sa.Integer(), nullable=False),
+        sa.Column("block_number", sa.BigInteger(), nullable=False),
+        sa.Column("block_hash", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.BigInteger(), nullable=True),
+        sa.Column("asset_id", sa.Integer(), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("confirmations", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("transfer_id", sa.Uuid(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column(
+            "updated_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(["asset_id"], ["asset.asset_id"], name=op.f("fk_deposit_asset_id")),
+        sa.PrimaryKeyConstraint("deposit_id", name=op.f("pk_deposit")),
+        sa.UniqueConstraint(
+            "chain", "tx_hash", "log_index", name=op.f("uq_deposit_chain_tx_hash_log_index")
+        ),
+    )
+    op.create_index("ix_deposit_customer", "deposit", ["customer_id", "created_at"], unique=False)
+    op.create_table(
+        "deposit_address",
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.customer_id"], name=op.f("fk_deposit_address_customer_id")
+        ),
+        sa.PrimaryKeyConstraint("chain", "address", name=op.f("pk_deposit_address")),
+        sa.UniqueConstraint(
+            "chain", "customer_id", name=op.f("uq_deposit_address_chain_customer_id")
+        ),
+    )
+    op.create_table(
+        "entry",
+        sa.Column("journal_id", sa.BigInteger(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("balance_after", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["ledger_account.account_id"], name=op.f("fk_entry_account_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["journal_id"], ["journal.journal_id"], name=op.f("fk_entry_journal_id")
+        ),
+        sa.PrimaryKeyConstraint("journal_id", "account_id", name=op.f("pk_entry")),
+    )
+    op.create_index("ix_entry_account", "entry", ["account_id", "journal_id"], unique=False)
+    op.create_table(
+        "instrument",
+        sa.Column("symbol_id", sa.Integer(), nullable=False),
+        sa.Column("symbol", sa.Text(), nullable=False),
+        sa.Column("shard", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("base_asset_id", sa.Integer(), nullable=False),
+        sa.Column("quote_asset_id", sa.Integer(), nullable=False),
+        sa.Column("tick_size", sa.Text(), nullable=False),
+        sa.Column("lot_size", sa.Text(), nullable=False),
+        sa.Column("listing_price", sa.Text(), nullable=False),
+        sa.Column("max_order", sa.Text(), nullable=False),
+        sa.Column("maker_fee_ppm", sa.Integer(), nullable=False),
+        sa.Column("taker_fee_ppm", sa.Integer(), nullable=False),
+        sa.Column("band_ppm", sa.Integer(), nullable=False),
+        sa.Column("max_open_orders", sa.Integer(), nullable=False),
+        sa.Column("listed_sequence", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["base_asset_id"], ["asset.asset_id"], name=op.f("fk_instrument_base_asset_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["quote_asset_id"], ["asset.asset_id"], name=op.f("fk_instrument_quote_asset_id")
+        ),
+        sa.PrimaryKeyConstraint("symbol_id", name=op.f("pk_instrument")),
+        sa.UniqueConstraint("symbol", name=op.f("uq_instrument_symbol")),
+    )
+    op.create_table(
+        "transfer",
+        sa.Column("transfer_id", sa.Uuid(), nullable=False),
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("asset_id", sa.Integer(), nullable=False),
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("direction", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("settled_sequence", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["asset_id"], ["asset.asset_id"], name=op.f("fk_transfer_asset_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.customer_id"], name=op.f("fk_transfer_customer_id")
+        ),
+        sa.PrimaryKeyConstraint("transfer_id", name=op.f("pk_transfer")),
+    )
+    op.create_index(
+        "ix_transfer_open",
+        "transfer",
+        ["state"],
+        unique=False,
+        postgresql_where=sa.text("state = 'open'"),
+    )
+    op.create_table(
+        "withdrawal",
+        sa.Column("withdrawal_id", sa.Uuid(), nullable=False),
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("idempotency_key", sa.Text(), nullable=False),
+        sa.Column("request_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("asset_id", sa.Integer(), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("fee", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("stage", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("transfer_id", sa.Uuid(), nullable=False),
+        sa.Column("release_transfer_id", sa.Uuid(), nullable=True),
+        sa.Column("nonce", sa.BigInteger(), nullable=True),
+        sa.Column("tx_hash", sa.Text(), nullable=True),
+        sa.Column("block_number", sa.BigInteger(), nullable=True),
+        sa.Column("network_fee", sa.Numeric(precision=38, scale=0), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column(
+            "updated_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["asset_id"], ["asset.asset_id"], name=op.f("fk_withdrawal_asset_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.customer_id"], name=op.f("fk_withdrawal_customer_id")
+        ),
+        sa.PrimaryKeyConstraint("withdrawal_id", name=op.f("pk_withdrawal")),
+        sa.UniqueConstraint(
+            "customer_id", "idempotency_key", name=op.f("uq_withdrawal_customer_id_idempotency_key")
+        ),
+    )
+    op.create_index(
+        "ix_withdrawal_customer", "withdrawal", ["customer_id", "created_at"], unique=False
+    )
+    op.create_table(
+        "approval",
+        sa.Column("withdrawal_id", sa.Uuid(), nullable=False),
+        sa.Column("officer", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("statement", sa.Text(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["withdrawal_id"], ["withdrawal.withdrawal_id"], name=op.f("fk_approval_withdrawal_id")
+        ),
+        sa.PrimaryKeyConstraint("withdrawal_id", "officer", name=op.f("pk_approval")),
+    )
+    op.create_table(
+        "wallet_transaction",
+        sa.Column("tx_hash", sa.Text(), nullable=False),
+        sa.Column("withdrawal_id", sa.Uuid(), nullable=False),
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("nonce", sa.BigInteger(), nullable=False),
+        sa.Column("raw", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "signed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.Column("broadcast_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["withdrawal_id"],
+            ["withdrawal.withdrawal_id"],
+            name=op.f("fk_wallet_transaction_withdrawal_id"),
+        ),
+        sa.PrimaryKeyConstraint("tx_hash", name=op.f("pk_wallet_transaction")),
+        sa.UniqueConstraint(
+            "chain", "address", "nonce", name=op.f("uq_wallet_transaction_chain_address_nonce")
+        ),
+    )
+    op.get_bind().exec_driver_sql(_EVENT_POSTING)  # its colons are not parameters

@@ -1,0 +1,46 @@
+"""The audit log on a real PostgreSQL: dense, chained, once per key."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.audit import AuditConflictError
+from domain.hash_chain import GENESIS
+from infra.postgres.audit_store import AuditStore
+
+pytestmark = pytest.mark.servers
+
+STORE = AuditStore()
+
+
+async def append(database: AsyncEngine, key: str, action: str = "approve") -> int:
+    async with database.begin() as conn:
+        return await STORE.append(conn, "withdrawal-1", "officer:ann", action, key, {"n": 1})
+
+
+async def test_records_are_dense_and_chained(database: AsyncEngine) -> None:
+    """Concurrent writers get ids 1..n, and each record's hash is its content's."""
+    ids = await asyncio.gather(*(append(database, f"k-{n}") for n in range(12)))
+    assert sorted(ids) == list(range(1, 13))
+    async with database.connect() as conn:
+        records = await STORE.read(conn, "withdrawal-1")
+    previous = GENESIS
+    for record in records:
+        assert record.previous_hash == previous
+        assert record.computed_hash() == record.hash
+        previous = record.hash
+
+
+async def test_repeat_returns_the_first_id(database: AsyncEngine) -> None:
+    """A retried step logs once."""
+    assert await append(database, "k") == await append(database, "k") == 1
+
+
+async def test_key_for_another_record_is_refused(database: AsyncEngine) -> None:
+    """The same key for another action is a bug that surfaces."""
+    await append(database, "k")
+    with pytest.raises(AuditConflictError):
+        await append(database, "k", action="reject")
