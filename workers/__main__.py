@@ -1,0 +1,60 @@
+"""The command line `rialto`: one verb a function, grouped by file in `workers/cli/`.
+
+Verbs import what they need when they run, so that `rialto --help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import typer
+
+_GROUPS = (
+    "up",
+    "status",
+    "doctor",
+    "order",
+    "feed",
+    "ops",
+    "verify",
+    "replay",
+    "bench",
+    "test",
+    "processes",
+)
+
+
+def build() -> typer.Typer:
+    """Return the command line with all its verbs."""
+    app = typer.Typer(
+        name="rialto",
+        help="Rialto, an exchange: a matching engine, a ledger, and workflows that can be watched.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for group in _GROUPS:
+        try:
+            module = import_module(f"workers.cli.{group}")
+        except ModuleNotFoundError as error:
+            if error.name != f"workers.cli.{group}":
+                raise
+            continue
+        module.register(app)
+    return app
+
+
+def main() -> None:
+    """Run the verb that the arguments name; a reader that goes away (`| head`) is no error."""
+    try:
+        build()(prog_name="rialto")
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""How a verb finds the exchange that runs in a data folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_NOT_RUNNING = 3
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Data folder of the exchange.", show_default="the user's own"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def data_dir(data: Path | None) -> Path:
+    """Return the data folder: the option, RIALTO_DATA, or the user's data directory."""
+    if data is not None:
+        return data.expanduser().absolute()
+    if override := os.environ.get("RIALTO_DATA"):
+        return Path(override).expanduser().absolute()
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "rialto"
+
+
+@dataclass(frozen=True)
+class RunningExchange:
+    """A running exchange: where its data is and what `demo.json` says about it."""
+
+    data_dir: Path
+    demo: dict[str, Any]
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Return the settings that its processes run with."""
+        from infra.settings import Settings
+
+        os.environ.update(environment(self.data_dir))
+        return Settings()
+
+    def account(self, name: str) -> dict[str, str]:
+        """Return the demo account `name`; an unknown one ends the verb as a usage error."""
+        for found in self.demo["accounts"]:
+            if found["name"] == name:
+                return dict(found)
+        names = ", ".join(found["name"] for found in self.demo["accounts"])
+        typer.echo(f"no demo account {name!r}; there are: {names}", err=True)
+        raise typer.Exit(EXIT_USAGE)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the environment (`RIALTO_...`) of the processes of a data folder; {} if none ran."""
+    try:
+        found = json.loads((folder / "run" / "env.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in found.items()}
+
+
+def supervisor_pid(folder: Path) -> int | None:
+    """Return the pid of the living `rialto up` of a data folder."""
+    try:
+        pid = int((folder / "run" / "supervisor.pid").read_text())
+        command_line = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return None
+    return pid if b"workers" in command_line or b"rialto" in command_line else None
+
+
+def load(data: Path | None) -> RunningExchange:
+    """Return the running exchange, or end the verb with a clear message and exit code 3."""
+    folder = data_dir(data)
+    try:
+        demo = json.loads((folder / "demo.json").read_text())
+    except (OSError, ValueError):
+        demo = None
+    if demo is None or supervisor_pid(folder) is None:
+        state = "is still starting" if supervisor_pid(folder) else "does not run"
+        typer.echo(
+            f"The exchange in {folder} {state}. Start it with `./rialto up`, "
+            "or name its folder with --data.",
+            err=True,
+        )
+        raise typer.Exit(EXIT_NOT_RUNNING)
+    return RunningExchange(folder, demo)

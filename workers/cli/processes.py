@@ -1,0 +1,22 @@
+"""One verb for each process of the exchange, for running it by itself."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import typer
+
+from workers.processes import PROCESSES, ProcessSpec
+
+
+def register(app: typer.Typer) -> None:
+    """Add a verb for each process; settings come from the environment (`RIALTO_...`)."""
+    for spec in PROCESSES:
+        app.command(spec.verb, help=spec.help, rich_help_panel="Processes")(_runner(spec))
+
+
+def _runner(spec: ProcessSpec) -> object:
+    def run() -> None:
+        import_module(spec.module).main()
+
+    return run

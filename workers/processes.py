@@ -1,0 +1,44 @@
+"""The processes of the exchange: their names, files, and the order in which they start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """One process. `module` has `main()`; a `sharded` one runs once per shard."""
+
+    name: str
+    module: str
+    help: str
+    sharded: bool = False
+    demo_only: bool = False
+
+    @property
+    def verb(self) -> str:
+        """Return the command line verb that runs this process by itself."""
+        return self.name
+
+    def process_name(self, shard: int) -> str:
+        """Return the name under which the process beats and is listed."""
+        return f"{self.name}-{shard}" if self.sharded else self.name
+
+
+# In the order of their start; they stop in the reverse order, so that whoever asks goes before
+# whoever answers.
+PROCESSES = (
+    ProcessSpec(
+        "matching-engine",
+        "workers.matching_engine",
+        "Match orders: numbers commands, journals them, answers.",
+        sharded=True,
+    ),
+    ProcessSpec("wallet-signer", "workers.wallet_signer", "Sign withdrawals; alone with the keys."),
+    ProcessSpec("temporal-worker", "workers.temporal_worker", "Run workflows and their steps."),
+    ProcessSpec("chain-watcher", "workers.chain_watcher", "Watch the chain for deposits."),
+    ProcessSpec("market-data", "workers.market_data", "Mirror books, publish trades and candles."),
+    ProcessSpec("order-history", "workers.order_history", "Write orders to the database."),
+    ProcessSpec("gateway", "workers.gateway", "Serve the public API and the page."),
+    ProcessSpec("bots", "workers.bots", "Trade on the demo markets.", demo_only=True),
+)
