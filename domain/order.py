@@ -59,6 +59,7 @@ class CloseReason(IntEnum):
     SELF_TRADE = 3
     CANCELLED_BY_ADMIN = 4
     BAND_REACHED = 5
+    SWEEP_LIMIT = 6
 
     @property
     def status(self) -> OrderStatus:

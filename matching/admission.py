@@ -1,0 +1,221 @@
+"""The checks before a command acts, one a line, in their order of precedence.
+
+Place: (duplicate, by the caller) -> syntax -> shard and symbol state -> band -> limits ->
+post-only, FOK, liquidity -> self-trade -> overflow and funds. No check changes anything.
+"""
+
+from __future__ import annotations
+
+from domain.commands import ListSymbol
+from domain.errors import RejectReason
+from domain.money import INT64_MAX, PPM
+from domain.order import OrderType, SelfTrade, ShardMode, SymbolState, TimeInForce
+from domain.order_id import is_client_order_id
+from matching.book import BUY, Market, Order
+from matching.engine_state import EngineState
+from matching.windows import KEY_MAX_AGE_US, KEY_MAX_AHEAD_US
+
+MAX_MAKERS = 30_000
+"""How many resting orders one command may meet: its events are numbered with 16 bits."""
+
+_NO_KEY = bytes(16)
+_MARKET = int(OrderType.MARKET)
+_GTC, _FOK = int(TimeInForce.GTC), int(TimeInForce.FOK)
+_EXPIRE_MAKER, _EXPIRE_TAKER = int(SelfTrade.EXPIRE_MAKER), int(SelfTrade.EXPIRE_TAKER)
+_POST_ONLY = 1 << 8
+_NONE = RejectReason.NONE
+
+
+def limit_rank(market: Market, order: Order) -> int:
+    """Return the lowest rank on the opposite side at which `order` trades."""
+    return order.limit_ticks * market.sides[1 - order.side].sign
+
+
+def refuse_order(state: EngineState, order: Order) -> RejectReason:
+    """Return why `order` may not be placed, or NONE; a market order gets its limit here."""
+    reason = _syntax(order)
+    if reason:
+        return reason
+    market = state.markets.get(order.symbol_id)
+    if market is None:
+        return RejectReason.UNKNOWN_SYMBOL
+    reason = _closed_to_orders(state, market)
+    if reason:
+        return reason
+    lowest, highest = market.band()
+    buys, is_market = order.side == BUY, order.flags >> 1 & 15 == _MARKET
+    if is_market:
+        order.limit_ticks = highest if buys else lowest
+    elif order.price_ticks > highest if buys else order.price_ticks < lowest:
+        return RejectReason.PRICE_OUTSIDE_BAND
+    rules = market.rules
+    if order.quantity_lots > rules.max_order_lots:
+        return RejectReason.QUANTITY_TOO_LARGE
+    may_rest = order.flags >> 5 & 7 == _GTC
+    if may_rest and len(market.open_by_account.get(order.account_id, ())) >= rules.max_open_orders:
+        return RejectReason.TOO_MANY_OPEN_ORDERS
+    reason = _order_rules(market, order, is_market)
+    if reason:
+        return reason
+    return _funds(state, market, order)
+
+
+def _syntax(order: Order) -> RejectReason:
+    flags = order.flags
+    order_type, time_in_force = flags >> 1 & 15, flags >> 5 & 7
+    if order.account_id == 0 or order.identity[8:] == _NO_KEY:
+        return RejectReason.MALFORMED_COMMAND
+    if order_type > _MARKET or time_in_force > _FOK or flags >> 9 > SelfTrade.EXPIRE_BOTH:
+        return RejectReason.MALFORMED_COMMAND
+    if order.text and not is_client_order_id(order.text.decode("latin-1")):
+        return RejectReason.MALFORMED_COMMAND
+    if order_type == _MARKET and time_in_force == _GTC:
+        return RejectReason.INVALID_COMBINATION
+    if flags & _POST_ONLY and time_in_force != _GTC:
+        return RejectReason.INVALID_COMBINATION
+    if order.price_ticks != 0 if order_type == _MARKET else order.price_ticks <= 0:
+        return RejectReason.INVALID_PRICE
+    if order.quantity_lots <= 0:
+        return RejectReason.INVALID_QUANTITY
+    return _NONE
+
+
+def _closed_to_orders(state: EngineState, market: Market) -> RejectReason:
+    if state.mode == ShardMode.HALTED:
+        return RejectReason.SHARD_HALTED
+    if state.mode == ShardMode.CANCEL_ONLY:
+        return RejectReason.SHARD_CANCEL_ONLY
+    if market.state == SymbolState.HALTED:
+        return RejectReason.SYMBOL_HALTED
+    if market.state == SymbolState.CANCEL_ONLY:
+        return RejectReason.SYMBOL_CANCEL_ONLY
+    return _NONE
+
+
+def _order_rules(market: Market, order: Order, is_market: bool) -> RejectReason:
+    first = market.sides[1 - order.side].first(limit_rank(market, order))
+    if first is not None and order.flags & _POST_ONLY:
+        return RejectReason.POST_ONLY_WOULD_TRADE
+    if is_market and first is None:
+        return RejectReason.NO_LIQUIDITY
+    if order.flags >> 5 & 7 == _FOK and not _fillable(market, order):
+        return RejectReason.FOK_NOT_FILLABLE
+    if (
+        first is not None
+        and first.account_id == order.account_id
+        and order.flags >> 9 == _EXPIRE_TAKER
+    ):
+        return RejectReason.SELF_TRADE
+    return _NONE
+
+
+def _fillable(market: Market, order: Order) -> bool:
+    """Return whether the book fills the whole order within its limit and the sweep limit."""
+    rank = limit_rank(market, order)
+    side = market.sides[1 - order.side]
+    missing, met = order.quantity_lots, 0
+    for maker in side.walk():
+        met += 1
+        if maker.price_ticks * side.sign < rank or met > MAX_MAKERS:
+            return False
+        if maker.account_id == order.account_id:
+            if order.flags >> 9 != _EXPIRE_MAKER:
+                return False
+            continue
+        missing -= maker.quantity_lots - maker.filled_lots
+        if missing <= 0:
+            return True
+    return False
+
+
+def _funds(state: EngineState, market: Market, order: Order) -> RejectReason:
+    rules = market.rules
+    if order.limit_ticks * order.quantity_lots * rules.quote_units_per_tick_lot > INT64_MAX:
+        return RejectReason.OVERFLOW
+    if order.quantity_lots * rules.base_units_per_lot > INT64_MAX:
+        return RejectReason.OVERFLOW
+    hold = market.hold_units(order, order.quantity_lots)
+    if hold > INT64_MAX:
+        return RejectReason.OVERFLOW
+    asset_id = rules.quote_asset_id if order.side == BUY else rules.base_asset_id
+    if state.free_units(order.account_id, asset_id) < hold:
+        return RejectReason.INSUFFICIENT_FUNDS
+    return _NONE
+
+
+def refuse_cancel(state: EngineState, account_id: int, symbol_id: int) -> RejectReason:
+    """Return why orders may not be cancelled, or NONE; `symbol_id` 0 names no market."""
+    if account_id == 0:
+        return RejectReason.MALFORMED_COMMAND
+    market = state.markets.get(symbol_id)
+    if symbol_id and market is None:
+        return RejectReason.UNKNOWN_SYMBOL
+    if state.mode == ShardMode.HALTED:
+        return RejectReason.SHARD_HALTED
+    if market is not None and market.state == SymbolState.HALTED:
+        return RejectReason.SYMBOL_HALTED
+    return _NONE
+
+
+def refuse_credit(
+    state: EngineState, account_id: int, asset_id: int, amount_units: int, created_at_us: int
+) -> RejectReason:
+    """Return why money may not come in, or NONE. A halted shard takes it: it must not be lost."""
+    reason = _money_syntax(state, account_id, asset_id, amount_units, created_at_us)
+    if reason:
+        return reason
+    if state.issued[asset_id] + amount_units > INT64_MAX:
+        return RejectReason.OVERFLOW
+    return _NONE
+
+
+def refuse_debit(
+    state: EngineState, account_id: int, asset_id: int, amount_units: int, created_at_us: int
+) -> RejectReason:
+    """Return why money may not go out, or NONE."""
+    reason = _money_syntax(state, account_id, asset_id, amount_units, created_at_us)
+    if reason:
+        return reason
+    if state.mode == ShardMode.HALTED:
+        return RejectReason.SHARD_HALTED
+    if state.free_units(account_id, asset_id) < amount_units:
+        return RejectReason.INSUFFICIENT_FUNDS
+    return _NONE
+
+
+def _money_syntax(
+    state: EngineState, account_id: int, asset_id: int, amount_units: int, created_at_us: int
+) -> RejectReason:
+    if account_id == 0 or created_at_us < 0:
+        return RejectReason.MALFORMED_COMMAND
+    if created_at_us > state.time_us + KEY_MAX_AHEAD_US:
+        return RejectReason.MALFORMED_COMMAND
+    if amount_units <= 0:
+        return RejectReason.INVALID_AMOUNT
+    if state.time_us - created_at_us > KEY_MAX_AGE_US:
+        return RejectReason.KEY_EXPIRED
+    if asset_id not in state.issued:
+        return RejectReason.UNKNOWN_ASSET
+    return _NONE
+
+
+def refuse_listing(state: EngineState, rules: ListSymbol) -> RejectReason:
+    """Return why a market may not be listed, or NONE."""
+    positive = (
+        rules.symbol_id,
+        rules.base_asset_id,
+        rules.quote_asset_id,
+        rules.base_units_per_lot,
+        rules.quote_units_per_tick_lot,
+        rules.listing_price_ticks,
+        rules.max_order_lots,
+        rules.max_open_orders,
+    )
+    if min(positive) <= 0 or rules.base_asset_id == rules.quote_asset_id or rules.band_ppm < 0:
+        return RejectReason.MALFORMED_COMMAND
+    if rules.symbol_id in state.markets:
+        return RejectReason.SYMBOL_ALREADY_LISTED
+    # A hold at the taker's rate covers a maker's fee, and a rebate is paid by the taker's fee.
+    if not 0 <= rules.taker_fee_ppm < PPM or abs(rules.maker_fee_ppm) > rules.taker_fee_ppm:
+        return RejectReason.INVALID_COMBINATION
+    return _NONE

@@ -1,0 +1,167 @@
+"""One market's book: price levels in time order, and the orders in them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from domain.commands import ListSymbol
+from domain.money import INT64_MAX, PPM, ceil_ppm
+from domain.order import OrderStatus, Side, SymbolState
+
+BUY = int(Side.BUY)
+OPEN = int(OrderStatus.OPEN)
+
+
+class Order:
+    """One accepted order, open or closed. Flags are `matching.wire.order_flags`."""
+
+    __slots__ = (
+        "accepted_sequence",
+        "accepted_time_us",
+        "account_id",
+        "closed_us",
+        "filled_lots",
+        "flags",
+        "identity",
+        "limit_ticks",
+        "order_id",
+        "price_ticks",
+        "quantity_lots",
+        "side",
+        "status",
+        "symbol_id",
+        "text",
+    )
+
+    def __init__(
+        self,
+        account_id: int,
+        identity: bytes,
+        symbol_id: int,
+        flags: int,
+        price_ticks: int,
+        quantity_lots: int,
+        text: bytes,
+    ) -> None:
+        """`identity` is account and client key as they lie on the wire, 24 bytes."""
+        self.order_id = 0
+        self.account_id = account_id
+        self.identity = identity
+        self.symbol_id = symbol_id
+        self.flags = flags
+        self.side = flags & 1
+        self.price_ticks = price_ticks
+        self.limit_ticks = price_ticks  # a market order's becomes the band's edge
+        self.quantity_lots = quantity_lots
+        self.filled_lots = 0
+        self.accepted_sequence = 0
+        self.accepted_time_us = 0
+        self.text = text
+        self.status = OPEN
+        self.closed_us = 0
+
+
+class BookSide:
+    """Price levels of one side. A level's rank grows with its priority; the best is last."""
+
+    __slots__ = ("levels", "ranks", "sign")
+
+    def __init__(self, side: int) -> None:
+        self.sign = 1 if side == BUY else -1
+        self.levels: dict[int, OrderedDict[int, Order]] = {}
+        self.ranks: list[int] = []
+
+    def add(self, order: Order) -> None:
+        """Put `order` at the end of its level."""
+        rank = order.price_ticks * self.sign
+        level = self.levels.get(rank)
+        if level is None:
+            level = self.levels[rank] = OrderedDict()
+            insort(self.ranks, rank)
+        level[order.order_id] = order
+
+    def remove(self, order: Order) -> None:
+        """Take `order` out; a level that becomes empty goes with it."""
+        rank = order.price_ticks * self.sign
+        level = self.levels[rank]
+        del level[order.order_id]
+        if not level:
+            del self.levels[rank]
+            if self.ranks[-1] == rank:
+                self.ranks.pop()
+            else:
+                del self.ranks[bisect_left(self.ranks, rank)]
+
+    def first(self, limit_rank: int) -> Order | None:
+        """Return the order to be met first at `limit_rank` or better."""
+        if not self.ranks or self.ranks[-1] < limit_rank:
+            return None
+        return next(iter(self.levels[self.ranks[-1]].values()))
+
+    def walk(self) -> Iterator[Order]:
+        """Yield all orders, best price first, in time order within a price."""
+        for rank in reversed(self.ranks):
+            yield from self.levels[rank].values()
+
+    def depth(self, levels: int) -> list[tuple[int, int]]:
+        """Return (price_ticks, remaining lots) of the best `levels` levels."""
+        return [
+            (
+                rank * self.sign,
+                sum(o.quantity_lots - o.filled_lots for o in self.levels[rank].values()),
+            )
+            for rank in self.ranks[: -levels - 1 : -1]
+        ]
+
+
+class Market:
+    """One listed symbol: its rules, its state and its book."""
+
+    __slots__ = ("last_ticks", "open_by_account", "rules", "sides", "state")
+
+    def __init__(self, rules: ListSymbol) -> None:
+        self.rules = rules
+        self.state = int(SymbolState.OPEN)
+        self.last_ticks = 0
+        self.sides = (BookSide(0), BookSide(1))
+        self.open_by_account: dict[int, dict[int, Order]] = {}
+
+    def band(self) -> tuple[int, int]:
+        """Return (lowest, highest) price of the band around the last trade or listing price.
+
+        Rounded inward: the lowest up, the highest down.
+        """
+        reference = self.last_ticks or self.rules.listing_price_ticks
+        width = self.rules.band_ppm
+        lowest = max(1, -(-reference * (PPM - width) // PPM))
+        return lowest, min(INT64_MAX, reference * (PPM + width) // PPM)
+
+    def hold_units(self, order: Order, lots: int) -> int:
+        """Return what `lots` of `order` hold, rounded up: a buy quote and fee, a sell base."""
+        rules = self.rules
+        if order.side == BUY:
+            quote = order.limit_ticks * lots * rules.quote_units_per_tick_lot
+            return quote + ceil_ppm(quote, rules.taker_fee_ppm)
+        return lots * rules.base_units_per_lot
+
+    def rest(self, order: Order) -> None:
+        """Let `order` stand in the book."""
+        self.sides[order.side].add(order)
+        self.open_by_account.setdefault(order.account_id, {})[order.order_id] = order
+
+    def take_out(self, order: Order) -> None:
+        """Let `order` leave the book."""
+        self.sides[order.side].remove(order)
+        mine = self.open_by_account[order.account_id]
+        del mine[order.order_id]
+        if not mine:
+            del self.open_by_account[order.account_id]
+
+
+def fee_units(quote_units: int, rate_ppm: int) -> int:
+    """Return a fill's fee, magnitude rounded down: a rebate never exceeds the fee that pays it."""
+    if rate_ppm >= 0:
+        return quote_units * rate_ppm // PPM
+    return -(quote_units * -rate_ppm // PPM)

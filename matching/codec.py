@@ -1,0 +1,227 @@
+"""Between dataclasses and stripes: encode and decode commands and events.
+
+The byte table is `matching/wire.py`. Anything that does not follow it is refused with
+`WireError`; no input makes the decoder fail in another way.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from domain import commands as c
+from domain.commands import Command, Opcode
+from domain.order import SelfTrade, ShardMode, SymbolState
+from matching.event_codec import decode_events, encode_event, encode_events
+from matching.wire import (
+    COMMAND_HEAD,
+    COMMAND_VERSION,
+    EVENT_DTYPE,
+    LIST_SYMBOL_FIELDS,
+    LIST_SYMBOL_STRIPE,
+    MAX_TEXT,
+    STAMP,
+    STRIPE,
+    TEXT_STRIPE,
+    WireError,
+    WireFault,
+    order_flags,
+    order_words,
+)
+
+__all__ = [
+    "CommandRecord",
+    "Placed",
+    "decode_commands",
+    "decode_events",
+    "encode_command",
+    "encode_event",
+    "encode_events",
+    "split_commands",
+    "stamp",
+    "view_events",
+]
+
+_OPCODES = frozenset(int(opcode) for opcode in Opcode)
+_NO_KEY = bytes(16)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRecord:
+    """A command as journalled: who, when, what."""
+
+    sequence: int
+    time_us: int
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where one command lies in a batch."""
+
+    offset: int
+    length: int
+    opcode: int
+
+
+def encode_command(command: Command, *, sequence: int = 0, time_us: int = 0) -> bytes:
+    """Return the stripes of `command`; a field beyond its width is refused with `WireError`."""
+    try:
+        return _encode(command, sequence, time_us)
+    except (struct.error, ValueError, OverflowError) as error:
+        raise WireError(WireFault.BAD_FIELD, f"{type(command).__name__}: {error}") from error
+
+
+def _encode(command: Command, sequence: int, time_us: int) -> bytes:
+    symbol = flags = account = a = b = text_length = 0
+    key, extension = _NO_KEY, b""
+    match command:
+        case c.PlaceOrder():
+            symbol, account = command.symbol_id, command.account_id
+            a, b = command.price_ticks, command.quantity_lots
+            key = command.client_key.to_bytes(16, "little")
+            flags = order_flags(
+                command.side,
+                command.order_type,
+                command.time_in_force,
+                command.post_only,
+                command.self_trade,
+            )
+            text = command.client_text.encode("ascii")
+            text_length = len(text)
+            if text_length > MAX_TEXT:
+                raise ValueError(f"client text of {text_length} characters")
+            extension = TEXT_STRIPE.pack(text) if text else b""
+        case c.CancelOrder():
+            symbol, account, a = command.symbol_id, command.account_id, command.order_id
+            key = command.client_key.to_bytes(16, "little")
+        case c.CancelAll():
+            symbol, account = command.symbol_id, command.account_id
+        case c.Credit() | c.Debit():
+            symbol, account = command.asset_id, command.account_id
+            a, b = command.amount_units, command.created_at_us
+            key = command.key.to_bytes(16, "little")
+        case c.ListSymbol():
+            symbol = command.symbol_id
+            a, b = command.base_units_per_lot, command.quote_units_per_tick_lot
+            extension = LIST_SYMBOL_STRIPE.pack(
+                *(getattr(command, name) for name, _ in LIST_SYMBOL_FIELDS)
+            )
+        case c.SetSymbolState():
+            symbol, a, b = command.symbol_id, command.state, command.reason_code
+        case c.SetShardMode():
+            a, b = command.mode, command.reason_code
+        case c.Started():
+            a, b = command.epoch, command.build_id
+        case c.Tick():
+            pass
+    head = COMMAND_HEAD.pack(
+        sequence,
+        time_us,
+        command.opcode,
+        COMMAND_VERSION,
+        1 + len(extension) // STRIPE,
+        text_length,
+        symbol,
+        flags,
+        account,
+        key,
+        a,
+        b,
+    )
+    return head + extension
+
+
+def split_commands(data: bytes | bytearray | memoryview) -> list[Placed]:
+    """Return where each command of a batch lies, after checking all framing; else `WireError`."""
+    size = len(data)
+    if size % STRIPE:
+        raise WireError(WireFault.BAD_LENGTH, f"{size} bytes are not whole stripes")
+    placed: list[Placed] = []
+    offset = 0
+    while offset < size:
+        opcode, version, stripes, text_length = data[offset + 16 : offset + 20]
+        if version != COMMAND_VERSION:
+            raise WireError(WireFault.BAD_VERSION, f"command version {version} at {offset}")
+        if opcode not in _OPCODES:
+            raise WireError(WireFault.UNKNOWN_OPCODE, f"opcode {opcode} at {offset}")
+        if opcode == Opcode.PLACE_ORDER:
+            expected = 2 if text_length else 1
+        else:
+            expected = 2 if opcode == Opcode.LIST_SYMBOL else 1
+            text_length = text_length and MAX_TEXT + 1
+        if stripes != expected or text_length > MAX_TEXT:
+            raise WireError(WireFault.BAD_LENGTH, f"{stripes} stripes at {offset}")
+        length = stripes * STRIPE
+        if offset + length > size:
+            raise WireError(WireFault.BAD_LENGTH, f"record at {offset} is cut off")
+        placed.append(Placed(offset, length, opcode))
+        offset += length
+    return placed
+
+
+def stamp(batch: bytearray, offset: int, sequence: int, time_us: int) -> None:
+    """Write number and time into the command at `offset`."""
+    STAMP.pack_into(batch, offset, sequence, time_us)
+
+
+def decode_commands(data: bytes) -> list[CommandRecord]:
+    """Return the commands of a batch; malformed bytes are refused with `WireError`."""
+    return [_decode(data, place.offset) for place in split_commands(data)]
+
+
+def _decode(data: bytes, offset: int) -> CommandRecord:
+    head = COMMAND_HEAD.unpack_from(data, offset)
+    sequence, time_us, opcode, _, _, text_length, symbol, flags, account, key, a, b = head
+    number = int.from_bytes(key, "little")
+    command: Command
+    try:
+        match opcode:
+            case Opcode.PLACE_ORDER:
+                start = offset + STRIPE
+                command = c.PlaceOrder(
+                    account,
+                    number,
+                    symbol,
+                    *order_words(flags),
+                    a,
+                    b,
+                    bool(flags >> 8 & 1),
+                    SelfTrade(flags >> 9),
+                    data[start : start + text_length].decode("ascii"),
+                )
+            case Opcode.CANCEL_ORDER:
+                command = c.CancelOrder(account, symbol, a, number)
+            case Opcode.CANCEL_ALL:
+                command = c.CancelAll(account, symbol)
+            case Opcode.CREDIT:
+                command = c.Credit(number, account, symbol, a, b)
+            case Opcode.DEBIT:
+                command = c.Debit(number, account, symbol, a, b)
+            case Opcode.LIST_SYMBOL:
+                values = LIST_SYMBOL_STRIPE.unpack_from(data, offset + STRIPE)
+                named = dict(zip((name for name, _ in LIST_SYMBOL_FIELDS), values, strict=True))
+                command = c.ListSymbol(
+                    symbol_id=symbol, base_units_per_lot=a, quote_units_per_tick_lot=b, **named
+                )
+            case Opcode.SET_SYMBOL_STATE:
+                command = c.SetSymbolState(symbol, SymbolState(a), b)
+            case Opcode.SET_SHARD_MODE:
+                command = c.SetShardMode(ShardMode(a), b)
+            case Opcode.STARTED:
+                command = c.Started(a, b)
+            case _:
+                command = c.Tick()
+    except ValueError as error:
+        raise WireError(WireFault.BAD_FIELD, f"{error} at {offset}") from error
+    return CommandRecord(sequence, time_us, command)
+
+
+def view_events(data: bytes | bytearray | memoryview) -> npt.NDArray[np.void]:
+    """Return a zero-copy view of event stripes as an array of `EVENT_DTYPE`."""
+    if len(data) % STRIPE:
+        raise WireError(WireFault.BAD_LENGTH, f"{len(data)} bytes are not whole stripes")
+    return np.frombuffer(data, dtype=EVENT_DTYPE)

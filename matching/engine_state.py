@@ -1,0 +1,71 @@
+"""Everything the engine knows: markets, balances, orders, windows, counters."""
+
+from __future__ import annotations
+
+from domain.order import ShardMode
+from matching.book import Market, Order
+from matching.windows import KeyWindow, OrderWindow
+
+ASSET_BITS = 16
+
+
+class EngineState:
+    """The state that a snapshot holds. Balances are [total, held] by account << 16 | asset.
+
+    `issued` is credits less debits per asset and never exceeds an int64, so that no balance can:
+    issued = all totals + `fees`, always.
+    """
+
+    __slots__ = (
+        "balances",
+        "epoch",
+        "fees",
+        "issued",
+        "keys",
+        "markets",
+        "mode",
+        "next_order",
+        "next_trade",
+        "orders",
+        "sequence",
+        "shard",
+        "time_us",
+        "window",
+    )
+
+    def __init__(self, shard: int) -> None:
+        self.shard = shard
+        self.sequence = 0
+        self.time_us = 0
+        self.epoch = 0
+        self.mode = int(ShardMode.NORMAL)
+        self.next_order = 1
+        self.next_trade = 1
+        self.markets: dict[int, Market] = {}
+        self.balances: dict[int, list[int]] = {}
+        self.issued: dict[int, int] = {}
+        self.fees: dict[int, int] = {}
+        self.orders: dict[int, Order] = {}
+        self.window = OrderWindow()
+        self.keys = KeyWindow()
+
+    def balance(self, account_id: int, asset_id: int) -> list[int]:
+        """Return the account's [total, held] of an asset, made when it is first asked for."""
+        key = account_id << ASSET_BITS | asset_id
+        pair = self.balances.get(key)
+        if pair is None:
+            pair = self.balances[key] = [0, 0]
+        return pair
+
+    def free_units(self, account_id: int, asset_id: int) -> int:
+        """Return what the account may spend of an asset."""
+        pair = self.balances.get(account_id << ASSET_BITS | asset_id)
+        return pair[0] - pair[1] if pair else 0
+
+    def list_market(self, market: Market) -> None:
+        """Add a market and make its assets known."""
+        rules = market.rules
+        self.markets[rules.symbol_id] = market
+        for asset_id in (rules.base_asset_id, rules.quote_asset_id):
+            self.issued.setdefault(asset_id, 0)
+            self.fees.setdefault(asset_id, 0)

@@ -1,0 +1,250 @@
+"""Events between dataclasses and stripes; the byte table is `matching/wire.py`."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from domain import events as e
+from domain.commands import Opcode
+from domain.errors import RejectReason
+from domain.events import Event, EventType
+from domain.order import CloseReason, OrderStatus, SelfTrade, ShardMode, Side, SymbolState
+from matching.wire import (
+    EVENT_FIELDS,
+    EVENT_HEAD_STRUCT,
+    EVENT_STRUCTS,
+    STRIPE,
+    WireError,
+    WireFault,
+    order_flags,
+    order_words,
+)
+
+_PARTS = {
+    int(kind): 1 + max(part for other, part in EVENT_FIELDS if other is kind) for kind in EventType
+}
+_HEAD = 6
+Fields = dict[str, Any]
+_LOW = 2**64 - 1
+
+
+def decode_events(data: bytes | memoryview) -> list[Event]:
+    """Return the events of a batch; malformed bytes are refused with `WireError`."""
+    data = bytes(data)
+    if len(data) % STRIPE:
+        raise WireError(WireFault.BAD_LENGTH, f"{len(data)} bytes are not whole stripes")
+    events: list[Event] = []
+    offset = 0
+    while offset < len(data):
+        event, offset = _decode_one(data, offset)
+        events.append(event)
+    return events
+
+
+def _decode_one(data: bytes, offset: int) -> tuple[Event, int]:
+    sequence, index, kind, part, symbol, flags = EVENT_HEAD_STRUCT.unpack_from(data, offset)
+    if kind not in _PARTS:
+        raise WireError(WireFault.UNKNOWN_EVENT, f"event type {kind} at {offset}")
+    event_type = EventType(kind)
+    if part != 0:
+        raise WireError(WireFault.BAD_PART, f"{event_type.name} begins with part {part}")
+    fields: Fields = {}
+    head = (sequence, index, kind)
+    count = 0
+    for count in range(_PARTS[kind]):
+        start = offset + count * STRIPE
+        place = (event_type, count)
+        if count and (
+            start >= len(data) or EVENT_HEAD_STRUCT.unpack_from(data, start)[:4] != (*head, count)
+        ):
+            if place == (EventType.ORDER_ACCEPTED, 2):  # no client text: the part is absent
+                count -= 1
+                break
+            raise WireError(WireFault.BAD_PART, f"{event_type.name} lacks part {count}")
+        values = EVENT_STRUCTS[place].unpack_from(data, start)[_HEAD:]
+        fields.update(zip((name for name, _ in EVENT_FIELDS[place]), values, strict=True))
+    try:
+        event = _BUILD[event_type](sequence, index, symbol, flags, fields)
+    except ValueError as error:
+        raise WireError(WireFault.BAD_FIELD, f"{event_type.name}: {error}") from error
+    return event, offset + (count + 1) * STRIPE
+
+
+def _key(fields: Fields) -> int:
+    low: int = fields["key_low"]
+    high: int = fields["key_high"]
+    return low | high << 64
+
+
+def _accepted(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Event:
+    side, order_type, time_in_force = order_words(flags)
+    return e.OrderAccepted(
+        sequence=sequence,
+        index=index,
+        time_us=f["time_us"],
+        account_id=f["account_id"],
+        order_id=f["order_id"],
+        client_key=_key(f),
+        symbol_id=symbol,
+        side=side,
+        order_type=order_type,
+        time_in_force=time_in_force,
+        post_only=bool(flags >> 8 & 1),
+        self_trade=SelfTrade(flags >> 9),
+        price_ticks=f["price_ticks"],
+        quantity_lots=f["quantity_lots"],
+        hold_units=f["hold_units"],
+        client_text=f.get("client_text", b"").rstrip(b"\0").decode("ascii"),
+    )
+
+
+def _duplicate(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Event:
+    return e.OrderDuplicate(
+        sequence=sequence,
+        index=index,
+        time_us=f["time_us"],
+        account_id=f["account_id"],
+        client_key=_key(f),
+        symbol_id=symbol,
+        order_id=f["order_id"],
+        accepted_sequence=f["accepted_sequence"],
+        same_body=bool(flags & 1),
+        status=OrderStatus(flags >> 1),
+        filled_lots=f["filled_lots"],
+    )
+
+
+def _rejected(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Event:
+    return e.CommandRejected(
+        sequence=sequence,
+        index=index,
+        time_us=f["time_us"],
+        opcode=Opcode(f["opcode"]),
+        reason=RejectReason(flags),
+        account_id=f["account_id"],
+        key=_key(f),
+        symbol_id=symbol,
+    )
+
+
+def _key_duplicate(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Event:
+    return e.KeyDuplicate(
+        sequence=sequence,
+        index=index,
+        time_us=f["time_us"],
+        opcode=Opcode(f["opcode"]),
+        key=_key(f),
+        account_id=f["account_id"],
+        first_sequence=f["first_sequence"],
+        first_reason=RejectReason(f["first_reason"]),
+        same_body=bool(flags & 1),
+    )
+
+
+def _closed(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Event:
+    return e.OrderClosed(
+        sequence=sequence,
+        index=index,
+        symbol_id=symbol,
+        side=Side(flags & 1),
+        reason=CloseReason(flags >> 8),
+        resting=bool(flags >> 1 & 1),
+        **f,
+    )
+
+
+def _money(kind: type[e.Credited | e.Debited]) -> Callable[..., Event]:
+    def build(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Event:
+        return kind(
+            sequence=sequence,
+            index=index,
+            time_us=f["time_us"],
+            key=_key(f),
+            account_id=f["account_id"],
+            asset_id=symbol,
+            amount_units=f["amount_units"],
+        )
+
+    return build
+
+
+_BUILD: dict[EventType, Callable[[int, int, int, int, Fields], Event]] = {
+    EventType.ORDER_ACCEPTED: _accepted,
+    EventType.ORDER_DUPLICATE: _duplicate,
+    EventType.CANCEL_ACCEPTED: lambda n, i, s, _, f: e.CancelAccepted(n, i, symbol_id=s, **f),
+    EventType.COMMAND_REJECTED: _rejected,
+    EventType.KEY_DUPLICATE: _key_duplicate,
+    EventType.TRADE: lambda n, i, s, g, f: e.Trade(n, i, s, taker_side=Side(g), **f),
+    EventType.ORDER_RESTED: lambda n, i, s, g, f: e.OrderRested(n, i, s, side=Side(g), **f),
+    EventType.ORDER_CLOSED: _closed,
+    EventType.CREDITED: _money(e.Credited),
+    EventType.DEBITED: _money(e.Debited),
+    EventType.SYMBOL_LISTED: lambda n, i, s, _, f: e.SymbolListed(n, i, symbol_id=s, **f),
+    EventType.SYMBOL_STATE_SET: lambda n, i, s, _, f: e.SymbolStateSet(
+        n, i, f["time_us"], s, SymbolState(f["state"]), f["reason_code"]
+    ),
+    EventType.SHARD_MODE_SET: lambda n, i, _s, _, f: e.ShardModeSet(
+        n, i, f["time_us"], ShardMode(f["mode"]), f["reason_code"]
+    ),
+    EventType.STARTED: lambda n, i, _s, _, f: e.EngineStarted(n, i, **f),
+    EventType.TICKED: lambda n, i, _s, _, f: e.Ticked(n, i, **f),
+}
+
+
+def encode_event(event: Event) -> bytes:
+    """Return the stripes of `event`; a field beyond its width is refused with `WireError`."""
+    kind = event.event_type
+    symbol = getattr(event, "symbol_id", 0) or getattr(event, "asset_id", 0)
+    stripes = []
+    try:
+        for part in range(_PARTS[kind]):
+            if part == 2 and not getattr(event, "client_text", ""):
+                break
+            values = [_value(event, name) for name, _ in EVENT_FIELDS[kind, part]]
+            head = (event.sequence, event.index, kind, part, symbol, _flags(event))
+            stripes.append(EVENT_STRUCTS[kind, part].pack(*head, *values))
+    except (struct.error, ValueError) as error:
+        raise WireError(WireFault.BAD_FIELD, f"{kind.name}: {error}") from error
+    return b"".join(stripes)
+
+
+def encode_events(events: Iterable[Event]) -> bytes:
+    """Return the stripes of `events`, one after the other."""
+    return b"".join(map(encode_event, events))
+
+
+def _value(event: Event, name: str) -> int | bytes:
+    if name in ("key_low", "key_high"):
+        key = int(getattr(event, "key", 0) or getattr(event, "client_key", 0))
+        return key & _LOW if name == "key_low" else key >> 64
+    if name == "client_text":
+        return str(getattr(event, name)).encode("ascii")
+    return int(getattr(event, name))
+
+
+def _flags(event: Event) -> int:
+    match event:
+        case e.OrderAccepted():
+            return order_flags(
+                event.side,
+                event.order_type,
+                event.time_in_force,
+                event.post_only,
+                event.self_trade,
+            )
+        case e.OrderDuplicate():
+            return int(event.same_body) | event.status << 1
+        case e.CommandRejected():
+            return event.reason
+        case e.KeyDuplicate():
+            return int(event.same_body)
+        case e.Trade():
+            return event.taker_side
+        case e.OrderRested():
+            return event.side
+        case e.OrderClosed():
+            return event.side | int(event.resting) << 1 | event.reason << 8
+        case _:
+            return 0

@@ -1,0 +1,223 @@
+"""The canonical bytes of the engine's state: equal states, equal bytes, in any implementation.
+
+Little endian. Head; assets by id; markets by id; non-zero balances by account and asset; open
+orders market by market, buy side first, in priority; closed orders in closing order; command
+keys in order of first use. Each section begins with its count (u64).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from domain.commands import ListSymbol
+from matching.book import OPEN, Market, Order
+from matching.engine_state import ASSET_BITS, EngineState
+from matching.windows import KeyRecord
+
+STATE_VERSION = 1
+_MAGIC = b"RLTSTATE"
+_HEAD = struct.Struct("<8sIIQqqIIQQ64s")
+_COUNT = struct.Struct("<Q")
+_ASSET = struct.Struct("<Qqq")
+_MARKET = struct.Struct("<13q")
+_BALANCE = struct.Struct("<QQqq")
+_ORDER = struct.Struct("<QQ16sHHBB2xqqqQqq36s4x")
+_KEY = struct.Struct("<16sQqHHIQqq")
+_RULES = (
+    "symbol_id",
+    "base_asset_id",
+    "quote_asset_id",
+    "base_units_per_lot",
+    "quote_units_per_tick_lot",
+    "maker_fee_ppm",
+    "taker_fee_ppm",
+    "band_ppm",
+    "listing_price_ticks",
+    "max_order_lots",
+    "max_open_orders",
+)
+
+
+class SnapshotError(ValueError):
+    """Bytes that are not a snapshot of this version."""
+
+
+def encode(state: EngineState, chain: bytes) -> bytes:
+    """Return the canonical bytes of `state` with the event chain so far."""
+    parts = [
+        _HEAD.pack(
+            _MAGIC,
+            STATE_VERSION,
+            state.shard,
+            state.sequence,
+            state.time_us,
+            state.epoch,
+            state.mode,
+            0,
+            state.next_order,
+            state.next_trade,
+            chain,
+        )
+    ]
+    _section(parts, (_ASSET.pack(a, state.issued[a], state.fees[a]) for a in sorted(state.issued)))
+    markets = [state.markets[symbol_id] for symbol_id in sorted(state.markets)]
+    _section(parts, (_market_bytes(market) for market in markets))
+    _section(
+        parts,
+        (
+            _BALANCE.pack(key >> ASSET_BITS, key & (1 << ASSET_BITS) - 1, *pair)
+            for key, pair in sorted(state.balances.items())
+            if pair[0] or pair[1]
+        ),
+    )
+    open_orders = (o for market in markets for side in market.sides for o in side.walk())
+    _section(parts, map(_order_bytes, open_orders))
+    _section(parts, map(_order_bytes, state.window.closed.values()))
+    _section(parts, map(_key_bytes, state.keys.records.values()))
+    return b"".join(parts)
+
+
+def _section(parts: list[bytes], records: Iterable[bytes]) -> None:
+    body = list(records)
+    parts.append(_COUNT.pack(len(body)))
+    parts.extend(body)
+
+
+def _market_bytes(market: Market) -> bytes:
+    rules = [getattr(market.rules, name) for name in _RULES]
+    return _MARKET.pack(*rules, market.state, market.last_ticks)
+
+
+def _order_bytes(order: Order) -> bytes:
+    return _ORDER.pack(
+        order.order_id,
+        order.account_id,
+        order.identity[8:],
+        order.symbol_id,
+        order.flags,
+        order.status,
+        len(order.text),
+        order.price_ticks,
+        order.quantity_lots,
+        order.filled_lots,
+        order.accepted_sequence,
+        order.accepted_time_us,
+        order.closed_us,
+        order.text,
+    )
+
+
+def _key_bytes(record: KeyRecord) -> bytes:
+    return _KEY.pack(
+        record.key,
+        record.sequence,
+        record.time_us,
+        record.opcode,
+        record.reason,
+        record.asset_id,
+        record.account_id,
+        record.amount_units,
+        record.created_at_us,
+    )
+
+
+def decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
+    """Return the state and chain lanes of canonical bytes; else `SnapshotError`."""
+    try:
+        return _decode(data)
+    except (struct.error, KeyError, IndexError) as error:
+        raise SnapshotError(f"malformed snapshot: {error}") from error
+
+
+def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
+    head = _HEAD.unpack_from(data, 0)
+    if head[0] != _MAGIC or head[1] != STATE_VERSION:
+        raise SnapshotError(f"state version {head[1]} is not {STATE_VERSION}")
+    state = EngineState(head[2])
+    state.sequence, state.time_us, state.epoch, state.mode = head[3:7]
+    state.next_order, state.next_trade = head[8:10]
+    reader = _Reader(data, _HEAD.size)
+    for asset_id, issued, fees in reader.section(_ASSET):
+        state.issued[asset_id] = issued
+        state.fees[asset_id] = fees
+    for values in reader.section(_MARKET):
+        market = Market(ListSymbol(*values[:11]))
+        market.state, market.last_ticks = values[11:]
+        state.markets[market.rules.symbol_id] = market
+    for account_id, asset_id, total, held in reader.section(_BALANCE):
+        state.balances[account_id << ASSET_BITS | asset_id] = [total, held]
+    for values in reader.section(_ORDER):
+        order = _order(values)
+        state.markets[order.symbol_id].rest(order)
+        state.orders[order.order_id] = order
+        state.window.orders[order.identity] = order
+    for values in reader.section(_ORDER):
+        order = _order(values)
+        if order.status == OPEN:
+            raise SnapshotError("a closed order is open")
+        state.window.orders[order.identity] = order
+        state.window.file(order)
+    for key, sequence, time_us, opcode, reason, asset, account, amount, created in reader.section(
+        _KEY
+    ):
+        state.keys.remember(
+            KeyRecord(key, sequence, time_us, opcode, reason, account, asset, amount, created)
+        )
+    if reader.offset != len(data):
+        raise SnapshotError("bytes after the last section")
+    return state, struct.unpack("<8Q", head[10])
+
+
+class _Reader:
+    """Walk through the counted sections."""
+
+    def __init__(self, data: bytes, offset: int) -> None:
+        self._data = data
+        self.offset = offset
+
+    def section(self, record: struct.Struct) -> Iterator[tuple[Any, ...]]:
+        """Yield the records of the next section."""
+        (count,) = _COUNT.unpack_from(self._data, self.offset)
+        start = self.offset + _COUNT.size
+        self.offset = start + count * record.size
+        if self.offset > len(self._data):
+            raise SnapshotError("a section is cut off")
+        yield from record.iter_unpack(self._data[start : self.offset])
+
+
+def _order(values: tuple[Any, ...]) -> Order:
+    (
+        order_id,
+        account_id,
+        key,
+        symbol_id,
+        flags,
+        status,
+        text_length,
+        price_ticks,
+        quantity_lots,
+        filled_lots,
+        accepted_sequence,
+        accepted_time_us,
+        closed_us,
+        text,
+    ) = values
+    identity = account_id.to_bytes(8, "little") + key
+    order = Order(
+        account_id,
+        identity,
+        symbol_id,
+        flags,
+        price_ticks,
+        quantity_lots,
+        text[:text_length],
+    )
+    order.order_id = order_id
+    order.status = status
+    order.filled_lots = filled_lots
+    order.accepted_sequence = accepted_sequence
+    order.accepted_time_us = accepted_time_us
+    order.closed_us = closed_us
+    return order

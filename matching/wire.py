@@ -1,0 +1,226 @@
+"""The one byte table: how commands and events lie in 64-byte little-endian stripes.
+
+A batch is a plain concatenation of records; a record is one to three stripes.
+
+Command, first stripe: sequence u64 | time_us i64 | opcode u8 | version u8 | stripes u8 |
+text_length u8 | symbol_id u16 | flags u16 | account_id u64 | key 16 bytes | a i64 | b i64.
+What `symbol_id`, `a` and `b` mean is in `COMMAND_FIELDS`; extension stripes: an order's client
+text (36 bytes, zero padded) and `LIST_SYMBOL_FIELDS`.
+
+Event, every stripe: sequence u64 | index u16 | type u8 | part u8 | symbol_id u16 | flags u16 and
+a body of 48 bytes, `EVENT_FIELDS` by (type, part). An event of several parts repeats the header.
+
+Order flags (command and ORDER_ACCEPTED): bit 0 side, bits 1-4 order type, bits 5-7 time in
+force, bit 8 post-only, bits 9-11 self-trade mode, others zero.
+Numbers are never reused and a layout never changes: a new one gets a new number.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from domain.commands import Opcode
+from domain.events import EventType
+from domain.order import OrderType, Side, TimeInForce
+
+SCHEMA_VERSION: Final = 1
+COMMAND_VERSION: Final = 1
+STRIPE: Final = 64
+MAX_TEXT: Final = 36
+MAX_EVENTS_PER_COMMAND: Final = 2**16
+
+COMMAND_HEAD: Final = struct.Struct("<QqBBBBHHQ16sqq")
+STAMP: Final = struct.Struct("<Qq")
+TEXT_STRIPE: Final = struct.Struct("<36s28x")
+
+COMMAND_FIELDS: Final = MappingProxyType(
+    {
+        Opcode.PLACE_ORDER: ("symbol_id", "price_ticks", "quantity_lots"),
+        Opcode.CANCEL_ORDER: ("symbol_id", "order_id", ""),
+        Opcode.CANCEL_ALL: ("symbol_id", "", ""),
+        Opcode.CREDIT: ("asset_id", "amount_units", "created_at_us"),
+        Opcode.DEBIT: ("asset_id", "amount_units", "created_at_us"),
+        Opcode.LIST_SYMBOL: ("symbol_id", "base_units_per_lot", "quote_units_per_tick_lot"),
+        Opcode.SET_SYMBOL_STATE: ("symbol_id", "state", "reason_code"),
+        Opcode.SET_SHARD_MODE: ("", "mode", "reason_code"),
+        Opcode.STARTED: ("", "epoch", "build_id"),
+        Opcode.TICK: ("", "", ""),
+    }
+)
+
+# (name, struct format) of an extension stripe; what is left of the 64 bytes is zero.
+LIST_SYMBOL_FIELDS: Final = (
+    ("base_asset_id", "H"),
+    ("quote_asset_id", "H"),
+    ("maker_fee_ppm", "i"),
+    ("taker_fee_ppm", "i"),
+    ("max_open_orders", "I"),
+    ("band_ppm", "q"),
+    ("listing_price_ticks", "q"),
+    ("max_order_lots", "q"),
+)
+
+EVENT_HEAD: Final = (
+    ("sequence", "Q"),
+    ("index", "H"),
+    ("type", "B"),
+    ("part", "B"),
+    ("symbol_id", "H"),
+    ("flags", "H"),
+)
+
+_TIMED: Final = (("time_us", "q"), ("account_id", "Q"))
+_KEY: Final = (("key_low", "Q"), ("key_high", "Q"))
+_MONEY: Final = (*_TIMED, *_KEY, ("amount_units", "q"))
+
+EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str], ...]]] = (
+    MappingProxyType(
+        {
+            (EventType.ORDER_ACCEPTED, 0): (
+                *_TIMED,
+                ("order_id", "Q"),
+                *_KEY,
+                ("price_ticks", "q"),
+            ),
+            (EventType.ORDER_ACCEPTED, 1): (("quantity_lots", "q"), ("hold_units", "q")),
+            (EventType.ORDER_ACCEPTED, 2): (("client_text", "36s"),),
+            (EventType.ORDER_DUPLICATE, 0): (
+                *_TIMED,
+                *_KEY,
+                ("order_id", "Q"),
+                ("accepted_sequence", "Q"),
+            ),
+            (EventType.ORDER_DUPLICATE, 1): (("filled_lots", "q"),),
+            (EventType.CANCEL_ACCEPTED, 0): (*_TIMED, ("closed_count", "Q")),
+            (EventType.COMMAND_REJECTED, 0): (*_TIMED, *_KEY, ("opcode", "Q")),
+            (EventType.KEY_DUPLICATE, 0): (
+                *_TIMED,
+                *_KEY,
+                ("first_sequence", "Q"),
+                ("opcode", "H"),
+                ("first_reason", "H"),
+            ),
+            (EventType.TRADE, 0): (
+                ("trade_id", "Q"),
+                ("maker_order_id", "Q"),
+                ("taker_order_id", "Q"),
+                ("maker_account_id", "Q"),
+                ("taker_account_id", "Q"),
+                ("price_ticks", "q"),
+            ),
+            (EventType.TRADE, 1): (
+                ("quantity_lots", "q"),
+                ("base_units", "q"),
+                ("quote_units", "q"),
+                ("maker_fee_units", "q"),
+                ("taker_fee_units", "q"),
+            ),
+            (EventType.ORDER_RESTED, 0): (
+                ("account_id", "Q"),
+                ("order_id", "Q"),
+                ("price_ticks", "q"),
+                ("remaining_lots", "q"),
+            ),
+            (EventType.ORDER_CLOSED, 0): (
+                ("account_id", "Q"),
+                ("order_id", "Q"),
+                ("price_ticks", "q"),
+                ("remaining_lots", "q"),
+                ("filled_lots", "q"),
+            ),
+            (EventType.CREDITED, 0): _MONEY,
+            (EventType.DEBITED, 0): _MONEY,
+            (EventType.SYMBOL_LISTED, 0): (
+                ("time_us", "q"),
+                ("base_units_per_lot", "q"),
+                ("quote_units_per_tick_lot", "q"),
+                ("listing_price_ticks", "q"),
+                ("max_order_lots", "q"),
+                ("band_ppm", "q"),
+            ),
+            (EventType.SYMBOL_LISTED, 1): (
+                ("base_asset_id", "H"),
+                ("quote_asset_id", "H"),
+                ("maker_fee_ppm", "i"),
+                ("taker_fee_ppm", "i"),
+                ("max_open_orders", "I"),
+            ),
+            (EventType.SYMBOL_STATE_SET, 0): (
+                ("time_us", "q"),
+                ("state", "q"),
+                ("reason_code", "q"),
+            ),
+            (EventType.SHARD_MODE_SET, 0): (
+                ("time_us", "q"),
+                ("mode", "q"),
+                ("reason_code", "q"),
+            ),
+            (EventType.STARTED, 0): (("time_us", "q"), ("epoch", "q"), ("build_id", "q")),
+            (EventType.TICKED, 0): (("time_us", "q"),),
+        }
+    )
+)
+
+_NUMPY = {"Q": "<u8", "q": "<i8", "H": "<u2", "B": "u1", "I": "<u4", "i": "<i4", "36s": "S36"}
+
+
+def _struct(fields: tuple[tuple[str, str], ...]) -> struct.Struct:
+    text = "<" + "".join(code for _, code in fields)
+    return struct.Struct(f"{text}{STRIPE - struct.calcsize(text)}x")
+
+
+def _dtype(fields: tuple[tuple[str, str], ...]) -> np.dtype[np.void]:
+    names = [name for name, _ in fields]
+    offsets = [
+        struct.calcsize("<" + "".join(code for _, code in fields[:position]))
+        for position in range(len(fields))
+    ]
+    formats = [_NUMPY[code] for _, code in fields]
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": STRIPE})
+
+
+LIST_SYMBOL_STRIPE: Final = _struct(LIST_SYMBOL_FIELDS)
+EVENT_HEAD_STRUCT: Final = struct.Struct("<" + "".join(code for _, code in EVENT_HEAD))
+EVENT_STRUCTS: Final = MappingProxyType(
+    {place: _struct((*EVENT_HEAD, *fields)) for place, fields in EVENT_FIELDS.items()}
+)
+EVENT_DTYPE: Final = _dtype((*EVENT_HEAD, *((f"w{lane}", "q") for lane in range(6))))
+EVENT_PART_DTYPES: Final = MappingProxyType(
+    {place: _dtype((*EVENT_HEAD, *fields)) for place, fields in EVENT_FIELDS.items()}
+)
+
+
+class WireFault(IntEnum):
+    """What is wrong with bytes that are not ours."""
+
+    BAD_LENGTH = 1
+    BAD_VERSION = 2
+    UNKNOWN_OPCODE = 3
+    UNKNOWN_EVENT = 4
+    BAD_PART = 5
+    BAD_FIELD = 6
+
+
+class WireError(ValueError):
+    """Bytes that do not follow the table; `fault` names the kind, the text the place."""
+
+    def __init__(self, fault: WireFault, text: str) -> None:
+        super().__init__(f"{fault.name}: {text}")
+        self.fault = fault
+
+
+def order_flags(
+    side: int, order_type: int, time_in_force: int, post_only: bool, self_trade: int
+) -> int:
+    """Return the flags word of an order."""
+    return side | order_type << 1 | time_in_force << 5 | int(post_only) << 8 | self_trade << 9
+
+
+def order_words(flags: int) -> tuple[Side, OrderType, TimeInForce]:
+    """Return side, type and time in force from a flags word; unknown numbers are `ValueError`."""
+    return Side(flags & 1), OrderType(flags >> 1 & 15), TimeInForce(flags >> 5 & 7)
