@@ -8,10 +8,14 @@ seen | pending -> voided                   the chain was reorganised; mined agai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from domain.hash_chain import JsonValue
 from domain.instrument import Asset
+from domain.ledger import JournalRequest
+from domain.transfer import NewTransfer
 
 
 class DepositState(StrEnum):
@@ -101,3 +105,59 @@ class Deposit:
     required_confirmations: int
     transfer_id: str | None
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewDeposit:
+    """What the watcher found in a block; `customer_id` None is the hot wallet's own address."""
+
+    chain: str
+    tx_hash: str
+    log_index: int
+    block_number: int
+    block_hash: str
+    address: str
+    customer_id: int | None
+    asset_id: int
+    amount: int
+
+    @property
+    def deposit_id(self) -> str:
+        """Return the id of the row and of the workflow."""
+        return deposit_id(self.chain, self.tx_hash, self.log_index)
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredPayment:
+    """A payment to an address of ours in a token that the exchange does not list."""
+
+    chain: str
+    tx_hash: str
+    log_index: int
+    contract: str
+    address: str
+    amount: int
+
+    @property
+    def subject(self) -> str:
+        """Return the audit log's subject."""
+        return deposit_id(self.chain, self.tx_hash, self.log_index)
+
+
+@dataclass(frozen=True, slots=True)
+class DepositChange:
+    """One step of the state machine with all that must happen in its transaction."""
+
+    source: DepositState
+    target: DepositState
+    detail: Mapping[str, JsonValue]
+    columns: Mapping[str, object] = field(default_factory=dict)
+    journal: JournalRequest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DepositMove:
+    """Start of the way from main to trading: the transfer's row and its posting, together."""
+
+    transfer: NewTransfer
+    journal: JournalRequest

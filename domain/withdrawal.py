@@ -13,12 +13,16 @@ Every step is a compare-and-set on the row's state, so a step that runs twice ac
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from domain.evm_address import ZERO_ADDRESS, Keccak256, is_checksum_address
+from domain.hash_chain import JsonValue
 from domain.instrument import Asset
+from domain.ledger import JournalRequest
 from domain.money import DecimalTextError
+from domain.transfer import NewTransfer
 
 
 class WithdrawalState(StrEnum):
@@ -58,6 +62,23 @@ NEXT_STATES: dict[WithdrawalState, frozenset[WithdrawalState]] = {
 }
 FINAL_STATES = frozenset(state for state, following in NEXT_STATES.items() if not following)
 RELEASABLE_STATES = frozenset({_State.HELD, _State.SCREENED, _State.APPROVED})
+
+# What is being done in a state; a step that cannot go on shows as "failed:<stage>".
+STAGE_OF: dict[WithdrawalState, str] = {
+    _State.REQUESTED: "hold",
+    _State.HELD: "policy",
+    _State.SCREENED: "approval",
+    _State.APPROVED: "nonce",
+    _State.NUMBERED: "sign",
+    _State.SIGNED: "broadcast",
+    _State.BROADCAST: "confirm",
+    _State.CONFIRMED: "settle",
+    _State.SETTLED: "settled",
+    _State.REJECTING: "release",
+    _State.REJECTED: "rejected",
+    _State.CANCELLING: "release",
+    _State.CANCELLED: "cancelled",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +204,27 @@ class Withdrawal:
         return self.amount - self.fee
 
     @property
+    def amount_units(self) -> int:
+        """Return the amount in engine units; exact, by `check_request`."""
+        return self.amount // self.asset.chain_units_per_engine_unit
+
+    @property
     def subject(self) -> str:
         """Return the name under which the audit log and Temporal know it."""
         return withdrawal_workflow_id(self.withdrawal_id)
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """One step of the state machine with all that must happen in its transaction.
+
+    `columns` are further columns of the row; `transfer` and `journal` move the money.
+    """
+
+    source: WithdrawalState
+    target: WithdrawalState
+    detail: Mapping[str, JsonValue]
+    actor: str = "wallet"
+    columns: Mapping[str, object] = field(default_factory=dict)
+    transfer: NewTransfer | None = None
+    journal: JournalRequest | None = None

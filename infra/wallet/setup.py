@@ -65,7 +65,6 @@ async def pin_signer_policy(data_dir: Path, chain_url: str, engine: AsyncEngine)
             row.code: {
                 "contract": row.contract,
                 "approval_above": str(row.approval_above),
-                "fee": str(row.withdrawal_fee),
             }
             for row in rows
         },

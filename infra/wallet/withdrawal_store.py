@@ -1,0 +1,356 @@
+"""The rows of withdrawals: each method is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from domain.approval import Decision
+from domain.hash_chain import JsonValue
+from domain.instrument import Asset
+from domain.withdrawal import (
+    FINAL_STATES,
+    NEXT_STATES,
+    STAGE_OF,
+    StateChange,
+    Withdrawal,
+    WithdrawalState,
+)
+from infra.postgres import tables
+from infra.postgres.audit_store import AuditStore
+from infra.postgres.ledger_store import LedgerStore
+from infra.wallet.posting import post_or_raise
+
+_w, _a = tables.withdrawal.c, tables.asset.c
+_JOINED = sa.select(
+    tables.withdrawal,
+    _a.code,
+    _a.chain,
+    _a.contract,
+    _a.chain_decimals,
+    _a.engine_decimals,
+    _a.confirmations,
+    _a.approval_above,
+).join_from(tables.withdrawal, tables.asset)
+_NUMBERED = ("numbered", "signed", "broadcast")
+_USD = "USDT"
+
+
+def _withdrawal(row: Any) -> Withdrawal:
+    return Withdrawal(
+        withdrawal_id=str(row.withdrawal_id),
+        customer_id=row.customer_id,
+        asset=Asset(row.asset_id, row.code, row.chain_decimals, row.engine_decimals),
+        chain=row.chain,
+        contract=row.contract,
+        amount=int(row.amount),
+        fee=int(row.fee),
+        address=row.address,
+        state=WithdrawalState(row.state),
+        stage=row.stage,
+        reason=row.reason,
+        transfer_id=str(row.transfer_id),
+        release_transfer_id=None
+        if row.release_transfer_id is None
+        else str(row.release_transfer_id),
+        nonce=row.nonce,
+        tx_hash=row.tx_hash,
+        block_number=row.block_number,
+        network_fee=None if row.network_fee is None else int(row.network_fee),
+        confirmations=row.confirmations,
+        approval_above=int(row.approval_above),
+        created_at=row.created_at,
+    )
+
+
+class WithdrawalStore:
+    """Read withdrawals, and move one from state to state together with ledger and audit log."""
+
+    def __init__(self, engine: AsyncEngine, ledger: LedgerStore, audit: AuditStore) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._audit = audit
+
+    async def load(self, withdrawal_id: str) -> Withdrawal | None:
+        """Return the withdrawal as it stands."""
+        async with self._engine.connect() as connection:
+            return await self._read(connection, withdrawal_id)
+
+    async def _read(
+        self, connection: AsyncConnection, withdrawal_id: str, *, lock: bool = False
+    ) -> Withdrawal | None:
+        query = _JOINED.where(_w.withdrawal_id == UUID(withdrawal_id))
+        if lock:
+            query = query.with_for_update(of=tables.withdrawal)
+        row = (await connection.execute(query)).one_or_none()
+        return None if row is None else _withdrawal(row)
+
+    async def move(self, withdrawal_id: str, change: StateChange) -> Withdrawal:
+        """Carry out `change` when the row is in its `source` state, else nothing; return the row.
+
+        State, columns, journal and audit record are one transaction: all or none, and once.
+        """
+        assert change.target in NEXT_STATES[change.source], (
+            f"no way {change.source}->{change.target}"
+        )
+        async with self._engine.begin() as connection:
+            found = await self._read(connection, withdrawal_id, lock=True)
+            if found is None:
+                raise LookupError(f"no withdrawal {withdrawal_id}")
+            if found.state is not change.source:
+                return found
+            if change.transfer is not None:
+                await connection.execute(
+                    insert(tables.transfer).values(**change.transfer.row()).on_conflict_do_nothing()
+                )
+            if change.journal is not None:
+                await post_or_raise(self._ledger, connection, change.journal)
+            await self._update(connection, withdrawal_id, change)
+            await self._audit.append(
+                connection,
+                found.subject,
+                change.actor,
+                change.target,
+                f"{found.subject}:{change.target}",
+                change.detail,
+            )
+            moved = await self._read(connection, withdrawal_id)
+        assert moved is not None
+        return moved
+
+    async def _update(
+        self, connection: AsyncConnection, withdrawal_id: str, change: StateChange
+    ) -> None:
+        await connection.execute(
+            sa.update(tables.withdrawal)
+            .where(_w.withdrawal_id == UUID(withdrawal_id))
+            .values(
+                state=change.target,
+                stage=STAGE_OF[change.target],
+                updated_at=sa.func.now(),
+                **change.columns,
+            )
+        )
+
+    async def note(
+        self,
+        withdrawal_id: str,
+        *,
+        stage: str,
+        actor: str,
+        action: str,
+        key: str,
+        detail: Mapping[str, JsonValue],
+    ) -> None:
+        """Write down what happened without a change of state: parked, resumed, overdue."""
+        async with self._engine.begin() as connection:
+            found = await self._read(connection, withdrawal_id, lock=True)
+            if found is None or found.state in FINAL_STATES:
+                return
+            await connection.execute(
+                sa.update(tables.withdrawal)
+                .where(_w.withdrawal_id == UUID(withdrawal_id))
+                .values(stage=stage, updated_at=sa.func.now())
+            )
+            await self._audit.append(connection, found.subject, actor, action, key, detail)
+
+    async def decisions(self, withdrawal_id: str) -> list[Decision]:
+        """Return the recorded decisions of officers, oldest first."""
+        approval = tables.approval.c
+        query = (
+            sa.select(tables.approval)
+            .where(approval.withdrawal_id == UUID(withdrawal_id))
+            .order_by(approval.created_at, approval.officer)
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        return [
+            Decision(row.officer, row.action, row.statement, bytes(row.signature).hex())
+            for row in rows
+        ]
+
+    async def record_decision(self, withdrawal_id: str, decision: Decision) -> None:
+        """Store an officer's decision and log it; the same one again changes nothing.
+
+        A newer statement of the same officer replaces an older one, which the audit log keeps.
+        """
+        values = {
+            "action": decision.action,
+            "statement": decision.statement,
+            "signature": bytes.fromhex(decision.signature_hex),
+        }
+        statement = insert(tables.approval).values(
+            withdrawal_id=UUID(withdrawal_id), officer=decision.officer, **values
+        )
+        subject = f"withdrawal-{withdrawal_id}"
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["withdrawal_id", "officer"], set_=values
+                )
+            )
+            await self._audit.append(
+                connection,
+                subject,
+                f"officer:{decision.officer}",
+                decision.action,
+                f"{subject}:{decision.action}:{decision.signature_hex}",
+                {"statement": decision.statement, "signature": decision.signature_hex},
+            )
+
+    async def allocate_nonce(
+        self, withdrawal_id: str, address: str, chain_nonce: int
+    ) -> Withdrawal:
+        """Give an approved withdrawal the hot wallet's next nonce, once; return the row.
+
+        `chain_nonce` is how many transactions of the address the chain has mined: where a fresh
+        table starts.
+        """
+        nonce = tables.wallet_nonce.c
+        async with self._engine.begin() as connection:
+            found = await self._read(connection, withdrawal_id, lock=True)
+            assert found is not None
+            if found.state is not WithdrawalState.APPROVED:
+                return found
+            await connection.execute(
+                insert(tables.wallet_nonce)
+                .values(chain=found.chain, address=address, next_nonce=chain_nonce)
+                .on_conflict_do_nothing()
+            )
+            taken = (
+                await connection.execute(
+                    sa.update(tables.wallet_nonce)
+                    .where(nonce.chain == found.chain, nonce.address == address)
+                    .values(next_nonce=nonce.next_nonce + 1)
+                    .returning(nonce.next_nonce - 1)
+                )
+            ).scalar_one()
+            change = StateChange(
+                source=WithdrawalState.APPROVED,
+                target=WithdrawalState.NUMBERED,
+                columns={"nonce": taken},
+                detail={"nonce": taken, "hot_wallet": address},
+            )
+            await self._update(connection, withdrawal_id, change)
+            await self._audit.append(
+                connection,
+                found.subject,
+                change.actor,
+                change.target,
+                f"{found.subject}:{change.target}",
+                change.detail,
+            )
+            moved = await self._read(connection, withdrawal_id)
+        assert moved is not None
+        return moved
+
+    async def committed(self, chain: str, from_nonce: int) -> dict[str | None, int]:
+        """Return what numbered withdrawals will still take from the hot wallet, by contract.
+
+        Those below `from_nonce` are mined, so the chain's balance shows them already.
+        """
+        query = (
+            sa.select(_a.contract, sa.func.sum(_w.amount - _w.fee).label("amount"))
+            .join_from(tables.withdrawal, tables.asset)
+            .where(_a.chain == chain, _w.state.in_(_NUMBERED), _w.nonce >= from_nonce)
+            .group_by(_a.contract)
+        )
+        async with self._engine.connect() as connection:
+            return {row.contract: int(row.amount) for row in await connection.execute(query)}
+
+    async def next_nonce(self, chain: str, address: str) -> int | None:
+        """Return the nonce that the next withdrawal would get; None before the first."""
+        nonce = tables.wallet_nonce.c
+        query = sa.select(nonce.next_nonce).where(nonce.chain == chain, nonce.address == address)
+        async with self._engine.connect() as connection:
+            return await connection.scalar(query)
+
+    async def store_transaction(
+        self, withdrawal: Withdrawal, *, sender: str, raw: bytes, tx_hash: str
+    ) -> Withdrawal:
+        """Store the raw transaction, before any node sees it; the first one stored stays."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                insert(tables.wallet_transaction)
+                .values(
+                    tx_hash=tx_hash,
+                    withdrawal_id=UUID(withdrawal.withdrawal_id),
+                    chain=withdrawal.chain,
+                    address=sender,
+                    nonce=withdrawal.nonce,
+                    raw=raw,
+                )
+                .on_conflict_do_nothing()
+            )
+        stored = await self.transaction(withdrawal.withdrawal_id)
+        assert stored is not None, "another withdrawal's transaction holds this nonce"
+        first_hash = stored[0]
+        return await self.move(
+            withdrawal.withdrawal_id,
+            StateChange(
+                source=WithdrawalState.NUMBERED,
+                target=WithdrawalState.SIGNED,
+                columns={"tx_hash": first_hash},
+                detail={"tx_hash": first_hash, "nonce": withdrawal.nonce},
+            ),
+        )
+
+    async def transaction(self, withdrawal_id: str) -> tuple[str, bytes] | None:
+        """Return (hash, raw bytes) of the stored transaction."""
+        stored = tables.wallet_transaction.c
+        query = sa.select(stored.tx_hash, stored.raw).where(
+            stored.withdrawal_id == UUID(withdrawal_id)
+        )
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else (str(row.tx_hash), bytes(row.raw))
+
+    async def note_broadcast(self, tx_hash: str) -> None:
+        """Write down when a node first took the transaction."""
+        stored = tables.wallet_transaction.c
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                sa.update(tables.wallet_transaction)
+                .where(stored.tx_hash == tx_hash, stored.broadcast_at.is_(None))
+                .values(broadcast_at=sa.func.now())
+            )
+
+    async def unfinished(self, limit: int) -> list[str]:
+        """Return the ids of withdrawals that are not final, oldest first."""
+        query = (
+            sa.select(_w.withdrawal_id)
+            .where(_w.state.not_in(sorted(FINAL_STATES)))
+            .order_by(_w.created_at)
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return [str(value) for value in (await connection.execute(query)).scalars()]
+
+    async def usd_price(self, asset: str) -> Decimal | None:
+        """Return a rough price in USDT, for search and display only; None without a market."""
+        if asset == _USD:
+            return Decimal(1)
+        instrument, candle = tables.instrument.c, tables.candle.c
+        last = (
+            sa.select(candle.close_ticks)
+            .where(candle.symbol_id == instrument.symbol_id)
+            .order_by(candle.open_time_us.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        query = sa.select(
+            instrument.tick_size, instrument.listing_price, last.label("close")
+        ).where(instrument.symbol == f"{asset}/{_USD}")
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        if row.close is None:
+            return Decimal(row.listing_price)
+        return Decimal(row.tick_size) * Decimal(row.close)
