@@ -26,6 +26,10 @@ class LedgerInvariantError(Exception):
     """The ledger cannot post this without breaking one of its own rules; a bug or a forgery."""
 
 
+class SequenceGapError(Exception):
+    """The events handed to settlement do not follow its cursor, command by command."""
+
+
 # ---- account codes ----------------------------------------------------------------------------
 
 
@@ -185,6 +189,15 @@ def request_hash(kind: str, detail: Mapping[str, JsonValue]) -> bytes:
     `detail` is the stored form, postings included.
     """
     return hashlib.sha256(canonical_json([kind, detail])).digest()
+
+
+def settlement_request_hash(trades_digest: bytes, balances_digest: bytes) -> bytes:
+    """Return a settlement journal's request hash: SHA-256 of the digests of its event rows.
+
+    A digest covers all columns of the journal's rows of one table (but `journal_id`), big endian,
+    in (sequence, index) order; no rows give the digest of nothing.
+    """
+    return hashlib.sha256(trades_digest + balances_digest).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,236 @@
+"""Settlement's side of the ledger: one batch of engine events is one transaction.
+
+The cursor row decides what is settled. Whoever holds its lock is the only settler of the shard,
+so a retried, duplicated or forgotten activity can do nothing twice.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from domain.instrument import Asset
+from domain.ledger import (
+    JournalContent,
+    LedgerInvariantError,
+    Pair,
+    SequenceGapError,
+    postings_for,
+    settlement_stream,
+)
+from domain.settlement import MONEY_EVENTS, Settled
+from infra.postgres import tables
+from infra.postgres.journal_rows import (
+    LockedBalance,
+    append_journal,
+    create_accounts,
+    first_below_floor,
+    lock_balances,
+    lock_stream,
+)
+from infra.postgres.settlement_rows import (
+    BalanceEvent,
+    SettlementRows,
+    copy_bytes,
+    net_by_account,
+    rows_from,
+)
+from matching.event_codec import decode_events
+
+_CURSOR = sa.text("SELECT last_sequence FROM cursor WHERE stream = :stream FOR UPDATE")
+_CREATE_CURSOR = sa.text(
+    "INSERT INTO cursor (stream, last_sequence) VALUES (:stream, 0) ON CONFLICT DO NOTHING"
+)
+_MOVE_CURSOR = sa.text(
+    "UPDATE cursor SET last_sequence = :sequence, updated_at = now() WHERE stream = :stream"
+)
+_TRANSFERS = sa.text(
+    "UPDATE transfer SET state = 'posted', settled_sequence = done.sequence"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:sequences AS bigint[])) AS done(id, sequence)"
+    " WHERE transfer_id = done.id AND state = 'open'"
+    " RETURNING transfer_id, customer_id, asset_id, shard, direction, amount"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listings:
+    assets: Mapping[int, Asset]
+    pairs: Mapping[int, Pair]
+
+
+class SettlementStore:
+    """Settle one shard's events. One instance may serve several shards."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._listings = _Listings({}, {})
+
+    async def cursor(self, shard: int) -> int:
+        """Return the sequence of the last command that is settled; 0 = none."""
+        async with self._engine.connect() as conn:
+            cursor = tables.cursor.c
+            found = await conn.scalar(
+                sa.select(cursor.last_sequence).where(cursor.stream == settlement_stream(shard))
+            )
+        return int(found or 0)
+
+    async def settle(self, shard: int, first: int, last: int, raw: bytes) -> Settled:
+        """Settle commands `first`..`last`, whose events are `raw`, and move the cursor to `last`.
+
+        Already settled: nothing happens and the result says where the cursor is. A batch that
+        moves no money only moves the cursor. Raises `SequenceGapError` or `LedgerInvariantError`
+        and then changes nothing.
+        """
+        rows = rows_from(shard, first, last, raw)
+        stream = settlement_stream(shard)
+        async with self._engine.begin() as conn:
+            cursor = await self._lock_cursor(conn, stream)
+            if cursor >= first:  # another run settled it, or a part: the caller reads on from there
+                return Settled(last_sequence=cursor, trades=0, digest="")
+            if cursor != first - 1:
+                raise SequenceGapError(
+                    f"settled up to {cursor}, but the next events begin at {first}"
+                )
+            digest = b""
+            if rows.moves_money:
+                digest = await self._post(conn, rows, first, last, raw)
+            await conn.execute(_MOVE_CURSOR, {"stream": stream, "sequence": last})
+        return Settled(last_sequence=last, trades=len(rows.trades), digest=digest.hex())
+
+    async def _lock_cursor(self, conn: AsyncConnection, stream: str) -> int:
+        found = await conn.scalar(_CURSOR, {"stream": stream})
+        if found is None:
+            await conn.execute(_CREATE_CURSOR, {"stream": stream})
+            found = await conn.scalar(_CURSOR, {"stream": stream})
+        assert found is not None
+        return int(found)
+
+    async def _post(
+        self, conn: AsyncConnection, rows: SettlementRows, first: int, last: int, raw: bytes
+    ) -> bytes:
+        stream = settlement_stream(rows.shard)
+        net = await self._net(conn, rows)
+        head = await lock_stream(conn, stream)
+        await create_accounts(conn, net)
+        balances = await lock_balances(conn, net)
+        short = first_below_floor(balances, net)
+        if short is not None:
+            raise LedgerInvariantError(self._explain(rows.shard, raw, short, net[short.code]))
+        content = JournalContent(
+            stream=stream,
+            position=head.position + 1,
+            key=f"{stream}:{first}-{last}",
+            kind="settlement",
+            request_hash=rows.request_hash(),
+            first_sequence=first,
+            last_sequence=last,
+            detail={"trades": len(rows.trades), "transfers": len(rows.balances)},
+        )
+        journal_id, new_head = await append_journal(conn, head, content, balances, net)
+        await self._store(conn, tables.trade_event, rows.trades, journal_id)
+        await self._store(conn, tables.balance_event, rows.balances, journal_id)
+        await self._mark_transfers(conn, rows)
+        return new_head.hash
+
+    async def _net(self, conn: AsyncConnection, rows: SettlementRows) -> dict[str, int]:
+        """Return the net; listings are read again when an unknown one appears."""
+        try:
+            return net_by_account(rows, self._listings.assets, self._listings.pairs)
+        except LedgerInvariantError:
+            self._listings = await _read_listings(conn)
+        return net_by_account(rows, self._listings.assets, self._listings.pairs)
+
+    async def _store(
+        self, conn: AsyncConnection, table: sa.Table, rows: npt.NDArray[np.void], journal_id: int
+    ) -> None:
+        if not len(rows):
+            return
+        driver = (await conn.get_raw_connection()).driver_connection
+        assert driver is not None
+        await driver.copy_to_table(
+            table.name,
+            source=io.BytesIO(copy_bytes(rows, journal_id)),
+            columns=[*(rows.dtype.names or ()), "journal_id"],
+            format="binary",
+        )
+
+    async def _mark_transfers(self, conn: AsyncConnection, rows: SettlementRows) -> None:
+        """Set the batch' transfers to posted; each must be open and ask for exactly its event."""
+        events = rows.balance_events()
+        if not events:
+            return
+        found = {
+            row.transfer_id: row
+            for row in await conn.execute(
+                _TRANSFERS,
+                {
+                    "ids": [event.transfer_id for event in events],
+                    "sequences": [event.sequence for event in events],
+                },
+            )
+        }
+        for event in events:
+            wanted = self._transfer_of(rows.shard, event)
+            row = found.pop(event.transfer_id, None)
+            stored = row and (
+                row.customer_id,
+                row.asset_id,
+                row.shard,
+                row.direction,
+                int(row.amount),
+            )
+            if stored != wanted:
+                raise LedgerInvariantError(
+                    f"sequence {event.sequence}: transfer {event.transfer_id} should be open as "
+                    f"{wanted}, but is {stored}"
+                )
+
+    def _transfer_of(self, shard: int, event: BalanceEvent) -> tuple[int, int, int, str, int]:
+        asset = self._listings.assets[event.asset_id]
+        return (
+            event.account_id,
+            event.asset_id,
+            shard,
+            "to_trading" if event.credited else "from_trading",
+            event.amount_units * asset.chain_units_per_engine_unit,
+        )
+
+    def _explain(self, shard: int, raw: bytes, short: LockedBalance, change: int) -> str:
+        """Return which event takes the account below its floor, for whoever repairs it."""
+        balance = short.balance
+        for event in decode_events(raw):
+            if not isinstance(event, MONEY_EVENTS):
+                continue
+            for posting in postings_for(
+                event, shard=shard, assets=self._listings.assets, pairs=self._listings.pairs
+            ):
+                balance -= posting.amount if posting.source == short.code else 0
+                balance += posting.amount if posting.destination == short.code else 0
+            if short.floor is not None and balance < short.floor:
+                return (
+                    f"{short.code} would fall to {balance}, below its floor {short.floor}, by "
+                    f"event {event.sequence}.{event.index}: {event}"
+                )
+        return f"{short.code} would change by {change} from {short.balance}, below its floor"
+
+
+async def _read_listings(conn: AsyncConnection) -> _Listings:
+    rows = await conn.execute(sa.select(tables.asset))
+    assets = {
+        row.asset_id: Asset(row.asset_id, row.code, row.chain_decimals, row.engine_decimals)
+        for row in rows
+    }
+    listed = tables.instrument.c
+    found = await conn.execute(
+        sa.select(listed.symbol_id, listed.base_asset_id, listed.quote_asset_id)
+    )
+    pairs = {
+        row.symbol_id: Pair(assets[row.base_asset_id], assets[row.quote_asset_id]) for row in found
+    }
+    return _Listings(assets, pairs)
