@@ -94,7 +94,8 @@ class Servers:
 
     def _start(self, server: EmbeddedServer) -> str:
         self._started.append(server)
-        return server.start().url
+        server.start()
+        return server.url
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import ClassVar
 
 from infra.embedded.anvil_package import anvil_binary
 from infra.embedded.ports import LOOPBACK
@@ -25,8 +24,6 @@ class ChainServer(EmbeddedServer):
     by the copy at the next start (the watcher notices a chain behind its height).
     """
 
-    name: ClassVar[str] = "chain"
-
     def __init__(
         self,
         data_dir: Path,
@@ -36,7 +33,7 @@ class ChainServer(EmbeddedServer):
         also_at_once: bool = False,
         persistent: bool = True,
     ) -> None:
-        super().__init__(data_dir, log_path, port)
+        super().__init__("chain", data_dir, log_path, port)
         self._also_at_once = also_at_once
         self._persistent = persistent
 

@@ -38,7 +38,6 @@ class PostgresServer(EmbeddedServer):
     parameters for the command line. As root the server runs as `nobody`, since it refuses root.
     """
 
-    name: ClassVar[str] = "postgres"
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # "fast": does not wait for clients
 
     def __init__(
@@ -50,7 +49,7 @@ class PostgresServer(EmbeddedServer):
         password_path: Path,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(data_dir, log_path, port)
+        super().__init__("postgres", data_dir, log_path, port)
         self._password_path = password_path
         self._settings = dict(settings or {})
 

@@ -1,4 +1,4 @@
-"""One server as a child process: spawn, wait until it answers, stop; it never outlives us.
+"""A server or worker as a child process: spawn, wait until it answers, stop; it never outlives us.
 
 The kernel signals the child when the thread that spawned it ends (`PR_SET_PDEATHSIG`), so a
 killed supervisor leaves nothing running. Spawn from a thread that lives as long as the server.
@@ -14,7 +14,6 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,14 +24,6 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 class ServerFailedError(RuntimeError):
     """A server did not start; the message says why and where its log is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A server that answers."""
-
-    url: str
-    pid: int
 
 
 def die_with_parent(signal_number: signal.Signals = signal.SIGTERM) -> None:
@@ -99,23 +90,16 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-class EmbeddedServer(ABC):
-    """A server binary from a package. Subclasses say how to run it and how to tell it answers."""
+class Child(ABC):
+    """A child process. Subclasses say how to run it and how to tell that it serves."""
 
-    name: ClassVar[str]
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     start_timeout_seconds: ClassVar[float] = 30
 
-    def __init__(self, data_dir: Path, log_path: Path, port: int) -> None:
-        self.data_dir = data_dir
+    def __init__(self, name: str, log_path: Path) -> None:
+        self.name = name
         self.log_path = log_path
-        self.port = port
         self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    @abstractmethod
-    def url(self) -> str:
-        """Return the address that clients use."""
 
     @abstractmethod
     def command(self) -> list[str]:
@@ -123,36 +107,39 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        """Tell whether the server serves requests; quick, and False rather than an exception."""
+        """Tell whether it serves requests; quick, and False rather than an exception."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most need nothing
         """Do what a first start needs, and what an unclean end left to do; may take seconds."""
-        self.data_dir.mkdir(parents=True, exist_ok=True)
 
-    def after_start(self) -> None:  # noqa: B027 - most servers need nothing
-        """Do what can only be done once the server answers."""
+    def after_start(self) -> None:  # noqa: B027 - most need nothing
+        """Do what can only be done once it answers."""
 
     def environment(self) -> dict[str, str] | None:
         """Return the child's environment; None is ours."""
         return None
 
     def become(self) -> Callable[[], None] | None:
-        """Return what the child does before it turns into the server."""
+        """Return what the child does before it turns into the program."""
+        return None
+
+    def working_dir(self) -> Path | None:
+        """Return the folder in which the child runs; None is ours."""
         return None
 
     def launch(self) -> None:
-        """Start the process without waiting for it."""
+        """Start the process without waiting for it; from the main thread."""
         self.process = spawn(
             self.command(),
             log_path=self.log_path,
             env=self.environment(),
             death_signal=self.stop_signal,
             become=self.become(),
-            cwd=self.data_dir,
+            cwd=self.working_dir(),
         )
 
-    def start(self) -> Running:
-        """Prepare, start, and wait until the server answers; `ServerFailedError` otherwise."""
+    def start(self) -> None:
+        """Prepare, start, and wait until it answers; `ServerFailedError` otherwise."""
         self.prepare()
         self.launch()
         deadline = time.monotonic() + self.start_timeout_seconds
@@ -160,41 +147,65 @@ class EmbeddedServer(ABC):
             self.raise_if_dead()
             if time.monotonic() > deadline:
                 self.stop()
-                raise ServerFailedError(
-                    f"{self.name} did not answer within {self.start_timeout_seconds:.0f} s; "
-                    f"its log is {self.log_path}"
-                )
+                raise ServerFailedError(self.silence())
             time.sleep(0.02)
         self.after_start()
-        return self.running()
 
-    def running(self) -> Running:
-        """Return address and pid of the started server."""
-        if self.process is None:
-            raise ServerFailedError(f"{self.name} was not started")
-        return Running(self.url, self.process.pid)
+    def silence(self) -> str:
+        """Return what to say when it runs but does not answer in time."""
+        return (
+            f"{self.name} did not answer within {self.start_timeout_seconds:.0f} s; "
+            f"the end of its log ({self.log_path}):\n{log_tail(self.log_path)}"
+        )
 
     def raise_if_dead(self) -> None:
         """Raise `ServerFailedError` with the end of the log when the process has ended."""
         if self.process is not None and self.process.poll() is not None:
             raise ServerFailedError(
-                f"{self.name} ended with code {self.process.returncode} while starting:\n"
-                f"{log_tail(self.log_path)}\n(log: {self.log_path})"
+                f"{self.name} ended with code {self.process.returncode} while starting; "
+                f"the end of its log ({self.log_path}):\n{log_tail(self.log_path)}"
             )
+
+    @property
+    def pid(self) -> int:
+        """Return the process' id; 0 before the first start."""
+        return self.process.pid if self.process is not None else 0
 
     def alive(self) -> bool:
         """Tell whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
     def stop(self, timeout_seconds: float = 15) -> None:
-        """Stop the server cleanly; kill it when it takes too long."""
+        """Stop it cleanly; kill it when it takes too long."""
         if self.process is not None:
             stop_process(self.process, self.stop_signal, timeout_seconds)
 
     def kill(self) -> None:
-        """End the server at once, without a clean stop."""
+        """End it at once, without a clean stop."""
         if self.process is not None:
             kill_group(self.process)
+
+
+class EmbeddedServer(Child):
+    """A server binary from a package, with a data folder and a port on loopback."""
+
+    def __init__(self, name: str, data_dir: Path, log_path: Path, port: int) -> None:
+        super().__init__(name, log_path)
+        self.data_dir = data_dir
+        self.port = port
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Return the address that clients use."""
+
+    def prepare(self) -> None:
+        """Make the data folder."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+
+    def working_dir(self) -> Path | None:
+        """Return the data folder, where a stray file does no harm."""
+        return self.data_dir
 
 
 def log_tail(path: Path, lines: int = 5) -> str:

@@ -10,7 +10,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.server import EmbeddedServer, ServerFailedError
@@ -43,8 +42,6 @@ def binary() -> Path:
 class TemporalServer(EmbeddedServer):
     """A one-machine Temporal server on SQLite. `ui_port` 0 leaves the UI out."""
 
-    name: ClassVar[str] = "temporal"
-
     def __init__(
         self,
         data_dir: Path,
@@ -58,7 +55,7 @@ class TemporalServer(EmbeddedServer):
         search_attributes: Mapping[str, str],
         retention_days: int = 90,
     ) -> None:
-        super().__init__(data_dir, log_path, port)
+        super().__init__("temporal", data_dir, log_path, port)
         self._http_port = http_port
         self._metrics_port = metrics_port
         self._ui_port = ui_port

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import socket
 from pathlib import Path
-from typing import ClassVar
 
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.server import EmbeddedServer, ServerFailedError
@@ -24,10 +23,8 @@ def binary() -> Path:
 class ValkeyServer(EmbeddedServer):
     """Valkey on loopback, in memory only: everything in it can be rebuilt from the journal."""
 
-    name: ClassVar[str] = "valkey"
-
     def __init__(self, data_dir: Path, log_path: Path, port: int, *, max_memory_mb: int = 256):
-        super().__init__(data_dir, log_path, port)
+        super().__init__("valkey", data_dir, log_path, port)
         self._max_memory_mb = max_memory_mb
 
     @property

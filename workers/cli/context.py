@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from workers.data_folder import read_json, supervisor_pid
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -63,31 +64,15 @@ class RunningExchange:
 
 def environment(folder: Path) -> dict[str, str]:
     """Return the environment (`RIALTO_...`) of the processes of a data folder; {} if none ran."""
-    try:
-        found = json.loads((folder / "run" / "env.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return {str(key): str(value) for key, value in found.items()}
-
-
-def supervisor_pid(folder: Path) -> int | None:
-    """Return the pid of the living `rialto up` of a data folder."""
-    try:
-        pid = int((folder / "run" / "supervisor.pid").read_text())
-        command_line = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (OSError, ValueError):
-        return None
-    return pid if b"workers" in command_line or b"rialto" in command_line else None
+    found = read_json(folder / "run" / "env.json")
+    return {key: str(value) for key, value in found.items()}
 
 
 def load(data: Path | None) -> RunningExchange:
     """Return the running exchange, or end the verb with a clear message and exit code 3."""
     folder = data_dir(data)
-    try:
-        demo = json.loads((folder / "demo.json").read_text())
-    except (OSError, ValueError):
-        demo = None
-    if demo is None or supervisor_pid(folder) is None:
+    demo = read_json(folder / "demo.json")
+    if not demo or supervisor_pid(folder) is None:
         state = "is still starting" if supervisor_pid(folder) else "does not run"
         typer.echo(
             f"The exchange in {folder} {state}. Start it with `./rialto up`, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 
 import typer
@@ -15,7 +16,7 @@ def register(app: typer.Typer) -> None:
         app.command(spec.verb, help=spec.help, rich_help_panel="Processes")(_runner(spec))
 
 
-def _runner(spec: ProcessSpec) -> object:
+def _runner(spec: ProcessSpec) -> Callable[[], None]:
     def run() -> None:
         import_module(spec.module).main()
 

@@ -1,0 +1,99 @@
+"""The data folder of one exchange: its layout, its owner, and what it remembers between starts."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.embedded.ports import free_port
+
+
+class FolderInUseError(RuntimeError):
+    """Another `rialto up` runs on this folder."""
+
+    def __init__(self, folder: Path, pid: int) -> None:
+        super().__init__(
+            f"The exchange in {folder} is already running (process {pid}). "
+            "Stop that one with Ctrl-C, or start a second exchange with --data OTHER_FOLDER; "
+            "it takes other ports by itself."
+        )
+        self.pid = pid
+
+
+def make_folders(folder: Path) -> None:
+    """Create the folder and its parts; secrets are readable by the owner only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("run", "logs", "wallet"):
+        (folder / name).mkdir(exist_ok=True)
+    for name in ("secrets", "signer"):
+        (folder / name).mkdir(mode=0o700, exist_ok=True)
+
+
+def lock_path(folder: Path) -> Path:
+    """Return the file that the running supervisor holds locked."""
+    return folder / "run" / "supervisor.pid"
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; `FolderInUseError` when another one does."""
+    make_folders(folder)
+    with lock_path(folder).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FolderInUseError(folder, supervisor_pid(folder) or 0) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def supervisor_pid(folder: Path) -> int | None:
+    """Return the pid of the living supervisor, or None: a lock that can be had is nobody's."""
+    try:
+        with lock_path(folder).open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(lock.read() or 0)
+    except OSError:
+        pass
+    return None
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Return a JSON object from a file; {} when there is none."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_json(path: Path, content: Mapping[str, object], mode: int = 0o600) -> None:
+    """Replace a file by a JSON object, atomically, readable by the owner unless `mode` says so."""
+    fresh = path.with_suffix(path.suffix + ".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(content, file, indent=1)
+        file.write("\n")
+    fresh.replace(path)
+
+
+def choose_ports(folder: Path, preferred: Mapping[str, int]) -> dict[str, int]:
+    """Return a port for each name: the last start's, else the preferred one, else any free one."""
+    path = folder / "run" / "ports.json"
+    remembered = read_json(path)
+    ports: dict[str, int] = {}
+    for name, usual in preferred.items():
+        last = remembered.get(name)
+        wish = last if isinstance(last, int) else usual
+        ports[name] = free_port(wish, set(ports.values()))
+    write_json(path, ports)
+    return ports

@@ -1,0 +1,122 @@
+"""What one exchange on one machine consists of: its servers, or URLs in their place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.embedded.chain import ChainServer
+from infra.embedded.ports import LOOPBACK
+from infra.embedded.postgres import PostgresServer
+from infra.embedded.server import EmbeddedServer
+from infra.embedded.temporal import TemporalServer
+from infra.embedded.valkey import ValkeyServer
+from infra.temporal.search_attributes import SEARCH_ATTRIBUTES
+from workers.data_folder import choose_ports
+
+_PREFERRED_PORTS = {
+    "gateway": 8000,
+    "postgres": 15432,
+    "valkey": 16379,
+    "temporal": 7233,
+    "temporal_ui": 8233,
+    "temporal_http": 7243,
+    "temporal_metrics": 7253,
+    "chain": 18545,
+}
+RETENTION_DAYS = 90
+_POSTGRES_SETTINGS = {"shared_buffers": "128MB", "max_wal_size": "1GB"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The servers to start and the ports of everything."""
+
+    data_dir: Path
+    ports: Mapping[str, int]
+    postgres: PostgresServer | None
+    valkey: ValkeyServer | None
+    temporal: TemporalServer | None
+    chain: ChainServer | None
+    outside: Mapping[str, str]  # settings that a URL in the user's environment gives
+
+    @property
+    def servers(self) -> list[EmbeddedServer]:
+        """Return the servers that run here."""
+        found = (self.postgres, self.valkey, self.temporal, self.chain)
+        return [server for server in found if server is not None]
+
+    @property
+    def page_url(self) -> str:
+        """Return the address of the public API and the page."""
+        return f"http://{LOOPBACK}:{self.ports['gateway']}"
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings of the processes; only once PostgreSQL has its password."""
+        ours = {
+            "RIALTO_DATA_DIR": str(self.data_dir),
+            "RIALTO_GATEWAY_HOST": LOOPBACK,
+            "RIALTO_GATEWAY_PORT": str(self.ports["gateway"]),
+            "RIALTO_GATEWAY_PUBLIC_URL": self.page_url,
+        }
+        if self.postgres is not None:
+            ours["RIALTO_DATABASE_URL"] = self.postgres.url
+        if self.valkey is not None:
+            ours["RIALTO_REDIS_URL"] = self.valkey.url
+        if self.temporal is not None:
+            ours["RIALTO_TEMPORAL_ADDRESS"] = self.temporal.url
+            ours["RIALTO_TEMPORAL_UI_URL"] = self.temporal.ui_url
+        if self.chain is not None:
+            ours["RIALTO_CHAIN_URL"] = self.chain.url
+        return {**ours, **self.outside}
+
+
+def build(data_dir: Path) -> Stack:
+    """Return the stack of a data folder; a server whose URL is in the environment is left out."""
+    outside = {
+        name: value
+        for name in (
+            "RIALTO_DATABASE_URL",
+            "RIALTO_REDIS_URL",
+            "RIALTO_TEMPORAL_ADDRESS",
+            "RIALTO_TEMPORAL_UI_URL",
+            "RIALTO_CHAIN_URL",
+        )
+        if (value := os.environ.get(name))
+    }
+    ports = choose_ports(data_dir, _PREFERRED_PORTS)
+    logs = data_dir / "logs"
+    return Stack(
+        data_dir=data_dir,
+        ports=ports,
+        postgres=None
+        if "RIALTO_DATABASE_URL" in outside
+        else PostgresServer(
+            data_dir / "postgres",
+            logs / "postgres.log",
+            ports["postgres"],
+            password_path=data_dir / "secrets" / "postgres-password",
+            settings=_POSTGRES_SETTINGS,
+        ),
+        valkey=None
+        if "RIALTO_REDIS_URL" in outside
+        else ValkeyServer(data_dir / "valkey", logs / "valkey.log", ports["valkey"]),
+        temporal=None
+        if "RIALTO_TEMPORAL_ADDRESS" in outside
+        else TemporalServer(
+            data_dir / "temporal",
+            logs / "temporal.log",
+            ports["temporal"],
+            http_port=ports["temporal_http"],
+            metrics_port=ports["temporal_metrics"],
+            ui_port=ports["temporal_ui"],
+            search_attributes=SEARCH_ATTRIBUTES,
+            retention_days=RETENTION_DAYS,
+        ),
+        chain=None
+        if "RIALTO_CHAIN_URL" in outside
+        else ChainServer(data_dir / "chain", logs / "chain.log", ports["chain"]),
+        outside=outside,
+    )

@@ -1,0 +1,216 @@
+"""Starting, watching and stopping the servers and processes of one exchange on one machine.
+
+Crash-only: a child that dies is started again with backoff, and its own start-up is its recovery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.embedded.server import Child, ServerFailedError
+from workers.data_folder import write_json
+from workers.processes import ProcessSpec
+
+_POLL_SECONDS = 0.1
+_START_ATTEMPTS = 3
+_BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_STABLE_SECONDS = 30  # alive for so long: the next death starts the backoff anew
+
+
+class WorkerProcess(Child):
+    """One process of the exchange; ready when it has written a heartbeat with its own pid."""
+
+    def __init__(
+        self, spec: ProcessSpec, shard: int, data_dir: Path, environment: Mapping[str, str]
+    ) -> None:
+        name = spec.process_name(shard)
+        super().__init__(name, data_dir / "logs" / f"{name}.log")
+        self.spec = spec
+        self._beat_path = data_dir / "run" / f"{name}.json"
+        self._environment = {**environment, "RIALTO_SHARD": str(shard)}
+
+    def command(self) -> list[str]:
+        """Return the command line, as one could type it."""
+        return [sys.executable, "-P", "-m", "workers", self.spec.verb]
+
+    def environment(self) -> dict[str, str]:
+        """Return our environment with the exchange's settings."""
+        return {**os.environ, **self._environment}
+
+    def answers(self) -> bool:
+        """Tell whether this very process has beaten."""
+        try:
+            beat = json.loads(self._beat_path.read_bytes())
+        except (OSError, ValueError):
+            return False
+        return bool(beat.get("pid") == self.pid)
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A child and what the supervisor knows of it."""
+
+    child: Child
+    stage: int
+    state: str = "starting"
+    restarts: int = 0
+    failures: int = 0  # deaths since it was last stable
+    up_since: float = 0.0
+    restart_at: float = 0.0
+
+
+class Supervisor:
+    """Keeps children alive. They stop in the reverse order of their `stage`."""
+
+    def __init__(self, state_path: Path, report: Callable[[str], None]) -> None:
+        self._state_path = state_path
+        self._report = report
+        self._watched: dict[str, _Watched] = {}
+        self._started_at = time.time()
+        self._watching: asyncio.Task[None] | None = None
+        self._restarting: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    @property
+    def children(self) -> list[Child]:
+        """Return all children in the order in which they were started."""
+        return [watched.child for watched in self._watched.values()]
+
+    def pids(self) -> dict[str, int]:
+        """Return the pid of each child by name."""
+        return {name: watched.child.pid for name, watched in self._watched.items()}
+
+    def restarts(self) -> int:
+        """Return how often any child had to be started again."""
+        return sum(watched.restarts for watched in self._watched.values())
+
+    async def start(self, *children: Child, stage: int) -> None:
+        """Start children side by side and wait until all answer; `ServerFailedError` if not."""
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
+        async with asyncio.TaskGroup() as group:
+            for child in children:
+                group.create_task(self._start_one(child, stage))
+
+    async def stop_child(self, name: str, timeout_seconds: float = 15) -> None:
+        """Stop one child for good."""
+        watched = self._watched.get(name)
+        if watched is not None:
+            watched.state = "stopped"
+            await asyncio.to_thread(watched.child.stop, timeout_seconds)
+            self._write_state()
+
+    async def stop(self) -> None:
+        """Stop all children: the last stage first, those of one stage side by side."""
+        self._stopping = True
+        for task in (self._watching, *self._restarting):
+            if task is not None:
+                task.cancel()
+        for stage in sorted({watched.stage for watched in self._watched.values()}, reverse=True):
+            of_stage = [w for w in self._watched.values() if w.stage == stage]
+            for watched in of_stage:
+                watched.state = "stopped"
+            await asyncio.gather(*(asyncio.to_thread(w.child.stop) for w in of_stage))
+        self._write_state()
+
+    def kill(self) -> None:
+        """End all children at once."""
+        for watched in self._watched.values():
+            watched.child.kill()
+
+    async def _start_one(self, child: Child, stage: int) -> None:
+        watched = _Watched(child, stage)
+        self._watched[child.name] = watched
+        await asyncio.to_thread(child.prepare)
+        for attempt in range(1, _START_ATTEMPTS + 1):
+            if self._stopping:
+                return
+            child.launch()
+            try:
+                await self._until_it_answers(child)
+                break
+            except ServerFailedError:
+                await asyncio.to_thread(child.stop)
+                if attempt == _START_ATTEMPTS:
+                    raise
+        await asyncio.to_thread(child.after_start)
+        watched.state, watched.up_since = "running", time.monotonic()
+
+    async def _until_it_answers(self, child: Child) -> None:
+        deadline = time.monotonic() + child.start_timeout_seconds
+        while not await asyncio.to_thread(child.answers):
+            child.raise_if_dead()
+            if time.monotonic() > deadline:
+                raise ServerFailedError(child.silence())
+            await asyncio.sleep(0.03)
+
+    async def _watch(self) -> None:
+        written = 0.0
+        while True:
+            now = time.monotonic()
+            for watched in self._watched.values():
+                self._look_after(watched, now)
+            if now - written >= 1:
+                self._write_state()
+                written = now
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _look_after(self, watched: _Watched, now: float) -> None:
+        """Notice a death, and start again when its time has come."""
+        if watched.state == "running" and not watched.child.alive():
+            if now - watched.up_since > _STABLE_SECONDS:
+                watched.failures = 0
+            backoff = _BACKOFF_SECONDS[min(watched.failures, len(_BACKOFF_SECONDS) - 1)]
+            watched.failures += 1
+            watched.state, watched.restart_at = "dead", now + backoff
+            process = watched.child.process
+            code = process.returncode if process is not None else None
+            self._report(f"{watched.child.name} died (code {code}); again in {backoff:g} s")
+        elif watched.state == "dead" and now >= watched.restart_at:
+            watched.state = "restarting"
+            task = asyncio.create_task(self._restart(watched))
+            self._restarting.add(task)
+            task.add_done_callback(self._restarting.discard)
+
+    async def _restart(self, watched: _Watched) -> None:
+        child = watched.child
+        watched.restarts += 1
+        try:
+            await asyncio.to_thread(child.prepare)
+            child.launch()
+            watched.up_since = time.monotonic()
+            await self._until_it_answers(child)
+        except (ServerFailedError, OSError) as error:
+            self._report(f"{child.name} did not come back: {error}")
+            if child.alive():
+                await asyncio.to_thread(child.stop)
+        else:
+            self._report(f"{child.name} is back (process {child.pid})")
+        watched.state = "running"  # if it is not, the next look notices
+
+    def _write_state(self) -> None:
+        write_json(
+            self._state_path,
+            {
+                "pid": os.getpid(),
+                "started_at": self._started_at,
+                "updated_at": time.time(),
+                "children": [
+                    {
+                        "name": name,
+                        "pid": watched.child.pid,
+                        "state": watched.state,
+                        "restarts": watched.restarts,
+                        "log": str(watched.child.log_path),
+                    }
+                    for name, watched in self._watched.items()
+                ],
+            },
+        )
