@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ REDIS_EXPIRY_SECONDS = 10
 class RedisWriter(Protocol):
     """The one Redis command that a heartbeat needs."""
 
-    async def set(self, name: str, value: str, ex: int) -> object:
+    def set(self, name: str, value: str, ex: int) -> Awaitable[object]:
         """Store `value` under `name` for `ex` seconds."""
 
 

@@ -11,6 +11,11 @@ _KEY_BYTES = 32
 _NONCE_BYTES = 12
 
 
+def gateway_key_path(secrets_dir: Path) -> Path:
+    """Return the file of the key under which API secrets are sealed."""
+    return secrets_dir / "gateway-key"
+
+
 class SecretBox:
     """AES-256-GCM: 12 random bytes of nonce, then ciphertext and tag."""
 

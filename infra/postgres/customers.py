@@ -9,10 +9,12 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from domain.customer import ApiKey, Scope
 from infra.postgres import tables
+from infra.postgres.reading import reading
 from infra.secret_box import SecretBox
 
-ALL_SCOPES = ("read", "trade", "withdraw")
+ALL_SCOPES = tuple(scope.value for scope in Scope)
 _ALLOCATION_LOCK = 0x52_49_41_4C_43_55_53_54  # customer ids are dense: one allocator at a time
 
 
@@ -33,19 +35,6 @@ class IssuedKey:
 
     api_key: str
     api_secret: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoredKey:
-    """An API key as the gateway needs it to check a signature."""
-
-    key_id: str
-    customer_id: int
-    secret: bytes
-    scopes: frozenset[str]
-    rate_class: str
-    customer_status: str
-    expires_at: datetime | None
 
 
 class CustomerStore:
@@ -128,8 +117,8 @@ class CustomerStore:
             )
         return result.rowcount == 1
 
-    async def find_key(self, key_id: str) -> StoredKey | None:
-        """Return the unrevoked key `key_id` with its opened secret, or None."""
+    async def find_key(self, key_id: str) -> ApiKey | None:
+        """Return the unrevoked key `key_id`; `ConnectionError` when PostgreSQL is away."""
         query = (
             sa.select(
                 tables.api_key.c.key_id,
@@ -143,11 +132,11 @@ class CustomerStore:
             .join_from(tables.api_key, tables.customer)
             .where(tables.api_key.c.key_id == key_id, tables.api_key.c.revoked_at.is_(None))
         )
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             return None
-        return StoredKey(
+        return ApiKey(
             key_id=row.key_id,
             customer_id=row.customer_id,
             secret=self._box.open(row.secret_sealed, row.key_id),

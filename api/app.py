@@ -1,0 +1,124 @@
+"""The gateway's web application: routes behind the edge, pages, WebSocket, one error shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from api.context import RequestContext
+from api.edge import access_of, problem_of
+from api.errors import PROBLEM_TYPE, Problem
+from api.routes import accounts, markets, orders, system, withdrawals
+from api.routes.pages import add_pages
+from api.services import Services
+from api.websocket import route as websocket_route
+
+ROUTERS = (
+    system.router,
+    markets.router,
+    orders.router,
+    accounts.router,
+    withdrawals.router,
+)
+
+_DESCRIPTION = """Prices, quantities and amounts are decimal numbers **in text**; JSON numbers are
+refused. Signed routes take the headers `RIALTO-KEY`, `RIALTO-TIMESTAMP` (ms) and
+`RIALTO-SIGNATURE` = hex HMAC-SHA256(secret, timestamp + METHOD + path + ["?" + query] + body);
+`RIALTO-WINDOW` (ms, default 5000, at most 60000) says how old a request may be. Refusals are
+`application/problem+json` (RFC 9457) with a stable `code`, `retryable` and `request_id`."""
+
+
+def create_app(services: Services) -> FastAPI:
+    """Return the application around the gateway's services."""
+    app = FastAPI(
+        title="Rialto",
+        version=services.version,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        strict_content_type=False,
+    )
+    app.state.services = services
+    app.state.connections = set()
+    for router in ROUTERS:
+        app.include_router(router)
+    app.include_router(websocket_route.router)
+    add_pages(app)
+    app.add_exception_handler(HTTPException, _framework_error)
+    app.add_exception_handler(RequestValidationError, _framework_error)
+    app.add_exception_handler(Problem, _problem)
+    app.add_middleware(RequestContext)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+async def _framework_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError | HTTPException)
+    return problem_of(error).response(request.state.request_id)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response(request.state.request_id)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document with scopes, weights and the shape of problems added."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+        )
+        components = document.setdefault("components", {})
+        components["securitySchemes"] = {
+            "key": {"type": "apiKey", "in": "header", "name": "RIALTO-KEY"},
+            "timestamp": {"type": "apiKey", "in": "header", "name": "RIALTO-TIMESTAMP"},
+            "signature": {"type": "apiKey", "in": "header", "name": "RIALTO-SIGNATURE"},
+        }
+        components.setdefault("schemas", {})["Problem"] = _PROBLEM_SCHEMA
+        for router in ROUTERS:
+            for route in router.routes:
+                assert isinstance(route, APIRoute)
+                for method in route.methods or ():
+                    _complete(document["paths"][route.path][method.lower()], route)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _complete(operation: dict[str, Any], route: APIRoute) -> None:
+    declared = access_of(route.endpoint)
+    operation["x-scope"] = declared.scope.value if declared.scope else "public"
+    operation["x-weight"] = declared.weight
+    if declared.scope:
+        operation["security"] = [{"key": [], "timestamp": [], "signature": []}]
+    operation["responses"].pop("422", None)
+    operation["responses"]["default"] = {
+        "description": "Refused",
+        "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+
+_PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "Why a request was refused (RFC 9457).",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code", "retryable", "request_id"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "retryable": {"type": "boolean"},
+        "request_id": {"type": "string"},
+        "outcome": {"type": "string", "enum": ["unknown", "nothing sent"]},
+    },
+}

@@ -1,0 +1,234 @@
+"""The edge of every route: body limit, signature, scope, rate limit, JSON; and the errors' shape.
+
+A route declares who may use it with `@access(...)`; a route without a declaration stops the
+gateway's start, so forgetting one denies everything instead of allowing it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn, TypeVar
+
+from fastapi import Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from api import auth, limits
+from api.auth import Caller, SignedParts
+from api.errors import Problem
+from api.services import Services
+from domain.customer import Scope
+
+LARGEST_BODY_BYTES = 64 * 1024
+_LARGEST_NESTING = 16
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Any]])
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may use a route (None: everyone) and what it costs.
+
+    `order_list` names the body's list whose length is charged to the orders bucket.
+    """
+
+    scope: Scope | None
+    weight: int = 1
+    orders: int = 0
+    order_list: str = ""
+
+
+_ACCESS: dict[Callable[..., Any], Access] = {}
+
+
+def access(
+    scope: Scope | None, *, weight: int = 1, orders: int = 0, order_list: str = ""
+) -> Callable[[Endpoint], Endpoint]:
+    """Declare who may use the endpoint and its cost."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        _ACCESS[endpoint] = Access(scope, weight, orders, order_list)
+        return endpoint
+
+    return declare
+
+
+def access_of(endpoint: Callable[..., Any]) -> Access:
+    """Return the endpoint's declaration; none at all is a defect."""
+    if endpoint not in _ACCESS:
+        raise RuntimeError(f"{endpoint.__qualname__} does not declare its access")
+    return _ACCESS[endpoint]
+
+
+class BoundedRequest(Request):
+    """A request whose body is limited, and parsed as JSON by our stricter rules."""
+
+    _bounded: bytes | None = None
+    _document: Any = None
+
+    async def body(self) -> bytes:
+        """Return the raw body; `Problem` when it is larger than the limit."""
+        if self._bounded is None:
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in self.stream():
+                size += len(chunk)
+                if size > LARGEST_BODY_BYTES:
+                    raise Problem(
+                        "body_too_large",
+                        f"The limit is {LARGEST_BODY_BYTES} bytes.",
+                        headers={"Connection": "close"},
+                    )
+                chunks.append(chunk)
+            self._bounded = b"".join(chunks)
+        return self._bounded
+
+    async def json(self) -> Any:
+        """Return the parsed body."""
+        return self._document
+
+    async def parse(self) -> Any:
+        """Parse the body, if there is one, and remember the result."""
+        body = await self.body()
+        if body:
+            self._document = parse_json(body)
+        return self._document
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse JSON; repeated names, NaN, deep nesting and broken text are refused."""
+    if body.count(b"[") + body.count(b"{") > _LARGEST_NESTING and _nesting(body) > _LARGEST_NESTING:
+        raise Problem("malformed_json", f"Nested deeper than {_LARGEST_NESTING} levels.")
+    try:
+        return json.loads(body, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise Problem("malformed_json", "The body is not valid JSON.") from error
+
+
+def _nesting(body: bytes) -> int:
+    depth = deepest = 0
+    for byte in body:
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise Problem("malformed_json", "A name is repeated in an object.")
+    return document
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise Problem("malformed_json", f"{name} is not JSON.")
+
+
+class EdgeRoute(APIRoute):
+    """A route behind the edge."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler with the edge around it."""
+        declared = access_of(self.endpoint)
+        handle = super().get_route_handler()
+
+        async def edge(request: Request) -> Response:
+            bounded = BoundedRequest(request.scope, request.receive)
+            headers: dict[str, str] = {}
+            try:
+                headers = await _admit(bounded, declared)
+                response = await handle(bounded)
+            except Problem as problem:
+                response = problem.response(request.state.request_id)
+            except (RequestValidationError, HTTPException) as error:
+                response = problem_of(error).response(request.state.request_id)
+            for name, value in headers.items():
+                response.headers.setdefault(name, value)
+            return response
+
+        return edge
+
+
+async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
+    """Check signature, scope and limits; return the rate limit headers."""
+    services = services_of(request)
+    address = f"address:{request.client.host if request.client else 'unknown'}"
+    if declared.scope is None:
+        allowance = await services.limiter.charge(address, limits.PUBLIC_CLASS, declared.weight)
+        return allowance.headers
+    parts = SignedParts(
+        method=request.method,
+        path=request.scope.get("raw_path") or request.url.path.encode(),
+        query=request.scope["query_string"],
+        body=await request.body(),
+    )
+    try:
+        caller = await auth.authenticate(request.headers, parts, services.keys, services.now_ms())
+        auth.require_scope(caller, declared.scope)
+    except Problem:
+        await services.limiter.charge(address, limits.PUBLIC_CLASS, declared.weight)
+        raise
+    document = await request.parse()
+    rate_class = limits.RATE_CLASSES.get(caller.rate_class, limits.RATE_CLASSES["standard"])
+    allowance = await services.limiter.charge(
+        f"customer:{caller.customer_id}",
+        rate_class,
+        declared.weight,
+        declared.orders + _listed(document, declared.order_list),
+    )
+    request.state.caller = caller
+    request.state.limits_shared = allowance.shared
+    return allowance.headers
+
+
+def _listed(document: Any, name: str) -> int:
+    if not name or not isinstance(document, dict):
+        return 0
+    operations = document.get(name)
+    return len(operations) if isinstance(operations, list) else 0
+
+
+def problem_of(error: RequestValidationError | HTTPException) -> Problem:
+    """Return our problem for an error of the web framework."""
+    if isinstance(error, RequestValidationError):
+        fields = [
+            {
+                "field": ".".join(str(part) for part in item["loc"]),
+                "message": str(item["msg"])[:200],
+            }
+            for item in error.errors()[:20]
+        ]
+        first = fields[0] if fields else {"field": "body", "message": "not acceptable"}
+        return Problem(
+            "invalid_field", f"{first['field']}: {first['message']}", extra={"errors": fields}
+        )
+    if error.status_code == 405:
+        return Problem("method_not_allowed", headers=error.headers)
+    if error.status_code == 404:
+        return Problem("not_found")
+    return Problem("malformed_json", str(error.detail)[:200])
+
+
+def services_of(request: Request) -> Services:
+    """Return the gateway's services."""
+    services: Services = request.app.state.services
+    return services
+
+
+async def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+async def _services(request: Request) -> Services:
+    return services_of(request)
+
+
+CallerDep = Annotated[Caller, Depends(_caller)]
+ServicesDep = Annotated[Services, Depends(_services)]

@@ -1,0 +1,142 @@
+"""Every refusal a client can meet: one registry of codes, answered as RFC 9457 problem+json.
+
+A code is stable text; it is never reused for another meaning. Every `RejectReason` of the engine
+has the code of its own name in lower case, so the table is complete by construction of the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import msgspec
+from fastapi.responses import Response
+
+from domain.errors import RejectReason
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    """What a code means: its HTTP status, whether trying again may help, and a title."""
+
+    status: int
+    retryable: bool
+    title: str
+
+
+PROBLEMS: dict[str, ProblemKind] = {
+    # the request itself
+    "malformed_json": ProblemKind(400, False, "The body is not acceptable JSON"),
+    "invalid_field": ProblemKind(422, False, "A field of the request is not acceptable"),
+    "invalid_number": ProblemKind(422, False, "Not a plain decimal number in text"),
+    "invalid_cursor": ProblemKind(400, False, "The cursor was not made by this endpoint"),
+    "body_too_large": ProblemKind(413, False, "The body is too large"),
+    "not_found": ProblemKind(404, False, "No such resource"),
+    "method_not_allowed": ProblemKind(405, False, "The method is not allowed here"),
+    # who is asking
+    "missing_credentials": ProblemKind(401, False, "The request is not signed"),
+    "bad_signature": ProblemKind(401, False, "The key or its signature is not valid"),
+    "timestamp_outside_window": ProblemKind(401, True, "The timestamp is outside the window"),
+    "timestamp_ahead": ProblemKind(401, True, "The timestamp is ahead of the exchange's clock"),
+    "missing_scope": ProblemKind(403, False, "The API key lacks the scope for this"),
+    "account_not_active": ProblemKind(403, False, "The account is not active"),
+    "rate_limited": ProblemKind(429, True, "Too many requests"),
+    # orders
+    "duplicate_client_order_id": ProblemKind(409, False, "The client order id names another order"),
+    "unknown_symbol": ProblemKind(404, False, "No such market"),
+    "symbol_halted": ProblemKind(409, True, "The market is halted"),
+    "symbol_cancel_only": ProblemKind(409, True, "The market accepts cancels only"),
+    "shard_halted": ProblemKind(409, True, "The exchange is halted"),
+    "shard_cancel_only": ProblemKind(409, True, "The exchange accepts cancels only"),
+    "symbol_already_listed": ProblemKind(409, False, "The market exists"),
+    "invalid_price": ProblemKind(422, False, "The price is not valid for this market"),
+    "invalid_quantity": ProblemKind(422, False, "The quantity is not valid for this market"),
+    "quantity_too_large": ProblemKind(422, False, "The quantity exceeds the largest order"),
+    "price_outside_band": ProblemKind(422, False, "The price is outside the market's price band"),
+    "overflow": ProblemKind(422, False, "Price times quantity is out of range"),
+    "too_many_open_orders": ProblemKind(422, True, "Too many open orders"),
+    "invalid_combination": ProblemKind(422, False, "These order options do not go together"),
+    "post_only_would_trade": ProblemKind(422, False, "A post-only order would trade at once"),
+    "fok_not_fillable": ProblemKind(422, False, "A fill-or-kill order cannot be filled at once"),
+    "no_liquidity": ProblemKind(422, True, "Nothing to trade against"),
+    "order_not_found": ProblemKind(404, False, "No such open order"),
+    "self_trade": ProblemKind(422, False, "The order would trade with the same account"),
+    "malformed_command": ProblemKind(400, False, "The engine cannot read the command"),
+    "forbidden_opcode": ProblemKind(403, False, "The command is not allowed at this door"),
+    "unknown_opcode": ProblemKind(400, False, "The engine does not know the command"),
+    "key_expired": ProblemKind(409, False, "The command is too old"),
+    # money
+    "insufficient_funds": ProblemKind(422, False, "Not enough free balance"),
+    "invalid_amount": ProblemKind(422, False, "The amount is not valid"),
+    "unknown_asset": ProblemKind(404, False, "No such asset"),
+    "invalid_address": ProblemKind(422, False, "The address is not valid"),
+    "amount_below_minimum": ProblemKind(422, False, "The amount is below the minimum"),
+    "missing_idempotency_key": ProblemKind(400, False, "The Idempotency-Key header is required"),
+    "idempotency_conflict": ProblemKind(409, False, "The idempotency key names another request"),
+    "withdrawals_paused": ProblemKind(503, True, "Withdrawals are paused"),
+    # the exchange itself
+    "engine_unavailable": ProblemKind(503, True, "The matching engine is away"),
+    "outcome_unknown": ProblemKind(503, True, "The matching engine did not answer in time"),
+    "store_unavailable": ProblemKind(503, True, "The database is away"),
+    "market_data_unavailable": ProblemKind(503, True, "Market data is not ready"),
+    "internal_error": ProblemKind(500, True, "A defect of the exchange"),
+}
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
+    """A refusal on its way to the client; `extra` members are added to the answer."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str = "",
+        *,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.kind = PROBLEMS[code]
+        self.detail = detail or self.kind.title
+        self.extra = dict(extra or {})
+        self.headers = dict(headers or {})
+
+    def document(self, request_id: str) -> dict[str, Any]:
+        """Return the RFC 9457 members."""
+        return {
+            "type": f"urn:rialto:problem:{self.code}",
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+            "code": self.code,
+            "retryable": self.kind.retryable,
+            "request_id": request_id,
+            **self.extra,
+        }
+
+    def response(self, request_id: str) -> Response:
+        """Return the HTTP answer."""
+        return Response(
+            msgspec.json.encode(self.document(request_id)),
+            status_code=self.kind.status,
+            media_type=PROBLEM_TYPE,
+            headers=self.headers,
+        )
+
+
+def code_of(reason: RejectReason) -> str:
+    """Return the code of an engine's reject reason."""
+    return reason.name.lower()
+
+
+def refused(reason: RejectReason, detail: str = "") -> Problem:
+    """Return the problem of an engine's reject reason."""
+    return Problem(code_of(reason), detail)
+
+
+def fail(code: str, detail: str = "") -> NoReturn:
+    """Refuse with `code`; for use inside expressions and short checks."""
+    raise Problem(code, detail)

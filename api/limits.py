@@ -1,0 +1,124 @@
+"""Rate limits: a weight per route and an orders bucket, counted for all gateways together.
+
+Both buckets are charged in one step at the edge. With Redis away a gateway counts on its own;
+withdrawals then wait, because a limit that protects money has to be the shared one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from api.errors import Problem
+from api.ports import LimitStore
+from domain.rate_limit import Charge, Charged
+
+WINDOW_SECONDS = 10
+_LARGEST_LOCAL_TABLE = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class RateClass:
+    """What a customer (or an address) may use in one window."""
+
+    weight: int
+    orders: int
+
+
+RATE_CLASSES = {
+    "standard": RateClass(weight=1_200, orders=500),
+    "market_maker": RateClass(weight=12_000, orders=5_000),
+    "house": RateClass(weight=1_000_000, orders=1_000_000),
+}
+PUBLIC_CLASS = RateClass(weight=1_200, orders=0)
+
+
+class LocalLimits:
+    """The same fixed windows in this process' memory; for a gateway without Redis."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._used: dict[tuple[str, str], int] = {}
+        self._window = -1
+
+    def charge(self, charges: Sequence[Charge], window_seconds: int) -> Charged:
+        """Charge all buckets, or none when one would overflow."""
+        now = self._clock()
+        window = int(now // window_seconds)
+        if window != self._window or len(self._used) > _LARGEST_LOCAL_TABLE:
+            self._used.clear()
+            self._window = window
+        used = [self._used.get((charge.bucket, charge.subject), 0) for charge in charges]
+        allowed = all(
+            before + charge.cost <= charge.quota
+            for before, charge in zip(used, charges, strict=True)
+        )
+        if allowed:
+            for before, charge in zip(used, charges, strict=True):
+                self._used[charge.bucket, charge.subject] = before + charge.cost
+        return Charged(
+            allowed=allowed,
+            remaining=tuple(
+                max(0, charge.quota - before - (charge.cost if allowed else 0))
+                for before, charge in zip(used, charges, strict=True)
+            ),
+            reset_seconds=max(1, round((window + 1) * window_seconds - now)),
+            shared=False,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The verdict on one request, with the headers that tell the client about it."""
+
+    headers: dict[str, str]
+    shared: bool
+
+
+class Limiter:
+    """Charge the shared store; fall back to local counting for a moment when it is away."""
+
+    def __init__(self, store: LimitStore, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._local = LocalLimits(clock)
+        self._clock = clock
+        self._away_until = 0.0
+
+    async def charge(
+        self, subject: str, rate_class: RateClass, weight: int, orders: int = 0
+    ) -> Allowance:
+        """Charge `subject`; a `Problem` (rate_limited) when it has used up its window."""
+        charges = [Charge("weight", subject, weight, rate_class.weight)]
+        if orders:
+            charges.append(Charge("orders", subject, orders, rate_class.orders))
+        charged = await self._charge(charges)
+        headers = _headers(charges, charged)
+        if not charged.allowed:
+            headers["Retry-After"] = str(charged.reset_seconds)
+            raise Problem(
+                "rate_limited",
+                f"The limit is used up; try again in {charged.reset_seconds} s.",
+                headers=headers,
+            )
+        return Allowance(headers, charged.shared)
+
+    async def _charge(self, charges: Sequence[Charge]) -> Charged:
+        if self._clock() >= self._away_until:
+            try:
+                return await self._store.charge(charges, WINDOW_SECONDS)
+            except ConnectionError:
+                self._away_until = self._clock() + 1.0
+        return self._local.charge(charges, WINDOW_SECONDS)
+
+
+def _headers(charges: Sequence[Charge], charged: Charged) -> dict[str, str]:
+    return {
+        "RateLimit-Policy": ", ".join(
+            f'"{charge.bucket}";q={charge.quota};w={WINDOW_SECONDS}' for charge in charges
+        ),
+        "RateLimit": ", ".join(
+            f'"{charge.bucket}";r={remaining};t={charged.reset_seconds}'
+            for charge, remaining in zip(charges, charged.remaining, strict=True)
+        ),
+    }

@@ -1,0 +1,173 @@
+"""What the API needs from the outside world; adapters arrive by constructor from `workers/`.
+
+A store that cannot be reached raises the built-in `ConnectionError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from domain.commands import Command
+from domain.customer import ApiKey
+from domain.events import Event
+from domain.market import AssetListing, Listings
+from domain.market_data import Candle, Level, PublicTrade
+from domain.order_record import FillRecord, OrderRecord
+from domain.process_beat import ProcessBeat
+from domain.rate_limit import Charge, Charged
+from domain.wallet_record import DepositRecord, NewWithdrawal, WithdrawalRecord
+
+
+class EngineAway(Exception):  # noqa: N818 - an outcome's name
+    """The engine cannot be reached; nothing was sent, so nothing happened."""
+
+
+class EngineOutcomeUnknown(Exception):  # noqa: N818 - an outcome's name
+    """The command was sent and no answer came: it may or may not have happened."""
+
+
+class EngineDoor(Protocol):
+    """The order path into one shard's engine, and the queries of that engine."""
+
+    async def submit(self, command: Command) -> tuple[Event, ...]:
+        """Return the command's events, the outcome first; `EngineAway`, `EngineOutcomeUnknown`."""
+
+    async def submit_many(self, commands: Sequence[Command]) -> list[tuple[Event, ...]]:
+        """Submit in order, in one frame; as `submit` for each."""
+
+    async def balances(self, account_id: int) -> tuple[int, dict[int, tuple[int, int]]]:
+        """Return (sequence, asset id -> (total, held) engine units)."""
+
+    async def open_orders(self, account_id: int, symbol_id: int) -> tuple[int, list[OrderRecord]]:
+        """Return (sequence, open orders); `symbol_id` 0 means every market."""
+
+    async def order(
+        self, account_id: int, order_id: int = 0, client_key: int = 0
+    ) -> OrderRecord | None:
+        """Return the account's order, by id or client key, if the engine still knows it."""
+
+    async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
+        """Return (sequence, bids, asks), best first."""
+
+
+class KeyDirectory(Protocol):
+    """API keys by their id."""
+
+    async def find(self, key_id: str) -> ApiKey | None:
+        """Return an unrevoked key, or None; `ConnectionError` when that cannot be known."""
+
+
+class ListingDirectory(Protocol):
+    """The listed markets and assets, kept fresh."""
+
+    def current(self) -> Listings:
+        """Return the listings as they were a few seconds ago at most."""
+
+
+class OrderStore(Protocol):
+    """Order history and fills, from PostgreSQL."""
+
+    async def orders(
+        self, customer_id: int, symbol_id: int, before: tuple[int, ...] | None, limit: int
+    ) -> list[OrderRecord]:
+        """Return closed and open orders, newest first, before (shard, order id)."""
+
+    async def order(self, customer_id: int, order_id: int) -> OrderRecord | None:
+        """Return one order of the customer."""
+
+    async def order_by_client_key(self, customer_id: int, client_key: int) -> OrderRecord | None:
+        """Return the customer's newest order with that client key."""
+
+    async def fills(
+        self,
+        customer_id: int,
+        symbol_id: int,
+        order_id: int,
+        before: tuple[int, ...] | None,
+        limit: int,
+    ) -> list[FillRecord]:
+        """Return fills, newest first, before (sequence, index, is maker); 0 means any."""
+
+
+class WalletStore(Protocol):
+    """Money outside the engine: main balances, deposits, withdrawals; from PostgreSQL."""
+
+    async def main_balances(self, customer_id: int) -> dict[str, int]:
+        """Return asset code -> chain units of the customer's main account."""
+
+    async def deposit_address(self, customer_id: int, chain: str) -> str:
+        """Return the customer's own deposit address, allocating it on first use."""
+
+    async def deposits(
+        self, customer_id: int, before: tuple[int, ...] | None, limit: int
+    ) -> list[DepositRecord]:
+        """Return deposits, newest first."""
+
+    async def withdrawals(
+        self, customer_id: int, before: tuple[int, ...] | None, limit: int
+    ) -> list[WithdrawalRecord]:
+        """Return withdrawals, newest first."""
+
+    async def withdrawal(self, customer_id: int, withdrawal_id: UUID) -> WithdrawalRecord | None:
+        """Return one withdrawal of the customer."""
+
+    async def create_withdrawal(
+        self, request: NewWithdrawal
+    ) -> tuple[WithdrawalRecord, bool] | None:
+        """Write withdrawal and transfer in one transaction; (record, created).
+
+        The same idempotency key gives the first record (created False); with another body None.
+        """
+
+
+class WithdrawalStarter(Protocol):
+    """Starts the workflow of a withdrawal whose rows exist."""
+
+    async def start(self, withdrawal_id: UUID, request_id: str) -> bool:
+        """Start it; False when Temporal is away (the orphan sweep starts it later)."""
+
+
+class WithdrawalRules(Protocol):
+    """The pure checks of `domain.withdrawal`, with the address checksum wired in."""
+
+    def check(self, listing: AssetListing, amount: str, address: str) -> tuple[int, int, str]:
+        """Return (amount, fee, address) in chain units; a `Problem` says what is wrong."""
+
+
+class MarketDataStore(Protocol):
+    """Stored candles and trades, from PostgreSQL."""
+
+    async def candles(self, symbol_id: int, interval_seconds: int, limit: int) -> list[Candle]:
+        """Return the newest candles, oldest first."""
+
+    async def trades(self, symbol_id: int, limit: int) -> list[PublicTrade]:
+        """Return the newest trades, newest first."""
+
+
+class LimitStore(Protocol):
+    """Counts requests for all gateways together."""
+
+    async def charge(self, charges: Sequence[Charge], window_seconds: int) -> Charged:
+        """Charge all buckets or, when one would overflow, none."""
+
+
+class ProcessBoard(Protocol):
+    """Heartbeats of every process, and the cursors of the event log's consumers."""
+
+    async def beats(self) -> dict[str, ProcessBeat]:
+        """Return process name -> last heartbeat."""
+
+    async def cursors(self) -> dict[str, int]:
+        """Return stream name -> last consumed sequence; empty when PostgreSQL is away."""
+
+
+class FeedSource(Protocol):
+    """The market data feed as it comes from the market data process."""
+
+    def messages(self) -> AsyncIterator[bytes]:
+        """Yield encoded feed messages; ends when the connection is lost."""
+
+    async def hot(self, kind: str, symbol: str) -> bytes | None:
+        """Return the hot copy of a market's `book`, `trades` or `candles`, if there is one."""

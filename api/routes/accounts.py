@@ -1,0 +1,118 @@
+"""Your money: balances, deposit addresses, deposits."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.edge import CallerDep, EdgeRoute, ServicesDep, access
+from api.errors import Problem
+from api.ports import EngineAway
+from api.schemas.accounts import (
+    BalanceOut,
+    BalancesOut,
+    DepositAddressesOut,
+    DepositAddressOut,
+    DepositOut,
+    DepositPage,
+)
+from api.schemas.common import decode_cursor, encode_cursor
+from domain.customer import Scope
+from domain.market import AssetListing
+
+router = APIRouter(prefix="/v1", tags=["account"], route_class=EdgeRoute)
+
+Limit = Annotated[int, Query(ge=1, le=200)]
+CursorText = Annotated[str | None, Query(max_length=200)]
+
+
+@router.get("/balances", response_model=BalancesOut)
+@access(Scope.READ, weight=2)
+async def balances(caller: CallerDep, services: ServicesDep) -> BalancesOut:
+    """Return your balances: the trading part from the engine, the rest from the ledger."""
+    trading: dict[int, tuple[int, int, int]] = {}
+    for shard in sorted(services.doors):
+        try:
+            sequence, per_asset = await services.door(shard).balances(caller.customer_id)
+        except EngineAway as error:
+            raise Problem("engine_unavailable") from error
+        for listing in services.listings.assets:
+            total, held = per_asset.get(listing.asset.asset_id, (0, 0))
+            before = trading.get(listing.asset.asset_id, (0, 0, 0))
+            trading[listing.asset.asset_id] = (before[0] + total, before[1] + held, sequence)
+    main = await services.wallet.main_balances(caller.customer_id)
+    return BalancesOut(
+        balances=[
+            _balance(listing, trading[listing.asset.asset_id], main.get(listing.asset.code, 0))
+            for listing in services.listings.assets
+        ]
+    )
+
+
+def _balance(listing: AssetListing, trading: tuple[int, int, int], main: int) -> BalanceOut:
+    asset = listing.asset
+    total_units, held_units, sequence = trading
+    return BalanceOut(
+        asset=asset.code,
+        total=asset.chain_text(total_units * asset.chain_units_per_engine_unit + main),
+        available=asset.engine_text(total_units - held_units),
+        in_orders=asset.engine_text(held_units),
+        main=asset.chain_text(main),
+        sequence=sequence,
+    )
+
+
+@router.get("/deposit-addresses", response_model=DepositAddressesOut)
+@access(Scope.READ, weight=2)
+async def deposit_addresses(caller: CallerDep, services: ServicesDep) -> DepositAddressesOut:
+    """Return where to send each asset; the address is yours alone and stays the same."""
+    addresses: dict[str, str] = {}
+    lines = []
+    for listing in services.listings.assets:
+        if listing.chain not in addresses:
+            addresses[listing.chain] = await services.wallet.deposit_address(
+                caller.customer_id, listing.chain
+            )
+        lines.append(
+            DepositAddressOut(
+                asset=listing.asset.code,
+                chain=listing.chain,
+                address=addresses[listing.chain],
+                contract=listing.contract,
+                confirmations=listing.confirmations,
+                minimum=listing.asset.chain_text(listing.deposit_minimum),
+            )
+        )
+    return DepositAddressesOut(deposit_addresses=lines)
+
+
+@router.get("/deposits", response_model=DepositPage)
+@access(Scope.READ, weight=2)
+async def deposits(
+    caller: CallerDep, services: ServicesDep, limit: Limit = 100, cursor: CursorText = None
+) -> DepositPage:
+    """List your deposits, newest first."""
+    before = decode_cursor("deposits", cursor, 1)
+    records = await services.wallet.deposits(caller.customer_id, before, limit)
+    following = None
+    if len(records) == limit:
+        following = encode_cursor("deposits", (records[-1].created_at_us,))
+    lines = []
+    for record in records:
+        listing = services.listings.asset_by_id(record.asset_id)
+        assert listing is not None, "a deposit's asset is listed"
+        lines.append(
+            DepositOut(
+                deposit_id=record.deposit_id,
+                asset=listing.asset.code,
+                amount=listing.asset.chain_text(record.amount),
+                state=record.state,
+                confirmations=record.confirmations,
+                tx_hash=record.tx_hash,
+                address=record.address,
+                reason=record.reason,
+                time_us=record.created_at_us,
+            )
+        )
+    return DepositPage(deposits=lines, next=following)

@@ -1,0 +1,151 @@
+"""Public market data and the exchange's clock."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+
+from api.edge import EdgeRoute, ServicesDep, access
+from api.errors import Problem
+from api.market_answers import candle_members, trade_members
+from api.ports import EngineAway
+from api.schemas.markets import (
+    AssetOut,
+    AssetsOut,
+    BookOut,
+    CandleOut,
+    CandlesOut,
+    MarketOut,
+    MarketsOut,
+    PublicTradeOut,
+    PublicTradesOut,
+    TimeOut,
+)
+from api.services import Services
+from domain.market import Market
+from domain.market_data import MINUTE_SECONDS, checksum, level_texts
+
+router = APIRouter(prefix="/v1", tags=["markets"], route_class=EdgeRoute)
+
+
+@router.get("/time", response_model=TimeOut)
+@access(None)
+async def server_time(services: ServicesDep) -> TimeOut:
+    """Return the exchange's clock, to compare with yours before signing."""
+    return TimeOut(time_ms=services.now_ms())
+
+
+@router.get("/assets", response_model=AssetsOut)
+@access(None)
+async def list_assets(services: ServicesDep) -> AssetsOut:
+    """List the assets with the terms of their deposits and withdrawals."""
+    return AssetsOut(
+        assets=[
+            AssetOut(
+                asset=listing.asset.code,
+                chain=listing.chain,
+                contract=listing.contract,
+                decimals=listing.asset.chain_decimals,
+                trading_decimals=listing.asset.engine_decimals,
+                confirmations=listing.confirmations,
+                deposit_minimum=listing.asset.chain_text(listing.deposit_minimum),
+                withdrawal_minimum=listing.asset.chain_text(listing.withdrawal_minimum),
+                withdrawal_fee=listing.asset.chain_text(listing.withdrawal_fee),
+            )
+            for listing in services.listings.assets
+        ]
+    )
+
+
+@router.get("/markets", response_model=MarketsOut)
+@access(None)
+async def list_markets(services: ServicesDep) -> MarketsOut:
+    """List the markets with their rules."""
+    return MarketsOut(markets=[_market(market) for market in services.listings.markets])
+
+
+@router.get("/markets/{symbol}/book", response_model=BookOut)
+@access(None, weight=2)
+async def book(
+    symbol: str, services: ServicesDep, depth: Annotated[int, Query(ge=1, le=1000)] = 50
+) -> BookOut:
+    """Return the order book's best levels; in a path the symbol is written ETH-USDT."""
+    market = services.market(symbol)
+    feed = services.hub.feed(market.instrument.symbol)
+    if feed.is_stale:
+        sequence, bids, asks = await _engine_book(services, market, depth)
+    else:
+        sequence, (bids, asks) = feed.sequence, feed.book(depth)
+    return BookOut(
+        symbol=market.instrument.symbol,
+        seq=sequence,
+        bids=bids,
+        asks=asks,
+        checksum=checksum(bids, asks),
+    )
+
+
+@router.get("/markets/{symbol}/trades", response_model=PublicTradesOut)
+@access(None, weight=2)
+async def trades(
+    symbol: str, services: ServicesDep, limit: Annotated[int, Query(ge=1, le=100)] = 50
+) -> PublicTradesOut:
+    """Return the newest trades, newest first."""
+    instrument = services.market(symbol).instrument
+    recent = list(services.hub.feed(instrument.symbol).trades)[-limit:][::-1]
+    if not recent:
+        stored = await services.market_data.trades(instrument.symbol_id, limit)
+        recent = [trade_members(trade, instrument) for trade in stored]
+    return PublicTradesOut(
+        symbol=instrument.symbol, trades=[PublicTradeOut(**trade) for trade in recent]
+    )
+
+
+@router.get("/markets/{symbol}/candles", response_model=CandlesOut)
+@access(None, weight=2)
+async def candles(
+    symbol: str,
+    services: ServicesDep,
+    interval: Literal["1m"] = "1m",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 120,
+) -> CandlesOut:
+    """Return the newest candles, oldest first; one without trades carries the last close."""
+    instrument = services.market(symbol).instrument
+    stored = await services.market_data.candles(instrument.symbol_id, MINUTE_SECONDS, limit)
+    return CandlesOut(
+        symbol=instrument.symbol,
+        interval=interval,
+        candles=[CandleOut(**candle_members(candle, instrument)) for candle in stored],
+    )
+
+
+def _market(market: Market) -> MarketOut:
+    instrument = market.instrument
+    return MarketOut(
+        symbol=instrument.symbol,
+        base=instrument.base.code,
+        quote=instrument.quote.code,
+        tick_size=instrument.tick_size,
+        lot_size=instrument.lot_size,
+        maker_fee_ppm=instrument.maker_fee_ppm,
+        taker_fee_ppm=instrument.taker_fee_ppm,
+        band_ppm=instrument.band_ppm,
+        listing_price=instrument.price_text(instrument.listing_price_ticks),
+        max_order=instrument.quantity_text(instrument.max_order_lots),
+        max_open_orders=instrument.max_open_orders,
+        shard=market.shard,
+    )
+
+
+async def _engine_book(
+    services: Services, market: Market, depth: int
+) -> tuple[int, list[tuple[str, str]], list[tuple[str, str]]]:
+    """Ask the engine while the feed is not in sync (start-up, Redis away)."""
+    instrument = market.instrument
+    try:
+        door = services.door(market.shard)
+        sequence, bids, asks = await door.book(instrument.symbol_id, depth)
+    except EngineAway as error:
+        raise Problem("market_data_unavailable") from error
+    return sequence, level_texts(instrument, bids), level_texts(instrument, asks)

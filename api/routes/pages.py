@@ -1,0 +1,25 @@
+"""The pages that the gateway serves from its own host; nothing comes from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+
+STATIC = Path(__file__).parent.parent / "static"
+
+
+def add_pages(app: FastAPI) -> None:
+    """Serve the market page at `/`, the API reference at `/docs`, their files at `/static`."""
+
+    async def market_page() -> FileResponse:
+        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+    async def reference_page() -> FileResponse:
+        return FileResponse(STATIC / "reference.html", headers={"Cache-Control": "no-cache"})
+
+    app.add_api_route("/", market_page, include_in_schema=False)
+    app.add_api_route("/docs", reference_page, include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")

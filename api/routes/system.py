@@ -1,0 +1,115 @@
+"""The nine components of the exchange, by name, and how each one is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from api.edge import EdgeRoute, ServicesDep, access
+from api.schemas.markets import ComponentOut, SystemOut
+from domain.process_beat import ProcessBeat
+
+router = APIRouter(prefix="/v1", tags=["system"], route_class=EdgeRoute)
+
+FRESH_SECONDS = 5.0
+ENGINE = "matching-engine-0"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One component: the processes that host it and the event log cursor that shows its work."""
+
+    name: str
+    processes: tuple[str, ...]
+    stream: str = ""
+    note: str = ""
+
+
+COMPONENTS = (
+    Component("API gateway", ("gateway",)),
+    Component(
+        "Order service",
+        ("gateway", ENGINE, "order-history"),
+        "order-history.0",
+        "validation in the gateway, life cycle in the engine, history with its own cursor",
+    ),
+    Component("Matching engine", (ENGINE,)),
+    Component(
+        "Account service",
+        (ENGINE, "temporal-worker"),
+        "settlement.0",
+        "trading balances in the engine, the double-entry ledger in PostgreSQL",
+    ),
+    Component("Settlement service", ("temporal-worker",), "settlement.0"),
+    Component("Risk service", (ENGINE,), "", "pre-trade checks in the engine"),
+    Component("Liquidation service", (), "", "not built yet"),
+    Component("Market data service", ("market-data",), "market-data.0"),
+    Component("Wallet service", ("chain-watcher", "wallet-signer", "temporal-worker")),
+)
+
+
+@router.get("/system", response_model=SystemOut)
+@access(None)
+async def system(services: ServicesDep) -> SystemOut:
+    """Return the nine components with hosting process, version, health, sequence and lag."""
+    beats = await services.board.beats()
+    cursors = await services.board.cursors()
+    now = services.now_ms() / 1000
+    engine = beats.get(ENGINE)
+    sequence = engine.sequence if engine else None
+    return SystemOut(
+        version=services.version,
+        time_ms=services.now_ms(),
+        sequence=sequence,
+        engine=str(engine.detail["engine"]) if engine and "engine" in engine.detail else None,
+        components=[
+            component_state(component, beats, cursors, sequence, now) for component in COMPONENTS
+        ],
+        temporal_ui=services.temporal_ui_url,
+    )
+
+
+def component_state(
+    component: Component,
+    beats: dict[str, ProcessBeat],
+    cursors: dict[str, int],
+    engine_sequence: int | None,
+    now: float,
+) -> ComponentOut:
+    """Return a component's line: as healthy as the worst of its processes."""
+    if not component.processes:
+        return ComponentOut(
+            name=component.name,
+            process="",
+            version="",
+            health="not built yet",
+            sequence=None,
+            lag=None,
+            note="planned: workflows/liquidation.py",
+        )
+    found = [beats.get(process) for process in component.processes]
+    last = found[-1]
+    reached = cursors.get(component.stream) if component.stream else None
+    if reached is None and last is not None:
+        reached = last.sequence
+    lag = last.lag if last is not None else None
+    if component.stream in cursors and engine_sequence is not None:
+        lag = max(0, engine_sequence - cursors[component.stream])
+    return ComponentOut(
+        name=component.name,
+        process=", ".join(component.processes),
+        version=next((beat.version for beat in found if beat is not None), ""),
+        health=_health(found, now),
+        sequence=reached,
+        lag=lag,
+        note=component.note,
+    )
+
+
+def _health(beats: list[ProcessBeat | None], now: float) -> str:
+    if any(beat is None for beat in beats):
+        return "down"
+    if any(beat is not None and now - beat.updated_at > FRESH_SECONDS for beat in beats):
+        return "silent"
+    return "ok"

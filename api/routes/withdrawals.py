@@ -1,0 +1,122 @@
+"""Withdrawals: the rows are written first, then the workflow starts and does the rest."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from api.edge import CallerDep, EdgeRoute, ServicesDep, access
+from api.errors import Problem
+from api.schemas.accounts import WithdrawalIn, WithdrawalOut, WithdrawalPage
+from api.schemas.common import decode_cursor, encode_cursor
+from api.services import Services
+from domain.customer import Scope
+from domain.wallet_record import NewWithdrawal, WithdrawalRecord
+
+router = APIRouter(prefix="/v1", tags=["withdrawals"], route_class=EdgeRoute)
+
+DEFAULT_SHARD = 0
+_IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+@router.post("/withdrawals", status_code=202, response_model=WithdrawalOut)
+@access(Scope.WITHDRAW, weight=10)
+async def request_withdrawal(
+    withdrawal: WithdrawalIn,
+    caller: CallerDep,
+    services: ServicesDep,
+    request: Request,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(max_length=64)] = None,
+) -> WithdrawalOut:
+    """Request a withdrawal. The header `Idempotency-Key` makes repeating it safe.
+
+    The same key with the same content answers the first request again (200), with another content
+    409. Accepted means written down; the answer's `state` and `GET` tell how far it is.
+    """
+    if idempotency_key is None or _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
+        raise Problem("missing_idempotency_key", "Send 1-64 letters, digits, `.`, `_`, `:`, `-`.")
+    if not request.state.limits_shared:
+        raise Problem("withdrawals_paused", "The shared limits cannot be checked right now.")
+    listing = services.asset(withdrawal.asset)
+    amount, fee, address = services.withdrawal_rules.check(
+        listing, withdrawal.amount, withdrawal.address
+    )
+    request_id: str = request.state.request_id
+    written = await services.wallet.create_withdrawal(
+        NewWithdrawal(
+            customer_id=caller.customer_id,
+            idempotency_key=idempotency_key,
+            asset_id=listing.asset.asset_id,
+            shard=DEFAULT_SHARD,
+            amount=amount,
+            fee=fee,
+            address=address,
+            request_id=request_id,
+        )
+    )
+    if written is None:
+        raise Problem("idempotency_conflict")
+    record, created = written
+    if not created:
+        response.status_code = 200
+    else:
+        await services.withdrawal_starter.start(record.withdrawal_id, request_id)
+    return _out(record, services)
+
+
+@router.get("/withdrawals", response_model=WithdrawalPage)
+@access(Scope.READ, weight=2)
+async def list_withdrawals(
+    caller: CallerDep,
+    services: ServicesDep,
+    limit: Annotated[int, Query(ge=1, le=200)] = 100,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> WithdrawalPage:
+    """List your withdrawals, newest first."""
+    before = decode_cursor("withdrawals", cursor, 1)
+    records = await services.wallet.withdrawals(caller.customer_id, before, limit)
+    following = None
+    if len(records) == limit:
+        following = encode_cursor("withdrawals", (records[-1].created_at_us,))
+    return WithdrawalPage(
+        withdrawals=[_out(record, services) for record in records], next=following
+    )
+
+
+@router.get("/withdrawals/{withdrawal_id}", response_model=WithdrawalOut)
+@access(Scope.READ)
+async def get_withdrawal(
+    withdrawal_id: str, caller: CallerDep, services: ServicesDep
+) -> WithdrawalOut:
+    """Return one of your withdrawals."""
+    try:
+        identity = UUID(withdrawal_id)
+    except ValueError as error:
+        raise Problem("not_found") from error
+    record = await services.wallet.withdrawal(caller.customer_id, identity)
+    if record is None:
+        raise Problem("not_found")
+    return _out(record, services)
+
+
+def _out(record: WithdrawalRecord, services: Services) -> WithdrawalOut:
+    listing = services.listings.asset_by_id(record.asset_id)
+    assert listing is not None, "a withdrawal's asset is listed"
+    asset = listing.asset
+    return WithdrawalOut(
+        withdrawal_id=str(record.withdrawal_id),
+        asset=asset.code,
+        amount=asset.chain_text(record.amount),
+        fee=asset.chain_text(record.fee),
+        receives=asset.chain_text(record.amount - record.fee),
+        address=record.address,
+        state=record.state,
+        stage=record.stage,
+        reason=record.reason,
+        tx_hash=record.tx_hash,
+        time_us=record.created_at_us,
+    )

@@ -1,0 +1,97 @@
+"""Balances, deposits and withdrawals."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from api.schemas.common import DecimalText, Input, Output
+
+
+class BalanceOut(Output):
+    """One asset. `available` + `in_orders` trade; `main` is what rests outside the engine."""
+
+    asset: str
+    total: str
+    available: str
+    in_orders: str
+    main: str
+    sequence: int = Field(description="The event sequence at which the trading part is true.")
+
+
+class BalancesOut(Output):
+    """All assets that the account has or may have."""
+
+    balances: list[BalanceOut]
+
+
+class DepositAddressOut(Output):
+    """Where to send an asset."""
+
+    asset: str
+    chain: str
+    address: str
+    contract: str | None
+    confirmations: int
+    minimum: str
+
+
+class DepositAddressesOut(Output):
+    """Your own deposit addresses, one line per asset."""
+
+    deposit_addresses: list[DepositAddressOut]
+
+
+class DepositOut(Output):
+    """A deposit."""
+
+    deposit_id: str
+    asset: str
+    amount: str
+    state: str
+    confirmations: int
+    tx_hash: str
+    address: str
+    reason: str | None
+    time_us: int
+
+
+class DepositPage(Output):
+    """Deposits, newest first; `next` continues."""
+
+    deposits: list[DepositOut]
+    next: str | None = None
+
+
+class WithdrawalIn(Input):
+    """A withdrawal. `amount` leaves your balance; the fee is part of it."""
+
+    asset: Annotated[str, StringConstraints(min_length=1, max_length=16)] = Field(examples=["USDT"])
+    amount: DecimalText
+    address: Annotated[str, StringConstraints(min_length=1, max_length=128)] = Field(
+        examples=["0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"]
+    )
+
+
+class WithdrawalOut(Output):
+    """A withdrawal and where it stands."""
+
+    withdrawal_id: str
+    asset: str
+    amount: str
+    fee: str
+    receives: str
+    address: str
+    state: str
+    stage: str
+    reason: str | None
+    tx_hash: str | None
+    time_us: int
+
+
+class WithdrawalPage(Output):
+    """Withdrawals, newest first; `next` continues."""
+
+    withdrawals: list[WithdrawalOut]
+    next: str | None = None

@@ -1,0 +1,58 @@
+"""Building blocks of the schemas: strict input, decimal text, cursors."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from api.errors import Problem
+
+DecimalText = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=64),
+    Field(
+        description='A plain decimal number in text, e.g. "2500.01"; no sign, no exponent.',
+        examples=["2500.01"],
+    ),
+]
+SymbolText = Annotated[
+    str, StringConstraints(strict=True, min_length=1, max_length=32), Field(examples=["ETH/USDT"])
+]
+
+
+class Input(BaseModel):
+    """A request body: unknown members are refused, types are not converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Output(BaseModel):
+    """An answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+def encode_cursor(endpoint: str, position: tuple[int, ...]) -> str:
+    """Return an opaque cursor that only `endpoint` accepts."""
+    return (
+        base64.urlsafe_b64encode(msgspec.msgpack.encode((endpoint, position))).decode().rstrip("=")
+    )
+
+
+def decode_cursor(endpoint: str, cursor: str | None, length: int) -> tuple[int, ...] | None:
+    """Return the position in a cursor of `endpoint`, None without a cursor, or refuse it."""
+    if cursor is None:
+        return None
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        name, position = msgspec.msgpack.decode(raw, type=tuple[str, tuple[int, ...]])
+    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        raise Problem("invalid_cursor") from error
+    fits = all(-(2**63) <= number < 2**63 for number in position)
+    if name != endpoint or len(position) != length or not fits:
+        raise Problem("invalid_cursor")
+    return position

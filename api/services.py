@@ -1,0 +1,65 @@
+"""Everything a gateway works with, in one value; wired by `workers/gateway.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from api.errors import Problem
+from api.limits import Limiter
+from api.ports import (
+    EngineDoor,
+    KeyDirectory,
+    ListingDirectory,
+    MarketDataStore,
+    OrderStore,
+    ProcessBoard,
+    WalletStore,
+    WithdrawalRules,
+    WithdrawalStarter,
+)
+from api.websocket.hub import FeedHub
+from domain.market import AssetListing, Listings, Market
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The gateway's ports and settings."""
+
+    doors: Mapping[int, EngineDoor]
+    listings_directory: ListingDirectory
+    keys: KeyDirectory
+    orders: OrderStore
+    wallet: WalletStore
+    market_data: MarketDataStore
+    limiter: Limiter
+    board: ProcessBoard
+    hub: FeedHub
+    withdrawal_rules: WithdrawalRules
+    withdrawal_starter: WithdrawalStarter
+    now_ms: Callable[[], int]
+    version: str
+    temporal_ui_url: str = ""
+
+    @property
+    def listings(self) -> Listings:
+        """Return the current listings."""
+        return self.listings_directory.current()
+
+    def market(self, symbol: str) -> Market:
+        """Return the market called `symbol`, or raise `Problem` (unknown_symbol)."""
+        market = self.listings.market(symbol)
+        if market is None:
+            raise Problem("unknown_symbol", f"There is no market {symbol[:32]!r}.")
+        return market
+
+    def asset(self, code: str) -> AssetListing:
+        """Return the asset called `code`, or raise `Problem` (unknown_asset)."""
+        listing = self.listings.asset(code)
+        if listing is None:
+            raise Problem("unknown_asset", f"There is no asset {code[:16]!r}.")
+        return listing
+
+    def door(self, shard: int) -> EngineDoor:
+        """Return the door of the engine that trades `shard`."""
+        return self.doors[shard]

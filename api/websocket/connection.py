@@ -1,0 +1,167 @@
+"""One WebSocket: its subscriptions, its bounded queue, and the codes with which it is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from fastapi import WebSocket
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+
+from api.websocket.hub import CHANNELS, FeedHub
+from domain.market import Listings
+
+QUEUE_MESSAGES = 1_000
+LARGEST_SUBSCRIPTION_COUNT = 60
+LARGEST_REQUEST_RATE = 50  # a second, averaged over the connection's last ten
+HEARTBEAT_SECONDS = 5.0
+
+CLOSE_SLOW_READER = 4008
+CLOSE_TOO_MANY_REQUESTS = 4029
+CLOSE_TOO_MANY_CONNECTIONS = 4013
+
+
+class ClientRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What a client may send."""
+
+    op: str
+    channel: str = ""
+    symbol: str = ""
+    id: int | str | None = None
+
+
+_decode = msgspec.json.Decoder(ClientRequest).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Connection:
+    """Reads the client's requests and writes the queue; ends when either side gives up."""
+
+    def __init__(self, socket: WebSocket, hub: FeedHub, listings: Listings) -> None:
+        self._socket = socket
+        self._hub = hub
+        self._listings = listings
+        self._queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE_MESSAGES)
+        self._subscriptions: set[tuple[str, str]] = set()
+        self._is_too_slow = asyncio.Event()
+        self._request_tokens = float(LARGEST_REQUEST_RATE * 10)
+        self._last_request = time.monotonic()
+
+    def offer(self, message: bytes) -> None:
+        """Queue a message; a full queue means a slow reader, who is let go."""
+        try:
+            self._queue.put_nowait(message)
+        except asyncio.QueueFull:
+            self._is_too_slow.set()
+
+    async def run(self) -> None:
+        """Serve the connection until it ends."""
+        tasks = [
+            asyncio.create_task(self._read()),
+            asyncio.create_task(self._write()),
+            asyncio.create_task(self._heartbeat()),
+            asyncio.create_task(self._is_too_slow.wait()),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for channel, symbol in self._subscriptions:
+                self._hub.unsubscribe(self, channel, symbol)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if self._is_too_slow.is_set():
+            await self._close(CLOSE_SLOW_READER, "you read too slowly")
+
+    async def _read(self) -> None:
+        with suppress(WebSocketDisconnect):
+            while True:
+                message = await self._socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                if not self._take_token():
+                    await self._close(CLOSE_TOO_MANY_REQUESTS, "too many requests")
+                    return
+                self._answer(message.get("text") or message.get("bytes") or b"")
+
+    def _take_token(self) -> bool:
+        now = time.monotonic()
+        earned = (now - self._last_request) * LARGEST_REQUEST_RATE
+        self._request_tokens = min(LARGEST_REQUEST_RATE * 10.0, self._request_tokens + earned) - 1
+        self._last_request = now
+        return self._request_tokens >= 0
+
+    async def _write(self) -> None:
+        with suppress(WebSocketDisconnect, RuntimeError):
+            while True:
+                message = await self._queue.get()
+                await self._socket.send_text(message.decode())
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            sequences = {
+                symbol: self._hub.feed(symbol).sequence
+                for channel, symbol in self._subscriptions
+                if channel == "book"
+            }
+            self._reply(
+                {"channel": "heartbeat", "time_ms": time.time_ns() // 10**6, "seq": sequences}
+            )
+
+    def _answer(self, raw: str | bytes) -> None:
+        try:
+            request = _decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self._refuse(None, "malformed_request", "Send one JSON object with op, channel, symbol")
+            return
+        if request.op == "ping":
+            self._reply({"op": "pong", "id": request.id, "time_ms": time.time_ns() // 10**6})
+            return
+        if request.op not in ("subscribe", "unsubscribe", "resubscribe"):
+            self._refuse(
+                request.id, "unknown_op", "Known: subscribe, unsubscribe, resubscribe, ping"
+            )
+            return
+        if request.channel not in CHANNELS:
+            self._refuse(request.id, "unknown_channel", f"Known: {', '.join(CHANNELS)}")
+            return
+        market = self._listings.market(request.symbol)
+        if market is None:
+            self._refuse(request.id, "unknown_symbol", "There is no such market")
+            return
+        self._change(request, market.instrument.symbol)
+
+    def _change(self, request: ClientRequest, symbol: str) -> None:
+        key = (request.channel, symbol)
+        answer = {"id": request.id, "channel": request.channel, "symbol": symbol}
+        if request.op == "unsubscribe":
+            self._hub.unsubscribe(self, *key)
+            self._subscriptions.discard(key)
+            self._reply({"op": "unsubscribed", **answer})
+            return
+        if key in self._subscriptions and request.op == "subscribe":
+            self._refuse(request.id, "already_subscribed", "Use resubscribe for a new snapshot")
+            return
+        if len(self._subscriptions) >= LARGEST_SUBSCRIPTION_COUNT:
+            self._refuse(request.id, "too_many_subscriptions", "Unsubscribe first")
+            return
+        self._subscriptions.add(key)
+        self._reply({"op": "subscribed", **answer})
+        self._hub.subscribe(self, *key)
+
+    def _refuse(self, request_id: int | str | None, code: str, message: str) -> None:
+        self._reply({"op": "error", "id": request_id, "code": code, "message": message})
+
+    def _reply(self, message: dict[str, Any]) -> None:
+        self.offer(_encode(message))
+
+    async def _close(self, code: int, reason: str) -> None:
+        if self._socket.application_state is WebSocketState.DISCONNECTED:
+            return
+        with suppress(RuntimeError, TimeoutError, WebSocketDisconnect):
+            async with asyncio.timeout(1.0):
+                await self._socket.close(code, reason)

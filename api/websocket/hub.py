@@ -1,0 +1,223 @@
+"""The gateway's end of the market data feed: book mirrors, subscribers, in-band snapshots.
+
+Messages arrive encoded, as the market data process published them, and leave as they came. The
+hub mirrors each book only to be able to start a subscriber with a snapshot at an exact sequence.
+A gap in the feed makes a book stale: nothing is forwarded until the hot copy heals it, and then
+every subscriber gets a fresh snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from api.ports import FeedSource
+from domain.market_data import checksum
+
+_RECENT_DELTAS = 1_000
+_RECENT_TRADES = 100
+_RESYNC_SECONDS = 0.1
+CHANNELS = ("book", "trades", "candles")
+
+log = structlog.get_logger(__name__)
+
+
+class Subscriber(Protocol):
+    """A connection that takes encoded messages without blocking."""
+
+    def offer(self, message: bytes) -> None:
+        """Queue the message, or give up on the connection when its queue is full."""
+
+
+class FeedMessage(msgspec.Struct, omit_defaults=True):
+    """Any message of the feed; fields of other channels stay at their defaults."""
+
+    channel: str
+    symbol: str
+    type: str
+    seq: int = 0
+    prev_seq: int = 0
+    bids: list[tuple[str, str]] = []
+    asks: list[tuple[str, str]] = []
+    checksum: int = 0
+    time_us: int = 0
+    trades: list[dict[str, Any]] = []
+    interval: str = ""
+    candle: dict[str, Any] = {}
+
+
+_decode = msgspec.json.Decoder(FeedMessage).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class SymbolFeed:
+    """One market as this gateway knows it."""
+
+    symbol: str
+    sequence: int = -1  # -1: stale
+    bids: dict[str, str] = field(default_factory=dict)
+    asks: dict[str, str] = field(default_factory=dict)
+    recent: deque[FeedMessage] = field(default_factory=lambda: deque(maxlen=_RECENT_DELTAS))
+    trades: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_RECENT_TRADES))
+    candle: dict[str, Any] = field(default_factory=dict)
+    subscribers: dict[str, set[Subscriber]] = field(
+        default_factory=lambda: {channel: set() for channel in CHANNELS}
+    )
+
+    @property
+    def is_stale(self) -> bool:
+        """Return whether the book waits for its hot copy."""
+        return self.sequence < 0
+
+    def load(self, snapshot: FeedMessage) -> bool:
+        """Start from a hot copy and the deltas seen since; False when one is missing."""
+        self.sequence = snapshot.seq
+        self.bids = dict(snapshot.bids)
+        self.asks = dict(snapshot.asks)
+        for delta in self.recent:
+            if not self.apply(delta):
+                self.sequence = -1
+                return False
+        return True
+
+    def apply(self, delta: FeedMessage) -> bool:
+        """Apply a delta; False when one before it is missing."""
+        if delta.seq <= self.sequence:
+            return True
+        if delta.prev_seq > self.sequence:
+            return False
+        for levels, changes in ((self.bids, delta.bids), (self.asks, delta.asks)):
+            for price, quantity in changes:
+                if quantity == "0":
+                    levels.pop(price, None)
+                else:
+                    levels[price] = quantity
+        self.sequence = delta.seq
+        return True
+
+    def book(self, depth: int | None = None) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """Return (bids, asks), best first."""
+        bids = sorted(self.bids.items(), key=_price, reverse=True)
+        asks = sorted(self.asks.items(), key=_price)
+        return bids[:depth], asks[:depth]
+
+    def snapshot(self, channel: str) -> bytes | None:
+        """Return the message that starts a subscriber of `channel`; None when it must wait."""
+        if channel == "book":
+            if self.is_stale:
+                return None
+            bids, asks = self.book()
+            return _encode(
+                {
+                    "channel": "book",
+                    "symbol": self.symbol,
+                    "type": "snapshot",
+                    "seq": self.sequence,
+                    "bids": bids,
+                    "asks": asks,
+                    "checksum": checksum(bids, asks),
+                }
+            )
+        if channel == "trades":
+            body: dict[str, Any] = {"trades": list(self.trades)}
+        else:
+            body = {"interval": "1m", "candle": self.candle or None}
+        return _encode({"channel": channel, "symbol": self.symbol, "type": "snapshot", **body})
+
+
+def _price(level: tuple[str, str]) -> Decimal:
+    return Decimal(level[0])
+
+
+class FeedHub:
+    """All markets of the feed, and who listens."""
+
+    def __init__(self, source: FeedSource, symbols: Callable[[], list[str]]) -> None:
+        self._source = source
+        self._symbols = symbols
+        self._feeds: dict[str, SymbolFeed] = {}
+
+    def feed(self, symbol: str) -> SymbolFeed:
+        """Return the market's feed; the caller has checked that the market is listed."""
+        return self._feeds.setdefault(symbol, SymbolFeed(symbol))
+
+    def subscribe(self, subscriber: Subscriber, channel: str, symbol: str) -> None:
+        """Add the subscriber and start it with a snapshot, now or when the book is in sync."""
+        feed = self.feed(symbol)
+        feed.subscribers[channel].add(subscriber)
+        snapshot = feed.snapshot(channel)
+        if snapshot is not None:
+            subscriber.offer(snapshot)
+
+    def unsubscribe(self, subscriber: Subscriber, channel: str, symbol: str) -> None:
+        """Remove the subscriber."""
+        self.feed(symbol).subscribers[channel].discard(subscriber)
+
+    async def run(self) -> None:
+        """Follow the feed until cancelled; a lost connection makes every book stale."""
+        resync = asyncio.create_task(self._resync())
+        try:
+            while True:
+                try:
+                    async for message in self._source.messages():
+                        self._take(message)
+                except ConnectionError as error:
+                    log.warning("market data feed is away", error=str(error))
+                for feed in self._feeds.values():
+                    feed.sequence = -1
+                    feed.recent.clear()
+                await asyncio.sleep(0.5)
+        finally:
+            resync.cancel()
+            with suppress(asyncio.CancelledError):
+                await resync
+
+    def _take(self, raw: bytes) -> None:
+        message = _decode(raw)
+        feed = self.feed(message.symbol)
+        if message.channel == "book":
+            feed.recent.append(message)
+            if feed.is_stale:
+                return
+            if not feed.apply(message):
+                feed.sequence = -1
+                return
+        elif message.channel == "trades":
+            feed.trades.extend(message.trades)
+        elif message.channel == "candles":
+            feed.candle = message.candle
+        for subscriber in list(feed.subscribers.get(message.channel, ())):
+            subscriber.offer(raw)
+
+    async def _resync(self) -> None:
+        while True:
+            with suppress(ConnectionError):
+                for symbol in self._symbols():
+                    feed = self.feed(symbol)
+                    if feed.is_stale:
+                        await self._load(feed)
+            await asyncio.sleep(_RESYNC_SECONDS)
+
+    async def _load(self, feed: SymbolFeed) -> None:
+        trades = await self._source.hot("trades", feed.symbol)
+        if trades is not None and not feed.trades:
+            feed.trades.extend(_decode(trades).trades)
+        candle = await self._source.hot("candles", feed.symbol)
+        if candle is not None and not feed.candle:
+            feed.candle = _decode(candle).candle
+        book = await self._source.hot("book", feed.symbol)
+        if book is None or not feed.load(_decode(book)):
+            return
+        for subscriber in list(feed.subscribers["book"]):
+            snapshot = feed.snapshot("book")
+            if snapshot is not None:
+                subscriber.offer(snapshot)

@@ -1,0 +1,264 @@
+"""Public market data, rebuilt from the engine's events: book mirror, trades, candles. Pure.
+
+The mirror keeps quantities per price level (L2). It needs no order ids: a rested order adds to a
+level, a trade takes from the maker's level, and a resting order that closes takes its remainder.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from domain.events import Event, OrderClosed, OrderRested, Trade
+from domain.instrument import Instrument
+from domain.order import Side
+
+CHECKSUM_DEPTH = 10
+MINUTE_SECONDS = 60
+
+Level = tuple[int, int]  # (price_ticks, quantity_lots)
+
+
+@dataclass(frozen=True, slots=True)
+class BookDelta:
+    """New quantities of the levels that changed; 0 lots removes a level.
+
+    `sequence` is the last command that changed the book, `previous_sequence` that of the delta
+    before: a reader whose last sequence is not `previous_sequence` has missed something.
+    """
+
+    symbol_id: int
+    sequence: int
+    previous_sequence: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+
+
+class BookMirror:
+    """One market's price levels at `sequence`, kept equal to the engine's book."""
+
+    def __init__(
+        self,
+        symbol_id: int,
+        sequence: int = 0,
+        bids: Iterable[Level] = (),
+        asks: Iterable[Level] = (),
+    ) -> None:
+        self.symbol_id = symbol_id
+        self.sequence = sequence
+        self._levels: dict[Side, dict[int, int]] = {Side.BUY: dict(bids), Side.SELL: dict(asks)}
+        self._changed: dict[Side, set[int]] = {Side.BUY: set(), Side.SELL: set()}
+        self._published_sequence = sequence
+
+    def apply(self, event: Event) -> None:
+        """Apply one event of this market; events up to `sequence` are in the book already."""
+        if event.sequence <= self._published_sequence:
+            return
+        if isinstance(event, OrderRested):
+            self._add(event.side, event.price_ticks, event.remaining_lots, event.sequence)
+        elif isinstance(event, Trade):
+            maker_side = event.taker_side.opposite
+            self._add(maker_side, event.price_ticks, -event.quantity_lots, event.sequence)
+        elif isinstance(event, OrderClosed) and event.resting and event.remaining_lots:
+            self._add(event.side, event.price_ticks, -event.remaining_lots, event.sequence)
+
+    def take_delta(self) -> BookDelta | None:
+        """Return what changed since the last call, or None; call it between whole commands."""
+        if self.sequence == self._published_sequence:
+            return None
+        delta = BookDelta(
+            symbol_id=self.symbol_id,
+            sequence=self.sequence,
+            previous_sequence=self._published_sequence,
+            bids=self._changed_levels(Side.BUY),
+            asks=self._changed_levels(Side.SELL),
+        )
+        self._published_sequence = self.sequence
+        for changed in self._changed.values():
+            changed.clear()
+        return delta
+
+    def apply_delta(self, delta: BookDelta) -> bool:
+        """Apply a published delta; False when one before it is missing (the book is unchanged)."""
+        if delta.sequence <= self.sequence:
+            return True
+        if delta.previous_sequence > self.sequence:
+            return False
+        for side, levels in ((Side.BUY, delta.bids), (Side.SELL, delta.asks)):
+            for price_ticks, quantity_lots in levels:
+                if quantity_lots:
+                    self._levels[side][price_ticks] = quantity_lots
+                else:
+                    self._levels[side].pop(price_ticks, None)
+        self.sequence = self._published_sequence = delta.sequence
+        return True
+
+    def bids(self, depth: int | None = None) -> list[Level]:
+        """Return the bids, best (highest) first."""
+        return sorted(self._levels[Side.BUY].items(), reverse=True)[:depth]
+
+    def asks(self, depth: int | None = None) -> list[Level]:
+        """Return the asks, best (lowest) first."""
+        return sorted(self._levels[Side.SELL].items())[:depth]
+
+    def _add(self, side: Side, price_ticks: int, lots: int, sequence: int) -> None:
+        quantity = self._levels[side].get(price_ticks, 0) + lots
+        if quantity < 0:
+            raise BookMirrorError(f"level {price_ticks} below zero at sequence {sequence}")
+        if quantity:
+            self._levels[side][price_ticks] = quantity
+        else:
+            del self._levels[side][price_ticks]
+        self._changed[side].add(price_ticks)
+        self.sequence = sequence
+
+    def _changed_levels(self, side: Side) -> tuple[Level, ...]:
+        levels = self._levels[side]
+        ordered = sorted(self._changed[side], reverse=side is Side.BUY)
+        return tuple((price, levels.get(price, 0)) for price in ordered)
+
+
+class BookMirrorError(RuntimeError):
+    """The mirror disagrees with the events: a defect; rebuild from a snapshot."""
+
+
+def checksum(bids: Iterable[tuple[str, str]], asks: Iterable[tuple[str, str]]) -> int:
+    """Return the CRC32 of the top 10 levels as they are published in decimal text.
+
+    The text is `price:quantity` of up to 10 bids (best first), then of up to 10 asks (best
+    first), all joined by `:`.
+    """
+    top = [*list(bids)[:CHECKSUM_DEPTH], *list(asks)[:CHECKSUM_DEPTH]]
+    return zlib.crc32(":".join(f"{price}:{quantity}" for price, quantity in top).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class PublicTrade:
+    """A trade as everyone sees it."""
+
+    symbol_id: int
+    trade_id: int
+    sequence: int
+    time_us: int
+    taker_side: Side
+    price_ticks: int
+    quantity_lots: int
+
+    @staticmethod
+    def of(trade: Trade, time_us: int) -> PublicTrade:
+        """Return the public part of an engine's trade; `time_us` is its command's."""
+        return PublicTrade(
+            symbol_id=trade.symbol_id,
+            trade_id=trade.trade_id,
+            sequence=trade.sequence,
+            time_us=time_us,
+            taker_side=trade.taker_side,
+            price_ticks=trade.price_ticks,
+            quantity_lots=trade.quantity_lots,
+        )
+
+
+@dataclass(slots=True)
+class Candle:
+    """Open, high, low, close and volume of the trades in one interval, in exact integers."""
+
+    symbol_id: int
+    interval_seconds: int
+    open_time_us: int
+    open_ticks: int
+    high_ticks: int
+    low_ticks: int
+    close_ticks: int
+    base_units: int
+    quote_units: int
+    trade_count: int
+    last_sequence: int
+
+    def add(self, trade: Trade) -> None:
+        """Count one more trade of this interval."""
+        self.high_ticks = max(self.high_ticks, trade.price_ticks)
+        self.low_ticks = min(self.low_ticks, trade.price_ticks)
+        self.close_ticks = trade.price_ticks
+        self.base_units += trade.base_units
+        self.quote_units += trade.quote_units
+        self.trade_count += 1
+        self.last_sequence = trade.sequence
+
+
+def flat_candle(
+    symbol_id: int, interval_seconds: int, open_time_us: int, close_ticks: int, sequence: int
+) -> Candle:
+    """Return the candle of an interval without trades: the last close carried on."""
+    return Candle(
+        symbol_id=symbol_id,
+        interval_seconds=interval_seconds,
+        open_time_us=open_time_us,
+        open_ticks=close_ticks,
+        high_ticks=close_ticks,
+        low_ticks=close_ticks,
+        close_ticks=close_ticks,
+        base_units=0,
+        quote_units=0,
+        trade_count=0,
+        last_sequence=sequence,
+    )
+
+
+@dataclass(slots=True)
+class CandleSeries:
+    """The candles of one market and one interval; keeps the open one and what changed since.
+
+    Intervals between two trades are filled with flat candles, so a chart has no holes.
+    """
+
+    symbol_id: int
+    interval_seconds: int = MINUTE_SECONDS
+    current: Candle | None = None
+    _changed: dict[int, Candle] = field(default_factory=dict)
+
+    def add(self, trade: Trade, time_us: int) -> None:
+        """Count a trade made at engine time `time_us`; a trade counted before is passed over."""
+        if self.current is not None and trade.sequence < self.current.last_sequence:
+            return
+        open_time_us = time_us - time_us % (self.interval_seconds * 1_000_000)
+        if self.current is None or self.current.open_time_us < open_time_us:
+            self.fill_until(open_time_us, trade.sequence)
+            self.current = flat_candle(
+                self.symbol_id,
+                self.interval_seconds,
+                open_time_us,
+                trade.price_ticks,
+                trade.sequence,
+            )
+        self.current.add(trade)
+        self._changed[self.current.open_time_us] = self.current
+
+    def fill_until(self, open_time_us: int, sequence: int) -> None:
+        """Append flat candles up to, but not including, the interval that opens at that time."""
+        if self.current is None:
+            return
+        step_us = self.interval_seconds * 1_000_000
+        for missing_us in range(self.current.open_time_us + step_us, open_time_us, step_us):
+            self.current = flat_candle(
+                self.symbol_id,
+                self.interval_seconds,
+                missing_us,
+                self.current.close_ticks,
+                sequence,
+            )
+            self._changed[missing_us] = self.current
+
+    def take_changed(self) -> list[Candle]:
+        """Return the candles that changed since the last call, oldest first."""
+        changed = [self._changed[key] for key in sorted(self._changed)]
+        self._changed.clear()
+        return changed
+
+
+def level_texts(instrument: Instrument, levels: Iterable[Level]) -> list[tuple[str, str]]:
+    """Return levels as (price, quantity) decimal text."""
+    return [
+        (instrument.price_text(price), instrument.quantity_text(quantity))
+        for price, quantity in levels
+    ]

@@ -1,0 +1,19 @@
+"""The last sign of life of one process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessBeat:
+    """What a heartbeat says; times in seconds since 1970."""
+
+    process: str
+    version: str
+    started_at: float
+    updated_at: float
+    sequence: int | None = None
+    lag: int | None = None
+    detail: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,52 @@
+"""Deposits and withdrawals as their owner sees them; money in chain units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class DepositRecord:
+    """One deposit."""
+
+    deposit_id: str
+    asset_id: int
+    amount: int
+    state: str
+    confirmations: int
+    tx_hash: str
+    address: str
+    reason: str | None
+    created_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalRecord:
+    """One withdrawal; `amount` leaves the balance, `fee` is the part that the exchange keeps."""
+
+    withdrawal_id: UUID
+    idempotency_key: str
+    asset_id: int
+    amount: int
+    fee: int
+    address: str
+    state: str
+    stage: str
+    reason: str | None
+    tx_hash: str | None
+    created_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewWithdrawal:
+    """A checked request for a withdrawal, ready to be written."""
+
+    customer_id: int
+    idempotency_key: str
+    asset_id: int
+    shard: int
+    amount: int
+    fee: int
+    address: str
+    request_id: str

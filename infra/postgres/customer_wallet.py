@@ -1,0 +1,229 @@
+"""The customer's side of the wallet: main balances, addresses, deposits, withdrawal requests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import uuid_utils.compat as uuid_utils
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from domain.ledger import main
+from domain.transfer import FROM_TRADING, NewTransfer
+from domain.wallet_record import DepositRecord, NewWithdrawal, WithdrawalRecord
+from domain.withdrawal import STAGE_OF, WithdrawalState, withdrawal_workflow_id
+from infra.postgres import tables
+from infra.postgres.audit_store import AuditStore
+from infra.postgres.reading import reading, writing
+from infra.wallet.keys import deposit_path
+
+_DEPOSIT = tables.deposit
+_WITHDRAWAL = tables.withdrawal
+
+
+class CustomerWalletStore:
+    """Deposits and withdrawals as their owner sees them; the customer is in every condition."""
+
+    def __init__(
+        self, engine: AsyncEngine, audit: AuditStore, derive_address: Callable[[int], str]
+    ) -> None:
+        self._engine = engine
+        self._audit = audit
+        self._derive_address = derive_address
+
+    async def main_balances(self, customer_id: int) -> dict[str, int]:
+        """Return asset code -> chain units of the customer's main accounts."""
+        table = tables.ledger_account
+        query = sa.select(table.c.code, table.c.asset, table.c.balance).where(
+            table.c.customer_id == customer_id
+        )
+        async with reading(self._engine) as connection:
+            rows = (await connection.execute(query)).all()
+        return {
+            row.asset: int(row.balance) for row in rows if row.code == main(customer_id, row.asset)
+        }
+
+    async def deposit_address(self, customer_id: int, chain: str) -> str:
+        """Return the customer's own address on `chain`, allocating it on first use."""
+        table = tables.deposit_address
+        query = sa.select(table.c.address).where(
+            table.c.chain == chain, table.c.customer_id == customer_id
+        )
+        async with reading(self._engine) as connection:
+            address: str | None = (await connection.execute(query)).scalar()
+        if address is not None:
+            return address
+        async with writing(self._engine) as connection:
+            index = (
+                await connection.execute(
+                    sa.select(tables.customer.c.deposit_index).where(
+                        tables.customer.c.customer_id == customer_id
+                    )
+                )
+            ).scalar_one()
+            await connection.execute(
+                insert(table)
+                .values(
+                    chain=chain,
+                    address=self._derive_address(index),
+                    customer_id=customer_id,
+                    path=deposit_path(index),
+                )
+                .on_conflict_do_nothing()
+            )
+            return str((await connection.execute(query)).scalar_one())
+
+    async def deposits(
+        self, customer_id: int, before: tuple[int, ...] | None, limit: int
+    ) -> list[DepositRecord]:
+        """Return deposits, newest first, before (creation time in microseconds)."""
+        query = sa.select(_DEPOSIT).where(_DEPOSIT.c.customer_id == customer_id)
+        query = _page(query, _DEPOSIT.c.created_at, before, limit)
+        async with reading(self._engine) as connection:
+            return [_deposit(row) for row in (await connection.execute(query)).all()]
+
+    async def withdrawals(
+        self, customer_id: int, before: tuple[int, ...] | None, limit: int
+    ) -> list[WithdrawalRecord]:
+        """Return withdrawals, newest first, before (creation time in microseconds)."""
+        query = sa.select(_WITHDRAWAL).where(_WITHDRAWAL.c.customer_id == customer_id)
+        query = _page(query, _WITHDRAWAL.c.created_at, before, limit)
+        async with reading(self._engine) as connection:
+            return [_withdrawal(row) for row in (await connection.execute(query)).all()]
+
+    async def withdrawal(self, customer_id: int, withdrawal_id: UUID) -> WithdrawalRecord | None:
+        """Return one withdrawal of the customer."""
+        query = sa.select(_WITHDRAWAL).where(
+            _WITHDRAWAL.c.customer_id == customer_id, _WITHDRAWAL.c.withdrawal_id == withdrawal_id
+        )
+        async with reading(self._engine) as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return _withdrawal(row) if row is not None else None
+
+    async def create_withdrawal(
+        self, request: NewWithdrawal
+    ) -> tuple[WithdrawalRecord, bool] | None:
+        """Write withdrawal, transfer and audit record in one transaction; (record, created).
+
+        The same idempotency key gives the first record; with another content None.
+        """
+        request_hash = _request_hash(request)
+        async with writing(self._engine) as connection:
+            created = await self._insert(connection, request, request_hash)
+            row = (
+                await connection.execute(
+                    sa.select(_WITHDRAWAL).where(
+                        _WITHDRAWAL.c.customer_id == request.customer_id,
+                        _WITHDRAWAL.c.idempotency_key == request.idempotency_key,
+                    )
+                )
+            ).one()
+        if bytes(row.request_hash) != request_hash:
+            return None
+        return _withdrawal(row), created
+
+    async def _insert(
+        self, connection: AsyncConnection, request: NewWithdrawal, request_hash: bytes
+    ) -> bool:
+        withdrawal_id, transfer_id = uuid_utils.uuid7(), uuid_utils.uuid7()
+        subject = withdrawal_workflow_id(str(withdrawal_id))
+        inserted = await connection.execute(
+            insert(_WITHDRAWAL)
+            .values(
+                withdrawal_id=withdrawal_id,
+                customer_id=request.customer_id,
+                idempotency_key=request.idempotency_key,
+                request_hash=request_hash,
+                asset_id=request.asset_id,
+                amount=request.amount,
+                fee=request.fee,
+                address=request.address,
+                state=WithdrawalState.REQUESTED,
+                stage=STAGE_OF[WithdrawalState.REQUESTED],
+                transfer_id=transfer_id,
+            )
+            .on_conflict_do_nothing(index_elements=["customer_id", "idempotency_key"])
+            .returning(_WITHDRAWAL.c.withdrawal_id)
+        )
+        if inserted.scalar() is None:
+            return False
+        transfer = NewTransfer(
+            transfer_id=transfer_id,
+            customer_id=request.customer_id,
+            asset_id=request.asset_id,
+            shard=request.shard,
+            direction=FROM_TRADING,
+            amount=request.amount,
+            cause=subject,
+        )
+        await connection.execute(insert(tables.transfer).values(**transfer.row()))
+        await self._audit.append(
+            connection,
+            subject,
+            f"customer:{request.customer_id}",
+            WithdrawalState.REQUESTED,
+            f"{subject}:{WithdrawalState.REQUESTED}",
+            {
+                "asset_id": request.asset_id,
+                "amount": str(request.amount),
+                "fee": str(request.fee),
+                "address": request.address,
+                "request_id": request.request_id,
+            },
+        )
+        return True
+
+
+def _request_hash(request: NewWithdrawal) -> bytes:
+    body = f"{request.asset_id}|{request.amount}|{request.address}"
+    return hashlib.sha256(body.encode()).digest()
+
+
+def _microseconds(column: Any) -> Any:
+    return sa.cast(sa.extract("epoch", column) * 1_000_000, sa.BigInteger)
+
+
+def _page(query: Any, created_at: Any, before: tuple[int, ...] | None, limit: int) -> Any:
+    moment = _microseconds(created_at)
+    if before is not None:
+        query = query.where(moment < before[0])
+    return query.order_by(created_at.desc()).limit(limit)
+
+
+def _moment_us(row: Any) -> int:
+    moment = row.created_at
+    return int(moment.timestamp()) * 1_000_000 + int(moment.microsecond)
+
+
+def _deposit(row: Any) -> DepositRecord:
+    return DepositRecord(
+        deposit_id=row.deposit_id,
+        asset_id=row.asset_id,
+        amount=int(row.amount),
+        state=row.state,
+        confirmations=row.confirmations,
+        tx_hash=row.tx_hash,
+        address=row.address,
+        reason=row.reason,
+        created_at_us=_moment_us(row),
+    )
+
+
+def _withdrawal(row: Any) -> WithdrawalRecord:
+    return WithdrawalRecord(
+        withdrawal_id=row.withdrawal_id,
+        idempotency_key=row.idempotency_key,
+        asset_id=row.asset_id,
+        amount=int(row.amount),
+        fee=int(row.fee),
+        address=row.address,
+        state=row.state,
+        stage=row.stage,
+        reason=row.reason,
+        tx_hash=row.tx_hash,
+        created_at_us=_moment_us(row),
+    )

@@ -1,0 +1,152 @@
+"""The listed markets and assets, and the stored market data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from domain.instrument import Asset, Instrument
+from domain.market import AssetListing, Listings, Market
+from domain.market_data import Candle, PublicTrade
+from domain.order import Side
+from infra.postgres import tables
+from infra.postgres.reading import reading, writing
+
+
+class MarketStore:
+    """Reads listings, candles and trades; writes candles."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def listings(self) -> Listings:
+        """Return every market and asset."""
+        async with reading(self._engine) as connection:
+            asset_rows = (await connection.execute(sa.select(tables.asset))).all()
+            market_rows = (await connection.execute(sa.select(tables.instrument))).all()
+        assets = {row.asset_id: _asset_listing(row) for row in asset_rows}
+        return Listings([_market(row, assets) for row in market_rows], list(assets.values()))
+
+    async def candles(self, symbol_id: int, interval_seconds: int, limit: int) -> list[Candle]:
+        """Return the newest candles, oldest first."""
+        table = tables.candle
+        query = (
+            sa.select(table)
+            .where(table.c.symbol_id == symbol_id, table.c.interval_seconds == interval_seconds)
+            .order_by(table.c.open_time_us.desc())
+            .limit(limit)
+        )
+        async with reading(self._engine) as connection:
+            rows = (await connection.execute(query)).all()
+        return [_candle(row) for row in reversed(rows)]
+
+    async def trades(self, symbol_id: int, limit: int) -> list[PublicTrade]:
+        """Return the newest settled trades, newest first."""
+        table = tables.trade_event
+        query = (
+            sa.select(table)
+            .where(table.c.symbol_id == symbol_id)
+            .order_by(table.c.sequence.desc(), table.c.index.desc())
+            .limit(limit)
+        )
+        async with reading(self._engine) as connection:
+            rows = (await connection.execute(query)).all()
+        return [
+            PublicTrade(
+                symbol_id=row.symbol_id,
+                trade_id=row.trade_id,
+                sequence=row.sequence,
+                time_us=row.time_us,
+                taker_side=Side(row.taker_side),
+                price_ticks=row.price_ticks,
+                quantity_lots=row.quantity_lots,
+            )
+            for row in rows
+        ]
+
+    async def cursor(self, stream: str) -> int:
+        """Return the last sequence that `stream` has consumed; 0 at first."""
+        query = sa.select(tables.cursor.c.last_sequence).where(tables.cursor.c.stream == stream)
+        async with reading(self._engine) as connection:
+            return (await connection.execute(query)).scalar() or 0
+
+    async def store_candles(self, stream: str, sequence: int, candles: Sequence[Candle]) -> None:
+        """Store whole candles and the cursor that they are true at, in one transaction."""
+        async with writing(self._engine) as connection:
+            if candles:
+                await _upsert_candles(connection, candles)
+            statement = insert(tables.cursor).values(stream=stream, last_sequence=sequence)
+            await connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["stream"],
+                    set_={"last_sequence": sequence, "updated_at": sa.func.now()},
+                )
+            )
+
+
+async def _upsert_candles(connection: AsyncConnection, candles: Sequence[Candle]) -> None:
+    statement = insert(tables.candle)
+    key = ("symbol_id", "interval_seconds", "open_time_us")
+    names = [column.name for column in tables.candle.columns]
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(key),
+            set_={name: statement.excluded[name] for name in names if name not in key},
+        ),
+        [{name: getattr(candle, name) for name in names} for candle in candles],
+    )
+
+
+def _candle(row: Any) -> Candle:
+    return Candle(
+        symbol_id=row.symbol_id,
+        interval_seconds=row.interval_seconds,
+        open_time_us=row.open_time_us,
+        open_ticks=row.open_ticks,
+        high_ticks=row.high_ticks,
+        low_ticks=row.low_ticks,
+        close_ticks=row.close_ticks,
+        base_units=int(row.base_units),
+        quote_units=int(row.quote_units),
+        trade_count=row.trade_count,
+        last_sequence=row.last_sequence,
+    )
+
+
+def _asset_listing(row: Any) -> AssetListing:
+    return AssetListing(
+        asset=Asset(
+            asset_id=row.asset_id,
+            code=row.code,
+            chain_decimals=row.chain_decimals,
+            engine_decimals=row.engine_decimals,
+        ),
+        chain=row.chain,
+        contract=row.contract,
+        confirmations=row.confirmations,
+        deposit_minimum=int(row.deposit_minimum),
+        withdrawal_minimum=int(row.withdrawal_minimum),
+        withdrawal_fee=int(row.withdrawal_fee),
+        approval_above=int(row.approval_above),
+    )
+
+
+def _market(row: Any, assets: dict[int, AssetListing]) -> Market:
+    instrument = Instrument.listed(
+        symbol_id=row.symbol_id,
+        base=assets[row.base_asset_id].asset,
+        quote=assets[row.quote_asset_id].asset,
+        tick_size=row.tick_size,
+        lot_size=row.lot_size,
+        listing_price=row.listing_price,
+        maker_fee_ppm=row.maker_fee_ppm,
+        taker_fee_ppm=row.taker_fee_ppm,
+        band_ppm=row.band_ppm,
+        max_order=row.max_order,
+        max_open_orders=row.max_open_orders,
+    )
+    return Market(instrument=instrument, shard=row.shard)

@@ -1,0 +1,38 @@
+"""One way to say that PostgreSQL is away."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+
+@asynccontextmanager
+async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Give a connection to read from; `ConnectionError` when there is none or it breaks."""
+    try:
+        async with engine.connect() as connection:
+            yield connection
+    except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+        raise ConnectionError(f"PostgreSQL is away: {error}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise ConnectionError(f"PostgreSQL went away: {error}") from error
+        raise
+
+
+@asynccontextmanager
+async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Give a connection in a transaction; `ConnectionError` when there is none or it breaks."""
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+        raise ConnectionError(f"PostgreSQL is away: {error}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise ConnectionError(f"PostgreSQL went away: {error}") from error
+        raise

@@ -1,0 +1,255 @@
+"""The gateway: the API and the page, on one port. Stateless; run as many as are needed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+
+import structlog
+import uvicorn
+from infra.engine_client import EngineClient
+from infra.engine_grpc import EngineGrpc
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.app import create_app
+from api.limits import Limiter
+from api.services import Services
+from api.websocket.hub import FeedHub
+from domain.customer import ApiKey
+from domain.market import Listings
+from infra.heartbeat import Heartbeat, rialto_version
+from infra.postgres import engine as postgres
+from infra.postgres.audit_store import AuditStore
+from infra.postgres.customer_wallet import CustomerWalletStore
+from infra.postgres.customers import CustomerStore
+from infra.postgres.markets import MarketStore
+from infra.postgres.orders import OrderReadStore
+from infra.process_board import ProcessBoard
+from infra.redis.market_feed import MarketFeedReader
+from infra.redis.rate_limits import RedisLimits
+from infra.secret_box import SecretBox, gateway_key_path
+from infra.settings import Settings
+from infra.telemetry import configure_logging
+from infra.wallet.keys import load_public
+from workers.engine_door import ShardDoor
+from workers.processes import PROCESSES
+from workers.withdrawals import WithdrawalRules, WithdrawalStarter
+
+KEY_FRESH_SECONDS = 2.0
+KEY_STALE_SECONDS = 600.0
+_LARGEST_KEY_CACHE = 10_000
+_LISTINGS_REFRESH_SECONDS = 5.0
+_BIGGEST_SOCKET_MESSAGE = 4_096
+_REDIS_TIMEOUT_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _CachedKey:
+    key: ApiKey | None
+    read_at: float
+
+
+class KeyCache:
+    """API keys for two seconds from memory; while PostgreSQL is away, for ten minutes.
+
+    So a revoked key dies within two seconds, and trading goes on without the database.
+    """
+
+    def __init__(self, store: CustomerStore) -> None:
+        self._store = store
+        self._keys: OrderedDict[str, _CachedKey] = OrderedDict()
+
+    async def find(self, key_id: str) -> ApiKey | None:
+        """Return an unrevoked key, or None; `ConnectionError` when that cannot be known."""
+        now = time.monotonic()
+        cached = self._keys.get(key_id)
+        if cached is not None and now - cached.read_at < KEY_FRESH_SECONDS:
+            return cached.key
+        try:
+            key = await self._store.find_key(key_id)
+        except ConnectionError:
+            if cached is not None and now - cached.read_at < KEY_STALE_SECONDS:
+                return cached.key
+            raise
+        self._keys[key_id] = _CachedKey(key, now)
+        self._keys.move_to_end(key_id)
+        while len(self._keys) > _LARGEST_KEY_CACHE:
+            self._keys.popitem(last=False)
+        return key
+
+
+class ListingCache:
+    """The listings, read again every few seconds; the last good ones while PostgreSQL is away."""
+
+    def __init__(self, store: MarketStore) -> None:
+        self._store = store
+        self._listings = Listings([], [])
+
+    def current(self) -> Listings:
+        """Return the listings."""
+        return self._listings
+
+    async def load(self) -> None:
+        """Read them for the first time, waiting for PostgreSQL as long as it takes."""
+        while True:
+            try:
+                self._listings = await self._store.listings()
+            except ConnectionError as error:
+                log.warning("waiting for PostgreSQL", error=str(error))
+                await asyncio.sleep(1.0)
+            else:
+                return
+
+    async def refresh(self) -> None:
+        """Keep them fresh until cancelled."""
+        while True:
+            await asyncio.sleep(_LISTINGS_REFRESH_SECONDS)
+            with suppress(ConnectionError):
+                self._listings = await self._store.listings()
+
+
+def engine_token(settings: Settings, role: str) -> str:
+    """Return the token with which `role` opens the engine's doors."""
+    tokens = json.loads((settings.secrets_dir / "engine-tokens.json").read_text())
+    return str(tokens[role])
+
+
+async def open_doors(settings: Settings, stack: AsyncExitStack) -> dict[int, ShardDoor]:
+    """Return a door per shard; an engine that is away is connected to when it comes."""
+    token = engine_token(settings, "gateway")
+    doors = {}
+    for shard in range(settings.shard_count):
+        client = await EngineClient.connect(
+            settings.engine_socket_path(shard), role="gateway", token=token
+        )
+        stack.push_async_callback(client.close)
+        queries = EngineGrpc(settings.engine_grpc_target(shard), role="gateway", token=token)
+        stack.push_async_callback(queries.close)
+        doors[shard] = ShardDoor(client, queries)
+    return doors
+
+
+def process_names(settings: Settings) -> Sequence[str]:
+    """Return the name of every process of the exchange."""
+    return [
+        spec.process_name(shard)
+        for spec in PROCESSES
+        for shard in (range(settings.shard_count) if spec.sharded else (0,))
+    ]
+
+
+async def build_services(settings: Settings, stack: AsyncExitStack) -> tuple[Services, Wiring]:
+    """Open every adapter and return the services around them."""
+    engine = postgres.create(settings.database_url, pool_size=8)
+    stack.push_async_callback(engine.dispose)
+    redis = Redis.from_url(settings.redis_url, socket_connect_timeout=_REDIS_TIMEOUT_SECONDS)
+    stack.push_async_callback(redis.aclose)
+    wiring = Wiring(redis, engine, ListingCache(MarketStore(engine)))
+    await wiring.listings.load()
+    box = SecretBox.from_file(gateway_key_path(settings.secrets_dir))
+    hub = FeedHub(
+        MarketFeedReader(redis),
+        lambda: [market.instrument.symbol for market in wiring.listings.current().markets],
+    )
+    services = Services(
+        doors=await open_doors(settings, stack),
+        listings_directory=wiring.listings,
+        keys=KeyCache(CustomerStore(engine, box)),
+        orders=OrderReadStore(engine),
+        wallet=CustomerWalletStore(
+            engine,
+            AuditStore(),
+            lambda index: load_public(settings.data_dir).deposit_address(index),
+        ),
+        market_data=MarketStore(engine),
+        limiter=Limiter(RedisLimits(redis)),
+        board=ProcessBoard(redis, engine, settings.run_dir, process_names(settings)),
+        hub=hub,
+        withdrawal_rules=WithdrawalRules(),
+        withdrawal_starter=WithdrawalStarter(settings),
+        now_ms=lambda: time.time_ns() // 1_000_000,
+        version=rialto_version(),
+        temporal_ui_url=settings.temporal_ui_url,
+    )
+    return services, wiring
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What the process itself needs beside the services."""
+
+    redis: Redis
+    engine: AsyncEngine
+    listings: ListingCache
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; requests in flight are answered first."""
+    async with AsyncExitStack() as stack:
+        services, wiring = await build_services(settings, stack)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(services),
+                host=settings.gateway_host,
+                port=settings.gateway_port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=5,
+                ws_max_size=_BIGGEST_SOCKET_MESSAGE,
+                ws_ping_interval=20.0,
+                ws_ping_timeout=20.0,
+                ws_per_message_deflate=False,
+            )
+        )
+        background = [
+            asyncio.create_task(services.hub.run()),
+            asyncio.create_task(wiring.listings.refresh()),
+            asyncio.create_task(beat(settings, wiring.redis, server)),
+        ]
+        for task in background:
+            task.add_done_callback(lambda done: _stop_on_defect(done, server))
+        try:
+            await server.serve()
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+    for task in background:
+        if not task.cancelled() and task.exception() is not None:
+            raise SystemExit(1)
+
+
+def _stop_on_defect(task: asyncio.Task[None], server: uvicorn.Server) -> None:
+    """Crash-only: a background task that ends by itself is a defect; the supervisor restarts us."""
+    if not task.cancelled():
+        log.error("a background task ended", exc_info=task.exception())
+        server.should_exit = True
+
+
+async def beat(settings: Settings, redis: Redis, server: uvicorn.Server) -> None:
+    """Beat once a second from the moment the port is open."""
+    heartbeat = Heartbeat("gateway", settings.run_dir, redis)
+    while True:
+        if server.started:
+            connections = len(server.server_state.connections)
+            await heartbeat.beat(detail={"connections": connections, "pid": os.getpid()})
+        await asyncio.sleep(1.0 if server.started else 0.05)
+
+
+def main() -> None:
+    """Run the gateway."""
+    import uvloop
+
+    settings = Settings()
+    configure_logging("gateway", settings.log_level, settings.log_format)
+    uvloop.run(run(settings))

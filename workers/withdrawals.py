@@ -1,0 +1,95 @@
+"""How the gateway checks a withdrawal by the wallet's rules and starts its workflow."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import NoReturn
+from uuid import UUID
+
+import structlog
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError
+
+from api.errors import Problem
+from domain.market import AssetListing
+from domain.withdrawal import (
+    WITHDRAWAL_WORKFLOW,
+    WithdrawalOrder,
+    WithdrawalRefusal,
+    WithdrawalRequest,
+    WithdrawalTerms,
+    check_request,
+    withdrawal_workflow_id,
+)
+from infra.settings import Settings
+from infra.temporal.client import connect
+from infra.wallet.keccak import keccak256
+from workflows import task_queues
+
+_START_TIMEOUT_SECONDS = 2.0
+_RECONNECT_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class WithdrawalRules:
+    """`domain.withdrawal.check_request` in the API's words."""
+
+    def check(self, listing: AssetListing, amount: str, address: str) -> tuple[int, int, str]:
+        """Return (amount, fee, address) in chain units, or raise the `Problem`."""
+        terms = WithdrawalTerms(
+            asset=listing.asset, minimum=listing.withdrawal_minimum, fee=listing.withdrawal_fee
+        )
+        checked = check_request(
+            amount_text=amount, address=address, terms=terms, keccak256=keccak256
+        )
+        if isinstance(checked, WithdrawalOrder):
+            return checked.amount, checked.fee, checked.address
+        return _refuse(checked, listing)
+
+
+def _refuse(refusal: WithdrawalRefusal, listing: AssetListing) -> NoReturn:
+    asset = listing.asset
+    if refusal is WithdrawalRefusal.INVALID_AMOUNT:
+        detail = f"A positive decimal number with at most {asset.engine_decimals} decimals."
+        raise Problem("invalid_amount", detail)
+    if refusal is WithdrawalRefusal.BELOW_MINIMUM:
+        minimum = asset.chain_text(listing.withdrawal_minimum)
+        raise Problem("amount_below_minimum", f"The minimum is {minimum} {asset.code}.")
+    if refusal is WithdrawalRefusal.FEE_EXCEEDS_AMOUNT:
+        fee = asset.chain_text(listing.withdrawal_fee)
+        raise Problem("amount_below_minimum", f"The fee is {fee} {asset.code}.")
+    raise Problem("invalid_address", "Give the address with its mixed-case checksum (EIP-55).")
+
+
+class WithdrawalStarter:
+    """Starts `withdrawal-{id}`; while Temporal is away the orphan sweep does it later."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: Client | None = None
+        self._away_until = 0.0
+
+    async def start(self, withdrawal_id: UUID, request_id: str) -> bool:
+        """Start the workflow; False when Temporal is away."""
+        if time.monotonic() < self._away_until:
+            return False
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_SECONDS):
+                if self._client is None:
+                    self._client = await connect(self._settings)
+                await self._client.start_workflow(
+                    WITHDRAWAL_WORKFLOW,
+                    WithdrawalRequest(str(withdrawal_id), request_id),
+                    id=withdrawal_workflow_id(str(withdrawal_id)),
+                    task_queue=task_queues.WALLET,
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                )
+        except (RPCError, RuntimeError, TimeoutError, OSError) as error:
+            log.warning("Temporal is away: the sweep starts the withdrawal", error=str(error))
+            self._away_until = time.monotonic() + _RECONNECT_SECONDS
+            return False
+        return True
