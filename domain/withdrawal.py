@@ -22,7 +22,6 @@ from domain.hash_chain import JsonValue
 from domain.instrument import Asset
 from domain.ledger import JournalRequest
 from domain.money import DecimalTextError
-from domain.transfer import NewTransfer
 
 
 class WithdrawalState(StrEnum):
@@ -218,7 +217,7 @@ class Withdrawal:
 class StateChange:
     """One step of the state machine with all that must happen in its transaction.
 
-    `columns` are further columns of the row; `transfer` and `journal` move the money.
+    `columns` are further columns of the row; `journal` moves the money.
     """
 
     source: WithdrawalState
@@ -226,5 +225,4 @@ class StateChange:
     detail: Mapping[str, JsonValue]
     actor: str = "wallet"
     columns: Mapping[str, object] = field(default_factory=dict)
-    transfer: NewTransfer | None = None
     journal: JournalRequest | None = None

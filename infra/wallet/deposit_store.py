@@ -156,7 +156,10 @@ class BlockStore:
 
     async def _record_deposit(self, connection: AsyncConnection, deposit: NewDeposit) -> None:
         """Insert the row, or move a known one to its new block; a voided one is seen again."""
-        place = {"block_number": deposit.block_number, "block_hash": deposit.block_hash}
+        place: dict[str, str | int] = {
+            "block_number": deposit.block_number,
+            "block_hash": deposit.block_hash,
+        }
         statement = insert(tables.deposit).values(
             deposit_id=deposit.deposit_id,
             chain=deposit.chain,
@@ -225,7 +228,7 @@ class BlockStore:
                     row.deposit_id,
                     _ACTOR,
                     action,
-                    f"{row.deposit_id}:{action}:{row.block_hash}",
+                    f"{row.deposit_id}:{action}:{row.block_hash}:{fork}:{row.state}",
                     {"block_hash": row.block_hash, "fork": fork, "state": row.state},
                 )
         return disputed

@@ -78,6 +78,17 @@ def decode_signed(raw: bytes) -> Transaction:
     return _transaction(_fields_of(raw, _SIGNED_FIELDS)[:_UNSIGNED_FIELDS])
 
 
+def sender_of(raw: bytes) -> str:
+    """Return the address whose key signed a raw transaction."""
+    from eth_keys.datatypes import Signature
+
+    fields = _fields_of(raw, _SIGNED_FIELDS)
+    parity, r, s = (_number(item) for item in fields[_UNSIGNED_FIELDS:])
+    digest = _transaction(fields[:_UNSIGNED_FIELDS]).signing_hash()
+    key = Signature(vrs=(parity, r, s)).recover_public_key_from_msg_hash(digest)
+    return str(key.to_checksum_address())
+
+
 def _fields_of(raw: bytes, count: int) -> list[RlpItem]:
     if raw[:1] != _TYPE:
         raise MalformedTransactionError("not a type-2 transaction")

@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from domain.approval import Decision
 from domain.hash_chain import JsonValue
 from domain.instrument import Asset
+from domain.ledger import JournalRequest
+from domain.transfer import NewTransfer
 from domain.withdrawal import (
     FINAL_STATES,
     NEXT_STATES,
@@ -105,10 +107,6 @@ class WithdrawalStore:
                 raise LookupError(f"no withdrawal {withdrawal_id}")
             if found.state is not change.source:
                 return found
-            if change.transfer is not None:
-                await connection.execute(
-                    insert(tables.transfer).values(**change.transfer.row()).on_conflict_do_nothing()
-                )
             if change.journal is not None:
                 await post_or_raise(self._ledger, connection, change.journal)
             await self._update(connection, withdrawal_id, change)
@@ -147,8 +145,12 @@ class WithdrawalStore:
         action: str,
         key: str,
         detail: Mapping[str, JsonValue],
+        reason: str | None = None,
     ) -> None:
-        """Write down what happened without a change of state: parked, resumed, overdue."""
+        """Write down what happened without a change of state: parked, resumed, overdue.
+
+        `reason`, when given, becomes the row's.
+        """
         async with self._engine.begin() as connection:
             found = await self._read(connection, withdrawal_id, lock=True)
             if found is None or found.state in FINAL_STATES:
@@ -156,7 +158,11 @@ class WithdrawalStore:
             await connection.execute(
                 sa.update(tables.withdrawal)
                 .where(_w.withdrawal_id == UUID(withdrawal_id))
-                .values(stage=stage, updated_at=sa.func.now())
+                .values(
+                    stage=stage,
+                    updated_at=sa.func.now(),
+                    **({} if reason is None else {"reason": reason}),
+                )
             )
             await self._audit.append(connection, found.subject, actor, action, key, detail)
 
@@ -249,6 +255,33 @@ class WithdrawalStore:
             moved = await self._read(connection, withdrawal_id)
         assert moved is not None
         return moved
+
+    async def attach_release(
+        self, withdrawal_id: str, transfer: NewTransfer, journal: JournalRequest
+    ) -> None:
+        """Record the transfer that gives a hold back and take the amount into transit; once."""
+        async with self._engine.begin() as connection:
+            found = await self._read(connection, withdrawal_id, lock=True)
+            assert found is not None
+            if found.release_transfer_id is not None:
+                return
+            await connection.execute(insert(tables.transfer).values(**transfer.row()))
+            await post_or_raise(self._ledger, connection, journal)
+            await connection.execute(
+                sa.update(tables.withdrawal)
+                .where(_w.withdrawal_id == UUID(withdrawal_id))
+                .values(release_transfer_id=transfer.transfer_id, updated_at=sa.func.now())
+            )
+
+    async def waiting_count(self, chain: str, from_nonce: int) -> int:
+        """Return how many withdrawals have a nonce that the chain has not mined."""
+        query = (
+            sa.select(sa.func.count())
+            .select_from(tables.withdrawal.join(tables.asset))
+            .where(_a.chain == chain, _w.state.in_(_NUMBERED), _w.nonce >= from_nonce)
+        )
+        async with self._engine.connect() as connection:
+            return int(await connection.scalar(query) or 0)
 
     async def committed(self, chain: str, from_nonce: int) -> dict[str | None, int]:
         """Return what numbered withdrawals will still take from the hot wallet, by contract.

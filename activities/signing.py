@@ -1,0 +1,57 @@
+"""The signer's two activities, on its own task queue, in the only process with keys."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.wallet_ports import WithdrawalSigner
+from activities.withdrawal_payment import SigningRequest
+
+_MARGIN = dt.timedelta(minutes=10)  # an approval must not expire between check and signature
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningAnswer:
+    """A raw signed transaction."""
+
+    raw_hex: str
+
+
+class SigningActivities:
+    """Refusals park the withdrawal: what the signer refuses needs a person, not a retry."""
+
+    def __init__(self, signer: WithdrawalSigner, now: Callable[[], dt.datetime]) -> None:
+        self._signer = signer
+        self._now = now
+
+    @activity.defn(name="check_signing_order")
+    async def check(self, request: SigningRequest) -> None:
+        """Say no before a nonce is spent: a nonce that is never used stops all that follow."""
+        refusal = self._signer.refusal(request.order, self._now() + _MARGIN)
+        if refusal is not None:
+            raise _refused(refusal)
+
+    @activity.defn(name="sign_withdrawal")
+    async def sign(self, request: SigningRequest) -> SigningAnswer:
+        """Decode the transaction, check it against the order, and sign it."""
+        structlog.contextvars.bind_contextvars(withdrawal_id=request.order.get("withdrawal_id"))
+        unsigned = bytes.fromhex(request.unsigned_hex)
+        raw, refusal = self._signer.sign(request.order, unsigned, self._now())
+        if raw is None:
+            raise _refused(refusal)
+        _log.info("withdrawal signed")
+        return SigningAnswer(raw.hex())
+
+
+def _refused(reason: str) -> ApplicationError:
+    _log.warning("signing refused", reason=reason)
+    return ApplicationError(
+        f"the signer refused: {reason}", type="SignerRefused", non_retryable=True
+    )

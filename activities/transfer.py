@@ -1,0 +1,101 @@
+"""Moving money in and out of the engine, once per transfer, however often it is tried."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from uuid import UUID
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.wallet_ports import TransferRows, Treasury
+from domain.commands import Credit, Debit
+from domain.errors import RejectReason
+from domain.events import CommandRejected, Credited, Debited, Event, KeyDuplicate
+from domain.transfer import TO_TRADING, Transfer, TransferState
+
+_POLL_SECONDS = 0.05
+_WAIT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """The engine has moved the money; settlement will post it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The engine has not moved the money and never will under this transfer's id."""
+
+    reason: str
+
+
+class TransferSteps:
+    """The two halves of a transfer: the engine's command, and settlement's posting of it."""
+
+    def __init__(self, transfers: TransferRows, treasury: Treasury) -> None:
+        self._transfers = transfers
+        self._treasury = treasury
+
+    async def execute(self, transfer_id: UUID) -> Executed | Declined:
+        """Submit the transfer's command and return what became of it, now or the first time."""
+        transfer = await self._transfers.load(transfer_id)
+        if transfer.state is TransferState.POSTED:
+            return Executed()
+        if transfer.state is TransferState.REFUSED:
+            return Declined("refused before")
+        events = await self._treasury.submit(_command(transfer))
+        outcome = events[0]
+        if isinstance(outcome, Credited | Debited):
+            return Executed()
+        if isinstance(outcome, KeyDuplicate):
+            if not outcome.same_body:
+                raise ApplicationError(
+                    f"the engine knows {transfer_id} with another body",
+                    type="TransferConflict",
+                    non_retryable=True,
+                )
+            if outcome.first_reason is RejectReason.NONE:
+                return Executed()
+            return Declined(outcome.first_reason.name.lower())
+        return await self._declined(transfer, outcome)
+
+    async def _declined(self, transfer: Transfer, outcome: Event) -> Executed | Declined:
+        """Return the meaning of a refusal.
+
+        An expired key may hide that the command took effect long ago: once settlement has passed
+        the refusal's sequence, the row tells.
+        """
+        assert isinstance(outcome, CommandRejected), f"unexpected outcome {outcome}"
+        if outcome.reason is RejectReason.KEY_EXPIRED:
+            while await self._transfers.settled_through(transfer.shard) < outcome.sequence:
+                activity.heartbeat("waiting for settlement")
+                await asyncio.sleep(_POLL_SECONDS)
+            settled = await self._transfers.load(transfer.transfer_id)
+            if settled.state is TransferState.POSTED:
+                return Executed()
+        return Declined(outcome.reason.name.lower())
+
+    async def wait_posted(self, transfer_id: UUID) -> None:
+        """Return once settlement has posted the transfer; raises to be tried again later."""
+        waited = 0.0
+        while (await self._transfers.load(transfer_id)).state is not TransferState.POSTED:
+            if waited >= _WAIT_SECONDS:
+                raise ApplicationError(
+                    "settlement has not posted the engine's event yet", type="SettlementBehind"
+                )
+            activity.heartbeat("waiting for settlement")
+            await asyncio.sleep(_POLL_SECONDS)
+            waited += _POLL_SECONDS
+
+
+def _command(transfer: Transfer) -> Credit | Debit:
+    kind = Credit if transfer.direction == TO_TRADING else Debit
+    return kind(
+        key=transfer.transfer_id.int,
+        account_id=transfer.customer_id,
+        asset_id=transfer.asset.asset_id,
+        amount_units=transfer.amount_units,
+        created_at_us=transfer.created_at_us,
+    )

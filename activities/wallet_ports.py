@@ -1,0 +1,198 @@
+"""What the wallet's activities need from outside; `workers/wallet_wiring.py` supplies it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from typing import Any, Protocol
+from uuid import UUID
+
+from domain.approval import Decision
+from domain.chain import AddressState, FeeQuote, Receipt
+from domain.commands import Command
+from domain.deposit import Deposit, DepositChange, DepositMove
+from domain.events import Event
+from domain.hash_chain import JsonValue
+from domain.ledger import JournalRequest
+from domain.transfer import NewTransfer, Transfer
+from domain.withdrawal import StateChange, Withdrawal
+
+
+class ChainAdapter(Protocol):
+    """One chain, through one node that may be late, wrong or away."""
+
+    async def chain_id(self) -> int:
+        """Return the chain's number."""
+
+    async def head(self) -> int:
+        """Return the newest block's number."""
+
+    async def block_hash(self, number: int) -> str | None:
+        """Return the hash of the block at `number`, None above the head."""
+
+    async def receipt(self, tx_hash: str) -> Receipt | None:
+        """Return a mined transaction's receipt."""
+
+    async def fee_quote(self) -> FeeQuote:
+        """Return what a transaction should pay now."""
+
+    async def gas_for(self, sender: str, to: str, value: int, data: bytes) -> int:
+        """Return a gas limit; raises when the transaction would fail."""
+
+    async def address_state(self, address: str, contracts: Collection[str | None]) -> AddressState:
+        """Return nonce and balances at one block."""
+
+    async def broadcast(self, raw: bytes) -> None:
+        """Send a signed transaction; one that is known already is a success."""
+
+    async def knows(self, tx_hash: str) -> bool:
+        """Return whether the node has the transaction, mined or waiting."""
+
+
+class TransactionBuilder(Protocol):
+    """Makes the unsigned transaction of a withdrawal, and reads a signed one."""
+
+    def call(self, withdrawal: Withdrawal) -> tuple[str, int, bytes]:
+        """Return (to, value, data) that pay the withdrawal's net amount."""
+
+    def unsigned(self, withdrawal: Withdrawal, chain_id: int, gas: int, fees: FeeQuote) -> bytes:
+        """Return the bytes to be signed, with the withdrawal's nonce."""
+
+    def check_signed(self, withdrawal: Withdrawal, raw: bytes) -> str:
+        """Return the hash of a raw transaction; `ValueError` unless it pays the withdrawal."""
+
+
+class Treasury(Protocol):
+    """The engine's door for credits and debits."""
+
+    async def submit(self, command: Command) -> tuple[Event, ...]:
+        """Apply one command; the first event is its outcome."""
+
+
+class TransferRows(Protocol):
+    """The rows of transfers."""
+
+    async def load(self, transfer_id: UUID) -> Transfer:
+        """Return the transfer."""
+
+    async def refuse(self, transfer_id: UUID, journal: JournalRequest | None = None) -> None:
+        """Mark an open transfer as refused."""
+
+    async def settled_through(self, shard: int) -> int:
+        """Return the last sequence that settlement has posted."""
+
+
+class BlockRows(Protocol):
+    """The blocks that the watcher has stored."""
+
+    async def tip(self, chain: str) -> tuple[int, str] | None:
+        """Return (number, hash) of the newest stored block."""
+
+
+class WithdrawalRows(Protocol):
+    """The rows of withdrawals; methods as in the store of the same name."""
+
+    async def load(self, withdrawal_id: str) -> Withdrawal | None:
+        """Return the withdrawal."""
+
+    async def move(self, withdrawal_id: str, change: StateChange) -> Withdrawal:
+        """Compare and set, with everything that belongs to the change."""
+
+    async def note(
+        self,
+        withdrawal_id: str,
+        *,
+        stage: str,
+        actor: str,
+        action: str,
+        key: str,
+        detail: Mapping[str, JsonValue],
+        reason: str | None = None,
+    ) -> None:
+        """Write down what is no change of state."""
+
+    async def decisions(self, withdrawal_id: str) -> list[Decision]:
+        """Return the officers' decisions."""
+
+    async def record_decision(self, withdrawal_id: str, decision: Decision) -> None:
+        """Store an officer's decision."""
+
+    async def allocate_nonce(
+        self, withdrawal_id: str, address: str, chain_nonce: int
+    ) -> Withdrawal:
+        """Give the withdrawal a nonce."""
+
+    async def committed(self, chain: str, from_nonce: int) -> dict[str | None, int]:
+        """Return what is still to leave the hot wallet."""
+
+    async def waiting_count(self, chain: str, from_nonce: int) -> int:
+        """Return how many withdrawals have a nonce that is not mined."""
+
+    async def attach_release(
+        self, withdrawal_id: str, transfer: NewTransfer, journal: JournalRequest
+    ) -> None:
+        """Record the transfer that gives a hold back."""
+
+    async def next_nonce(self, chain: str, address: str) -> int | None:
+        """Return the nonce that comes next."""
+
+    async def store_transaction(
+        self, withdrawal: Withdrawal, *, sender: str, raw: bytes, tx_hash: str
+    ) -> Withdrawal:
+        """Store the signed transaction."""
+
+    async def transaction(self, withdrawal_id: str) -> tuple[str, bytes] | None:
+        """Return the stored transaction."""
+
+    async def note_broadcast(self, tx_hash: str) -> None:
+        """Write down the first broadcast."""
+
+    async def unfinished(self, limit: int) -> list[str]:
+        """Return ids that are not final."""
+
+    async def usd_price(self, asset: str) -> Decimal | None:
+        """Return a rough price."""
+
+
+class DepositRows(Protocol):
+    """The rows of deposits; methods as in the store of the same name."""
+
+    async def load(self, deposit_id: str) -> Deposit | None:
+        """Return the deposit."""
+
+    async def note_confirmations(self, deposit_id: str, confirmations: int) -> None:
+        """Write down how deep the block lies."""
+
+    async def move(
+        self, deposit_id: str, change: DepositChange, block_hash: str | None = None
+    ) -> Deposit:
+        """Compare and set."""
+
+    async def begin_move(self, deposit_id: str, move: DepositMove) -> Deposit:
+        """Take the money from main into transit."""
+
+    async def forget_transfer(self, deposit_id: str) -> None:
+        """Let the next attempt make a new transfer."""
+
+    async def unfinished(self, limit: int) -> list[str]:
+        """Return ids that are not final."""
+
+
+class WithdrawalSigner(Protocol):
+    """The holder of the keys; both return the refusal as text, or None and the result."""
+
+    def refusal(self, order: Mapping[str, Any], now: dt.datetime) -> str | None:
+        """Return why the order would not be signed."""
+
+    def sign(
+        self, order: Mapping[str, Any], unsigned: bytes, now: dt.datetime
+    ) -> tuple[bytes | None, str]:
+        """Return (raw transaction, "") or (None, refusal)."""
+
+
+class WorkflowStarter(Protocol):
+    """Starts a workflow for a business row, unless one is running."""
+
+    async def ensure_running(self, workflow: str, workflow_id: str, request: object) -> bool:
+        """Return whether a run had to be started."""

@@ -1,0 +1,251 @@
+"""The payment of a withdrawal: nonce, transaction, broadcast, confirmation."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.wallet_ports import BlockRows, ChainAdapter, TransactionBuilder, WithdrawalRows
+from activities.withdrawal_review import StepResult, bind, require
+from domain.approval import APPROVE
+from domain.chain import AddressState, Receipt
+from domain.money import text_from_units
+from domain.withdrawal import StateChange, Withdrawal, WithdrawalRequest, WithdrawalState
+
+_POLL_SECONDS = 0.5
+_WATCH_SECONDS = 300.0
+_BEHIND_ATTEMPTS = 4
+_GAS_OF_A_TRANSFER = 100_000  # what is set aside for each payment that is still to be mined
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRequest:
+    """What the signer is asked: the order, and the transaction that is to carry it out."""
+
+    order: dict[str, Any]
+    unsigned_hex: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedWithdrawal:
+    """What the signer answered, to be stored."""
+
+    withdrawal_id: str
+    request_id: str
+    raw_hex: str
+
+
+def _parked(kind: str, message: str) -> ApplicationError:
+    return ApplicationError(message, type=kind, non_retryable=True)
+
+
+class WithdrawalPayment:
+    """Activities that talk to the chain. `hot_address` pays; the key is elsewhere."""
+
+    def __init__(
+        self,
+        rows: WithdrawalRows,
+        blocks: BlockRows,
+        chain: ChainAdapter,
+        builder: TransactionBuilder,
+        hot_address: str,
+    ) -> None:
+        self._rows = rows
+        self._blocks = blocks
+        self._chain = chain
+        self._builder = builder
+        self._hot_address = hot_address
+
+    @activity.defn(name="signing_order")
+    async def signing_order(self, request: WithdrawalRequest) -> SigningRequest:
+        """Return the order for the signer, with the transaction once there is a nonce for it."""
+        bind(request)
+        row = await require(self._rows, request.withdrawal_id)
+        order = await self._order(row)
+        if row.nonce is None:
+            return SigningRequest(order)
+        to, value, data = self._builder.call(row)
+        gas = await self._chain.gas_for(self._hot_address, to, value, data)
+        fees = await self._chain.fee_quote()
+        unsigned = self._builder.unsigned(row, await self._chain.chain_id(), gas, fees)
+        return SigningRequest(order, unsigned.hex())
+
+    async def _order(self, row: Withdrawal) -> dict[str, Any]:
+        decisions = await self._rows.decisions(row.withdrawal_id)
+        return {
+            "withdrawal_id": row.withdrawal_id,
+            "customer_id": row.customer_id,
+            "asset": row.asset.code,
+            "amount": str(row.amount),
+            "fee": str(row.fee),
+            "address": row.address,
+            "approvals": [
+                {
+                    "officer": decision.officer,
+                    "action": decision.action,
+                    "statement": decision.statement,
+                    "signature_hex": decision.signature_hex,
+                }
+                for decision in decisions
+                if decision.action == APPROVE
+            ],
+        }
+
+    @activity.defn(name="allocate_nonce")
+    async def allocate_nonce(self, request: WithdrawalRequest) -> StepResult:
+        """Give the withdrawal its place in the hot wallet's sequence, if the wallet can pay."""
+        bind(request)
+        row = await require(self._rows, request.withdrawal_id)
+        if row.state is not WithdrawalState.APPROVED:
+            return StepResult(row.state)
+        await self._require_chain(row.chain)
+        state = await self._chain.address_state(self._hot_address, {None, row.contract})
+        expected = await self._rows.next_nonce(row.chain, self._hot_address)
+        if expected is not None and state.nonce > expected:
+            raise _parked(
+                "NonceMismatch",
+                f"the chain has {state.nonce} transactions of the hot wallet, the table says "
+                f"{expected}: somebody else used its key, or the database is an old copy",
+            )
+        await self._require_funds(row, state)
+        to, value, data = self._builder.call(row)
+        await self._chain.gas_for(self._hot_address, to, value, data)
+        moved = await self._rows.allocate_nonce(
+            request.withdrawal_id, self._hot_address, state.nonce
+        )
+        return StepResult(moved.state, f"nonce {moved.nonce}")
+
+    async def _require_chain(self, chain: str) -> None:
+        """Refuse to pay on a chain that lacks blocks we have seen: it is not the same chain.
+
+        A reorganisation can look like that for a moment, so the first attempts only wait.
+        """
+        tip = await self._blocks.tip(chain)
+        head = await self._chain.head()
+        if tip is not None and head < tip[0]:
+            raise ApplicationError(
+                f"the chain is at block {head}, but block {tip[0]} was seen: the node was reset "
+                "or is another one",
+                type="ChainBehind",
+                non_retryable=activity.info().attempt >= _BEHIND_ATTEMPTS,
+            )
+
+    async def _require_funds(self, row: Withdrawal, state: AddressState) -> None:
+        """Refuse while the hot wallet cannot pay this withdrawal and all that have a nonce."""
+        committed = await self._rows.committed(row.chain, state.nonce)
+        fees = await self._chain.fee_quote()
+        waiting = await self._rows.waiting_count(row.chain, state.nonce)
+        gas = (waiting + 1) * _GAS_OF_A_TRANSFER * fees.max_fee
+        for contract in {None, row.contract}:
+            need = committed.get(contract, 0)
+            need += row.net_amount if contract == row.contract else 0
+            need += gas if contract is None else 0
+            have = state.balances[contract]
+            if have < need:
+                decimals = row.asset.chain_decimals if contract == row.contract else 18
+                code = row.asset.code if contract == row.contract else row.chain
+                raise _parked(
+                    "HotWalletShort",
+                    f"the hot wallet has {text_from_units(have, decimals)} {code} and needs "
+                    f"{text_from_units(need, decimals)} {code}",
+                )
+
+    @activity.defn(name="store_signed")
+    async def store_signed(self, signed: SignedWithdrawal) -> StepResult:
+        """Store the raw transaction before anybody can send it; the first one stored stays."""
+        request = WithdrawalRequest(signed.withdrawal_id, signed.request_id)
+        bind(request)
+        row = await require(self._rows, signed.withdrawal_id)
+        if row.state is not WithdrawalState.NUMBERED:
+            return StepResult(row.state)
+        raw = bytes.fromhex(signed.raw_hex)
+        tx_hash = self._builder.check_signed(row, raw)
+        moved = await self._rows.store_transaction(
+            row, sender=self._hot_address, raw=raw, tx_hash=tx_hash
+        )
+        return StepResult(moved.state, f"transaction {moved.tx_hash}")
+
+    @activity.defn(name="broadcast_withdrawal")
+    async def broadcast(self, request: WithdrawalRequest) -> StepResult:
+        """Send the stored transaction; sending the same bytes again changes nothing."""
+        bind(request)
+        row = await require(self._rows, request.withdrawal_id)
+        if row.state is not WithdrawalState.SIGNED:
+            return StepResult(row.state)
+        await self._require_chain(row.chain)
+        tx_hash, raw = await self._stored(row)
+        await self._chain.broadcast(raw)
+        await self._rows.note_broadcast(tx_hash)
+        moved = await self._rows.move(
+            request.withdrawal_id,
+            StateChange(
+                source=WithdrawalState.SIGNED,
+                target=WithdrawalState.BROADCAST,
+                detail={"tx_hash": tx_hash},
+            ),
+        )
+        _log.info("withdrawal broadcast", tx_hash=tx_hash)
+        return StepResult(moved.state, f"transaction {tx_hash}")
+
+    async def _stored(self, row: Withdrawal) -> tuple[str, bytes]:
+        stored = await self._rows.transaction(row.withdrawal_id)
+        assert stored is not None, "a signed withdrawal has a stored transaction"
+        return stored
+
+    @activity.defn(name="confirm_withdrawal")
+    async def confirm(self, request: WithdrawalRequest) -> StepResult:
+        """Watch until the transaction is mined and deep enough; send it again if it vanishes."""
+        bind(request)
+        row = await require(self._rows, request.withdrawal_id)
+        if row.state is not WithdrawalState.BROADCAST:
+            return StepResult(row.state)
+        tx_hash, raw = await self._stored(row)
+        waited = 0.0
+        while True:
+            receipt = await self._chain.receipt(tx_hash)
+            if receipt is None and not await self._chain.knows(tx_hash):
+                await self._require_chain(row.chain)
+                await self._chain.broadcast(raw)
+            if receipt is not None and await self._is_deep(receipt, row.confirmations):
+                break
+            if waited >= _WATCH_SECONDS:
+                raise ApplicationError("not confirmed yet", type="NotConfirmedYet")
+            activity.heartbeat("waiting for confirmations")
+            await asyncio.sleep(_POLL_SECONDS)
+            waited += _POLL_SECONDS
+        if not receipt.succeeded:
+            raise _parked(
+                "TransactionReverted",
+                f"{tx_hash} was mined but reverted; the money is still in the hot wallet",
+            )
+        return await self._confirmed(row, receipt)
+
+    async def _is_deep(self, receipt: Receipt, confirmations: int) -> bool:
+        """Return whether the receipt's block is deep enough and still part of the chain."""
+        depth = await self._chain.head() - receipt.block_number + 1
+        if depth < confirmations:
+            return False
+        return await self._chain.block_hash(receipt.block_number) == receipt.block_hash
+
+    async def _confirmed(self, row: Withdrawal, receipt: Receipt) -> StepResult:
+        moved = await self._rows.move(
+            row.withdrawal_id,
+            StateChange(
+                source=WithdrawalState.BROADCAST,
+                target=WithdrawalState.CONFIRMED,
+                detail={
+                    "tx_hash": receipt.tx_hash,
+                    "block": receipt.block_number,
+                    "block_hash": receipt.block_hash,
+                    "network_fee": str(receipt.fee),
+                },
+                columns={"block_number": receipt.block_number, "network_fee": receipt.fee},
+            ),
+        )
+        return StepResult(moved.state, f"mined in block {receipt.block_number}")

@@ -1,0 +1,256 @@
+"""Looking at a withdrawal: load it, screen it, record what officers and customer decide."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.wallet_ports import WithdrawalRows
+from domain.approval import (
+    APPROVE,
+    REJECT,
+    Decision,
+    DecisionSubject,
+    Officer,
+    VerifySignature,
+    decision_refusal,
+    quorum,
+)
+from domain.money import text_from_units
+from domain.withdrawal import (
+    POLICY_VERSION,
+    PolicyFacts,
+    StateChange,
+    Withdrawal,
+    WithdrawalRequest,
+    WithdrawalState,
+    policy_refusal,
+)
+
+CANCEL_REQUESTED = "cancel_requested"
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """Where the withdrawal stands after a step; `detail` is one line for the operator."""
+
+    state: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalView:
+    """What the workflow must know of its business row; amounts in chain units."""
+
+    withdrawal_id: str
+    customer_id: int
+    asset: str
+    amount: int
+    amount_text: str
+    address: str
+    state: str
+    created_at: int  # seconds since 1970
+    approvals_needed: int
+    approved_by: list[str] = field(default_factory=list)
+    rejected_by: list[str] = field(default_factory=list)
+    cancel_requested: bool = False
+    notional_usd: float | None = None  # for search only
+    officers: list[Officer] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """An officer's decision that the workflow's validator has accepted."""
+
+    withdrawal_id: str
+    request_id: str
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalNote:
+    """Something that happened without a change of state; `key` makes it once."""
+
+    withdrawal_id: str
+    request_id: str
+    stage: str
+    actor: str
+    action: str
+    key: str
+    text: str
+
+
+def bind(request: WithdrawalRequest | WithdrawalNote | DecisionRecord) -> None:
+    """Put the ids that join all logs of one request on every line that follows."""
+    structlog.contextvars.bind_contextvars(
+        request_id=request.request_id, withdrawal_id=request.withdrawal_id
+    )
+
+
+async def require(rows: WithdrawalRows, withdrawal_id: str) -> Withdrawal:
+    """Return the row; a workflow without one is a mistake that no retry mends."""
+    found = await rows.load(withdrawal_id)
+    if found is None:
+        raise ApplicationError(
+            f"there is no withdrawal {withdrawal_id}", type="NoSuchWithdrawal", non_retryable=True
+        )
+    return found
+
+
+def approvers(
+    withdrawal: Withdrawal,
+    decisions: list[Decision],
+    *,
+    officers: Mapping[str, Officer],
+    now: dt.datetime,
+    verify: VerifySignature,
+) -> list[str]:
+    """Return the officers whose stored approval counts now."""
+    counted: list[str] = []
+    for decision in decisions:
+        refusal = decision_refusal(
+            decision,
+            action=APPROVE,
+            subject=subject_of(withdrawal),
+            officers=officers,
+            decided=counted,
+            now=now,
+            verify=verify,
+        )
+        if refusal is None:
+            counted.append(decision.officer)
+    return counted
+
+
+def subject_of(withdrawal: Withdrawal) -> DecisionSubject:
+    """Return what a decision about this withdrawal must name."""
+    return DecisionSubject(
+        withdrawal_id=withdrawal.withdrawal_id,
+        customer_id=withdrawal.customer_id,
+        asset=withdrawal.asset.code,
+        amount=withdrawal.amount,
+        address=withdrawal.address,
+    )
+
+
+def _notional(row: Withdrawal, price: Decimal) -> float:
+    """Return the rough value that a search attribute can hold; no money is computed from it."""
+    return float(round(price * row.amount / 10**row.asset.chain_decimals, 2))
+
+
+class WithdrawalReview:
+    """Activities that read and judge; none moves money."""
+
+    def __init__(
+        self,
+        rows: WithdrawalRows,
+        *,
+        officers: Mapping[str, Officer],
+        verify: VerifySignature,
+        policy_facts: Callable[[], PolicyFacts],
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        self._rows = rows
+        self._officers = officers
+        self._verify = verify
+        self._policy_facts = policy_facts
+        self._now = now
+
+    @activity.defn(name="load_withdrawal")
+    async def load(self, request: WithdrawalRequest) -> WithdrawalView:
+        """Return the business row, from which a workflow goes on wherever it was broken off."""
+        bind(request)
+        row = await require(self._rows, request.withdrawal_id)
+        decisions = await self._rows.decisions(request.withdrawal_id)
+        price = await self._rows.usd_price(row.asset.code)
+        return WithdrawalView(
+            withdrawal_id=row.withdrawal_id,
+            customer_id=row.customer_id,
+            asset=row.asset.code,
+            amount=row.amount,
+            amount_text=text_from_units(row.amount, row.asset.chain_decimals),
+            address=row.address,
+            state=row.state,
+            created_at=int(row.created_at.timestamp()),
+            approvals_needed=quorum(row.amount, row.approval_above),
+            approved_by=self._approvers(row, decisions),
+            rejected_by=[entry.officer for entry in decisions if entry.action == REJECT],
+            cancel_requested=row.reason == CANCEL_REQUESTED,
+            notional_usd=None if price is None else _notional(row, price),
+            officers=list(self._officers.values()),
+        )
+
+    def _approvers(self, row: Withdrawal, decisions: list[Decision]) -> list[str]:
+        return approvers(
+            row, decisions, officers=self._officers, now=self._now(), verify=self._verify
+        )
+
+    @activity.defn(name="screen_withdrawal")
+    async def screen(self, request: WithdrawalRequest) -> StepResult:
+        """Apply the policy; a refusal is an outcome, and the hold is given back."""
+        bind(request)
+        row = await require(self._rows, request.withdrawal_id)
+        rule = policy_refusal(row.address, self._policy_facts())
+        detail = {"policy_version": POLICY_VERSION, "refused_by": rule}
+        target = WithdrawalState.SCREENED if rule is None else WithdrawalState.REJECTING
+        moved = await self._rows.move(
+            request.withdrawal_id,
+            StateChange(
+                source=WithdrawalState.HELD,
+                target=target,
+                detail=detail,
+                actor="policy",
+                columns={} if rule is None else {"reason": f"policy:{rule}"},
+            ),
+        )
+        return StepResult(moved.state, rule or "the policy passed it")
+
+    @activity.defn(name="record_decision")
+    async def record_decision(self, record: DecisionRecord) -> StepResult:
+        """Store a signed decision, before it counts."""
+        bind(record)
+        await self._rows.record_decision(record.withdrawal_id, record.decision)
+        _log.info("decision recorded", action=record.decision.action)
+        row = await require(self._rows, record.withdrawal_id)
+        return StepResult(row.state)
+
+    @activity.defn(name="conclude_approval")
+    async def conclude_approval(self, request: WithdrawalRequest) -> StepResult:
+        """Count the stored approvals once more, from their signatures, and go on if enough."""
+        bind(request)
+        row = await require(self._rows, request.withdrawal_id)
+        counted = self._approvers(row, await self._rows.decisions(request.withdrawal_id))
+        needed = quorum(row.amount, row.approval_above)
+        if len(counted) < needed:
+            return StepResult(row.state, f"{len(counted)} of {needed} approvals count")
+        moved = await self._rows.move(
+            request.withdrawal_id,
+            StateChange(
+                source=WithdrawalState.SCREENED,
+                target=WithdrawalState.APPROVED,
+                detail={"approved_by": counted, "needed": needed},
+            ),
+        )
+        return StepResult(moved.state, f"{len(counted)} of {needed} approvals")
+
+    @activity.defn(name="note_withdrawal")
+    async def note(self, note: WithdrawalNote) -> None:
+        """Write a parking, a retry, an escalation or a wish to cancel into row and audit log."""
+        bind(note)
+        _log.info("withdrawal note", action=note.action, stage=note.stage, text=note.text)
+        await self._rows.note(
+            note.withdrawal_id,
+            stage=note.stage,
+            actor=note.actor,
+            action=note.action,
+            key=f"withdrawal-{note.withdrawal_id}:{note.key}",
+            detail={"stage": note.stage, "text": note.text},
+            reason=CANCEL_REQUESTED if note.action == CANCEL_REQUESTED else None,
+        )
