@@ -1,0 +1,274 @@
+"""The steps of a deposit: wait until it is deep enough, post it, move it to trading."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.transfer import Declined, TransferSteps
+from activities.wallet_ports import ChainAdapter, DepositRows, TransferRows
+from domain.deposit import (
+    UNPOSTED_STATES,
+    Deposit,
+    DepositChange,
+    DepositMove,
+    DepositRequest,
+    DepositState,
+    split_for_trading,
+)
+from domain.hash_chain import JsonValue
+from domain.ledger import (
+    JournalRequest,
+    Posting,
+    capital,
+    main,
+    suspense,
+    transfer_key,
+    transfer_return_key,
+    transit,
+    wallet_deposit,
+    wallet_hot,
+)
+from domain.money import text_from_units
+from domain.transfer import TO_TRADING, NewTransfer
+
+STREAM = "wallet"
+DEFAULT_SHARD = 0
+_POLL_SECONDS = 0.25
+_WATCH_SECONDS = 300.0
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DepositView:
+    """What the workflow must know of its business row."""
+
+    deposit_id: str
+    state: str
+    asset: str
+    amount_text: str
+    customer_id: int | None
+    required_confirmations: int
+
+
+@dataclass(frozen=True, slots=True)
+class DepositResult:
+    """Where the deposit stands after a step; `detail` is one line for the operator."""
+
+    state: str
+    detail: str = ""
+
+
+def _bind(request: DepositRequest) -> None:
+    structlog.contextvars.bind_contextvars(
+        request_id=request.request_id, deposit_id=request.deposit_id
+    )
+
+
+class DepositActivities:
+    """Every step compares and sets the row's state, so a repeat changes nothing."""
+
+    def __init__(
+        self,
+        rows: DepositRows,
+        transfers: TransferRows,
+        steps: TransferSteps,
+        chain: ChainAdapter,
+    ) -> None:
+        self._rows = rows
+        self._transfers = transfers
+        self._steps = steps
+        self._chain = chain
+
+    async def _require(self, request: DepositRequest) -> Deposit:
+        found = await self._rows.load(request.deposit_id)
+        if found is None:
+            raise ApplicationError(
+                f"there is no {request.deposit_id}", type="NoSuchDeposit", non_retryable=True
+            )
+        return found
+
+    @activity.defn(name="load_deposit")
+    async def load(self, request: DepositRequest) -> DepositView:
+        """Return the business row, from which a workflow goes on wherever it was broken off."""
+        _bind(request)
+        row = await self._require(request)
+        return DepositView(
+            deposit_id=row.deposit_id,
+            state=row.state,
+            asset=row.asset.code,
+            amount_text=text_from_units(row.amount, row.asset.chain_decimals),
+            customer_id=row.customer_id,
+            required_confirmations=row.required_confirmations,
+        )
+
+    @activity.defn(name="announce_deposit")
+    async def announce(self, request: DepositRequest) -> DepositResult:
+        """Show the deposit to the customer as pending: visible, not usable."""
+        _bind(request)
+        moved = await self._rows.move(
+            request.deposit_id,
+            DepositChange(source=DepositState.SEEN, target=DepositState.PENDING, detail={}),
+        )
+        return DepositResult(moved.state)
+
+    @activity.defn(name="confirm_deposit")
+    async def confirm(self, request: DepositRequest) -> DepositResult:
+        """Wait for confirmations; post once the chain still shows the block that we saw.
+
+        The watcher voids the row when its block is reorganised away, and moves it when the
+        transaction is mined again elsewhere; so the row is read anew each time.
+        """
+        _bind(request)
+        waited = 0.0
+        while True:
+            row = await self._require(request)
+            if row.state not in UNPOSTED_STATES:
+                return DepositResult(row.state)
+            depth = max(await self._chain.head() - row.block_number + 1, 0)
+            if depth != row.confirmations:
+                await self._rows.note_confirmations(row.deposit_id, depth)
+            if depth >= row.required_confirmations and await self._is_in_chain(row):
+                return await self._post(row, depth)
+            if waited >= _WATCH_SECONDS:
+                raise ApplicationError("not confirmed yet", type="NotConfirmedYet")
+            activity.heartbeat(depth)
+            await asyncio.sleep(_POLL_SECONDS)
+            waited += _POLL_SECONDS
+
+    async def _is_in_chain(self, row: Deposit) -> bool:
+        """Return whether transaction and block are still the ones that the watcher saw."""
+        receipt = await self._chain.receipt(row.tx_hash)
+        if receipt is None or not receipt.succeeded or receipt.block_hash != row.block_hash:
+            return False
+        return await self._chain.block_hash(row.block_number) == row.block_hash
+
+    async def _post(self, row: Deposit, depth: int) -> DepositResult:
+        target, posting, kind = _booking(row)
+        detail: dict[str, JsonValue] = {
+            "confirmations": depth,
+            "block_hash": row.block_hash,
+            "amount": str(row.amount),
+            "asset": row.asset.code,
+        }
+        moved = await self._rows.move(
+            row.deposit_id,
+            DepositChange(
+                source=row.state,
+                target=target,
+                detail=detail,
+                columns={"confirmations": depth},
+                journal=JournalRequest(
+                    stream=STREAM,
+                    key=f"{row.deposit_id}-post",
+                    kind=kind,
+                    postings=(posting,),
+                    detail={"deposit": row.deposit_id},
+                ),
+            ),
+            block_hash=row.block_hash,
+        )
+        _log.info("deposit booked", kind=kind, state=moved.state)
+        return DepositResult(moved.state, f"{kind} after {depth} confirmations")
+
+    @activity.defn(name="credit_deposit")
+    async def credit(self, request: DepositRequest) -> DepositResult:
+        """Move the posted deposit to the trading balance; dust stays in main."""
+        _bind(request)
+        row = await self._require(request)
+        if row.state is not DepositState.POSTED or row.customer_id is None:
+            return DepositResult(row.state)
+        amount, dust = split_for_trading(row.amount, row.asset)
+        if amount:
+            row = await self._rows.begin_move(row.deposit_id, _move(row, row.customer_id, amount))
+            assert row.transfer_id is not None
+            await self._carry(row, UUID(row.transfer_id))
+        moved = await self._rows.move(
+            row.deposit_id,
+            DepositChange(
+                source=DepositState.POSTED,
+                target=DepositState.CREDITED,
+                detail={"to_trading": str(amount), "stays_in_main": str(dust)},
+            ),
+        )
+        return DepositResult(moved.state, "in the trading balance")
+
+    async def _carry(self, row: Deposit, transfer_id: UUID) -> None:
+        """Execute the transfer; when the engine declines, the money goes back to main and waits."""
+        answer = await self._steps.execute(transfer_id)
+        if not isinstance(answer, Declined):
+            await self._steps.wait_posted(transfer_id)
+            return
+        transfer = await self._transfers.load(transfer_id)
+        asset = row.asset.code
+        await self._transfers.refuse(
+            transfer_id,
+            JournalRequest(
+                stream=STREAM,
+                key=transfer_return_key(transfer_id),
+                kind="transfer_return",
+                postings=(
+                    Posting(
+                        transit(transfer.shard, asset),
+                        main(transfer.customer_id, asset),
+                        asset,
+                        transfer.amount,
+                    ),
+                ),
+                detail={"deposit": row.deposit_id, "engine": answer.reason},
+            ),
+        )
+        await self._rows.forget_transfer(row.deposit_id)
+        raise ApplicationError(
+            f"the engine refused the credit: {answer.reason}; the money is in main",
+            type="CreditRefused",
+            non_retryable=True,
+        )
+
+
+def _booking(row: Deposit) -> tuple[DepositState, Posting, str]:
+    """Return (state, posting, kind) for a confirmed payment.
+
+    Coins below the minimum are on our address all the same: the ledger shows them in suspense.
+    """
+    asset = row.asset.code
+    if row.customer_id is None:
+        source, target = wallet_hot(row.chain, asset), capital(asset)
+        return DepositState.REFILLED, Posting(source, target, asset, row.amount), "refill"
+    source = wallet_deposit(row.chain, asset)
+    if row.amount < row.minimum:
+        posting = Posting(source, suspense(asset), asset, row.amount)
+        return DepositState.BELOW_MINIMUM, posting, "deposit_below_minimum"
+    posting = Posting(source, main(row.customer_id, asset), asset, row.amount)
+    return DepositState.POSTED, posting, "deposit"
+
+
+def _move(row: Deposit, customer_id: int, amount: int) -> DepositMove:
+    """Return the transfer main -> transit; a fresh id each time, of which the row keeps one."""
+    transfer_id = uuid4()
+    asset = row.asset.code
+    return DepositMove(
+        transfer=NewTransfer(
+            transfer_id=transfer_id,
+            customer_id=customer_id,
+            asset_id=row.asset.asset_id,
+            shard=DEFAULT_SHARD,
+            direction=TO_TRADING,
+            amount=amount,
+            cause=row.deposit_id,
+        ),
+        journal=JournalRequest(
+            stream=STREAM,
+            key=transfer_key(transfer_id),
+            kind="transfer",
+            postings=(
+                Posting(main(customer_id, asset), transit(DEFAULT_SHARD, asset), asset, amount),
+            ),
+            detail={"deposit": row.deposit_id},
+        ),
+    )

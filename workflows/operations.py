@@ -1,0 +1,102 @@
+"""How workflows of the wallet run a step, and how they tell people what went wrong."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from temporalio import exceptions, workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+# Mistakes and refusals that the same attempt would meet again; all else is tried without limit.
+_PARKING_ERRORS = (
+    "AssertionError",
+    "AttributeError",
+    "AuditConflictError",
+    "KeyError",
+    "LedgerRefusedError",
+    "LookupError",
+    "MalformedTransactionError",
+    "TransactionRefusedError",
+    "TypeError",
+    "ValueError",
+)
+
+_ADVICE = {
+    "HotWalletShort": "refill it (demo: `rialto faucet hot ASSET AMOUNT`)",
+    "ChainBehind": "point the exchange at the right node, or restore the chain",
+    "NonceMismatch": "find out who used the hot wallet's key; do not go on before that",
+    "SignerRefused": "compare the signer's own files with the withdrawal; an expired approval is "
+    "renewed by `rialto approve`",
+    "SignerAway": "start the process wallet-signer",
+    "TransactionReverted": "look at the receipt; the money has not left the hot wallet",
+    "LedgerRefusedError": "run `rialto verify`; the ledger refused a posting",
+}
+_RETRY = "retry with the update `retry` or `rialto ops retry ID`; before signing it can be rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How one activity is run; `summary` is what the timeline shows."""
+
+    summary: str
+    task_queue: str | None = None
+    run_seconds: int = 30
+    heartbeat_seconds: int | None = None
+    queue_seconds: int | None = None  # how long a worker may be missing before the step parks
+    attempts: int = 0  # 0 = no limit
+
+
+async def run_step(
+    activity: Callable[[Any, Argument], Awaitable[Result]], argument: Argument, step: Step
+) -> Result:
+    """Run an activity method; errors that time may mend are retried, others raise at once."""
+    result: Result = await workflow.execute_activity_method(
+        activity,
+        argument,
+        task_queue=step.task_queue,
+        start_to_close_timeout=dt.timedelta(seconds=step.run_seconds),
+        heartbeat_timeout=(
+            None if step.heartbeat_seconds is None else dt.timedelta(seconds=step.heartbeat_seconds)
+        ),
+        schedule_to_start_timeout=(
+            None if step.queue_seconds is None else dt.timedelta(seconds=step.queue_seconds)
+        ),
+        retry_policy=RetryPolicy(
+            initial_interval=dt.timedelta(milliseconds=200),
+            maximum_interval=dt.timedelta(seconds=5),
+            maximum_attempts=step.attempts,
+            non_retryable_error_types=_PARKING_ERRORS,
+        ),
+        summary=step.summary,
+    )
+    return result
+
+
+def first_cause(error: ActivityError) -> BaseException:
+    """Return what the activity itself raised."""
+    return error.cause or error
+
+
+def describe_failure(error: ActivityError) -> tuple[str, str]:
+    """Return (type, message) of a failed step, for people."""
+    cause = first_cause(error)
+    if isinstance(cause, exceptions.TimeoutError):
+        if cause.type is TimeoutType.SCHEDULE_TO_START:
+            return "SignerAway", "no signer took the task"
+        return "Timeout", str(cause)
+    if isinstance(cause, ApplicationError):
+        return cause.type or "Error", cause.message
+    return type(cause).__name__, str(cause)
+
+
+def what_to_do(kind: str) -> str:
+    """Return the operator's next move."""
+    advice = _ADVICE.get(kind)
+    return f"What to do: {advice}; then {_RETRY}." if advice else f"What to do: {_RETRY}."

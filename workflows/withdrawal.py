@@ -1,0 +1,405 @@
+"""One withdrawal, from the customer's request to the booked payment.
+
+The business row says where it stands; the workflow only takes it from step to step, so it can be
+terminated, reset or deleted at any stage and started again. Decisions of officers are signed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.signing import SigningActivities
+    from activities.withdrawal_money import ReleaseOrder, WithdrawalMoney
+    from activities.withdrawal_payment import SignedWithdrawal, WithdrawalPayment
+    from activities.withdrawal_review import (
+        CANCEL_REQUESTED,
+        DecisionRecord,
+        StepResult,
+        WithdrawalNote,
+        WithdrawalReview,
+        WithdrawalView,
+    )
+    from domain.approval import (
+        APPROVE,
+        REJECT,
+        Decision,
+        DecisionSubject,
+        decision_refusal,
+    )
+    from domain.withdrawal import (
+        FINAL_STATES,
+        RELEASABLE_STATES,
+        STAGE_OF,
+        WITHDRAWAL_WORKFLOW,
+        WithdrawalRequest,
+        WithdrawalState,
+    )
+    from workflows import search_attributes as attributes
+    from workflows.ed25519 import verify_ed25519
+    from workflows.operations import Step, first_cause, run_step
+    from workflows.parking import ParkingWorkflow, refusal
+    from workflows.task_queues import SIGNER
+    from workflows.withdrawal_messages import (
+        CancelRequest,
+        DecisionResult,
+        Release,
+        WithdrawalResult,
+    )
+
+ESCALATE_AFTER = dt.timedelta(hours=12)
+APPROVAL_DEADLINE = dt.timedelta(hours=24)
+_State = WithdrawalState
+
+
+@workflow.defn(name=WITHDRAWAL_WORKFLOW)
+class WithdrawalWorkflow(ParkingWorkflow):
+    """hold -> policy -> approval -> nonce -> sign -> broadcast -> confirm -> settle."""
+
+    @workflow.init
+    def __init__(self, request: WithdrawalRequest) -> None:
+        """Start empty: everything that counts is in the business row."""
+        super().__init__()
+        self._request = request
+        self._view: WithdrawalView | None = None
+        self._state = _State.REQUESTED
+        self._release: Release | None = None
+        self._approved_by: list[str] = []
+        self._deciding: set[str] = set()
+        self._notes = 0
+
+    @workflow.run
+    async def run(self, request: WithdrawalRequest) -> WithdrawalResult:
+        """Go from the row's state to a final one."""
+        while self._view is None:
+            await self._guarded("load", self._load)
+        while self._state not in FINAL_STATES:
+            if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
+                workflow.continue_as_new(request)
+            stage = STAGE_OF[self._state]
+            self._enter(stage)
+            if self._release is not None and self._state in RELEASABLE_STATES:
+                await self._guarded("release", self._begin_release)
+            else:
+                await self._guarded(stage, self._steps()[self._state])
+        self._enter(STAGE_OF[self._state])
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return WithdrawalResult(self._state)
+
+    # ---- steps --------------------------------------------------------------------------------
+
+    def _steps(self) -> dict[WithdrawalState, Callable[[], Awaitable[None]]]:
+        return {
+            _State.REQUESTED: self._hold,
+            _State.HELD: self._screen,
+            _State.SCREENED: self._approval,
+            _State.APPROVED: self._number,
+            _State.NUMBERED: self._sign,
+            _State.SIGNED: self._broadcast,
+            _State.BROADCAST: self._confirm,
+            _State.CONFIRMED: self._settle,
+            _State.REJECTING: self._give_back,
+            _State.CANCELLING: self._give_back,
+        }
+
+    async def _load(self) -> None:
+        """Read the row and tell operators what this is."""
+        view = await run_step(
+            WithdrawalReview.load, self._request, Step("read the withdrawal's row")
+        )
+        self._view = view
+        self._state = _State(view.state)
+        self._approved_by = list(view.approved_by)
+        if view.rejected_by:
+            officer = view.rejected_by[0]
+            self._release = Release(_State.REJECTING, f"officer:{officer}", f"officer:{officer}")
+        elif view.cancel_requested:
+            actor = f"customer:{view.customer_id}"
+            self._release = Release(_State.CANCELLING, actor, CANCEL_REQUESTED)
+        updates = [
+            attributes.ACCOUNT_ID.value_set(str(view.customer_id)),
+            attributes.ASSET.value_set(view.asset),
+        ]
+        workflow.upsert_search_attributes(updates)
+        if view.notional_usd is not None:
+            workflow.upsert_search_attributes(
+                [attributes.NOTIONAL_USD.value_set(view.notional_usd)]
+            )
+
+    async def _hold(self) -> None:
+        result = await run_step(
+            WithdrawalMoney.hold, self._request, Step("engine: debit", heartbeat_seconds=10)
+        )
+        self._took(result)
+        if self._state is _State.REQUESTED:
+            result = await run_step(
+                WithdrawalMoney.take,
+                self._request,
+                Step("wait for settlement, then hold", heartbeat_seconds=10),
+            )
+            self._took(result)
+
+    async def _screen(self) -> None:
+        self._took(await run_step(WithdrawalReview.screen, self._request, Step("apply the policy")))
+
+    async def _approval(self) -> None:
+        """Wait for enough signed approvals, a rejection, a cancellation, or the deadline."""
+        view = self._loaded
+        while len(self._approved_by) < view.approvals_needed and self._release is None:
+            self._describe(
+                f"Waiting for {view.approvals_needed - len(self._approved_by)} of "
+                f"{view.approvals_needed} approvals.",
+                f"What to do: `rialto approve {view.withdrawal_id}` or `rialto reject ...`.",
+            )
+            await self._wait_for_decision()
+        if self._release is None:
+            result = await run_step(
+                WithdrawalReview.conclude_approval, self._request, Step("count the approvals")
+            )
+            self._took(result)
+            if self._state is _State.SCREENED:  # one has expired since
+                await self._recount()
+
+    async def _wait_for_decision(self) -> None:
+        """Return when something was decided; escalate at half time, reject at the deadline."""
+        created = dt.datetime.fromtimestamp(self._loaded.created_at, dt.UTC)
+        escalated = self._stage == "approval-overdue"
+        until = created + (APPROVAL_DEADLINE if escalated else ESCALATE_AFTER)
+        seen = len(self._approved_by)
+        try:
+            await workflow.wait_condition(
+                lambda: len(self._approved_by) != seen or self._release is not None,
+                timeout=max(until - workflow.now(), dt.timedelta(0)),
+                timeout_summary="approval deadline" if escalated else "approval escalation",
+            )
+        except TimeoutError:
+            if escalated:
+                self._release = Release(_State.REJECTING, "deadline", "approval_deadline_passed")
+            else:
+                self._enter("approval-overdue")
+                await self._note("approval_overdue", "nobody has decided for 12 hours")
+
+    async def _recount(self) -> None:
+        view = await run_step(WithdrawalReview.load, self._request, Step("count the approvals"))
+        self._approved_by = list(view.approved_by)
+
+    async def _number(self) -> None:
+        """Ask the signer first: a nonce that is given out and never used blocks all that follow."""
+        order = await run_step(
+            WithdrawalPayment.signing_order, self._request, Step("write the signing order")
+        )
+        await run_step(
+            SigningActivities.check,
+            order,
+            Step("signer: check the order", task_queue=SIGNER, queue_seconds=120),
+        )
+        if self._release is not None:
+            return
+        self._took(
+            await run_step(
+                WithdrawalPayment.allocate_nonce, self._request, Step("allocate the nonce")
+            )
+        )
+
+    async def _sign(self) -> None:
+        order = await run_step(
+            WithdrawalPayment.signing_order, self._request, Step("build the transaction")
+        )
+        answer = await run_step(
+            SigningActivities.sign,
+            order,
+            Step("signer: check and sign", task_queue=SIGNER, queue_seconds=120),
+        )
+        signed = SignedWithdrawal(
+            self._request.withdrawal_id, self._request.request_id, answer.raw_hex
+        )
+        self._took(
+            await run_step(
+                WithdrawalPayment.store_signed, signed, Step("store the signed transaction")
+            )
+        )
+
+    async def _broadcast(self) -> None:
+        self._took(
+            await run_step(WithdrawalPayment.broadcast, self._request, Step("send it to the chain"))
+        )
+
+    async def _confirm(self) -> None:
+        self._took(
+            await run_step(
+                WithdrawalPayment.confirm,
+                self._request,
+                Step("wait for confirmations", heartbeat_seconds=10, run_seconds=330),
+            )
+        )
+
+    async def _settle(self) -> None:
+        self._took(
+            await run_step(WithdrawalMoney.settle, self._request, Step("book it in the ledger"))
+        )
+
+    async def _begin_release(self) -> None:
+        release = self._release
+        assert release is not None
+        order = ReleaseOrder(
+            self._request.withdrawal_id,
+            self._request.request_id,
+            release.target,
+            release.actor,
+            release.reason,
+        )
+        result = await run_step(WithdrawalMoney.begin_release, order, Step("stop the withdrawal"))
+        self._took(result)
+
+    async def _give_back(self) -> None:
+        self._took(
+            await run_step(
+                WithdrawalMoney.release,
+                self._request,
+                Step("give the hold back", heartbeat_seconds=10, run_seconds=60),
+            )
+        )
+
+    # ---- parking ------------------------------------------------------------------------------
+
+    def _released_while_parked(self) -> bool:
+        """Return whether someone has decided, before signing, to give the money back."""
+        return self._release is not None and self._state in RELEASABLE_STATES
+
+    async def _note(self, action: str, text: str) -> None:
+        """Write an event into row and audit log; failing at that is no reason to stop.
+
+        The key holds the run's id, since a reset run makes notes of its own.
+        """
+        self._notes += 1
+        note = WithdrawalNote(
+            withdrawal_id=self._request.withdrawal_id,
+            request_id=self._request.request_id,
+            stage=self._stage,
+            actor="workflow",
+            action=action,
+            key=f"{workflow.info().run_id}:{self._notes}",
+            text=text[:500],
+        )
+        try:
+            await run_step(WithdrawalReview.note, note, Step("write it down", attempts=5))
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("note not written: %s", first_cause(error))
+
+    # ---- decisions ----------------------------------------------------------------------------
+
+    @workflow.update(description="An officer approves; the decision must be signed")
+    async def approve(self, decision: Decision) -> DecisionResult:
+        """Store a signed approval; it counts from then on."""
+        await self._record(decision)
+        self._approved_by.append(decision.officer)
+        return self._decision_result()
+
+    @approve.validator
+    def _validate_approve(self, decision: Decision) -> None:
+        renewal = self._parked and self._state in (_State.APPROVED, _State.NUMBERED)
+        if self._state is not _State.SCREENED and not renewal:
+            raise refusal(f"nothing to approve in state {self._state}")
+        counted = [] if renewal else self._approved_by
+        self._check_decision(decision, APPROVE, counted)
+
+    @workflow.update(description="An officer rejects before signing; must be signed")
+    async def reject(self, decision: Decision) -> DecisionResult:
+        """Store a signed rejection and give the hold back."""
+        await self._record(decision)
+        actor = f"officer:{decision.officer}"
+        if self._release is None:
+            self._release = Release(_State.REJECTING, actor, actor)
+        await workflow.wait_condition(lambda: self._state not in RELEASABLE_STATES)
+        return self._decision_result()
+
+    @reject.validator
+    def _validate_reject(self, decision: Decision) -> None:
+        if self._state not in RELEASABLE_STATES:
+            raise refusal(f"nothing to reject in state {self._state}")
+        self._check_decision(decision, REJECT, ())
+
+    @workflow.update(description="The customer cancels, before signing")
+    async def cancel(self, wish: CancelRequest) -> WithdrawalResult:
+        """Cancel as soon as the engine's debit has an outcome; return the state that came of it."""
+        await self._note(CANCEL_REQUESTED, wish.reason)
+        if self._release is None:
+            actor = f"customer:{wish.customer_id}"
+            self._release = Release(_State.CANCELLING, actor, CANCEL_REQUESTED)
+        open_states = {_State.REQUESTED, *RELEASABLE_STATES}
+        await workflow.wait_condition(lambda: self._state not in open_states)
+        return WithdrawalResult(self._state)
+
+    @cancel.validator
+    def _validate_cancel(self, wish: CancelRequest) -> None:
+        if self._view is None or wish.customer_id != self._view.customer_id:
+            raise refusal("not the customer's withdrawal")
+        if self._state is not _State.REQUESTED and self._state not in RELEASABLE_STATES:
+            raise refusal(f"too late to cancel in state {self._state}")
+
+    @workflow.query(description="Where the withdrawal stands")
+    def status(self) -> StepResult:
+        """Return state and stage."""
+        return StepResult(self._state, self._stage)
+
+    def _check_decision(
+        self, decision: Decision, action: str, counted: list[str] | tuple[()]
+    ) -> None:
+        view = self._loaded
+        refused = decision_refusal(
+            decision,
+            action=action,
+            subject=DecisionSubject(
+                view.withdrawal_id, view.customer_id, view.asset, view.amount, view.address
+            ),
+            officers={officer.name: officer for officer in view.officers},
+            decided=[*counted, *self._deciding],
+            now=workflow.now(),
+            verify=verify_ed25519,
+        )
+        if refused is not None:
+            raise refusal(refused)
+
+    async def _record(self, decision: Decision) -> None:
+        self._deciding.add(decision.officer)
+        try:
+            await run_step(
+                WithdrawalReview.record_decision,
+                DecisionRecord(self._request.withdrawal_id, self._request.request_id, decision),
+                Step("store the signed decision"),
+            )
+        except ActivityError as error:
+            raise ApplicationError(f"not stored: {first_cause(error)}") from error
+        finally:
+            self._deciding.discard(decision.officer)
+
+    def _decision_result(self) -> DecisionResult:
+        return DecisionResult(
+            self._state, len(set(self._approved_by)), self._loaded.approvals_needed
+        )
+
+    # ---- what operators see -------------------------------------------------------------------
+
+    @property
+    def _loaded(self) -> WithdrawalView:
+        if self._view is None:
+            raise refusal("the withdrawal is being loaded")
+        return self._view
+
+    def _took(self, result: StepResult) -> None:
+        """Take over the state that a step has left in the row."""
+        self._state = _State(result.state)
+        if result.detail:
+            self._lines.append(result.detail)
+
+    def _headline(self) -> str:
+        view = self._view
+        if view is None:
+            return "**Withdrawal**"
+        return f"**Withdrawal of {view.amount_text} {view.asset}**, account {view.customer_id}"
