@@ -38,6 +38,11 @@ def lock_path(folder: Path) -> Path:
     return folder / "run" / "supervisor.pid"
 
 
+def demo_record_path(folder: Path) -> Path:
+    """Return the file of what the demo seeded, with its customers' API keys."""
+    return folder / "secrets" / "demo.json"
+
+
 @contextmanager
 def owned(folder: Path) -> Iterator[None]:
     """Hold the folder for this process; `FolderInUseError` when another one does."""

@@ -69,9 +69,15 @@ class _Watched:
 class Supervisor:
     """Keeps children alive. They stop in the reverse order of their `stage`."""
 
-    def __init__(self, state_path: Path, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        state_path: Path,
+        report: Callable[[str], None],
+        on_restart: Callable[[], None] = lambda: None,
+    ) -> None:
         self._state_path = state_path
         self._report = report
+        self._on_restart = on_restart
         self._watched: dict[str, _Watched] = {}
         self._started_at = time.time()
         self._watching: asyncio.Task[None] | None = None
@@ -193,6 +199,7 @@ class Supervisor:
                 await asyncio.to_thread(child.stop)
         else:
             self._report(f"{child.name} is back (process {child.pid})")
+            self._on_restart()
         watched.state = "running"  # if it is not, the next look notices
 
     def _write_state(self) -> None:

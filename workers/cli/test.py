@@ -1,0 +1,71 @@
+"""`rialto test`: formatting, lint, types, import rules and tests, in one verdict."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workers.cli.context import EXIT_FAILED, EXIT_USAGE
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `test`."""
+    app.command(
+        "test", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+    )(run_tests)
+
+
+def run_tests(
+    context: typer.Context,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Lint, types and the tests without servers.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="The long tests too.")] = False,
+) -> None:
+    """Run the tests (default: under ten minutes); further arguments go to pytest."""
+    if quick and everything:
+        typer.echo("--quick and --all exclude each other", err=True)
+        raise typer.Exit(EXIT_USAGE)
+    pytest = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile"]
+    if quick:
+        pytest += ["-m", "not servers and not long"]
+    elif everything:
+        pytest += ["-m", ""]
+    steps = {
+        "format": [sys.executable, "-m", "ruff", "format", "--check", "--quiet", "."],
+        "lint": [sys.executable, "-m", "ruff", "check", "--quiet", "."],
+        "types": [sys.executable, "-m", "mypy", "."],
+        "tests": [*pytest, *context.args],
+    }
+    raise typer.Exit(_run(steps))
+
+
+def _run(steps: dict[str, list[str]]) -> int:
+    """Run the checks beside the tests; print the checks' output when they fail."""
+    started = time.monotonic()
+    checks = {
+        name: subprocess.Popen(  # noqa: S603 - our own command lines
+            command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for name, command in steps.items()
+        if name != "tests"
+    }
+    tests = subprocess.run(steps["tests"], cwd=_ROOT, check=False)  # noqa: S603 - ditto
+    codes = {"tests": tests.returncode}
+    for name, process in checks.items():
+        output, _ = process.communicate()
+        codes[name] = process.returncode
+        if process.returncode != 0:
+            typer.echo(f"\n--- {name}\n{output}")
+    seconds = time.monotonic() - started
+    for name in steps:
+        typer.echo(f"{name:8} {'ok' if codes[name] == 0 else 'FAILED'}")
+    typer.echo(f"{'all ok' if not any(codes.values()) else 'FAILED'} after {seconds:.0f} s")
+    return EXIT_FAILED if any(codes.values()) else 0

@@ -1,0 +1,57 @@
+"""`rialto up`: the whole exchange with one command, and `--once`, the same without a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workers.cli.context import EXIT_FAILED, EXIT_USAGE, DataOption, data_dir
+
+
+def register(app: typer.Typer) -> None:
+    """Add `up`."""
+    app.command("up")(up)
+
+
+def up(
+    data: DataOption = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Trade for a while, check everything, stop, report.")
+    ] = False,
+    seconds: Annotated[int, typer.Option("--seconds", min=1, help="Trading time of --once.")] = 20,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write the report of --once to this file.")
+    ] = None,
+    no_bots: Annotated[bool, typer.Option("--no-bots", help="Start without the bots.")] = False,
+) -> None:
+    """Start the whole exchange: servers, processes, a demo market with bots. Ctrl-C stops it."""
+    import asyncio
+
+    from infra.embedded.server import ServerFailedError
+    from workers.data_folder import FolderInUseError, owned
+    from workers.foreground import run_interactive, run_once
+
+    folder = data_dir(data)
+    try:
+        with owned(folder):
+            if once:
+                code = asyncio.run(run_once(folder, seconds, report))
+            else:
+                code = asyncio.run(run_interactive(folder, data is not None, bots=not no_bots))
+    except FolderInUseError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_USAGE) from error
+    except PermissionError as error:
+        typer.echo(
+            f"Cannot write to {error.filename}. Name a folder of your own with --data DIR.",
+            err=True,
+        )
+        raise typer.Exit(EXIT_FAILED) from error
+    except ServerFailedError as error:
+        typer.echo(
+            f"Rialto did not start: {error}\n`./rialto doctor` looks for the cause.", err=True
+        )
+        raise typer.Exit(EXIT_FAILED) from error
+    raise typer.Exit(code)

@@ -1,0 +1,219 @@
+"""Seeding the demo: listings, tokens, customers, real deposits, two withdrawals to practise on.
+
+Each step is idempotent and written down in `secrets/demo.json` when it is done, so a start that
+was interrupted goes on where it ended, and a later start does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.deposit import FINAL_STATES, DepositState
+from infra.postgres import tables
+from infra.postgres.customers import CustomerStore
+from infra.secret_box import SecretBox
+from infra.settings import Settings
+from infra.wallet import demo as chain_demo
+from infra.wallet import setup
+from infra.wallet.keys import WalletPublic, load_public
+from workers import demo_listings as listings
+from workers.api_client import ApiAccount, ApiClient
+from workers.data_folder import demo_record_path, read_json, write_json
+
+_DEPOSIT_SECONDS = 60.0
+
+
+class DemoError(RuntimeError):
+    """The demo could not be seeded; the message says what was waited for."""
+
+
+class Demo:
+    """The demo's seeding, in the order in which `./rialto up` calls its steps."""
+
+    def __init__(self, settings: Settings, engine: AsyncEngine, say: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._say = say
+        self._path = demo_record_path(settings.data_dir)
+        self._record: dict[str, Any] = read_json(self._path)
+        self._record.setdefault("done", [])
+        self._record.setdefault("accounts", {})
+
+    @property
+    def accounts(self) -> list[ApiAccount]:
+        """Return the two demo customers with their API keys."""
+        return [self._account(person.name) for person in listings.PEOPLE]
+
+    def withdrawal_id(self, name: str) -> str | None:
+        """Return the id of the withdrawal to practise on called `waiting` or `parked`."""
+        found = self._record.get(f"withdrawal_{name}")
+        return str(found) if found else None
+
+    def is_complete(self) -> bool:
+        """Tell whether an earlier start seeded everything."""
+        return "withdrawals" in self._record["done"]
+
+    async def before_processes(self) -> None:
+        """Write what the processes read when they start: listings, contracts, keys, customers."""
+        if self._is_done("listings"):
+            return
+        await self._write_listings()
+        self._say("deploying the tokens on the chain")
+        wallet = await setup.prepare_demo_wallet(
+            self._settings.data_dir, self._settings.chain_url, self._engine
+        )
+        await self._create_customers(wallet.public)
+        self._done("listings")
+
+    async def list_markets(self) -> None:
+        """List the markets in the engine; it answers that they are listed already after a crash."""
+        if self._is_done("markets"):
+            return
+        from workers.engine_admin import list_market
+
+        for market in listings.MARKETS:
+            sequence = await list_market(self._settings, market)
+            async with self._engine.begin() as connection:
+                await connection.execute(
+                    sa.update(tables.instrument)
+                    .where(tables.instrument.c.symbol_id == market.symbol_id)
+                    .values(listed_sequence=sequence)
+                )
+        self._done("markets")
+
+    async def fund(self) -> None:
+        """Send coins to the hot wallet and to each customer, and wait until they can be traded."""
+        if self._is_done("funds"):
+            return
+        public = load_public(self._settings.data_dir)
+        wanted = [
+            (public.hot_address, code, amount) for code, amount in listings.HOT_WALLET.items()
+        ]
+        for customer in listings.CUSTOMERS:
+            address = public.deposit_address(self._record["accounts"][customer.name]["index"])
+            wanted += [(address, code, amount) for code, amount in customer.deposits.items()]
+        self._say(f"sending {len(wanted)} deposits on the chain and waiting for confirmations")
+        sent = self._record.setdefault("sent", {})
+        missing = [item for item in wanted if f"{item[0]}:{item[1]}" not in sent]
+        hashes = await asyncio.gather(*(self.send(*item) for item in missing))
+        sent.update({f"{item[0]}:{item[1]}": tx for item, tx in zip(missing, hashes, strict=True)})
+        self._save()
+        await self.wait_for_deposits(sent.values())
+        self._done("funds")
+
+    async def leave_withdrawals(self, api: ApiClient) -> None:
+        """Ask for two withdrawals: one needs an officer, one is larger than the hot wallet."""
+        if self._is_done("withdrawals"):
+            return
+        target = await self.outside_address()
+        for name, (owner, code, amount) in (
+            ("waiting", listings.WAITING_WITHDRAWAL),
+            ("parked", listings.PARKED_WITHDRAWAL),
+        ):
+            self._record[f"withdrawal_{name}"] = await api.withdraw(
+                self._account(owner), code, amount, target, key=f"demo-{name}"
+            )
+        self._done("withdrawals")
+
+    async def send(self, address: str, code: str, amount: str) -> str:
+        """Send coins from the demo's faucet; return the transaction's hash."""
+        async with self._engine.connect() as connection:
+            query = sa.select(tables.asset.c.contract).where(tables.asset.c.code == code)
+            contract = (await connection.execute(query)).scalar_one()
+        units = listings.ASSET_BY_CODE[code].chain_units(amount)
+        return await chain_demo.fund(self._settings.chain_url, address, contract, units)
+
+    async def deposit(self, name: str, code: str, amount: str) -> str:
+        """Send coins to a customer's own deposit address; return the transaction's hash."""
+        public = load_public(self._settings.data_dir)
+        index = self._record["accounts"][name]["index"]
+        return await self.send(public.deposit_address(index), code, amount)
+
+    async def refill(self, code: str, amount: str) -> str:
+        """Send coins to the hot wallet; return the transaction's hash."""
+        return await self.send(load_public(self._settings.data_dir).hot_address, code, amount)
+
+    async def outside_address(self) -> str:
+        """Return an address on the chain that is not the exchange's."""
+        from domain.evm_address import checksum_address
+        from infra.wallet.keccak import keccak256
+        from infra.wallet.rpc import JsonRpc
+
+        async with JsonRpc(self._settings.chain_url) as rpc:
+            return checksum_address((await rpc.call("eth_accounts"))[-1], keccak256)
+
+    async def wait_for_deposits(self, tx_hashes: Iterable[str]) -> None:
+        """Wait until each transaction's deposit is final and its money can be traded."""
+        hashes = list(tx_hashes)
+        deadline = time.monotonic() + _DEPOSIT_SECONDS
+        query = sa.select(tables.deposit.c.state).where(tables.deposit.c.tx_hash.in_(hashes))
+        while True:
+            async with self._engine.connect() as connection:
+                states = [row.state for row in await connection.execute(query)]
+            final = [state for state in states if DepositState(state) in FINAL_STATES]
+            if len(final) == len(hashes):
+                return
+            if time.monotonic() > deadline:
+                raise DemoError(
+                    f"{len(final)} of {len(hashes)} deposits were credited within "
+                    f"{_DEPOSIT_SECONDS:.0f} s; look at the logs of chain-watcher and "
+                    "temporal-worker, and at the Temporal UI"
+                )
+            await asyncio.sleep(0.2)
+
+    async def _write_listings(self) -> None:
+        async with self._engine.begin() as connection:
+            for terms in listings.ASSETS:
+                row = insert(tables.asset).values(terms.row())
+                await connection.execute(row.on_conflict_do_nothing())
+            for market in listings.MARKETS:
+                row = insert(tables.instrument).values(listings.market_row(market))
+                await connection.execute(row.on_conflict_do_nothing())
+
+    async def _create_customers(self, public: WalletPublic) -> None:
+        box = SecretBox.from_file(self._settings.secrets_dir / "gateway-key")
+        store = CustomerStore(self._engine, box)
+        for wanted in listings.CUSTOMERS:
+            rate_class = "market_maker" if wanted.kind == "bot" else "standard"
+            customer = await store.create_customer(
+                wanted.name, kind=wanted.kind, rate_class=rate_class
+            )
+            async with self._engine.begin() as connection:
+                await setup.ensure_deposit_address(
+                    connection, public, customer.customer_id, customer.deposit_index
+                )
+            if wanted.name not in self._record["accounts"]:
+                key = await store.create_api_key(customer.customer_id)
+                self._record["accounts"][wanted.name] = {
+                    "customer_id": customer.customer_id,
+                    "index": customer.deposit_index,
+                    "api_key": key.api_key,
+                    "api_secret": key.api_secret,
+                }
+                self._save()
+        self._write_bots()
+
+    def _write_bots(self) -> None:
+        bots = [self._account(bot.name).as_json() for bot in listings.BOTS]
+        write_json(self._settings.secrets_dir / "bots.json", {"accounts": bots})
+
+    def _account(self, name: str) -> ApiAccount:
+        found = self._record["accounts"][name]
+        return ApiAccount(name, found["api_key"], found["api_secret"])
+
+    def _is_done(self, step: str) -> bool:
+        return step in self._record["done"]
+
+    def _done(self, step: str) -> None:
+        self._record["done"].append(step)
+        self._save()
+
+    def _save(self) -> None:
+        write_json(self._path, self._record)

@@ -1,0 +1,81 @@
+"""What the demo and the run of `--once` ask the engine: list markets, count its events."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import aclosing
+
+from infra.engine_grpc import EngineGrpc
+
+from domain.commands import ListSymbol
+from domain.errors import RejectReason
+from domain.events import CommandRejected, EventType, SymbolListed
+from domain.instrument import Instrument
+from infra.settings import Settings
+from matching.codec import decode_events
+
+_RANGE_BYTES = 4_000_000
+
+
+def connect(settings: Settings, role: str, shard: int = 0) -> EngineGrpc:
+    """Return a gRPC client of a shard's engine; close it after use."""
+    tokens = json.loads((settings.secrets_dir / "engine-tokens.json").read_text())
+    return EngineGrpc(settings.engine_grpc_target(shard), role=role, token=tokens[role])
+
+
+async def list_market(settings: Settings, market: Instrument) -> int | None:
+    """List a market; return the sequence of its listing, None when it was listed before."""
+    engine = connect(settings, "admin")
+    try:
+        outcome = (
+            await engine.submit(
+                ListSymbol(
+                    symbol_id=market.symbol_id,
+                    base_asset_id=market.base.asset_id,
+                    quote_asset_id=market.quote.asset_id,
+                    base_units_per_lot=market.base_units_per_lot,
+                    quote_units_per_tick_lot=market.quote_units_per_tick_lot,
+                    maker_fee_ppm=market.maker_fee_ppm,
+                    taker_fee_ppm=market.taker_fee_ppm,
+                    band_ppm=market.band_ppm,
+                    listing_price_ticks=market.listing_price_ticks,
+                    max_order_lots=market.max_order_lots,
+                    max_open_orders=market.max_open_orders,
+                )
+            )
+        )[0]
+    finally:
+        await engine.close()
+    if isinstance(outcome, SymbolListed):
+        return outcome.sequence
+    if isinstance(outcome, CommandRejected):
+        if outcome.reason is RejectReason.SYMBOL_ALREADY_LISTED:
+            return None
+        raise RuntimeError(f"the engine refused to list {market.symbol}: {outcome.reason.name}")
+    raise TypeError(f"the engine answered a listing with {type(outcome).__name__}")
+
+
+async def last_sequence(settings: Settings) -> int:
+    """Return the last durable sequence of the engine."""
+    engine = connect(settings, "reader")
+    try:
+        return (await engine.status()).durable_sequence
+    finally:
+        await engine.close()
+
+
+async def count_events(settings: Settings, after: int, to: int) -> Counter[EventType]:
+    """Count the engine's own events by type, of the sequences after `after` up to `to`."""
+    counted: Counter[EventType] = Counter()
+    engine = connect(settings, "reader")
+    try:
+        async with aclosing(engine.events(after, _RANGE_BYTES)) as blobs:
+            async for blob in blobs:
+                events = decode_events(blob)
+                counted.update(e.event_type for e in events if after < e.sequence <= to)
+                if not events or events[-1].sequence >= to:
+                    break
+    finally:
+        await engine.close()
+    return counted

@@ -1,0 +1,80 @@
+"""The one screen that `./rialto up` ends with: where everything is, and lines to copy."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def copyable(demo: Mapping[str, Any], data_dir: Path | None) -> dict[str, str]:
+    """Return the lines to copy by name; they work in the folder of the script `rialto`.
+
+    `data_dir` is the folder when it is not the default one, which the verbs find themselves.
+    """
+    where = f" --data {shlex.quote(str(data_dir))}" if data_dir is not None else ""
+    lines = {
+        "curl": _signed_curl(demo),
+        "order": f"./rialto order buy ETH/USDT 0.1 --market{where}",
+    }
+    withdrawals = demo.get("withdrawals") or {}
+    if waiting := withdrawals.get("waiting"):
+        lines["approve"] = f"./rialto approve {waiting}{where}"
+    if parked := withdrawals.get("parked"):
+        lines["retry"] = f"./rialto faucet hot BTC 1{where} && ./rialto ops retry {parked}{where}"
+    lines["status"] = f"./rialto status{where}"
+    lines["verify"] = f"./rialto verify{where}"
+    return lines
+
+
+def _signed_curl(demo: Mapping[str, Any]) -> str:
+    """Return one line that signs an order with openssl and sends it with curl."""
+    account = demo["accounts"][0]
+    body = json.dumps({"symbol": "ETH/USDT", "side": "buy", "type": "market", "quantity": "0.01"})
+    return "; ".join(
+        (
+            "T=$(date +%s%3N)",
+            f"B='{body}'",
+            (
+                'S=$(printf %s "${T}POST/v1/orders${B}" | openssl dgst -sha256 -hmac '
+                f"{account['api_secret']} | sed 's/^.* //')"
+            ),
+            (
+                f"curl -sS {demo['base_url']}/v1/orders -H 'RIALTO-KEY: {account['api_key']}' "
+                '-H "RIALTO-TIMESTAMP: $T" -H "RIALTO-SIGNATURE: $S" '
+                "-H 'Content-Type: application/json' -d \"$B\""
+            ),
+        )
+    )
+
+
+_MEANING = {
+    "curl": "an order, signed with openssl and sent with curl",
+    "order": "the same through the command line",
+    "approve": "a withdrawal above the limit waits for an officer's signature",
+    "retry": "a withdrawal is parked: the hot wallet is short; refill it and let it go on",
+    "status": "the nine components and their processes",
+    "verify": "do engine, ledger and chain agree, to the last unit?",
+}
+
+
+def screen(demo: Mapping[str, Any], data_dir: Path | None) -> str:
+    """Return the screen."""
+    account = demo["accounts"][0]
+    lines = [
+        "",
+        f"Rialto is up after {demo['healthy_seconds']} s. Ctrl-C stops it; its data stays.",
+        "",
+        f"  page           {demo['base_url']}/",
+        f"  Temporal UI    {demo['temporal_ui'] or '(not started here)'}",
+        f"  demo account   {account['name']}",
+        f"     API key     {account['api_key']}",
+        f"     secret      {account['api_secret']}",
+        "",
+        "To copy into another terminal, in this folder:",
+    ]
+    for name, line in copyable(demo, data_dir).items():
+        lines += ["", f"  # {_MEANING[name]}", f"  {line}"]
+    return "\n".join([*lines, ""])
