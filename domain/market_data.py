@@ -6,6 +6,7 @@ level, a trade takes from the maker's level, and a resting order that closes tak
 
 from __future__ import annotations
 
+import heapq
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -94,13 +95,20 @@ class BookMirror:
         self.sequence = self._published_sequence = delta.sequence
         return True
 
+    @property
+    def published_sequence(self) -> int:
+        """Return the sequence of the last delta taken, or of the start."""
+        return self._published_sequence
+
     def bids(self, depth: int | None = None) -> list[Level]:
         """Return the bids, best (highest) first."""
-        return sorted(self._levels[Side.BUY].items(), reverse=True)[:depth]
+        levels = self._levels[Side.BUY].items()
+        return heapq.nlargest(depth, levels) if depth else sorted(levels, reverse=True)
 
     def asks(self, depth: int | None = None) -> list[Level]:
         """Return the asks, best (lowest) first."""
-        return sorted(self._levels[Side.SELL].items())[:depth]
+        levels = self._levels[Side.SELL].items()
+        return heapq.nsmallest(depth, levels) if depth else sorted(levels)
 
     def _add(self, side: Side, price_ticks: int, lots: int, sequence: int) -> None:
         quantity = self._levels[side].get(price_ticks, 0) + lots

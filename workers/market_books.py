@@ -1,0 +1,213 @@
+"""All markets of one shard as the market data process publishes them; no IO."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from api.market_answers import candle_members, trade_members
+from domain.events import Event, OrderClosed, OrderRested, SymbolListed, Trade
+from domain.instrument import Instrument
+from domain.market_data import (
+    CHECKSUM_DEPTH,
+    BookMirror,
+    BookMirrorError,
+    Candle,
+    CandleSeries,
+    Level,
+    PublicTrade,
+    checksum,
+    level_texts,
+)
+
+TAPE_LENGTH = 100
+HOT_EVERY_SECONDS = 1.0
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class MarketState:
+    """One market: mirror, tape, candles, and what has not been written out yet."""
+
+    instrument: Instrument
+    mirror: BookMirror
+    candles: CandleSeries
+    tape: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=TAPE_LENGTH))
+    new_trades: list[dict[str, Any]] = field(default_factory=list)
+    unsaved: dict[int, Candle] = field(default_factory=dict)
+    expected: tuple[int, list[Level], list[Level]] | None = None
+    is_changed: bool = True
+    hot_at: float = 0.0
+
+
+class MarketBooks:
+    """Applies events to every market and hands out encoded messages."""
+
+    def __init__(self) -> None:
+        self._markets: dict[int, MarketState] = {}
+        self._time_us = 0
+        self.check_count = 0
+
+    def open(
+        self,
+        instrument: Instrument,
+        sequence: int,
+        bids: Iterable[Level],
+        asks: Iterable[Level],
+        last_candles: Sequence[Candle] = (),
+        tape: Iterable[PublicTrade] = (),
+    ) -> None:
+        """Add a market with its book at `sequence`; events up to there leave the book alone."""
+        symbol_id = instrument.symbol_id
+        self._markets[symbol_id] = MarketState(
+            instrument=instrument,
+            mirror=BookMirror(symbol_id, sequence, bids, asks),
+            candles=CandleSeries(symbol_id, current=last_candles[-1] if last_candles else None),
+            tape=deque((trade_members(trade, instrument) for trade in tape), maxlen=TAPE_LENGTH),
+        )
+
+    def symbol_ids(self) -> list[int]:
+        """Return the markets' numbers."""
+        return sorted(self._markets)
+
+    def unknown_symbols(self, events: Iterable[Event]) -> list[int]:
+        """Return markets that these events list and that are not open here."""
+        listed = {event.symbol_id for event in events if isinstance(event, SymbolListed)}
+        return sorted(listed - self._markets.keys())
+
+    def apply(self, events: Iterable[Event]) -> None:
+        """Apply the events of whole commands, in order."""
+        for event in events:
+            if event.index == 0:
+                self._time_us = getattr(event, "time_us", self._time_us)
+            if isinstance(event, Trade):
+                self._trade(event)
+            if isinstance(event, Trade | OrderRested | OrderClosed):
+                market = self._markets[event.symbol_id]
+                self._check(market, event.sequence)
+                market.mirror.apply(event)
+
+    def _trade(self, trade: Trade) -> None:
+        market = self._markets[trade.symbol_id]
+        members = trade_members(PublicTrade.of(trade, self._time_us), market.instrument)
+        market.tape.append(members)
+        market.new_trades.append(members)
+        market.candles.add(trade, self._time_us)
+        market.is_changed = True
+
+    def expect(self, symbol_id: int, sequence: int, bids: list[Level], asks: list[Level]) -> None:
+        """Compare the mirror with the engine's book when it has reached exactly `sequence`."""
+        self._markets[symbol_id].expected = (sequence, bids, asks)
+
+    def _check(self, market: MarketState, next_sequence: int) -> None:
+        if market.expected is None or next_sequence <= market.expected[0]:
+            return
+        sequence, bids, asks = market.expected
+        market.expected = None
+        if market.mirror.sequence > sequence:
+            return  # the mirror was past it already when the engine was asked
+        self.check_count += 1
+        if market.mirror.bids() != bids or market.mirror.asks() != asks:
+            raise BookMirrorError(f"{market.instrument.symbol} differs from the engine: {sequence}")
+
+    def take_messages(self) -> list[bytes]:
+        """Return what subscribers have to be told, and forget it."""
+        messages = []
+        for market in self._markets.values():
+            delta = market.mirror.take_delta()
+            if delta is not None:
+                market.is_changed = True
+                messages.append(self._delta_message(market, delta.sequence, delta))
+            if market.new_trades:
+                messages.append(self._message(market, "trades", trades=market.new_trades))
+                market.new_trades = []
+            open_time_us = self._time_us - self._time_us % 60_000_000
+            market.candles.fill_until(open_time_us, market.mirror.sequence)
+            for candle in market.candles.take_changed():
+                market.unsaved[candle.open_time_us] = candle
+                messages.append(self._candle_message(market, candle))
+        return messages
+
+    def _delta_message(self, market: MarketState, sequence: int, delta: Any) -> bytes:
+        return self._message(
+            market,
+            "book",
+            kind="delta",
+            seq=sequence,
+            prev_seq=delta.previous_sequence,
+            time_us=self._time_us,
+            bids=level_texts(market.instrument, delta.bids),
+            asks=level_texts(market.instrument, delta.asks),
+            checksum=self._checksum(market),
+        )
+
+    def _candle_message(self, market: MarketState, candle: Candle) -> bytes:
+        members = candle_members(candle, market.instrument)
+        return self._message(market, "candles", interval="1m", candle=members)
+
+    def take_hot_copies(self, now: float) -> list[tuple[str, str, bytes]]:
+        """Return (kind, symbol, body) of markets that changed, and of all once a second."""
+        copies = []
+        for market in self._markets.values():
+            if not market.is_changed and now - market.hot_at < HOT_EVERY_SECONDS:
+                continue
+            market.is_changed = False
+            market.hot_at = now
+            symbol = market.instrument.symbol
+            copies.append(("book", symbol, self._snapshot(market)))
+            copies.append(
+                ("trades", symbol, self._message(market, "trades", trades=list(market.tape)))
+            )
+            if market.candles.current is not None:
+                copies.append(
+                    ("candles", symbol, self._candle_message(market, market.candles.current))
+                )
+        return copies
+
+    def _snapshot(self, market: MarketState) -> bytes:
+        return self._message(
+            market,
+            "book",
+            kind="snapshot",
+            seq=market.mirror.published_sequence,
+            bids=level_texts(market.instrument, market.mirror.bids()),
+            asks=level_texts(market.instrument, market.mirror.asks()),
+            checksum=self._checksum(market),
+        )
+
+    def mark_all_changed(self) -> None:
+        """Write every hot copy again: messages were lost."""
+        for market in self._markets.values():
+            market.is_changed = True
+
+    def unsaved_candles(self) -> list[Candle]:
+        """Return copies of the candles that changed since they were last saved."""
+        return [
+            replace(candle)
+            for market in self._markets.values()
+            for _, candle in sorted(market.unsaved.items())
+        ]
+
+    def forget_saved(self, candles: Iterable[Candle]) -> None:
+        """Forget candles that were stored as they are now."""
+        for candle in candles:
+            market = self._markets[candle.symbol_id]
+            if market.unsaved.get(candle.open_time_us) == candle:
+                del market.unsaved[candle.open_time_us]
+
+    def _checksum(self, market: MarketState) -> int:
+        return checksum(
+            level_texts(market.instrument, market.mirror.bids(CHECKSUM_DEPTH)),
+            level_texts(market.instrument, market.mirror.asks(CHECKSUM_DEPTH)),
+        )
+
+    @staticmethod
+    def _message(market: MarketState, channel: str, *, kind: str = "update", **body: Any) -> bytes:
+        return _encode(
+            {"channel": channel, "symbol": market.instrument.symbol, "type": kind, **body}
+        )
