@@ -1,0 +1,69 @@
+"""One folder, one exchange."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workers.data_folder import (
+    FolderInUseError,
+    choose_ports,
+    make_folders,
+    owned,
+    supervisor_pid,
+    write_json,
+)
+
+
+def test_second_owner_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> None:
+    """The refusal names the process and says what to do."""
+    with owned(tmp_path), pytest.raises(FolderInUseError) as caught:  # noqa: PT012
+        assert supervisor_pid(tmp_path) == os.getpid()
+        with owned(tmp_path):
+            raise AssertionError("two owners")
+    assert caught.value.pid == os.getpid()
+    assert "--data" in str(caught.value)
+
+
+def test_folder_is_free_after_its_owner_was_killed(tmp_path: Path) -> None:
+    """A lock dies with its process, whatever its file says."""
+    program = (
+        "import os, sys, pathlib, signal\n"
+        "from workers.data_folder import owned\n"
+        "with owned(pathlib.Path(sys.argv[1])):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=root, check=False)
+    assert supervisor_pid(tmp_path) is None
+    with owned(tmp_path):
+        assert supervisor_pid(tmp_path) == os.getpid()
+
+
+def test_secrets_are_for_the_owner_only(tmp_path: Path) -> None:
+    """Folders of keys are 0700, files of settings 0600."""
+    make_folders(tmp_path)
+    write_json(tmp_path / "run" / "env.json", {"a": 1})
+    assert [oct((tmp_path / name).stat().st_mode & 0o777) for name in ("secrets", "signer")] == [
+        "0o700",
+        "0o700",
+    ]
+    assert oct((tmp_path / "run" / "env.json").stat().st_mode & 0o777) == "0o600"
+
+
+def test_ports_are_kept_while_they_are_free(tmp_path: Path) -> None:
+    """The page keeps its address from start to start; a taken port is replaced."""
+    make_folders(tmp_path)
+    first = choose_ports(tmp_path, {"page": 0, "ui": 0})
+    assert choose_ports(tmp_path, {"page": 0, "ui": 0}) == first
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", first["page"]))
+        busy.listen()
+        second = choose_ports(tmp_path, {"page": 0, "ui": 0})
+    assert second["ui"] == first["ui"]
+    assert second["page"] != first["page"]
