@@ -129,6 +129,10 @@ class Engine:
                 found[asset_id] = (total, held)
         return found
 
+    def trades(self) -> int:
+        """Return how many trades the shard has made since the beginning."""
+        return self._engine.state.next_trade - 1
+
     def fees(self) -> dict[int, int]:
         """Return {asset_id: fees collected} in engine units since the beginning."""
         return dict(self._engine.state.fees)

@@ -14,9 +14,9 @@ depends_on = None
 # The exact delta, chain units, of each engine event on each account that it touched.
 _EVENT_POSTING = """
 CREATE VIEW event_posting AS
-WITH scaled_asset AS (
+WITH scaled_asset AS NOT MATERIALIZED (
     SELECT asset_id, code, ('1e' || (chain_decimals - engine_decimals))::numeric AS scale FROM asset
-), trade_side AS (
+), trade_side AS NOT MATERIALIZED (
     SELECT t.shard, t.sequence, t.index, t.time_us, t.journal_id, t.symbol_id,
            t.taker_account_id AS customer_id,
            CASE t.taker_side WHEN 0 THEN 1 ELSE -1 END AS base_sign,

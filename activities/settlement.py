@@ -1,0 +1,208 @@
+"""Settle a shard's events as they come: a bounded stream, a batch a transaction.
+
+The ledger's cursor decides what is settled, so running this again, twice at once or from a wrong
+memory settles nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from domain.ledger import LedgerInvariantError, SequenceGapError
+from domain.settlement import (
+    LEDGER_INVARIANT,
+    SEQUENCE_GAP,
+    HaltRequest,
+    Settled,
+    SettleRequest,
+    SettleResult,
+)
+from matching.batches import moves_money, split_by_trades
+
+_log = structlog.get_logger()
+
+_READ_SECONDS = 1.0  # how long a read blocks where nothing happens
+_QUIET_SECONDS = 0.2  # pause after events without money: ticks alone must not burn CPU
+_SAVE_SECONDS = 0.5  # how long events without money may leave the stored cursor behind
+_BEAT_SECONDS = 1.0
+
+
+class EventBatch(Protocol):
+    """Whole commands, dense: `first_sequence`..`last_sequence`; `raw` is their event stripes."""
+
+    @property
+    def first_sequence(self) -> int:
+        """Return the first command's sequence."""
+
+    @property
+    def last_sequence(self) -> int:
+        """Return the last command's sequence."""
+
+    @property
+    def raw(self) -> bytes:
+        """Return the event stripes."""
+
+
+class EventSource(Protocol):
+    """Reads a shard's durable events in order."""
+
+    async def read(self, after: int, max_wait_seconds: float) -> EventBatch | None:
+        """Return events from `after` + 1 on, or None where none come in time."""
+
+
+class SettlementLedger(Protocol):
+    """The ledger's side: one batch, one transaction."""
+
+    async def cursor(self, shard: int) -> int:
+        """Return the last settled sequence."""
+
+    async def settle(self, shard: int, first: int, last: int, raw: bytes) -> Settled:
+        """Settle one batch, or raise `LedgerInvariantError` or `SequenceGapError`."""
+
+
+class ShardEngine(Protocol):
+    """What settlement asks of a shard's engine."""
+
+    async def durable_sequence(self) -> int:
+        """Return the last sequence that may be read."""
+
+    async def register_cursor(self, name: str, sequence: int) -> None:
+        """Tell the engine that events up to `sequence` are not needed any more."""
+
+    async def halt(self, reason: str) -> None:
+        """Stop trading on the shard."""
+
+
+@dataclass
+class _Progress:
+    """One run: where it stands, and what it read and has not handed to the ledger yet."""
+
+    started_at_sequence: int
+    position: int  # read so far; never behind the ledger's cursor
+    batches: int = 0
+    trades: int = 0
+    digest: str = ""
+    waiting: list[bytes] = field(default_factory=list)
+    waiting_since: float = 0.0
+
+
+class SettlementActivities:
+    """The activities of the settlement workflow; one source and one engine per shard."""
+
+    def __init__(
+        self,
+        ledger: SettlementLedger,
+        sources: Mapping[int, EventSource],
+        engines: Mapping[int, ShardEngine],
+    ) -> None:
+        self._ledger = ledger
+        self._sources = sources
+        self._engines = engines
+        self.settled: dict[int, int] = {}  # shard -> last settled sequence, for the heartbeat
+        self.lag: dict[int, int] = {}
+
+    @activity.defn(name="settle")
+    async def settle(self, request: SettleRequest) -> SettleResult:
+        """Settle events for about `max_seconds`; a broken rule is a non-retryable error."""
+        shard = request.shard
+        cursor = await self._ledger.cursor(shard)
+        run = _Progress(started_at_sequence=cursor, position=cursor)
+        try:
+            async with _beating(run):
+                await self._stream(request, run)
+        except LedgerInvariantError as error:
+            _log.error("ledger_invariant", alarm=True, shard=shard, error=str(error))
+            raise ApplicationError(str(error), type=LEDGER_INVARIANT, non_retryable=True) from None
+        except SequenceGapError as error:
+            _log.error("sequence_gap", alarm=True, shard=shard, error=str(error))
+            raise ApplicationError(str(error), type=SEQUENCE_GAP, non_retryable=True) from None
+        lag = max(0, await self._engines[shard].durable_sequence() - run.position)
+        await self._engines[shard].register_cursor(f"settlement.{shard}", run.position)
+        self.lag[shard] = lag
+        return SettleResult(
+            from_sequence=run.started_at_sequence,
+            to_sequence=run.position,
+            batches=run.batches,
+            trades=run.trades,
+            digest=run.digest,
+            lag=lag,
+        )
+
+    @activity.defn(name="halt_shard")
+    async def halt_shard(self, request: HaltRequest) -> None:
+        """Stop trading on the shard whose settlement is parked."""
+        _log.error("shard_halted", alarm=True, shard=request.shard, reason=request.reason)
+        await self._engines[request.shard].halt(request.reason)
+
+    async def _stream(self, request: SettleRequest, run: _Progress) -> None:
+        deadline = time.monotonic() + request.max_seconds
+        while not activity.is_worker_shutdown():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            batch = await self._sources[request.shard].read(run.position, min(left, _READ_SECONDS))
+            if batch is not None:
+                await self._take(request, run, batch)
+            if run.waiting and time.monotonic() - run.waiting_since >= _SAVE_SECONDS:
+                await self._save(request, run)
+        await self._save(request, run)
+
+    async def _take(self, request: SettleRequest, run: _Progress, batch: EventBatch) -> None:
+        if batch.first_sequence != run.position + 1:
+            raise SequenceGapError(
+                f"read up to {run.position}, but the next events begin at {batch.first_sequence}"
+            )
+        if not run.waiting:
+            run.waiting_since = time.monotonic()
+        run.waiting.append(bytes(batch.raw))
+        run.position = batch.last_sequence
+        if moves_money(batch.raw):
+            await self._save(request, run)
+        else:
+            await asyncio.sleep(_QUIET_SECONDS)
+
+    async def _save(self, request: SettleRequest, run: _Progress) -> None:
+        """Hand what was read to the ledger, in batches."""
+        raw = b"".join(run.waiting)
+        run.waiting.clear()
+        for part in split_by_trades(raw, request.max_trades):
+            settled = await self._ledger.settle(
+                request.shard, part.first_sequence, part.last_sequence, part.raw
+            )
+            run.trades += settled.trades
+            run.digest = settled.digest or run.digest
+            self.settled[request.shard] = settled.last_sequence
+            if settled.last_sequence != part.last_sequence:
+                run.position = settled.last_sequence  # someone else settled on: read on from there
+                return
+            run.batches += 1
+
+
+@asynccontextmanager
+async def _beating(run: _Progress) -> AsyncIterator[None]:
+    """Heartbeat the position once a second while the block runs.
+
+    A stuck database call is ended by the activity's own time limit, not by its heartbeat.
+    """
+
+    async def beat() -> None:
+        while True:
+            activity.heartbeat(run.position)
+            await asyncio.sleep(_BEAT_SECONDS)
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

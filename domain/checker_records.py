@@ -1,0 +1,164 @@
+"""What the checker reads: plain records of the ledger, the engine, the wallet and the chain.
+
+Amounts are chain units unless a field says `_units` (engine units).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from domain.hash_chain import JsonValue
+from domain.instrument import Asset
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRecord:
+    """One account's net change in one journal."""
+
+    account: str
+    amount: int
+    balance_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventRows:
+    """What a settlement journal's stored event rows say, computed anew from the rows.
+
+    `lines` are the sums per account of the exact delta of each row; `request_hash` is the hash
+    over all their columns; `first_trade_id` and `last_trade_id` are 0 where there is no trade.
+    """
+
+    lines: Mapping[str, int]
+    request_hash: bytes
+    trades: int = 0
+    first_trade_id: int = 0
+    last_trade_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRecord:
+    """One stored journal with its entries; `rows` for a settlement's."""
+
+    journal_id: int
+    stream: str
+    position: int
+    key: str
+    kind: str
+    request_hash: bytes
+    first_sequence: int | None
+    last_sequence: int | None
+    detail: Mapping[str, JsonValue]
+    previous_hash: bytes
+    hash: bytes
+    entries: tuple[EntryRecord, ...]
+    rows: EventRows | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """One account as it stands."""
+
+    code: str
+    asset: str
+    balance: int
+    floor: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRecord:
+    """A second engine, brought to exactly the cursor's sequence.
+
+    `balances_units` is {(account id, asset id): total}; `trades` counts all trades so far.
+    """
+
+    shard: int
+    sequence: int
+    balances_units: Mapping[tuple[int, int], int]
+    fees_units: Mapping[int, int]
+    trades: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRecord:
+    """A transfer; `in_transit` when its money has left one side and not reached the other."""
+
+    transfer_id: str
+    shard: int
+    asset: str
+    amount: int
+    in_transit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DepositRecord:
+    """A deposit; `booked` is what its row says, `postings` what its journals booked."""
+
+    deposit_id: str
+    asset: str
+    amount: int
+    booked: bool
+    postings: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalRecord:
+    """A withdrawal; `payments` are the amounts that its journals took from the hot wallet."""
+
+    withdrawal_id: str
+    asset: str
+    amount: int
+    signed: int
+    broadcast: bool
+    released: bool
+    settled: bool
+    payments: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRecord:
+    """The coins that the chain holds for one wallet account.
+
+    `in_flight` is what has moved on the chain and is not booked yet: deposits that wait for
+    confirmations count positive, withdrawals that were mined and not settled negative.
+    """
+
+    account: str
+    asset: str
+    coins: int
+    in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Where an earlier, clean check ended; a check from the beginning has an empty one.
+
+    `heads` is {stream: (position, hash)}; `last_sequences` {stream: last settled sequence};
+    `last_trade_ids` {shard: trade id}.
+    """
+
+    heads: Mapping[str, tuple[int, bytes]] = field(default_factory=dict)
+    last_sequences: Mapping[str, int] = field(default_factory=dict)
+    last_trade_ids: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def is_beginning(self) -> bool:
+        """Return whether the check begins with the first journal."""
+        return not self.heads
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """The assets by the two names that records use."""
+
+    by_id: Mapping[int, Asset]
+
+    def code(self, asset_id: int) -> str:
+        """Return the code of an asset; its number where it is unknown."""
+        asset = self.by_id.get(asset_id)
+        return asset.code if asset else f"asset-{asset_id}"
+
+    def chain_units(self, asset_id: int, units: int) -> int:
+        """Return engine units as chain units; unknown assets count one to one."""
+        asset = self.by_id.get(asset_id)
+        return units * asset.chain_units_per_engine_unit if asset else units

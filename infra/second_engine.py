@@ -1,0 +1,51 @@
+"""A second engine beside the running one, rebuilt from its files up to a chosen sequence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from domain.checker_records import EngineRecord
+from matching.engine import Engine
+from matching.replay import engine_at
+from matching.segments import JournalError, JournalFault
+
+
+class SecondEngines:
+    """Reads the shard folders, which may belong to running engines; never writes."""
+
+    def __init__(self, folder_of: Callable[[int], Path]) -> None:
+        self._folder_of = folder_of
+
+    async def at(self, shard: int, sequence: int) -> EngineRecord:
+        """Return the state after exactly `sequence`.
+
+        Where the journal ends before it, return the state at its end, whose `sequence` says so:
+        the checker names a ledger that knows more than the journal.
+        """
+        return await asyncio.to_thread(self._at, shard, sequence)
+
+    def _at(self, shard: int, sequence: int) -> EngineRecord:
+        folder = self._folder_of(shard)
+        if sequence == 0:
+            return _record(shard, Engine.create(shard))
+        try:
+            return _record(shard, engine_at(folder, sequence))
+        except JournalError as error:
+            if error.fault is not JournalFault.NOT_IN_JOURNAL:
+                raise
+            end = engine_at(folder)
+            if end.sequence >= sequence:  # too old to be rebuilt, not missing
+                raise
+            return _record(shard, end)
+
+
+def _record(shard: int, engine: Engine) -> EngineRecord:
+    return EngineRecord(
+        shard=shard,
+        sequence=engine.sequence,
+        balances_units={place: total for place, (total, _) in engine.balances().items()},
+        fees_units=engine.fees(),
+        trades=engine.trades(),
+    )

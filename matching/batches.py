@@ -1,0 +1,56 @@
+"""Cut a run of events into batches at command boundaries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from domain.events import EventType
+from matching.codec import view_events
+from matching.wire import STRIPE
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The events of commands `first_sequence`..`last_sequence`, whole commands only."""
+
+    first_sequence: int
+    last_sequence: int
+    raw: bytes
+
+
+def split_by_trades(raw: bytes, max_trades: int) -> list[Batch]:
+    """Return `raw` in batches of at most `max_trades` trades each.
+
+    A command that alone has more trades is a batch of its own. `raw` begins with an outcome.
+    """
+    events = view_events(raw)
+    outcomes = np.flatnonzero((events["index"] == 0) & (events["part"] == 0))
+    if not len(outcomes):
+        return []
+    is_trade = (events["type"] == EventType.TRADE) & (events["part"] == 0)
+    before = np.concatenate(([0], np.cumsum(is_trade)))  # trades before each stripe
+    ends = np.concatenate((outcomes[1:], [len(events)]))
+    trades_until = before[ends]  # trades up to and with each command
+    batches = []
+    start = 0
+    while start < len(outcomes):
+        limit = before[outcomes[start]] + max_trades
+        stop = max(start + 1, int(np.searchsorted(trades_until, limit, side="right")))
+        begin, end = int(outcomes[start]), int(ends[stop - 1])
+        batches.append(
+            Batch(
+                first_sequence=int(events["sequence"][begin]),
+                last_sequence=int(events["sequence"][outcomes[stop - 1]]),
+                raw=bytes(raw[begin * STRIPE : end * STRIPE]),
+            )
+        )
+        start = stop
+    return batches
+
+
+def moves_money(raw: bytes) -> bool:
+    """Return whether `raw` holds an event that settlement has to post."""
+    kinds = (EventType.TRADE, EventType.CREDITED, EventType.DEBITED)
+    return bool(np.isin(view_events(raw)["type"], kinds).any())

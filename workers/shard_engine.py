@@ -1,0 +1,34 @@
+"""What settlement asks of a shard's engine, over gRPC."""
+
+from __future__ import annotations
+
+import structlog
+from infra.engine_grpc import EngineGrpc
+
+from domain.commands import SetShardMode
+from domain.order import ShardMode
+
+_log = structlog.get_logger()
+
+SETTLEMENT_FAILED = 1  # reason code of the halt, for the operator
+
+
+class ShardEngine:
+    """Implements settlement's `ShardEngine`; `admin` may change the shard's mode."""
+
+    def __init__(self, queries: EngineGrpc, admin: EngineGrpc) -> None:
+        self._queries = queries
+        self._admin = admin
+
+    async def durable_sequence(self) -> int:
+        """Return the last sequence that may be read."""
+        return (await self._queries.status()).durable_sequence
+
+    async def register_cursor(self, name: str, sequence: int) -> None:
+        """Tell the engine that `name` does not need events up to `sequence` any more."""
+        await self._queries.register_cursor(name, sequence)
+
+    async def halt(self, reason: str) -> None:
+        """Stop trading on the shard; cancels are refused too, money stays where it is."""
+        outcome = (await self._admin.submit(SetShardMode(ShardMode.HALTED, SETTLEMENT_FAILED)))[0]
+        _log.error("engine_halted", alarm=True, reason=reason, outcome=type(outcome).__name__)

@@ -1,0 +1,250 @@
+"""The worker of the task queues `settlement` and `wallet`: all workflows, and their steps.
+
+Steps that need keys run in the process `wallet-signer`. Killing this process loses nothing: its
+work is taken up by the next one after seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import structlog
+import uvloop
+from infra.redis.event_stream import EventReader
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.worker import Worker
+
+from activities.reconciliation import ReconciliationActivities
+from activities.settlement import SettlementActivities
+from domain.reconciliation import ReconcileRequest
+from domain.settlement import SettlementState
+from infra.heartbeat import Heartbeat
+from infra.postgres import engine as postgres
+from infra.postgres.reconciliation_log import ReconciliationLog
+from infra.postgres.record_reader import RecordReader
+from infra.postgres.settlement_store import SettlementStore
+from infra.second_engine import SecondEngines
+from infra.settings import Settings
+from infra.telemetry import configure_logging
+from infra.temporal.client import connect
+from infra.temporal.namespace import set_retention
+from infra.temporal.schedules import TASK_TIMEOUT, ScheduledWorkflow, ensure_schedule
+from workers import engine_admin
+from workers.shard_engine import ShardEngine
+from workflows import reconciliation, task_queues
+from workflows.reconciliation import ReconciliationWorkflow, reconciliation_workflow_id
+from workflows.settlement import SettlementWorkflow, settlement_workflow_id
+
+PROCESS = "temporal-worker"
+STICKY_TIMEOUT = timedelta(seconds=2)  # a killed worker's workflows move on after this
+GRACE = timedelta(seconds=5)
+_KEEP_SECONDS = 5.0
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """What wirings share."""
+
+    settings: Settings
+    client: Client
+    database: AsyncEngine
+    redis: Redis
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """One worker: its queue, what it runs, what must always be running, and what it reports.
+
+    `keep` is called every few seconds and must do nothing where all is as it should be.
+    `report` gives (sequence, lag, detail) for the heartbeat.
+    """
+
+    task_queue: str
+    workflows: Sequence[type]
+    activities: Sequence[Callable[..., Any]]
+    keep: Callable[[], Awaitable[None]] | None = None
+    report: Callable[[], tuple[int | None, int | None, dict[str, object]]] | None = None
+    schedules: Sequence[ScheduledWorkflow] = field(default_factory=tuple)
+
+
+def wire_settlement(to: Connections) -> Wiring:
+    """Return the worker of settlement and reconciliation, for all shards."""
+    settings = to.settings
+    shards = range(settings.shard_count)
+    queries = {shard: engine_admin.connect(settings, "reader", shard) for shard in shards}
+    settlement = SettlementActivities(
+        SettlementStore(to.database),
+        {shard: EventReader(to.redis, queries[shard], shard) for shard in shards},
+        {
+            shard: ShardEngine(queries[shard], engine_admin.connect(settings, "admin", shard))
+            for shard in shards
+        },
+    )
+    reconciling = ReconciliationActivities(
+        RecordReader(to.database),
+        SecondEngines(settings.engine_dir),
+        ReconciliationLog(to.database),
+    )
+
+    async def keep() -> None:
+        for shard in shards:
+            await start_settlement(to.client, shard)
+
+    def report() -> tuple[int | None, int | None, dict[str, object]]:
+        sequences, lags = settlement.settled.values(), settlement.lag.values()
+        return (
+            min(sequences, default=None),
+            max(lags, default=None),
+            {"violations": reconciling.violations},
+        )
+
+    return Wiring(
+        task_queue=task_queues.SETTLEMENT,
+        workflows=(SettlementWorkflow, ReconciliationWorkflow),
+        activities=(settlement.settle, settlement.halt_shard, reconciling.reconcile),
+        keep=keep,
+        report=report,
+        schedules=tuple(
+            ScheduledWorkflow(
+                schedule_id=reconciliation_workflow_id(shard),
+                workflow=reconciliation.RECONCILIATION_WORKFLOW,
+                argument=ReconcileRequest(shard),
+                task_queue=task_queues.SETTLEMENT,
+                every_seconds=reconciliation.EVERY_SECONDS,
+            )
+            for shard in shards
+        ),
+    )
+
+
+async def start_settlement(client: Client, shard: int) -> None:
+    """Start the shard's settlement unless it runs."""
+    await client.start_workflow(
+        SettlementWorkflow.run,
+        SettlementState(shard),
+        id=settlement_workflow_id(shard),
+        task_queue=task_queues.SETTLEMENT,
+        task_timeout=TASK_TIMEOUT,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        static_summary=f"Settlement of shard {shard}",
+        static_details=(
+            "Posts the engine's money events to the ledger, in order, each once. "
+            "The ledger's cursor decides what is settled."
+        ),
+    )
+
+
+WIRINGS: tuple[Callable[[Connections], Wiring], ...] = (wire_settlement,)
+
+
+async def run(settings: Settings) -> None:
+    """Work until a signal; steps that run get a few seconds to end."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    redis = Redis.from_url(settings.redis_url)
+    database = postgres.create(settings.database_url, pool_size=10)
+    try:
+        client = await _connected(settings, stop)
+        if client is None:
+            return
+        wirings = [wire(Connections(settings, client, database, redis)) for wire in WIRINGS]
+        heartbeat = Heartbeat(PROCESS, settings.run_dir, redis)
+        async with AsyncExitStack() as stack:
+            for wiring in wirings:
+                await stack.enter_async_context(worker_of(client, wiring))
+            keeper = asyncio.create_task(_keep(client, wirings, settings))
+            stack.callback(keeper.cancel)
+            _log.info("ready", task_queues=[wiring.task_queue for wiring in wirings])
+            while not stop.is_set():
+                await _beat(heartbeat, wirings)
+                try:
+                    await asyncio.wait_for(stop.wait(), timeout=1)
+                except TimeoutError:
+                    continue
+            _log.info("stopping")
+    finally:
+        await database.dispose()
+        await redis.aclose()
+
+
+def worker_of(client: Client, wiring: Wiring) -> Worker:
+    """Return the worker, with time limits that let a killed one's work go on within seconds."""
+    return Worker(
+        client,
+        task_queue=wiring.task_queue,
+        workflows=list(wiring.workflows),
+        activities=list(wiring.activities),
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        graceful_shutdown_timeout=GRACE,
+        max_concurrent_activities=50,
+        max_concurrent_workflow_tasks=50,
+    )
+
+
+async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
+    """Return a client as soon as the server answers; None when a signal comes first."""
+    delay = 0.2
+    while not stop.is_set():
+        try:
+            client = await connect(settings)
+            await set_retention(client, settings.temporal_retention_days)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server is not ready
+            _log.warning("temporal_unreachable", error=str(error)[:200], retry_seconds=delay)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 5.0)
+        else:
+            return client
+    return None
+
+
+async def _keep(client: Client, wirings: Sequence[Wiring], settings: Settings) -> None:
+    """Create the schedules, then keep running what must always run."""
+    missing = [schedule for wiring in wirings for schedule in wiring.schedules]
+    while True:
+        try:
+            while missing:
+                await ensure_schedule(client, missing[-1])
+                missing.pop()
+            for wiring in wirings:
+                if wiring.keep is not None:
+                    await wiring.keep()
+        except Exception as error:  # noqa: BLE001 - the server may be away; the next round repeats
+            _log.warning("keep_failed", error=str(error)[:200], address=settings.temporal_address)
+        await asyncio.sleep(_KEEP_SECONDS)
+
+
+async def _beat(heartbeat: Heartbeat, wirings: Sequence[Wiring]) -> None:
+    sequence: int | None = None
+    lag: int | None = None
+    detail: dict[str, object] = {}
+    for wiring in wirings:
+        if wiring.report is not None:
+            own_sequence, own_lag, own_detail = wiring.report()
+            sequence = own_sequence if own_sequence is not None else sequence
+            lag = own_lag if own_lag is not None else lag
+            detail |= own_detail
+    await heartbeat.beat(sequence=sequence, lag=lag, detail=detail)
+
+
+def main() -> None:
+    """Run the process."""
+    settings = Settings()
+    configure_logging(PROCESS, settings.log_level, settings.log_format)
+    uvloop.run(run(settings))
+
+
+if __name__ == "__main__":
+    main()
