@@ -13,7 +13,6 @@ from temporalio.exceptions import ApplicationError
 from activities.transfer import Declined, TransferSteps
 from activities.wallet_ports import ChainAdapter, DepositRows, TransferRows
 from domain.deposit import (
-    UNPOSTED_STATES,
     Deposit,
     DepositChange,
     DepositMove,
@@ -128,7 +127,7 @@ class DepositActivities:
         waited = 0.0
         while True:
             row = await self._require(request)
-            if row.state not in UNPOSTED_STATES:
+            if row.state is not DepositState.PENDING:
                 return DepositResult(row.state)
             depth = max(await self._chain.head() - row.block_number + 1, 0)
             if depth != row.confirmations:

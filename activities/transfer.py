@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -34,9 +35,9 @@ class Declined:
 class TransferSteps:
     """The two halves of a transfer: the engine's command, and settlement's posting of it."""
 
-    def __init__(self, transfers: TransferRows, treasury: Treasury) -> None:
+    def __init__(self, transfers: TransferRows, treasuries: Mapping[int, Treasury]) -> None:
         self._transfers = transfers
-        self._treasury = treasury
+        self._treasuries = treasuries  # shard -> its engine
 
     async def execute(self, transfer_id: UUID) -> Executed | Declined:
         """Submit the transfer's command and return what became of it, now or the first time."""
@@ -45,7 +46,7 @@ class TransferSteps:
             return Executed()
         if transfer.state is TransferState.REFUSED:
             return Declined("refused before")
-        events = await self._treasury.submit(_command(transfer))
+        events = await self._treasuries[transfer.shard].submit(_command(transfer))
         outcome = events[0]
         if isinstance(outcome, Credited | Debited):
             return Executed()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -154,7 +154,7 @@ class WithdrawalReview:
         *,
         officers: Mapping[str, Officer],
         verify: VerifySignature,
-        policy_facts: Callable[[], PolicyFacts],
+        policy_facts: Callable[[], Awaitable[PolicyFacts]],
         now: Callable[[], dt.datetime],
     ) -> None:
         self._rows = rows
@@ -197,7 +197,7 @@ class WithdrawalReview:
         """Apply the policy; a refusal is an outcome, and the hold is given back."""
         bind(request)
         row = await require(self._rows, request.withdrawal_id)
-        rule = policy_refusal(row.address, self._policy_facts())
+        rule = policy_refusal(row.address, await self._policy_facts())
         detail = {"policy_version": POLICY_VERSION, "refused_by": rule}
         target = WithdrawalState.SCREENED if rule is None else WithdrawalState.REJECTING
         moved = await self._rows.move(

@@ -1,0 +1,51 @@
+"""Starting the wallet's workflows for rows that exist already."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable
+
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+_TASK_TIMEOUT = dt.timedelta(seconds=3)  # a killed worker's work resumes after it, not after 10 s
+
+
+class TemporalStarter:
+    """Connects when it is first needed, so that Temporal may start later than we do."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Client]], task_queue: str) -> None:
+        self._connect = connect
+        self._task_queue = task_queue
+        self._client: Client | None = None
+
+    async def ensure_running(self, workflow: str, workflow_id: str, request: object) -> bool:
+        """Start `workflow` unless a run of this id is open; return whether one was started.
+
+        A closed run is no obstacle: the row is not final, so it needs another. What runs twice
+        acts once, by the row's state.
+        """
+        if self._client is None:
+            self._client = await self._connect()
+        if await self._is_running(self._client, workflow_id):
+            return False
+        await self._client.start_workflow(
+            workflow,
+            request,
+            id=workflow_id,
+            task_queue=self._task_queue,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            task_timeout=_TASK_TIMEOUT,
+        )
+        return True
+
+    async def _is_running(self, client: Client, workflow_id: str) -> bool:
+        try:
+            found = await client.get_workflow_handle(workflow_id).describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return found.status is WorkflowExecutionStatus.RUNNING

@@ -1,0 +1,129 @@
+"""The signer: its own process and task queue, and nothing else on this machine reads the seed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.signing import SigningActivities
+from infra.heartbeat import Heartbeat
+from infra.settings import Settings
+from infra.telemetry import configure_logging
+from infra.temporal.client import connect
+from infra.wallet.keys import load_seed
+from infra.wallet.officers import load_officers, signer_pinned_path
+from infra.wallet.setup import signer_policy_path
+from infra.wallet.signer import Refused, Signer, SignerJournal, SignerPolicy
+from workflows import task_queues
+
+_RETRY_SECONDS = 1.0
+log = structlog.get_logger(__name__)
+
+
+class SignerDoor:
+    """The signer in the words of the activities' port."""
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+
+    def refusal(self, order: Mapping[str, Any], now: dt.datetime) -> str | None:
+        """Return why the order would not be signed."""
+        checked = self._signer.check(order, now)
+        return _text(checked) if isinstance(checked, Refused) else None
+
+    def sign(
+        self, order: Mapping[str, Any], unsigned: bytes, now: dt.datetime
+    ) -> tuple[bytes | None, str]:
+        """Return (raw transaction, "") or (None, refusal)."""
+        signed = self._signer.sign(order, unsigned, now)
+        return (None, _text(signed)) if isinstance(signed, Refused) else (signed.raw, "")
+
+
+def _text(refused: Refused) -> str:
+    return f"{refused.reason} ({refused.detail})" if refused.detail else str(refused.reason)
+
+
+def open_signer(settings: Settings) -> Signer:
+    """Read the seed and the signer's own files."""
+    data_dir = settings.data_dir
+    return Signer(
+        load_seed(data_dir),
+        SignerPolicy.load(signer_policy_path(data_dir)),
+        load_officers(signer_pinned_path(data_dir)),
+        SignerJournal(data_dir / "signer" / "signed.jsonl"),
+    )
+
+
+def signer_worker(client: Client, signer: Signer) -> Worker:
+    """Return the worker of the queue `signer`; one signature at a time keeps its journal simple."""
+    activities = SigningActivities(SignerDoor(signer), lambda: dt.datetime.now(dt.UTC))
+    return Worker(
+        client,
+        task_queue=task_queues.SIGNER,
+        activities=[activities.check, activities.sign],
+        max_concurrent_activities=1,
+        graceful_shutdown_timeout=dt.timedelta(seconds=5),
+    )
+
+
+async def connect_patiently(settings: Settings, stopping: asyncio.Event) -> Client | None:
+    """Return a client as soon as Temporal answers; None when told to stop first."""
+    said = False
+    while not stopping.is_set():
+        try:
+            return await connect(settings)
+        except RuntimeError as error:
+            if not said:
+                log.warning("waiting for Temporal", error=str(error))
+            said = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), _RETRY_SECONDS)
+    return None
+
+
+async def run(settings: Settings, stopping: asyncio.Event) -> None:
+    """Sign until told to stop; a signature that has begun is finished."""
+    signer = open_signer(settings)
+    client = await connect_patiently(settings, stopping)
+    if client is None:
+        return
+    redis = Redis.from_url(settings.redis_url, socket_connect_timeout=1.0)
+    heartbeat = Heartbeat("wallet-signer", settings.run_dir, redis)
+    try:
+        async with signer_worker(client, signer):
+            while not stopping.is_set():
+                await heartbeat.beat(detail={"queue": task_queues.SIGNER})
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), 1.0)
+    finally:
+        await redis.aclose()
+
+
+async def _until_signal(settings: Settings) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    await run(settings, stopping)
+
+
+def main() -> None:
+    """Run the signer."""
+    import uvloop
+
+    settings = Settings()
+    configure_logging("wallet-signer", settings.log_level, settings.log_format)
+    uvloop.run(_until_signal(settings))
+
+
+if __name__ == "__main__":
+    main()
