@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.deposit import FINAL_STATES, DepositState
+from infra.embedded.server import ServerFailedError
 from infra.postgres import tables
 from infra.postgres.customers import CustomerStore
 from infra.secret_box import SecretBox
@@ -24,13 +25,13 @@ from infra.wallet import demo as chain_demo
 from infra.wallet import setup
 from infra.wallet.keys import WalletPublic, load_public
 from workers import demo_listings as listings
-from workers.api_client import ApiAccount, ApiClient
+from workers.api_client import ApiAccount, ApiClient, ApiError
 from workers.data_folder import demo_record_path, read_json, write_json
 
 _DEPOSIT_SECONDS = 60.0
 
 
-class DemoError(RuntimeError):
+class DemoError(ServerFailedError):
     """The demo could not be seeded; the message says what was waited for."""
 
 
@@ -117,9 +118,12 @@ class Demo:
             ("waiting", listings.WAITING_WITHDRAWAL),
             ("parked", listings.PARKED_WITHDRAWAL),
         ):
-            self._record[f"withdrawal_{name}"] = await api.withdraw(
-                self._account(owner), code, amount, target, key=f"demo-{name}"
-            )
+            try:
+                self._record[f"withdrawal_{name}"] = await api.withdraw(
+                    self._account(owner), code, amount, target, key=f"demo-{name}"
+                )
+            except ApiError as error:
+                raise DemoError(f"the demo's withdrawal {name} was refused: {error}") from error
         self._done("withdrawals")
 
     async def send(self, address: str, code: str, amount: str) -> str:

@@ -66,14 +66,7 @@ class Exchange:
         self._copying = asyncio.create_task(self._keep_copies())
         write_json(self.data_dir / "run" / "env.json", dict(self.stack.environment()))
         make_engine_tokens(self.data_dir)
-        if self._is_seeded():
-            await asyncio.gather(
-                self._migrate(),
-                self._start(*self._processes("matching-engine"), stage=_STAGE_ENGINE),
-            )
-            await self._start_workers()
-        else:
-            await self._first_start()
+        await (self._later_start() if self._is_seeded() else self._first_start())
         if bots:
             await self.start_bots()
         else:
@@ -107,17 +100,22 @@ class Exchange:
         done = read_json(demo_record_path(self.data_dir)).get("done")
         return isinstance(done, list) and "withdrawals" in done
 
+    async def _later_start(self) -> None:
+        """Start the processes on books that exist."""
+        async with _together() as group:
+            group.create_task(self._migrate())
+            group.create_task(self._start_engine())
+        await self._start_workers()
+
     async def _first_start(self) -> None:
+        """Make the database and the demo, starting each process when it is needed."""
         from workers.api_client import ApiClient
 
         self._say("first start: making the database and the demo")
-        engine_start = asyncio.create_task(
-            self._start(*self._processes("matching-engine"), stage=_STAGE_ENGINE)
-        )
-        await self._migrate()
         async with self.demo() as demo:
-            await demo.before_processes()
-            await engine_start
+            async with _together() as group:
+                group.create_task(self._start_engine())
+                group.create_task(self._make_database(demo))
             await demo.list_markets()
             await self._start_workers()
             await demo.fund()
@@ -127,14 +125,21 @@ class Exchange:
             finally:
                 await api.close()
 
+    async def _make_database(self, demo: Demo) -> None:
+        await self._migrate()
+        await demo.before_processes()
+
+    async def _start_engine(self) -> None:
+        await self._start(*self._processes("matching-engine"), stage=_STAGE_ENGINE)
+
     async def _start_workers(self) -> None:
         """Start all but engine and bots side by side: each waits for what it needs."""
         rest = [spec.name for spec in PROCESSES if spec.name not in ("matching-engine", "bots")]
         self._say(f"starting {', '.join(rest)}")
-        await asyncio.gather(
-            self._start(*self._processes(*set(rest) - _EDGE), stage=_STAGE_WORKERS),
-            self._start(*self._processes(*_EDGE), stage=_STAGE_EDGE),
-        )
+        async with _together() as group:
+            inner = self._processes(*set(rest) - _EDGE)
+            group.create_task(self._start(*inner, stage=_STAGE_WORKERS))
+            group.create_task(self._start(*self._processes(*_EDGE), stage=_STAGE_EDGE))
 
     def _processes(self, *names: str) -> list[WorkerProcess]:
         shards = int(os.environ.get("RIALTO_SHARD_COUNT", "1"))
@@ -151,10 +156,8 @@ class Exchange:
         ]
 
     async def _start(self, *children: Child, stage: int) -> None:
-        try:
+        async with _together():
             await self.supervisor.start(*children, stage=stage)
-        except ExceptionGroup as group:
-            raise ServerFailedError("\n".join(map(str, _leaves(group)))) from group
 
     async def _migrate(self) -> None:
         """Bring the database to the newest schema, in a process of its own: it blocks."""
@@ -221,6 +224,19 @@ def make_engine_tokens(data_dir: Path) -> None:
     path = data_dir / "secrets" / "engine-tokens.json"
     if not path.exists():
         write_json(path, {role: secrets.token_hex(32) for role in ENGINE_ROLES})
+
+
+@asynccontextmanager
+async def _together() -> AsyncIterator[asyncio.TaskGroup]:
+    """Give a task group whose failures to start come out as one error."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except ExceptionGroup as failed:
+        leaves = _leaves(failed)
+        if all(isinstance(error, ServerFailedError) for error in leaves):
+            raise ServerFailedError("\n".join(map(str, leaves))) from failed
+        raise
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
