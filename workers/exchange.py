@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.embedded.server import Child, ServerFailedError
+from infra.engine_roles import ensure_tokens
 from workers import stack
 from workers.data_folder import demo_record_path, read_json, write_json
 from workers.processes import PROCESSES, ProcessSpec
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from infra.settings import Settings
     from workers.demo import Demo
 
-ENGINE_ROLES = ("gateway", "treasury", "admin", "risk", "reader")
 _STAGE_SERVERS, _STAGE_ENGINE, _STAGE_WORKERS, _STAGE_EDGE, _STAGE_BOTS = range(5)
 _EDGE = frozenset({"gateway"})
 
@@ -65,7 +64,7 @@ class Exchange:
         await self._start(*self.stack.servers, stage=_STAGE_SERVERS)
         self._copying = asyncio.create_task(self._keep_copies())
         write_json(self.data_dir / "run" / "env.json", dict(self.stack.environment()))
-        make_engine_tokens(self.data_dir)
+        ensure_tokens(self.data_dir / "secrets")
         await (self._later_start() if self._is_seeded() else self._first_start())
         if bots:
             await self.start_bots()
@@ -217,13 +216,6 @@ class Exchange:
         if self._demo_content:
             content = {**self._demo_content, "pids": self.supervisor.pids()}
             write_json(self.data_dir / "demo.json", content)
-
-
-def make_engine_tokens(data_dir: Path) -> None:
-    """Make the tokens by which callers prove their role to the engine, once."""
-    path = data_dir / "secrets" / "engine-tokens.json"
-    if not path.exists():
-        write_json(path, {role: secrets.token_hex(32) for role in ENGINE_ROLES})
 
 
 @asynccontextmanager

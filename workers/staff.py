@@ -16,7 +16,7 @@ from infra.settings import Settings
 from infra.temporal.client import connect
 from infra.wallet import officers
 from workflows.parking import RetryRequest, RetryResult
-from workflows.withdrawal import WithdrawalWorkflow
+from workflows.withdrawal_messages import DecisionResult
 
 _APPROVAL_SECONDS = 3600
 
@@ -67,7 +67,7 @@ class Staff:
         decision = officers.sign_statement(key, officer, statement)
         handle = self._client.get_workflow_handle(withdrawal_workflow_id(name))
         try:
-            await handle.execute_update(WithdrawalWorkflow.approve, decision)
+            await handle.execute_update("approve", decision, result_type=DecisionResult)
         except (WorkflowUpdateFailedError, RPCError):
             return  # it is not at that stage any more, or not yet: the next look tells
         self.approved.append(name)
