@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
-import grpc
-from infra.engine_client import EngineClient, EngineUnavailable, OutcomeUnknown
-from infra.engine_grpc import EngineGrpc, OpenOrder
-
 from api.ports import EngineAway, EngineOutcomeUnknown
 from domain.commands import Command
 from domain.events import Event
 from domain.market_data import Level
-from domain.order import OrderStatus
 from domain.order_record import OrderRecord
+from infra.engine_client import EngineClient
+from infra.engine_errors import EngineError, OutcomeUnknown
+from infra.engine_grpc import EngineGrpc
+from matching.engine import OrderView
 
 Answer = TypeVar("Answer")
 
@@ -28,56 +27,46 @@ class ShardDoor:
 
     async def submit(self, command: Command) -> tuple[Event, ...]:
         """Return the command's events."""
-        try:
-            return await self._client.submit(command)
-        except EngineUnavailable as error:
-            raise EngineAway(str(error)) from error
-        except OutcomeUnknown as error:
-            raise EngineOutcomeUnknown(str(error)) from error
+        return await _answered(self._client.submit(command))
 
     async def submit_many(self, commands: Sequence[Command]) -> list[tuple[Event, ...]]:
         """Return the events of each command; they are carried out in order."""
-        try:
-            return await self._client.submit_many(list(commands))
-        except EngineUnavailable as error:
-            raise EngineAway(str(error)) from error
-        except OutcomeUnknown as error:
-            raise EngineOutcomeUnknown(str(error)) from error
+        return await _answered(self._client.submit_many(commands))
 
     async def balances(self, account_id: int) -> tuple[int, dict[int, tuple[int, int]]]:
         """Return (sequence, asset id -> (total, held) engine units)."""
-        return await _asked(self._queries.balances(account_id))
+        return await _answered(self._queries.balances(account_id))
 
     async def open_orders(self, account_id: int, symbol_id: int) -> tuple[int, list[OrderRecord]]:
         """Return (sequence, open orders)."""
-        sequence, orders = await _asked(self._queries.open_orders(account_id, symbol_id))
-        return sequence, [_record(account_id, order, OrderStatus.OPEN) for order in orders]
+        sequence, orders = await _answered(self._queries.open_orders(account_id, symbol_id))
+        return sequence, [_record(order) for order in orders]
 
     async def order(
         self, account_id: int, order_id: int = 0, client_key: int = 0
     ) -> OrderRecord | None:
         """Return the order if the engine still knows it."""
-        found = await _asked(
-            self._queries.order(account_id, order_id=order_id, client_key=client_key)
-        )
-        return None if found is None else _record(account_id, found, found.status)
+        _, found = await _answered(self._queries.order(account_id, order_id, client_key))
+        return None if found is None else _record(found)
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
         """Return (sequence, bids, asks)."""
-        return await _asked(self._queries.book(symbol_id, depth))
+        return await _answered(self._queries.book(symbol_id, depth))
 
 
-async def _asked(query: Awaitable[Answer]) -> Answer:
+async def _answered(call: Awaitable[Answer]) -> Answer:
     try:
-        return await query
-    except (grpc.RpcError, OSError) as error:
+        return await call
+    except OutcomeUnknown as error:
+        raise EngineOutcomeUnknown(str(error)) from error
+    except EngineError as error:
         raise EngineAway(str(error)) from error
 
 
-def _record(account_id: int, order: OpenOrder, status: OrderStatus) -> OrderRecord:
+def _record(order: OrderView) -> OrderRecord:
     return OrderRecord(
         order_id=order.order_id,
-        account_id=account_id,
+        account_id=order.account_id,
         symbol_id=order.symbol_id,
         client_order_id=order.client_text,
         side=order.side,
@@ -87,7 +76,7 @@ def _record(account_id: int, order: OpenOrder, status: OrderStatus) -> OrderReco
         price_ticks=order.price_ticks,
         quantity_lots=order.quantity_lots,
         filled_lots=order.filled_lots,
-        status=status,
+        status=order.status,
         accepted_sequence=order.accepted_sequence,
         accepted_at_us=order.accepted_time_us,
         updated_at_us=order.accepted_time_us,

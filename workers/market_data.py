@@ -14,10 +14,10 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-import grpc
 import structlog
 from redis.asyncio import Redis
 
+from infra.engine_errors import EngineUnavailable
 from infra.engine_grpc import EngineGrpc
 from infra.heartbeat import Heartbeat
 from infra.postgres import engine as postgres
@@ -35,8 +35,8 @@ HOT_SECONDS = 0.25
 STORE_SECONDS = 1.0
 CHECK_SECONDS = 10.0
 RETRY_SECONDS = 0.5
-WHOLE_BOOK = 1_000_000
-AWAY = (ConnectionError, OSError, grpc.RpcError)
+WHOLE_BOOK = 0  # no limit of depth
+AWAY = (ConnectionError, EngineUnavailable)
 
 log = structlog.get_logger(__name__)
 
