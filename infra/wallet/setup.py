@@ -64,7 +64,7 @@ async def pin_signer_policy(data_dir: Path, chain_url: str, engine: AsyncEngine)
         "assets": {
             row.code: {
                 "contract": row.contract,
-                "approval_above": str(row.approval_above),
+                "approval_above": str(int(row.approval_above)),
             }
             for row in rows
         },
