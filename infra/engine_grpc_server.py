@@ -1,0 +1,255 @@
+"""The engine's gRPC door: the same sequencer, plus questions and event ranges."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from infra.engine_host import EngineHost
+from infra.engine_pb import engine_pb2 as pb
+from infra.engine_pb import engine_pb2_grpc as rpc
+from infra.engine_roles import Role, Tokens
+from matching.codec import split_commands
+from matching.engine import OrderView
+from matching.event_log import NotRetainedError
+from matching.segments import JournalError, JournalFault
+from matching.wire import WireError
+
+RANGE_BYTES = 1 << 20
+MAX_RANGE_BYTES = 64 << 20
+MAX_WAIT_SECONDS = 30.0
+MAX_DEPTH = 5_000
+MAX_MESSAGE = 128 << 20
+Context = grpc.aio.ServicerContext[Any, Any]
+
+OPTIONS = (
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.max_receive_message_length", 4 << 20),
+    ("grpc.so_reuseport", 0),
+)
+
+
+class AdmitByToken(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+    """Refuse every call whose metadata does not prove a role."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Let the call through when role and token belong together."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        metadata = dict(handler_call_details.invocation_metadata or ())
+        role = _role(metadata)
+        if role is not None and self._tokens.proves(role, str(metadata.get("rialto-token", ""))):
+            return handler
+        return _refusal(handler)
+
+
+def _role(metadata: dict[str, Any]) -> Role | None:
+    return Role.__members__.get(str(metadata.get("rialto-role", "")).upper())
+
+
+def _refusal(handler: Any) -> Any:
+    async def refuse(_request: Any, context: Context) -> None:
+        await context.abort(
+            grpc.StatusCode.UNAUTHENTICATED, "role and token do not belong together"
+        )
+
+    async def refuse_stream(_request: Any, context: Context) -> AsyncIterator[Any]:
+        await refuse(_request, context)
+        yield None
+
+    maker = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }[handler.request_streaming, handler.response_streaming]
+    return maker(
+        refuse_stream if handler.response_streaming else refuse,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+
+
+class EngineServicer(rpc.EngineServicer):
+    """Answer the calls of `matching/engine.proto`."""
+
+    def __init__(self, host: EngineHost) -> None:
+        self._host = host
+        self._sequencer = host.sequencer
+        self._engine = host.sequencer.engine
+
+    async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:  # noqa: N802
+        """Say where the shard is; the full digest only when asked, as it reads all state."""
+        sequencer, engine = self._sequencer, self._engine
+        return pb.StatusReply(
+            sequence=sequencer.sequence,
+            durable_sequence=sequencer.durable_sequence,
+            time_us=engine.time_us,
+            digest=engine.digest() if request.with_digest else b"",
+            chain=engine.chain(),
+            engine=engine.kind,
+            build=sequencer.build_id,
+            mode=engine.mode,
+            shard=sequencer.shard,
+            epoch=engine.epoch,
+            journal_id=sequencer.journal.journal_id,
+            ack_policy=sequencer.ack_policy,
+            first_event_sequence=sequencer.events.first_sequence,
+            symbols=[
+                pb.SymbolStatus(
+                    symbol_id=symbol.symbol_id,
+                    state=symbol.state,
+                    last_ticks=symbol.last_ticks,
+                    open_orders=symbol.open_orders,
+                )
+                for symbol in engine.symbols()
+            ],
+            cursors=sequencer.cursors.positions,
+        )
+
+    async def _run(self, context: Context, batch: pb.CommandBatch) -> pb.EventBatch:
+        role = _role(dict(context.invocation_metadata() or ()))
+        assert role is not None
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def done(events: bytes) -> None:
+            if not answer.done():
+                answer.set_result(events)
+
+        try:
+            self._host.submit(role, batch.commands, split_commands(batch.commands), done)
+        except WireError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        return pb.EventBatch(events=await answer, correlation=batch.correlation)
+
+    async def Submit(self, request: pb.CommandBatch, context: Context) -> pb.EventBatch:  # noqa: N802
+        """Run a batch of commands."""
+        return await self._run(context, request)
+
+    async def Orders(  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.CommandBatch], context: Context
+    ) -> AsyncIterator[pb.EventBatch]:
+        """Run batches as they come, each answered in order."""
+        async for batch in request_iterator:
+            yield await self._run(context, batch)
+
+    async def Balances(self, request: pb.BalancesRequest, context: Context) -> pb.BalancesReply:  # noqa: N802
+        """Return the account's trading balances."""
+        found = self._engine.account_balances(request.account_id)
+        return pb.BalancesReply(
+            sequence=self._sequencer.sequence,
+            balances=[
+                pb.Balance(asset_id=asset_id, total_units=total, held_units=held)
+                for asset_id, (total, held) in found.items()
+            ],
+        )
+
+    async def OpenOrders(  # noqa: N802
+        self, request: pb.OpenOrdersRequest, context: Context
+    ) -> pb.OpenOrdersReply:
+        """Return the account's open orders."""
+        orders = self._engine.open_orders(request.account_id, request.symbol_id)
+        return pb.OpenOrdersReply(
+            sequence=self._sequencer.sequence, orders=[_order(order) for order in orders]
+        )
+
+    async def GetOrder(self, request: pb.OrderRequest, context: Context) -> pb.OrderReply:  # noqa: N802
+        """Return one order of the account."""
+        key = int.from_bytes(request.client_key[:16], "little")
+        order = self._engine.order(request.account_id, request.order_id, key)
+        return pb.OrderReply(
+            sequence=self._sequencer.sequence, order=None if order is None else _order(order)
+        )
+
+    async def Book(self, request: pb.BookRequest, context: Context) -> pb.BookReply:  # noqa: N802
+        """Return the best levels of a market."""
+        bids, asks = self._engine.book(
+            request.symbol_id, max(1, min(request.depth or MAX_DEPTH, MAX_DEPTH))
+        )
+        return pb.BookReply(
+            sequence=self._sequencer.sequence,
+            bids=[pb.BookLevel(price_ticks=p, quantity_lots=q) for p, q in bids],
+            asks=[pb.BookLevel(price_ticks=p, quantity_lots=q) for p, q in asks],
+        )
+
+    async def Events(  # noqa: N802
+        self, request: pb.EventsRequest, context: Context
+    ) -> AsyncIterator[pb.EventRange]:
+        """Stream durable events after a sequence."""
+        after = request.after_sequence
+        left = min(request.limit_bytes or MAX_RANGE_BYTES, MAX_RANGE_BYTES)
+        try:
+            self._sequencer.read_events(after, 0)
+            if request.wait_ms:
+                seconds = min(request.wait_ms / 1000, MAX_WAIT_SECONDS)
+                await self._host.wait_durable(after, seconds)
+            while left > 0:
+                found = self._sequencer.read_events(after, min(left, RANGE_BYTES))
+                if found is None:
+                    return
+                yield pb.EventRange(
+                    first_sequence=found.first_sequence,
+                    last_sequence=found.last_sequence,
+                    events=found.data,
+                )
+                after = found.last_sequence
+                left -= len(found.data)
+        except NotRetainedError as error:
+            await context.abort(grpc.StatusCode.OUT_OF_RANGE, str(error))
+        except JournalError as error:
+            await _abort(context, error)
+
+    async def RegisterCursor(self, request: pb.CursorRequest, context: Context) -> pb.CursorReply:  # noqa: N802
+        """Note how far a reader is."""
+        try:
+            self._sequencer.register_cursor(request.name[:64], request.sequence)
+        except JournalError as error:
+            await _abort(context, error)
+        return pb.CursorReply(durable_sequence=self._sequencer.durable_sequence)
+
+
+async def _abort(context: Context, error: JournalError) -> None:
+    behind = error.fault is JournalFault.JOURNAL_BEHIND_LEDGER
+    code = grpc.StatusCode.FAILED_PRECONDITION if behind else grpc.StatusCode.INTERNAL
+    await context.abort(code, str(error))
+
+
+def _order(order: OrderView) -> pb.Order:
+    return pb.Order(
+        order_id=order.order_id,
+        account_id=order.account_id,
+        client_key=order.client_key.to_bytes(16, "little"),
+        client_text=order.client_text,
+        symbol_id=order.symbol_id,
+        side=order.side,
+        order_type=order.order_type,
+        time_in_force=order.time_in_force,
+        post_only=order.post_only,
+        price_ticks=order.price_ticks,
+        quantity_lots=order.quantity_lots,
+        filled_lots=order.filled_lots,
+        accepted_sequence=order.accepted_sequence,
+        accepted_time_us=order.accepted_time_us,
+        status=order.status,
+    )
+
+
+async def serve(host: EngineHost, tokens: Tokens, address: str) -> grpc.aio.Server:
+    """Listen at `address` ("unix:path" or "host:port") and return the running server."""
+    server = grpc.aio.server(interceptors=[AdmitByToken(tokens)], options=OPTIONS)
+    rpc.add_EngineServicer_to_server(EngineServicer(host), server)  # type: ignore[no-untyped-call]
+    if not server.add_insecure_port(address):
+        raise OSError(f"cannot listen at {address}")
+    await server.start()
+    return server

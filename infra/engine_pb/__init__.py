@@ -1,0 +1,1 @@
+"""Generated from `matching/engine.proto`; `python -m infra.engine_pb.generate` writes it anew."""

@@ -1,0 +1,234 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class CommandBatch(_message.Message):
+    __slots__ = ("commands", "correlation")
+    COMMANDS_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_FIELD_NUMBER: _ClassVar[int]
+    commands: bytes
+    correlation: int
+    def __init__(self, commands: _Optional[bytes] = ..., correlation: _Optional[int] = ...) -> None: ...
+
+class EventBatch(_message.Message):
+    __slots__ = ("events", "correlation")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_FIELD_NUMBER: _ClassVar[int]
+    events: bytes
+    correlation: int
+    def __init__(self, events: _Optional[bytes] = ..., correlation: _Optional[int] = ...) -> None: ...
+
+class StatusRequest(_message.Message):
+    __slots__ = ("with_digest",)
+    WITH_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    with_digest: bool
+    def __init__(self, with_digest: _Optional[bool] = ...) -> None: ...
+
+class SymbolStatus(_message.Message):
+    __slots__ = ("symbol_id", "state", "last_ticks", "open_orders")
+    SYMBOL_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    LAST_TICKS_FIELD_NUMBER: _ClassVar[int]
+    OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
+    symbol_id: int
+    state: int
+    last_ticks: int
+    open_orders: int
+    def __init__(self, symbol_id: _Optional[int] = ..., state: _Optional[int] = ..., last_ticks: _Optional[int] = ..., open_orders: _Optional[int] = ...) -> None: ...
+
+class StatusReply(_message.Message):
+    __slots__ = ("sequence", "durable_sequence", "time_us", "digest", "chain", "engine", "build", "mode", "shard", "epoch", "journal_id", "ack_policy", "first_event_sequence", "symbols", "cursors")
+    class CursorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    DURABLE_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    TIME_US_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    BUILD_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    ACK_POLICY_FIELD_NUMBER: _ClassVar[int]
+    FIRST_EVENT_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SYMBOLS_FIELD_NUMBER: _ClassVar[int]
+    CURSORS_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    durable_sequence: int
+    time_us: int
+    digest: bytes
+    chain: bytes
+    engine: str
+    build: int
+    mode: int
+    shard: int
+    epoch: int
+    journal_id: bytes
+    ack_policy: str
+    first_event_sequence: int
+    symbols: _containers.RepeatedCompositeFieldContainer[SymbolStatus]
+    cursors: _containers.ScalarMap[str, int]
+    def __init__(self, sequence: _Optional[int] = ..., durable_sequence: _Optional[int] = ..., time_us: _Optional[int] = ..., digest: _Optional[bytes] = ..., chain: _Optional[bytes] = ..., engine: _Optional[str] = ..., build: _Optional[int] = ..., mode: _Optional[int] = ..., shard: _Optional[int] = ..., epoch: _Optional[int] = ..., journal_id: _Optional[bytes] = ..., ack_policy: _Optional[str] = ..., first_event_sequence: _Optional[int] = ..., symbols: _Optional[_Iterable[_Union[SymbolStatus, _Mapping]]] = ..., cursors: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class BalancesRequest(_message.Message):
+    __slots__ = ("account_id",)
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: int
+    def __init__(self, account_id: _Optional[int] = ...) -> None: ...
+
+class Balance(_message.Message):
+    __slots__ = ("asset_id", "total_units", "held_units")
+    ASSET_ID_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_UNITS_FIELD_NUMBER: _ClassVar[int]
+    HELD_UNITS_FIELD_NUMBER: _ClassVar[int]
+    asset_id: int
+    total_units: int
+    held_units: int
+    def __init__(self, asset_id: _Optional[int] = ..., total_units: _Optional[int] = ..., held_units: _Optional[int] = ...) -> None: ...
+
+class BalancesReply(_message.Message):
+    __slots__ = ("sequence", "balances")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    BALANCES_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    balances: _containers.RepeatedCompositeFieldContainer[Balance]
+    def __init__(self, sequence: _Optional[int] = ..., balances: _Optional[_Iterable[_Union[Balance, _Mapping]]] = ...) -> None: ...
+
+class OpenOrdersRequest(_message.Message):
+    __slots__ = ("account_id", "symbol_id")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: int
+    symbol_id: int
+    def __init__(self, account_id: _Optional[int] = ..., symbol_id: _Optional[int] = ...) -> None: ...
+
+class Order(_message.Message):
+    __slots__ = ("order_id", "account_id", "client_key", "client_text", "symbol_id", "side", "order_type", "time_in_force", "post_only", "price_ticks", "quantity_lots", "filled_lots", "accepted_sequence", "accepted_time_us", "status")
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_KEY_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_TEXT_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_ID_FIELD_NUMBER: _ClassVar[int]
+    SIDE_FIELD_NUMBER: _ClassVar[int]
+    ORDER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TIME_IN_FORCE_FIELD_NUMBER: _ClassVar[int]
+    POST_ONLY_FIELD_NUMBER: _ClassVar[int]
+    PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_LOTS_FIELD_NUMBER: _ClassVar[int]
+    FILLED_LOTS_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    order_id: int
+    account_id: int
+    client_key: bytes
+    client_text: str
+    symbol_id: int
+    side: int
+    order_type: int
+    time_in_force: int
+    post_only: bool
+    price_ticks: int
+    quantity_lots: int
+    filled_lots: int
+    accepted_sequence: int
+    accepted_time_us: int
+    status: int
+    def __init__(self, order_id: _Optional[int] = ..., account_id: _Optional[int] = ..., client_key: _Optional[bytes] = ..., client_text: _Optional[str] = ..., symbol_id: _Optional[int] = ..., side: _Optional[int] = ..., order_type: _Optional[int] = ..., time_in_force: _Optional[int] = ..., post_only: _Optional[bool] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., filled_lots: _Optional[int] = ..., accepted_sequence: _Optional[int] = ..., accepted_time_us: _Optional[int] = ..., status: _Optional[int] = ...) -> None: ...
+
+class OpenOrdersReply(_message.Message):
+    __slots__ = ("sequence", "orders")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    orders: _containers.RepeatedCompositeFieldContainer[Order]
+    def __init__(self, sequence: _Optional[int] = ..., orders: _Optional[_Iterable[_Union[Order, _Mapping]]] = ...) -> None: ...
+
+class OrderRequest(_message.Message):
+    __slots__ = ("account_id", "order_id", "client_key")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_KEY_FIELD_NUMBER: _ClassVar[int]
+    account_id: int
+    order_id: int
+    client_key: bytes
+    def __init__(self, account_id: _Optional[int] = ..., order_id: _Optional[int] = ..., client_key: _Optional[bytes] = ...) -> None: ...
+
+class OrderReply(_message.Message):
+    __slots__ = ("sequence", "order")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    order: Order
+    def __init__(self, sequence: _Optional[int] = ..., order: _Optional[_Union[Order, _Mapping]] = ...) -> None: ...
+
+class BookRequest(_message.Message):
+    __slots__ = ("symbol_id", "depth")
+    SYMBOL_ID_FIELD_NUMBER: _ClassVar[int]
+    DEPTH_FIELD_NUMBER: _ClassVar[int]
+    symbol_id: int
+    depth: int
+    def __init__(self, symbol_id: _Optional[int] = ..., depth: _Optional[int] = ...) -> None: ...
+
+class BookLevel(_message.Message):
+    __slots__ = ("price_ticks", "quantity_lots")
+    PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_LOTS_FIELD_NUMBER: _ClassVar[int]
+    price_ticks: int
+    quantity_lots: int
+    def __init__(self, price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ...) -> None: ...
+
+class BookReply(_message.Message):
+    __slots__ = ("sequence", "bids", "asks")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    BIDS_FIELD_NUMBER: _ClassVar[int]
+    ASKS_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    bids: _containers.RepeatedCompositeFieldContainer[BookLevel]
+    asks: _containers.RepeatedCompositeFieldContainer[BookLevel]
+    def __init__(self, sequence: _Optional[int] = ..., bids: _Optional[_Iterable[_Union[BookLevel, _Mapping]]] = ..., asks: _Optional[_Iterable[_Union[BookLevel, _Mapping]]] = ...) -> None: ...
+
+class EventsRequest(_message.Message):
+    __slots__ = ("after_sequence", "limit_bytes", "wait_ms")
+    AFTER_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    after_sequence: int
+    limit_bytes: int
+    wait_ms: int
+    def __init__(self, after_sequence: _Optional[int] = ..., limit_bytes: _Optional[int] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+
+class EventRange(_message.Message):
+    __slots__ = ("first_sequence", "last_sequence", "events")
+    FIRST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    first_sequence: int
+    last_sequence: int
+    events: bytes
+    def __init__(self, first_sequence: _Optional[int] = ..., last_sequence: _Optional[int] = ..., events: _Optional[bytes] = ...) -> None: ...
+
+class CursorRequest(_message.Message):
+    __slots__ = ("name", "sequence")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    sequence: int
+    def __init__(self, name: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
+
+class CursorReply(_message.Message):
+    __slots__ = ("durable_sequence",)
+    DURABLE_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    durable_sequence: int
+    def __init__(self, durable_sequence: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,210 @@
+"""Bringing an engine to a sequence: newest good snapshot, then the journal's tail.
+
+Start-up, recovery, reconciliation and the shadow that takes snapshots all come through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from matching import snapshot
+from matching.codec import split_commands
+from matching.engine import Engine
+from matching.event_log import EventLog, chain_name
+from matching.journal import Journal
+from matching.journal_scan import JournalScan
+from matching.segments import HEADER_BYTES, Block, JournalError, JournalFault, SegmentHeader
+from matching.storage import FileStorage, Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A shard as it was when it stopped, ready to go on."""
+
+    engine: Engine
+    journal: Journal
+    events: EventLog
+    erased_bytes: int
+    replayed: int
+
+
+def recover(
+    storage: Storage,
+    shard: int,
+    fresh_journal_id: bytes,
+    *,
+    kind: str = "auto",
+    cursors: dict[str, int] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Recovered:
+    """Return the shard's engine, journal and events; an empty folder becomes a new journal.
+
+    Snapshot, tail and events are checked against each other. `cursors` are what readers are known
+    to have: one beyond the journal stops the start with JOURNAL_BEHIND_LEDGER.
+    """
+    scan = JournalScan(storage, shard)
+    if not scan.segments:
+        _refuse_cursors_beyond(0, cursors or {})
+        journal = Journal.begin(storage, shard, fresh_journal_id)
+        events = EventLog(storage, shard, fresh_journal_id)
+        return Recovered(Engine.create(shard, kind), journal, events, 0, 0)
+    events = EventLog(storage, shard, _journal_id(storage, scan))
+    engine = _starting_engine(storage, shard, scan, events, kind)
+    started_at = engine.sequence
+    if events.last_sequence < started_at:
+        events.reset(started_at)
+    for block in scan.blocks(engine.sequence + 1):
+        _replay_block(engine, events, block)
+        progress(engine.sequence)
+    scan.judge_tail()
+    if scan.next_sequence - 1 < engine.sequence:
+        raise JournalError(
+            JournalFault.JOURNAL_BEHIND_LEDGER,
+            f"a snapshot has {engine.sequence}, the journal ends at {scan.next_sequence - 1}",
+        )
+    _refuse_cursors_beyond(engine.sequence, cursors or {})
+    events.cut_after(engine.sequence)
+    _compare(engine, events)
+    erased = scan.cut_tail()
+    end = scan.end()
+    for name in scan.segments[-2:]:
+        storage.sync(name)
+    journal = Journal(storage, shard, end)
+    return Recovered(engine, journal, events, erased, engine.sequence - started_at)
+
+
+def _journal_id(storage: Storage, scan: JournalScan) -> bytes:
+    name = scan.segments[0]
+    return SegmentHeader.decode(storage.read(name, 0, HEADER_BYTES), name).journal_id
+
+
+def _starting_engine(
+    storage: Storage, shard: int, scan: JournalScan, events: EventLog, kind: str
+) -> Engine:
+    """Return the newest good snapshot that the events reach up to, else the oldest, else none."""
+    oldest: Engine | None = None
+    for engine in snapshot.good_engines(storage, shard, kind=kind):
+        if engine.sequence + 1 < scan.oldest_sequence:
+            break
+        if engine.sequence <= events.last_sequence:
+            return engine
+        oldest = engine
+    if scan.oldest_sequence == 1:
+        return Engine.create(shard, kind)
+    if oldest is None:
+        raise JournalError(
+            JournalFault.MISSING_SEGMENT,
+            f"the journal begins at {scan.oldest_sequence} and no good snapshot reaches it",
+        )
+    return oldest
+
+
+def _replay_block(engine: Engine, events: EventLog, block: Block) -> None:
+    payload, first = block.payload, block.first_sequence
+    if first <= engine.sequence:  # the snapshot lies inside the block
+        payload, first = _from(payload, engine.sequence + 1), engine.sequence + 1
+    out = engine.apply(payload)
+    if events.last_sequence == block.last_sequence:
+        _compare(engine, events)
+    elif events.last_sequence < block.last_sequence:
+        events.cut_after(first - 1)
+        events.append(first, block.last_sequence, out, engine.chain())
+
+
+def _compare(engine: Engine, events: EventLog) -> None:
+    """Stop where replay gives other events than were published."""
+    if not events.chain_name or events.last_sequence != engine.sequence:
+        return
+    if events.chain_name != chain_name(engine.chain()):
+        raise JournalError(
+            JournalFault.DIGEST_MISMATCH,
+            f"replay to {engine.sequence} differs from the recorded events: another build, or "
+            "damaged events/ (remove that folder to have it rebuilt)",
+        )
+
+
+def _refuse_cursors_beyond(sequence: int, cursors: dict[str, int]) -> None:
+    for name, cursor in sorted(cursors.items()):
+        if cursor > sequence:
+            raise JournalError(
+                JournalFault.JOURNAL_BEHIND_LEDGER,
+                f"{name} has read up to {cursor}, the journal ends at {sequence}: this journal "
+                "is not the one that was read",
+            )
+
+
+def _from(payload: bytes, sequence: int) -> bytes:
+    """Return the commands of a block from `sequence` on."""
+    for place in split_commands(payload):
+        if int.from_bytes(payload[place.offset : place.offset + 8], "little") >= sequence:
+            return payload[place.offset :]
+    return b""
+
+
+def _until(payload: bytes, sequence: int) -> bytes:
+    """Return the commands of a block up to and with `sequence`."""
+    for place in split_commands(payload):
+        if int.from_bytes(payload[place.offset : place.offset + 8], "little") > sequence:
+            return payload[: place.offset]
+    return payload
+
+
+def replay_to(
+    storage: Storage,
+    shard: int,
+    until: int | None,
+    *,
+    from_genesis: bool = False,
+    kind: str = "auto",
+    progress: Callable[[int, int], None] = lambda _sequence, _bytes: None,
+) -> Engine:
+    """Return an engine at exactly `until`, or, for None, at the last durable block known.
+
+    Reads only, and only complete blocks, so the folder may belong to a running engine. A sequence
+    that is not (or no longer) there is `JournalError` NOT_IN_JOURNAL.
+    """
+    scan = JournalScan(storage, shard)
+    engine: Engine | None = None
+    if not from_genesis or scan.oldest_sequence > 1:
+        engine = next(snapshot.good_engines(storage, shard, until, kind), None)
+    engine = engine or Engine.create(shard, kind)
+    if until is not None and engine.sequence > until:
+        raise JournalError(JournalFault.NOT_IN_JOURNAL, f"{until} is before what is kept")
+    limit = until
+    for block in scan.blocks(engine.sequence + 1) if engine.sequence != until else ():
+        if limit is not None and block.first_sequence > limit:
+            break
+        payload = block.payload
+        if block.first_sequence <= engine.sequence:
+            payload = _from(payload, engine.sequence + 1)
+        if limit is not None and block.last_sequence > limit:
+            payload = _until(payload, limit)
+        out = engine.apply(payload)
+        progress(engine.sequence, len(out))
+    if until is not None and engine.sequence != until:
+        raise JournalError(
+            JournalFault.NOT_IN_JOURNAL,
+            f"{until} is wanted, the journal reaches {engine.sequence}",
+        )
+    return engine
+
+
+def shard_of(storage: Storage) -> int:
+    """Return whose journal lies in the folder; an empty one is NOT_IN_JOURNAL."""
+    for name in JournalScan(storage, 0).segments:
+        return SegmentHeader.decode(storage.read(name, 0, HEADER_BYTES), name).shard
+    raise JournalError(JournalFault.NOT_IN_JOURNAL, "there is no journal in this folder")
+
+
+def engine_at(directory: Path, sequence: int | None = None) -> Engine:
+    """Return a second engine of the shard folder at exactly `sequence` (None: all there is).
+
+    A reader asks for a sequence that it has seen as an event, which is durable by then.
+    """
+    storage = FileStorage(directory, read_only=True)
+    try:
+        return replay_to(storage, shard_of(storage), sequence)
+    finally:
+        storage.close()
