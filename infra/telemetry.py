@@ -46,4 +46,6 @@ def configure_logging(process: str, level: str = "INFO", log_format: str = "json
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for chatty in ("httpx", "httpcore"):  # a line for each request says nothing
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(process=process)

@@ -24,6 +24,7 @@ from infra.wallet.rpc import JsonRpc
 ARTIFACT = Path(__file__).parent / "contracts" / "Token.json"
 _RECEIPT_SECONDS = 60.0
 _POLL_SECONDS = 0.1
+_SENDING = asyncio.Lock()
 _FULL_PURSE = 10**24  # what the giver's balance is topped up to when it runs low
 
 
@@ -108,8 +109,14 @@ async def _deploy(rpc: JsonRpc, deployer: str, token: TokenPlan) -> str:
 
 
 async def _send(rpc: JsonRpc, call: Mapping[str, object]) -> Mapping[str, object]:
-    """Send a transaction of an unlocked account and return its receipt once mined."""
-    tx_hash = await rpc.call("eth_sendTransaction", call)
+    """Send a transaction of an unlocked account and return its receipt once mined.
+
+    One at a time, as the node numbers an account's transactions when it takes them; mined at
+    once, as nobody should wait for a block to be given play money.
+    """
+    async with _SENDING:
+        tx_hash = await rpc.call("eth_sendTransaction", call)
+        await rpc.call("evm_mine")
     async with asyncio.timeout(_RECEIPT_SECONDS):
         while True:
             receipt: Mapping[str, object] | None = await rpc.call(

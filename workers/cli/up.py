@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +53,15 @@ def up(
     except ServerFailedError as error:
         typer.echo(
             f"Rialto did not start: {error}\n`./rialto doctor` looks for the cause.", err=True
+        )
+        raise typer.Exit(EXIT_FAILED) from error
+    except Exception as error:
+        log = folder / "logs" / "up.log"
+        log.write_text(traceback.format_exc())
+        typer.echo(
+            f"Rialto did not start: {type(error).__name__}: {error}\n"
+            f"That is a defect; its trace is in {log}.",
+            err=True,
         )
         raise typer.Exit(EXIT_FAILED) from error
     raise typer.Exit(code)
