@@ -9,45 +9,28 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain import ledger
 from domain.events import Event
-from domain.ledger import JournalRequest, LedgerInvariantError, Posting, SequenceGapError
+from domain.ledger import LedgerInvariantError, SequenceGapError
 from domain.order import Side
 from infra.postgres import tables
-from infra.postgres.ledger_store import LedgerStore, Posted
 from infra.postgres.settlement_store import SettlementStore
-from infra.postgres.transfer_store import TransferRequest, TransferStore
 from matching.event_codec import encode_events
 from tests.infra.postgres.flows import accepted, credited, debited, tick, trade
+from tests.infra.postgres.transfers import deposit, from_trading, to_trading
 
 pytestmark = pytest.mark.servers
 
-LEDGER = LedgerStore()
-TRANSFERS = TransferStore(LEDGER)
 ETHER = 10**9  # engine units
 DOLLAR = 10**6
-
-
-def request(number: int, customer: int, asset: str, amount: int) -> TransferRequest:
-    return TransferRequest(
-        UUID(int=number), customer, {"USDT": 1, "ETH": 2}[asset], asset, 0, amount, f"t-{number}"
-    )
 
 
 async def fund(database: AsyncEngine) -> list[Event]:
     """Give customer 1 ether and customer 2 dollars on the way to trading; return the events."""
     async with database.begin() as conn:
-        for key, account, asset, amount in (
-            ("d-1", ledger.main(1, "ETH"), "ETH", 10 * 10**18),
-            ("d-2", ledger.main(2, "USDT"), "USDT", 9000 * DOLLAR),
-        ):
-            posting = Posting(ledger.wallet_deposit("ETH", asset), account, asset, amount)
-            assert isinstance(
-                await LEDGER.post(conn, JournalRequest("wallet", key, "deposit", (posting,))),
-                Posted,
-            )
-        await TRANSFERS.open_to_trading(conn, request(1, 1, "ETH", 10 * 10**18))
-        await TRANSFERS.open_to_trading(conn, request(2, 2, "USDT", 9000 * DOLLAR))
+        await deposit(conn, "d-1", 1, "ETH", 10 * 10**18)
+        await deposit(conn, "d-2", 2, "USDT", 9000 * DOLLAR)
+        await to_trading(conn, 1, 1, "ETH", 10 * 10**18)
+        await to_trading(conn, 2, 2, "USDT", 9000 * DOLLAR)
     return [
         credited(1, UUID(int=1), 1, 2, 10 * ETHER),
         credited(2, UUID(int=2), 2, 1, 9000 * DOLLAR),
@@ -79,7 +62,7 @@ async def test_credit_trade_debit_end_to_end(database: AsyncEngine) -> None:
     settled = await store.settle(0, 1, 5, encode_events(events))
     assert (settled.last_sequence, settled.trades) == (5, 2)
     async with database.begin() as conn:
-        await TRANSFERS.open_from_trading(conn, request(3, 2, "ETH", 3 * 10**18))
+        await from_trading(conn, 3, 2, "ETH", 3 * 10**18)
     await store.settle(0, 6, 6, encode_events([debited(6, UUID(int=3), 2, 2, 3 * ETHER)]))
     assert await balances(database) == {
         "customer:1:trading.0:ETH": 7 * 10**18,
