@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import logging
 import os
 import random
 import signal
@@ -242,6 +243,7 @@ def main() -> None:
 
     settings = Settings()
     configure_logging("bots", settings.log_level, settings.log_format)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     seed = int(os.environ.get("RIALTO_BOTS_SEED", "0")) or time.time_ns()
     log.info("bots start", seed=seed)
     uvloop.run(_until_signal(settings, seed))

@@ -44,7 +44,7 @@ ETH_USDT = Instrument.listed(
     taker_fee_ppm=2000,
     band_ppm=100_000,
     max_order="1000",
-    max_open_orders=10,
+    max_open_orders=60,
 )
 ALICE, BOB = 1, 2
 LISTINGS = Listings(

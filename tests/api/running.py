@@ -1,0 +1,209 @@
+"""A running exchange without wallet and Temporal: engine, market data and gateway as processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import sqlalchemy as sa
+
+from domain.commands import Credit
+from domain.events import Credited, SymbolListed
+from domain.instrument import Asset
+from infra.embedded.ports import free_port
+from infra.embedded.server import stop_process
+from infra.engine_grpc import EngineGrpc
+from infra.postgres import engine as postgres
+from infra.postgres import tables
+from infra.postgres.customers import CustomerStore, IssuedKey
+from infra.secret_box import SecretBox, gateway_key_path
+from infra.settings import Settings
+from infra.wallet.keys import create_wallet
+from tests.api.exchange import ETH, ETH_USDT, USDT, list_symbol
+from workers.api_client import ApiAccount
+
+ROOT = Path(__file__).parents[2]
+_READY_SECONDS = 20.0
+
+
+class RunningExchange:
+    """Starts the processes in `folder` against the given servers; `stop` ends them."""
+
+    def __init__(self, folder: Path, database_url: str, redis_url: str) -> None:
+        self.port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.ws_url = f"ws://127.0.0.1:{self.port}/v1/ws"
+        self.redis_url = redis_url
+        self.environment = {
+            "RIALTO_DATA_DIR": str(folder),
+            "RIALTO_DATABASE_URL": database_url,
+            "RIALTO_REDIS_URL": redis_url,
+            "RIALTO_TEMPORAL_ADDRESS": "127.0.0.1:1",
+            "RIALTO_CHAIN_URL": "http://127.0.0.1:1",
+            "RIALTO_GATEWAY_PORT": str(self.port),
+            "RIALTO_ENGINE_KIND": "auto",
+        }
+        os.environ.update(self.environment)
+        self.settings = Settings()
+        self.settings.run_dir.mkdir(parents=True, exist_ok=True)
+        self.settings.secrets_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.accounts: dict[str, ApiAccount] = {}
+        self.customer_ids: dict[str, int] = {}
+
+    async def start(self) -> None:
+        """List the test market, start the processes, make and fund two customers."""
+        await self._write_listing()
+        create_wallet(self.settings.data_dir)
+        self.launch("matching-engine-0", "workers.matching_engine")
+        await self.ready("matching-engine-0")
+        async with self.engine("admin") as engine:
+            assert isinstance((await engine.submit(list_symbol(ETH_USDT)))[0], SymbolListed)
+        self.launch("market-data", "workers.market_data")
+        self.launch("gateway", "workers.gateway")
+        await asyncio.gather(self.ready("market-data"), self.ready("gateway"))
+        for name in ("alice", "bob"):
+            await self.add_customer(name)
+            await self.credit(name, USDT, "1000000")
+            await self.credit(name, ETH, "1000")
+
+    def engine(self, role: str) -> EngineConnection:
+        """Return a connection to the engine in a role."""
+        tokens = json.loads((self.settings.secrets_dir / "engine-tokens.json").read_text())
+        return EngineConnection(
+            EngineGrpc(self.settings.engine_grpc_target(0), role=role, token=tokens[role])
+        )
+
+    async def add_customer(self, name: str, *, scopes: tuple[str, ...] = ()) -> ApiAccount:
+        """Create a customer (or another key of one), with the scopes given or all."""
+        database = postgres.create(self.environment["RIALTO_DATABASE_URL"])
+        store = CustomerStore(
+            database, SecretBox.from_file(gateway_key_path(self.settings.secrets_dir))
+        )
+        customer = await store.create_customer(name, rate_class="market_maker")
+        key: IssuedKey = await (
+            store.create_api_key(customer.customer_id, scopes=scopes)
+            if scopes
+            else store.create_api_key(customer.customer_id)
+        )
+        await database.dispose()
+        self.customer_ids[name] = customer.customer_id
+        self.accounts[name] = ApiAccount(name, key.api_key, key.api_secret)
+        return self.accounts[name]
+
+    async def credit(self, name: str, asset: Asset, amount: str) -> None:
+        """Give a customer trading balance, straight in the engine."""
+        async with self.engine("treasury") as engine:
+            command = Credit(
+                key=time.time_ns(),
+                account_id=self.customer_ids[name],
+                asset_id=asset.asset_id,
+                amount_units=asset.engine_units(amount),
+                created_at_us=time.time_ns() // 1000,
+            )
+            assert isinstance((await engine.submit(command))[0], Credited)
+
+    def launch(self, process: str, module: str) -> None:
+        """Start one process of the exchange."""
+        with (self.settings.data_dir / f"{process}.log").open("ab") as log:
+            self.processes[process] = subprocess.Popen(
+                [sys.executable, "-c", f"from {module} import main; main()"],
+                cwd=ROOT,
+                env={**os.environ, **self.environment},
+                stdout=log,
+                stderr=log,
+            )
+
+    async def ready(self, process: str) -> None:
+        """Wait until the process' own heartbeat shows."""
+        path = self.settings.run_dir / f"{process}.json"
+        deadline = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < deadline:
+            child = self.processes[process]
+            if child.poll() is not None:
+                break
+            if path.exists() and json.loads(path.read_text())["pid"] == child.pid:
+                return
+            await asyncio.sleep(0.05)
+        log = (self.settings.data_dir / f"{process}.log").read_text()
+        raise AssertionError(f"{process} is not ready:\n{log[-3000:]}")
+
+    def kill(self, process: str) -> None:
+        """End a process without a chance to clean up."""
+        self.processes[process].kill()
+        self.processes[process].wait()
+
+    def stop(self) -> None:
+        """End everything."""
+        for process in reversed(self.processes.values()):
+            if process.poll() is None:
+                stop_process(process)
+
+    async def request(
+        self, name: str, method: str, target: str, body: object = None, **headers: str
+    ) -> httpx.Response:
+        """Send a request signed by `name`."""
+        text = "" if body is None else json.dumps(body)
+        async with httpx.AsyncClient(base_url=self.base_url) as http:
+            signed = self.accounts[name].headers(method, target, text)
+            return await http.request(method, target, content=text, headers={**signed, **headers})
+
+    async def place(self, name: str, side: str, price: str, quantity: str) -> httpx.Response:
+        """Place a limit order in the test market."""
+        order = {"symbol": "ETH/USDT", "side": side, "price": price, "quantity": quantity}
+        return await self.request(name, "POST", "/v1/orders", order)
+
+    async def _write_listing(self) -> None:
+        database = postgres.create(self.environment["RIALTO_DATABASE_URL"])
+        async with database.begin() as connection:
+            for asset in (USDT, ETH):
+                await connection.execute(
+                    tables.asset.insert().values(
+                        asset_id=asset.asset_id,
+                        code=asset.code,
+                        chain="ETH",
+                        chain_decimals=asset.chain_decimals,
+                        engine_decimals=asset.engine_decimals,
+                        confirmations=2,
+                        deposit_minimum=1,
+                        withdrawal_minimum=10,
+                        withdrawal_fee=1,
+                        approval_above=10**30,
+                    )
+                )
+            await connection.execute(
+                sa.insert(tables.instrument).values(
+                    symbol_id=ETH_USDT.symbol_id,
+                    symbol=ETH_USDT.symbol,
+                    base_asset_id=ETH.asset_id,
+                    quote_asset_id=USDT.asset_id,
+                    tick_size=ETH_USDT.tick_size,
+                    lot_size=ETH_USDT.lot_size,
+                    listing_price="2500",
+                    max_order="1000",
+                    maker_fee_ppm=ETH_USDT.maker_fee_ppm,
+                    taker_fee_ppm=ETH_USDT.taker_fee_ppm,
+                    band_ppm=ETH_USDT.band_ppm,
+                    max_open_orders=ETH_USDT.max_open_orders,
+                )
+            )
+        await database.dispose()
+
+
+class EngineConnection:
+    """Closes the channel at the end of the block."""
+
+    def __init__(self, engine: EngineGrpc) -> None:
+        self._engine = engine
+
+    async def __aenter__(self) -> EngineGrpc:
+        return self._engine
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._engine.close()
