@@ -28,7 +28,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 OPTIONS = (
     ("grpc.max_send_message_length", MAX_MESSAGE),
-    ("grpc.max_receive_message_length", 4 << 20),
+    ("grpc.max_receive_message_length", (1 << 20) + 64),
     ("grpc.so_reuseport", 0),
 )
 

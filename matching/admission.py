@@ -18,7 +18,6 @@ from matching.windows import KEY_MAX_AGE_US, KEY_MAX_AHEAD_US
 MAX_MAKERS = 30_000
 """How many resting orders one command may meet: its events are numbered with 16 bits."""
 
-_NO_KEY = bytes(16)
 _MARKET = int(OrderType.MARKET)
 _GTC, _FOK = int(TimeInForce.GTC), int(TimeInForce.FOK)
 _EXPIRE_MAKER, _EXPIRE_TAKER = int(SelfTrade.EXPIRE_MAKER), int(SelfTrade.EXPIRE_TAKER)
@@ -63,7 +62,7 @@ def refuse_order(state: EngineState, order: Order) -> RejectReason:
 def _syntax(order: Order) -> RejectReason:
     flags = order.flags
     order_type, time_in_force = flags >> 1 & 15, flags >> 5 & 7
-    if order.account_id == 0 or order.identity[8:] == _NO_KEY:
+    if order.account_id == 0 or not any(order.identity[8:]):
         return RejectReason.MALFORMED_COMMAND
     if order_type > _MARKET or time_in_force > _FOK or flags >> 9 > SelfTrade.EXPIRE_BOTH:
         return RejectReason.MALFORMED_COMMAND

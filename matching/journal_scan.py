@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -46,6 +47,7 @@ class JournalScan:
         self._offset = HEADER_BYTES
         self.journal_id = b""
         self.durable_mark = 0
+        self._unsure: deque[tuple[str, int, Block]] = deque()
         self.next_sequence = 1
 
     @property
@@ -116,7 +118,11 @@ class JournalScan:
             self._chain, self._epoch = block.chain, block.epoch
             self._offset += block.size
             self.next_sequence = block.last_sequence + 1
-            self.durable_mark = max(self.durable_mark, block.durable_sequence)
+            if block.durable_sequence > self.durable_mark:
+                self.durable_mark = block.durable_sequence
+                while self._unsure and self._unsure[0][2].last_sequence <= self.durable_mark:
+                    self._unsure.popleft()
+            self._unsure.append((name, self._offset - block.size, block))
             yield block
 
     def end(self) -> JournalEnd:
@@ -139,6 +145,8 @@ class JournalScan:
             name = self.segments[index]
             offset = self._offset if index == self._segment else HEADER_BYTES
             data = self._storage.read(name, offset, self._storage.size(name) - offset)
+            if index == self._segment and decode_block(data, 0) is not None:
+                return  # a running engine has appended since
             claimed = max(claimed, _highest_mark(data))
         if claimed >= self.next_sequence:
             raise JournalError(
@@ -147,6 +155,20 @@ class JournalScan:
                 f"{self.next_sequence} is damaged, though {claimed} was durable; restore the file "
                 "from a copy, nothing was changed",
             )
+
+    def harden_tail(self) -> None:
+        """Write the blocks again that were perhaps never synced, and sync them.
+
+        After a failed sync the kernel may hold pages as clean that the disk does not have: a sync
+        alone would say yes to them.
+        """
+        for name in {name: None for name, _, _ in self._unsure}:
+            for owner, offset, block in self._unsure:
+                if owner == name:
+                    data = self._storage.read(name, offset, block.size)
+                    self._storage.write(name, offset, data)
+            self._storage.sync(name)
+        self._unsure.clear()
 
     def cut_tail(self) -> int:
         """Erase what lies behind the end, so that it can never come back; return bytes erased.

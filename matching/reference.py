@@ -16,19 +16,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 
-from domain.commands import ListSymbol, Opcode
+from domain.commands import Opcode
 from domain.errors import RejectReason
 from domain.events import EventType
-from domain.order import CloseReason, OrderType, SelfTrade, ShardMode, SymbolState, TimeInForce
-from matching import state_codec
+from domain.order import CloseReason, OrderType, SelfTrade, SymbolState, TimeInForce
+from matching import administration, state_codec
+from matching.administration import NO_KEY, Head
 from matching.admission import (
     MAX_MAKERS,
     limit_rank,
     refuse_cancel,
     refuse_credit,
     refuse_debit,
-    refuse_listing,
     refuse_order,
 )
 from matching.book import BUY, OPEN, Market, Order, fee_units
@@ -36,7 +37,7 @@ from matching.codec import split_commands
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
 from matching.windows import KeyRecord
-from matching.wire import COMMAND_HEAD, LIST_SYMBOL_FIELDS, LIST_SYMBOL_STRIPE, STRIPE
+from matching.wire import COMMAND_HEAD, STRIPE
 
 MAX_CANCELS = 60_000
 """How many orders one cancel-all closes, the oldest first; `closed_count` tells."""
@@ -45,7 +46,13 @@ _EXPIRE_TAKER, _EXPIRE_BOTH = int(SelfTrade.EXPIRE_TAKER), int(SelfTrade.EXPIRE_
 _GTC = int(TimeInForce.GTC)
 _MARKET = int(OrderType.MARKET)
 _STATUS = {reason: reason.status for reason in CloseReason}
-Head = tuple[int, int, int, int, int, int, int, int, int, bytes, int, int]
+_ADMINISTRATION = {
+    Opcode.LIST_SYMBOL: administration.list_symbol,
+    Opcode.SET_SYMBOL_STATE: administration.set_symbol_state,
+    Opcode.SET_SHARD_MODE: administration.set_shard_mode,
+    Opcode.STARTED: administration.started,
+    Opcode.TICK: administration.tick,
+}
 
 
 class SequenceError(RuntimeError):
@@ -66,12 +73,9 @@ class ReferenceEngine:
             Opcode.CANCEL_ALL: self._cancel_all,
             Opcode.CREDIT: self._credit,
             Opcode.DEBIT: self._debit,
-            Opcode.LIST_SYMBOL: self._list_symbol,
-            Opcode.SET_SYMBOL_STATE: self._set_symbol_state,
-            Opcode.SET_SHARD_MODE: self._set_shard_mode,
-            Opcode.STARTED: self._started,
-            Opcode.TICK: self._tick,
         }
+        for opcode, act in _ADMINISTRATION.items():
+            self._handlers[opcode] = partial(self._administer, act)
 
     def apply(self, batch: bytes) -> bytes:
         """Apply sequenced commands and return their event stripes.
@@ -116,6 +120,15 @@ class ReferenceEngine:
         engine.state, lanes = state_codec.decode(data)
         engine._events = EventWriter(lanes)
         return engine
+
+    def _administer(
+        self,
+        act: Callable[[EngineState, EventWriter, Head, bytes, int], None],
+        head: Head,
+        batch: bytes,
+        offset: int,
+    ) -> None:
+        act(self.state, self._events, head, batch, offset)
 
     # -- orders ---------------------------------------------------------------------------
 
@@ -326,7 +339,7 @@ class ReferenceEngine:
     def _key_used(self, opcode: Opcode, head: Head) -> bool:
         """Answer a used key with its first outcome, a command without a key with a refusal."""
         asset_id, _, account_id, key, amount, created_at_us = head[6:]
-        if not any(key):
+        if key == NO_KEY:
             reason = RejectReason.MALFORMED_COMMAND
             self._events.rejected(opcode, reason, account_id, key, 0)
             return True
@@ -355,51 +368,3 @@ class ReferenceEngine:
         )
         if reason:
             self._events.rejected(opcode, reason, account_id, key, 0)
-
-    # -- administration and the sequencer's own ------------------------------------------
-
-    def _list_symbol(self, head: Head, batch: bytes, offset: int) -> None:
-        values = LIST_SYMBOL_STRIPE.unpack_from(batch, offset + STRIPE)
-        named = dict(zip((name for name, _ in LIST_SYMBOL_FIELDS), values, strict=True))
-        rules = ListSymbol(
-            symbol_id=head[6],
-            base_units_per_lot=head[10],
-            quote_units_per_tick_lot=head[11],
-            **named,
-        )
-        reason = refuse_listing(self.state, rules)
-        if reason:
-            self._events.rejected(Opcode.LIST_SYMBOL, reason, 0, head[9], rules.symbol_id)
-            return
-        self.state.list_market(Market(rules))
-        self._events.listed(rules)
-
-    def _set_symbol_state(self, head: Head, _batch: bytes, _offset: int) -> None:
-        symbol_id, value, code = head[6], head[10], head[11]
-        market = self.state.markets.get(symbol_id)
-        reason = RejectReason.NONE
-        if not 0 <= value <= SymbolState.HALTED:
-            reason = RejectReason.MALFORMED_COMMAND
-        elif market is None:
-            reason = RejectReason.UNKNOWN_SYMBOL
-        if reason or market is None:
-            self._events.rejected(Opcode.SET_SYMBOL_STATE, reason, 0, head[9], symbol_id)
-            return
-        market.state = value
-        self._events.pair(EventType.SYMBOL_STATE_SET, symbol_id, value, code)
-
-    def _set_shard_mode(self, head: Head, _batch: bytes, _offset: int) -> None:
-        value, code = head[10], head[11]
-        if not 0 <= value <= ShardMode.HALTED:
-            reason = RejectReason.MALFORMED_COMMAND
-            self._events.rejected(Opcode.SET_SHARD_MODE, reason, 0, head[9], 0)
-            return
-        self.state.mode = value
-        self._events.pair(EventType.SHARD_MODE_SET, 0, value, code)
-
-    def _started(self, head: Head, _batch: bytes, _offset: int) -> None:
-        self.state.epoch = head[10]
-        self._events.pair(EventType.STARTED, 0, head[10], head[11])
-
-    def _tick(self, _head: Head, _batch: bytes, _offset: int) -> None:
-        self._events.ticked()

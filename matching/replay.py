@@ -69,8 +69,7 @@ def recover(
     _compare(engine, events)
     erased = scan.cut_tail()
     end = scan.end()
-    for name in scan.segments[-2:]:
-        storage.sync(name)
+    scan.harden_tail()
     journal = Journal(storage, shard, end)
     return Recovered(engine, journal, events, erased, engine.sequence - started_at)
 
@@ -158,7 +157,7 @@ def replay_to(
     *,
     from_genesis: bool = False,
     kind: str = "auto",
-    progress: Callable[[int, int], None] = lambda _sequence, _bytes: None,
+    progress: Callable[[int, int], None] = lambda _commands, _bytes: None,
 ) -> Engine:
     """Return an engine at exactly `until`, or, for None, at the last durable block known.
 
@@ -181,8 +180,11 @@ def replay_to(
             payload = _from(payload, engine.sequence + 1)
         if limit is not None and block.last_sequence > limit:
             payload = _until(payload, limit)
+        before = engine.sequence
         out = engine.apply(payload)
-        progress(engine.sequence, len(out))
+        progress(engine.sequence - before, len(out))
+    if until is None or engine.sequence != until:
+        scan.judge_tail()
     if until is not None and engine.sequence != until:
         raise JournalError(
             JournalFault.NOT_IN_JOURNAL,

@@ -25,7 +25,6 @@ from matching.segments import JournalError, JournalFault
 from matching.storage import Storage
 
 AckPolicy = Literal["os", "fsync"]
-TICK_AFTER_US = 100_000
 BLOCK_BYTES = 1 << 20
 _SEQUENCER_ONLY = frozenset((Opcode.STARTED, Opcode.TICK))
 
@@ -143,12 +142,9 @@ class Sequencer:
     def _own(self, command: bytes) -> None:
         self._submit(command, split_commands(command))
 
-    def tick_when_idle(self) -> bool:
-        """Write a tick when 100 ms have passed since the last record; return whether it did."""
-        if self._clock_us() - self._last_us < TICK_AFTER_US:
-            return False
+    def tick(self) -> None:
+        """Write that time passes; the driver calls it after 100 ms without another record."""
         self._own(encode_command(Tick()))
-        return True
 
     def sync(self) -> int:
         """Make durable what is written; blocks, so call it in a thread."""

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from matching.failpoint import hit
+
 _ZEROS = bytes(1 << 20)
 
 
@@ -152,6 +154,7 @@ def write_whole(storage: Storage, name: str, data: bytes) -> None:
     storage.create(fresh, 0)
     storage.write(fresh, 0, data)
     storage.sync(fresh)
+    hit("before_rename")
     storage.rename(fresh, name)
 
 

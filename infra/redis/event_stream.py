@@ -178,7 +178,7 @@ class EventReader:
     async def _from_redis(self, redis: Redis, after: int, seconds: float) -> EventBatch | None:
         """Return what is dense in the stream, or None for a gap or an idle stream."""
         found = await redis.xread(
-            {self._stream: f"{after}-0"}, count=16, block=max(1, int(seconds * 1000))
+            {self._stream: f"{after}-0"}, count=16, block=max(1, min(1000, int(seconds * 1000)))
         )
         entries = _entries(found)
         parts: list[bytes] = []

@@ -25,19 +25,18 @@ def replay(
     from matching.storage import FileStorage
 
     storage = FileStorage(directory, read_only=True)
-    stripes = blocks = 0
+    commands = stripes = blocks = 0
 
-    def count(_sequence: int, event_bytes: int) -> None:
-        nonlocal stripes, blocks
+    def count(block_commands: int, event_bytes: int) -> None:
+        nonlocal commands, stripes, blocks
+        commands += block_commands
         stripes += event_bytes // 64
         blocks += 1
 
     begun = time.perf_counter()
     try:
         shard = shard_of(storage)
-        engine = replay_to(
-            storage, shard, until, from_genesis=not snapshot, progress=count
-        )
+        engine = replay_to(storage, shard, until, from_genesis=not snapshot, progress=count)
     except JournalError as error:
         typer.echo(str(error), err=True)
         empty = error.fault is JournalFault.NOT_IN_JOURNAL
@@ -51,11 +50,12 @@ def replay(
         "shard": shard,
         "sequence": engine.sequence,
         "time_us": engine.time_us,
+        "commands": commands,
         "blocks": blocks,
         "event_stripes": stripes,
         "digest": engine.digest().hex(),
         "seconds": round(seconds, 3),
-        "commands_per_second": round(engine.sequence / seconds) if seconds else 0,
+        "commands_per_second": round(commands / seconds),
     }
     if as_json:
         typer.echo(json.dumps(result))
