@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 import structlog
 import uvloop
-from infra.redis.event_stream import EventReader
 from redis.asyncio import Redis
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.worker import Worker
@@ -32,6 +28,7 @@ from infra.postgres import engine as postgres
 from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.postgres.record_reader import RecordReader
 from infra.postgres.settlement_store import SettlementStore
+from infra.redis.event_stream import EventReader
 from infra.second_engine import SecondEngines
 from infra.settings import Settings
 from infra.telemetry import configure_logging
@@ -40,6 +37,8 @@ from infra.temporal.namespace import set_retention
 from infra.temporal.schedules import TASK_TIMEOUT, ScheduledWorkflow, ensure_schedule
 from workers import engine_admin
 from workers.shard_engine import ShardEngine
+from workers.wallet_wiring import wire_wallet
+from workers.wiring import Connections, Wiring
 from workflows import reconciliation, task_queues
 from workflows.reconciliation import ReconciliationWorkflow, reconciliation_workflow_id
 from workflows.settlement import SettlementWorkflow, settlement_workflow_id
@@ -50,32 +49,6 @@ GRACE = timedelta(seconds=5)
 _KEEP_SECONDS = 5.0
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Connections:
-    """What wirings share."""
-
-    settings: Settings
-    client: Client
-    database: AsyncEngine
-    redis: Redis
-
-
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """One worker: its queue, what it runs, what must always be running, and what it reports.
-
-    `keep` is called every few seconds and must do nothing where all is as it should be.
-    `report` gives (sequence, lag, detail) for the heartbeat.
-    """
-
-    task_queue: str
-    workflows: Sequence[type]
-    activities: Sequence[Callable[..., Any]]
-    keep: Callable[[], Awaitable[None]] | None = None
-    report: Callable[[], tuple[int | None, int | None, dict[str, object]]] | None = None
-    schedules: Sequence[ScheduledWorkflow] = field(default_factory=tuple)
 
 
 def wire_settlement(to: Connections) -> Wiring:
@@ -146,7 +119,7 @@ async def start_settlement(client: Client, shard: int) -> None:
     )
 
 
-WIRINGS: tuple[Callable[[Connections], Wiring], ...] = (wire_settlement,)
+WIRINGS: tuple[Callable[[Connections], Wiring], ...] = (wire_settlement, wire_wallet)
 
 
 async def run(settings: Settings) -> None:

@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio.client import (
-    Client,
-    Schedule,
-    ScheduleActionStartWorkflow,
-    ScheduleAlreadyRunningError,
-    ScheduleIntervalSpec,
-    ScheduleOverlapPolicy,
-    SchedulePolicy,
-    ScheduleSpec,
-)
+from temporalio.client import Client
 
 from activities.deposit import DepositActivities
 from activities.orphan_sweep import OrphanSweepActivities, SweepRequest
@@ -31,7 +18,7 @@ from activities.withdrawal_review import WithdrawalReview
 from domain.approval import Officer
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import LedgerStore
-from infra.settings import Settings
+from infra.temporal.schedules import ScheduledWorkflow
 from infra.wallet.builder import EvmTransactionBuilder
 from infra.wallet.chain import EvmChain
 from infra.wallet.deposit_store import BlockStore, DepositStore
@@ -41,12 +28,17 @@ from infra.wallet.policy_facts import PolicyFactsReader
 from infra.wallet.transfer_store import TransferStore
 from infra.wallet.withdrawal_store import WithdrawalStore
 from infra.wallet.workflow_starter import TemporalStarter
+from workers import engine_admin
+from workers.wiring import Connections, Wiring
 from workflows import task_queues
 from workflows.deposit import DepositWorkflow
-from workflows.orphan_sweep import SWEEP_EVERY, SWEEP_SCHEDULE, OrphanSweepWorkflow
+from workflows.orphan_sweep import (
+    SWEEP_EVERY_SECONDS,
+    SWEEP_SCHEDULE,
+    SWEEP_WORKFLOW,
+    OrphanSweepWorkflow,
+)
 from workflows.withdrawal import WithdrawalWorkflow
-
-WALLET_WORKFLOWS: Sequence[type] = (DepositWorkflow, WithdrawalWorkflow, OrphanSweepWorkflow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,51 +54,36 @@ class WalletAdapters:
     starter: TemporalStarter
 
 
-@dataclass(frozen=True, slots=True)
-class WalletWiring:
-    """What a worker of the queue `wallet` runs."""
-
-    workflows: Sequence[type]
-    activities: Sequence[Callable[..., Any]]
-
-
 def utc_now() -> dt.datetime:
     """Return the time, for the rules that compare it with an expiry."""
     return dt.datetime.now(dt.UTC)
 
 
-async def wire_wallet(
-    settings: Settings, engine: AsyncEngine, client: Client, stack: AsyncExitStack
-) -> WalletWiring:
-    """Open the wallet's adapters (closed by `stack`) and return what the worker runs."""
-    from infra.engine_grpc import EngineGrpc
-
+def wire_wallet(to: Connections) -> Wiring:
+    """Return the worker of deposits and withdrawals, for all shards."""
+    settings = to.settings
     public = load_public(settings.data_dir)
-    chain = EvmChain(settings.chain_url)
-    stack.push_async_callback(chain.close)
-    token = json.loads((settings.secrets_dir / "engine-tokens.json").read_text())["treasury"]
-    treasuries: dict[int, Treasury] = {}
-    for shard in range(settings.shard_count):
-        door = EngineGrpc(settings.engine_grpc_target(shard), role="treasury", token=token)
-        stack.push_async_callback(door.close)
-        treasuries[shard] = door
 
     async def connected() -> Client:
-        return client
+        return to.client
 
-    adapters = WalletAdapters(
-        engine=engine,
-        chain=chain,
-        treasuries=treasuries,
-        hot_address=public.hot_address,
-        officers=load_officers(pinned_path(settings.data_dir)),
-        policy_facts=PolicyFactsReader(engine, settings.data_dir, public.hot_address),
-        starter=TemporalStarter(connected, task_queues.WALLET),
+    return wiring_of(
+        WalletAdapters(
+            engine=to.database,
+            chain=EvmChain(settings.chain_url),
+            treasuries={
+                shard: engine_admin.connect(settings, "treasury", shard)
+                for shard in range(settings.shard_count)
+            },
+            hot_address=public.hot_address,
+            officers=load_officers(pinned_path(settings.data_dir)),
+            policy_facts=PolicyFactsReader(to.database, settings.data_dir, public.hot_address),
+            starter=TemporalStarter(connected, task_queues.WALLET),
+        )
     )
-    return wiring_of(adapters)
 
 
-def wiring_of(adapters: WalletAdapters) -> WalletWiring:
+def wiring_of(adapters: WalletAdapters) -> Wiring:
     """Return the workflows and activities around `adapters`."""
     ledger, audit = LedgerStore(), AuditStore()
     withdrawals = WithdrawalStore(adapters.engine, ledger, audit)
@@ -130,8 +107,9 @@ def wiring_of(adapters: WalletAdapters) -> WalletWiring:
     )
     deposit = DepositActivities(deposits, transfers, steps, adapters.chain)
     sweep = OrphanSweepActivities(withdrawals, deposits, adapters.starter)
-    return WalletWiring(
-        workflows=WALLET_WORKFLOWS,
+    return Wiring(
+        task_queue=task_queues.WALLET,
+        workflows=(DepositWorkflow, WithdrawalWorkflow, OrphanSweepWorkflow),
         activities=(
             review.load,
             review.screen,
@@ -154,22 +132,14 @@ def wiring_of(adapters: WalletAdapters) -> WalletWiring:
             deposit.credit,
             sweep.sweep,
         ),
-    )
-
-
-async def ensure_sweep_schedule(client: Client) -> None:
-    """Create the schedule of the orphan sweep; one that exists is left as it is."""
-    schedule = Schedule(
-        action=ScheduleActionStartWorkflow(
-            OrphanSweepWorkflow.run,
-            SweepRequest(),
-            id=SWEEP_SCHEDULE,
-            task_queue=task_queues.WALLET,
+        schedules=(
+            ScheduledWorkflow(
+                schedule_id=SWEEP_SCHEDULE,
+                workflow=SWEEP_WORKFLOW,
+                argument=SweepRequest(),
+                task_queue=task_queues.WALLET,
+                every_seconds=SWEEP_EVERY_SECONDS,
+                run_timeout_seconds=120,
+            ),
         ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=SWEEP_EVERY)]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=2 * SWEEP_EVERY),
     )
-    try:
-        await client.create_schedule(SWEEP_SCHEDULE, schedule)
-    except ScheduleAlreadyRunningError:
-        return

@@ -11,10 +11,11 @@ with workflow.unsafe.imports_passed_through():
     from activities.orphan_sweep import OrphanSweepActivities, SweepRequest, SweepResult
 
 SWEEP_SCHEDULE = "orphan-sweep"
-SWEEP_EVERY = dt.timedelta(seconds=15)
+SWEEP_WORKFLOW = "OrphanSweepWorkflow"
+SWEEP_EVERY_SECONDS = 15
 
 
-@workflow.defn(name="OrphanSweepWorkflow")
+@workflow.defn(name=SWEEP_WORKFLOW)
 class OrphanSweepWorkflow:
     """One sweep; the schedule starts the next."""
 

@@ -1,0 +1,381 @@
+"""A small exchange for wallet tests: real chain, Temporal, PostgreSQL, ledger, engine, settlement.
+
+Only the transport to the engine is left out: its state machine runs in this process, and what it
+does is settled at once, unless a test holds settlement back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import Worker
+
+from domain.approval import APPROVE, Decision, Statement
+from domain.commands import Command, ListSymbol
+from domain.events import Event
+from domain.wallet_record import NewWithdrawal
+from domain.withdrawal import WITHDRAWAL_WORKFLOW, Withdrawal, WithdrawalRequest
+from infra.postgres import tables
+from infra.postgres.audit_store import AuditStore
+from infra.postgres.customer_wallet import CustomerWalletStore
+from infra.postgres.engine import create
+from infra.postgres.ledger_store import LedgerStore
+from infra.postgres.settlement_store import SettlementStore
+from infra.settings import Settings
+from infra.wallet import demo, officers
+from infra.wallet.chain import EvmChain
+from infra.wallet.deposit_store import BlockStore
+from infra.wallet.policy_facts import PolicyFactsReader
+from infra.wallet.rpc import JsonRpc
+from infra.wallet.setup import WalletSetup, ensure_deposit_address, prepare_demo_wallet
+from infra.wallet.withdrawal_store import WithdrawalStore
+from infra.wallet.workflow_starter import TemporalStarter
+from matching.codec import encode_command
+from matching.event_codec import decode_events
+from matching.reference import ReferenceEngine
+from workers.chain_watcher import ChainWatcher, watch
+from workers.wallet_signer import open_signer, signer_worker
+from workers.wallet_wiring import WalletAdapters, wiring_of
+from workflows import task_queues
+
+OUTSIDE = "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720"
+_WAIT_SECONDS = 30.0
+ASSET_ROWS: list[dict[str, Any]] = [
+    {
+        "asset_id": 1,
+        "code": "USDT",
+        "chain": "ETH",
+        "chain_decimals": 6,
+        "engine_decimals": 6,
+        "confirmations": 2,
+        "deposit_minimum": 10**6,
+        "withdrawal_minimum": 10**7,
+        "withdrawal_fee": 10**6,
+        "approval_above": 1_000 * 10**6,
+    },
+    {
+        "asset_id": 2,
+        "code": "ETH",
+        "chain": "ETH",
+        "chain_decimals": 18,
+        "engine_decimals": 9,
+        "confirmations": 2,
+        "deposit_minimum": 10**15,
+        "withdrawal_minimum": 10**16,
+        "withdrawal_fee": 2 * 10**15,
+        "approval_above": 4 * 10**18,
+    },
+]
+
+
+ETH_USDT = ListSymbol(
+    symbol_id=1,
+    base_asset_id=2,
+    quote_asset_id=1,
+    base_units_per_lot=10**5,
+    quote_units_per_tick_lot=1,
+    maker_fee_ppm=1000,
+    taker_fee_ppm=2000,
+    band_ppm=100_000,
+    listing_price_ticks=250_000,
+    max_order_lots=10**7,
+    max_open_orders=1000,
+)
+
+
+class EngineInProcess:
+    """The reference engine with settlement behind it; counts what it was asked."""
+
+    def __init__(self, settlement: SettlementStore) -> None:
+        self._engine = ReferenceEngine()
+        self._settlement = settlement
+        self._lock = asyncio.Lock()
+        self._unsettled: list[tuple[int, bytes]] = []
+        self.sequence = 0
+        self.settles = True
+        self.fails_after_commands = 0
+
+    async def submit(self, command: Command) -> tuple[Event, ...]:
+        """Apply one command, settle it, answer; or lose the answer where a test wants that."""
+        async with self._lock:
+            self.sequence += 1
+            stamped = encode_command(
+                command, sequence=self.sequence, time_us=time.time_ns() // 1_000
+            )
+            raw = self._engine.apply(stamped)
+            self._unsettled.append((self.sequence, raw))
+            if self.settles:
+                await self.settle()
+            if self.fails_after_commands:
+                self.fails_after_commands -= 1
+                raise ConnectionError("the answer was lost")
+            return tuple(decode_events(raw))
+
+    async def settle(self) -> None:
+        """Settle what was held back."""
+        while self._unsettled:
+            sequence, raw = self._unsettled.pop(0)
+            await self._settlement.settle(0, sequence, sequence, raw)
+
+
+@dataclass
+class Rig:
+    """Everything a wallet test touches."""
+
+    settings: Settings
+    engine: AsyncEngine
+    client: Client
+    wallet: WalletSetup
+    treasury: EngineInProcess
+    chain: EvmChain
+    watcher: ChainWatcher
+    withdrawals: WithdrawalStore
+
+    # ---- doing ----------------------------------------------------------------------------
+
+    async def rpc(self, method: str, *params: object) -> Any:
+        """Call the chain's node."""
+        async with JsonRpc(self.settings.chain_url) as rpc:
+            return await rpc.call(method, *params)
+
+    async def mine(self, blocks: int = 3) -> None:
+        """Let blocks pass."""
+        await self.rpc("anvil_mine", hex(blocks))
+
+    async def fund(self, address: str, asset: str, amount: int) -> str:
+        """Pay to an address on the chain."""
+        contract = self.wallet.contracts.get(asset)
+        return await demo.fund(self.settings.chain_url, address, contract, amount)
+
+    async def new_customer(self, customer_id: int) -> str:
+        """Create a customer and return the deposit address."""
+        async with self.engine.begin() as connection:
+            await connection.execute(
+                tables.customer.insert().values(
+                    customer_id=customer_id, name=f"c{customer_id}", deposit_index=customer_id
+                )
+            )
+            return await ensure_deposit_address(
+                connection, self.wallet.public, customer_id, customer_id
+            )
+
+    async def funded_customer(self, customer_id: int, asset: str, amount: int) -> str:
+        """Create a customer whose deposit is in trading; return the deposit address."""
+        address = await self.new_customer(customer_id)
+        tx_hash = await self.fund(address, asset, amount)
+        await self.mine()
+        await self.until(lambda: self.deposit_state(tx_hash), "credited")
+        return address
+
+    async def request(
+        self, customer_id: int, asset: str, amount: int, *, address: str = OUTSIDE, key: str = ""
+    ) -> str:
+        """Write a withdrawal as the gateway does, without starting its workflow."""
+        row = next(row for row in ASSET_ROWS if row["code"] == asset)
+        store = CustomerWalletStore(self.engine, AuditStore(), self.wallet.public.deposit_address)
+        made = await store.create_withdrawal(
+            NewWithdrawal(
+                customer_id=customer_id,
+                idempotency_key=key or str(uuid.uuid4()),
+                asset_id=row["asset_id"],
+                shard=0,
+                amount=amount,
+                fee=row["withdrawal_fee"],
+                address=address,
+                request_id="test",
+            )
+        )
+        assert made is not None
+        return str(made[0].withdrawal_id)
+
+    async def start(self, withdrawal_id: str) -> WorkflowHandle[Any, Any]:
+        """Start the withdrawal's workflow."""
+        return await self.client.start_workflow(
+            WITHDRAWAL_WORKFLOW,
+            WithdrawalRequest(withdrawal_id, "test"),
+            id=f"withdrawal-{withdrawal_id}",
+            task_queue=task_queues.WALLET,
+        )
+
+    async def withdraw(self, customer_id: int, asset: str, amount: int, **more: str) -> str:
+        """Ask for a withdrawal and start its workflow."""
+        withdrawal_id = await self.request(customer_id, asset, amount, **more)
+        await self.start(withdrawal_id)
+        return withdrawal_id
+
+    def handle(self, withdrawal_id: str) -> WorkflowHandle[Any, Any]:
+        """Return the handle of a withdrawal's workflow."""
+        return self.client.get_workflow_handle(f"withdrawal-{withdrawal_id}")
+
+    async def decision(
+        self,
+        withdrawal_id: str,
+        *,
+        officer: str = "marta",
+        action: str = APPROVE,
+        key_of: str = "",
+        valid_seconds: int = 3600,
+        **changed: Any,
+    ) -> Decision:
+        """Return an officer's signed decision; `changed` falsifies fields of the statement."""
+        row = await self.row(withdrawal_id)
+        fields: dict[str, Any] = {
+            "withdrawal_id": withdrawal_id,
+            "action": action,
+            "asset": row.asset.code,
+            "amount": row.amount,
+            "address": row.address,
+            "expiry": int(time.time()) + valid_seconds,
+        }
+        statement = Statement(**(fields | changed))
+        path = officers.private_key_path(self.settings.data_dir, key_of or officer)
+        return officers.sign_statement(officers.load_private_key(path), officer, statement)
+
+    # ---- looking --------------------------------------------------------------------------
+
+    async def row(self, withdrawal_id: str) -> Withdrawal:
+        """Return the withdrawal's row."""
+        found = await self.withdrawals.load(withdrawal_id)
+        assert found is not None
+        return found
+
+    async def state(self, withdrawal_id: str) -> str:
+        """Return the withdrawal's state."""
+        return (await self.row(withdrawal_id)).state
+
+    async def stage(self, withdrawal_id: str) -> str:
+        """Return the withdrawal's stage."""
+        return (await self.row(withdrawal_id)).stage
+
+    async def deposit_state(self, tx_hash: str) -> str | None:
+        """Return the state of a transaction's deposit."""
+        query = sa.select(tables.deposit.c.state).where(tables.deposit.c.tx_hash == tx_hash)
+        async with self.engine.connect() as connection:
+            return await connection.scalar(query)
+
+    async def balance(self, code: str) -> int:
+        """Return a ledger account's balance."""
+        async with self.engine.connect() as connection:
+            return await LedgerStore().balance(connection, code)
+
+    async def coins(self, address: str, asset: str) -> int:
+        """Return what the chain says an address has."""
+        contract = self.wallet.contracts.get(asset)
+        state = await self.chain.address_state(address, {contract})
+        return state.balances[contract]
+
+    async def audit(self, subject: str) -> list[str]:
+        """Return the actions in the audit log about `subject`."""
+        async with self.engine.connect() as connection:
+            return [record.action for record in await AuditStore().read(connection, subject)]
+
+    async def until(
+        self, look: Callable[[], Awaitable[Any]], wanted: Any, seconds: float = _WAIT_SECONDS
+    ) -> None:
+        """Wait until `look()` returns `wanted`."""
+        deadline = time.monotonic() + seconds
+        while (found := await look()) != wanted:
+            assert time.monotonic() < deadline, f"still {found!r}, not {wanted!r}"
+            await asyncio.sleep(0.05)
+
+    async def until_settled(self, withdrawal_id: str) -> None:
+        """Let the chain go on until the withdrawal is booked."""
+        await self.until(lambda: self._reached(withdrawal_id, {"broadcast", "settled"}), True)
+        await self.mine()
+        await self.until(lambda: self.state(withdrawal_id), "settled")
+
+    async def _reached(self, withdrawal_id: str, states: set[str]) -> bool:
+        return await self.state(withdrawal_id) in states
+
+    def worker(self, **replaced: Any) -> Worker:
+        """Return a worker of the queue `wallet`; `replaced` puts other adapters in."""
+        adapters: dict[str, Any] = {
+            "engine": self.engine,
+            "chain": self.chain,
+            "treasuries": {0: self.treasury},
+            "hot_address": self.wallet.public.hot_address,
+            "officers": officers.load_officers(officers.pinned_path(self.settings.data_dir)),
+            "policy_facts": PolicyFactsReader(
+                self.engine, self.settings.data_dir, self.wallet.public.hot_address
+            ),
+            "starter": TemporalStarter(self._connected, task_queues.WALLET),
+        }
+        wiring = wiring_of(WalletAdapters(**(adapters | replaced)))
+        return Worker(
+            self.client,
+            task_queue=task_queues.WALLET,
+            workflows=wiring.workflows,
+            activities=wiring.activities,
+        )
+
+    async def _connected(self) -> Client:
+        return self.client
+
+
+async def build_rig(
+    stack: AsyncExitStack, *, database_url: str, chain_url: str, temporal: str, data_dir: Path
+) -> Rig:
+    """Return a rig with watcher and signer running; the wallet's worker is the test's to start."""
+    settings = Settings(
+        data_dir=data_dir,
+        database_url=database_url,
+        redis_url="redis://127.0.0.1:1",
+        temporal_address=temporal,
+        chain_url=chain_url,
+    )
+    engine = create(database_url)
+    stack.push_async_callback(engine.dispose)
+    async with engine.begin() as connection:
+        await connection.execute(tables.asset.insert(), ASSET_ROWS)
+    treasury = EngineInProcess(SettlementStore(engine))
+    await treasury.submit(ETH_USDT)
+    wallet = await prepare_demo_wallet(data_dir, chain_url, engine)
+    client = await Client.connect(temporal, namespace=settings.temporal_namespace)
+    chain = EvmChain(chain_url)
+    stack.push_async_callback(chain.close)
+
+    async def connected() -> Client:
+        return client
+
+    rig = Rig(
+        settings=settings,
+        engine=engine,
+        client=client,
+        wallet=wallet,
+        treasury=treasury,
+        chain=chain,
+        watcher=ChainWatcher(
+            chain,
+            BlockStore(engine, AuditStore()),
+            TemporalStarter(connected, task_queues.WALLET),
+            wallet.public.hot_address,
+        ),
+        withdrawals=WithdrawalStore(engine, LedgerStore(), AuditStore()),
+    )
+    stack.push_async_callback(terminate_all, client)
+    stopping = asyncio.Event()
+    watching = asyncio.create_task(watch(rig.watcher, stopping))
+
+    async def stop_watching() -> None:
+        stopping.set()
+        await watching
+
+    stack.push_async_callback(stop_watching)
+    await stack.enter_async_context(signer_worker(client, open_signer(settings)))
+    return rig
+
+
+async def terminate_all(client: Client) -> None:
+    """End what a test has left open: the next test's worker has another database."""
+    async for found in client.list_workflows("ExecutionStatus = 'Running'"):
+        await client.get_workflow_handle(found.id).terminate("the test is over")

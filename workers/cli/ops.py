@@ -1,0 +1,213 @@
+"""`rialto ops`, `approve`, `reject`, `faucet`, `audit`: what staff do with the wallet."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from workers.cli.context import (
+    EXIT_FAILED,
+    EXIT_NOT_RUNNING,
+    EXIT_USAGE,
+    DataOption,
+    JsonOption,
+    load,
+)
+
+Answer = TypeVar("Answer")
+OfficerOption = Annotated[str, typer.Option("--officer", help="Whose key signs.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before signing.")]
+_DEFAULT_OFFICER = "marta"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this file."""
+    ops = typer.Typer(help="Look at running deposits and withdrawals, retry what is parked.")
+    ops.command("list")(list_open)
+    ops.command("retry")(retry)
+    app.add_typer(ops, name="ops")
+    app.command("approve")(approve)
+    app.command("reject")(reject)
+    app.command("faucet")(faucet)
+    audit = typer.Typer(help="Read the audit log.")
+    audit.command("withdrawal")(audit_withdrawal)
+    audit.callback()(_audit)
+    app.add_typer(audit, name="audit")
+
+
+def _audit() -> None:
+    """Read the audit log."""
+
+
+def list_open(
+    query: Annotated[
+        str, typer.Option("--query", help="Temporal query; default: all open wallet workflows.")
+    ] = "",
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the running deposits and withdrawals with their stages."""
+    from workers import officer_desk as desk
+
+    settings = load(data).settings
+    found = _run(desk.open_work(settings, query or desk.OPEN_WALLET_WORK))
+    if as_json:
+        typer.echo(json.dumps(desk.as_json(found), indent=1))
+        return
+    if not found:
+        typer.echo("nothing is open")
+    for work in found:
+        worth = "" if work.notional_usd is None else f"{work.notional_usd:>14,.2f} USD"
+        typer.echo(
+            f"{work.stage:<18} {work.asset:<5} account {work.account:<10} {worth}  "
+            f"{work.workflow_id}"
+        )
+
+
+def retry(
+    name: Annotated[str, typer.Argument(metavar="[ID]", help="A withdrawal or workflow id.")] = "",
+    query: Annotated[
+        str, typer.Option("--query", help="Retry all that a Temporal query finds; or `parked`.")
+    ] = "",
+    reason: Annotated[str, typer.Option("--reason", help="For the record.")] = "",
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Retry a parked step: one workflow by id, or all that a query finds."""
+    from workers import officer_desk as desk
+
+    if bool(name) == bool(query):
+        typer.echo("give an id, or --query", err=True)
+        raise typer.Exit(EXIT_USAGE)
+    settings = load(data).settings
+    if query:
+        names = _run(desk.retry_all(settings, desk.PARKED if query == "parked" else query))
+        typer.echo(json.dumps(names) if as_json else f"{len(names)} asked to retry")
+        return
+    stage = _run(desk.retry(settings, name, reason))
+    typer.echo(json.dumps({"stage": stage}) if as_json else f"goes on at {stage}")
+
+
+def approve(
+    withdrawal_id: Annotated[str, typer.Argument(metavar="ID")],
+    officer: OfficerOption = _DEFAULT_OFFICER,
+    yes: YesOption = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sign an approval of a withdrawal."""
+    _decide(withdrawal_id, "approve", officer, data, ask=not (yes or as_json), as_json=as_json)
+
+
+def reject(
+    withdrawal_id: Annotated[str, typer.Argument(metavar="ID")],
+    officer: OfficerOption = _DEFAULT_OFFICER,
+    yes: YesOption = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sign a rejection of a withdrawal; its amount goes back to the customer."""
+    _decide(withdrawal_id, "reject", officer, data, ask=not (yes or as_json), as_json=as_json)
+
+
+def _decide(
+    withdrawal_id: str, action: str, officer: str, data: Path | None, *, ask: bool, as_json: bool
+) -> None:
+    from workers import officer_desk as desk
+
+    settings = load(data).settings
+    statement = _run(desk.statement_for(settings, withdrawal_id, action))
+    if not as_json:
+        typer.echo(f"{officer} signs: {statement.canonical()}")
+    if ask and _is_terminal():
+        typer.confirm("Sign this?", abort=True)
+    result = _run(desk.decide(settings, officer, statement))
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "state": result.state,
+                    "approvals": result.approvals,
+                    "approvals_needed": result.approvals_needed,
+                }
+            )
+        )
+    else:
+        typer.echo(
+            f"recorded; {result.approvals} of {result.approvals_needed} approvals, "
+            f"state {result.state}"
+        )
+
+
+def _is_terminal() -> bool:
+    import sys
+
+    return sys.stdin.isatty()
+
+
+def faucet(
+    receiver: Annotated[str, typer.Argument(metavar="CUSTOMER|hot")],
+    asset: str,
+    amount: str,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Pay demo coins to a customer's deposit address, or refill the hot wallet; on the chain."""
+    from workers import officer_desk as desk
+
+    tx_hash = _run(desk.faucet(load(data).settings, receiver, asset, amount))
+    typer.echo(json.dumps({"tx_hash": tx_hash}) if as_json else f"sent: {tx_hash}")
+
+
+def audit_withdrawal(
+    withdrawal_id: Annotated[str, typer.Argument(metavar="ID")],
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell a withdrawal's whole story from the audit log; exit code 1 if a record was changed."""
+    from workers import officer_desk as desk
+
+    story = _run(desk.withdrawal_story(load(data).settings, withdrawal_id))
+    if as_json:
+        typer.echo(json.dumps(story, indent=1))
+    else:
+        _print_story(story)
+    if not all(record["hash_ok"] for record in story["records"]):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _print_story(story: dict[str, Any]) -> None:
+    typer.echo(
+        f"withdrawal {story['withdrawal_id']}: {story['amount']} {story['asset']} "
+        f"(fee {story['fee']}) of customer {story['customer_id']} to {story['address']}"
+    )
+    typer.echo(f"state {story['state']}, stage {story['stage']}, tx {story['tx_hash']}")
+    for record in story["records"]:
+        detail = json.dumps(record["detail"], sort_keys=True)
+        mark = "" if record["hash_ok"] else "  CHANGED SINCE IT WAS WRITTEN"
+        typer.echo(
+            f"#{record['audit_id']:<5} {record['at'][:23]}  {record['actor']:<16} "
+            f"{record['action']:<14} {detail}{mark}"
+        )
+
+
+def _run(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Run `work`; what does not make sense ends with 1, what cannot be reached with 3."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from infra.wallet.rpc import ChainUnavailableError
+    from workers.officer_desk import DeskError
+
+    try:
+        return asyncio.run(work)
+    except DeskError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_FAILED) from error
+    except (RuntimeError, OSError, SQLAlchemyError, ChainUnavailableError) as error:
+        typer.echo(f"not reachable: {error}", err=True)
+        raise typer.Exit(EXIT_NOT_RUNNING) from error

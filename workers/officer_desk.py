@@ -1,0 +1,221 @@
+"""What staff do with withdrawals, for the command line: list, retry, decide, read the story."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.approval import Statement
+from domain.money import DecimalTextError, units_from_text
+from domain.withdrawal import Withdrawal, withdrawal_workflow_id
+from infra.postgres import tables
+from infra.postgres.audit_store import AuditStore
+from infra.postgres.engine import create
+from infra.postgres.ledger_store import LedgerStore
+from infra.settings import Settings
+from infra.temporal.client import connect
+from infra.wallet import demo, officers
+from infra.wallet.keys import load_public
+from infra.wallet.withdrawal_store import WithdrawalStore
+from workflows import search_attributes as attributes
+from workflows.parking import RetryRequest, RetryResult
+from workflows.withdrawal_messages import DecisionResult
+
+DECISION_SECONDS = 24 * 3600
+OPEN_WALLET_WORK = (
+    "ExecutionStatus = 'Running' AND WorkflowType IN ('DepositWorkflow', 'WithdrawalWorkflow')"
+)
+PARKED = f"{OPEN_WALLET_WORK} AND Stage STARTS_WITH 'failed:'"
+
+
+class DeskError(Exception):
+    """The request makes no sense as things are; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWork:
+    """One running workflow, as search attributes show it."""
+
+    workflow_id: str
+    workflow_type: str
+    stage: str
+    account: str
+    asset: str
+    notional_usd: float | None
+    started_at: str
+
+
+async def open_work(settings: Settings, query: str) -> list[OpenWork]:
+    """Return the running workflows that `query` finds."""
+    client = await connect(settings)
+    found = []
+    async for run in client.list_workflows(query):
+        values = run.typed_search_attributes
+        found.append(
+            OpenWork(
+                workflow_id=run.id,
+                workflow_type=run.workflow_type,
+                stage=values.get(attributes.STAGE) or "",
+                account=values.get(attributes.ACCOUNT_ID) or "",
+                asset=values.get(attributes.ASSET) or "",
+                notional_usd=values.get(attributes.NOTIONAL_USD),
+                started_at=run.start_time.isoformat(),
+            )
+        )
+    return found
+
+
+def workflow_id_of(name: str) -> str:
+    """Return the workflow's id for a withdrawal's id or any workflow id."""
+    return name if name.startswith(("withdrawal-", "deposit-")) else withdrawal_workflow_id(name)
+
+
+async def retry(settings: Settings, name: str, reason: str) -> str:
+    """Retry one parked workflow and return the stage that it is in then."""
+    handle = (await connect(settings)).get_workflow_handle(workflow_id_of(name))
+    request = RetryRequest(by="command line", reason=reason)
+    try:
+        result = await handle.execute_update("retry", request, result_type=RetryResult)
+    except (WorkflowUpdateFailedError, RPCError) as error:
+        raise DeskError(_why(error)) from error
+    return str(result.stage)
+
+
+async def retry_all(settings: Settings, query: str) -> list[str]:
+    """Signal every workflow that `query` finds and return their ids."""
+    client = await connect(settings)
+    names = [run.id async for run in client.list_workflows(query)]
+    for name in names:
+        await client.get_workflow_handle(name).signal("retry_parked")
+    return names
+
+
+async def statement_for(settings: Settings, name: str, action: str) -> Statement:
+    """Return what an officer is about to sign, from the business row."""
+    row = await _row(settings, name)
+    return Statement(
+        withdrawal_id=row.withdrawal_id,
+        action=action,
+        asset=row.asset.code,
+        amount=row.amount,
+        address=row.address,
+        expiry=int(time.time()) + DECISION_SECONDS,
+    )
+
+
+async def _row(settings: Settings, name: str) -> Withdrawal:
+    engine = create(settings.database_url, pool_size=1)
+    try:
+        store = WithdrawalStore(engine, LedgerStore(), AuditStore())
+        row = await store.load(name.removeprefix("withdrawal-"))
+    except ValueError as error:
+        raise DeskError(f"not a withdrawal's id: {name}") from error
+    finally:
+        await engine.dispose()
+    if row is None:
+        raise DeskError(f"there is no withdrawal {name}")
+    return row
+
+
+async def decide(settings: Settings, officer: str, statement: Statement) -> DecisionResult:
+    """Sign `statement` with the officer's key and hand it to the workflow."""
+    path = officers.private_key_path(settings.data_dir, officer)
+    if not path.exists():
+        raise DeskError(f"there is no key of an officer {officer!r} on this machine")
+    decision = officers.sign_statement(officers.load_private_key(path), officer, statement)
+    client = await connect(settings)
+    handle = client.get_workflow_handle(withdrawal_workflow_id(statement.withdrawal_id))
+    try:
+        result: DecisionResult = await handle.execute_update(
+            statement.action, decision, result_type=DecisionResult
+        )
+    except (WorkflowUpdateFailedError, RPCError) as error:
+        raise DeskError(_why(error)) from error
+    return result
+
+
+def _why(error: WorkflowUpdateFailedError | RPCError) -> str:
+    if isinstance(error, RPCError):
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return "there is no such running workflow"
+        return str(error)
+    return str(error.cause or error)
+
+
+async def faucet(settings: Settings, receiver: str, asset: str, amount: str) -> str:
+    """Pay demo coins to a customer's deposit address or the hot wallet; return the hash."""
+    engine = create(settings.database_url, pool_size=1)
+    try:
+        async with engine.connect() as connection:
+            listed = (
+                await connection.execute(
+                    sa.select(tables.asset).where(tables.asset.c.code == asset.upper())
+                )
+            ).one_or_none()
+            customer = (
+                await connection.execute(
+                    sa.select(tables.customer.c.deposit_index).where(
+                        tables.customer.c.name == receiver
+                    )
+                )
+            ).one_or_none()
+    finally:
+        await engine.dispose()
+    if listed is None:
+        raise DeskError(f"there is no asset {asset}")
+    public = load_public(settings.data_dir)
+    if receiver == "hot":
+        address = public.hot_address
+    elif customer is not None:
+        address = public.deposit_address(customer.deposit_index)
+    else:
+        raise DeskError(f"there is no customer {receiver!r}; `hot` is the hot wallet")
+    try:
+        units = units_from_text(amount, listed.chain_decimals)
+    except DecimalTextError as error:
+        raise DeskError(str(error)) from error
+    return await demo.fund(settings.chain_url, address, listed.contract, units)
+
+
+async def withdrawal_story(settings: Settings, name: str) -> dict[str, Any]:
+    """Return the withdrawal and everything the audit log says about it, oldest first."""
+    row = await _row(settings, name)
+    engine = create(settings.database_url, pool_size=1)
+    try:
+        async with engine.connect() as connection:
+            records = await AuditStore().read(connection, row.subject)
+    finally:
+        await engine.dispose()
+    return {
+        "withdrawal_id": row.withdrawal_id,
+        "customer_id": row.customer_id,
+        "asset": row.asset.code,
+        "amount": row.asset.chain_text(row.amount),
+        "fee": row.asset.chain_text(row.fee),
+        "address": row.address,
+        "state": row.state,
+        "stage": row.stage,
+        "tx_hash": row.tx_hash,
+        "records": [
+            {
+                "audit_id": record.audit_id,
+                "at": record.at.isoformat(),
+                "actor": record.actor,
+                "action": record.action,
+                "detail": dict(record.detail),
+                "hash": record.hash.hex(),
+                "hash_ok": record.hash == record.computed_hash(),
+            }
+            for record in records
+        ],
+    }
+
+
+def as_json(work: list[OpenWork]) -> list[dict[str, Any]]:
+    """Return the list as JSON values."""
+    return [asdict(entry) for entry in work]
