@@ -157,7 +157,7 @@ class SettlementWorkflow:
         return self._state
 
     @workflow.update(description='Try the failed batch again: {"reason": "..."}')
-    async def retry(self, request: OperatorRequest) -> str:
+    def retry(self, request: OperatorRequest) -> str:
         """Try the failed batch again."""
         workflow.logger.info("retry: %s", request.reason)
         self._retry_wanted = True
@@ -175,7 +175,7 @@ class SettlementWorkflow:
         self._retry_wanted = bool(self._state.failure)
 
     @workflow.update(description='Stop settling after the running batch: {"reason": "..."}')
-    async def pause(self, request: OperatorRequest) -> str:
+    def pause(self, request: OperatorRequest) -> str:
         """Stop after the running activity; the engine goes on up to its lag bound."""
         self._state = replace(self._state, pause_reason=request.reason)
         return "pausing"
@@ -187,7 +187,7 @@ class SettlementWorkflow:
             raise ApplicationError("already paused", type="AlreadyPaused")
 
     @workflow.update(description='Go on settling: {"reason": "..."}')
-    async def resume(self, request: OperatorRequest) -> str:
+    def resume(self, request: OperatorRequest) -> str:
         """Go on after a pause."""
         workflow.logger.info("resume: %s", request.reason)
         self._state = replace(self._state, pause_reason="")
