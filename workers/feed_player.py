@@ -1,0 +1,181 @@
+"""Plays an order flow into a market through the public API: buyers one account, sellers another.
+
+Strictly in order: a run of operations of one side goes as one batch, and the next run waits for
+the answer. Two accounts, because one account's orders would not trade with each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from domain.instrument import Instrument
+from workers.api_client import ApiAccount, ApiError
+from workers.feed_file import FlowFill, FlowRow
+
+BATCH = 20
+
+
+@dataclass(slots=True)
+class PlayResult:
+    """What happened to the flow."""
+
+    orders: int = 0
+    cancels: int = 0
+    already_gone: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    last_sequence: int = 0
+    seconds: float = 0.0
+
+
+class FeedPlayer:
+    """One playing of one flow; `run` makes its client order ids its own."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        instrument: Instrument,
+        accounts: dict[str, ApiAccount],
+        run: str,
+    ) -> None:
+        self._http = http
+        self._instrument = instrument
+        self._accounts = accounts
+        self._run = run
+        self._flow_ids: dict[str, int] = {}  # exchange order id -> flow order id
+        self._taken: dict[str, tuple[str, str, int]] = {}  # trade id -> price, quantity, taker
+        self.result = PlayResult()
+
+    async def play(
+        self, rows: Sequence[FlowRow], speed: float | None, advance: Callable[[int], None]
+    ) -> PlayResult:
+        """Play rows at `speed` times their own pace, or (None) as fast as answers come."""
+        started = time.monotonic()
+        for batch in _batches(rows, one_by_one=speed is not None):
+            if speed is not None:
+                due = (batch[0].time_ms - rows[0].time_ms) / 1000 / speed
+                await asyncio.sleep(max(0.0, started + due - time.monotonic()))
+            await self._send(batch)
+            advance(len(batch))
+        self.result.seconds = time.monotonic() - started
+        return self.result
+
+    async def _send(self, batch: Sequence[FlowRow]) -> None:
+        body = json.dumps(
+            {"operations": [self._operation(row) for row in batch]}, separators=(",", ":")
+        )
+        account = self._accounts[batch[0].direction]
+        target = "/v1/orders/batch"
+        while True:
+            headers = account.headers("POST", target, body)
+            answer = await self._http.post(target, content=body, headers=headers)
+            if answer.status_code in (429, 503):  # client order ids make a repeat harmless
+                await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
+                continue
+            if answer.status_code != 200:
+                raise ApiError(answer.status_code, answer.json())
+            break
+        for row, result in zip(batch, answer.json()["results"], strict=True):
+            self._count(row, result)
+
+    def _operation(self, row: FlowRow) -> dict[str, Any]:
+        named = {"symbol": self._instrument.symbol, "client_order_id": self._name(row)}
+        if row.action == "deleted":
+            return {"op": "cancel", **named}
+        return {
+            "op": "place",
+            "side": "buy" if row.direction == "bid" else "sell",
+            "price": self._instrument.price_text(row.price_ticks),
+            "quantity": self._instrument.quantity_text(row.volume_lots),
+            **named,
+        }
+
+    def _name(self, row: FlowRow) -> str:
+        return f"f{self._run}-{row.order_id}"
+
+    def _count(self, row: FlowRow, result: dict[str, Any]) -> None:
+        problem = result["problem"]
+        if row.action == "deleted":
+            if problem is None:
+                self.result.cancels += 1
+            elif problem["code"] == "order_not_found":
+                self.result.already_gone += 1
+            else:
+                self.result.refused[problem["code"]] += 1
+            return
+        if problem is not None:
+            self.result.refused[problem["code"]] += 1
+            return
+        order = result["order"]
+        self.result.orders += 1
+        self.result.last_sequence = order["sequence"]
+        self._flow_ids[order["order_id"]] = row.order_id
+        for fill in order["fills"]:
+            self._taken[fill["trade_id"]] = (fill["price"], fill["quantity"], row.order_id)
+
+    async def settled_fills(self, timeout_seconds: float) -> list[FlowFill]:
+        """Return the fills that are in the ledger, waiting for the last one.
+
+        The taker of a trade is known from its answer, the maker from the maker's own settled fills.
+        """
+        wanted = set(self._taken)
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            makers = await self._maker_fills(wanted)
+            if len(makers) == len(wanted) or time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.25)
+        fills = []
+        for trade_id, order_id in makers.items():
+            price, quantity, taker_id = self._taken[trade_id]
+            fills.append(
+                FlowFill(
+                    price_ticks=self._instrument.price_ticks(price),
+                    volume_lots=self._instrument.quantity_lots(quantity),
+                    maker_id=self._flow_ids.get(order_id, 0),
+                    taker_id=taker_id,
+                )
+            )
+        return fills
+
+    async def _maker_fills(self, wanted: set[str]) -> dict[str, str]:
+        """Return trade id -> maker's order id of the wanted trades that are settled."""
+        found: dict[str, str] = {}
+        for account in self._accounts.values():
+            target = f"/v1/fills?symbol={self._instrument.symbol.replace('/', '-')}&limit=500"
+            cursor = ""
+            while True:
+                page = await self._get(account, target + cursor)
+                mine = [fill for fill in page["fills"] if fill["trade_id"] in wanted]
+                found |= {
+                    fill["trade_id"]: fill["order_id"] for fill in mine if fill["role"] == "maker"
+                }
+                if not mine or page["next"] is None:
+                    break
+                cursor = f"&cursor={page['next']}"
+        return found
+
+    async def _get(self, account: ApiAccount, target: str) -> Any:
+        answer = await self._http.get(target, headers=account.headers("GET", target, ""))
+        if answer.status_code != 200:
+            raise ApiError(answer.status_code, answer.json())
+        return answer.json()
+
+    @property
+    def trade_count(self) -> int:
+        """Return how many trades the flow has made."""
+        return len(self._taken)
+
+
+def _batches(rows: Iterable[FlowRow], *, one_by_one: bool) -> Iterator[list[FlowRow]]:
+    for _, run in itertools.groupby(rows, key=lambda row: row.direction):
+        while batch := list(itertools.islice(run, 1 if one_by_one else BATCH)):
+            yield batch
