@@ -1,0 +1,89 @@
+"""What may be asked for, and the table of states."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.evm_address import ZERO_ADDRESS
+from domain.instrument import Asset
+from domain.withdrawal import (
+    FINAL_STATES,
+    NEXT_STATES,
+    RELEASABLE_STATES,
+    STAGE_OF,
+    PolicyFacts,
+    WithdrawalOrder,
+    WithdrawalRefusal,
+    WithdrawalState,
+    WithdrawalTerms,
+    check_request,
+    policy_refusal,
+)
+from infra.wallet.keccak import keccak256
+
+ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+ETH = WithdrawalTerms(Asset(2, "ETH", 18, 9), minimum=10**16, fee=2 * 10**15)
+_State = WithdrawalState
+
+
+def _check(amount: str, address: str = ADDRESS, terms: WithdrawalTerms = ETH) -> object:
+    return check_request(amount_text=amount, address=address, terms=terms, keccak256=keccak256)
+
+
+def test_valid_request_becomes_an_order() -> None:
+    """The amount is in chain units, the fee is part of it."""
+    assert _check("1.5") == WithdrawalOrder(15 * 10**17, 2 * 10**15, ADDRESS)
+
+
+@pytest.mark.parametrize(
+    ("amount", "address", "refusal"),
+    [
+        ("0", ADDRESS, WithdrawalRefusal.INVALID_AMOUNT),
+        ("-1", ADDRESS, WithdrawalRefusal.INVALID_AMOUNT),
+        ("1e3", ADDRESS, WithdrawalRefusal.INVALID_AMOUNT),
+        ("1.0000000001", ADDRESS, WithdrawalRefusal.INVALID_AMOUNT),  # below an engine unit
+        ("0.009", ADDRESS, WithdrawalRefusal.BELOW_MINIMUM),
+        ("1", ADDRESS.lower(), WithdrawalRefusal.INVALID_ADDRESS),
+        ("1", ZERO_ADDRESS, WithdrawalRefusal.INVALID_ADDRESS),
+        ("0.001", "nonsense", WithdrawalRefusal.BELOW_MINIMUM),  # the amount is checked first
+    ],
+)
+def test_first_broken_rule_is_named(amount: str, address: str, refusal: WithdrawalRefusal) -> None:
+    """Refusals have an order of precedence."""
+    assert _check(amount, address) == refusal
+
+
+def test_amount_must_exceed_the_fee() -> None:
+    """A withdrawal that is all fee pays nobody."""
+    terms = WithdrawalTerms(ETH.asset, minimum=1, fee=2 * 10**15)
+    assert _check("0.002", terms=terms) == WithdrawalRefusal.FEE_EXCEEDS_AMOUNT
+    assert isinstance(_check("0.002000001", terms=terms), WithdrawalOrder)
+
+
+def test_tables_cover_every_state() -> None:
+    """A state without successor, stage or way out would strand a withdrawal."""
+    assert set(NEXT_STATES) == set(STAGE_OF) == set(_State)
+    assert {_State.SETTLED, _State.REJECTED, _State.CANCELLED} == FINAL_STATES
+    reached = {target for targets in NEXT_STATES.values() for target in targets}
+    assert reached == set(_State) - {_State.REQUESTED}
+
+
+def test_nothing_is_released_once_it_may_be_signed() -> None:
+    """From the nonce on, the only way is forward."""
+    after = [_State.NUMBERED, _State.SIGNED, _State.BROADCAST, _State.CONFIRMED]
+    releases = {_State.REJECTING, _State.CANCELLING}
+    for state in after:
+        assert state not in RELEASABLE_STATES
+        assert len(NEXT_STATES[state]) == 1
+        assert not NEXT_STATES[state] & releases
+    for state in RELEASABLE_STATES:
+        assert releases <= NEXT_STATES[state]
+
+
+def test_policy_names_the_first_rule_that_refuses() -> None:
+    """Our own addresses come before the list of denied ones."""
+    own, denied = frozenset({"0xOwn"}), frozenset({"0xOwn", "0xBad"})
+    facts = PolicyFacts(own_addresses=own, denied_addresses=denied)
+    assert policy_refusal("0xOwn", facts) == "destination_is_own_address"
+    assert policy_refusal("0xBad", facts) == "destination_is_denied"
+    assert policy_refusal("0xGood", facts) is None
