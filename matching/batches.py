@@ -54,3 +54,9 @@ def moves_money(raw: bytes) -> bool:
     """Return whether `raw` holds an event that settlement has to post."""
     kinds = (EventType.TRADE, EventType.CREDITED, EventType.DEBITED)
     return bool(np.isin(view_events(raw)["type"], kinds).any())
+
+
+def has_orders(raw: bytes) -> bool:
+    """Return whether `raw` holds an event of an order's life."""
+    kinds = (EventType.ORDER_ACCEPTED, EventType.TRADE, EventType.ORDER_CLOSED)
+    return bool(np.isin(view_events(raw)["type"], kinds).any())

@@ -1,0 +1,137 @@
+"""Order history: rows that follow the events, with a cursor of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from domain.ledger import SequenceGapError
+from domain.order_history import OrderChange
+from infra.postgres import tables
+
+_CURSOR = sa.text("SELECT last_sequence FROM cursor WHERE stream = :stream FOR UPDATE")
+_CREATE_CURSOR = sa.text(
+    "INSERT INTO cursor (stream, last_sequence) VALUES (:stream, 0) ON CONFLICT DO NOTHING"
+)
+_MOVE_CURSOR = sa.text(
+    "UPDATE cursor SET last_sequence = :sequence, updated_at = now() WHERE stream = :stream"
+)
+_UPDATE = sa.text(
+    "UPDATE order_history h SET filled_lots = h.filled_lots + c.lots,"
+    " filled_quote_units = h.filled_quote_units + c.quote, fee_units = h.fee_units + c.fee,"
+    " status = c.status, close_reason = c.reason,"
+    " updated_sequence = c.sequence, updated_at_us = c.time_us"
+    " FROM unnest(CAST(:ids AS bigint[]), CAST(:lots AS bigint[]), CAST(:quotes AS bigint[]),"
+    " CAST(:fees AS bigint[]), CAST(:statuses AS smallint[]), CAST(:reasons AS smallint[]),"
+    " CAST(:sequences AS bigint[]), CAST(:times AS bigint[]))"
+    " AS c(order_id, lots, quote, fee, status, reason, sequence, time_us)"
+    " WHERE h.shard = :shard AND h.order_id = c.order_id"
+)
+_COLUMNS = tuple(column.name for column in tables.order_history.columns)
+
+
+def order_history_stream(shard: int) -> str:
+    """Return the name of the cursor."""
+    return f"order-history.{shard}"
+
+
+class OrderHistoryStore:
+    """Write the changes of whole commands, each once."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def cursor(self, shard: int) -> int:
+        """Return the last command whose orders are stored; 0 = none."""
+        row = tables.cursor.c
+        async with self._engine.connect() as conn:
+            found = await conn.scalar(
+                sa.select(row.last_sequence).where(row.stream == order_history_stream(shard))
+            )
+        return int(found or 0)
+
+    async def apply(self, shard: int, first: int, last: int, changes: Sequence[OrderChange]) -> int:
+        """Store commands `first`..`last` and return the cursor; a repeat changes nothing."""
+        stream = order_history_stream(shard)
+        async with self._engine.begin() as conn:
+            await conn.execute(_CREATE_CURSOR, {"stream": stream})
+            cursor = int(await conn.scalar(_CURSOR, {"stream": stream}) or 0)
+            if cursor >= first:
+                return cursor
+            if cursor != first - 1:
+                raise SequenceGapError(f"{stream} has {cursor}, the next events begin at {first}")
+            await self._insert(conn, shard, [c for c in changes if c.accepted is not None])
+            await self._update(conn, shard, [c for c in changes if c.accepted is None])
+            await conn.execute(_MOVE_CURSOR, {"stream": stream, "sequence": last})
+        return last
+
+    async def _insert(
+        self, conn: AsyncConnection, shard: int, changes: Sequence[OrderChange]
+    ) -> None:
+        if not changes:
+            return
+        driver = (await conn.get_raw_connection()).driver_connection
+        assert driver is not None
+        await driver.copy_records_to_table(
+            tables.order_history.name,
+            records=[_row(shard, change) for change in changes],
+            columns=_COLUMNS,
+        )
+
+    async def _update(
+        self, conn: AsyncConnection, shard: int, changes: Sequence[OrderChange]
+    ) -> None:
+        if not changes:
+            return
+        changed = await conn.execute(
+            _UPDATE,
+            {
+                "shard": shard,
+                "ids": [change.order_id for change in changes],
+                "lots": [change.filled_lots for change in changes],
+                "quotes": [change.filled_quote_units for change in changes],
+                "fees": [change.fee_units for change in changes],
+                "statuses": [int(change.status) for change in changes],
+                "reasons": [_reason(change) for change in changes],
+                "sequences": [change.updated_sequence for change in changes],
+                "times": [change.updated_at_us for change in changes],
+            },
+        )
+        assert changed.rowcount == len(changes), "events change an order that was never accepted"
+
+
+def _reason(change: OrderChange) -> int | None:
+    return None if change.close_reason is None else int(change.close_reason)
+
+
+def _row(shard: int, change: OrderChange) -> tuple[object, ...]:
+    """Return the values in the order of the table's columns."""
+    accepted = change.accepted
+    assert accepted is not None
+    values: dict[str, object] = {
+        "shard": shard,
+        "order_id": change.order_id,
+        "account_id": accepted.account_id,
+        "symbol_id": accepted.symbol_id,
+        "client_order_id": accepted.client_text,
+        "client_key": UUID(int=accepted.client_key),
+        "side": int(accepted.side),
+        "order_type": int(accepted.order_type),
+        "time_in_force": int(accepted.time_in_force),
+        "post_only": accepted.post_only,
+        "price_ticks": accepted.price_ticks,
+        "quantity_lots": accepted.quantity_lots,
+        "filled_lots": change.filled_lots,
+        "filled_quote_units": change.filled_quote_units,
+        "fee_units": change.fee_units,
+        "status": int(change.status),
+        "close_reason": _reason(change),
+        "accepted_sequence": accepted.sequence,
+        "accepted_at_us": accepted.time_us,
+        "updated_sequence": change.updated_sequence,
+        "updated_at_us": change.updated_at_us,
+    }
+    return tuple(values[name] for name in _COLUMNS)

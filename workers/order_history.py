@@ -1,0 +1,147 @@
+"""Order history: follows the events and writes each order's life to the database."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from dataclasses import dataclass
+
+import structlog
+import uvloop
+from redis.asyncio import Redis
+
+from domain.order_history import fold
+from infra.engine_grpc import EngineGrpc
+from infra.heartbeat import Heartbeat
+from infra.postgres import engine as postgres
+from infra.postgres.order_history_store import OrderHistoryStore, order_history_stream
+from infra.redis.event_stream import EventBatch, EventReader
+from infra.settings import Settings
+from infra.telemetry import configure_logging
+from matching.batches import has_orders
+from matching.codec import decode_events
+from workers import engine_admin
+
+PROCESS = "order-history"
+_READ_SECONDS = 1.0
+_QUIET_SECONDS = 0.2
+_SAVE_SECONDS = 1.0
+_LONGEST_WAIT_SECONDS = 5.0
+
+_log = structlog.get_logger()
+
+
+@dataclass
+class Follower:
+    """One shard's events on their way to the database. `position` is read, `saved` is stored."""
+
+    shard: int
+    reader: EventReader
+    store: OrderHistoryStore
+    position: int = 0
+    saved: int = 0
+    saved_at: float = 0.0
+
+    async def start(self) -> None:
+        """Begin behind what is stored."""
+        self.position = self.saved = await self.store.cursor(self.shard)
+
+    async def step(self) -> None:
+        """Store the next events; commands without orders are stored together, once a second."""
+        batch = await self.reader.read(self.position, _READ_SECONDS)
+        if batch is not None and has_orders(batch.raw):
+            await self._save(batch)
+        elif batch is not None:
+            self.position = batch.last_sequence
+            await asyncio.sleep(_QUIET_SECONDS)
+        if self.position > self.saved and time.monotonic() - self.saved_at > _SAVE_SECONDS:
+            await self._save(None)
+
+    async def finish(self) -> None:
+        """Store what was read."""
+        if self.position > self.saved:
+            await self._save(None)
+
+    async def _save(self, batch: EventBatch | None) -> None:
+        changes = fold(decode_events(batch.raw)) if batch is not None else []
+        last = batch.last_sequence if batch is not None else self.position
+        self.position = self.saved = await self.store.apply(
+            self.shard, self.saved + 1, last, changes
+        )
+        self.saved_at = time.monotonic()
+
+
+async def run(settings: Settings) -> None:
+    """Follow until a signal; whatever is away is waited for."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    redis = Redis.from_url(settings.redis_url)
+    database = postgres.create(settings.database_url, pool_size=2)
+    queries = {
+        shard: engine_admin.connect(settings, "reader", shard)
+        for shard in range(settings.shard_count)
+    }
+    followers = [
+        Follower(shard, EventReader(redis, query, shard), OrderHistoryStore(database))
+        for shard, query in queries.items()
+    ]
+    heartbeat = Heartbeat(PROCESS, settings.run_dir, redis)
+    tasks = [asyncio.create_task(_follow(follower, stop)) for follower in followers]
+    try:
+        while not stop.is_set():
+            lag = 0
+            for follower in followers:
+                lag = max(lag, await _lag(queries[follower.shard], follower))
+            await heartbeat.beat(sequence=min(f.saved for f in followers), lag=lag)
+            try:
+                await asyncio.wait_for(stop.wait(), timeout=1)
+            except TimeoutError:
+                continue
+        await asyncio.gather(*tasks)
+    finally:
+        for query in queries.values():
+            await query.close()
+        await database.dispose()
+        await redis.aclose()
+
+
+async def _lag(engine: EngineGrpc, follower: Follower) -> int:
+    """Return how many commands the shard is ahead; tell it what is not needed any more."""
+    try:
+        await engine.register_cursor(order_history_stream(follower.shard), follower.saved)
+        return max(0, (await engine.status()).durable_sequence - follower.position)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the engine is not to be had
+        _log.warning("engine_unreachable", error=str(error)[:200])
+        return 0
+
+
+async def _follow(follower: Follower, stop: asyncio.Event) -> None:
+    """Step until the signal, starting again from the stored cursor after any failure."""
+    delay, started = 0.2, False
+    while not stop.is_set():
+        try:
+            if not started:
+                await follower.start()
+                started = True
+            await follower.step()
+            delay = 0.2
+        except Exception as error:  # noqa: BLE001 - the process goes on when its servers do
+            _log.warning("order_history_waits", shard=follower.shard, error=str(error)[:300])
+            started = False
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _LONGEST_WAIT_SECONDS)
+    if started:
+        await follower.finish()
+
+
+def main() -> None:
+    """Run the process."""
+    settings = Settings()
+    configure_logging(PROCESS, settings.log_level, settings.log_format)
+    uvloop.run(run(settings))
+
+
+if __name__ == "__main__":
+    main()
