@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
+from temporalio.service import RPCError
 
 from tests.workflows.wallet_rig import OUTSIDE, Rig
+from workflows.search_attributes import STAGE
+from workflows.withdrawal_messages import CancelRequest, WithdrawalResult
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
 USDT = 10**6
@@ -35,3 +39,127 @@ async def test_small_withdrawal_is_paid_and_booked(rig: Rig) -> None:
         "confirmed",
         "settled",
     ]
+
+
+async def test_engine_refuses_what_is_not_free(rig: Rig) -> None:
+    """More than the trading balance is rejected, and nothing has moved."""
+    await rig.new_customer(2)
+    withdrawal_id = await rig.withdraw(2, "USDT", 100 * USDT)
+    await rig.until(lambda: rig.state(withdrawal_id), "rejected")
+    row = await rig.row(withdrawal_id)
+    assert row.reason == "insufficient_funds"
+    assert row.nonce is None
+    assert await rig.audit(row.subject) == ["requested", "rejected"]
+    assert await rig.balance("transit.0:USDT") == 0
+
+
+async def test_debit_with_a_lost_answer_is_held_once(rig: Rig) -> None:
+    """The same command again, under the same id, and the engine says that it knows it."""
+    await rig.funded_customer(3, "USDT", 300 * USDT)
+    rig.treasury.fails_after_commands = 2
+    withdrawal_id = await rig.withdraw(3, "USDT", 100 * USDT)
+    await rig.until_settled(withdrawal_id)
+    assert await rig.balance("customer:3:trading.0:USDT") == 200 * USDT
+
+
+async def test_hold_waits_for_settlement(rig: Rig) -> None:
+    """Until the Debited event is posted, the amount is not pending; then all goes on."""
+    await rig.funded_customer(4, "USDT", 300 * USDT)
+    rig.treasury.settles = False
+    withdrawal_id = await rig.withdraw(4, "USDT", 100 * USDT)
+    await rig.until(lambda: _has_debit(rig, withdrawal_id), True)
+    assert await rig.state(withdrawal_id) == "requested"
+    rig.treasury.settles = True
+    await rig.treasury.settle()
+    await rig.until_settled(withdrawal_id)
+
+
+async def _has_debit(rig: Rig, withdrawal_id: str) -> bool:
+    history = await rig.handle(withdrawal_id).fetch_history()
+    scheduled = [
+        event.activity_task_scheduled_event_attributes.activity_type.name
+        for event in history.events
+    ]
+    return "take_withdrawal" in scheduled
+
+
+async def test_policy_refuses_the_hot_wallet_as_receiver(rig: Rig) -> None:
+    """Paying ourselves would turn a customer's money into the owners'; the hold is given back."""
+    await rig.funded_customer(5, "USDT", 300 * USDT)
+    hot = rig.wallet.public.hot_address
+    withdrawal_id = await rig.withdraw(5, "USDT", 100 * USDT, address=hot)
+    await rig.until(lambda: rig.state(withdrawal_id), "rejected")
+    row = await rig.row(withdrawal_id)
+    assert row.reason == "policy:destination_is_own_address"
+    assert await rig.balance("customer:5:trading.0:USDT") == 300 * USDT
+    assert await rig.balance("withdrawal:pending:USDT") == 0
+    assert await rig.audit(row.subject) == ["requested", "held", "rejecting", "rejected"]
+
+
+async def test_short_hot_wallet_parks_until_refilled(rig: Rig) -> None:
+    """The stage names the step, the details say what to do; a refill and a retry finish it."""
+    await rig.funded_customer(6, "ETH", 60 * 10**18)
+    withdrawal_id = await rig.withdraw(6, "ETH", 55 * 10**18)
+    await rig.until(lambda: rig.stage(withdrawal_id), "approval")
+    for officer in ("marta", "piero"):
+        decision = await rig.decision(withdrawal_id, officer=officer)
+        await rig.handle(withdrawal_id).execute_update("approve", decision)
+    await rig.until(lambda: rig.stage(withdrawal_id), "failed:nonce")
+    found = await rig.handle(withdrawal_id).describe()
+    assert found.typed_search_attributes.get(STAGE) == "failed:nonce"
+    with pytest.raises(WorkflowUpdateFailedError):
+        await rig.handle(withdrawal_id).execute_update("cancel", CancelRequest(customer_id=99))
+
+    await rig.fund(rig.wallet.public.hot_address, "ETH", 20 * 10**18)
+    await rig.handle(withdrawal_id).signal("retry_parked")
+    await rig.until_settled(withdrawal_id)
+    actions = await rig.audit(f"withdrawal-{withdrawal_id}")
+    assert actions[actions.index("approved") :][:4] == ["approved", "parked", "resumed", "numbered"]
+
+
+async def test_customer_cancels_a_parked_withdrawal(rig: Rig) -> None:
+    """Before signing the hold goes back to trading; afterwards nothing can be retried."""
+    await rig.funded_customer(7, "ETH", 900 * 10**18)
+    withdrawal_id = await rig.withdraw(7, "ETH", 800 * 10**18)
+    await rig.until(lambda: rig.stage(withdrawal_id), "approval")
+    for officer in ("marta", "piero"):
+        decision = await rig.decision(withdrawal_id, officer=officer)
+        await rig.handle(withdrawal_id).execute_update("approve", decision)
+    await rig.until(lambda: rig.stage(withdrawal_id), "failed:nonce")
+    result = await rig.handle(withdrawal_id).execute_update(
+        "cancel", CancelRequest(customer_id=7), result_type=WithdrawalResult
+    )
+    assert result.state == "cancelling"
+    await rig.until(lambda: rig.state(withdrawal_id), "cancelled")
+    assert await rig.balance("customer:7:trading.0:ETH") == 900 * 10**18
+    assert await rig.balance("withdrawal:pending:ETH") == 0
+
+
+async def test_cancel_before_the_debit_is_answered_waits_for_it(rig: Rig) -> None:
+    """A debit that is under way is not forgotten: first held, then given back."""
+    await rig.funded_customer(8, "USDT", 300 * USDT)
+    rig.treasury.settles = False
+    withdrawal_id = await rig.withdraw(8, "USDT", 100 * USDT)
+    handle = rig.handle(withdrawal_id)
+    await rig.until(lambda: _has_debit(rig, withdrawal_id), True)
+    cancelling = await handle.start_update(
+        "cancel",
+        CancelRequest(customer_id=8),
+        wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+        result_type=WithdrawalResult,
+    )
+    rig.treasury.settles = True
+    await rig.treasury.settle()
+    assert (await cancelling.result()).state == "cancelling"
+    await rig.until(lambda: rig.state(withdrawal_id), "cancelled")
+    assert await rig.balance("customer:8:trading.0:USDT") == 300 * USDT
+
+
+async def test_nothing_can_be_cancelled_or_retried_at_the_end(rig: Rig) -> None:
+    """A paid withdrawal's workflow is closed, so updates find nothing to change."""
+    await rig.funded_customer(9, "USDT", 300 * USDT)
+    withdrawal_id = await rig.withdraw(9, "USDT", 100 * USDT)
+    await rig.until_settled(withdrawal_id)
+    await rig.handle(withdrawal_id).result()
+    with pytest.raises(RPCError):
+        await rig.handle(withdrawal_id).execute_update("cancel", CancelRequest(customer_id=9))
