@@ -19,11 +19,13 @@ from domain.checker import Checker
 from domain.checker_records import (
     AccountRecord,
     Assets,
+    ChainRecord,
     DepositRecord,
     EngineRecord,
     JournalRecord,
     Opening,
     TransferRecord,
+    WalletFacts,
     WithdrawalRecord,
 )
 from domain.checker_report import CheckReport
@@ -59,6 +61,9 @@ class Reading(Protocol):
     async def audit(self) -> Sequence[AuditRecord]:
         """Return the audit log."""
 
+    async def wallet_facts(self) -> Sequence[WalletFacts]:
+        """Return what the wallet's rows say of each chain."""
+
 
 class Records(Protocol):
     """Opens readings."""
@@ -72,6 +77,13 @@ class SecondEngine(Protocol):
 
     async def at(self, shard: int, sequence: int) -> EngineRecord:
         """Return the state after exactly `sequence`, or as near before it as there are records."""
+
+
+class Coins(Protocol):
+    """Asks a chain how many coins the wallet has."""
+
+    async def at(self, facts: WalletFacts) -> Sequence[ChainRecord]:
+        """Return the coins of each wallet account at the facts' block; empty: cannot be known."""
 
 
 class RunLog(Protocol):
@@ -96,9 +108,16 @@ class Checked:
 
 
 async def check_exchange(
-    records: Records, engines: SecondEngine, shards: Sequence[int], opening: Opening
+    records: Records,
+    engines: SecondEngine,
+    coins: Coins | None,
+    shards: Sequence[int],
+    opening: Opening,
 ) -> Checked:
-    """Read everything after `opening` at one moment and check it, with an engine per shard."""
+    """Read everything after `opening` at one moment and check it, with an engine per shard.
+
+    The chain is asked for the last block that the watcher had read at that moment.
+    """
     async with records.reading() as reading:
         checker = Checker(await reading.assets(), opening)
         cursors = {shard: await reading.cursor(shard) for shard in shards}
@@ -109,18 +128,23 @@ async def check_exchange(
         checker.deposits(await reading.deposits())
         checker.withdrawals(await reading.withdrawals())
         checker.audit(await reading.audit())
+        facts = await reading.wallet_facts()
     for shard, sequence in cursors.items():
         checker.cursor(shard, sequence)
         checker.engine(await engines.at(shard, sequence), sequence)
+    if coins is not None:
+        for of_chain in facts:
+            checker.chain(await coins.at(of_chain))
     return Checked(checker.report(), cursors, checker.closing())
 
 
 class ReconciliationActivities:
     """The activity of the reconciliation schedule."""
 
-    def __init__(self, records: Records, engines: SecondEngine, log: RunLog) -> None:
+    def __init__(self, records: Records, engines: SecondEngine, coins: Coins, log: RunLog) -> None:
         self._records = records
         self._engines = engines
+        self._coins = coins
         self._log = log
         self.violations = 0  # of the last run, for the heartbeat
 
@@ -129,7 +153,7 @@ class ReconciliationActivities:
         """Check everything since the last clean run; violations are an alarm, not an error."""
         shard = request.shard
         opening = await self._log.last_clean(shard)
-        checked = await check_exchange(self._records, self._engines, [shard], opening)
+        checked = await check_exchange(self._records, self._engines, self._coins, [shard], opening)
         report, sequence = checked.report, checked.sequences[shard]
         await self._log.append(shard, sequence, report, checked.closing)
         self.violations = report.violation_count

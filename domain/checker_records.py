@@ -130,6 +130,32 @@ class ChainRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class UnsettledPayment:
+    """A signed withdrawal that is not booked as paid; `amount` is what the chain carries."""
+
+    tx_hash: str
+    asset: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class WalletFacts:
+    """What the wallet's rows say of one chain, as far as its watcher has read: a block.
+
+    `contracts` is {asset: contract}, None for the chain's own coin. `unbooked` is {wallet account:
+    amount} of the deposits up to that block that are not in the ledger yet.
+    """
+
+    chain: str
+    block_number: int
+    block_hash: str
+    contracts: Mapping[str, str | None]
+    deposit_addresses: tuple[str, ...]
+    unbooked: Mapping[str, int]
+    unsettled: tuple[UnsettledPayment, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Opening:
     """Where an earlier, clean check ended; a check from the beginning has an empty one.
 

@@ -35,6 +35,9 @@ from infra.telemetry import configure_logging
 from infra.temporal.client import connect
 from infra.temporal.namespace import set_retention
 from infra.temporal.schedules import TASK_TIMEOUT, ScheduledWorkflow, ensure_schedule
+from infra.wallet.chain import EvmChain
+from infra.wallet.coins import WalletCoins
+from infra.wallet.keys import load_public
 from workers import engine_admin
 from workers.shard_engine import ShardEngine
 from workers.wallet_wiring import wire_wallet
@@ -67,6 +70,7 @@ def wire_settlement(to: Connections) -> Wiring:
     reconciling = ReconciliationActivities(
         RecordReader(to.database),
         SecondEngines(settings.engine_dir),
+        WalletCoins(EvmChain(settings.chain_url), load_public(settings.data_dir).hot_address),
         ReconciliationLog(to.database),
     )
 

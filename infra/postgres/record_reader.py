@@ -20,11 +20,18 @@ from domain.checker_records import (
     JournalRecord,
     Opening,
     TransferRecord,
+    UnsettledPayment,
+    WalletFacts,
     WithdrawalRecord,
 )
 from domain.deposit import UNPOSTED_STATES, DepositState
 from domain.instrument import Asset
-from domain.ledger import settlement_request_hash, settlement_stream
+from domain.ledger import (
+    settlement_request_hash,
+    settlement_stream,
+    wallet_deposit,
+    wallet_hot,
+)
 from domain.withdrawal import WithdrawalState
 from infra.postgres import tables
 
@@ -102,6 +109,18 @@ _WITHDRAWALS = sa.text(
     "   WHERE j.stream = 'wallet' AND la.code LIKE 'wallet:hot:%') p"
     " ON p.withdrawal_id = w.withdrawal_id::text AND p.asset = a.code"
     " GROUP BY w.withdrawal_id, a.code"
+)
+
+_UNBOOKED = sa.text(
+    "SELECT d.customer_id IS NULL AS refill, a.code, sum(d.amount) AS amount"
+    " FROM deposit d JOIN asset a USING (asset_id)"
+    " WHERE d.chain = :chain AND d.state = ANY(CAST(:states AS text[])) GROUP BY 1, 2"
+)
+_UNSETTLED = sa.text(
+    "SELECT t.tx_hash, a.code, w.amount - w.fee AS amount"
+    " FROM wallet_transaction t JOIN withdrawal w USING (withdrawal_id)"
+    " JOIN asset a USING (asset_id)"
+    " WHERE t.chain = :chain AND w.state <> 'settled'"
 )
 
 
@@ -247,6 +266,50 @@ class Reading:
             )
             for row in await self._conn.execute(_WITHDRAWALS)
         ]
+
+    async def wallet_facts(self) -> list[WalletFacts]:
+        """Return, for each chain that is watched, what the rows say of it."""
+        block = tables.chain_block.c
+        chains = (await self._conn.execute(sa.select(block.chain).distinct())).scalars().all()
+        return [await self._facts_of(chain) for chain in sorted(chains)]
+
+    async def _facts_of(self, chain: str) -> WalletFacts:
+        block, asset = tables.chain_block.c, tables.asset.c
+        tip = (
+            await self._conn.execute(
+                sa.select(block.number, block.hash)
+                .where(block.chain == chain)
+                .order_by(block.number.desc())
+                .limit(1)
+            )
+        ).one()
+        listed = await self._conn.execute(
+            sa.select(asset.code, asset.contract).where(
+                asset.chain == chain, sa.or_(asset.contract.is_not(None), asset.code == chain)
+            )
+        )
+        addresses = await self._conn.execute(
+            sa.select(tables.deposit_address.c.address).where(
+                tables.deposit_address.c.chain == chain
+            )
+        )
+        states = [str(state) for state in UNPOSTED_STATES]
+        unbooked = {
+            (wallet_hot if row.refill else wallet_deposit)(chain, row.code): int(row.amount)
+            for row in await self._conn.execute(_UNBOOKED, {"chain": chain, "states": states})
+        }
+        unsettled = await self._conn.execute(_UNSETTLED, {"chain": chain})
+        return WalletFacts(
+            chain=chain,
+            block_number=tip.number,
+            block_hash=tip.hash,
+            contracts={row.code: row.contract for row in listed},
+            deposit_addresses=tuple(addresses.scalars().all()),
+            unbooked=unbooked,
+            unsettled=tuple(
+                UnsettledPayment(row.tx_hash, row.code, int(row.amount)) for row in unsettled
+            ),
+        )
 
     async def audit(self) -> list[AuditRecord]:
         """Return the audit log, oldest first."""

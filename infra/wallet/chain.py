@@ -98,9 +98,11 @@ class EvmChain:
             raise TransactionRefusedError(f"the transfer would fail: {error.message}") from error
         return gas * _GAS_MARGIN_PERCENT // 100
 
-    async def address_state(self, address: str, contracts: Collection[str | None]) -> AddressState:
-        """Return nonce and balances of `address`, all of one block."""
-        number = await self.head()
+    async def address_state(
+        self, address: str, contracts: Collection[str | None], *, at_block: int | None = None
+    ) -> AddressState:
+        """Return nonce and balances of `address`, all of one block: the head, or `at_block`."""
+        number = await self.head() if at_block is None else at_block
         at = hex(number)
         nonce = int(await self._rpc.call("eth_getTransactionCount", address, at), 16)
         balances: dict[str | None, int] = {}

@@ -45,7 +45,9 @@ class KnownEngine:
 
 
 async def check(database: AsyncEngine, opening: Opening | None = None) -> Checked:
-    return await check_exchange(RecordReader(database), KnownEngine(), [0], opening or Opening())
+    return await check_exchange(
+        RecordReader(database), KnownEngine(), None, [0], opening or Opening()
+    )
 
 
 @pytest.fixture

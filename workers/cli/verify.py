@@ -1,0 +1,139 @@
+"""`rialto verify`: do engine, ledger, wallet and chain agree, to the last unit?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from workers.cli.context import (
+    EXIT_FAILED,
+    EXIT_NOT_RUNNING,
+    DataOption,
+    JsonOption,
+    data_dir,
+    environment,
+)
+from workers.data_folder import FolderInUseError, owned, supervisor_pid
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("verify")(verify_command)
+
+
+def verify_command(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Check every balance, journal, trade, transfer, deposit and withdrawal.
+
+    Works beside a running exchange, and on a stopped one, whose database it starts meanwhile.
+    Exit code 1 when anything is violated.
+    """
+    from infra.telemetry import configure_logging
+
+    configure_logging("verify", "WARNING", "console")
+    folder = data_dir(data)
+    if not environment(folder):
+        typer.echo(f"No exchange has ever run in {folder}.", err=True)
+        raise typer.Exit(EXIT_NOT_RUNNING)
+    try:
+        with _reachable(folder) as settings:
+            found = asyncio.run(verify(settings))
+    except FolderInUseError:
+        typer.echo("The exchange is starting or stopping just now; try again.", err=True)
+        raise typer.Exit(EXIT_NOT_RUNNING) from None
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        _print(found)
+    if not found["ok"]:
+        raise typer.Exit(EXIT_FAILED)
+
+
+async def verify(settings: Settings) -> dict[str, Any]:
+    """Return `ok`, `sequence` (of shard 0), `sequences`, `invariants` and `violations`.
+
+    Everything is checked from the first journal on. Amounts are text: they may have 38 digits.
+    """
+    from activities.reconciliation import check_exchange
+    from domain.checker_records import Opening
+    from infra.postgres.engine import create
+    from infra.postgres.record_reader import RecordReader
+    from infra.second_engine import SecondEngines
+    from infra.wallet.chain import EvmChain
+    from infra.wallet.coins import WalletCoins
+    from infra.wallet.keys import load_public
+
+    database = create(settings.database_url)
+    chain = EvmChain(settings.chain_url)
+    try:
+        checked = await check_exchange(
+            RecordReader(database),
+            SecondEngines(settings.engine_dir),
+            WalletCoins(chain, load_public(settings.data_dir).hot_address),
+            range(settings.shard_count),
+            Opening(),
+        )
+    finally:
+        await chain.close()
+        await database.dispose()
+    report = checked.report
+    return {
+        "ok": report.ok,
+        "sequence": checked.sequences[0],
+        "sequences": {str(shard): sequence for shard, sequence in checked.sequences.items()},
+        "invariants": [asdict(invariant) for invariant in report.invariants],
+        "violations": [
+            asdict(violation)
+            | {"amount": None if violation.amount is None else str(violation.amount)}
+            for violation in report.violations
+        ],
+        "violation_count": report.violation_count,
+    }
+
+
+@contextmanager
+def _reachable(folder: Path) -> Iterator[Settings]:
+    """Give the settings of a running exchange, or of a stopped one with its database started."""
+    from infra.settings import Settings
+
+    if supervisor_pid(folder) is not None:
+        os.environ.update(environment(folder))
+        yield Settings()
+        return
+    from workers.stack import build
+
+    with owned(folder):
+        postgres = build(folder).postgres
+        os.environ.update(environment(folder))
+        if postgres is None or not (postgres.data_dir / "PG_VERSION").exists():
+            yield Settings()  # a database of the user's own
+            return
+        postgres.start()
+        try:
+            os.environ["RIALTO_DATABASE_URL"] = postgres.url
+            yield Settings()
+        finally:
+            postgres.stop()
+
+
+def _print(found: dict[str, Any]) -> None:
+    for violation in found["violations"]:
+        where = f" (sequence {violation['sequence']})" if violation["sequence"] else ""
+        typer.echo(f"VIOLATED {violation['invariant']}{where}: {violation['text']}")
+    for invariant in found["invariants"]:
+        mark = "holds   " if invariant["ok"] else "VIOLATED"
+        typer.echo(f"{mark} {invariant['name']:32} {invariant['rows']:>10} rows")
+    typer.echo(
+        f"{found['violation_count']} violations at sequence {found['sequence']}; "
+        f"{len(found['invariants'])} invariants checked."
+    )
