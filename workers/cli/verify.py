@@ -1,4 +1,4 @@
-"""`rialto verify`: do engine, ledger, wallet and chain agree, to the last unit?"""
+"""The verb `verify`: whether engine, ledger, wallet and chain agree, to the last unit."""
 
 from __future__ import annotations
 
