@@ -1,10 +1,10 @@
-"""The wallet's rig: one set of servers a module, its hot wallet filled."""
+"""A wallet rig for a module's tests, with a funded hot wallet."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from functools import partial
+from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
@@ -12,25 +12,48 @@ import pytest_asyncio
 from tests.conftest import Servers
 from tests.workflows.wallet_rig import Rig, build_rig
 
+HOT_COINS = {"USDT": 100_000 * 10**6, "ETH": 50 * 10**18}
+
+
+@dataclass(frozen=True)
+class WalletServers:
+    """Where a module's servers are."""
+
+    database_url: str
+    chain_url: str
+    temporal: str
+
+
+@pytest.fixture(scope="module")
+def wallet_servers(servers: Servers) -> Iterator[WalletServers]:
+    """Give a database and a chain that only this module sees."""
+    chain = servers.new_chain()
+    name = servers.new_database()
+    yield WalletServers(servers.postgres.database_url(name), chain.url, servers.temporal)
+    chain.kill()
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rig(
-    servers: Servers, temporal: str, tmp_path_factory: pytest.TempPathFactory
+async def quiet_rig(
+    wallet_servers: WalletServers, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Rig]:
-    """Give a customer-less exchange's wallet on a chain and a database of the module's own."""
+    """Give a rig without a wallet worker: the tests start one of their own kind."""
     async with AsyncExitStack() as stack:
-        chain = servers.new_chain()
-        stack.callback(chain.kill)
         rig = await build_rig(
             stack,
-            database_url=servers.postgres.database_url(servers.new_database()),
-            chain_url=chain.url,
-            temporal=temporal,
+            database_url=wallet_servers.database_url,
+            chain_url=wallet_servers.chain_url,
+            temporal=wallet_servers.temporal,
             data_dir=tmp_path_factory.mktemp("wallet"),
         )
-        async with rig.worker():
-            for asset, amount in (("ETH", 50 * 10**18), ("USDT", 100_000 * 10**6)):
-                refill = await rig.fund(rig.wallet.public.hot_address, asset, amount)
-                await rig.mine()
-                await rig.until(partial(rig.deposit_state, refill), "refilled")
-            yield rig
+        for asset, amount in HOT_COINS.items():
+            await rig.fund(rig.wallet.public.hot_address, asset, amount)
+        await rig.mine()
+        yield rig
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rig(quiet_rig: Rig) -> AsyncIterator[Rig]:
+    """Give a rig with a running wallet worker."""
+    async with quiet_rig.worker():
+        yield quiet_rig

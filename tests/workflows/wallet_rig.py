@@ -17,9 +17,16 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity as temporal_activity
 from temporalio.client import Client, WorkflowHandle
-from temporalio.worker import Worker
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+    Worker,
+)
 
+from activities.orphan_sweep import SweepRequest
 from domain.approval import APPROVE, Decision, Statement
 from domain.commands import Command, ListSymbol
 from domain.events import Event
@@ -47,6 +54,7 @@ from workers.chain_watcher import ChainWatcher, watch
 from workers.wallet_signer import open_signer, signer_worker
 from workers.wallet_wiring import WalletAdapters, wiring_of
 from workflows import task_queues
+from workflows.orphan_sweep import OrphanSweepWorkflow
 
 OUTSIDE = "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720"
 _WAIT_SECONDS = 30.0
@@ -126,6 +134,40 @@ class EngineInProcess:
         while self._unsettled:
             sequence, raw = self._unsettled.pop(0)
             await self._settlement.settle(0, sequence, sequence, raw)
+
+
+class Gate(Interceptor):
+    """Stops one activity after its work is done and before it can report, as a crash would."""
+
+    def __init__(self) -> None:
+        self.activity = ""
+        self.reached = asyncio.Event()
+        self.opened = asyncio.Event()
+
+    def close_after(self, activity: str) -> None:
+        """Stop the next run of `activity`."""
+        self.activity = activity
+        self.reached.clear()
+        self.opened.clear()
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        """Put the gate around every activity."""
+        return _GatedActivity(next, self)
+
+
+class _GatedActivity(ActivityInboundInterceptor):
+    def __init__(self, following: ActivityInboundInterceptor, gate: Gate) -> None:
+        super().__init__(following)
+        self._gate = gate
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        result = await super().execute_activity(input)
+        if temporal_activity.info().activity_type == self._gate.activity:
+            self._gate.activity = ""
+            self._gate.reached.set()
+            await self._gate.opened.wait()
+            raise ConnectionError("the worker died before it could report")
+        return result
 
 
 @dataclass
@@ -297,7 +339,17 @@ class Rig:
     async def _reached(self, withdrawal_id: str, states: set[str]) -> bool:
         return await self.state(withdrawal_id) in states
 
-    def worker(self, **replaced: Any) -> Worker:
+    async def sweep(self) -> list[str]:
+        """Run one orphan sweep and return what it started."""
+        result = await self.client.execute_workflow(
+            OrphanSweepWorkflow.run,
+            SweepRequest(),
+            id=f"sweep-{uuid.uuid4()}",
+            task_queue=task_queues.WALLET,
+        )
+        return result.started
+
+    def worker(self, *interceptors: Interceptor, **replaced: Any) -> Worker:
         """Return a worker of the queue `wallet`; `replaced` puts other adapters in."""
         adapters: dict[str, Any] = {
             "engine": self.engine,
@@ -316,6 +368,7 @@ class Rig:
             task_queue=task_queues.WALLET,
             workflows=wiring.workflows,
             activities=wiring.activities,
+            interceptors=interceptors,
         )
 
     async def _connected(self) -> Client:
