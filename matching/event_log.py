@@ -27,6 +27,7 @@ _FILE_MAGIC = b"RLTEVNT\0"
 _FILE = struct.Struct("<8sII16s32x")
 _BLOB_MAGIC = 0x42564552
 _BLOB = struct.Struct("<IIQQ16sI20x")
+_BLOB_USED = 44
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,14 @@ class EventLog:
         self._marks.clear()
         self._ends.clear()
         self._name, self.last_sequence, self.chain_name = "", 0, b""
+        whole = True
         for name in self._storage.names("events"):
-            if not self._load(name, up_to):
+            whole = whole and self._load(name, up_to)
+            if name not in self._ends:
                 self._storage.remove(name)
 
     def _load(self, name: str, up_to: int | None) -> bool:
-        """Take the good blobs of a file that goes on where the last one ended."""
+        """Take the good blobs of a file that goes on; return whether all of it was good."""
         data = self._storage.read(name, 0, self._storage.size(name))
         offset = _FILE.size
         begun = bool(self._marks)
@@ -94,11 +97,11 @@ class EventLog:
             offset += size
         if offset == _FILE.size:
             return False
-        if offset < len(data):
-            self._cut(name, offset)
         self._name = name
         self._ends[name] = offset
-        return True
+        if offset < len(data):
+            self._cut(name, offset)
+        return offset == len(data)
 
     def _cut(self, name: str, offset: int) -> None:
         self._storage.truncate(name, offset)
@@ -215,6 +218,8 @@ def _blob(data: bytes, offset: int) -> tuple[int, int, int, bytes] | None:
     magic, size, first, last, chain, crc = _BLOB.unpack_from(data, offset)
     body = data[offset + _BLOB.size : offset + _BLOB.size + size]
     if magic != _BLOB_MAGIC or len(body) != size or _crc(first, last, chain, body) != crc:
+        return None
+    if any(data[offset + _BLOB_USED : offset + _BLOB.size]):
         return None
     return first, last, _BLOB.size + size, chain
 

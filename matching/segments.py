@@ -140,9 +140,11 @@ def decode_block(data: bytes | memoryview, offset: int) -> Block | None:
     """Return the block at `offset`, or None where no whole block with a right checksum lies."""
     if offset + BLOCK_HEAD_BYTES > len(data):
         return None
-    magic, size, first, count, _, epoch, durable, chain, crc, _ = _BLOCK.unpack_from(data, offset)
+    magic, size, first, count, _, epoch, durable, chain, crc, rest = _BLOCK.unpack_from(
+        data, offset
+    )
     start = offset + BLOCK_HEAD_BYTES
-    if magic != _BLOCK_MAGIC or size > MAX_PAYLOAD or start + size > len(data) or count == 0:
+    if magic != _BLOCK_MAGIC or size > MAX_PAYLOAD or start + size > len(data) or not count or rest:
         return None
     payload = bytes(data[start : start + size])
     if zlib.crc32(payload, zlib.crc32(data[offset : offset + _CHECKED])) != crc:

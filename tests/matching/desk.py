@@ -1,0 +1,164 @@
+"""An engine on a desk: a small market, driven by plain commands, for tests of its rules."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, TypeVar
+
+from domain.commands import (
+    CancelAll,
+    CancelOrder,
+    Command,
+    Credit,
+    Debit,
+    ListSymbol,
+    PlaceOrder,
+    Tick,
+)
+from domain.errors import RejectReason
+from domain.events import CommandRejected, Event, OrderAccepted, OrderClosed, Trade
+from domain.order import OrderType, Side, TimeInForce
+from matching.codec import decode_events, encode_command
+from matching.engine import Engine
+
+USDT, ETH, BTC = 1, 2, 3
+ETH_USDT, BTC_USDT = 1, 2
+LISTING = ListSymbol(
+    symbol_id=ETH_USDT,
+    base_asset_id=ETH,
+    quote_asset_id=USDT,
+    base_units_per_lot=100_000,
+    quote_units_per_tick_lot=1,
+    maker_fee_ppm=1_000,
+    taker_fee_ppm=2_000,
+    band_ppm=100_000,
+    listing_price_ticks=1_000,
+    max_order_lots=1_000_000_000,
+    max_open_orders=1_000,
+)
+START_US = 1_700_000_000_000_000
+RICH = 10**15
+E = TypeVar("E")
+
+
+class Desk:
+    """One engine, its clock and its numbering; `events` keeps everything that came out."""
+
+    def __init__(self, shard: int = 0, listings: tuple[ListSymbol, ...] = (LISTING,)) -> None:
+        self.engine = Engine.create(shard)
+        self.time_us = START_US
+        self.events: list[Event] = []
+        self.raw = b""
+        self._keys = itertools.count(1)
+        for listing in listings:
+            self.run(listing)
+
+    def run(self, command: Command) -> tuple[Event, ...]:
+        """Apply one command a microsecond later and return its events."""
+        self.time_us += 1
+        sequence = self.engine.sequence + 1
+        out = self.engine.apply(encode_command(command, sequence=sequence, time_us=self.time_us))
+        events = tuple(decode_events(out))
+        self.raw += out
+        self.events += events
+        return events
+
+    def wait(self, seconds: int) -> None:
+        """Let engine time pass."""
+        self.time_us += seconds * 1_000_000
+        self.run(Tick())
+
+    def fund(
+        self, *accounts: int, units: int = RICH, assets: tuple[int, ...] = (USDT, ETH)
+    ) -> None:
+        """Credit each account with `units` of each asset."""
+        for account in accounts:
+            for asset in assets:
+                self.credit(account, asset, units)
+
+    def credit(self, account: int, asset: int, units: int, **other: Any) -> Event:
+        """Credit once under a fresh key, unless told otherwise."""
+        key = other.get("key", next(self._keys))
+        created = other.get("created_at_us", self.time_us)
+        return self.run(Credit(key, account, asset, units, created))[0]
+
+    def debit(self, account: int, asset: int, units: int, **other: Any) -> Event:
+        """Debit once under a fresh key, unless told otherwise."""
+        key = other.get("key", next(self._keys))
+        created = other.get("created_at_us", self.time_us)
+        return self.run(Debit(key, account, asset, units, created))[0]
+
+    def order(
+        self, account: int, side: Side, price: int, lots: int, **other: Any
+    ) -> tuple[Event, ...]:
+        """Place a GTC limit order under a fresh key; `other` overrides fields."""
+        fields: dict[str, Any] = {
+            "account_id": account,
+            "client_key": other.pop("client_key", None) or 10**9 + next(self._keys),
+            "symbol_id": ETH_USDT,
+            "side": side,
+            "order_type": OrderType.LIMIT,
+            "time_in_force": TimeInForce.GTC,
+            "price_ticks": price,
+            "quantity_lots": lots,
+        }
+        return self.run(PlaceOrder(**{**fields, **other}))
+
+    def buy(self, account: int, price: int, lots: int, **other: Any) -> tuple[Event, ...]:
+        """Place a buy."""
+        return self.order(account, Side.BUY, price, lots, **other)
+
+    def sell(self, account: int, price: int, lots: int, **other: Any) -> tuple[Event, ...]:
+        """Place a sell."""
+        return self.order(account, Side.SELL, price, lots, **other)
+
+    def market(self, account: int, side: Side, lots: int, **other: Any) -> tuple[Event, ...]:
+        """Place a market order."""
+        other.setdefault("time_in_force", TimeInForce.IOC)
+        return self.order(account, side, 0, lots, order_type=OrderType.MARKET, **other)
+
+    def cancel(self, account: int, order_id: int = 0, client_key: int = 0) -> tuple[Event, ...]:
+        """Cancel one order."""
+        return self.run(CancelOrder(account, ETH_USDT, order_id, client_key))
+
+    def cancel_all(self, account: int, symbol_id: int = 0) -> tuple[Event, ...]:
+        """Cancel all orders of an account."""
+        return self.run(CancelAll(account, symbol_id))
+
+    def balance(self, account: int, asset: int) -> tuple[int, int]:
+        """Return (total, held)."""
+        return self.engine.balances().get((account, asset), (0, 0))
+
+
+def only(events: tuple[Event, ...], kind: type[E]) -> list[E]:
+    """Return the events of one kind."""
+    return [event for event in events if isinstance(event, kind)]
+
+
+def order_id(events: tuple[Event, ...]) -> int:
+    """Return the id of the order that was accepted."""
+    outcome = events[0]
+    assert isinstance(outcome, OrderAccepted), outcome
+    return outcome.order_id
+
+
+def reason(events: tuple[Event, ...]) -> RejectReason:
+    """Return why the command was refused; it must be, alone."""
+    (outcome,) = events
+    return why(outcome)
+
+
+def why(outcome: Event) -> RejectReason:
+    """Return why a command was refused; it must be."""
+    assert isinstance(outcome, CommandRejected), outcome
+    return outcome.reason
+
+
+def fills(events: tuple[Event, ...]) -> list[tuple[int, int, int]]:
+    """Return (maker order, price, lots) of the trades."""
+    return [(t.maker_order_id, t.price_ticks, t.quantity_lots) for t in only(events, Trade)]
+
+
+def closes(events: tuple[Event, ...]) -> list[tuple[int, str]]:
+    """Return (order, reason) of the orders that closed."""
+    return [(c.order_id, c.reason.name) for c in only(events, OrderClosed)]

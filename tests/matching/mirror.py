@@ -1,0 +1,120 @@
+"""What a reader knows who sees events only: balances, holds and the L3 book."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from domain.commands import ListSymbol
+from domain.events import (
+    Credited,
+    Debited,
+    Event,
+    OrderAccepted,
+    OrderClosed,
+    OrderRested,
+    SymbolListed,
+    Trade,
+)
+from domain.money import ceil_ppm
+from domain.order import Side
+
+Book = dict[int, list[tuple[int, int, int]]]
+
+
+class Mirror:
+    """Rebuild the engine's balances and books from its events."""
+
+    def __init__(self) -> None:
+        self.rules: dict[int, SymbolListed | ListSymbol] = {}
+        self.totals: dict[tuple[int, int], int] = defaultdict(int)
+        self.fees: dict[int, int] = defaultdict(int)
+        self.accepted: dict[int, OrderAccepted] = {}
+        self.resting: dict[int, list[int]] = {}  # order id -> [price, remaining], in arrival order
+
+    def read(self, events: Iterable[Event]) -> None:
+        """Take in events in order."""
+        for event in events:
+            match event:
+                case SymbolListed():
+                    self.rules[event.symbol_id] = event
+                case Credited():
+                    self.totals[event.account_id, event.asset_id] += event.amount_units
+                case Debited():
+                    self.totals[event.account_id, event.asset_id] -= event.amount_units
+                case OrderAccepted():
+                    self.accepted[event.order_id] = event
+                case OrderRested():
+                    self.resting[event.order_id] = [event.price_ticks, event.remaining_lots]
+                case Trade():
+                    self._trade(event)
+                case OrderClosed():
+                    self._close(event)
+                case _:
+                    pass
+
+    def _trade(self, trade: Trade) -> None:
+        rules = self.rules[trade.symbol_id]
+        buys = trade.taker_side is Side.BUY
+        buyer, buyer_fee, seller, seller_fee = (
+            trade.taker_account_id if buys else trade.maker_account_id,
+            trade.taker_fee_units if buys else trade.maker_fee_units,
+            trade.maker_account_id if buys else trade.taker_account_id,
+            trade.maker_fee_units if buys else trade.taker_fee_units,
+        )
+        base, quote = rules.base_asset_id, rules.quote_asset_id
+        self.totals[buyer, quote] -= trade.quote_units + buyer_fee
+        self.totals[buyer, base] += trade.base_units
+        self.totals[seller, base] -= trade.base_units
+        self.totals[seller, quote] += trade.quote_units - seller_fee
+        self.fees[quote] += buyer_fee + seller_fee
+        maker = self.resting[trade.maker_order_id]
+        assert maker[0] == trade.price_ticks
+        maker[1] -= trade.quantity_lots
+
+    def _close(self, close: OrderClosed) -> None:
+        if close.resting:
+            assert self.resting.pop(close.order_id)[1] == close.remaining_lots
+        order = self.accepted[close.order_id]
+        assert close.filled_lots + close.remaining_lots == order.quantity_lots
+
+    def held(self) -> dict[tuple[int, int], int]:
+        """Return what the open orders hold: price and fee of a buy, base of a sell."""
+        held: dict[tuple[int, int], int] = defaultdict(int)
+        for order_id, (price, lots) in self.resting.items():
+            order = self.accepted[order_id]
+            rules = self.rules[order.symbol_id]
+            if order.side is Side.SELL:
+                units = lots * rules.base_units_per_lot
+                held[order.account_id, rules.base_asset_id] += units
+            else:
+                quote = price * lots * rules.quote_units_per_tick_lot
+                units = quote + ceil_ppm(quote, rules.taker_fee_ppm)
+                held[order.account_id, rules.quote_asset_id] += units
+        return held
+
+    def balances(self) -> dict[tuple[int, int], tuple[int, int]]:
+        """Return {(account, asset): (total, held)} without all-zero ones."""
+        held = self.held()
+        return {place: (units, held[place]) for place, units in self.totals.items() if units}
+
+    def depth(self, symbol_id: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Return (price, lots) of bids and asks, best first."""
+        sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        for order_id, (price, lots) in self.resting.items():
+            order = self.accepted[order_id]
+            if order.symbol_id == symbol_id:
+                levels = sides[order.side]
+                levels[price] = levels.get(price, 0) + lots
+        return sorted(sides[0].items(), reverse=True), sorted(sides[1].items())
+
+    def queue(self, symbol_id: int, side: Side) -> list[int]:
+        """Return the order ids of a side in priority: price, then arrival."""
+        sign = -1 if side is Side.BUY else 1
+        mine = [
+            (sign * price, place, order_id)
+            for place, (order_id, (price, _)) in enumerate(self.resting.items())
+            if self.accepted[order_id].symbol_id == symbol_id
+            and self.accepted[order_id].side is side
+        ]
+        return [order_id for _, _, order_id in sorted(mine)]

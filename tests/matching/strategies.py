@@ -1,0 +1,85 @@
+"""Hypothesis strategies for commands and events: every field over its whole width."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, get_args, get_type_hints
+
+from hypothesis import strategies as st
+
+from domain import commands, events
+from domain.commands import Command, Opcode
+from domain.errors import RejectReason
+from domain.events import Event
+from domain.order import (
+    CloseReason,
+    OrderStatus,
+    OrderType,
+    SelfTrade,
+    ShardMode,
+    Side,
+    SymbolState,
+    TimeInForce,
+)
+
+_ENUMS = (
+    Opcode,
+    RejectReason,
+    CloseReason,
+    OrderStatus,
+    OrderType,
+    SelfTrade,
+    ShardMode,
+    Side,
+    SymbolState,
+    TimeInForce,
+)
+_I64 = st.integers(-(2**63), 2**63 - 1)
+_U64 = st.integers(0, 2**64 - 1)
+_U32 = st.integers(0, 2**32 - 1)
+_I32 = st.integers(-(2**31), 2**31 - 1)
+_U16 = st.integers(0, 2**16 - 1)
+_TEXT = st.text("abcXYZ019._:-", max_size=36)
+_BY_NAME: dict[str, st.SearchStrategy[Any]] = {
+    "client_key": st.integers(0, 2**128 - 1),
+    "key": st.integers(0, 2**128 - 1),
+    "client_text": _TEXT,
+    "index": _U16,
+    "symbol_id": _U16,
+    "asset_id": _U16,
+    "base_asset_id": _U16,
+    "quote_asset_id": _U16,
+    "maker_fee_ppm": _I32,
+    "taker_fee_ppm": _I32,
+    "max_open_orders": _U32,
+    "sequence": _U64,
+    "account_id": _U64,
+    "maker_account_id": _U64,
+    "taker_account_id": _U64,
+    "trade_id": _U64,
+    "maker_order_id": _U64,
+    "taker_order_id": _U64,
+    "accepted_sequence": _U64,
+    "first_sequence": _U64,
+    "closed_count": _U64,
+}
+
+
+def _strategy(name: str, hint: Any, owner: type) -> st.SearchStrategy[Any]:
+    if hint is bool:
+        return st.booleans()
+    if hint in _ENUMS:
+        return st.sampled_from(list(hint))
+    if name == "order_id":  # a cancel names it in a signed field
+        return st.integers(0, 2**63 - 1) if owner is commands.CancelOrder else _U64
+    return _BY_NAME.get(name, _I64)
+
+
+def _build(kind: type) -> st.SearchStrategy[Any]:
+    hints = get_type_hints(kind)
+    named = {field.name: _strategy(field.name, hints[field.name], kind) for field in fields(kind)}
+    return st.builds(kind, **named)
+
+
+any_command: st.SearchStrategy[Command] = st.one_of(*map(_build, get_args(commands.Command)))
+any_event: st.SearchStrategy[Event] = st.one_of(*map(_build, get_args(events.Event)))

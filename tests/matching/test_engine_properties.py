@@ -1,0 +1,173 @@
+"""What holds after any stream of commands."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.commands import (
+    CancelAll,
+    CancelOrder,
+    Command,
+    Credit,
+    Debit,
+    PlaceOrder,
+    SetShardMode,
+    SetSymbolState,
+)
+from domain.events import OrderAccepted, OrderClosed, Trade
+from domain.order import OrderType, SelfTrade, ShardMode, Side, SymbolState, TimeInForce
+from matching.codec import encode_command
+from matching.engine import Engine
+from tests.matching.desk import ETH_USDT, START_US, Desk
+from tests.matching.mirror import Mirror
+
+_ACCOUNTS = st.integers(1, 4)
+_PRICES = st.integers(985, 1_015)
+
+_places = st.builds(
+    PlaceOrder,
+    account_id=_ACCOUNTS,
+    client_key=st.integers(1, 60),
+    symbol_id=st.just(ETH_USDT),
+    side=st.sampled_from(Side),
+    order_type=st.just(OrderType.LIMIT),
+    time_in_force=st.sampled_from(TimeInForce),
+    price_ticks=_PRICES,
+    quantity_lots=st.integers(1, 60),
+    post_only=st.booleans(),
+    self_trade=st.sampled_from(SelfTrade),
+    client_text=st.sampled_from(["", "abc"]),
+)
+_markets = st.builds(
+    PlaceOrder,
+    account_id=_ACCOUNTS,
+    client_key=st.integers(1, 60),
+    symbol_id=st.just(ETH_USDT),
+    side=st.sampled_from(Side),
+    order_type=st.just(OrderType.MARKET),
+    time_in_force=st.sampled_from([TimeInForce.IOC, TimeInForce.FOK]),
+    price_ticks=st.just(0),
+    quantity_lots=st.integers(1, 90),
+    self_trade=st.sampled_from(SelfTrade),
+)
+_cancels = st.builds(
+    CancelOrder,
+    account_id=_ACCOUNTS,
+    symbol_id=st.just(ETH_USDT),
+    order_id=st.integers(0, 30),
+    client_key=st.integers(1, 60),
+)
+_money = st.builds(
+    lambda kind, key, account, asset, amount: kind(key, account, asset, amount, START_US),
+    st.sampled_from([Credit, Debit]),
+    st.integers(1_000, 1_020),
+    _ACCOUNTS,
+    st.integers(1, 2),
+    st.integers(1, 10**7),
+)
+_admin = st.one_of(
+    st.builds(SetSymbolState, st.just(ETH_USDT), st.sampled_from(SymbolState)),
+    st.builds(SetShardMode, st.sampled_from(ShardMode)),
+    st.builds(SetSymbolState, st.just(ETH_USDT), st.just(SymbolState.OPEN)),
+    st.builds(SetShardMode, st.just(ShardMode.NORMAL)),
+)
+streams = st.lists(
+    st.one_of(
+        _places, _places, _places, _places, _markets, _cancels, _money,
+        st.builds(CancelAll, account_id=_ACCOUNTS, symbol_id=st.sampled_from([0, ETH_USDT])),
+        _admin,
+    ),
+    max_size=60,
+)  # fmt: skip
+
+
+def _opened() -> Desk:
+    desk = Desk()
+    desk.fund(1, 2, 3, units=3_000_000)
+    return desk
+
+
+@settings(max_examples=120, deadline=None)
+@given(streams)
+def test_money_is_conserved_and_held_is_the_sum_of_holds(stream: list[Command]) -> None:
+    """Per asset: credits - debits = totals + fees; held = open holds; nothing is negative."""
+    desk, mirror = _opened(), Mirror()
+    for command in stream:
+        desk.run(command)
+        engine = desk.engine
+        sums: dict[int, int] = defaultdict(int)
+        for (_, asset), (total, held) in engine.balances().items():
+            assert 0 <= held <= total
+            sums[asset] += total
+        assert {a: sums[a] + engine.fees()[a] for a in engine.issued()} == engine.issued()
+    mirror.read(desk.events)
+    assert mirror.balances() == desk.engine.balances()
+    assert dict(mirror.fees) == {a: f for a, f in desk.engine.fees().items() if f}
+
+
+@settings(max_examples=120, deadline=None)
+@given(streams)
+def test_events_alone_rebuild_the_book(stream: list[Command]) -> None:
+    """A reader's book has the engine's levels and queue, is not crossed, and trades in turn."""
+    desk, mirror = _opened(), Mirror()
+    mirror.read(desk.events)
+    for command in stream:
+        before = {side: mirror.queue(ETH_USDT, side) for side in Side}
+        events = desk.run(command)
+        trades = [event for event in events if isinstance(event, Trade)]
+        gone = {e.order_id for e in events if isinstance(e, OrderClosed) and e.resting}
+        for number, trade in enumerate(trades):
+            assert trade.maker_account_id != trade.taker_account_id
+            queue = before[trade.taker_side.opposite]
+            ahead = queue[: queue.index(trade.maker_order_id)]
+            assert set(ahead) <= gone
+            assert number == len(trades) - 1 or trade.maker_order_id in gone
+        mirror.read(events)
+        bids, asks = mirror.depth(ETH_USDT)
+        assert desk.engine.book(ETH_USDT, 100) == (bids, asks)
+        assert not bids or not asks or bids[0][0] < asks[0][0]
+    for account in range(1, 5):
+        views = desk.engine.open_orders(account)
+        assert [view.order_id for view in views] == sorted(
+            order_id for order_id in mirror.resting
+            if mirror.accepted[order_id].account_id == account
+        )  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(streams, st.integers(0, 60))
+def test_snapshot_and_replay_give_the_same_digest(stream: list[Command], cut: int) -> None:
+    """Snapshot, restore and go on = go on; one batch = command by command; twice = once."""
+    desk = _opened()
+    for command in stream[:cut]:
+        desk.run(command)
+    other = Engine.restore(desk.engine.snapshot())
+    assert other.digest() == desk.engine.digest()
+    batch = b"".join(
+        encode_command(command, sequence=desk.engine.sequence + n, time_us=desk.time_us + n)
+        for n, command in enumerate(stream[cut:], 1)
+    )
+    out = other.apply(batch)
+    before = len(desk.raw)
+    for command in stream[cut:]:
+        desk.run(command)
+    assert out == desk.raw[before:]
+    assert other.digest() == desk.engine.digest()
+
+
+@settings(max_examples=60, deadline=None)
+@given(streams)
+def test_every_accepted_order_has_one_end(stream: list[Command]) -> None:
+    """Accepted orders are open or closed exactly once; each command has one outcome, index 0."""
+    desk = _opened()
+    for command in stream:
+        events = desk.run(command)
+        assert [event.index for event in events] == list(range(len(events)))
+        assert {event.sequence for event in events} == {desk.engine.sequence}
+    accepted = [e.order_id for e in desk.events if isinstance(e, OrderAccepted)]
+    closed = [e.order_id for e in desk.events if isinstance(e, OrderClosed)]
+    still = [view.order_id for account in range(1, 5) for view in desk.engine.open_orders(account)]
+    assert sorted(closed + still) == accepted

@@ -1,0 +1,164 @@
+"""The byte table: no hole, no overlap, and never a change to what was published."""
+
+from __future__ import annotations
+
+import json
+import struct
+from enum import IntEnum
+from pathlib import Path
+
+import pytest
+
+from domain.commands import (
+    CancelAll,
+    CancelOrder,
+    Command,
+    Credit,
+    Debit,
+    ListSymbol,
+    Opcode,
+    PlaceOrder,
+    SetShardMode,
+    SetSymbolState,
+    Started,
+    Tick,
+)
+from domain.errors import RejectReason
+from domain.events import EventType
+from domain.order import (
+    CloseReason,
+    OrderStatus,
+    OrderType,
+    SelfTrade,
+    ShardMode,
+    Side,
+    SymbolState,
+    TimeInForce,
+)
+from infra.engine_frames import FrameFault, FrameKind
+from infra.engine_roles import Role
+from matching.codec import encode_command
+from matching.engine import Engine
+from matching.wire import (
+    COMMAND_FIELDS,
+    COMMAND_HEAD,
+    EVENT_DTYPE,
+    EVENT_FIELDS,
+    EVENT_HEAD_STRUCT,
+    EVENT_PART_DTYPES,
+    EVENT_STRUCTS,
+    LIST_SYMBOL_STRIPE,
+    STRIPE,
+    TEXT_STRIPE,
+    WireFault,
+)
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "wire.json"
+NUMBERS: tuple[type[IntEnum], ...] = (
+    Opcode,
+    EventType,
+    RejectReason,
+    Side,
+    OrderType,
+    TimeInForce,
+    SelfTrade,
+    OrderStatus,
+    CloseReason,
+    SymbolState,
+    ShardMode,
+    WireFault,
+    FrameKind,
+    FrameFault,
+    Role,
+)
+
+
+def _session() -> list[tuple[str, Command]]:
+    """Return a day in a small market in which every command and every event occurs."""
+    order = PlaceOrder(
+        1, 11, 1, Side.SELL, OrderType.LIMIT, TimeInForce.GTC, 1_000, 10, client_text="maker-1"
+    )
+    taker = PlaceOrder(2, 12, 1, Side.BUY, OrderType.MARKET, TimeInForce.IOC, 0, 4)
+    return [
+        ("started", Started(1, 7)),
+        ("list", ListSymbol(1, 2, 1, 100_000, 1, 1_000, 2_000, 100_000, 1_000, 10**9, 1_000)),
+        ("credit", Credit(2**127 + 5, 1, 2, 10**12, 900)),
+        ("credit again", Credit(2**127 + 5, 1, 2, 10**12, 900)),
+        ("credit quote", Credit(6, 2, 1, 10**12, 900)),
+        ("place", order),
+        ("place again", order),
+        ("take", taker),
+        ("cancel", CancelOrder(1, 1, 1)),
+        ("cancel again", CancelOrder(1, 1, 0, 11)),
+        ("cancel all", CancelAll(1, 1)),
+        ("debit", Debit(8, 2, 1, 5, 900)),
+        ("symbol state", SetSymbolState(1, SymbolState.CANCEL_ONLY, 3)),
+        ("shard mode", SetShardMode(ShardMode.HALTED, 4)),
+        ("tick", Tick()),
+    ]
+
+
+def current() -> dict[str, object]:
+    """Return what the golden file holds, from the code as it is."""
+    engine = Engine.create()
+    records = {}
+    for sequence, (name, command) in enumerate(_session(), 1):
+        raw = encode_command(command, sequence=sequence, time_us=1_000 + sequence)
+        records[name] = {
+            "command": _lines(raw),
+            "events": _lines(engine.apply(raw)),
+        }
+    return {
+        "numbers": {kind.__name__: {m.name: m.value for m in kind} for kind in NUMBERS},
+        "event_fields": {
+            f"{kind.name}.{part}": [list(field) for field in fields]
+            for (kind, part), fields in EVENT_FIELDS.items()
+        },
+        "records": records,
+        "digest": engine.digest().hex(),
+    }
+
+
+def _lines(raw: bytes) -> list[str]:
+    return [raw[i : i + STRIPE].hex() for i in range(0, len(raw), STRIPE)]
+
+
+def test_wire_is_the_golden_wire() -> None:
+    """Bytes and digest of every command and event are what they were when published."""
+    assert current() == json.loads(GOLDEN.read_text())
+
+
+def test_numbers_only_grow() -> None:
+    """A number in the golden file keeps its name; new names take new numbers."""
+    golden = json.loads(GOLDEN.read_text())["numbers"]
+    now = {kind.__name__: {m.name: m.value for m in kind} for kind in NUMBERS}
+    for kind, members in golden.items():
+        assert members.items() <= now[kind].items(), kind
+        assert len(set(now[kind].values())) == len(now[kind])
+
+
+def test_every_record_is_whole_stripes() -> None:
+    """Command heads, extensions and event parts are 64 bytes each."""
+    structs = [COMMAND_HEAD, TEXT_STRIPE, LIST_SYMBOL_STRIPE, *EVENT_STRUCTS.values()]
+    assert {s.size for s in structs} == {STRIPE}
+    assert EVENT_HEAD_STRUCT.size == 16
+    assert set(COMMAND_FIELDS) == set(Opcode)
+    assert {kind for kind, _ in EVENT_FIELDS} == set(EventType)
+
+
+@pytest.mark.parametrize("place", EVENT_FIELDS, ids=lambda place: f"{place[0].name}.{place[1]}")
+def test_numpy_and_struct_agree(place: tuple[EventType, int]) -> None:
+    """The dtype of a part lays its fields where the struct packs them, after the header."""
+    dtype = EVENT_PART_DTYPES[place]
+    offset = EVENT_HEAD_STRUCT.size
+    for name, code in EVENT_FIELDS[place]:
+        assert dtype.fields is not None
+        assert dtype.fields[name][1] == offset
+        assert dtype.fields[name][0].itemsize == struct.calcsize(f"<{code}")
+        offset += struct.calcsize(f"<{code}")
+    assert offset <= STRIPE
+    assert dtype.itemsize == EVENT_DTYPE.itemsize == STRIPE
+
+
+if __name__ == "__main__":  # python -m tests.matching.test_wire writes the golden file
+    GOLDEN.write_text(json.dumps(current(), indent=1) + "\n")
