@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from contextlib import aclosing
-
-from infra.engine_grpc import EngineGrpc
 
 from domain.commands import ListSymbol
 from domain.errors import RejectReason
 from domain.events import CommandRejected, EventType, SymbolListed
 from domain.instrument import Instrument
+from infra.engine_grpc import EngineGrpc
 from infra.settings import Settings
 from matching.codec import decode_events
 
@@ -56,11 +54,12 @@ async def list_market(settings: Settings, market: Instrument) -> int | None:
     raise TypeError(f"the engine answered a listing with {type(outcome).__name__}")
 
 
-async def last_sequence(settings: Settings) -> int:
-    """Return the last durable sequence of the engine."""
+async def last_sequence(settings: Settings) -> tuple[int, str]:
+    """Return the last durable sequence of the engine, and its kind (`core` or `reference`)."""
     engine = connect(settings, "reader")
     try:
-        return (await engine.status()).durable_sequence
+        status = await engine.status()
+        return status.durable_sequence, status.engine
     finally:
         await engine.close()
 
@@ -70,12 +69,15 @@ async def count_events(settings: Settings, after: int, to: int) -> Counter[Event
     counted: Counter[EventType] = Counter()
     engine = connect(settings, "reader")
     try:
-        async with aclosing(engine.events(after, _RANGE_BYTES)) as blobs:
-            async for blob in blobs:
-                events = decode_events(blob)
-                counted.update(e.event_type for e in events if after < e.sequence <= to)
-                if not events or events[-1].sequence >= to:
-                    break
+        reached = after
+        while reached < to:
+            before = reached
+            async for found in engine.events(reached, _RANGE_BYTES):
+                events = decode_events(found.data)
+                counted.update(event.event_type for event in events if event.sequence <= to)
+                reached = found.last_sequence
+            if reached == before:
+                raise RuntimeError(f"the engine has no events after {reached}, wanted up to {to}")
     finally:
         await engine.close()
     return counted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import subprocess
 import sys
@@ -12,10 +13,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import infra.postgres
 from infra.embedded.server import Child, ServerFailedError
 from infra.engine_roles import ensure_tokens
 from workers import stack
 from workers.data_folder import demo_record_path, read_json, write_json
+from workers.nursery import Nursery
 from workers.processes import PROCESSES, ProcessSpec
 from workers.supervisor import Supervisor, WorkerProcess
 
@@ -43,6 +46,7 @@ class Exchange:
         )
         self.started_at = time.monotonic()
         self.healthy_seconds = 0.0
+        self._nursery = Nursery(data_dir / "logs" / "nursery.log")
         self._say = say
         self._demo_content: dict[str, object] = {}
         self._copying: asyncio.Task[None] | None = None
@@ -56,16 +60,18 @@ class Exchange:
         return Settings()
 
     async def start(self, *, bots: bool) -> None:
-        """Start servers, processes and demo; `ServerFailedError` or `DemoError` if one fails."""
-        demo_path = self.data_dir / "demo.json"
-        demo_path.unlink(missing_ok=True)
-        names = ", ".join(server.name for server in self.stack.servers)
-        self._say(f"starting {names}" if names else "using the servers of RIALTO_..._URL")
-        await self._start(*self.stack.servers, stage=_STAGE_SERVERS)
-        self._copying = asyncio.create_task(self._keep_copies())
+        """Start servers, processes and demo; `ServerFailedError` if one of them fails."""
+        (self.data_dir / "demo.json").unlink(missing_ok=True)
         write_json(self.data_dir / "run" / "env.json", dict(self.stack.environment()))
         ensure_tokens(self.data_dir / "secrets")
-        await (self._later_start() if self._is_seeded() else self._first_start())
+        names = ", ".join(server.name for server in self.stack.servers)
+        self._say(f"starting {names}" if names else "using the servers of RIALTO_..._URL")
+        self._copying = asyncio.create_task(self._keep_copies())
+        nursery = asyncio.create_task(self._start(self._nursery, stage=_STAGE_SERVERS))
+        try:
+            await (self._later_start(nursery) if self._is_seeded() else self._first_start(nursery))
+        finally:
+            nursery.cancel()
         if bots:
             await self.start_bots()
         else:
@@ -99,24 +105,33 @@ class Exchange:
         done = read_json(demo_record_path(self.data_dir)).get("done")
         return isinstance(done, list) and "withdrawals" in done
 
-    async def _later_start(self) -> None:
-        """Start the processes on books that exist."""
+    async def _later_start(self, nursery: asyncio.Task[None]) -> None:
+        """Start on books that exist: whatever takes long at once, as it waits for what it needs."""
         async with _together() as group:
-            group.create_task(self._migrate())
-            group.create_task(self._start_engine())
-        await self._start_workers()
+            group.create_task(self._start(*self._processes("matching-engine"), stage=_STAGE_ENGINE))
+            group.create_task(self._start(*self._processes("wallet-signer"), stage=_STAGE_WORKERS))
+            await self._start(*self.stack.servers, stage=_STAGE_SERVERS)
+            await self._migrate()
+            await nursery
+            await self._start_workers()
 
-    async def _first_start(self) -> None:
-        """Make the database and the demo, starting each process when it is needed."""
+    async def _first_start(self, nursery: asyncio.Task[None]) -> None:
+        """Make the database and the demo, starting each process when it can run."""
         from workers.api_client import ApiClient
 
-        self._say("first start: making the database and the demo")
+        async with _together() as group:
+            group.create_task(self._start(*self._processes("matching-engine"), stage=_STAGE_ENGINE))
+            await self._start(*self.stack.servers, stage=_STAGE_SERVERS)
+            self._say("first start: making the database and the demo")
+            await self._migrate()
         async with self.demo() as demo:
-            async with _together() as group:
-                group.create_task(self._start_engine())
-                group.create_task(self._make_database(demo))
+            await demo.before_processes()
             await demo.list_markets()
-            await self._start_workers()
+            async with _together() as group:
+                signer = self._processes("wallet-signer")
+                group.create_task(self._start(*signer, stage=_STAGE_WORKERS))
+                await nursery
+                await self._start_workers()
             await demo.fund()
             api = ApiClient(self.stack.page_url)
             try:
@@ -124,21 +139,14 @@ class Exchange:
             finally:
                 await api.close()
 
-    async def _make_database(self, demo: Demo) -> None:
-        await self._migrate()
-        await demo.before_processes()
-
-    async def _start_engine(self) -> None:
-        await self._start(*self._processes("matching-engine"), stage=_STAGE_ENGINE)
-
     async def _start_workers(self) -> None:
-        """Start all but engine and bots side by side: each waits for what it needs."""
-        rest = [spec.name for spec in PROCESSES if spec.name not in ("matching-engine", "bots")]
-        self._say(f"starting {', '.join(rest)}")
+        """Start the rest side by side: each waits for what it needs."""
+        names = [spec.name for spec in PROCESSES if not spec.apart and spec.name != "bots"]
+        self._say(f"starting {', '.join(names)}")
         async with _together() as group:
-            inner = self._processes(*set(rest) - _EDGE)
-            group.create_task(self._start(*inner, stage=_STAGE_WORKERS))
-            group.create_task(self._start(*self._processes(*_EDGE), stage=_STAGE_EDGE))
+            for name in names:
+                stage = _STAGE_EDGE if name in _EDGE else _STAGE_WORKERS
+                group.create_task(self._start(*self._processes(name), stage=stage))
 
     def _processes(self, *names: str) -> list[WorkerProcess]:
         shards = int(os.environ.get("RIALTO_SHARD_COUNT", "1"))
@@ -148,7 +156,7 @@ class Exchange:
             return range(shards if spec.sharded else 1)
 
         return [
-            WorkerProcess(spec, shard, self.data_dir, environment)
+            WorkerProcess(spec, shard, self.data_dir, environment, self._nursery)
             for spec in PROCESSES
             if spec.name in names
             for shard in shards_of(spec)
@@ -161,6 +169,10 @@ class Exchange:
     async def _migrate(self) -> None:
         """Bring the database to the newest schema, in a process of its own: it blocks."""
         settings = self.stack.environment()
+        newest = _newest_schema()
+        mark = self.data_dir / "postgres" / "rialto-schema"
+        if self.stack.postgres is not None and mark.exists() and mark.read_text() == newest:
+            return
         command = [sys.executable, "-P", "-m", "infra.postgres.migrate"]
         result = await asyncio.to_thread(
             subprocess.run,
@@ -171,6 +183,8 @@ class Exchange:
         )
         if result.returncode != 0:
             raise ServerFailedError(f"the database could not be migrated:\n{result.stderr[-1500:]}")
+        if self.stack.postgres is not None:
+            mark.write_text(newest)
 
     async def _keep_copies(self) -> None:
         while self.stack.chain is not None:
@@ -216,6 +230,14 @@ class Exchange:
         if self._demo_content:
             content = {**self._demo_content, "pids": self.supervisor.pids()}
             write_json(self.data_dir / "demo.json", content)
+
+
+def _newest_schema() -> str:
+    """Return a name of the newest schema: which migrations there are, and what they say."""
+    found = hashlib.sha256()
+    for path in sorted((Path(infra.postgres.__path__[0]) / "migrations").rglob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 @asynccontextmanager

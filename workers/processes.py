@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """One process. `module` has `main()`; a `sharded` one runs once per shard."""
+    """One process. `module` has `main()`; a `sharded` one runs once per shard.
+
+    An `apart` one never shares memory pages with others (see `workers/nursery.py`): the engine for
+    its even pace, the signer for its keys.
+    """
 
     name: str
     module: str
     help: str
     sharded: bool = False
-    demo_only: bool = False
+    apart: bool = False
 
     @property
     def verb(self) -> str:
@@ -33,12 +37,18 @@ PROCESSES = (
         "workers.matching_engine",
         "Match orders: numbers commands, journals them, answers.",
         sharded=True,
+        apart=True,
     ),
-    ProcessSpec("wallet-signer", "workers.wallet_signer", "Sign withdrawals; alone with the keys."),
+    ProcessSpec(
+        "wallet-signer",
+        "workers.wallet_signer",
+        "Sign withdrawals; alone with the keys.",
+        apart=True,
+    ),
     ProcessSpec("temporal-worker", "workers.temporal_worker", "Run workflows and their steps."),
     ProcessSpec("chain-watcher", "workers.chain_watcher", "Watch the chain for deposits."),
     ProcessSpec("market-data", "workers.market_data", "Mirror books, publish trades and candles."),
     ProcessSpec("order-history", "workers.order_history", "Write orders to the database."),
     ProcessSpec("gateway", "workers.gateway", "Serve the public API and the page."),
-    ProcessSpec("bots", "workers.bots", "Trade on the demo markets.", demo_only=True),
+    ProcessSpec("bots", "workers.bots", "Trade on the demo markets."),
 )

@@ -6,6 +6,7 @@ Crash-only: a child that dies is started again with backoff, and its own start-u
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -13,9 +14,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from infra.embedded.server import Child, ServerFailedError
 from workers.data_folder import write_json
+from workers.nursery import Nursery
 from workers.processes import ProcessSpec
 
 _POLL_SECONDS = 0.1
@@ -27,18 +30,36 @@ _STABLE_SECONDS = 30  # alive for so long: the next death starts the backoff ane
 class WorkerProcess(Child):
     """One process of the exchange; ready when it has written a heartbeat with its own pid."""
 
+    start_timeout_seconds: ClassVar[float] = 60
+
     def __init__(
-        self, spec: ProcessSpec, shard: int, data_dir: Path, environment: Mapping[str, str]
+        self,
+        spec: ProcessSpec,
+        shard: int,
+        data_dir: Path,
+        environment: Mapping[str, str],
+        nursery: Nursery | None = None,
     ) -> None:
         name = spec.process_name(shard)
         super().__init__(name, data_dir / "logs" / f"{name}.log")
         self.spec = spec
+        self._nursery = None if spec.apart else nursery
         self._beat_path = data_dir / "run" / f"{name}.json"
         self._environment = {**environment, "RIALTO_SHARD": str(shard)}
 
     def command(self) -> list[str]:
         """Return the command line, as one could type it."""
         return [sys.executable, "-P", "-m", "workers", self.spec.verb]
+
+    def launch(self) -> None:
+        """Fork from the nursery; without it, start as any program."""
+        if self._nursery is not None:
+            with contextlib.suppress(ServerFailedError):
+                self.process = self._nursery.fork(
+                    self.spec.module, self.log_path, self.environment()
+                )
+                return
+        super().launch()
 
     def environment(self) -> dict[str, str]:
         """Return our environment with the exchange's settings."""

@@ -55,7 +55,12 @@ class PostgresServer(EmbeddedServer):
 
     @property
     def password(self) -> str:
-        """Return the superuser's password."""
+        """Return the superuser's password, which is made when it is first asked for."""
+        if not self._password_path.exists():
+            self._password_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(self._password_path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(24))
         return self._password_path.read_text().strip()
 
     @property
@@ -71,11 +76,6 @@ class PostgresServer(EmbeddedServer):
         """Create the cluster at the first start; wait for the end of a predecessor."""
         super().prepare()
         self.data_dir.chmod(0o700)
-        if not self._password_path.exists():
-            self._password_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(self._password_path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_hex(24))
         if not (self.data_dir / "PG_VERSION").exists():
             self._create_cluster()
         elif runs_as_root():

@@ -15,11 +15,33 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, BinaryIO, ClassVar, Protocol
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _LOG_ROTATE_BYTES = 20_000_000
 _LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class ProcessHandle(Protocol):
+    """What we need of a child: a part of `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+
+    @property
+    def returncode(self) -> Any:
+        """Return the exit code (negative: the signal), or None while it runs."""
+
+    def poll(self) -> int | None:
+        """Look whether it has ended; return the exit code or None."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; `subprocess.TimeoutExpired` when it takes longer."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal, unless it has ended."""
 
 
 class ServerFailedError(RuntimeError):
@@ -31,6 +53,11 @@ def die_with_parent(signal_number: signal.Signals = signal.SIGTERM) -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal_number), 0, 0, 0)
 
 
+def take_orphans() -> None:
+    """Become the parent of those of our descendants whose own parent ends."""
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 def spawn(
     command: Sequence[str],
     *,
@@ -39,6 +66,7 @@ def spawn(
     death_signal: signal.Signals = signal.SIGTERM,
     become: Callable[[], None] | None = None,
     cwd: Path | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start `command` in a session of its own (Ctrl-C does not reach it), logging to `log_path`.
 
@@ -53,10 +81,7 @@ def spawn(
         if os.getppid() != parent:  # it died before the line above
             os._exit(1)
 
-    log_path.parent.mkdir(parents=True, exist_ok=True)
-    if log_path.exists() and log_path.stat().st_size > _LOG_ROTATE_BYTES:
-        log_path.replace(log_path.with_suffix(log_path.suffix + ".1"))
-    with log_path.open("ab") as log:
+    with open_log(log_path) as log:
         return subprocess.Popen(  # noqa: S603 - our own command lines
             command,
             stdin=subprocess.DEVNULL,
@@ -64,13 +89,22 @@ def spawn(
             stderr=subprocess.STDOUT,
             env=dict(env) if env is not None else None,
             cwd=cwd,
+            pass_fds=pass_fds,
             start_new_session=True,
             preexec_fn=in_child,
         )
 
 
+def open_log(path: Path) -> BinaryIO:
+    """Open a log for appending; a large one is put aside first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > _LOG_ROTATE_BYTES:
+        path.replace(path.with_suffix(path.suffix + ".1"))
+    return path.open("ab")
+
+
 def stop_process(
-    process: subprocess.Popen[bytes],
+    process: ProcessHandle,
     signal_number: signal.Signals = signal.SIGTERM,
     timeout_seconds: float = 10,
 ) -> None:
@@ -83,7 +117,7 @@ def stop_process(
             kill_group(process)
 
 
-def kill_group(process: subprocess.Popen[bytes]) -> None:
+def kill_group(process: ProcessHandle) -> None:
     """Kill the process and all that it started in its session."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -99,7 +133,7 @@ class Child(ABC):
     def __init__(self, name: str, log_path: Path) -> None:
         self.name = name
         self.log_path = log_path
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: ProcessHandle | None = None
 
     @abstractmethod
     def command(self) -> list[str]:

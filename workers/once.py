@@ -1,0 +1,205 @@
+"""The run of `./rialto up --once`: trade, move money in and out, stop, and check everything."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from domain.deposit import FINAL_STATES as FINAL_DEPOSITS
+from domain.deposit import DepositState
+from domain.events import EventType
+from domain.withdrawal import FINAL_STATES as FINAL_WITHDRAWALS
+from domain.withdrawal import WithdrawalState
+from infra.postgres import tables
+from infra.postgres.engine import create
+from workers import demo_listings as listings
+from workers import engine_admin
+from workers.api_client import ApiClient
+from workers.cli.verify import verify
+from workers.exchange import Exchange
+from workers.staff import Staff
+from workers.versions import versions
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from workers.demo import Demo
+
+_FINISH_SECONDS = 90.0
+_CURSOR_SECONDS = 30.0
+_POLL_SECONDS = 0.25
+# Made while the bots trade: one that needs no signature, one that needs an officer's.
+_SMALL = ("alice", "USDT", "250")
+_LARGE = ("bob", "USDT", "20000")
+_DEPOSIT = ("alice", "ETH", "1.5")
+
+
+@dataclass
+class OnceRun:
+    """One run. `problems` says in words what does not hold; empty is success."""
+
+    exchange: Exchange
+    seconds: int
+    say: Callable[[str], None]
+    problems: list[str] = field(default_factory=list)
+    report: dict[str, Any] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Do it all; what fails becomes a problem, not an exception."""
+        await self.exchange.start(bots=False)
+        settings = self.exchange.settings
+        first, kind = await engine_admin.last_sequence(settings)
+        await self.exchange.start_bots()
+        self.report["healthy_seconds"] = self.exchange.healthy_seconds
+        self.report["engine"] = kind
+        self.say(f"healthy after {self.exchange.healthy_seconds} s; trading for {self.seconds} s")
+        database = create(settings.database_url)
+        try:
+            async with self.exchange.demo() as demo:
+                await self._trade(demo)
+                await self.exchange.supervisor.stop_child("bots")
+                await self._finish_transfers(demo, database)
+            last, _ = await engine_admin.last_sequence(settings)
+            await self._wait_for_cursor(database, last)
+            await self._count(database, first, last)
+        finally:
+            await database.dispose()
+        self.say("checking the books")
+        await self._check()
+
+    def write(self, path: Path | None) -> None:
+        """Write the report, and say what failed."""
+        self.report["versions"] = versions()
+        self.report["restarts"] = self.exchange.supervisor.restarts()
+        self.report["ok"] = not self.problems
+        self.report["problems"] = self.problems
+        text = json.dumps(self.report, indent=1)
+        if path is not None:
+            path.write_text(text + "\n")
+        else:
+            print(text)
+        for problem in self.problems:
+            self.say(f"FAILED: {problem}")
+        if not self.problems:
+            self.say("everything holds")
+
+    async def _trade(self, demo: Demo) -> None:
+        """Let the bots trade, and move money in and out meanwhile."""
+        until = time.monotonic() + self.seconds
+        api = ApiClient(self.exchange.stack.page_url)
+        try:
+            accounts = {account.name: account for account in demo.accounts}
+            await demo.deposit(*_DEPOSIT)
+            target = await demo.outside_address()
+            for owner, code, amount in (_SMALL, _LARGE):
+                key = f"once-{uuid.uuid4()}"
+                await api.withdraw(accounts[owner], code, amount, target, key=key)
+        finally:
+            await api.close()
+        await asyncio.sleep(max(0.0, until - time.monotonic()))
+
+    async def _finish_transfers(self, demo: Demo, database: AsyncEngine) -> None:
+        """Approve what waits, refill and retry what is parked, until all transfers are final."""
+        self.say("finishing deposits and withdrawals")
+        await demo.refill(*listings.REFILL)
+        staff = Staff(self.exchange.settings, database)
+        deadline = time.monotonic() + _FINISH_SECONDS
+        while True:
+            unfinished = await _unfinished(database)
+            if not unfinished:
+                break
+            if time.monotonic() > deadline:
+                self.problems += [f"{name} is still {state}" for name, state in unfinished]
+                break
+            await staff.move_on()
+            await asyncio.sleep(_POLL_SECONDS)
+        self.report["approved_by_officer"] = staff.approved
+        if not staff.approved:
+            self.problems.append("no withdrawal was approved by an officer's signed statement")
+
+    async def _wait_for_cursor(self, database: AsyncEngine, last: int) -> None:
+        deadline = time.monotonic() + _CURSOR_SECONDS
+        query = sa.select(tables.cursor.c.last_sequence).where(
+            tables.cursor.c.stream == "settlement.0"
+        )
+        while True:
+            async with database.connect() as connection:
+                reached = (await connection.execute(query)).scalar_one_or_none() or 0
+            if reached >= last:
+                return
+            if time.monotonic() > deadline:
+                self.problems.append(f"settlement is at sequence {reached}, the engine at {last}")
+                return
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _count(self, database: AsyncEngine, first: int, last: int) -> None:
+        """Compare what the engine says it did with what the books say."""
+        events = await engine_admin.count_events(self.exchange.settings, first, last)
+        trade, deposit, withdrawal = tables.trade_event, tables.deposit, tables.withdrawal
+        async with database.connect() as connection:
+            count = sa.func.count()
+            settled = await connection.scalar(
+                sa.select(count).where(trade.c.sequence > first, trade.c.sequence <= last)
+            )
+            deposits = await connection.scalar(
+                sa.select(count).where(deposit.c.state == DepositState.CREDITED)
+            )
+            withdrawals = await connection.scalar(
+                sa.select(count).where(withdrawal.c.state == WithdrawalState.SETTLED)
+            )
+        self.report |= {
+            "first_sequence": first,
+            "last_sequence": last,
+            "orders": events[EventType.ORDER_ACCEPTED],
+            "trades": events[EventType.TRADE],
+            "settled_trades": settled,
+            "deposits_credited": deposits,
+            "withdrawals_settled": withdrawals,
+        }
+        if settled != events[EventType.TRADE]:
+            self.problems.append(
+                f"the engine made {events[EventType.TRADE]} trades, {settled} are settled"
+            )
+        for name in ("orders", "trades", "deposits_credited", "withdrawals_settled"):
+            if not self.report[name]:
+                self.problems.append(f"there were no {name}")
+
+    async def _check(self) -> None:
+        """Run the checker of `rialto verify`."""
+        checked = await verify(self.exchange.settings)
+        self.report["invariants"] = checked["invariants"]
+        self.report["violations"] = checked["violations"]
+        self.report["checked_at_sequence"] = checked["sequence"]
+        self.problems += [f"violation: {violation}" for violation in checked["violations"]]
+        for invariant in checked["invariants"]:
+            if not invariant["ok"]:
+                self.problems.append(f"invariant {invariant['name']} does not hold")
+            if not invariant["rows"]:
+                self.problems.append(f"invariant {invariant['name']} looked at no rows")
+
+
+async def _unfinished(database: AsyncEngine) -> list[tuple[str, str]]:
+    """Return (id, state) of the deposits and withdrawals that are not final."""
+    deposit, withdrawal = tables.deposit, tables.withdrawal
+    async with database.connect() as connection:
+        rows = [
+            *await connection.execute(
+                sa.select(deposit.c.deposit_id, deposit.c.state).where(
+                    deposit.c.state.not_in([str(state) for state in FINAL_DEPOSITS])
+                )
+            ),
+            *await connection.execute(
+                sa.select(withdrawal.c.withdrawal_id, withdrawal.c.state).where(
+                    withdrawal.c.state.not_in([str(state) for state in FINAL_WITHDRAWALS])
+                )
+            ),
+        ]
+    return [(str(name), str(state)) for name, state in rows]
