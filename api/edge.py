@@ -32,25 +32,32 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Any]])
 class Access:
     """Who may use a route (None: everyone) and what it costs.
 
-    `order_list` names the body's list whose length is charged to the orders bucket.
+    `order_list` names the body's list whose length is charged to the orders bucket. `once`: the
+    signed request has its effect once, however often it is sent; for effects without an own key.
     """
 
     scope: Scope | None
     weight: int = 1
     orders: int = 0
     order_list: str = ""
+    once: bool = False
 
 
 _ACCESS: dict[Callable[..., Any], Access] = {}
 
 
 def access(
-    scope: Scope | None, *, weight: int = 1, orders: int = 0, order_list: str = ""
+    scope: Scope | None,
+    *,
+    weight: int = 1,
+    orders: int = 0,
+    order_list: str = "",
+    once: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare who may use the endpoint and its cost."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        _ACCESS[endpoint] = Access(scope, weight, orders, order_list)
+        _ACCESS[endpoint] = Access(scope, weight, orders, order_list, once)
         return endpoint
 
     return declare
@@ -182,6 +189,9 @@ async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
         declared.weight,
         declared.orders + _listed(document, declared.order_list),
     )
+    if declared.once:
+        remembered_seconds = (auth.LARGEST_WINDOW_MS + auth.LARGEST_LEAD_MS) // 1000 + 1
+        await services.limiter.once(caller.signature, remembered_seconds)
     request.state.caller = caller
     request.state.limits_shared = allowance.shared
     return allowance.headers

@@ -41,6 +41,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "bad_signature": ProblemKind(401, False, "The key or its signature is not valid"),
     "timestamp_outside_window": ProblemKind(401, True, "The timestamp is outside the window"),
     "timestamp_ahead": ProblemKind(401, True, "The timestamp is ahead of the exchange's clock"),
+    "request_replayed": ProblemKind(409, False, "This very request was received before"),
     "missing_scope": ProblemKind(403, False, "The API key lacks the scope for this"),
     "account_not_active": ProblemKind(403, False, "The account is not active"),
     "rate_limited": ProblemKind(429, True, "Too many requests"),

@@ -41,6 +41,7 @@ class LocalLimits:
         self._clock = clock
         self._used: dict[tuple[str, str], int] = {}
         self._window = -1
+        self._seen: dict[str, float] = {}
 
     def charge(self, charges: Sequence[Charge], window_seconds: int) -> Charged:
         """Charge all buckets, or none when one would overflow."""
@@ -66,6 +67,16 @@ class LocalLimits:
             reset_seconds=max(1, round((window + 1) * window_seconds - now)),
             shared=False,
         )
+
+    def first_use(self, name: str, seconds: int) -> bool:
+        """Return whether `name` was not seen in the last `seconds`, and remember it."""
+        now = self._clock()
+        if len(self._seen) > _LARGEST_LOCAL_TABLE:
+            self._seen = {seen: until for seen, until in self._seen.items() if until > now}
+        if self._seen.get(name, 0.0) > now:
+            return False
+        self._seen[name] = now + seconds
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,15 @@ class Limiter:
                 headers=headers,
             )
         return Allowance(headers, charged.shared)
+
+    async def once(self, name: str, seconds: int) -> None:
+        """Refuse a request that was seen before; a `Problem` (request_replayed)."""
+        try:
+            is_first = await self._store.first_use(name, seconds)
+        except ConnectionError:
+            is_first = self._local.first_use(name, seconds)
+        if not is_first:
+            raise Problem("request_replayed", "Sign the request again, with a new timestamp.")
 
     async def _charge(self, charges: Sequence[Charge]) -> Charged:
         if self._clock() >= self._away_until:

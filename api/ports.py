@@ -152,6 +152,9 @@ class LimitStore(Protocol):
     async def charge(self, charges: Sequence[Charge], window_seconds: int) -> Charged:
         """Charge all buckets or, when one would overflow, none."""
 
+    async def first_use(self, name: str, seconds: int) -> bool:
+        """Return whether `name` was not seen in the last `seconds`, and remember it."""
+
 
 class ProcessBoard(Protocol):
     """Heartbeats of every process, and the cursors of the event log's consumers."""

@@ -51,7 +51,8 @@ async def place_order(
 
     Repeating the same request is safe: the same `client_order_id` with the same content gives the
     first order again (200, `duplicate: true`), with another content 409. Without a
-    `client_order_id` one is made from the request's signature.
+    `client_order_id` one is made from the request's signature, so equal orders that are signed in
+    the same millisecond are one order.
     """
     market = services.market(order.symbol)
     client_order_id = order.client_order_id or generated_client_order_id(caller.signature)
@@ -149,7 +150,7 @@ async def cancel_order(order_id: str, caller: CallerDep, services: ServicesDep) 
 
 
 @router.delete("/orders", response_model=CancelAllOut)
-@access(Scope.TRADE, weight=5)
+@access(Scope.TRADE, weight=5, once=True)
 async def cancel_all_orders(
     caller: CallerDep, services: ServicesDep, symbol: SymbolFilter = None
 ) -> CancelAllOut:

@@ -40,6 +40,7 @@ class RedisLimits:
     """Charge buckets in Redis; `ConnectionError` when it is away or slow."""
 
     def __init__(self, redis: Redis) -> None:
+        self._redis = redis
         self._script = redis.register_script(_SCRIPT)
 
     async def charge(self, charges: Sequence[Charge], window_seconds: int) -> Charged:
@@ -63,3 +64,11 @@ class RedisLimits:
             ),
             reset_seconds=max(1, round((window + 1) * window_seconds - now)),
         )
+
+    async def first_use(self, name: str, seconds: int) -> bool:
+        """Return whether `name` was not seen in the last `seconds`, and remember it."""
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                return bool(await self._redis.set(f"used:{name}", b"1", nx=True, ex=seconds))
+        except (RedisError, OSError, TimeoutError) as error:
+            raise ConnectionError(f"Redis is away: {error}") from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
 from api.app import create_app
 from api.auth import SignedParts, sign
@@ -155,6 +156,7 @@ class Memory:
     started: list[uuid.UUID] = field(default_factory=list)
     used: dict[tuple[str, str], int] = field(default_factory=dict)
     away: bool = False
+    keys_away: bool = False
     redis_away: bool = False
 
     def _check(self) -> None:
@@ -162,7 +164,8 @@ class Memory:
             raise ConnectionError("played")
 
     async def find(self, key_id: str) -> ApiKey | None:
-        self._check()
+        if self.keys_away:
+            raise ConnectionError("played")
         return self.keys.get(key_id)
 
     async def orders(self, *_: Any) -> list[OrderRecord]:
@@ -267,6 +270,13 @@ class Memory:
         left = tuple(max(0, charge.quota - total) for charge, total in used.items())
         return Charged(allowed, left, window_seconds)
 
+    async def first_use(self, name: str, seconds: int) -> bool:
+        if self.redis_away:
+            raise ConnectionError("played")
+        is_first = ("once", name) not in self.used
+        self.used["once", name] = 1
+        return is_first
+
     def current(self) -> Listings:
         return LISTINGS
 
@@ -276,6 +286,17 @@ class Memory:
 
     async def hot(self, kind: str, symbol: str) -> bytes | None:
         return None
+
+
+_APPLICATIONS: list[FastAPI] = []
+
+
+def _application(services: Services) -> FastAPI:
+    """Return the application around `services`; its routes are built once for all tests."""
+    if not _APPLICATIONS:
+        _APPLICATIONS.append(create_app(services))
+    _APPLICATIONS[0].state.services = services
+    return _APPLICATIONS[0]
 
 
 class Exchange:
@@ -300,7 +321,7 @@ class Exchange:
             now_ms=lambda: self.clock_ms or time.time_ns() // 1_000_000,
             version="test",
         )
-        self.app = create_app(self.services)
+        self.app = _application(self.services)
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
             base_url="http://rialto",

@@ -1,0 +1,95 @@
+"""Requesting withdrawals: rows first, once per idempotency key, and by the wallet's rules."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.api.exchange import Exchange
+
+ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+REQUEST = {"asset": "USDT", "amount": "20.5", "address": ADDRESS}
+
+
+async def test_a_request_is_written_and_started(exchange: Exchange) -> None:
+    """202 with what arrives after the fee; the workflow is started once."""
+    answer = await exchange.call(
+        "POST", "/v1/withdrawals", REQUEST, headers={"Idempotency-Key": "w-1"}
+    )
+    assert answer.status_code == 202
+    body = answer.json()
+    assert (body["amount"], body["fee"], body["receives"]) == ("20.5", "1", "19.5")
+    assert [str(started) for started in exchange.memory.started] == [body["withdrawal_id"]]
+    shown = await exchange.call("GET", f"/v1/withdrawals/{body['withdrawal_id']}")
+    assert shown.json() == body
+
+
+async def test_the_same_key_answers_the_first_request_again(exchange: Exchange) -> None:
+    """A retry withdraws nothing more: 200, the same id, no second workflow."""
+    headers = {"Idempotency-Key": "w-1"}
+    first = await exchange.call("POST", "/v1/withdrawals", REQUEST, headers=headers)
+    again = await exchange.call("POST", "/v1/withdrawals", REQUEST, headers=headers)
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert again.json()["withdrawal_id"] == first.json()["withdrawal_id"]
+    assert len(exchange.memory.started) == 1
+
+
+async def test_the_same_key_with_another_content_is_a_conflict(exchange: Exchange) -> None:
+    """An idempotency key names one request."""
+    headers = {"Idempotency-Key": "w-1"}
+    await exchange.call("POST", "/v1/withdrawals", REQUEST, headers=headers)
+    other = {**REQUEST, "amount": "21"}
+    answer = await exchange.call("POST", "/v1/withdrawals", other, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_conflict")
+
+
+@pytest.mark.parametrize("key", [None, "", "a b", "x" * 65, "x/y"])
+async def test_the_key_is_required(exchange: Exchange, key: str | None) -> None:
+    """Without a usable key a lost answer could not be repeated safely."""
+    headers = {} if key is None else {"Idempotency-Key": key}
+    answer = await exchange.call("POST", "/v1/withdrawals", REQUEST, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "missing_idempotency_key")
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"asset": "DOGE"}, 404, "unknown_asset"),
+        ({"amount": "0"}, 422, "invalid_amount"),
+        ({"amount": "-5"}, 422, "invalid_amount"),
+        ({"amount": "1e2"}, 422, "invalid_amount"),
+        ({"amount": "20.1234567"}, 422, "invalid_amount"),
+        ({"amount": "9.999999"}, 422, "amount_below_minimum"),
+        ({"amount": 20}, 422, "invalid_field"),
+        ({"address": ADDRESS.lower()}, 422, "invalid_address"),
+        ({"address": "0x" + "0" * 40}, 422, "invalid_address"),
+        ({"address": "bc1qxy"}, 422, "invalid_address"),
+        ({"fee": "0"}, 422, "invalid_field"),
+    ],
+)
+async def test_refusals(
+    exchange: Exchange, change: dict[str, object], status: int, code: str
+) -> None:
+    """A refused request writes nothing and starts nothing."""
+    answer = await exchange.call(
+        "POST", "/v1/withdrawals", REQUEST | change, headers={"Idempotency-Key": "w-1"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert exchange.memory.withdrawals_written == {}
+
+
+async def test_without_the_shared_limits_withdrawals_wait(exchange: Exchange) -> None:
+    """With Redis away orders go on under a local limit; what cannot be undone does not."""
+    exchange.memory.redis_away = True
+    order = await exchange.place()
+    answer = await exchange.call(
+        "POST", "/v1/withdrawals", REQUEST, headers={"Idempotency-Key": "w-1"}
+    )
+    assert order.status_code == 201
+    assert (answer.status_code, answer.json()["code"]) == (503, "withdrawals_paused")
+
+
+@pytest.mark.parametrize("withdrawal_id", ["x", "1", "018f0000-0000-7000-8000-00000000000g"])
+async def test_impossible_ids_are_not_found(exchange: Exchange, withdrawal_id: str) -> None:
+    """An id that is no UUID names nothing."""
+    answer = await exchange.call("GET", f"/v1/withdrawals/{withdrawal_id}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

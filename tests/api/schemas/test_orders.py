@@ -1,0 +1,39 @@
+"""Decimal text to ticks and lots, by any text."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.errors import Problem
+from api.schemas.orders import PlaceOrderIn, place_command
+from domain.money import INT64_MAX
+from tests.api.exchange import ETH_USDT
+
+_numberish = st.text(alphabet="0123456789.-+eE, _", min_size=1, max_size=40)
+
+
+@given(price=_numberish, quantity=_numberish)
+def test_any_text_becomes_positive_int64_or_a_problem(price: str, quantity: str) -> None:
+    """Whatever is written, the engine only ever gets positive 64-bit counts, exactly as written."""
+    order = PlaceOrderIn(symbol="ETH/USDT", side="buy", price=price, quantity=quantity)
+    with suppress(Problem):
+        command = place_command(order, ETH_USDT, 1, "x")
+        assert 0 < command.price_ticks <= INT64_MAX
+        assert 0 < command.quantity_lots <= INT64_MAX
+        assert ETH_USDT.price_ticks(ETH_USDT.price_text(command.price_ticks)) == command.price_ticks
+
+
+@given(ticks=st.integers(1, 10**12), lots=st.integers(1, 10**12))
+def test_text_of_ticks_comes_back(ticks: int, lots: int) -> None:
+    """What the API writes it also reads."""
+    order = PlaceOrderIn(
+        symbol="ETH/USDT",
+        side="sell",
+        price=ETH_USDT.price_text(ticks),
+        quantity=ETH_USDT.quantity_text(lots),
+    )
+    command = place_command(order, ETH_USDT, 1, "x")
+    assert (command.price_ticks, command.quantity_lots) == (ticks, lots)

@@ -1,0 +1,150 @@
+"""Nobody reaches another's objects: every route of the API, with and without credentials."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+
+from api.app import ROUTERS
+from api.edge import access_of
+from domain.customer import Scope
+from tests.api.exchange import Exchange
+
+ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+BODIES: dict[str, Any] = {
+    "/v1/orders": {"symbol": "ETH/USDT", "side": "buy", "price": "2500", "quantity": "1"},
+    "/v1/orders/batch": {
+        "operations": [{"op": "cancel", "symbol": "ETH/USDT", "client_order_id": "x"}]
+    },
+    "/v1/withdrawals": {"asset": "USDT", "amount": "20", "address": ADDRESS},
+}
+ROUTES = [
+    (method, route)
+    for router in ROUTERS
+    for route in router.routes
+    if isinstance(route, APIRoute)
+    for method in sorted(route.methods or ())
+]
+SIGNED = [(method, route) for method, route in ROUTES if access_of(route.endpoint).scope]
+PUBLIC = {
+    "/v1/system",
+    "/v1/time",
+    "/v1/assets",
+    "/v1/markets",
+    "/v1/markets/{symbol}/book",
+    "/v1/markets/{symbol}/trades",
+    "/v1/markets/{symbol}/candles",
+}
+
+
+def _name(item: object) -> str:
+    return item.path if isinstance(item, APIRoute) else str(item)
+
+
+def _target(route: APIRoute) -> str:
+    return (
+        route.path.replace("{order_id}", "1")
+        .replace("{symbol}", "ETH-USDT")
+        .replace("{withdrawal_id}", "018f0000-0000-7000-8000-000000000000")
+    )
+
+
+def _body(method: str, route: APIRoute) -> bytes:
+    return json.dumps(BODIES[route.path]).encode() if method == "POST" else b""
+
+
+def test_only_these_routes_are_public() -> None:
+    """A route becomes public by a change of this list, not by an oversight."""
+    assert {route.path for _, route in ROUTES if not access_of(route.endpoint).scope} == PUBLIC
+
+
+def test_what_moves_money_out_needs_the_withdraw_scope() -> None:
+    """Scopes of the routes that change something."""
+    needed = {
+        (method, route.path): access_of(route.endpoint).scope
+        for method, route in SIGNED
+        if method != "GET"
+    }
+    assert needed == {
+        ("POST", "/v1/orders"): Scope.TRADE,
+        ("POST", "/v1/orders/batch"): Scope.TRADE,
+        ("DELETE", "/v1/orders/{order_id}"): Scope.TRADE,
+        ("DELETE", "/v1/orders"): Scope.TRADE,
+        ("POST", "/v1/withdrawals"): Scope.WITHDRAW,
+    }
+
+
+@pytest.mark.parametrize(("method", "route"), SIGNED, ids=_name)
+async def test_without_credentials_every_signed_route_is_401(
+    exchange: Exchange, method: str, route: APIRoute
+) -> None:
+    """The check comes before the body is even looked at."""
+    answer = await exchange.http.request(method, _target(route), content=b"{")
+    assert (answer.status_code, answer.json()["code"]) == (401, "missing_credentials")
+
+
+@pytest.mark.parametrize(("method", "route"), SIGNED, ids=_name)
+async def test_without_the_scope_every_signed_route_is_403(
+    exchange: Exchange, method: str, route: APIRoute
+) -> None:
+    """A key with the other two scopes is not enough."""
+    scope = access_of(route.endpoint).scope
+    exchange.add_key(1, "key-less", " ".join(other for other in Scope if other is not scope))
+    answer = await exchange.call(method, _target(route), _body(method, route), key_id="key-less")
+    assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
+
+
+@pytest.mark.parametrize(("method", "route"), ROUTES, ids=_name)
+async def test_no_route_answers_500(exchange: Exchange, method: str, route: APIRoute) -> None:
+    """Each route once with acceptable input."""
+    answer = await exchange.call(
+        method, _target(route), _body(method, route), headers={"Idempotency-Key": "k"}
+    )
+    assert answer.status_code in (200, 201, 202, 404), answer.text
+
+
+async def test_another_customers_order_does_not_exist(exchange: Exchange) -> None:
+    """Bob with Alice's order id: looking and cancelling are 404, and nothing happened."""
+    placed = (await exchange.place(client_order_id="mine")).json()
+    target = f"/v1/orders/{placed['order_id']}"
+    looked = await exchange.call("GET", target, key_id="key-2")
+    cancelled = await exchange.call("DELETE", target, key_id="key-2")
+    operation = {"op": "cancel", "symbol": "ETH/USDT", "order_id": placed["order_id"]}
+    batch = await exchange.call(
+        "POST", "/v1/orders/batch", {"operations": [operation]}, key_id="key-2"
+    )
+    by_name = await exchange.call("GET", "/v1/orders?client_order_id=mine", key_id="key-2")
+    everything = await exchange.call("DELETE", "/v1/orders", key_id="key-2")
+    assert [looked.status_code, cancelled.status_code] == [404, 404]
+    assert batch.json()["results"][0]["status"] == 404
+    assert by_name.json()["orders"] == []
+    assert everything.json()["cancelled"] == []
+    assert (await exchange.call("GET", target)).json()["status"] == "open"
+
+
+async def test_another_customers_withdrawal_does_not_exist(exchange: Exchange) -> None:
+    """Bob with Alice's withdrawal id and her idempotency key."""
+    body = BODIES["/v1/withdrawals"]
+    headers = {"Idempotency-Key": "same"}
+    hers = await exchange.call("POST", "/v1/withdrawals", body, headers=headers)
+    target = f"/v1/withdrawals/{hers.json()['withdrawal_id']}"
+    assert (await exchange.call("GET", target, key_id="key-2")).status_code == 404
+    assert (await exchange.call("GET", "/v1/withdrawals", key_id="key-2")).json()[
+        "withdrawals"
+    ] == []
+    his = await exchange.call("POST", "/v1/withdrawals", body, key_id="key-2", headers=headers)
+    assert his.status_code == 202
+    assert his.json()["withdrawal_id"] != hers.json()["withdrawal_id"]
+
+
+async def test_balances_and_addresses_are_ones_own(exchange: Exchange) -> None:
+    """The customer is the key's; no parameter names one."""
+    alice = (await exchange.call("GET", "/v1/deposit-addresses?customer_id=2")).json()
+    bob = (await exchange.call("GET", "/v1/deposit-addresses", key_id="key-2")).json()
+    assert alice != bob
+    await exchange.place()
+    held = (await exchange.call("GET", "/v1/balances", key_id="key-2")).json()["balances"]
+    assert all(balance["in_orders"] == "0" for balance in held)

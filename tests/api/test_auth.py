@@ -1,0 +1,173 @@
+"""Signed requests: what the signature covers, and every way in which it can be wrong."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+
+import pytest
+
+from api.auth import SignedParts, generated_client_order_id, sign
+from tests.api.exchange import Exchange
+
+SECRET = b"a-secret"
+TIMESTAMP = "1700000000000"
+BODY = b'{"symbol":"ETH/USDT","side":"buy","quantity":"1","price":"2500"}'
+
+
+def test_the_signature_is_that_of_openssl() -> None:
+    """Any HMAC-SHA256 over timestamp, method, path, query and body is accepted: openssl agrees."""
+    message = TIMESTAMP.encode() + b"POST" + b"/v1/orders" + b"?a=1&b=%2F" + BODY
+    answer = subprocess.run(
+        ["openssl", "dgst", "-sha256", "-hmac", SECRET.decode()],
+        input=message,
+        capture_output=True,
+        check=True,
+    )
+    parts = SignedParts("POST", b"/v1/orders", b"a=1&b=%2F", BODY)
+    assert answer.stdout.split()[-1].decode() == sign(SECRET, TIMESTAMP, parts)
+
+
+def test_a_known_signature_stays_the_same() -> None:
+    """The scheme is a promise to clients: this vector was computed once and may never change."""
+    parts = SignedParts("GET", b"/v1/orders", b"state=open", b"")
+    assert (
+        sign(SECRET, TIMESTAMP, parts)
+        == "99587b947253eb0bc9026a5b4270cfc672027a5a66bc136f3df69d0a84b8a79b"
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "body"),
+    [
+        ("DELETE", b"/v1/orders", b"a=1", b"x"),
+        ("POST", b"/v1/orders/batch", b"a=1", b"x"),
+        ("POST", b"/v1/orders", b"a=2", b"x"),
+        ("POST", b"/v1/orders", b"", b"x"),
+        ("POST", b"/v1/orders", b"a=1", b"y"),
+    ],
+)
+def test_every_part_is_covered(method: str, path: bytes, query: bytes, body: bytes) -> None:
+    """Changing method, path, query or body changes the signature."""
+    first = SignedParts("POST", b"/v1/orders", b"a=1", b"x")
+    other = SignedParts(method, path, query, body)
+    assert sign(SECRET, TIMESTAMP, first) != sign(SECRET, TIMESTAMP, other)
+
+
+async def test_a_request_without_credentials_is_refused(exchange: Exchange) -> None:
+    """No headers: 401, and the answer says which one is missing."""
+    answer = await exchange.http.get("/v1/orders")
+    assert (answer.status_code, answer.json()["code"]) == (401, "missing_credentials")
+
+
+async def test_an_unknown_key_and_a_wrong_secret_look_the_same(exchange: Exchange) -> None:
+    """Nobody can find out which keys exist."""
+    wrong = exchange.signed("GET", "/v1/orders")
+    wrong["RIALTO-SIGNATURE"] = "0" * 64
+    unknown = exchange.signed("GET", "/v1/orders", key_id="key-404")
+    answers = [await exchange.http.get("/v1/orders", headers=item) for item in (wrong, unknown)]
+    assert [answer.status_code for answer in answers] == [401, 401]
+    bodies = [answer.json() for answer in answers]
+    for body in bodies:
+        del body["request_id"]
+    assert bodies[0] == bodies[1]
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "window", "code"),
+    [
+        (0, None, None),
+        (4_900, None, None),
+        (5_100, None, "timestamp_outside_window"),
+        (5_100, "6000", None),
+        (60_500, "999999", "timestamp_outside_window"),
+        (-900, None, None),
+        (-1_100, "60000", "timestamp_ahead"),
+    ],
+)
+async def test_the_window(
+    exchange: Exchange, age_ms: int, window: str | None, code: str | None
+) -> None:
+    """Old requests are refused by their window, early ones after a second of grace."""
+    exchange.clock_ms = 1_800_000_000_000
+    headers = exchange.signed("GET", "/v1/orders", timestamp_ms=exchange.clock_ms - age_ms)
+    if window:
+        headers["RIALTO-WINDOW"] = window
+    answer = await exchange.http.get("/v1/orders", headers=headers)
+    assert answer.status_code == (200 if code is None else 401)
+    if code is not None:
+        assert answer.json()["code"] == code
+        assert answer.json()["server_time_ms"] == exchange.clock_ms
+
+
+@pytest.mark.parametrize("name", ["RIALTO-KEY", "RIALTO-TIMESTAMP", "RIALTO-SIGNATURE"])
+async def test_a_repeated_header_is_refused(exchange: Exchange, name: str) -> None:
+    """Two values of a credential could be read differently by two layers."""
+    headers = list(exchange.signed("GET", "/v1/orders").items())
+    headers.append((name, dict(headers)[name]))
+    answer = await exchange.http.get("/v1/orders", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "bad_signature")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RIALTO-TIMESTAMP", "1e12"),
+        ("RIALTO-TIMESTAMP", "-5"),
+        ("RIALTO-TIMESTAMP", "9" * 40),
+        ("RIALTO-SIGNATURE", "A" * 64),
+        ("RIALTO-SIGNATURE", "ff"),
+        ("RIALTO-KEY", "x'; DROP TABLE api_key; --"),
+        ("RIALTO-WINDOW", "1.5"),
+    ],
+)
+async def test_malformed_headers_are_refused(exchange: Exchange, name: str, value: str) -> None:
+    """Credentials are checked for their form before anything is looked up."""
+    headers = exchange.signed("GET", "/v1/orders") | {name: value}
+    answer = await exchange.http.get("/v1/orders", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "bad_signature")
+
+
+async def test_a_signature_cannot_be_moved_to_another_request(exchange: Exchange) -> None:
+    """Signed for one target and body, sent with another."""
+    headers = exchange.signed("POST", "/v1/orders", BODY)
+    moved = await exchange.http.post("/v1/orders/batch", content=BODY, headers=headers)
+    changed = await exchange.http.post("/v1/orders", content=BODY + b" ", headers=headers)
+    assert [moved.json()["code"], changed.json()["code"]] == ["bad_signature"] * 2
+
+
+async def test_an_expired_key_is_refused(exchange: Exchange) -> None:
+    """A key ends at its expiry."""
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    exchange.add_key(1, "key-old", expires_at=past)
+    answer = await exchange.call("GET", "/v1/orders", key_id="key-old")
+    assert answer.json()["code"] == "bad_signature"
+
+
+async def test_a_frozen_customer_is_told_so(exchange: Exchange) -> None:
+    """A valid signature of a customer who is not active is 403."""
+    exchange.add_key(1, "key-frozen", customer_status="frozen")
+    answer = await exchange.call("GET", "/v1/orders", key_id="key-frozen")
+    assert (answer.status_code, answer.json()["code"]) == (403, "account_not_active")
+
+
+async def test_a_replayed_order_is_the_same_order(exchange: Exchange) -> None:
+    """Without a client order id one is made of the signature, so a replay places nothing."""
+    headers = exchange.signed("POST", "/v1/orders", BODY)
+    first = await exchange.http.post("/v1/orders", content=BODY, headers=headers)
+    again = await exchange.http.post("/v1/orders", content=BODY, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json()["order_id"] == first.json()["order_id"]
+    assert again.json()["duplicate"] is True
+    assert first.json()["client_order_id"] == generated_client_order_id(headers["RIALTO-SIGNATURE"])
+
+
+async def test_a_replayed_cancel_all_has_no_second_effect(exchange: Exchange) -> None:
+    """A recorded cancel-all cannot be used against orders placed after it."""
+    headers = exchange.signed("DELETE", "/v1/orders")
+    first = await exchange.http.delete("/v1/orders", headers=headers)
+    await exchange.place()
+    again = await exchange.http.delete("/v1/orders", headers=headers)
+    assert (first.status_code, again.status_code) == (200, 409)
+    assert again.json()["code"] == "request_replayed"
+    assert len((await exchange.call("GET", "/v1/orders")).json()["orders"]) == 1

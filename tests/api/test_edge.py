@@ -1,0 +1,103 @@
+"""Hostile bodies, and the rule that a route without declared access cannot be served."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi import APIRouter
+
+from api.edge import LARGEST_BODY_BYTES, EdgeRoute, parse_json
+from api.errors import Problem
+from tests.api.exchange import Exchange
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"",
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'{"a": 1, "a": 2}',
+        b"\xff\xfe",
+        b"[" * 50_000,
+        b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+        b'{"a": ' + b"9" * 10_000 + b"}",
+        b"[1,]",
+        b"{'a': 1}",
+    ],
+)
+async def test_broken_json_is_a_problem(exchange: Exchange, body: bytes) -> None:
+    """No byte string sent as a body leads to anything but a 4xx problem."""
+    answer = await exchange.call("POST", "/v1/orders", body)
+    assert answer.status_code in (400, 422)
+    assert answer.json()["code"] in ("malformed_json", "invalid_field")
+
+
+@pytest.mark.parametrize("body", [b"null", b"[]", b'"x"', b"17", b"true", b'{"symbol": {}}'])
+async def test_json_of_the_wrong_shape_is_a_problem(exchange: Exchange, body: bytes) -> None:
+    """Valid JSON that is not an order."""
+    answer = await exchange.call("POST", "/v1/orders", body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_field")
+
+
+async def test_a_giant_body_is_refused_before_it_is_read(exchange: Exchange) -> None:
+    """One byte more than the limit: 413, and the connection is to be closed."""
+    answer = await exchange.call("POST", "/v1/orders", b" " * (LARGEST_BODY_BYTES + 1))
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert answer.headers["connection"] == "close"
+
+
+async def test_another_content_type_is_refused(exchange: Exchange) -> None:
+    """A form is not JSON."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await exchange.call("POST", "/v1/orders", b"symbol=ETH", headers=headers)
+    assert answer.status_code in (400, 422)
+
+
+async def test_json_without_a_content_type_is_taken(exchange: Exchange) -> None:
+    """`curl -d` users who forget the header are helped, as the body is signed anyway."""
+    body = b'{"symbol":"ETH/USDT","side":"buy","quantity":"1","price":"2500"}'
+    headers = exchange.signed("POST", "/v1/orders", body)
+    answer = await exchange.http.post("/v1/orders", content=body, headers=headers)
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("value", [2500, 2500.5, True, None, ["2500"], {"v": "2500"}])
+async def test_json_numbers_are_refused_as_prices(exchange: Exchange, value: Any) -> None:
+    """A JSON number has been through somebody's binary float: only text is taken."""
+    answer = await exchange.place(quantity=value)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_field")
+    assert answer.json()["errors"][0]["field"] == "body.quantity"
+
+
+async def test_unknown_members_are_refused(exchange: Exchange) -> None:
+    """A mistyped `post_onyl` must not place another order than was meant."""
+    answer = await exchange.place(post_onyl=True)
+    assert answer.json()["errors"][0]["field"] == "body.post_onyl"
+
+
+@pytest.mark.parametrize("field", ["account_id", "customer_id", "order_id", "status", "sequence"])
+async def test_read_only_fields_cannot_be_assigned(exchange: Exchange, field: str) -> None:
+    """Mass assignment: what the server decides cannot be sent."""
+    answer = await exchange.place(**{field: "2"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_field")
+
+
+def test_nesting_inside_text_is_counted_once_it_is_much() -> None:
+    """The cheap nesting check errs on the safe side only beyond what any request needs."""
+    assert parse_json(b'{"a": "[[[["}') == {"a": "[[[["}
+    with pytest.raises(Problem):
+        parse_json(b'{"a": "' + b"[" * 40 + b'"}')
+
+
+def test_a_route_without_access_stops_the_start() -> None:
+    """Forgetting the declaration denies everything, loudly."""
+    router = APIRouter(route_class=EdgeRoute)
+
+    async def forgotten() -> None:
+        """Never reached."""
+
+    with pytest.raises(RuntimeError, match="does not declare its access"):
+        router.add_api_route("/forgotten", forgotten)
