@@ -23,7 +23,7 @@ from activities.reconciliation import ReconciliationActivities
 from activities.settlement import SettlementActivities
 from domain.reconciliation import ReconcileRequest
 from domain.settlement import SettlementState
-from infra.heartbeat import Heartbeat
+from infra.heartbeat import Heartbeat, rialto_version
 from infra.postgres import engine as postgres
 from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.postgres.record_reader import RecordReader
@@ -164,6 +164,7 @@ def worker_of(client: Client, wiring: Wiring) -> Worker:
         task_queue=wiring.task_queue,
         workflows=list(wiring.workflows),
         activities=list(wiring.activities),
+        build_id=rialto_version(),  # else the SDK hashes every imported module: five seconds
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
         max_concurrent_activities=50,

@@ -15,7 +15,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.signing import SigningActivities
-from infra.heartbeat import Heartbeat
+from infra.heartbeat import Heartbeat, rialto_version
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
@@ -69,6 +69,7 @@ def signer_worker(client: Client, signer: Signer) -> Worker:
     return Worker(
         client,
         task_queue=task_queues.SIGNER,
+        build_id=rialto_version(),  # else the SDK hashes every imported module: five seconds
         activities=[activities.check, activities.sign],
         max_concurrent_activities=1,
         graceful_shutdown_timeout=dt.timedelta(seconds=5),

@@ -77,6 +77,7 @@ async def settling(client: Client, steps: Steps) -> AsyncIterator[Handle]:
         task_queue=SETTLEMENT,
         workflows=[SettlementWorkflow],
         activities=[steps.settle, steps.halt_shard],
+        build_id="test",
     ):
         handle = await client.start_workflow(
             SettlementWorkflow.run, SettlementState(0), id="settlement-0", task_queue=SETTLEMENT
@@ -159,6 +160,6 @@ async def test_recorded_histories_replay() -> None:
     """Histories recorded by earlier versions still lead to the same decisions."""
     recorded = sorted(HISTORIES.glob("settlement-*.json"))
     assert recorded
-    replayer = Replayer(workflows=[SettlementWorkflow])
+    replayer = Replayer(workflows=[SettlementWorkflow], build_id="test")
     for path in recorded:
         await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, path.read_text()))
