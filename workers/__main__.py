@@ -5,6 +5,7 @@ Verbs import what they need when they run, so that `rialto --help` is quick.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
@@ -54,6 +55,17 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except SystemExit as finished:
+        if "temporalio" in sys.modules and isinstance(finished.code, int | None):
+            _leave(finished.code or 0)
+        raise
+
+
+def _leave(code: int) -> None:
+    """End the process at once: Temporal's client sometimes aborts while the interpreter ends."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

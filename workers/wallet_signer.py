@@ -21,8 +21,13 @@ from infra.telemetry import configure_logging
 from infra.temporal.client import connect
 from infra.wallet.keys import load_seed
 from infra.wallet.officers import load_officers, signer_pinned_path
-from infra.wallet.setup import signer_policy_path
-from infra.wallet.signer import Refused, Signer, SignerJournal, SignerPolicy
+from infra.wallet.signer import (
+    Refused,
+    Signer,
+    SignerJournal,
+    SignerPolicy,
+    signer_policy_path,
+)
 from workflows import task_queues
 
 _RETRY_SECONDS = 1.0

@@ -18,6 +18,7 @@ from infra.postgres import tables
 from infra.wallet import demo, officers
 from infra.wallet.keys import WalletPublic, create_wallet, deposit_path
 from infra.wallet.rpc import JsonRpc
+from infra.wallet.signer import signer_policy_path
 
 CHAIN = "ETH"
 
@@ -29,11 +30,6 @@ class WalletSetup:
     public: WalletPublic
     contracts: dict[str, str]
     officers: tuple[str, ...]
-
-
-def signer_policy_path(data_dir: Path) -> Path:
-    """Return the signer's own file of chain, contracts and thresholds."""
-    return data_dir / "signer" / "policy.json"
 
 
 async def prepare_demo_wallet(data_dir: Path, chain_url: str, engine: AsyncEngine) -> WalletSetup:

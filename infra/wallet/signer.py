@@ -93,6 +93,11 @@ class AssetPolicy:
     approval_above: int
 
 
+def signer_policy_path(data_dir: Path) -> Path:
+    """Return the signer's own file of chain, contracts and thresholds."""
+    return data_dir / "signer" / "policy.json"
+
+
 @dataclass(frozen=True, slots=True)
 class SignerPolicy:
     """The signer's own file."""
