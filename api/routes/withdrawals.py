@@ -30,7 +30,7 @@ async def request_withdrawal(
     services: ServicesDep,
     request: Request,
     response: Response,
-    idempotency_key: Annotated[str | None, Header(max_length=64)] = None,
+    idempotency_key: Annotated[str | None, Header()] = None,
 ) -> WithdrawalOut:
     """Request a withdrawal. The header `Idempotency-Key` makes repeating it safe.
 

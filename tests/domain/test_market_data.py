@@ -1,0 +1,180 @@
+"""Market data from events: the mirror equals the engine's book, candles equal their trades."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.commands import CancelAll, CancelOrder, Command, PlaceOrder
+from domain.events import Event, Trade
+from domain.market_data import (
+    BookDelta,
+    BookMirror,
+    BookMirrorError,
+    Candle,
+    CandleSeries,
+    checksum,
+)
+from domain.order import OrderType, SelfTrade, Side, TimeInForce
+from domain.order_id import client_key
+from tests.api.exchange import ALICE, BOB, Exchange
+
+MINUTE_US = 60_000_000
+
+
+def _command(draw: random.Random, number: int) -> Command:
+    account = draw.choice((ALICE, BOB))
+    kind = draw.random()
+    if kind < 0.02:
+        return CancelAll(account)
+    if kind < 0.25:
+        return CancelOrder(account, 1, order_id=draw.randrange(1, number + 2))
+    is_market = kind < 0.4
+    return PlaceOrder(
+        account_id=account,
+        client_key=client_key(str(number)),
+        symbol_id=1,
+        side=draw.choice((Side.BUY, Side.SELL)),
+        order_type=OrderType.MARKET if is_market else OrderType.LIMIT,
+        time_in_force=TimeInForce.IOC if is_market else draw.choice(list(TimeInForce)),
+        price_ticks=0 if is_market else 250_000 + draw.randrange(-20, 21),
+        quantity_lots=draw.randrange(1, 5_000),
+        self_trade=draw.choice(list(SelfTrade)),
+        client_text=str(number),
+    )
+
+
+def _events_of(seed: int, count: int) -> tuple[Exchange, list[tuple[Event, ...]]]:
+    exchange = Exchange()
+    draw = random.Random(seed)
+    return exchange, [exchange.door.apply(_command(draw, number)) for number in range(count)]
+
+
+@given(seed=st.integers(0, 2**32), every=st.integers(1, 9))
+@settings(max_examples=25, deadline=None)
+def test_the_mirror_equals_the_engines_book(seed: int, every: int) -> None:
+    """After any orders, and a copy that only sees the published deltas equals it too."""
+    exchange, commands = _events_of(seed, 120)
+    mirror, copy = BookMirror(1), BookMirror(1)
+    for number, events in enumerate(commands):
+        for event in events:
+            mirror.apply(event)
+        if number % every == 0:
+            delta = mirror.take_delta()
+            assert delta is None or copy.apply_delta(delta)
+    delta = mirror.take_delta()
+    assert delta is None or copy.apply_delta(delta)
+    expected = exchange.door.engine.book(1, 1_000)
+    assert expected == (mirror.bids(), mirror.asks())
+    assert expected == (copy.bids(), copy.asks())
+    assert mirror.bids(3) == expected[0][:3]
+    assert mirror.asks(3) == expected[1][:3]
+
+
+def test_a_mirror_may_start_from_a_snapshot_in_the_middle() -> None:
+    """Events up to the snapshot's sequence leave it alone; the rest is applied."""
+    exchange = Exchange()
+    draw = random.Random(7)
+    commands = [exchange.door.apply(_command(draw, number)) for number in range(80)]
+    bids, asks = exchange.door.engine.book(1, 1_000)
+    mirror = BookMirror(1, exchange.door.engine.sequence, bids, asks)
+    commands += [exchange.door.apply(_command(draw, number)) for number in range(80, 160)]
+    for events in commands:
+        for event in events:
+            mirror.apply(event)
+    assert exchange.door.engine.book(1, 1_000) == (mirror.bids(), mirror.asks())
+
+
+def test_a_missing_delta_is_noticed_and_changes_nothing() -> None:
+    """A gap is refused; a repeated delta is passed over."""
+    mirror = BookMirror(1, 5, [(10, 1)], [])
+    assert not mirror.apply_delta(BookDelta(1, 9, 7, ((10, 3),), ()))
+    assert mirror.apply_delta(BookDelta(1, 5, 4, ((10, 3),), ()))
+    assert (mirror.bids(), mirror.sequence) == ([(10, 1)], 5)
+    assert mirror.apply_delta(BookDelta(1, 9, 5, ((10, 0), (11, 2)), ()))
+    assert (mirror.bids(), mirror.sequence) == ([(11, 2)], 9)
+
+
+def test_a_level_below_zero_is_a_defect() -> None:
+    """A mirror that disagrees with the events says so at once."""
+    exchange, commands = _events_of(3, 60)
+    trade = next(event for events in commands for event in events if isinstance(event, Trade))
+    with pytest.raises(BookMirrorError):
+        BookMirror(1).apply(trade)
+    assert exchange.door.engine.sequence > 0
+
+
+def test_the_checksum_is_crc32_of_the_top_ten() -> None:
+    """Price and quantity in text, bids then asks, joined by colons; deeper levels do not count."""
+    bids = [(str(price), "1") for price in range(30, 15, -1)]
+    asks = [("31", "2.5")]
+    text = ":".join(f"{price}:1" for price in range(30, 20, -1)) + ":31:2.5"
+    assert checksum(bids, asks) == zlib.crc32(text.encode())
+    assert checksum([], []) == 0
+
+
+@given(
+    trades=st.lists(
+        st.tuples(st.integers(0, 5 * MINUTE_US), st.integers(1, 99), st.integers(1, 99)),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_candles_equal_the_sum_of_their_trades(trades: list[tuple[int, int, int]]) -> None:
+    """Open, high, low, close, volume, turnover and count, minute by minute, without holes."""
+    trades.sort(key=lambda item: item[0])
+    series = CandleSeries(1)
+    made: dict[int, Candle] = {}
+    for sequence, (time_us, price, lots) in enumerate(trades, 1):
+        series.add(_trade(sequence, price, lots), time_us)
+        made |= {candle.open_time_us: replace(candle) for candle in series.take_changed()}
+    opens = sorted(made)
+    assert opens == list(range(opens[0], opens[-1] + 1, MINUTE_US))
+    close = 0
+    for open_us in opens:
+        inside = [item for item in trades if open_us <= item[0] < open_us + MINUTE_US]
+        prices = [price for _, price, _ in inside] or [close]
+        close = prices[-1]
+        candle = made[open_us]
+        assert (candle.open_ticks, candle.close_ticks) == (prices[0], close)
+        assert (candle.high_ticks, candle.low_ticks) == (max(prices), min(prices))
+        assert candle.base_units == sum(lots for _, _, lots in inside)
+        assert candle.quote_units == sum(price * lots for _, price, lots in inside)
+        assert candle.trade_count == len(inside)
+
+
+def _trade(sequence: int, price: int, lots: int) -> Trade:
+    return Trade(
+        sequence=sequence,
+        index=1,
+        symbol_id=1,
+        trade_id=sequence,
+        taker_side=Side.BUY,
+        maker_order_id=1,
+        taker_order_id=2,
+        maker_account_id=ALICE,
+        taker_account_id=BOB,
+        price_ticks=price,
+        quantity_lots=lots,
+        base_units=lots,
+        quote_units=price * lots,
+        maker_fee_units=0,
+        taker_fee_units=0,
+    )
+
+
+def test_an_idle_market_gets_flat_candles() -> None:
+    """A minute without trades carries the last close and counts nothing."""
+    series = CandleSeries(1)
+    series.add(_trade(1, 7, 2), 10)
+    series.take_changed()
+    series.fill_until(3 * MINUTE_US, 50)
+    filled = series.take_changed()
+    assert [candle.open_time_us for candle in filled] == [MINUTE_US, 2 * MINUTE_US]
+    assert {(c.open_ticks, c.high_ticks, c.low_ticks, c.close_ticks) for c in filled} == {(7,) * 4}
+    assert sum(candle.trade_count for candle in filled) == 0

@@ -1,0 +1,146 @@
+"""What the market data process tells its subscribers, and how it checks itself."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from api.websocket.hub import FeedHub
+from domain.market_data import BookMirrorError, Candle
+from tests.api.exchange import ETH_USDT, Exchange
+from tests.domain.test_market_data import _command
+from workers.market_books import MarketBooks
+
+
+class Source:
+    """A feed that a test fills by hand."""
+
+    def __init__(self) -> None:
+        self.copies: dict[tuple[str, str], bytes] = {}
+
+    async def messages(self) -> Any:
+        return
+        yield
+
+    async def hot(self, kind: str, symbol: str) -> bytes | None:
+        return self.copies.get((kind, symbol))
+
+
+class Listener:
+    """A subscriber that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+
+    def offer(self, message: bytes) -> None:
+        self.messages.append(json.loads(message))
+
+
+@pytest.fixture
+def books() -> MarketBooks:
+    """Give an empty market."""
+    made = MarketBooks()
+    made.open(ETH_USDT, 0, [], [])
+    return made
+
+
+def _run(
+    exchange: Exchange, books: MarketBooks, draw: random.Random, numbers: range
+) -> list[bytes]:
+    messages = []
+    for number in numbers:
+        books.apply(exchange.door.apply(_command(draw, number)))
+        messages += books.take_messages()
+    return messages
+
+
+def test_a_subscribers_book_equals_the_engines(books: MarketBooks) -> None:
+    """Published deltas have dense prev_seq and right checksums, and rebuild the book."""
+    exchange = Exchange()
+    hub = FeedHub(Source(), lambda: ["ETH/USDT"])
+    feed = hub.feed("ETH/USDT")
+    feed.sequence = 0
+    listener = Listener()
+    hub.subscribe(listener, "book", "ETH/USDT")
+    for message in _run(exchange, books, random.Random(1), range(200)):
+        hub._take(message)
+    deltas = [message for message in listener.messages if message["type"] == "delta"]
+    assert [delta["prev_seq"] for delta in deltas[1:]] == [delta["seq"] for delta in deltas[:-1]]
+    bids, asks = exchange.door.engine.book(1, 1_000)
+    assert feed.book() == (
+        [(ETH_USDT.price_text(price), ETH_USDT.quantity_text(lots)) for price, lots in bids],
+        [(ETH_USDT.price_text(price), ETH_USDT.quantity_text(lots)) for price, lots in asks],
+    )
+
+
+async def test_a_gap_is_healed_by_the_hot_copy(books: MarketBooks) -> None:
+    """A lost message makes the book stale; subscribers then start from a fresh snapshot."""
+    exchange, draw, source = Exchange(), random.Random(2), Source()
+    hub = FeedHub(source, lambda: ["ETH/USDT"])
+    feed = hub.feed("ETH/USDT")
+    feed.sequence = 0
+    listener = Listener()
+    hub.subscribe(listener, "book", "ETH/USDT")
+    for message in _run(exchange, books, draw, range(60)):
+        hub._take(message)
+    _run(exchange, books, draw, range(60, 100))  # these are lost
+    for message in _run(exchange, books, draw, range(100, 120)):
+        hub._take(message)
+    assert feed.is_stale
+    source.copies = {(kind, symbol): body for kind, symbol, body in books.take_hot_copies(now=1e9)}
+    await hub._load(feed)
+    assert not feed.is_stale
+    assert listener.messages[-1]["type"] == "snapshot"
+    bids, _ = exchange.door.engine.book(1, 1_000)
+    assert [price for price, _ in feed.book()[0]] == [ETH_USDT.price_text(p) for p, _ in bids]
+
+
+async def test_a_hot_copy_that_is_too_old_is_not_taken(books: MarketBooks) -> None:
+    """With deltas missing between the copy and what was seen, the book stays stale."""
+    exchange, draw, source = Exchange(), random.Random(3), Source()
+    _run(exchange, books, draw, range(30))
+    source.copies = {(kind, symbol): body for kind, symbol, body in books.take_hot_copies(1e9)}
+    _run(exchange, books, draw, range(30, 60))
+    hub = FeedHub(source, lambda: ["ETH/USDT"])
+    for message in _run(exchange, books, draw, range(60, 90)):
+        hub._take(message)
+    await hub._load(hub.feed("ETH/USDT"))
+    assert hub.feed("ETH/USDT").is_stale
+
+
+def test_the_mirror_is_compared_with_the_engine(books: MarketBooks) -> None:
+    """A right book passes at its sequence; a wrong one is a defect that ends the process."""
+    exchange, draw = Exchange(), random.Random(4)
+    _run(exchange, books, draw, range(50))
+    engine = exchange.door.engine
+    books.expect(1, engine.sequence, *engine.book(1, 1_000))
+    _run(exchange, books, draw, range(50, 60))
+    assert books.check_count == 1
+    bids, asks = engine.book(1, 1_000)
+    books.expect(1, engine.sequence, [(1, 1), *bids], asks)
+    with pytest.raises(BookMirrorError):
+        _run(exchange, books, draw, range(60, 80))
+
+
+def test_candles_are_saved_once(books: MarketBooks) -> None:
+    """What was stored is forgotten, unless it changed while it was being stored."""
+    exchange, draw = Exchange(), random.Random(5)
+    _run(exchange, books, draw, range(60))
+    saved = books.unsaved_candles()
+    assert saved
+    _run(exchange, books, draw, range(60, 140))
+    books.forget_saved(saved)
+    changed: list[Candle] = books.unsaved_candles()
+    assert changed
+    books.forget_saved(changed)
+    assert books.unsaved_candles() == []
+
+
+def test_hot_copies_are_written_again_every_second(books: MarketBooks) -> None:
+    """After a FLUSHALL everything is there again within a second, even in an idle market."""
+    assert books.take_hot_copies(now=10.0)
+    assert books.take_hot_copies(now=10.5) == []
+    assert books.take_hot_copies(now=11.1)
