@@ -1,0 +1,131 @@
+"""Settlement on the real server: a worker dies in the middle, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from temporalio.client import Client
+
+from domain import ledger
+from domain.events import Event
+from domain.instrument import Asset
+from domain.ledger import JournalRequest, Pair, Posting
+from domain.settlement import MONEY_EVENTS
+from infra.postgres import tables
+from infra.postgres.engine import create
+from infra.postgres.ledger_store import LedgerStore
+from infra.postgres.settlement_store import SettlementStore
+from matching.event_codec import encode_events
+from tests.infra.postgres.conftest import seed_listings
+from tests.infra.postgres.flows import trading_day
+from tests.workflows.settlement_process import worker
+from workers.temporal_worker import start_settlement
+from workflows.search_attributes import STAGE
+from workflows.settlement import SettlementWorkflow, settlement_workflow_id
+
+pytestmark = pytest.mark.servers
+
+ACCOUNTS = 6
+MOST_SECONDS = 5.0
+NAMESPACE = "rialto"
+ASSETS = {1: Asset(1, "USDT", 6, 6), 2: Asset(2, "ETH", 18, 9)}
+PAIRS = {1: Pair(ASSETS[2], ASSETS[1])}
+
+
+@pytest.fixture
+async def database(fresh_database: str) -> AsyncIterator[AsyncEngine]:
+    """Give a ledger whose traders are rich."""
+    engine = create(fresh_database)
+    async with engine.begin() as conn:
+        await seed_listings(conn)
+        await _enrich(conn)
+    yield engine
+    await engine.dispose()
+
+
+async def _enrich(conn: AsyncConnection) -> None:
+    postings = tuple(
+        Posting(ledger.capital(asset), ledger.trading(account, 0, asset), asset, 10**30)
+        for account in range(1, ACCOUNTS + 1)
+        for asset in ("USDT", "ETH")
+    )
+    await LedgerStore().post(conn, JournalRequest("wallet", "rich", "seed", postings))
+
+
+async def _wait_for(store: SettlementStore, sequence: int, seconds: float) -> float:
+    """Wait until the cursor reaches `sequence`; return how long that took."""
+    started = time.monotonic()
+    while await store.cursor(0) < sequence:
+        assert time.monotonic() - started < seconds, f"still at {await store.cursor(0)}"
+        await asyncio.sleep(0.02)
+    return time.monotonic() - started
+
+
+def _expected(events: list[Event]) -> dict[str, int]:
+    net = ledger.net_of(
+        posting
+        for event in events
+        if isinstance(event, MONEY_EVENTS)
+        for posting in ledger.postings_for(event, shard=0, assets=ASSETS, pairs=PAIRS)
+    )
+    rich = {
+        ledger.trading(account, 0, asset): 10**30
+        for account in range(1, ACCOUNTS + 1)
+        for asset in ("USDT", "ETH")
+    }
+    return {code: net.get(code, 0) + rich.get(code, 0) for code in net.keys() | rich.keys()}
+
+
+async def test_killed_worker(
+    database: AsyncEngine, fresh_database: str, temporal: str, tmp_path: Path
+) -> None:
+    """Another worker goes on within five seconds, and each trade is in the ledger once."""
+    events = trading_day(7, 1, 1000, ACCOUNTS)
+    path = tmp_path / "events"
+    path.write_bytes(encode_events(events))
+    client = await Client.connect(temporal, namespace=NAMESPACE)
+    store = SettlementStore(database)
+    arguments = [temporal, NAMESPACE, fresh_database, str(path)]
+    process = subprocess.Popen(  # noqa: ASYNC220 - killed below
+        [sys.executable, "-m", "tests.workflows.settlement_process", *arguments]
+    )
+    handle = client.get_workflow_handle(settlement_workflow_id(0))
+    try:
+        await start_settlement(client, 0)
+        await _wait_for(store, 100, 30)
+        process.kill()
+        process.wait()
+        reached = await store.cursor(0)
+        async with worker(client, fresh_database, path):
+            took = await _wait_for(store, reached + 1, 15)
+            print(f"taken over after {took:.1f} s")
+            assert took < MOST_SECONDS
+            await _wait_for(store, 1000, 30)
+            await start_settlement(client, 0)  # what the worker does all the time: no second one
+            shown = (await handle.describe()).typed_search_attributes
+            assert shown[STAGE] == "settling"
+            state = await handle.query(SettlementWorkflow.state)
+            assert state.failure == ""
+            await handle.terminate("the test is over")
+    finally:
+        process.kill()
+        process.wait()
+    trades = sum(type(event).__name__ == "Trade" for event in events)
+    async with database.connect() as conn:
+        found = await conn.execute(
+            sa.text("SELECT count(*), count(DISTINCT trade_id) FROM trade_event")
+        )
+        assert tuple(found.one()) == (trades, trades)
+        account = tables.ledger_account.c
+        rows = await conn.execute(sa.select(account.code, account.balance))
+        balances = {row.code: int(row.balance) for row in rows}
+    expected = _expected(events)
+    assert {code: balances[code] for code in expected} == expected
