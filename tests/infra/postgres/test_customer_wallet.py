@@ -1,0 +1,190 @@
+"""Withdrawal requests, addresses and deposits on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.wallet_record import NewWithdrawal
+from infra.postgres import engine as postgres
+from infra.postgres import tables
+from infra.postgres.audit_store import AuditStore
+from infra.postgres.customer_wallet import CustomerWalletStore
+from infra.postgres.customers import CustomerStore
+from infra.secret_box import SecretBox
+
+pytestmark = pytest.mark.servers
+REQUEST = NewWithdrawal(
+    customer_id=1,
+    idempotency_key="w-1",
+    asset_id=1,
+    shard=0,
+    amount=20_500_000,
+    fee=1_000_000,
+    address="0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+    request_id="r-1",
+)
+
+
+@pytest_asyncio.fixture
+async def engine(fresh_database: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    """Give a database with two customers and one asset."""
+    made = postgres.create(fresh_database)
+    customers = CustomerStore(made, SecretBox.from_file(tmp_path / "key"))
+    for name in ("alice", "bob"):
+        await customers.create_customer(name)
+    async with made.begin() as connection:
+        await connection.execute(
+            tables.asset.insert().values(
+                asset_id=1,
+                code="USDT",
+                chain="ETH",
+                chain_decimals=6,
+                engine_decimals=6,
+                confirmations=2,
+                deposit_minimum=1,
+                withdrawal_minimum=1,
+                withdrawal_fee=1,
+                approval_above=1,
+            )
+        )
+    yield made
+    await made.dispose()
+
+
+@pytest.fixture
+def store(engine: AsyncEngine) -> CustomerWalletStore:
+    """Give the store; addresses are the index in hexadecimal."""
+    return CustomerWalletStore(engine, AuditStore(), lambda index: f"0x{index:040x}")
+
+
+async def _count(engine: AsyncEngine, table: sa.Table) -> int:
+    async with engine.connect() as connection:
+        query = sa.select(sa.func.count()).select_from(table)
+        return int((await connection.execute(query)).scalar_one())
+
+
+async def test_a_request_writes_withdrawal_transfer_and_audit(
+    store: CustomerWalletStore, engine: AsyncEngine
+) -> None:
+    """All three rows come from one transaction, and belong together."""
+    written = await store.create_withdrawal(REQUEST)
+    assert written is not None
+    record, created = written
+    assert created
+    assert (record.state, record.stage, record.amount) == ("requested", "hold", 20_500_000)
+    async with engine.connect() as connection:
+        transfer = (await connection.execute(sa.select(tables.transfer))).one()
+        withdrawal = (await connection.execute(sa.select(tables.withdrawal))).one()
+        audit = (await connection.execute(sa.select(tables.audit_log))).one()
+    assert withdrawal.transfer_id == transfer.transfer_id
+    assert (transfer.state, transfer.direction) == ("open", "from_trading")
+    assert transfer.amount == Decimal(20_500_000)
+    assert transfer.cause == audit.subject == f"withdrawal-{record.withdrawal_id}"
+    assert (audit.actor, audit.action) == ("customer:1", "requested")
+    assert audit.detail["request_id"] == "r-1"
+
+
+async def test_ten_retries_at_once_are_one_withdrawal(
+    store: CustomerWalletStore, engine: AsyncEngine
+) -> None:
+    """The idempotency key holds under concurrency; the request id is not part of the content."""
+    answers = await asyncio.gather(
+        *(store.create_withdrawal(replace(REQUEST, request_id=f"r-{n}")) for n in range(10))
+    )
+    found = [answer for answer in answers if answer is not None]
+    assert len({record.withdrawal_id for record, _ in found}) == 1
+    assert sum(created for _, created in found) == 1
+    assert await _count(engine, tables.transfer) == 1
+    assert await _count(engine, tables.audit_log) == 1
+
+
+async def test_another_content_under_the_same_key_is_a_conflict(
+    store: CustomerWalletStore, engine: AsyncEngine
+) -> None:
+    """Nothing is written for it."""
+    await store.create_withdrawal(REQUEST)
+    assert await store.create_withdrawal(replace(REQUEST, amount=1)) is None
+    assert await _count(engine, tables.withdrawal) == 1
+
+
+async def test_withdrawals_are_ones_own(store: CustomerWalletStore) -> None:
+    """The customer is part of every query."""
+    written = await store.create_withdrawal(REQUEST)
+    assert written is not None
+    identity = written[0].withdrawal_id
+    assert await store.withdrawal(1, identity) == written[0]
+    assert await store.withdrawal(2, identity) is None
+    assert await store.withdrawals(2, None, 10) == []
+
+
+async def test_withdrawals_in_pages(store: CustomerWalletStore) -> None:
+    """Newest first; the position of the last one continues."""
+    for number in range(5):
+        await store.create_withdrawal(replace(REQUEST, idempotency_key=f"w-{number}"))
+    first = await store.withdrawals(1, None, 3)
+    rest = await store.withdrawals(1, (first[-1].created_at_us,), 3)
+    keys = [record.idempotency_key for record in first + rest]
+    assert keys == [f"w-{number}" for number in range(4, -1, -1)]
+
+
+async def test_an_address_is_allocated_once(
+    store: CustomerWalletStore, engine: AsyncEngine
+) -> None:
+    """Concurrent first uses get the same address, and another customer another one."""
+    found = await asyncio.gather(*(store.deposit_address(1, "ETH") for _ in range(5)))
+    assert set(found) == {f"0x{1:040x}"}
+    assert await store.deposit_address(2, "ETH") == f"0x{2:040x}"
+    assert await _count(engine, tables.deposit_address) == 2
+
+
+async def test_main_balances_are_only_the_main_accounts(
+    store: CustomerWalletStore, engine: AsyncEngine
+) -> None:
+    """Trading money is the engine's to tell."""
+    async with engine.begin() as connection:
+        for code, customer, balance in (
+            ("customer:1:main:USDT", 1, 5),
+            ("customer:1:trading.0:USDT", 1, 7),
+            ("customer:2:main:USDT", 2, 9),
+        ):
+            await connection.execute(
+                tables.ledger_account.insert().values(
+                    code=code, asset="USDT", customer_id=customer, floor=0, balance=balance
+                )
+            )
+    assert await store.main_balances(1) == {"USDT": 5}
+
+
+async def test_deposits_are_ones_own(store: CustomerWalletStore, engine: AsyncEngine) -> None:
+    """Newest first, of one customer."""
+    async with engine.begin() as connection:
+        for number, customer in enumerate((1, 2, 1)):
+            await connection.execute(
+                tables.deposit.insert().values(
+                    deposit_id=f"deposit-{number}",
+                    chain="ETH",
+                    tx_hash=f"0x{number}",
+                    log_index=0,
+                    block_number=1,
+                    block_hash="0x",
+                    address="0x",
+                    customer_id=customer,
+                    asset_id=1,
+                    amount=number + 1,
+                    state="seen",
+                    created_at=sa.text(f"now() + interval '{number} second'"),
+                )
+            )
+    found = await store.deposits(1, None, 10)
+    assert [deposit.deposit_id for deposit in found] == ["deposit-2", "deposit-0"]
+    older = await store.deposits(1, (found[0].created_at_us,), 10)
+    assert [deposit.deposit_id for deposit in older] == ["deposit-0"]
