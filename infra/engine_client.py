@@ -57,6 +57,7 @@ class EngineClient:
         self._link: _Link | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._up = asyncio.Event()
         self.refused: EngineRefused | None = None
         self.welcome: Welcome | None = None
 
@@ -91,6 +92,13 @@ class EngineClient:
     def connected(self) -> bool:
         """Return whether commands can be sent now."""
         return self._link is not None
+
+    async def wait_connected(self, seconds: float) -> bool:
+        """Return whether there is a connection, waiting up to `seconds` for one."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._up.wait()
+        return self.connected
 
     async def submit(self, command: Command) -> tuple[Event, ...]:
         """Send one command and return its events, the outcome first.
@@ -164,7 +172,9 @@ class EngineClient:
             else:
                 self._link, self.refused, pause = link, None, _FIRST_RETRY_SECONDS
                 self._changed.set()
+                self._up.set()
                 await link.closed
+                self._up.clear()
                 self._link = None
                 log.warning("engine connection lost", address=self._address)
                 continue

@@ -56,6 +56,17 @@ def test_nothing_synced_is_lost_in_a_power_cut(seed: int) -> None:
     assert genesis.digest() == new.engine.digest()
 
 
+def test_the_disk_can_lose() -> None:
+    """The control: what was never synced is gone after a power cut, so the test above can fail."""
+    disk = SimulatedDisk()
+    shard, chance = _busy(disk)
+    shard.sequencer.sync()
+    durable = shard.sequencer.sequence
+    shard.flow(chance, 50)
+    disk.power_cut_clean()
+    assert shard.start().sequence == durable + 1
+
+
 def test_a_killed_process_loses_nothing_at_all() -> None:
     """With the page cache intact every written command is there again."""
     disk = SimulatedDisk()

@@ -9,20 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.commands import (
-    CancelAll,
-    CancelOrder,
-    Command,
-    Credit,
-    Debit,
-    ListSymbol,
-    Opcode,
-    PlaceOrder,
-    SetShardMode,
-    SetSymbolState,
-    Started,
-    Tick,
-)
+from domain.commands import Opcode
 from domain.errors import RejectReason
 from domain.events import EventType
 from domain.order import (
@@ -52,6 +39,7 @@ from matching.wire import (
     TEXT_STRIPE,
     WireFault,
 )
+from tests.matching.samples import session
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "wire.json"
 NUMBERS: tuple[type[IntEnum], ...] = (
@@ -73,36 +61,11 @@ NUMBERS: tuple[type[IntEnum], ...] = (
 )
 
 
-def _session() -> list[tuple[str, Command]]:
-    """Return a day in a small market in which every command and every event occurs."""
-    order = PlaceOrder(
-        1, 11, 1, Side.SELL, OrderType.LIMIT, TimeInForce.GTC, 1_000, 10, client_text="maker-1"
-    )
-    taker = PlaceOrder(2, 12, 1, Side.BUY, OrderType.MARKET, TimeInForce.IOC, 0, 4)
-    return [
-        ("started", Started(1, 7)),
-        ("list", ListSymbol(1, 2, 1, 100_000, 1, 1_000, 2_000, 100_000, 1_000, 10**9, 1_000)),
-        ("credit", Credit(2**127 + 5, 1, 2, 10**12, 900)),
-        ("credit again", Credit(2**127 + 5, 1, 2, 10**12, 900)),
-        ("credit quote", Credit(6, 2, 1, 10**12, 900)),
-        ("place", order),
-        ("place again", order),
-        ("take", taker),
-        ("cancel", CancelOrder(1, 1, 1)),
-        ("cancel again", CancelOrder(1, 1, 0, 11)),
-        ("cancel all", CancelAll(1, 1)),
-        ("debit", Debit(8, 2, 1, 5, 900)),
-        ("symbol state", SetSymbolState(1, SymbolState.CANCEL_ONLY, 3)),
-        ("shard mode", SetShardMode(ShardMode.HALTED, 4)),
-        ("tick", Tick()),
-    ]
-
-
 def current() -> dict[str, object]:
     """Return what the golden file holds, from the code as it is."""
     engine = Engine.create()
     records = {}
-    for sequence, (name, command) in enumerate(_session(), 1):
+    for sequence, (name, command) in enumerate(session(), 1):
         raw = encode_command(command, sequence=sequence, time_us=1_000 + sequence)
         records[name] = {
             "command": _lines(raw),

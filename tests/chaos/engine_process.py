@@ -1,0 +1,138 @@
+"""The real engine process, started, killed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from domain.commands import Credit, PlaceOrder
+from domain.order import OrderType, Side, TimeInForce
+from domain.order_id import client_key
+from infra.engine_client import EngineClient
+from infra.engine_grpc import EngineGrpc
+from infra.engine_roles import Tokens, load_tokens
+from tests.matching.desk import LISTING
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 30.0
+
+
+class EngineProcess:
+    """`python -m workers.matching_engine` in a folder of its own, without Redis."""
+
+    def __init__(self, ack_policy: str = "fsync") -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="rialto-"))
+        self.shard = self.folder / "engine" / "shard-0"
+        self._policy = ack_policy
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket(self) -> str:
+        """Return the binary door."""
+        return str(self.folder / "run" / "engine-0.sock")
+
+    @property
+    def target(self) -> str:
+        """Return the gRPC target."""
+        return f"unix:{self.folder / 'run' / 'engine-0.grpc'}"
+
+    @property
+    def tokens(self) -> Tokens:
+        """Return the tokens."""
+        return load_tokens(self.folder / "secrets")
+
+    def spawn(self, **environment: str) -> subprocess.Popen[bytes]:
+        """Start the process without waiting for it."""
+        env = {
+            **os.environ,
+            "RIALTO_DATA_DIR": str(self.folder),
+            "RIALTO_DATABASE_URL": "none",
+            "RIALTO_REDIS_URL": "redis://127.0.0.1:1",
+            "RIALTO_TEMPORAL_ADDRESS": "none",
+            "RIALTO_CHAIN_URL": "none",
+            "RIALTO_ACK_POLICY": self._policy,
+            "RIALTO_LOG_LEVEL": "ERROR",
+            **environment,
+        }
+        command = [sys.executable, "-m", "workers.matching_engine"]
+        self._process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE)
+        return self._process
+
+    async def start(self, **environment: str) -> None:
+        """Start and wait for the first heartbeat of this very process."""
+        process = self.spawn(**environment)
+        beat = self.folder / "run" / "matching-engine-0.json"
+        async with asyncio.timeout(START_SECONDS):
+            while not _is_of(beat, process.pid):
+                assert process.poll() is None, self.errors()
+                await asyncio.sleep(0.02)
+
+    def kill(self) -> None:
+        """Kill -9, and take the exit status."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def terminate(self, seconds: float = 15.0) -> int:
+        """Send SIGTERM and return the exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(seconds)
+
+    def wait(self, seconds: float = 15.0) -> int:
+        """Return the exit code of a process that ends by itself."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def errors(self) -> str:
+        """Return what an ended process wrote."""
+        assert self._process is not None
+        assert self._process.stderr is not None
+        return self._process.stderr.read().decode()
+
+    async def client(self) -> EngineClient:
+        """Connect as a gateway."""
+        return await EngineClient.connect(
+            self.socket, "gateway", self.tokens.of("gateway"), timeout_seconds=5
+        )
+
+    async def open_market(self, now_us: int) -> None:
+        """List the market and fund the accounts 1 to 4."""
+        admin = EngineGrpc(self.target, "admin", self.tokens.of("admin"))
+        treasury = EngineGrpc(self.target, "treasury", self.tokens.of("treasury"))
+        await admin.submit(LISTING)
+        for account in range(1, 5):
+            for asset in (1, 2):
+                await treasury.submit(Credit(account * 9 + asset, account, asset, 10**15, now_us))
+        await admin.close()
+        await treasury.close()
+
+
+def order(worker: int, number: int) -> PlaceOrder:
+    """Return the numbered order of one of the load's clients; sides alternate, so it trades."""
+    name = f"w{worker}-{number}"
+    return PlaceOrder(
+        worker + 1,
+        client_key(name),
+        1,
+        Side((worker + number) % 2),
+        OrderType.LIMIT,
+        TimeInForce.GTC,
+        1_000,
+        5,
+        client_text=name,
+    )
+
+
+def _is_of(beat: Path, pid: int) -> bool:
+    try:
+        return bool(json.loads(beat.read_text())["pid"] == pid)
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False

@@ -1,0 +1,145 @@
+"""Redis is fan-out: whatever happens to it, readers see every event once and in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from domain.commands import CancelOrder
+from infra.engine_errors import JournalBehindLedger
+from infra.redis.event_stream import EventPublisher, EventReader, stream_name
+from matching.codec import encode_command
+from tests.infra.engine_rig import Rig, running
+
+pytestmark = pytest.mark.servers
+STREAM = stream_name(0)
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    """Give a running engine."""
+    async with running() as rig:
+        yield rig
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """Give an emptied Valkey."""
+    client = Redis.from_url(redis_url)
+    yield client
+    await client.aclose()
+
+
+def _publisher(rig: Rig, redis: Redis) -> EventPublisher:
+    sequencer = rig.host.sequencer
+    return EventPublisher(
+        redis,
+        sequencer,
+        sequencer.journal.journal_id,
+        lambda: sequencer.events.first_sequence,
+        rig.host.wait_durable,
+    )
+
+
+async def _submit(rig: Rig, count: int) -> int:
+    client = await rig.client()
+    await client.submit_bytes(encode_command(CancelOrder(1, 0, 5)) * count, count)
+    return rig.host.sequencer.sequence
+
+
+async def _read_to(reader: EventReader, cursor: int, last: int) -> int:
+    """Read on to `last`, checking that each batch goes on where the one before ended."""
+    while cursor < last:
+        batch = await reader.read(cursor, 1.0)
+        if batch is None:
+            continue
+        assert batch.first_sequence == cursor + 1
+        sequences = batch.view()["sequence"]
+        assert sorted(set(sequences.tolist())) == list(range(cursor + 1, batch.last_sequence + 1))
+        cursor = batch.last_sequence
+    return cursor
+
+
+async def test_readers_survive_flushall(rig: Rig, redis: Redis) -> None:
+    """Erased under load again and again: no event is missing, none comes twice."""
+    publisher = asyncio.create_task(_publisher(rig, redis).run())
+    reader = EventReader(redis, rig.grpc())
+    cursor = 0
+    for _ in range(6):
+        last = await _submit(rig, 300)
+        await redis.flushall()
+        cursor = await _read_to(reader, cursor, last)
+    last = await _submit(rig, 10)
+    cursor = await _read_to(reader, cursor, last)
+    assert reader.from_engine > 0
+    publisher.cancel()
+
+
+async def test_without_redis_the_engine_serves(rig: Rig) -> None:
+    """No Redis at all, or one that refuses connections, is only slower."""
+    last = await _submit(rig, 50)
+    nobody = Redis.from_url("redis://127.0.0.1:1")
+    for reader in (EventReader(None, rig.grpc()), EventReader(nobody, rig.grpc())):
+        assert await _read_to(reader, 0, last) >= last
+        assert reader.from_engine > 0
+    await nobody.aclose()
+
+
+async def test_batches_come_from_redis_when_it_has_them(rig: Rig, redis: Redis) -> None:
+    """A reader that keeps up does not ask the engine."""
+    publisher = _publisher(rig, redis)
+    task = asyncio.create_task(publisher.run())
+    last = await _submit(rig, 500)
+    assert await redis.xread({STREAM: f"{last - 1}-0"}, block=5_000)
+    reader = EventReader(redis, rig.grpc())
+    await _read_to(reader, 0, last)
+    assert await _read_to(reader, 123, last) >= last  # from the middle of a blob
+    assert reader.from_engine == 0
+    task.cancel()
+
+
+async def test_publishing_twice_is_publishing_once(rig: Rig, redis: Redis) -> None:
+    """Two publishers of one journal do not double an entry; ids are the last sequences."""
+    tasks = [asyncio.create_task(_publisher(rig, redis).run()) for _ in range(2)]
+    last = await _submit(rig, 400)
+    reader = EventReader(redis, rig.grpc())
+    await _read_to(reader, 0, last)
+    entries = await redis.xrange(STREAM)
+    firsts = [int(fields[b"first"]) for _, fields in entries]
+    lasts = [int(fields[b"last"]) for _, fields in entries]
+    assert firsts[1:] == [number + 1 for number in lasts[:-1]]
+    assert [entry_id for entry_id, _ in entries] == [f"{n}-0".encode() for n in lasts]
+    for task in tasks:
+        task.cancel()
+
+
+async def test_nothing_is_published_before_it_is_durable(rig: Rig, redis: Redis) -> None:
+    """The newest entry never passes the durable sequence."""
+    task = asyncio.create_task(_publisher(rig, redis).run())
+    for _ in range(20):
+        await _submit(rig, 50)
+        newest = await redis.xrevrange(STREAM, count=1)
+        durable = rig.host.sequencer.durable_sequence
+        assert not newest or int(newest[0][1][b"last"]) <= durable
+    task.cancel()
+
+
+async def test_a_stream_of_another_journal_is_erased(rig: Rig, redis: Redis) -> None:
+    """What an earlier exchange left in Redis is not taken for ours."""
+    await redis.set("events:0:journal", "another")
+    await redis.xadd(STREAM, {"first": 1, "last": 9_999, "blob": b""}, id="9999-0")
+    publisher = _publisher(rig, redis)
+    task = asyncio.create_task(publisher.run())
+    last = await _submit(rig, 20)
+    reader = EventReader(redis, rig.grpc())
+    assert await _read_to(reader, 0, last) < 9_999
+    task.cancel()
+
+
+async def test_a_reader_beyond_the_journal_is_told(rig: Rig, redis: Redis) -> None:
+    """A cursor that the journal never reached is an error, not an endless wait."""
+    with pytest.raises(JournalBehindLedger):
+        await EventReader(redis, rig.grpc()).read(10**6, 0.05)

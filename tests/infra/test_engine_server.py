@@ -1,0 +1,186 @@
+"""The binary door: who comes in, what may be sent, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from domain.commands import CancelOrder, Opcode, SetShardMode
+from domain.errors import RejectReason
+from domain.events import CommandRejected
+from domain.order import ShardMode
+from infra.engine_frames import (
+    HEADER,
+    MAX_FRAME,
+    PROTOCOL_VERSION,
+    Frame,
+    FrameFault,
+    FrameKind,
+    FrameReader,
+    encode_frame,
+    encode_hello,
+)
+from infra.engine_roles import ROLE_OPCODES, Role
+from matching.codec import decode_events, encode_command
+from tests.infra.engine_rig import Rig, running
+from tests.matching.samples import session
+
+COMMANDS = {command.opcode: encode_command(command) for _, command in session()}
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    """Give a running engine."""
+    async with running() as rig:
+        yield rig
+
+
+async def _talk(rig: Rig, *frames: bytes) -> list[Frame]:
+    """Send raw frames and return what comes back until the door closes or falls silent."""
+    reader, writer = await asyncio.open_unix_connection(rig.socket)
+    writer.write(b"".join(frames))
+    found: list[Frame] = []
+    cutter = FrameReader()
+    try:
+        async with asyncio.timeout(1):
+            while data := await reader.read(65_536):
+                found += cutter.feed(data)
+    except TimeoutError:
+        pass
+    writer.close()
+    return found
+
+
+def _hello(rig: Rig, role: Role = Role.GATEWAY) -> bytes:
+    return encode_hello(role, rig.tokens.of(role.name), 1)
+
+
+@pytest.mark.parametrize(
+    ("frame", "fault"),
+    [
+        (encode_hello(Role.GATEWAY, "wrong", 1), FrameFault.BAD_TOKEN),
+        (encode_hello(77, "wrong", 1), FrameFault.BAD_TOKEN),
+        (encode_hello(Role.GATEWAY, "", 1, schema=99), FrameFault.VERSION_MISMATCH),
+        (encode_frame(FrameKind.HELLO, 0, b"short"), FrameFault.BAD_FRAME),
+        (encode_frame(FrameKind.COMMANDS, 0, b""), FrameFault.BAD_FRAME),
+        (HEADER.pack(0, 1, PROTOCOL_VERSION + 1, 0, 0), FrameFault.VERSION_MISMATCH),
+        (HEADER.pack(MAX_FRAME + 1, 1, PROTOCOL_VERSION, 0, 0), FrameFault.FRAME_TOO_LARGE),
+    ],
+)
+async def test_strangers_are_told_and_closed(rig: Rig, frame: bytes, fault: FrameFault) -> None:
+    """A wrong greeting gets one named error and the end of the connection."""
+    (answer,) = await _talk(rig, frame)
+    assert (answer.kind, answer.code) == (FrameKind.ERROR, fault)
+    assert not rig.door.connections
+
+
+async def test_a_role_needs_its_own_token(rig: Rig) -> None:
+    """The gateway's token does not open the treasury."""
+    hello = encode_hello(Role.TREASURY, rig.tokens.of("gateway"), 1)
+    (answer,) = await _talk(rig, hello)
+    assert answer.code == FrameFault.BAD_TOKEN
+
+
+async def test_silence_is_not_waited_for(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that never greets is closed."""
+    monkeypatch.setattr("infra.engine_server.HANDSHAKE_SECONDS", 0.05)
+    (answer,) = await _talk(rig)
+    assert answer.code == FrameFault.HANDSHAKE_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("frame", "fault"),
+    [
+        (encode_frame(FrameKind.COMMANDS, 1, b"x" * 63), FrameFault.MALFORMED_COMMANDS),
+        (encode_frame(FrameKind.COMMANDS, 1, b"x" * 64), FrameFault.MALFORMED_COMMANDS),
+        (encode_frame(FrameKind.EVENTS, 1, b""), FrameFault.BAD_FRAME),
+        (encode_frame(FrameKind.HELLO, 1, b""), FrameFault.BAD_FRAME),
+    ],
+)
+async def test_malformed_frames_close_without_effect(
+    rig: Rig, frame: bytes, fault: FrameFault
+) -> None:
+    """After WELCOME, too, what is not a batch of commands ends the connection."""
+    welcome, answer = await _talk(rig, _hello(rig), frame)
+    assert welcome.kind == FrameKind.WELCOME
+    assert (answer.kind, answer.code) == (FrameKind.ERROR, fault)
+
+
+async def test_an_empty_batch_is_answered(rig: Rig) -> None:
+    """No commands, no events, and the same correlation."""
+    _, answer = await _talk(rig, _hello(rig), encode_frame(FrameKind.COMMANDS, 42, b""))
+    assert (answer.kind, answer.correlation, answer.payload) == (FrameKind.EVENTS, 42, b"")
+
+
+def _expected(role: Role, opcode: Opcode) -> bool:
+    return opcode in {
+        Role.GATEWAY: {Opcode.PLACE_ORDER, Opcode.CANCEL_ORDER, Opcode.CANCEL_ALL},
+        Role.TREASURY: {Opcode.CREDIT, Opcode.DEBIT},
+        Role.ADMIN: {Opcode.LIST_SYMBOL, Opcode.SET_SYMBOL_STATE, Opcode.SET_SHARD_MODE},
+    }.get(role, set())
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_every_opcode_from_every_role(rig: Rig, role: Role) -> None:
+    """Over both doors a command passes exactly when its role may send it."""
+    assert set(COMMANDS) == set(Opcode)
+    assert set(ROLE_OPCODES) == set(Role)
+    client = await rig.client(role.name.lower())
+    grpc = rig.grpc(role.name.lower())
+    for opcode, record in COMMANDS.items():
+        for raw in (await client.submit_bytes(record, 1), await grpc.submit_bytes(record)):
+            outcome = decode_events(raw)[0]
+            if _expected(role, opcode):
+                assert outcome.sequence > 0
+                continue
+            assert isinstance(outcome, CommandRejected)
+            assert outcome.reason is RejectReason.FORBIDDEN_OPCODE
+            assert (outcome.sequence, outcome.opcode) == (0, opcode)
+
+
+async def test_forbidden_commands_leave_no_trace(rig: Rig) -> None:
+    """Among permitted ones they are answered in their place and not journalled."""
+    cancel, mode = (
+        encode_command(CancelOrder(1, 0, 5)),
+        encode_command(SetShardMode(ShardMode.HALTED)),
+    )
+    client = await rig.client()
+    for _ in range(3):
+        raw = await client.submit_bytes(cancel + mode + cancel, 3)
+        first, middle, last = decode_events(raw)
+        assert last.sequence == first.sequence + 1
+        assert isinstance(middle, CommandRejected)
+        assert middle.sequence == 0
+    assert rig.host.sequencer.engine.mode is ShardMode.NORMAL
+
+
+async def test_a_client_that_does_not_read_hurts_only_itself(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answers are not kept without bound: it is closed, and others are served."""
+    monkeypatch.setattr("infra.engine_server.MAX_UNSENT_BYTES", 200_000)
+    batch = encode_frame(FrameKind.COMMANDS, 1, encode_command(CancelOrder(1, 0, 5)) * 2_000)
+    _, writer = await asyncio.open_unix_connection(rig.socket, limit=1_024)
+    writer.write(_hello(rig))
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    for _ in range(40):
+        writer.write(batch)
+    client = await rig.client()
+    for _ in range(50):
+        assert (await client.submit(CancelOrder(1, 0, 5)))[0].sequence > 0
+        if len(rig.door.connections) == 1:
+            break
+        await asyncio.sleep(0.05)
+    assert len(rig.door.connections) == 1
+    writer.transport.abort()
+
+
+async def test_a_busy_client_is_not_read_further(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit of commands in flight the door stops reading and later goes on."""
+    monkeypatch.setattr("infra.engine_server.MAX_IN_FLIGHT", 100)
+    client = await rig.client()
+    cancel = encode_command(CancelOrder(1, 0, 5))
+    answers = await asyncio.gather(*(client.submit_bytes(cancel * 90, 90) for _ in range(20)))
+    assert all(len(answer) == 90 * 64 for answer in answers)

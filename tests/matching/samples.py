@@ -1,0 +1,43 @@
+"""One small day in a market: every command, and every event, at least once."""
+
+from __future__ import annotations
+
+from domain.commands import (
+    CancelAll,
+    CancelOrder,
+    Command,
+    Credit,
+    Debit,
+    ListSymbol,
+    PlaceOrder,
+    SetShardMode,
+    SetSymbolState,
+    Started,
+    Tick,
+)
+from domain.order import OrderType, ShardMode, Side, SymbolState, TimeInForce
+
+
+def session() -> list[tuple[str, Command]]:
+    """Return a day in a small market in which every command and every event occurs."""
+    order = PlaceOrder(
+        1, 11, 1, Side.SELL, OrderType.LIMIT, TimeInForce.GTC, 1_000, 10, client_text="maker-1"
+    )
+    taker = PlaceOrder(2, 12, 1, Side.BUY, OrderType.MARKET, TimeInForce.IOC, 0, 4)
+    return [
+        ("started", Started(1, 7)),
+        ("list", ListSymbol(1, 2, 1, 100_000, 1, 1_000, 2_000, 100_000, 1_000, 10**9, 1_000)),
+        ("credit", Credit(2**127 + 5, 1, 2, 10**12, 900)),
+        ("credit again", Credit(2**127 + 5, 1, 2, 10**12, 900)),
+        ("credit quote", Credit(6, 2, 1, 10**12, 900)),
+        ("place", order),
+        ("place again", order),
+        ("take", taker),
+        ("cancel", CancelOrder(1, 1, 1)),
+        ("cancel again", CancelOrder(1, 1, 0, 11)),
+        ("cancel all", CancelAll(1, 1)),
+        ("debit", Debit(8, 2, 1, 5, 900)),
+        ("symbol state", SetSymbolState(1, SymbolState.CANCEL_ONLY, 3)),
+        ("shard mode", SetShardMode(ShardMode.HALTED, 4)),
+        ("tick", Tick()),
+    ]
