@@ -20,6 +20,7 @@ _DYNAMIC_CONFIG = (
     "history.transferProcessorMaxPollRPS=2000",
     "history.timerProcessorMaxPollRPS=2000",
     "history.visibilityProcessorMaxPollRPS=2000",
+    'history.timerProcessorMaxTimeShift="50ms"',  # every timer fires up to this late; usually 1 s
     "matching.numTaskqueueReadPartitions=1",
     "matching.numTaskqueueWritePartitions=1",
     "frontend.WorkflowPauseEnabled=true",
