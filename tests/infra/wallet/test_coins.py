@@ -1,0 +1,76 @@
+"""Coins on the chain at the watcher's block, with what is not booked yet."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import cast
+
+from domain.chain import AddressState, Receipt
+from domain.checker_records import ChainRecord, UnsettledPayment, WalletFacts
+from infra.wallet.chain import EvmChain
+from infra.wallet.coins import WalletCoins
+from infra.wallet.rpc import ChainUnavailableError
+
+FACTS = WalletFacts(
+    chain="ETH",
+    block_number=10,
+    block_hash="0xaa",
+    contracts={"ETH": None, "USDT": "0xusdt"},
+    deposit_addresses=("0x1", "0x2"),
+    unbooked={"wallet:deposit:ETH:USDT": 5},
+    unsettled=(
+        UnsettledPayment("0xmined", "USDT", 7),
+        UnsettledPayment("0xlater", "USDT", 9),
+        UnsettledPayment("0xfailed", "ETH", 3),
+        UnsettledPayment("0xunknown", "ETH", 3),
+    ),
+)
+
+
+class Chain:
+    """A chain on which each address has as many coins as its name says."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.hash = "0xaa"
+
+    async def block_hash(self, number: int) -> str | None:
+        if self.away:
+            raise ChainUnavailableError("eth_getBlockByNumber: away")
+        return self.hash
+
+    async def address_state(
+        self, address: str, contracts: Collection[str | None], *, at_block: int | None = None
+    ) -> AddressState:
+        assert at_block == 10
+        count = int(address, 16)
+        return AddressState(10, 0, {contract: count if contract else 0 for contract in contracts})
+
+    async def receipt(self, tx_hash: str) -> Receipt | None:
+        block = {"0xmined": 10, "0xlater": 11, "0xfailed": 9}.get(tx_hash)
+        if block is None:
+            return None
+        return Receipt(tx_hash, block, "0x", succeeded=tx_hash != "0xfailed", fee=2)
+
+
+def coins(chain: Chain) -> WalletCoins:
+    return WalletCoins(cast("EvmChain", chain), "0x40")
+
+
+async def test_coins_and_what_is_in_flight() -> None:
+    """Deposits wait for confirmations, mined withdrawals for booking; fees count even if failed."""
+    assert await coins(Chain()).at(FACTS) == [
+        ChainRecord("wallet:deposit:ETH:ETH", "ETH", 0, 0),
+        ChainRecord("wallet:deposit:ETH:USDT", "USDT", 3, 5),
+        ChainRecord("wallet:hot:ETH:ETH", "ETH", 0, -4),
+        ChainRecord("wallet:hot:ETH:USDT", "USDT", 64, -7),
+    ]
+
+
+async def test_another_chain_is_not_compared() -> None:
+    """When the block is another one, or the node is away, nothing is said."""
+    chain = Chain()
+    chain.hash = "0xbb"
+    assert await coins(chain).at(FACTS) == []
+    chain.away = True
+    assert await coins(chain).at(FACTS) == []
