@@ -1,0 +1,228 @@
+"""`rialto up` as a newcomer meets it: the screen, the lines to copy, faults, Ctrl-C, once more.
+
+One exchange, started once for this file; the tests run in the order in which they stand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from workers.screen import copyable
+
+pytestmark = pytest.mark.servers
+
+_ROOT = Path(__file__).resolve().parents[2]
+_RIALTO = [sys.executable, "-P", "-m", "workers"]
+_COPIED_AFTER_SECONDS = 60  # a person reads the screen before copying from it
+
+
+class Running:
+    """A running `rialto up` and what it printed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "data"
+        self.folder = folder
+        script = folder / "rialto"  # as the script at the root, for the environment of the tests
+        script.write_text(f'#!/bin/sh\nexec {" ".join(_RIALTO)} "$@"\n')
+        script.chmod(0o755)
+        self.log = folder / "up.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*_RIALTO, "up", "--data", str(self.data)], stdout=log, stderr=log
+            )
+        self.until(lambda: "Rialto is up" in self.printed, 180)
+        self.printed_at = time.monotonic()
+        self.demo: dict[str, Any] = json.loads((self.data / "demo.json").read_text())
+
+    @property
+    def printed(self) -> str:
+        """Return all it printed so far."""
+        return self.log.read_text()
+
+    def until(self, condition: Callable[[], bool], seconds: float) -> None:
+        """Wait for a condition; fail with what was printed."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, self.printed
+            assert time.monotonic() < deadline, self.printed
+            time.sleep(0.05)
+
+    def copy(self, name: str) -> str:
+        """Run one of the screen's lines as a newcomer would; return its output."""
+        line = copyable(self.demo, self.data)[name]
+        assert line in self.printed
+        result = subprocess.run(
+            ["bash", "-c", line],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            input="y\n",
+        )
+        assert result.returncode == 0, (line, result.stdout, result.stderr)
+        return result.stdout
+
+    def verb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a verb on this exchange."""
+        command = [*_RIALTO, *arguments, "--data", str(self.data)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    def pids(self) -> dict[str, int]:
+        """Return the pids that `demo.json` names now."""
+        pids: dict[str, int] = json.loads((self.data / "demo.json").read_text())["pids"]
+        return pids
+
+    def get(self, path: str) -> Any:
+        """GET a public address of the API."""
+        with urllib.request.urlopen(self.demo["base_url"] + path, timeout=10) as answer:
+            return json.load(answer)
+
+
+def _leftovers(data: Path) -> list[str]:
+    """Return the processes that belong to a data folder, by command line or environment."""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        try:
+            words = [*(process.info["cmdline"] or []), *process.environ().values()]
+        except psutil.Error:
+            words = process.info["cmdline"] or []
+        if process.pid != os.getpid() and any(str(data) in word for word in words):
+            found.append(f"{process.pid} {process.info['cmdline']}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Give an exchange that this file shares."""
+    exchange = Running(tmp_path_factory.mktemp("up"))
+    yield exchange
+    if exchange.process.poll() is None:
+        exchange.process.kill()
+
+
+def test_demo_file_says_where_everything_is(running: Running) -> None:
+    """`demo.json` is complete and readable by its owner only."""
+    assert (running.data / "demo.json").stat().st_mode & 0o777 == 0o600
+    for name in ("base_url", "ws_url", "temporal_address", "temporal_ui", "database_url"):
+        assert running.demo[name]
+    assert running.demo["redis_url"].startswith("redis://")
+    assert running.demo["chain_url"].startswith("http://127.0.0.1:")
+    assert [account["name"] for account in running.demo["accounts"]] == ["alice", "bob"]
+    assert {"matching-engine-0", "gateway", "temporal-worker", "wallet-signer"} <= set(
+        running.pids()
+    )
+
+
+def test_page_and_temporal_ui_answer(running: Running) -> None:
+    """Both addresses of the screen open, and nothing listens beyond this machine."""
+    for url in (running.demo["base_url"] + "/", running.demo["temporal_ui"]):
+        assert url in running.printed
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            assert b"<html" in answer.read().lower()
+    ours = set(running.pids().values())
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.pid in ours:
+            assert connection.laddr, connection
+            assert connection.laddr.ip in {"127.0.0.1", "::1"}
+
+
+def test_status_is_healthy(running: Running) -> None:
+    """`status --json` lists the nine components, and all processes run."""
+    result = running.verb("status", "--json")
+    found = json.loads(result.stdout)
+    assert result.returncode == 0, found
+    assert found["healthy"]
+    assert len(found["components"]) == 9
+    assert running.verb("doctor").returncode == 0
+
+
+def test_second_up_is_refused(running: Running) -> None:
+    """The refusal names the process that owns the folder."""
+    result = running.verb("up")
+    assert result.returncode == 2
+    assert f"process {running.process.pid}" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["matching-engine-0", "gateway", "temporal-worker", "valkey"])
+def test_killed_process_comes_back(running: Running, name: str) -> None:
+    """After kill -9 the supervisor starts it again, and the API serves."""
+    before = running.pids()[name]
+    os.kill(before, signal.SIGKILL)
+    running.until(lambda: f"{name} is back" in running.printed, 30)
+    running.until(lambda: running.pids()[name] != before, 5)
+    running.until(lambda: running.verb("status").returncode == 0, 30)
+    assert running.get("/v1/markets/ETH-USDT/book")["bids"]
+
+
+def test_lines_can_be_copied_a_minute_later(running: Running) -> None:
+    """What the screen offers works as it stands when somebody gets round to it."""
+    time.sleep(max(0.0, running.printed_at + _COPIED_AFTER_SECONDS - time.monotonic()))
+    ordered = json.loads(running.copy("curl"))
+    assert ordered["symbol"] == "ETH/USDT"
+    assert ordered["order_id"]
+    assert running.copy("order")
+    assert running.copy("approve")
+    assert running.copy("retry")
+    assert running.copy("status")
+    assert running.copy("verify")
+
+
+def test_ctrl_c_leaves_nothing_running(running: Running) -> None:
+    """SIGINT ends the exchange with code 0 and takes all its processes along."""
+    assert _leftovers(running.data)
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(60) == 0, running.printed
+    assert _leftovers(running.data) == []
+    assert not (running.data / "demo.json").exists()
+    result = running.verb("status")
+    assert (result.returncode, "`./rialto up`" in result.stderr) == (3, True)
+
+
+def test_once_on_the_same_books(running: Running) -> None:
+    """The data survived; a run without a terminal trades, pays out, checks, and says so."""
+    report_path = running.folder / "report.json"
+    command = ["up", "--once", "--seconds", "5", "--report", str(report_path)]
+    result = running.verb(*command)
+    assert result.returncode == 0, (result.stdout, result.stderr)
+    report = json.loads(report_path.read_text())
+    assert report["problems"] == []
+    assert report["violations"] == []
+    assert report["orders"] > 0
+    assert report["trades"] == report["settled_trades"] > 0
+    assert report["deposits_credited"] > 0
+    assert report["withdrawals_settled"] > 0
+    assert report["approved_by_officer"]
+    assert report["engine"] in {"core", "reference"}
+    assert report["healthy_seconds"] > 0
+    assert {"rialto", "python", "postgres", "temporal"} <= report["versions"].keys()
+    for invariant in report["invariants"]:
+        assert (invariant["ok"], invariant["rows"] > 0) == (True, True), invariant
+    assert _leftovers(running.data) == []
+
+
+def test_reset_forgets_all(running: Running) -> None:
+    """`reset --yes` deletes the folder, and only a data folder."""
+    refused = subprocess.run(
+        [*_RIALTO, "reset", "--yes", "--data", str(running.folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (refused.returncode, running.data.exists()) == (2, True)
+    assert running.verb("reset", "--yes").returncode == 0
+    assert not running.data.exists()
+    assert re.search(r"nothing in", running.verb("reset", "--yes").stdout)
