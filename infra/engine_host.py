@@ -25,7 +25,7 @@ from domain.errors import RejectReason
 from domain.events import CommandRejected
 from infra.engine_frames import split_groups
 from infra.engine_roles import ROLE_OPCODES, Role
-from matching import snapshot
+from matching import shadow, snapshot
 from matching.codec import Placed, encode_event, view_events
 from matching.failpoint import hit
 from matching.segments import JournalError
@@ -229,22 +229,22 @@ class EngineHost:
     async def take_snapshot(self, sequence: int) -> bool:
         """Let the shadow process write the snapshot at `sequence`; return whether it did."""
         log = structlog.get_logger()
-        shadow = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "matching.shadow",
+            shadow.__name__,
             str(self._directory),
             str(sequence),
             cwd=Path(__file__).parent.parent,
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            _, text = await shadow.communicate()
+            _, text = await process.communicate()
         except asyncio.CancelledError:
             with contextlib.suppress(ProcessLookupError):
-                shadow.kill()
+                process.kill()
             raise
-        if shadow.returncode:
+        if process.returncode:
             log.error("snapshot failed", sequence=sequence, error=text.decode()[-500:])
             return False
         log.info("snapshot taken", sequence=sequence)

@@ -1,1 +1,1 @@
-"""Generated from `matching/engine.proto`; `python -m infra.engine_pb.generate` writes it anew."""
+"""Generated from `matching/engine.proto`; `python -m infra.engine_pb` writes it anew."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.engine_pb.generate import FILES, HERE, generate
+from infra.engine_pb.__main__ import FILES, HERE, generate
 
 
 def test_stubs_are_current(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Write the gRPC stubs from `matching/engine.proto`: `python -m infra.engine_pb.generate`."""
+"""Write the gRPC stubs from `matching/engine.proto`: `python -m infra.engine_pb`."""
 
 from __future__ import annotations
 
