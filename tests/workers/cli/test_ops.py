@@ -1,0 +1,55 @@
+"""The staff verbs' own rules: usage, and an exchange that does not run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from workers.cli import ops
+from workers.cli.context import EXIT_NOT_RUNNING, EXIT_USAGE
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    """Give a command line with these verbs only."""
+    made = typer.Typer()
+    ops.register(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ops", "list"],
+        ["ops", "retry", "some-id"],
+        ["approve", "some-id"],
+        ["reject", "some-id"],
+        ["faucet", "hot", "ETH", "1"],
+        ["audit", "withdrawal", "some-id"],
+    ],
+)
+def test_verbs_say_that_no_exchange_runs(
+    app: typer.Typer, tmp_path: Path, arguments: list[str]
+) -> None:
+    """Exit code 3, and the words say how to start one."""
+    result = CliRunner().invoke(app, [*arguments, "--data", str(tmp_path)])
+    assert result.exit_code == EXIT_NOT_RUNNING
+    assert "rialto up" in result.output
+
+
+@pytest.mark.parametrize("arguments", [[], ["some-id", "--query", "parked"]])
+def test_retry_takes_either_an_id_or_a_query(app: typer.Typer, arguments: list[str]) -> None:
+    """Neither and both are usage errors."""
+    result = CliRunner().invoke(app, ["ops", "retry", *arguments])
+    assert result.exit_code == EXIT_USAGE
+
+
+@pytest.mark.parametrize(
+    "verb", ["ops", "ops list", "ops retry", "approve", "reject", "faucet", "audit withdrawal"]
+)
+def test_every_verb_explains_itself(app: typer.Typer, verb: str) -> None:
+    """`--help` works everywhere."""
+    assert CliRunner().invoke(app, [*verb.split(), "--help"]).exit_code == 0

@@ -1,0 +1,91 @@
+"""What staff do from the command line, against a running wallet."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.approval import APPROVE, REJECT
+from tests.workflows.wallet_rig import Rig
+from workers import officer_desk as desk
+
+pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
+USDT = 10**6
+
+
+async def test_list_approve_and_tell_the_story(rig: Rig) -> None:
+    """The waiting withdrawal is listed by stage, approved by signature, and told afterwards."""
+    await rig.funded_customer(1, "USDT", 3_000 * USDT)
+    withdrawal_id = await rig.withdraw(1, "USDT", 2_000 * USDT)
+    await rig.until(lambda: _listed(rig, f"withdrawal-{withdrawal_id}"), ("approval", "1", "USDT"))
+
+    statement = await desk.statement_for(rig.settings, withdrawal_id, APPROVE)
+    assert statement.amount == 2_000 * USDT
+    result = await desk.decide(rig.settings, "marta", statement)
+    assert (result.approvals, result.approvals_needed) == (1, 1)
+    await rig.until_settled(withdrawal_id)
+
+    story = await desk.withdrawal_story(rig.settings, withdrawal_id)
+    assert story["state"] == "settled"
+    assert story["amount"] == "2000"
+    assert all(record["hash_ok"] for record in story["records"])
+    actors = {record["action"]: record["actor"] for record in story["records"]}
+    assert actors["requested"] == "customer:1"
+    assert actors["approve"] == "officer:marta"
+    await rig.until(lambda: _listed(rig, f"withdrawal-{withdrawal_id}"), None)
+
+
+async def _listed(rig: Rig, workflow_id: str) -> tuple[str, str, str] | None:
+    """Return (stage, account, asset) of an open workflow."""
+    for work in await desk.open_work(rig.settings, desk.OPEN_WALLET_WORK):
+        if work.workflow_id == workflow_id:
+            return work.stage, work.account, work.asset
+    return None
+
+
+async def test_parked_withdrawals_are_retried_together(rig: Rig) -> None:
+    """One query finds them all; the faucet has refilled the hot wallet before."""
+    await rig.funded_customer(2, "ETH", 60 * 10**18)
+    withdrawal_id = await rig.withdraw(2, "ETH", 55 * 10**18)
+    await rig.until(lambda: rig.stage(withdrawal_id), "approval")
+    for officer in ("marta", "piero"):
+        statement = await desk.statement_for(rig.settings, withdrawal_id, APPROVE)
+        await desk.decide(rig.settings, officer, statement)
+    await rig.until(lambda: rig.stage(withdrawal_id), "failed:nonce")
+    await desk.faucet(rig.settings, "hot", "ETH", "20")
+    await rig.until(lambda: _parked(rig), [f"withdrawal-{withdrawal_id}"])
+    await rig.until_settled(withdrawal_id)
+
+
+async def _parked(rig: Rig) -> list[str]:
+    """Retry what is parked, as soon as search has caught up."""
+    return await desk.retry_all(rig.settings, desk.PARKED)
+
+
+async def test_requests_that_make_no_sense_say_why(rig: Rig) -> None:
+    """Nothing parked, nobody's key, no such withdrawal, coin or customer."""
+    await rig.new_customer(3)
+    withdrawal_id = await rig.request(3, "USDT", 100 * USDT)
+    settings = rig.settings
+    statement = await desk.statement_for(settings, withdrawal_id, REJECT)
+    unknown = "00000000-0000-4000-8000-000000000000"
+    for attempt, words in (
+        (desk.retry(settings, withdrawal_id, ""), "no such running workflow"),
+        (desk.decide(settings, "marta", statement), "no such running workflow"),
+        (desk.decide(settings, "mallory", statement), "no key"),
+        (desk.statement_for(settings, unknown, APPROVE), "no withdrawal"),
+        (desk.statement_for(settings, "seven", APPROVE), "not a withdrawal's id"),
+        (desk.faucet(settings, "hot", "DOGE", "1"), "no asset"),
+        (desk.faucet(settings, "nobody", "USDT", "1"), "no customer"),
+        (desk.faucet(settings, "c3", "USDT", "0.0000001"), "decimals"),
+    ):
+        with pytest.raises(desk.DeskError, match=words):
+            await attempt
+
+
+async def test_faucet_pays_a_customers_own_address(rig: Rig) -> None:
+    """Demo money takes the same way as anybody's."""
+    await rig.new_customer(4)
+    tx_hash = await desk.faucet(rig.settings, "c4", "USDT", "25")
+    await rig.mine()
+    await rig.until(lambda: rig.deposit_state(tx_hash), "credited")
+    assert await rig.balance("customer:4:trading.0:USDT") == 25 * USDT
