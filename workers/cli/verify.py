@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -104,26 +103,32 @@ async def verify(settings: Settings) -> dict[str, Any]:
 @contextmanager
 def _reachable(folder: Path) -> Iterator[Settings]:
     """Give the settings of a running exchange, or of a stopped one with its database started."""
-    from infra.settings import Settings
-
+    known = environment(folder)
     if supervisor_pid(folder) is not None:
-        os.environ.update(environment(folder))
-        yield Settings()
+        yield _settings(known)
         return
     from workers.stack import build
 
     with owned(folder):
         postgres = build(folder).postgres
-        os.environ.update(environment(folder))
         if postgres is None or not (postgres.data_dir / "PG_VERSION").exists():
-            yield Settings()  # a database of the user's own
+            yield _settings(known)  # a database of the user's own
             return
         postgres.start()
         try:
-            os.environ["RIALTO_DATABASE_URL"] = postgres.url
-            yield Settings()
+            yield _settings({**known, "RIALTO_DATABASE_URL": postgres.url})
         finally:
             postgres.stop()
+
+
+def _settings(known: Mapping[str, str]) -> Settings:
+    """Return settings from the processes' environment, without changing this process' own."""
+    from infra.settings import Settings
+
+    fields: dict[str, Any] = {
+        name.removeprefix("RIALTO_").lower(): value for name, value in known.items()
+    }
+    return Settings(**fields)
 
 
 def _print(found: dict[str, Any]) -> None:
