@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+import socket
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 import structlog
 import uvicorn
-from infra.engine_client import EngineClient
-from infra.engine_grpc import EngineGrpc
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -24,6 +22,9 @@ from api.services import Services
 from api.websocket.hub import FeedHub
 from domain.customer import ApiKey
 from domain.market import Listings
+from infra.engine_client import EngineClient
+from infra.engine_grpc import EngineGrpc
+from infra.engine_roles import ensure_tokens
 from infra.heartbeat import Heartbeat, rialto_version
 from infra.postgres import engine as postgres
 from infra.postgres.audit_store import AuditStore
@@ -48,6 +49,7 @@ _LARGEST_KEY_CACHE = 10_000
 _LISTINGS_REFRESH_SECONDS = 5.0
 _BIGGEST_SOCKET_MESSAGE = 4_096
 _REDIS_TIMEOUT_SECONDS = 1.0
+_STUCK_CLIENT_MS = 30_000
 
 log = structlog.get_logger(__name__)
 
@@ -119,8 +121,7 @@ class ListingCache:
 
 def engine_token(settings: Settings, role: str) -> str:
     """Return the token with which `role` opens the engine's doors."""
-    tokens = json.loads((settings.secrets_dir / "engine-tokens.json").read_text())
-    return str(tokens[role])
+    return ensure_tokens(settings.secrets_dir).of(role)
 
 
 async def open_doors(settings: Settings, stack: AsyncExitStack) -> dict[int, ShardDoor]:
@@ -192,6 +193,22 @@ class Wiring:
     listings: ListingCache
 
 
+def listen(settings: Settings) -> socket.socket:
+    """Return the listening socket; its connections end when the peer takes nothing for 30 s.
+
+    Without that a client that never reads would keep its connection and what waits for it.
+    """
+    family = socket.AF_INET6 if ":" in settings.gateway_host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STUCK_CLIENT_MS)
+    made.bind((settings.gateway_host, settings.gateway_port))
+    made.listen(2048)
+    made.setblocking(False)
+    return made
+
+
 async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight are answered first."""
     async with AsyncExitStack() as stack:
@@ -199,8 +216,6 @@ async def run(settings: Settings) -> None:
         server = uvicorn.Server(
             uvicorn.Config(
                 create_app(services),
-                host=settings.gateway_host,
-                port=settings.gateway_port,
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -219,7 +234,7 @@ async def run(settings: Settings) -> None:
         for task in background:
             task.add_done_callback(lambda done: _stop_on_defect(done, server))
         try:
-            await server.serve()
+            await server.serve(sockets=[listen(settings)])
         finally:
             for task in background:
                 task.cancel()

@@ -150,15 +150,17 @@ class MarketBooks:
         members = candle_members(candle, market.instrument)
         return self._message(market, "candles", interval="1m", candle=members)
 
-    def take_hot_copies(self, now: float) -> list[tuple[str, str, bytes]]:
-        """Return (kind, symbol, body) of markets that changed, and of all once a second."""
-        copies = []
+    def take_hot_copies(self, now: float) -> tuple[list[bytes], list[tuple[str, str, bytes]]]:
+        """Return heartbeats and (kind, symbol, body): of changed markets, of all once a second."""
+        heartbeats, copies = [], []
         for market in self._markets.values():
             if not market.is_changed and now - market.hot_at < HOT_EVERY_SECONDS:
                 continue
             market.is_changed = False
             market.hot_at = now
             symbol = market.instrument.symbol
+            sequence = market.mirror.published_sequence
+            heartbeats.append(self._message(market, "book", kind="heartbeat", seq=sequence))
             copies.append(("book", symbol, self._snapshot(market)))
             copies.append(
                 ("trades", symbol, self._message(market, "trades", trades=list(market.tape)))
@@ -167,7 +169,7 @@ class MarketBooks:
                 copies.append(
                     ("candles", symbol, self._candle_message(market, market.candles.current))
                 )
-        return copies
+        return heartbeats, copies
 
     def _snapshot(self, market: MarketState) -> bytes:
         return self._message(

@@ -131,11 +131,11 @@ class MarketData:
             await asyncio.sleep(PUBLISH_SECONDS)
 
     async def _refresh_hot_copies(self) -> None:
-        copies = self._books.take_hot_copies(time.monotonic())
+        heartbeats, copies = self._books.take_hot_copies(time.monotonic())
         if not copies:
             return
         try:
-            await self._publisher.publish([], copies)
+            await self._publisher.publish(heartbeats, copies)
         except ConnectionError:
             self._books.mark_all_changed()
 

@@ -18,6 +18,7 @@ QUEUE_MESSAGES = 1_000
 LARGEST_SUBSCRIPTION_COUNT = 60
 LARGEST_REQUEST_RATE = 50  # a second, averaged over the connection's last ten
 HEARTBEAT_SECONDS = 5.0
+GOODBYE_SECONDS = 5.0  # how long a slow reader may take to reach the close frame
 
 CLOSE_SLOW_READER = 4008
 CLOSE_TOO_MANY_REQUESTS = 4029
@@ -163,5 +164,5 @@ class Connection:
         if self._socket.application_state is WebSocketState.DISCONNECTED:
             return
         with suppress(RuntimeError, TimeoutError, WebSocketDisconnect):
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(GOODBYE_SECONDS):
                 await self._socket.close(code, reason)

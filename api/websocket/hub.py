@@ -64,6 +64,7 @@ class SymbolFeed:
 
     symbol: str
     sequence: int = -1  # -1: stale
+    suspected: int = -1  # the sequence at which a heartbeat was already ahead of us
     bids: dict[str, str] = field(default_factory=dict)
     asks: dict[str, str] = field(default_factory=dict)
     recent: deque[FeedMessage] = field(default_factory=lambda: deque(maxlen=_RECENT_DELTAS))
@@ -103,6 +104,22 @@ class SymbolFeed:
                     levels[price] = quantity
         self.sequence = delta.seq
         return True
+
+    def new_trades(self, trades: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the trades after our last one: a restarted publisher repeats its last second."""
+        last = int(self.trades[-1]["trade_id"]) if self.trades else 0
+        return [trade for trade in trades if int(trade["trade_id"]) > last]
+
+    def compare(self, published_sequence: int) -> None:
+        """Become stale when two heartbeats in a row are ahead: the message between is lost.
+
+        One alone may only have overtaken a delta on its way.
+        """
+        if self.is_stale or published_sequence <= self.sequence:
+            return
+        if self.suspected == self.sequence:
+            self.sequence = -1
+        self.suspected = self.sequence
 
     def book(self, depth: int | None = None) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
         """Return (bids, asks), best first."""
@@ -184,6 +201,9 @@ class FeedHub:
     def _take(self, raw: bytes) -> None:
         message = _decode(raw)
         feed = self.feed(message.symbol)
+        if message.type == "heartbeat":
+            feed.compare(message.seq)
+            return
         if message.channel == "book":
             feed.recent.append(message)
             if feed.is_stale:
@@ -192,7 +212,14 @@ class FeedHub:
                 feed.sequence = -1
                 return
         elif message.channel == "trades":
-            feed.trades.extend(message.trades)
+            fresh = feed.new_trades(message.trades)
+            if not fresh:
+                return
+            if len(fresh) < len(message.trades):
+                raw = _encode(
+                    {"channel": "trades", "symbol": feed.symbol, "type": "update", "trades": fresh}
+                )
+            feed.trades.extend(fresh)
         elif message.channel == "candles":
             feed.candle = message.candle
         for subscriber in list(feed.subscribers.get(message.channel, ())):

@@ -90,7 +90,9 @@ async def test_a_gap_is_healed_by_the_hot_copy(books: MarketBooks) -> None:
     for message in _run(exchange, books, draw, range(100, 120)):
         hub._take(message)
     assert feed.is_stale
-    source.copies = {(kind, symbol): body for kind, symbol, body in books.take_hot_copies(now=1e9)}
+    source.copies = {
+        (kind, symbol): body for kind, symbol, body in books.take_hot_copies(now=1e9)[1]
+    }
     await hub._load(feed)
     assert not feed.is_stale
     assert listener.messages[-1]["type"] == "snapshot"
@@ -102,7 +104,7 @@ async def test_a_hot_copy_that_is_too_old_is_not_taken(books: MarketBooks) -> No
     """With deltas missing between the copy and what was seen, the book stays stale."""
     exchange, draw, source = Exchange(), random.Random(3), Source()
     _run(exchange, books, draw, range(30))
-    source.copies = {(kind, symbol): body for kind, symbol, body in books.take_hot_copies(1e9)}
+    source.copies = {(kind, symbol): body for kind, symbol, body in books.take_hot_copies(1e9)[1]}
     _run(exchange, books, draw, range(30, 60))
     hub = FeedHub(source, lambda: ["ETH/USDT"])
     for message in _run(exchange, books, draw, range(60, 90)):
@@ -141,6 +143,38 @@ def test_candles_are_saved_once(books: MarketBooks) -> None:
 
 def test_hot_copies_are_written_again_every_second(books: MarketBooks) -> None:
     """After a FLUSHALL everything is there again within a second, even in an idle market."""
-    assert books.take_hot_copies(now=10.0)
-    assert books.take_hot_copies(now=10.5) == []
-    assert books.take_hot_copies(now=11.1)
+    assert books.take_hot_copies(now=10.0)[1]
+    assert books.take_hot_copies(now=10.5) == ([], [])
+    assert books.take_hot_copies(now=11.1)[1]
+
+
+def test_a_lost_last_message_is_noticed_by_heartbeats(books: MarketBooks) -> None:
+    """Two heartbeats ahead of the mirror make it stale; one alone may have overtaken a delta."""
+    exchange = Exchange()
+    hub = FeedHub(Source(), lambda: ["ETH/USDT"])
+    feed = hub.feed("ETH/USDT")
+    feed.sequence = 0
+    lost = _run(exchange, books, random.Random(6), range(30))
+    assert lost
+    for now, is_stale in ((10.0, False), (11.5, True)):
+        for heartbeat in books.take_hot_copies(now)[0]:
+            hub._take(heartbeat)
+        assert feed.is_stale is is_stale
+
+
+def test_trades_that_are_published_again_are_told_once(books: MarketBooks) -> None:
+    """A restarted publisher repeats what it had not stored; subscribers hear only what is new."""
+    exchange = Exchange()
+    hub = FeedHub(Source(), lambda: ["ETH/USDT"])
+    listener = Listener()
+    hub.subscribe(listener, "trades", "ETH/USDT")
+    messages = _run(exchange, books, random.Random(8), range(80))
+    for message in messages + messages[-20:]:
+        hub._take(message)
+    told = [
+        int(trade["trade_id"])
+        for message in listener.messages
+        if message["type"] == "update"
+        for trade in message["trades"]
+    ]
+    assert told == list(range(1, len(told) + 1))
