@@ -219,6 +219,7 @@ class EngineHost:
         while True:
             await asyncio.sleep(_SAVE_SECONDS)
             await asyncio.to_thread(self.sequencer.cursors.save)
+            await asyncio.to_thread(self.sequencer.journal.prepare_segment)
             done = self.sequencer.durable_sequence - last
             late = time.monotonic() - taken_at > self._snapshot_seconds
             if done >= self._snapshot_every or (late and done > 0):

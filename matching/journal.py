@@ -95,14 +95,21 @@ class Journal:
             for name in names:
                 self._storage.sync(name)
             hit("after_sync")
-            with self._spare_lock:
-                if not self._has_spare and self._offset > self._segment_bytes // 2:
-                    _make_spare(self._storage, self._segment_bytes)
-                    self._has_spare = True
         except OSError as error:
             raise self._fail(JournalFault.SYNC_FAILED, error) from error
         self.durable_sequence = max(self.durable_sequence, target)
         return self.durable_sequence
+
+    def prepare_segment(self) -> None:
+        """Preallocate the next segment when this one is half full; slow: call it in a thread."""
+        with self._spare_lock:
+            if self._has_spare or self._offset < self._segment_bytes // 2:
+                return
+            try:
+                _make_spare(self._storage, self._segment_bytes)
+            except OSError as error:
+                raise self._fail(JournalFault.WRITE_FAILED, error) from error
+            self._has_spare = True
 
     def segments_before(self, sequence: int) -> list[str]:
         """Return the segments that hold only commands below `sequence`, oldest first."""

@@ -103,6 +103,7 @@ class FileStorage:
         offset = 0
         while offset < size:
             offset += os.pwrite(descriptor, _ZEROS[: size - offset], offset)
+            os.fdatasync(descriptor)  # a little at a time: others sync on this disk
         os.fsync(descriptor)
         _sync_folder(path.parent)
         _sync_folder(path.parent.parent)

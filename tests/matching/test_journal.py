@@ -253,6 +253,26 @@ def test_unsure_blocks_are_written_again() -> None:
     assert _reopened(disk)[1] == [2, 4, 6]
 
 
+def test_the_next_segment_is_made_ahead() -> None:
+    """A half full segment has its successor ready; making it fail is an end by name."""
+    disk = SimulatedDisk()
+    journal = _begin(disk, 16_384)
+    journal.prepare_segment()
+    assert "journal/spare.new" not in disk.names("journal")
+    _append(journal, 30)
+    journal.prepare_segment()
+    journal.prepare_segment()
+    assert "journal/spare.new" in disk.names("journal")
+    _append(journal, 40)
+    assert "journal/spare.new" not in disk.names("journal")
+    journal.sync()
+    assert _reopened(disk)[1][-1] == 140
+    _append(journal, 30)
+    disk.fail_writes = True
+    with pytest.raises(JournalError, match="WRITE_FAILED"):
+        journal.prepare_segment()
+
+
 def test_a_reader_follows_a_running_writer(tmp_path: Path) -> None:
     """On real files: a scan sees whole blocks only, and more of them later."""
     storage = FileStorage(tmp_path)
