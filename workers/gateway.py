@@ -119,14 +119,9 @@ class ListingCache:
                 self._listings = await self._store.listings()
 
 
-def engine_token(settings: Settings, role: str) -> str:
-    """Return the token with which `role` opens the engine's doors."""
-    return ensure_tokens(settings.secrets_dir).of(role)
-
-
 async def open_doors(settings: Settings, stack: AsyncExitStack) -> dict[int, ShardDoor]:
     """Return a door per shard; an engine that is away is connected to when it comes."""
-    token = engine_token(settings, "gateway")
+    token = ensure_tokens(settings.secrets_dir).of("gateway")
     doors = {}
     for shard in range(settings.shard_count):
         client = await EngineClient.connect(

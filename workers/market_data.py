@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 
 from infra.engine_errors import EngineUnavailable
 from infra.engine_grpc import EngineGrpc
+from infra.engine_roles import ensure_tokens
 from infra.heartbeat import Heartbeat
 from infra.postgres import engine as postgres
 from infra.postgres.markets import MarketStore
@@ -26,7 +27,6 @@ from infra.redis.event_stream import EventReader
 from infra.redis.market_feed import MarketFeedPublisher
 from infra.settings import Settings
 from infra.telemetry import configure_logging
-from workers.gateway import engine_token
 from workers.market_books import MarketBooks
 
 PUBLISH_SECONDS = 0.02
@@ -191,7 +191,7 @@ async def run(settings: Settings) -> None:
     engine = EngineGrpc(
         settings.engine_grpc_target(settings.shard),
         role="reader",
-        token=engine_token(settings, "reader"),
+        token=ensure_tokens(settings.secrets_dir).of("reader"),
     )
     market_data = MarketData(
         shard=settings.shard,

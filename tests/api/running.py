@@ -29,7 +29,7 @@ from tests.api.exchange import ETH, ETH_USDT, USDT, list_symbol
 from workers.api_client import ApiAccount
 
 ROOT = Path(__file__).parents[2]
-_READY_SECONDS = 20.0
+_READY_SECONDS = 60.0
 
 
 class RunningExchange:
