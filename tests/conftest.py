@@ -24,6 +24,17 @@ _FAST_POSTGRES = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "
 _TEMPLATE = "migrated"
 
 
+_SERVER_FIXTURES = {"servers", "postgres_url", "redis_url", "temporal", "chain_url"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before the marks are used to choose tests
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that needs a server, directly or through its fixtures."""
+    for item in items:
+        if _SERVER_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.servers)
+
+
 class Servers:
     """The servers of this test process; reading a property starts what it needs."""
 
