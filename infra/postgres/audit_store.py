@@ -43,21 +43,17 @@ class AuditStore:
             ):
                 raise AuditConflictError(f"audit key {key} was used for another record")
             return int(earlier.audit_id)
-        head = (
-            await conn.execute(
-                sa.select(log.audit_id, log.hash).order_by(log.audit_id.desc()).limit(1)
-            )
-        ).first()
+        last_id, last_hash = await self._head(conn)
         now = (await conn.execute(sa.select(sa.func.now()))).scalar_one()
         record = AuditRecord(
-            audit_id=head.audit_id + 1 if head else 1,
+            audit_id=last_id + 1,
             subject=subject,
             actor=actor,
             action=action,
             key=key,
             detail=detail,
             at=now.astimezone(UTC),
-            previous_hash=head.hash if head else GENESIS,
+            previous_hash=last_hash,
         )
         await conn.execute(
             sa.insert(tables.audit_log).values(
@@ -73,6 +69,16 @@ class AuditStore:
             )
         )
         return record.audit_id
+
+    async def _head(self, conn: AsyncConnection) -> tuple[int, bytes]:
+        """Return id and hash of the newest record."""
+        log = tables.audit_log.c
+        row = (
+            await conn.execute(
+                sa.select(log.audit_id, log.hash).order_by(log.audit_id.desc()).limit(1)
+            )
+        ).first()
+        return (row.audit_id, row.hash) if row else (0, GENESIS)
 
     async def read(self, conn: AsyncConnection, subject: str) -> list[AuditRecord]:
         """Return the records about `subject`, oldest first."""

@@ -65,6 +65,7 @@ BALANCE_COLUMNS = (
 _TRADE_ROW = np.dtype(list(TRADE_COLUMNS))
 _BALANCE_ROW = np.dtype(list(BALANCE_COLUMNS))
 
+_KNOWN_TYPES = tuple(EventType)  # any other might move money: it is never passed over
 _FEES = 0  # in place of an account id; customers are numbered from 1
 _TRANSIT = -1
 
@@ -132,6 +133,11 @@ def rows_from(shard: int, first_sequence: int, last_sequence: int, raw: bytes) -
         raise SequenceGapError(
             f"the events handed over are not commands {first_sequence} to {last_sequence}"
         )
+    unknown = ~np.isin(events["type"], _KNOWN_TYPES)
+    if unknown.any():
+        kind = int(events["type"][unknown][0])
+        sequence = int(sequences[unknown][0])
+        raise LedgerInvariantError(f"sequence {sequence}: an event of the unknown type {kind}")
     owner = np.searchsorted(outcome_places, np.arange(len(events)), side="right") - 1
     if not np.array_equal(sequences, wanted[owner]):
         raise SequenceGapError(f"an event stands under another command after {first_sequence}")

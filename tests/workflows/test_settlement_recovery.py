@@ -88,7 +88,7 @@ async def test_killed_worker(
     database: AsyncEngine, fresh_database: str, temporal: str, tmp_path: Path
 ) -> None:
     """Another worker goes on within five seconds, and each trade is in the ledger once."""
-    events = trading_day(7, 1, 1000, ACCOUNTS)
+    events = trading_day(7, 1, 500, ACCOUNTS)
     path = tmp_path / "events"
     path.write_bytes(encode_events(events))
     client = await Client.connect(temporal, namespace=NAMESPACE)
@@ -100,7 +100,7 @@ async def test_killed_worker(
     handle = client.get_workflow_handle(settlement_workflow_id(0))
     try:
         await start_settlement(client, 0)
-        await _wait_for(store, 100, 30)
+        await _wait_for(store, 60, 30)
         process.kill()
         process.wait()
         reached = await store.cursor(0)
@@ -108,12 +108,16 @@ async def test_killed_worker(
             took = await _wait_for(store, reached + 1, 15)
             print(f"taken over after {took:.1f} s")
             assert took < MOST_SECONDS
-            await _wait_for(store, 1000, 30)
+            await _wait_for(store, 500, 30)
             await start_settlement(client, 0)  # what the worker does all the time: no second one
             shown = (await handle.describe()).typed_search_attributes
             assert shown[STAGE] == "settling"
             state = await handle.query(SettlementWorkflow.state)
             assert state.failure == ""
+            run_id = (await handle.describe()).run_id
+            await handle.terminate("by mistake")
+            await start_settlement(client, 0)  # which also makes good a workflow that was ended
+            assert (await handle.describe()).run_id != run_id
             await handle.terminate("the test is over")
     finally:
         process.kill()

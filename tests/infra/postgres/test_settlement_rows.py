@@ -109,6 +109,14 @@ def test_unknown_symbol_asset_and_self_trade_are_named() -> None:
         net_by_account(rows_from(0, 1, 1, encode_events(strange)), ASSETS, PAIRS)
 
 
+def test_unknown_event_is_never_passed_over() -> None:
+    """An event that this build does not know might move money, so it stops settlement."""
+    raw = bytearray(encode_events([tick(1), tick(2)]))
+    raw[64 + 10] = 200  # the type of the second stripe
+    with pytest.raises(LedgerInvariantError, match="sequence 2: an event of the unknown type 200"):
+        rows_from(0, 1, 2, bytes(raw))
+
+
 def test_second_stripe_of_a_trade_must_be_there() -> None:
     """A trade that is cut in half is refused."""
     raw = encode_events([tick(1), trade(1, 1, 1, maker=1, taker=2)])[:-64]
