@@ -11,7 +11,7 @@ import csv
 import json
 import lzma
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -132,6 +132,58 @@ def playable(rows: Iterable[FlowRow]) -> list[FlowRow]:
 
 def _order_id(row: FlowRow) -> int:
     return row.order_id
+
+
+def commuting_groups(rows: Iterable[FlowRow], size: int) -> Iterator[tuple[list[FlowRow], ...]]:
+    """Yield (bids, asks) of up to `size` rows each that may be carried out in either order.
+
+    Group after group, in whichever order within a group, gives the same trades as row by row: a
+    new order only meets the other side up to its price, so it commutes with every operation of
+    the other side beyond that price; two deletes always commute.
+    """
+    prices: dict[int, int] = {}
+    group = _Group()
+    for row in rows:
+        if row.action == "created":
+            prices[row.order_id] = row.price_ticks
+        price = prices.get(row.order_id, row.price_ticks)
+        if group.is_full(row.direction, size) or group.meets(row, price):
+            yield group.bids, group.asks
+            group = _Group()
+        group.add(row, price)
+    if group.bids or group.asks:
+        yield group.bids, group.asks
+
+
+class _Group:
+    """Rows that do not meet each other, and the prices that tell whether another one would."""
+
+    def __init__(self) -> None:
+        self.bids: list[FlowRow] = []
+        self.asks: list[FlowRow] = []
+        self._highest_bid = self._highest_new_bid = -1
+        self._lowest_ask = self._lowest_new_ask = 1 << 63
+
+    def is_full(self, direction: str, size: int) -> bool:
+        return len(self.bids if direction == "bid" else self.asks) >= size
+
+    def meets(self, row: FlowRow, price: int) -> bool:
+        is_new = row.action == "created"
+        if row.direction == "bid":
+            return (self._lowest_ask if is_new else self._lowest_new_ask) <= price
+        return (self._highest_bid if is_new else self._highest_new_bid) >= price
+
+    def add(self, row: FlowRow, price: int) -> None:
+        if row.direction == "bid":
+            self.bids.append(row)
+            self._highest_bid = max(self._highest_bid, price)
+            if row.action == "created":
+                self._highest_new_bid = max(self._highest_new_bid, price)
+            return
+        self.asks.append(row)
+        self._lowest_ask = min(self._lowest_ask, price)
+        if row.action == "created":
+            self._lowest_new_ask = min(self._lowest_new_ask, price)
 
 
 def read_trades(path: Path, rows: Iterable[FlowRow]) -> list[RecordedTrade]:

@@ -1,17 +1,17 @@
 """Plays an order flow into a market through the public API: buyers one account, sellers another.
 
-Strictly in order: a run of operations of one side goes as one batch, and the next run waits for
-the answer. Two accounts, because one account's orders would not trade with each other.
+With the same result as strictly in order: what is sent together, a batch of buyers beside a batch
+of sellers, does not meet, and the next group waits for the answers. Two accounts, because one
+account's orders would not trade with each other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ import httpx
 
 from domain.instrument import Instrument
 from workers.api_client import ApiAccount, ApiError
-from workers.feed_file import FlowFill, FlowRow
+from workers.feed_file import FlowFill, FlowRow, commuting_groups
 
 BATCH = 20
 
@@ -59,12 +59,12 @@ class FeedPlayer:
     ) -> PlayResult:
         """Play rows at `speed` times their own pace, or (None) as fast as answers come."""
         started = time.monotonic()
-        for batch in _batches(rows, one_by_one=speed is not None):
+        for group in commuting_groups(rows, BATCH if speed is None else 1):
             if speed is not None:
-                due = (batch[0].time_ms - rows[0].time_ms) / 1000 / speed
+                due = (_first_time_ms(group) - rows[0].time_ms) / 1000 / speed
                 await asyncio.sleep(max(0.0, started + due - time.monotonic()))
-            await self._send(batch)
-            advance(len(batch))
+            await asyncio.gather(*(self._send(batch) for batch in group if batch))
+            advance(sum(len(batch) for batch in group))
         self.result.seconds = time.monotonic() - started
         return self.result
 
@@ -175,7 +175,5 @@ class FeedPlayer:
         return len(self._taken)
 
 
-def _batches(rows: Iterable[FlowRow], *, one_by_one: bool) -> Iterator[list[FlowRow]]:
-    for _, run in itertools.groupby(rows, key=lambda row: row.direction):
-        while batch := list(itertools.islice(run, 1 if one_by_one else BATCH)):
-            yield batch
+def _first_time_ms(group: Iterable[list[FlowRow]]) -> int:
+    return min(row.time_ms for batch in group for row in batch)

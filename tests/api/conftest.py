@@ -22,19 +22,27 @@ async def exchange() -> AsyncIterator[Exchange]:
     await made.http.aclose()
 
 
+_RUNNING: list[RunningExchange] = []
+
+
 @pytest.fixture(scope="session")
 def running(
     servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningExchange]:
-    """Give engine, market data and gateway as processes; shared, so tests add what they need."""
+    """Give engine, market data and gateway as processes; shared, so tests add what they need.
+
+    Folders of tests that import this fixture get the same exchange.
+    """
     before = dict(os.environ)
-    made = RunningExchange(
-        tmp_path_factory.mktemp("exchange"),
-        servers.postgres.database_url(servers.new_database()),
-        servers.redis_url,
-    )
-    asyncio.run(made.start())
-    yield made
-    made.stop()
+    if not _RUNNING:
+        made = RunningExchange(
+            tmp_path_factory.mktemp("exchange"),
+            servers.postgres.database_url(servers.new_database()),
+            servers.redis_url,
+        )
+        asyncio.run(made.start())
+        _RUNNING.append(made)
+    yield _RUNNING[0]
+    _RUNNING[0].stop()
     os.environ.clear()
     os.environ.update(before)

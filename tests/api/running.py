@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import sqlalchemy as sa
@@ -134,6 +135,10 @@ class RunningExchange:
         log = (self.settings.data_dir / f"{process}.log").read_text()
         raise AssertionError(f"{process} is not ready:\n{log[-3000:]}")
 
+    async def pause(self) -> None:
+        """Wait a little before looking again."""
+        await asyncio.sleep(0.05)
+
     def kill(self, process: str) -> None:
         """End a process without a chance to clean up."""
         self.processes[process].kill()
@@ -158,6 +163,12 @@ class RunningExchange:
         """Place a limit order in the test market."""
         order = {"symbol": "ETH/USDT", "side": side, "price": price, "quantity": quantity}
         return await self.request(name, "POST", "/v1/orders", order)
+
+    async def trades(self) -> list[dict[str, Any]]:
+        """Return the market's newest trades as everyone sees them."""
+        async with httpx.AsyncClient(base_url=self.base_url) as http:
+            answer = await http.get("/v1/markets/ETH-USDT/trades?limit=100")
+            return list(answer.json()["trades"])
 
     async def _write_listing(self) -> None:
         database = postgres.create(self.environment["RIALTO_DATABASE_URL"])

@@ -1,0 +1,153 @@
+"""The gateway's process: what it does while the others are away, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+import httpx
+import pytest
+
+from api.ports import KeyDirectory
+from domain.customer import ApiKey
+from infra.postgres import engine as postgres
+from infra.postgres.customers import CustomerStore
+from infra.secret_box import SecretBox, gateway_key_path
+from tests.api.running import RunningExchange
+from workers.gateway import KEY_FRESH_SECONDS, KeyCache
+
+KEY = ApiKey("k", 1, b"s", frozenset({"read"}), "standard", "active", None)
+
+
+class Store:
+    """A key store that a test breaks."""
+
+    def __init__(self) -> None:
+        self.key: ApiKey | None = KEY
+        self.away = False
+        self.reads = 0
+
+    async def find_key(self, _key_id: str) -> ApiKey | None:
+        self.reads += 1
+        if self.away:
+            raise ConnectionError("played")
+        return self.key
+
+
+async def test_keys_are_read_once_in_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy key costs one look-up; a revoked one dies with the next."""
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    store = Store()
+    cache: KeyDirectory = KeyCache(store)  # type: ignore[arg-type]
+    assert [await cache.find("k"), await cache.find("k")] == [KEY, KEY]
+    assert store.reads == 1
+    store.key = None
+    now = KEY_FRESH_SECONDS + 0.1
+    assert await cache.find("k") is None
+
+
+async def test_known_keys_work_without_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trading goes on for ten minutes; a key nobody has seen cannot be judged."""
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    store = Store()
+    cache = KeyCache(store)  # type: ignore[arg-type]
+    await cache.find("k")
+    store.away = True
+    now = 500.0
+    assert await cache.find("k") == KEY
+    with pytest.raises(ConnectionError):
+        await cache.find("other")
+    now = 700.0
+    with pytest.raises(ConnectionError):
+        await cache.find("k")
+
+
+@pytest.mark.servers
+async def test_a_revoked_key_dies_within_two_seconds(running: RunningExchange) -> None:
+    """Across processes: revoked in the database, refused by the running gateway."""
+    account = await running.add_customer("carol")
+    assert (await running.request("carol", "GET", "/v1/balances")).status_code == 200
+    engine = postgres.create(running.environment["RIALTO_DATABASE_URL"])
+    box = SecretBox.from_file(gateway_key_path(running.settings.secrets_dir))
+    assert await CustomerStore(engine, box).revoke_api_key(account.api_key)
+    await engine.dispose()
+    await asyncio.sleep(KEY_FRESH_SECONDS + 0.2)
+    assert (await running.request("carol", "GET", "/v1/balances")).status_code == 401
+
+
+@pytest.mark.servers
+async def test_an_engine_that_dies_and_comes_back(running: RunningExchange) -> None:
+    """503 while it is dead; afterwards the same client order id finds the order or places it."""
+    order = {
+        "symbol": "ETH/USDT",
+        "side": "buy",
+        "price": "2400",
+        "quantity": "0.1",
+        "client_order_id": f"survivor-{time.time_ns()}",
+    }
+    first = await running.request("alice", "POST", "/v1/orders", order)
+    assert first.status_code == 201
+    running.kill("matching-engine-0")
+    async with asyncio.timeout(10):
+        while (away := await running.request("alice", "GET", "/v1/orders")).status_code != 503:
+            await running.pause()
+    assert away.json()["code"] == "engine_unavailable"
+    refused = await running.request("alice", "POST", "/v1/orders", order)
+    assert refused.json()["outcome"] in ("nothing sent", "unknown")
+    running.launch("matching-engine-0", "workers.matching_engine")
+    await running.ready("matching-engine-0")
+    async with asyncio.timeout(20):
+        while (
+            again := await running.request("alice", "POST", "/v1/orders", order)
+        ).status_code == 503:
+            await running.pause()
+    assert (again.status_code, again.json()["duplicate"]) == (200, True)
+    assert again.json()["order_id"] == first.json()["order_id"]
+    await running.request("alice", "DELETE", "/v1/orders")
+
+
+@pytest.mark.servers
+async def test_a_withdrawal_without_temporal_is_accepted(running: RunningExchange) -> None:
+    """The rows are there; the sweep starts the workflow when Temporal is back."""
+    await running.add_customer("dora")
+    body = {
+        "asset": "USDT",
+        "amount": "20",
+        "address": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+    }
+    headers = {"Idempotency-Key": "w-1", "X-Request-Id": "req-1"}
+    answer = await running.request("dora", "POST", "/v1/withdrawals", body, **headers)
+    assert (answer.status_code, answer.json()["state"]) == (202, "requested")
+    assert answer.headers["x-request-id"] == "req-1"
+    listed = (await running.request("dora", "GET", "/v1/withdrawals")).json()["withdrawals"]
+    assert [item["withdrawal_id"] for item in listed] == [answer.json()["withdrawal_id"]]
+
+
+@pytest.mark.servers
+async def test_deposit_addresses_come_from_the_xpub(running: RunningExchange) -> None:
+    """Every customer has an own one, and it stays."""
+    first = (await running.request("alice", "GET", "/v1/deposit-addresses")).json()
+    again = (await running.request("alice", "GET", "/v1/deposit-addresses")).json()
+    other = (await running.request("bob", "GET", "/v1/deposit-addresses")).json()
+    assert first == again
+    addresses = {line["address"] for line in first["deposit_addresses"]}
+    assert len(addresses) == 1
+    assert addresses.isdisjoint({line["address"] for line in other["deposit_addresses"]})
+
+
+@pytest.mark.servers
+async def test_sigterm_stops_cleanly(running: RunningExchange) -> None:
+    """Exit code 0 within seconds, with a WebSocket open; started again, it serves again."""
+    from websockets.asyncio.client import connect
+
+    async with connect(running.ws_url):
+        process = running.processes["gateway"]
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 10) == 0
+    running.launch("gateway", "workers.gateway")
+    await running.ready("gateway")
+    async with httpx.AsyncClient(base_url=running.base_url) as http:
+        assert (await http.get("/v1/time")).status_code == 200
