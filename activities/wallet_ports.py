@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
@@ -119,15 +119,13 @@ class WithdrawalRows(Protocol):
         """Store an officer's decision."""
 
     async def allocate_nonce(
-        self, withdrawal_id: str, address: str, chain_nonce: int
-    ) -> Withdrawal:
-        """Give the withdrawal a nonce."""
-
-    async def committed(self, chain: str, from_nonce: int) -> dict[str | None, int]:
-        """Return what is still to leave the hot wallet."""
-
-    async def waiting_count(self, chain: str, from_nonce: int) -> int:
-        """Return how many withdrawals have a nonce that is not mined."""
+        self,
+        withdrawal_id: str,
+        address: str,
+        chain_nonce: int,
+        shortage: Callable[[Mapping[str | None, int], int], str | None],
+    ) -> Withdrawal | str:
+        """Give the withdrawal a nonce, or return what `shortage` says is missing."""
 
     async def attach_release(
         self, withdrawal_id: str, transfer: NewTransfer, journal: JournalRequest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 from activities.wallet_ports import BlockRows, ChainAdapter, TransactionBuilder, WithdrawalRows
 from activities.withdrawal_review import StepResult, bind, require
 from domain.approval import APPROVE
-from domain.chain import AddressState, Receipt
+from domain.chain import AddressState, FeeQuote, Receipt
 from domain.money import text_from_units
 from domain.withdrawal import StateChange, Withdrawal, WithdrawalRequest, WithdrawalState
 
@@ -21,6 +22,7 @@ _POLL_SECONDS = 0.5
 _WATCH_SECONDS = 300.0
 _BEHIND_ATTEMPTS = 4
 _GAS_OF_A_TRANSFER = 100_000  # what is set aside for each payment that is still to be mined
+_COIN_DECIMALS = 18
 _log = structlog.get_logger(__name__)
 
 
@@ -43,6 +45,30 @@ class SignedWithdrawal:
 
 def _parked(kind: str, message: str) -> ApplicationError:
     return ApplicationError(message, type=kind, non_retryable=True)
+
+
+def _shortage(
+    row: Withdrawal,
+    state: AddressState,
+    fees: FeeQuote,
+    committed: Mapping[str | None, int],
+    waiting: int,
+) -> str | None:
+    """Return what the hot wallet lacks to pay this withdrawal and those that wait for a block."""
+    gas = (waiting + 1) * _GAS_OF_A_TRANSFER * fees.max_fee
+    for contract in dict.fromkeys((row.contract, None)):
+        need = committed.get(contract, 0)
+        need += row.net_amount if contract == row.contract else 0
+        need += gas if contract is None else 0
+        have = state.balances[contract]
+        if have < need:
+            decimals = row.asset.chain_decimals if contract == row.contract else _COIN_DECIMALS
+            code = row.asset.code if contract == row.contract else row.chain
+            return (
+                f"the hot wallet has {text_from_units(have, decimals)} {code} and needs "
+                f"{text_from_units(need, decimals)} {code}"
+            )
+    return None
 
 
 class WithdrawalPayment:
@@ -113,12 +139,19 @@ class WithdrawalPayment:
                 f"the chain has {state.nonce} transactions of the hot wallet, the table says "
                 f"{expected}: somebody else used its key, or the database is an old copy",
             )
-        await self._require_funds(row, state)
-        to, value, data = self._builder.call(row)
-        await self._chain.gas_for(self._hot_address, to, value, data)
-        moved = await self._rows.allocate_nonce(
-            request.withdrawal_id, self._hot_address, state.nonce
+        fees = await self._chain.fee_quote()
+        short = _shortage(row, state, fees, {}, 0)
+        if short is None:
+            to, value, data = self._builder.call(row)
+            await self._chain.gas_for(self._hot_address, to, value, data)
+        moved = short or await self._rows.allocate_nonce(
+            request.withdrawal_id,
+            self._hot_address,
+            state.nonce,
+            lambda committed, waiting: _shortage(row, state, fees, committed, waiting),
         )
+        if isinstance(moved, str):
+            raise _parked("HotWalletShort", moved)
         return StepResult(moved.state, f"nonce {moved.nonce}")
 
     async def _require_chain(self, chain: str) -> None:
@@ -135,26 +168,6 @@ class WithdrawalPayment:
                 type="ChainBehind",
                 non_retryable=activity.info().attempt >= _BEHIND_ATTEMPTS,
             )
-
-    async def _require_funds(self, row: Withdrawal, state: AddressState) -> None:
-        """Refuse while the hot wallet cannot pay this withdrawal and all that have a nonce."""
-        committed = await self._rows.committed(row.chain, state.nonce)
-        fees = await self._chain.fee_quote()
-        waiting = await self._rows.waiting_count(row.chain, state.nonce)
-        gas = (waiting + 1) * _GAS_OF_A_TRANSFER * fees.max_fee
-        for contract in {None, row.contract}:
-            need = committed.get(contract, 0)
-            need += row.net_amount if contract == row.contract else 0
-            need += gas if contract is None else 0
-            have = state.balances[contract]
-            if have < need:
-                decimals = row.asset.chain_decimals if contract == row.contract else 18
-                code = row.asset.code if contract == row.contract else row.chain
-                raise _parked(
-                    "HotWalletShort",
-                    f"the hot wallet has {text_from_units(have, decimals)} {code} and needs "
-                    f"{text_from_units(need, decimals)} {code}",
-                )
 
     @activity.defn(name="store_signed")
     async def store_signed(self, signed: SignedWithdrawal) -> StepResult:

@@ -58,6 +58,7 @@ class DepositRequest:
 
 
 DEPOSIT_WORKFLOW = "DepositWorkflow"
+DEPOSIT_SUMMARY = "Deposit: announce, wait for confirmations and post, credit to trading"
 
 
 def deposit_id(chain: str, tx_hash: str, log_index: int) -> str:

@@ -92,6 +92,7 @@ class WithdrawalRequest:
 
 
 WITHDRAWAL_WORKFLOW = "WithdrawalWorkflow"
+WITHDRAWAL_SUMMARY = "Withdrawal: hold, policy, approval, nonce, sign, broadcast, confirm, settle"
 
 
 def withdrawal_workflow_id(withdrawal_id: str) -> str:

@@ -15,6 +15,7 @@ from temporalio.service import RPCError
 from api.errors import Problem
 from domain.market import AssetListing
 from domain.withdrawal import (
+    WITHDRAWAL_SUMMARY,
     WITHDRAWAL_WORKFLOW,
     WithdrawalOrder,
     WithdrawalRefusal,
@@ -25,7 +26,9 @@ from domain.withdrawal import (
 )
 from infra.settings import Settings
 from infra.temporal.client import connect
+from infra.temporal.schedules import TASK_TIMEOUT
 from infra.wallet.keccak import keccak256
+from infra.wallet.workflow_starter import WALLET_DETAILS
 from workflows import task_queues
 
 _START_TIMEOUT_SECONDS = 2.0
@@ -87,6 +90,9 @@ class WithdrawalStarter:
                     task_queue=task_queues.WALLET,
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    task_timeout=TASK_TIMEOUT,
+                    static_summary=WITHDRAWAL_SUMMARY,
+                    static_details=WALLET_DETAILS,
                 )
         except (RPCError, RuntimeError, TimeoutError, OSError) as error:
             log.warning("Temporal is away: the sweep starts the withdrawal", error=str(error))

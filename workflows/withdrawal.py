@@ -53,6 +53,7 @@ with workflow.unsafe.imports_passed_through():
 
 ESCALATE_AFTER = dt.timedelta(hours=12)
 APPROVAL_DEADLINE = dt.timedelta(hours=24)
+SIGNER_SECONDS = 120  # how long the signer may be away before a withdrawal parks
 _State = WithdrawalState
 
 
@@ -195,15 +196,12 @@ class WithdrawalWorkflow(ParkingWorkflow):
         await run_step(
             SigningActivities.check,
             order,
-            Step("signer: check the order", task_queue=SIGNER, queue_seconds=120),
+            Step("signer: check the order", task_queue=SIGNER, queue_seconds=SIGNER_SECONDS),
         )
         if self._release is not None:
             return
-        self._took(
-            await run_step(
-                WithdrawalPayment.allocate_nonce, self._request, Step("allocate the nonce")
-            )
-        )
+        step = Step("allocate the nonce")
+        self._took(await run_step(WithdrawalPayment.allocate_nonce, self._request, step))
 
     async def _sign(self) -> None:
         order = await run_step(
@@ -212,35 +210,25 @@ class WithdrawalWorkflow(ParkingWorkflow):
         answer = await run_step(
             SigningActivities.sign,
             order,
-            Step("signer: check and sign", task_queue=SIGNER, queue_seconds=120),
+            Step("signer: check and sign", task_queue=SIGNER, queue_seconds=SIGNER_SECONDS),
         )
         signed = SignedWithdrawal(
             self._request.withdrawal_id, self._request.request_id, answer.raw_hex
         )
-        self._took(
-            await run_step(
-                WithdrawalPayment.store_signed, signed, Step("store the signed transaction")
-            )
-        )
+        step = Step("store the signed transaction")
+        self._took(await run_step(WithdrawalPayment.store_signed, signed, step))
 
     async def _broadcast(self) -> None:
-        self._took(
-            await run_step(WithdrawalPayment.broadcast, self._request, Step("send it to the chain"))
-        )
+        step = Step("send it to the chain")
+        self._took(await run_step(WithdrawalPayment.broadcast, self._request, step))
 
     async def _confirm(self) -> None:
-        self._took(
-            await run_step(
-                WithdrawalPayment.confirm,
-                self._request,
-                Step("wait for confirmations", heartbeat_seconds=10, run_seconds=330),
-            )
-        )
+        step = Step("wait for confirmations", heartbeat_seconds=10, run_seconds=330)
+        self._took(await run_step(WithdrawalPayment.confirm, self._request, step))
 
     async def _settle(self) -> None:
-        self._took(
-            await run_step(WithdrawalMoney.settle, self._request, Step("book it in the ledger"))
-        )
+        step = Step("book it in the ledger")
+        self._took(await run_step(WithdrawalMoney.settle, self._request, step))
 
     async def _begin_release(self) -> None:
         release = self._release
@@ -256,13 +244,8 @@ class WithdrawalWorkflow(ParkingWorkflow):
         self._took(result)
 
     async def _give_back(self) -> None:
-        self._took(
-            await run_step(
-                WithdrawalMoney.release,
-                self._request,
-                Step("give the hold back", heartbeat_seconds=10, run_seconds=60),
-            )
-        )
+        step = Step("give the hold back", heartbeat_seconds=10, run_seconds=60)
+        self._took(await run_step(WithdrawalMoney.release, self._request, step))
 
     # ---- parking ------------------------------------------------------------------------------
 

@@ -123,7 +123,11 @@ class BlockStore:
         deposits: Iterable[NewDeposit],
         ignored: Iterable[IgnoredPayment],
     ) -> None:
-        """Store a block with what it pays us: rows first, workflows afterwards."""
+        """Store a block with what it pays us: rows first, workflows afterwards.
+
+        The audit log's lock comes last, as everywhere, so that writers cannot wait in a circle.
+        """
+        deposits = list(deposits)
         async with self._engine.begin() as connection:
             await connection.execute(
                 insert(tables.chain_block)
@@ -139,6 +143,8 @@ class BlockStore:
             )
             for deposit in deposits:
                 await self._record_deposit(connection, deposit)
+            for deposit in deposits:
+                await self._audit_deposit(connection, deposit)
             for payment in ignored:
                 await self._audit.append(
                     connection,
@@ -185,13 +191,20 @@ class BlockStore:
                 },
             )
         )
+
+    async def _audit_deposit(self, connection: AsyncConnection, deposit: NewDeposit) -> None:
         await self._audit.append(
             connection,
             deposit.deposit_id,
             _ACTOR,
             DepositState.SEEN,
             f"{deposit.deposit_id}:{DepositState.SEEN}:{deposit.block_hash}",
-            {**place, "amount": str(deposit.amount), "address": deposit.address},
+            {
+                "block_number": deposit.block_number,
+                "block_hash": deposit.block_hash,
+                "amount": str(deposit.amount),
+                "address": deposit.address,
+            },
         )
 
     async def rewind(self, chain: str, fork: int) -> list[str]:
@@ -209,20 +222,20 @@ class BlockStore:
                 .order_by(_d.deposit_id)
                 .with_for_update()
             )
-            disputed = []
-            for row in (await connection.execute(query)).all():
-                unposted = row.state in UNPOSTED_STATES
+            rows = (await connection.execute(query)).all()
+            disputed = [row.deposit_id for row in rows if row.state not in UNPOSTED_STATES]
+            for row in rows:
                 values: dict[str, object] = {"reason": "reorganised", "updated_at": sa.func.now()}
-                if unposted:
+                if row.deposit_id not in disputed:
                     values |= {"state": DepositState.VOIDED, "confirmations": 0}
-                else:
-                    disputed.append(row.deposit_id)
                 await connection.execute(
                     sa.update(tables.deposit)
                     .where(_d.deposit_id == row.deposit_id)
                     .values(**values)
                 )
-                action = DepositState.VOIDED if unposted else "reorganised_after_posting"
+            for row in rows:
+                posted = row.deposit_id in disputed
+                action = "reorganised_after_posting" if posted else DepositState.VOIDED
                 await self._audit.append(
                     connection,
                     row.deposit_id,
@@ -330,11 +343,11 @@ class DepositStore:
         )
 
     async def unfinished(self, limit: int) -> list[str]:
-        """Return the ids of deposits that are not final, oldest first."""
+        """Return ids of deposits that are not final; another choice each time if many."""
         query = (
             sa.select(_d.deposit_id)
             .where(_d.state.not_in(sorted(FINAL_STATES)))
-            .order_by(_d.created_at)
+            .order_by(sa.func.random())
             .limit(limit)
         )
         async with self._engine.connect() as connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -40,7 +40,9 @@ _JOINED = sa.select(
     _a.confirmations,
     _a.approval_above,
 ).join_from(tables.withdrawal, tables.asset)
-_NUMBERED = ("numbered", "signed", "broadcast")
+_UNMINED = ("numbered", "signed", "broadcast")
+# (what is still to be paid by contract, how many payments that is) -> what is missing, or None
+Shortage = Callable[[Mapping[str | None, int], int], str | None]
 _USD = "USDT"
 
 
@@ -69,6 +71,27 @@ def _withdrawal(row: Any) -> Withdrawal:
         approval_above=int(row.approval_above),
         created_at=row.created_at,
     )
+
+
+async def _committed(
+    connection: AsyncConnection, chain: str, from_nonce: int
+) -> tuple[dict[str | None, int], int]:
+    """Return what withdrawals from `from_nonce` on will take, by contract, and their number.
+
+    Those below are mined, so the chain's balance shows them already.
+    """
+    query = (
+        sa.select(
+            _a.contract,
+            sa.func.sum(_w.amount - _w.fee).label("amount"),
+            sa.func.count().label("number"),
+        )
+        .join_from(tables.withdrawal, tables.asset)
+        .where(_a.chain == chain, _w.state.in_(_UNMINED), _w.nonce >= from_nonce)
+        .group_by(_a.contract)
+    )
+    rows = (await connection.execute(query)).all()
+    return {row.contract: int(row.amount) for row in rows}, sum(row.number for row in rows)
 
 
 class WithdrawalStore:
@@ -107,27 +130,17 @@ class WithdrawalStore:
                 raise LookupError(f"no withdrawal {withdrawal_id}")
             if found.state is not change.source:
                 return found
-            if change.journal is not None:
-                await post_or_raise(self._ledger, connection, change.journal)
-            await self._update(connection, withdrawal_id, change)
-            await self._audit.append(
-                connection,
-                found.subject,
-                change.actor,
-                change.target,
-                f"{found.subject}:{change.target}",
-                change.detail,
-            )
-            moved = await self._read(connection, withdrawal_id)
-        assert moved is not None
-        return moved
+            return await self._carry_out(connection, found, change)
 
-    async def _update(
-        self, connection: AsyncConnection, withdrawal_id: str, change: StateChange
-    ) -> None:
+    async def _carry_out(
+        self, connection: AsyncConnection, found: Withdrawal, change: StateChange
+    ) -> Withdrawal:
+        """Post, update and log within the caller's transaction; return the row as it is then."""
+        if change.journal is not None:
+            await post_or_raise(self._ledger, connection, change.journal)
         await connection.execute(
             sa.update(tables.withdrawal)
-            .where(_w.withdrawal_id == UUID(withdrawal_id))
+            .where(_w.withdrawal_id == UUID(found.withdrawal_id))
             .values(
                 state=change.target,
                 stage=STAGE_OF[change.target],
@@ -135,6 +148,17 @@ class WithdrawalStore:
                 **change.columns,
             )
         )
+        await self._audit.append(
+            connection,
+            found.subject,
+            change.actor,
+            change.target,
+            f"{found.subject}:{change.target}",
+            change.detail,
+        )
+        moved = await self._read(connection, found.withdrawal_id)
+        assert moved is not None
+        return moved
 
     async def note(
         self,
@@ -211,12 +235,13 @@ class WithdrawalStore:
             )
 
     async def allocate_nonce(
-        self, withdrawal_id: str, address: str, chain_nonce: int
-    ) -> Withdrawal:
+        self, withdrawal_id: str, address: str, chain_nonce: int, shortage: Shortage
+    ) -> Withdrawal | str:
         """Give an approved withdrawal the hot wallet's next nonce, once; return the row.
 
-        `chain_nonce` is how many transactions of the address the chain has mined: where a fresh
-        table starts.
+        `chain_nonce` is how many transactions of the address the chain has mined. `shortage` is
+        told, under the nonce's lock, what withdrawals with unmined nonces will still take, and
+        how many they are; its text, if any, is returned and nothing changes.
         """
         nonce = tables.wallet_nonce.c
         async with self._engine.begin() as connection:
@@ -237,24 +262,17 @@ class WithdrawalStore:
                     .returning(nonce.next_nonce - 1)
                 )
             ).scalar_one()
+            short = shortage(*await _committed(connection, found.chain, chain_nonce))
+            if short is not None:
+                await connection.rollback()
+                return short
             change = StateChange(
                 source=WithdrawalState.APPROVED,
                 target=WithdrawalState.NUMBERED,
                 columns={"nonce": taken},
                 detail={"nonce": taken, "hot_wallet": address},
             )
-            await self._update(connection, withdrawal_id, change)
-            await self._audit.append(
-                connection,
-                found.subject,
-                change.actor,
-                change.target,
-                f"{found.subject}:{change.target}",
-                change.detail,
-            )
-            moved = await self._read(connection, withdrawal_id)
-        assert moved is not None
-        return moved
+            return await self._carry_out(connection, found, change)
 
     async def attach_release(
         self, withdrawal_id: str, transfer: NewTransfer, journal: JournalRequest
@@ -272,30 +290,6 @@ class WithdrawalStore:
                 .where(_w.withdrawal_id == UUID(withdrawal_id))
                 .values(release_transfer_id=transfer.transfer_id, updated_at=sa.func.now())
             )
-
-    async def waiting_count(self, chain: str, from_nonce: int) -> int:
-        """Return how many withdrawals have a nonce that the chain has not mined."""
-        query = (
-            sa.select(sa.func.count())
-            .select_from(tables.withdrawal.join(tables.asset))
-            .where(_a.chain == chain, _w.state.in_(_NUMBERED), _w.nonce >= from_nonce)
-        )
-        async with self._engine.connect() as connection:
-            return int(await connection.scalar(query) or 0)
-
-    async def committed(self, chain: str, from_nonce: int) -> dict[str | None, int]:
-        """Return what numbered withdrawals will still take from the hot wallet, by contract.
-
-        Those below `from_nonce` are mined, so the chain's balance shows them already.
-        """
-        query = (
-            sa.select(_a.contract, sa.func.sum(_w.amount - _w.fee).label("amount"))
-            .join_from(tables.withdrawal, tables.asset)
-            .where(_a.chain == chain, _w.state.in_(_NUMBERED), _w.nonce >= from_nonce)
-            .group_by(_a.contract)
-        )
-        async with self._engine.connect() as connection:
-            return {row.contract: int(row.amount) for row in await connection.execute(query)}
 
     async def next_nonce(self, chain: str, address: str) -> int | None:
         """Return the nonce that the next withdrawal would get; None before the first."""
@@ -355,11 +349,11 @@ class WithdrawalStore:
             )
 
     async def unfinished(self, limit: int) -> list[str]:
-        """Return the ids of withdrawals that are not final, oldest first."""
+        """Return ids of withdrawals that are not final; another choice each time if many."""
         query = (
             sa.select(_w.withdrawal_id)
             .where(_w.state.not_in(sorted(FINAL_STATES)))
-            .order_by(_w.created_at)
+            .order_by(sa.func.random())
             .limit(limit)
         )
         async with self._engine.connect() as connection:

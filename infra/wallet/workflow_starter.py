@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Awaitable, Callable
 
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-_TASK_TIMEOUT = dt.timedelta(seconds=3)  # a killed worker's work resumes after it, not after 10 s
+from domain.deposit import DEPOSIT_SUMMARY, DEPOSIT_WORKFLOW
+from domain.withdrawal import WITHDRAWAL_SUMMARY, WITHDRAWAL_WORKFLOW
+from infra.temporal.schedules import TASK_TIMEOUT
+
+_SUMMARIES = {WITHDRAWAL_WORKFLOW: WITHDRAWAL_SUMMARY, DEPOSIT_WORKFLOW: DEPOSIT_SUMMARY}
+WALLET_DETAILS = (
+    "The business row in the database says where it stands; a run that was terminated, reset or "
+    "deleted is taken up from there by the schedule `orphan-sweep`. A step that cannot go on "
+    "shows as Stage `failed:...` and waits for the update `retry`."
+)
 
 
 class TemporalStarter:
@@ -37,7 +45,9 @@ class TemporalStarter:
             task_queue=self._task_queue,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            task_timeout=_TASK_TIMEOUT,
+            task_timeout=TASK_TIMEOUT,
+            static_summary=_SUMMARIES.get(workflow),
+            static_details=WALLET_DETAILS,
         )
         return True
 

@@ -6,7 +6,8 @@ import pytest
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
 from temporalio.service import RPCError
 
-from tests.workflows.wallet_rig import OUTSIDE, Rig
+from tests.workflows.wallet_parts import OUTSIDE
+from tests.workflows.wallet_rig import Rig
 from workflows.search_attributes import STAGE
 from workflows.withdrawal_messages import CancelRequest, WithdrawalResult
 

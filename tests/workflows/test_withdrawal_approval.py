@@ -9,7 +9,8 @@ import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
 from domain.approval import REJECT, Decision
-from tests.workflows.wallet_rig import OUTSIDE, Rig
+from tests.workflows.wallet_parts import OUTSIDE
+from tests.workflows.wallet_rig import Rig
 from workflows.withdrawal_messages import DecisionResult
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]

@@ -14,7 +14,8 @@ from temporalio.api.workflowservice.v1 import (
     ResetWorkflowExecutionRequest,
 )
 
-from tests.workflows.wallet_rig import OUTSIDE, Gate, Rig
+from tests.workflows.wallet_parts import OUTSIDE, Gate
+from tests.workflows.wallet_rig import Rig
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
 USDT = 10**6

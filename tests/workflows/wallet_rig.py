@@ -17,19 +17,14 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio import activity as temporal_activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import (
-    ActivityInboundInterceptor,
-    ExecuteActivityInput,
     Interceptor,
     Worker,
 )
 
 from activities.orphan_sweep import SweepRequest
 from domain.approval import APPROVE, Decision, Statement
-from domain.commands import Command, ListSymbol
-from domain.events import Event
 from domain.wallet_record import NewWithdrawal
 from domain.withdrawal import WITHDRAWAL_WORKFLOW, Withdrawal, WithdrawalRequest
 from infra.postgres import tables
@@ -47,127 +42,14 @@ from infra.wallet.rpc import JsonRpc
 from infra.wallet.setup import WalletSetup, ensure_deposit_address, prepare_demo_wallet
 from infra.wallet.withdrawal_store import WithdrawalStore
 from infra.wallet.workflow_starter import TemporalStarter
-from matching.codec import encode_command
-from matching.event_codec import decode_events
-from matching.reference import ReferenceEngine
+from tests.workflows.wallet_parts import ASSET_ROWS, ETH_USDT, OUTSIDE, EngineInProcess
 from workers.chain_watcher import ChainWatcher, watch
 from workers.wallet_signer import open_signer, signer_worker
 from workers.wallet_wiring import WalletAdapters, wiring_of
 from workflows import task_queues
 from workflows.orphan_sweep import OrphanSweepWorkflow
 
-OUTSIDE = "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720"
-_WAIT_SECONDS = 30.0
-ASSET_ROWS: list[dict[str, Any]] = [
-    {
-        "asset_id": 1,
-        "code": "USDT",
-        "chain": "ETH",
-        "chain_decimals": 6,
-        "engine_decimals": 6,
-        "confirmations": 2,
-        "deposit_minimum": 10**6,
-        "withdrawal_minimum": 10**7,
-        "withdrawal_fee": 10**6,
-        "approval_above": 1_000 * 10**6,
-    },
-    {
-        "asset_id": 2,
-        "code": "ETH",
-        "chain": "ETH",
-        "chain_decimals": 18,
-        "engine_decimals": 9,
-        "confirmations": 2,
-        "deposit_minimum": 10**15,
-        "withdrawal_minimum": 10**16,
-        "withdrawal_fee": 2 * 10**15,
-        "approval_above": 4 * 10**18,
-    },
-]
-
-
-ETH_USDT = ListSymbol(
-    symbol_id=1,
-    base_asset_id=2,
-    quote_asset_id=1,
-    base_units_per_lot=10**5,
-    quote_units_per_tick_lot=1,
-    maker_fee_ppm=1000,
-    taker_fee_ppm=2000,
-    band_ppm=100_000,
-    listing_price_ticks=250_000,
-    max_order_lots=10**7,
-    max_open_orders=1000,
-)
-
-
-class EngineInProcess:
-    """The reference engine with settlement behind it; counts what it was asked."""
-
-    def __init__(self, settlement: SettlementStore) -> None:
-        self._engine = ReferenceEngine()
-        self._settlement = settlement
-        self._lock = asyncio.Lock()
-        self._unsettled: list[tuple[int, bytes]] = []
-        self.sequence = 0
-        self.settles = True
-        self.fails_after_commands = 0
-
-    async def submit(self, command: Command) -> tuple[Event, ...]:
-        """Apply one command, settle it, answer; or lose the answer where a test wants that."""
-        async with self._lock:
-            self.sequence += 1
-            stamped = encode_command(
-                command, sequence=self.sequence, time_us=time.time_ns() // 1_000
-            )
-            raw = self._engine.apply(stamped)
-            self._unsettled.append((self.sequence, raw))
-            if self.settles:
-                await self.settle()
-            if self.fails_after_commands:
-                self.fails_after_commands -= 1
-                raise ConnectionError("the answer was lost")
-            return tuple(decode_events(raw))
-
-    async def settle(self) -> None:
-        """Settle what was held back."""
-        while self._unsettled:
-            sequence, raw = self._unsettled.pop(0)
-            await self._settlement.settle(0, sequence, sequence, raw)
-
-
-class Gate(Interceptor):
-    """Stops one activity after its work is done and before it can report, as a crash would."""
-
-    def __init__(self) -> None:
-        self.activity = ""
-        self.reached = asyncio.Event()
-        self.opened = asyncio.Event()
-
-    def close_after(self, activity: str) -> None:
-        """Stop the next run of `activity`."""
-        self.activity = activity
-        self.reached.clear()
-        self.opened.clear()
-
-    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
-        """Put the gate around every activity."""
-        return _GatedActivity(next, self)
-
-
-class _GatedActivity(ActivityInboundInterceptor):
-    def __init__(self, following: ActivityInboundInterceptor, gate: Gate) -> None:
-        super().__init__(following)
-        self._gate = gate
-
-    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
-        result = await super().execute_activity(input)
-        if temporal_activity.info().activity_type == self._gate.activity:
-            self._gate.activity = ""
-            self._gate.reached.set()
-            await self._gate.opened.wait()
-            raise ConnectionError("the worker died before it could report")
-        return result
+WAIT_SECONDS = 30.0
 
 
 @dataclass
@@ -322,7 +204,7 @@ class Rig:
             return [record.action for record in await AuditStore().read(connection, subject)]
 
     async def until(
-        self, look: Callable[[], Awaitable[Any]], wanted: Any, seconds: float = _WAIT_SECONDS
+        self, look: Callable[[], Awaitable[Any]], wanted: Any, seconds: float = WAIT_SECONDS
     ) -> None:
         """Wait until `look()` returns `wanted`."""
         deadline = time.monotonic() + seconds

@@ -1,0 +1,87 @@
+"""Parking: a signer that is away, shown to operators and in search."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from temporalio import activity
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.withdrawal_payment import SigningRequest
+from activities.withdrawal_review import StepResult, WithdrawalNote, WithdrawalView
+from domain.withdrawal import WithdrawalRequest
+from workflows import withdrawal
+from workflows.parking import RetryRequest
+from workflows.withdrawal import WithdrawalWorkflow
+
+pytestmark = pytest.mark.servers
+QUEUE = "wallet-parking-test"
+
+
+class Steps:
+    """An approved withdrawal whose signing order nobody takes."""
+
+    def __init__(self) -> None:
+        self.notes: list[WithdrawalNote] = []
+
+    @activity.defn(name="load_withdrawal")
+    async def load(self, request: WithdrawalRequest) -> WithdrawalView:
+        return WithdrawalView(
+            withdrawal_id=request.withdrawal_id,
+            customer_id=7,
+            asset="USDT",
+            amount=5_000,
+            amount_text="0.005",
+            address="0xReceiver",
+            state="approved",
+            created_at=0,
+            approvals_needed=0,
+        )
+
+    @activity.defn(name="signing_order")
+    async def signing_order(self, request: WithdrawalRequest) -> SigningRequest:
+        return SigningRequest(order={})
+
+    @activity.defn(name="note_withdrawal")
+    async def note(self, note: WithdrawalNote) -> None:
+        self.notes.append(note)
+
+
+async def test_absent_signer_parks_the_withdrawal(
+    temporal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It becomes visible before a nonce is spent; a retry asks the signer again."""
+    monkeypatch.setattr(withdrawal, "SIGNER_SECONDS", 1)
+    client = await Client.connect(temporal, namespace="rialto")
+    steps = Steps()
+    async with Worker(
+        client,
+        task_queue=QUEUE,
+        workflows=[WithdrawalWorkflow],
+        activities=[steps.load, steps.signing_order, steps.note],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
+        handle = await client.start_workflow(
+            WithdrawalWorkflow.run,
+            WithdrawalRequest("w-1"),
+            id="withdrawal-w-1",
+            task_queue=QUEUE,
+        )
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update("retry", RetryRequest())
+        parked = StepResult("approved", "failed:nonce")
+        for _ in range(200):
+            if await handle.query(WithdrawalWorkflow.status) == parked:
+                break
+            await asyncio.sleep(0.1)
+        details = str(await handle.query("__temporal_workflow_metadata"))
+        assert "SignerAway" in details
+        assert "wallet-signer" in details
+        assert "0xReceiver" not in details
+        await handle.execute_update("retry", RetryRequest("ops", "started the signer"))
+        assert await handle.query(WithdrawalWorkflow.status) == StepResult("approved", "nonce")
+        await handle.terminate()
+    assert [note.action for note in steps.notes] == ["parked", "resumed"]
+    assert steps.notes[1].text == "retry by ops: started the signer"
