@@ -23,6 +23,7 @@ RANGE_BYTES = 1 << 20
 MAX_RANGE_BYTES = 64 << 20
 MAX_WAIT_SECONDS = 30.0
 MAX_DEPTH = 5_000
+MAX_CONCURRENT_CALLS = 1_000
 MAX_MESSAGE = 128 << 20
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -247,7 +248,11 @@ def _order(order: OrderView) -> pb.Order:
 
 async def serve(host: EngineHost, tokens: Tokens, address: str) -> grpc.aio.Server:
     """Listen at `address` ("unix:path" or "host:port") and return the running server."""
-    server = grpc.aio.server(interceptors=[AdmitByToken(tokens)], options=OPTIONS)
+    server = grpc.aio.server(
+        interceptors=[AdmitByToken(tokens)],
+        options=OPTIONS,
+        maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
+    )
     rpc.add_EngineServicer_to_server(EngineServicer(host), server)  # type: ignore[no-untyped-call]
     if not server.add_insecure_port(address):
         raise OSError(f"cannot listen at {address}")

@@ -67,6 +67,7 @@ class EngineHost:
         self._jobs: deque[_Job] = deque()
         self._waiting: deque[tuple[int, Done, bytes]] = deque()
         self._draining = False
+        self._stopped = False
         self._last_write = self._loop.time()
         self._written = asyncio.Event()
         self._durable = asyncio.Condition()
@@ -81,7 +82,10 @@ class EngineHost:
             self._tasks.append(task)
 
     async def stop(self) -> None:
-        """Finish what is queued, make it durable, answer it, and end."""
+        """Finish what is queued, make it durable, answer it, and end; once."""
+        if self._stopped:
+            return
+        self._stopped = True
         while self._jobs and not self.failed.done():
             self._drain()
         for task in self._tasks:

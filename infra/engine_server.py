@@ -44,6 +44,7 @@ class FrameDoor:
         self.host = host
         self.tokens = tokens
         self.connections: set[FrameConnection] = set()
+        self.stopping = False
         self._servers: list[asyncio.Server] = []
 
     async def listen_unix(self, path: str) -> None:
@@ -61,10 +62,17 @@ class FrameDoor:
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
-    async def close(self) -> None:
-        """Take no more connections and tell the open ones."""
+    def stop_reading(self) -> None:
+        """Take no more connections and no more commands; answers still go out."""
+        self.stopping = True
         for server in self._servers:
             server.close()
+        for connection in self.connections:
+            connection.stop_reading()
+
+    async def close(self) -> None:
+        """End the open connections."""
+        self.stop_reading()
         for connection in list(self.connections):
             connection.end(FrameFault.STOPPING, "the engine stops")
         await asyncio.sleep(0)
@@ -160,9 +168,15 @@ class FrameConnection(asyncio.Protocol):
         self._write(encode_frame(FrameKind.EVENTS, correlation, events))
         if self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self.end(FrameFault.SLOW_READER, "answers are not read")
-        elif self._paused and self._in_flight < MAX_IN_FLIGHT // 2:
+        elif self._paused and self._in_flight < MAX_IN_FLIGHT // 2 and not self._door.stopping:
             self._paused = False
             self._transport.resume_reading()
+
+    def stop_reading(self) -> None:
+        """Leave what comes from here on unread."""
+        if self._transport is not None and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:

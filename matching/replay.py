@@ -205,8 +205,13 @@ def engine_at(directory: Path, sequence: int | None = None) -> Engine:
 
     A reader asks for a sequence that it has seen as an event, which is durable by then.
     """
-    storage = FileStorage(directory, read_only=True)
-    try:
-        return replay_to(storage, shard_of(storage), sequence)
-    finally:
-        storage.close()
+    for attempt in range(2):
+        storage = FileStorage(directory, read_only=True)
+        try:
+            return replay_to(storage, shard_of(storage), sequence)
+        except FileNotFoundError as error:  # retention took a file away under our eyes
+            if attempt:
+                raise JournalError(JournalFault.NOT_IN_JOURNAL, str(error)) from error
+        finally:
+            storage.close()
+    raise AssertionError

@@ -135,9 +135,10 @@ async def _serve(settings: Settings, host: EngineHost, redis: Redis, stop: async
         for task in (*tasks, stopping):
             task.cancel()
         await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        door.stop_reading()
+        await grpc_server.stop(grace=0.5)
         await host.stop()
         await door.close()
-        await grpc_server.stop(grace=1.0)
     if host.failed.done():
         host.failed.result()
 

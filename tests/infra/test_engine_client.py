@@ -144,6 +144,25 @@ async def test_no_answer_in_time_is_unknown() -> None:
         _GatedStorage.gate.set()
 
 
+async def test_a_stopping_engine_still_answers() -> None:
+    """What was read before the stop is carried out and answered; nothing more is read."""
+    _GatedStorage.gate.set()
+    async with running(storage=_GatedStorage) as rig:
+        client = await rig.client(timeout_seconds=2)
+        _GatedStorage.gate.clear()
+        question = asyncio.create_task(client.submit(CancelOrder(1, 0, 5)))
+        await asyncio.sleep(0.1)
+        rig.door.stop_reading()
+        late = asyncio.create_task(client.submit(CancelOrder(1, 0, 6)))
+        await asyncio.sleep(0.1)
+        _GatedStorage.gate.set()
+        assert isinstance((await question)[0], CommandRejected)
+        await rig.host.stop()
+        await rig.door.close()
+        with pytest.raises(OutcomeUnknown):
+            await late
+
+
 async def test_a_failed_sync_answers_nobody() -> None:
     """When the disk fails, the engine stops: no acknowledgement, and the failure is named."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -171,3 +173,44 @@ def test_every_accepted_order_has_one_end(stream: list[Command]) -> None:
     closed = [e.order_id for e in desk.events if isinstance(e, OrderClosed)]
     still = [view.order_id for account in range(1, 5) for view in desk.engine.open_orders(account)]
     assert sorted(closed + still) == accepted
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_long_day(seed: int) -> None:
+    """Thousands of random commands: money, holds, book and restored state still agree."""
+    chance = random.Random(seed)
+    desk, mirror = _opened(), Mirror()
+    desk.fund(1, 2, 3, 4, units=10**9)
+    for key in range(1, 2_500):
+        account, kind = chance.randint(1, 4), chance.random()
+        side = Side(chance.randint(0, 1))
+        if kind < 0.6:
+            desk.order(
+                account,
+                side,
+                chance.randint(985, 1_015),
+                chance.randint(1, 80),
+                client_key=key,
+                time_in_force=chance.choice([TimeInForce.GTC, TimeInForce.GTC, *TimeInForce]),
+                self_trade=chance.choice(list(SelfTrade)),
+            )
+        elif kind < 0.7:
+            desk.market(account, side, chance.randint(1, 120))
+        elif kind < 0.95:
+            desk.cancel(account, client_key=chance.randint(1, key))
+        elif kind < 0.96:
+            desk.cancel_all(account)
+        elif kind < 0.98:
+            desk.debit(account, chance.randint(1, 2), chance.randint(1, 10**5))
+        else:
+            desk.credit(account, chance.randint(1, 2), chance.randint(1, 10**5))
+        if key % 500 == 0:
+            desk.engine = Engine.restore(desk.engine.snapshot())
+    mirror.read(desk.events)
+    assert desk.engine.trades() > 300
+    assert mirror.balances() == desk.engine.balances()
+    assert mirror.depth(ETH_USDT) == desk.engine.book(ETH_USDT, 1_000)
+    totals = dict(desk.engine.fees())
+    for (_, asset), (total, _) in desk.engine.balances().items():
+        totals[asset] += total
+    assert totals == desk.engine.issued()
