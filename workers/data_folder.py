@@ -11,6 +11,8 @@ from pathlib import Path
 
 from infra.embedded.ports import free_port
 
+_PARTS = ("run", "logs", "wallet", "secrets", "signer", "engine", "temporal", "valkey", "chain")
+
 
 class FolderInUseError(RuntimeError):
     """Another `rialto up` runs on this folder."""
@@ -25,11 +27,12 @@ class FolderInUseError(RuntimeError):
 
 
 def make_folders(folder: Path) -> None:
-    """Create the folder and its parts; secrets are readable by the owner only."""
+    """Create the folder and its parts, which are for the owner only.
+
+    The folder itself may be passed through: as root, PostgreSQL runs as another user.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("run", "logs", "wallet"):
-        (folder / name).mkdir(exist_ok=True)
-    for name in ("secrets", "signer"):
+    for name in _PARTS:
         (folder / name).mkdir(mode=0o700, exist_ok=True)
 
 

@@ -124,7 +124,7 @@ class Nursery(Child):
         return ForkedProcess(int(answer))
 
 
-def main() -> None:
+def serve() -> None:
     """Import, then fork on request until the supervisor goes away."""
     connection = socket.socket(fileno=int(sys.argv[1]))
     supervisor = int(sys.argv[2])
@@ -195,4 +195,4 @@ def _become(supervisor: int, request: Mapping[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve()

@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from infra.settings import Settings
+from workers.processes import PROCESSES
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "infra" / "deploy"
-NOT_DEPLOYED = {"supervisor", "bots", "demo", "temporal_wiring", "wallet_wiring"}
+NOT_DEPLOYED = {"bots"}
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +66,7 @@ def test_the_signer_sees_neither_stores_nor_chain(compose: dict[str, Any]) -> No
 
 def test_every_process_is_deployed(compose: dict[str, Any]) -> None:
     """Each `workers/` process has a service that runs its verb."""
-    processes = {
-        path.stem
-        for path in (ROOT / "workers").glob("*.py")
-        if not path.stem.startswith("_")
-        and path.stem not in NOT_DEPLOYED
-        and re.search(r"^def main\(", path.read_text(), re.MULTILINE)
-    }
+    processes = {spec.verb.replace("-", "_") for spec in PROCESSES if spec.name not in NOT_DEPLOYED}
     commands = {
         service["command"][0].replace("-", "_")
         for service in compose["services"].values()
