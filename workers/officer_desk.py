@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from temporalio.client import WorkflowUpdateFailedError
@@ -23,7 +24,7 @@ from infra.wallet import demo, officers
 from infra.wallet.keys import load_public
 from infra.wallet.withdrawal_store import WithdrawalStore
 from workflows import search_attributes as attributes
-from workflows.parking import RetryRequest, RetryResult
+from workflows.parking import RetryRequest
 from workflows.withdrawal_messages import DecisionResult
 
 DECISION_SECONDS = 24 * 3600
@@ -71,19 +72,22 @@ async def open_work(settings: Settings, query: str) -> list[OpenWork]:
 
 
 def workflow_id_of(name: str) -> str:
-    """Return the workflow's id for a withdrawal's id or any workflow id."""
-    return name if name.startswith(("withdrawal-", "deposit-")) else withdrawal_workflow_id(name)
+    """Return the workflow's id for a withdrawal's id; any other name is a workflow's id already."""
+    try:
+        return withdrawal_workflow_id(str(UUID(name)))
+    except ValueError:
+        return name
 
 
 async def retry(settings: Settings, name: str, reason: str) -> str:
-    """Retry one parked workflow and return the stage that it is in then."""
+    """Retry one parked workflow, of whatever kind; return the stage that it is in then, if told."""
     handle = (await connect(settings)).get_workflow_handle(workflow_id_of(name))
     request = RetryRequest(by="command line", reason=reason)
     try:
-        result = await handle.execute_update("retry", request, result_type=RetryResult)
+        result: Any = await handle.execute_update("retry", request)
     except (WorkflowUpdateFailedError, RPCError) as error:
         raise DeskError(_why(error)) from error
-    return str(result.stage)
+    return str(result.get("stage", "")) if isinstance(result, dict) else ""
 
 
 async def retry_all(settings: Settings, query: str) -> list[str]:

@@ -74,7 +74,7 @@ def retry(
     query: Annotated[
         str, typer.Option("--query", help="Retry all that a Temporal query finds; or `parked`.")
     ] = "",
-    reason: Annotated[str, typer.Option("--reason", help="For the record.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="For the record.")] = "cause removed",
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -90,7 +90,7 @@ def retry(
         typer.echo(json.dumps(names) if as_json else f"{len(names)} asked to retry")
         return
     stage = _run(desk.retry(settings, name, reason))
-    typer.echo(json.dumps({"stage": stage}) if as_json else f"goes on at {stage}")
+    typer.echo(json.dumps({"stage": stage}) if as_json else f"goes on at {stage or 'once'}")
 
 
 def approve(
