@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -204,11 +205,24 @@ def listen(settings: Settings) -> socket.socket:
     return made
 
 
+class _Server(uvicorn.Server):
+    """uvicorn, but told to stop by `stop`: by itself it ends with the signal, not with 0."""
+
+    def stop(self) -> None:
+        """Answer what is in flight, then end."""
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the process."""
+        yield
+
+
 async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight are answered first."""
     async with AsyncExitStack() as stack:
         services, wiring = await build_services(settings, stack)
-        server = uvicorn.Server(
+        server = _Server(
             uvicorn.Config(
                 create_app(services),
                 log_config=None,
@@ -226,6 +240,9 @@ async def run(settings: Settings) -> None:
             asyncio.create_task(wiring.listings.refresh()),
             asyncio.create_task(beat(settings, wiring.redis, server)),
         ]
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.stop)
         for task in background:
             task.add_done_callback(lambda done: _stop_on_defect(done, server))
         try:

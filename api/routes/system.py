@@ -58,6 +58,9 @@ async def system(services: ServicesDep) -> SystemOut:
     now = services.now_ms() / 1000
     engine = beats.get(ENGINE)
     sequence = engine.sequence if engine else None
+    if sequence is not None:  # a heartbeat is up to a second old; the log's readers may be ahead
+        reached = [cursor for stream, cursor in cursors.items() if stream.endswith(".0")]
+        sequence = max(sequence, *reached, 0)
     return SystemOut(
         version=services.version,
         time_ms=services.now_ms(),

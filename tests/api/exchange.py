@@ -78,7 +78,7 @@ class LocalDoor:
     """The API's door straight into an engine of this process; `failure` plays a broken link."""
 
     def __init__(self) -> None:
-        self.engine = Engine.create()
+        self.engine = create_engine()
         self.events: list[Event] = []
         self.failure: Exception | None = None
         self._time_us = 1_700_000_000_000_000
