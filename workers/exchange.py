@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import infra.postgres
+from infra.embedded.chain import ChainServer
 from infra.embedded.server import Child, ServerFailedError
 from infra.engine_roles import ensure_tokens
 from workers import stack
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from workers.demo import Demo
 
 _STAGE_SERVERS, _STAGE_ENGINE, _STAGE_WORKERS, _STAGE_EDGE, _STAGE_BOTS = range(5)
+_COPY_SECONDS = 20
 _EDGE = frozenset({"gateway"})
 
 
@@ -49,7 +52,7 @@ class Exchange:
         self._nursery = Nursery(data_dir / "logs" / "nursery.log")
         self._say = say
         self._demo_content: dict[str, object] = {}
-        self._copying: asyncio.Task[None] | None = None
+        self._chain_care: asyncio.Task[None] | None = None
 
     @property
     def settings(self) -> Settings:
@@ -66,7 +69,8 @@ class Exchange:
         ensure_tokens(self.data_dir / "secrets")
         names = ", ".join(server.name for server in self.stack.servers)
         self._say(f"starting {names}" if names else "using the servers of RIALTO_..._URL")
-        self._copying = asyncio.create_task(self._keep_copies())
+        if self.stack.chain is not None:
+            self._chain_care = asyncio.create_task(self._look_after_chain(self.stack.chain))
         nursery = asyncio.create_task(self._start(self._nursery, stage=_STAGE_SERVERS))
         try:
             await (self._later_start(nursery) if self._is_seeded() else self._first_start(nursery))
@@ -80,8 +84,8 @@ class Exchange:
     async def stop(self) -> None:
         """Stop all that was started."""
         (self.data_dir / "demo.json").unlink(missing_ok=True)
-        if self._copying is not None:
-            self._copying.cancel()
+        if self._chain_care is not None:
+            self._chain_care.cancel()
         await self.supervisor.stop()
 
     async def start_bots(self) -> None:
@@ -186,10 +190,14 @@ class Exchange:
         if self.stack.postgres is not None:
             mark.write_text(newest)
 
-    async def _keep_copies(self) -> None:
-        while self.stack.chain is not None:
-            await asyncio.sleep(20)
-            await asyncio.to_thread(self.stack.chain.keep_copy)
+    async def _look_after_chain(self, chain: ChainServer) -> None:
+        """Keep the chain's pace, and whole copies of its state."""
+        for second in itertools.count(1):
+            await asyncio.sleep(1)
+            if chain.alive():
+                await asyncio.to_thread(chain.keep_pace)
+                if second % _COPY_SECONDS == 0:
+                    await asyncio.to_thread(chain.keep_copy)
 
     def _describe(self) -> dict[str, object]:
         """Return the content of `demo.json`, for programs that use the running exchange."""

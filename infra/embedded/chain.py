@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 from infra.embedded.anvil_package import anvil_binary
@@ -12,10 +13,16 @@ from infra.embedded.server import EmbeddedServer
 from infra.embedded.temporal import http_json
 
 CHAIN_ID = 31337
+_QUIET_SECONDS = 60.0  # without a transaction: long enough for all confirmations
+_IDLE_BLOCK_SECONDS = 15
+_LOOK_BACK = 20  # blocks
 
 
 class ChainServer(EmbeddedServer):
     """Anvil on loopback; a block a second, its state saved as often.
+
+    Its state holds every block, and the save writes all of it: an exchange left alone for a night
+    would write megabytes a second. So `keep_pace` slows down while nothing moves.
 
     `also_at_once` mines each transaction at once as well, and `persistent` False leaves the file
     out: both for tests.
@@ -36,6 +43,9 @@ class ChainServer(EmbeddedServer):
         super().__init__("chain", data_dir, log_path, port)
         self._also_at_once = also_at_once
         self._persistent = persistent
+        self._seen_block = 0
+        self._busy_until = 0.0
+        self._idle = False
 
     @property
     def url(self) -> str:
@@ -68,10 +78,36 @@ class ChainServer(EmbeddedServer):
             *("--chain-id", str(CHAIN_ID), "--quiet", *blocks, *state),
         ]
 
+    def launch(self) -> None:
+        """Start at full pace."""
+        self._seen_block, self._idle = 0, False
+        self._busy_until = time.monotonic() + _QUIET_SECONDS
+        super().launch()
+
     def answers(self) -> bool:
         """Tell whether the chain answers eth_chainId."""
-        call = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
-        return (http_json(self.url, call) or {}).get("result") == hex(CHAIN_ID)
+        return self._call("eth_chainId") == hex(CHAIN_ID)
+
+    def keep_pace(self) -> None:
+        """Mine a block a second while there are transactions, few while there are none."""
+        latest = self._call("eth_blockNumber")
+        if not isinstance(latest, str):
+            return
+        last = int(latest, 16)
+        first = max(self._seen_block + 1, last - _LOOK_BACK)
+        blocks = ["pending", *(hex(number) for number in range(first, last + 1))]
+        self._seen_block = last
+        count = "eth_getBlockTransactionCountByNumber"
+        if any(self._call(count, block) not in (None, "0x0") for block in blocks):
+            self._busy_until = time.monotonic() + _QUIET_SECONDS
+        idle = time.monotonic() > self._busy_until
+        if idle != self._idle:
+            self._call("evm_setIntervalMining", _IDLE_BLOCK_SECONDS if idle else 1)
+            self._idle = idle
+
+    def _call(self, method: str, *params: object) -> object:
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        return (http_json(self.url, request) or {}).get("result")
 
     def keep_copy(self) -> None:
         """Put a whole state aside."""

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+from typing import Any
+
 import asyncpg
 import httpx
 import pytest
 from redis import Redis
 from temporalio.client import Client
+
+from infra.embedded.chain import ChainServer
+from infra.embedded.ports import free_port
+from tests.conftest import Servers
 
 pytestmark = pytest.mark.servers
 
@@ -46,3 +54,53 @@ async def test_chain_mines_a_block_a_second(chain_url: str) -> None:
     async with httpx.AsyncClient() as client:
         answer = await client.post(chain_url, json=call)
     assert int(answer.json()["result"], 16) == 31337
+
+
+def test_chain_rests_when_nothing_moves_and_wakes_for_a_transaction(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An idle chain mines few blocks; one transaction brings the pace of a block a second back."""
+    chain = servers.new_chain()
+    try:
+        monkeypatch.setattr("infra.embedded.chain._QUIET_SECONDS", 0.0)
+        chain._busy_until = 0.0
+        chain.keep_pace()
+        before = _block_number(chain.url)
+        time.sleep(2.5)
+        assert _block_number(chain.url) == before
+        accounts = _call(chain.url, "eth_accounts")
+        _call(chain.url, "eth_sendTransaction", {"from": accounts[0], "to": accounts[1]})
+        monkeypatch.setattr("infra.embedded.chain._QUIET_SECONDS", 60.0)
+        chain.keep_pace()
+        deadline = time.monotonic() + 10
+        while _block_number(chain.url) < before + 4 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert _block_number(chain.url) >= before + 4
+    finally:
+        chain.kill()
+
+
+def test_torn_chain_state_is_replaced_by_the_copy(tmp_path: Path) -> None:
+    """A save that was cut off by a crash does not lose the chain."""
+    chain = ChainServer(tmp_path / "chain", tmp_path / "chain.log", free_port())
+    chain.start()
+    state = tmp_path / "chain" / "state.json"
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "chain" / "state.copy.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+        chain.keep_copy()
+    height = _block_number(chain.url)
+    chain.kill()
+    state.write_bytes(state.read_bytes()[:100])
+    chain.start()
+    assert _block_number(chain.url) >= height - 2
+    chain.kill()
+
+
+def _block_number(url: str) -> int:
+    return int(_call(url, "eth_blockNumber"), 16)
+
+
+def _call(url: str, method: str, *params: object) -> Any:
+    call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    return httpx.post(url, json=call).json()["result"]
