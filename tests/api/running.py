@@ -26,7 +26,8 @@ from infra.postgres.customers import CustomerStore, IssuedKey
 from infra.secret_box import SecretBox, gateway_key_path
 from infra.settings import Settings
 from infra.wallet.keys import create_wallet
-from tests.api.exchange import ETH, ETH_USDT, USDT, list_symbol
+from tests.api.exchange import list_symbol
+from tests.api.memory import ETH, ETH_USDT, USDT
 from workers.api_client import ApiAccount
 
 ROOT = Path(__file__).parents[2]

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from api.errors import PROBLEM_TYPE, PROBLEMS, Problem, code_of, refused
 from domain.errors import RejectReason
@@ -66,7 +67,9 @@ async def test_a_defect_is_answered_without_its_details(
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr(exchange.memory, "fills", explode)
-    answer = await exchange.call("GET", "/v1/fills", headers={"X-Request-Id": "r-7"})
+    with capture_logs() as logs:
+        answer = await exchange.call("GET", "/v1/fills", headers={"X-Request-Id": "r-7"})
+    assert [line["log_level"] for line in logs] == ["error"]
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert answer.headers["content-type"] == PROBLEM_TYPE
     assert answer.json()["request_id"] == answer.headers["x-request-id"] == "r-7"

@@ -7,7 +7,8 @@ import pytest
 from api.errors import Problem
 from api.limits import RATE_CLASSES, WINDOW_SECONDS, Limiter, LocalLimits, RateClass
 from domain.rate_limit import Charge
-from tests.api.exchange import Exchange, Memory
+from tests.api.exchange import Exchange
+from tests.api.memory import Memory
 
 SMALL = RateClass(weight=10, orders=3)
 

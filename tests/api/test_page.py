@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, async_playwright, expect
 
 from api.routes.system import COMPONENTS
+from tests.api.conftest import CHROMIUM
 from tests.api.running import RunningExchange
 
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = [
-    pytest.mark.servers,
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium"),
-]
+pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
 
 class Browser:

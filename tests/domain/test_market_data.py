@@ -22,7 +22,8 @@ from domain.market_data import (
 )
 from domain.order import OrderType, SelfTrade, Side, TimeInForce
 from domain.order_id import client_key
-from tests.api.exchange import ALICE, BOB, Exchange
+from tests.api.exchange import Exchange
+from tests.api.memory import ALICE, BOB
 
 MINUTE_US = 60_000_000
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.exchange import ETH, USDT
+from tests.api.memory import ETH, USDT
 from tests.api.running import RunningExchange
 from workers.api_client import ApiAccount
 from workers.bots import LEVELS, Bot, BotMarket, RandomWalk, run

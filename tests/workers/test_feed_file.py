@@ -14,7 +14,8 @@ from domain.commands import CancelOrder, Credit, PlaceOrder
 from domain.events import OrderAccepted, Trade
 from domain.order import OrderType, Side, TimeInForce
 from domain.order_id import client_key
-from tests.api.exchange import ETH, ETH_USDT, USDT, LocalDoor, list_symbol
+from tests.api.exchange import LocalDoor, list_symbol
+from tests.api.memory import ETH, ETH_USDT, USDT
 from workers.cli.feed import OWN_FLOW
 from workers.feed_file import (
     Agreement,

@@ -10,7 +10,8 @@ import pytest
 
 from api.websocket.hub import FeedHub
 from domain.market_data import BookMirrorError, Candle
-from tests.api.exchange import ETH_USDT, Exchange
+from tests.api.exchange import Exchange
+from tests.api.memory import ETH_USDT
 from tests.domain.test_market_data import _command
 from workers.market_books import MarketBooks
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from api.errors import Problem
 from api.schemas.orders import PlaceOrderIn, place_command
 from domain.money import INT64_MAX
-from tests.api.exchange import ETH_USDT
+from tests.api.memory import ETH_USDT
 
 _numberish = st.text(alphabet="0123456789.-+eE, _", min_size=1, max_size=40)
 

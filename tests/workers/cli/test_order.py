@@ -60,22 +60,22 @@ def app(running: RunningExchange, monkeypatch: pytest.MonkeyPatch) -> typer.Type
 @pytest.mark.servers
 def test_place_list_cancel(app: typer.Typer) -> None:
     """The life of a limit order from the command line."""
-    placed = RUNNER.invoke(app, "order buy eth-usdt 0.5 --limit 2401 --json".split())
+    placed = RUNNER.invoke(app, ["order", "buy", "eth-usdt", "0.5", "--limit", "2401", "--json"])
     order_id = json.loads(placed.output)["order_id"]
     assert placed.exit_code == 0
-    listed = RUNNER.invoke(app, "order list --symbol ETH/USDT".split())
+    listed = RUNNER.invoke(app, ["order", "list", "--symbol", "ETH/USDT"])
     assert order_id in listed.output
     cancelled = RUNNER.invoke(app, ["order", "cancel", order_id])
     assert f"Cancelled order {order_id} in ETH/USDT" in cancelled.output
     assert "No open orders." in RUNNER.invoke(app, ["order", "list"]).output
-    assert "Nothing was open." in RUNNER.invoke(app, "order cancel --all".split()).output
+    assert "Nothing was open." in RUNNER.invoke(app, ["order", "cancel", "--all"]).output
 
 
 @pytest.mark.servers
 def test_a_trade_between_two_accounts(app: typer.Typer) -> None:
     """`--account` chooses the demo account; the taker sees the fill."""
-    RUNNER.invoke(app, "order sell ETH/USDT 0.3 --limit 2501 --account bob".split())
-    bought = RUNNER.invoke(app, "order buy ETH/USDT 0.3 --market".split())
+    RUNNER.invoke(app, ["order", "sell", "ETH/USDT", "0.3", "--limit", "2501", "--account", "bob"])
+    bought = RUNNER.invoke(app, ["order", "buy", "ETH/USDT", "0.3", "--market"])
     assert "filled 0.3 ETH at 2501" in bought.output
 
 

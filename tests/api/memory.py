@@ -1,0 +1,185 @@
+"""The API's stores in memory, and the listings of the tests' market."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from domain.customer import ApiKey
+from domain.instrument import Asset, Instrument
+from domain.market import AssetListing, Listings, Market
+from domain.market_data import Candle, PublicTrade
+from domain.order_record import FillRecord, OrderRecord
+from domain.process_beat import ProcessBeat
+from domain.rate_limit import Charge, Charged
+from domain.wallet_record import DepositRecord, NewWithdrawal, WithdrawalRecord
+
+USDT = Asset(asset_id=1, code="USDT", chain_decimals=6, engine_decimals=6)
+ETH = Asset(asset_id=2, code="ETH", chain_decimals=18, engine_decimals=9)
+ETH_USDT = Instrument.listed(
+    symbol_id=1,
+    base=ETH,
+    quote=USDT,
+    tick_size="0.01",
+    lot_size="0.0001",
+    listing_price="2500",
+    maker_fee_ppm=1000,
+    taker_fee_ppm=2000,
+    band_ppm=100_000,
+    max_order="1000",
+    max_open_orders=60,
+)
+ALICE, BOB = 1, 2
+LISTINGS = Listings(
+    [Market(ETH_USDT, 0)],
+    [
+        AssetListing(USDT, "ETH", "0x" + "11" * 20, 2, 10**6, 10**7, 10**6, 10**10),
+        AssetListing(ETH, "ETH", None, 2, 10**15, 10**16, 10**15, 10**18),
+    ],
+)
+
+
+@dataclass
+class Memory:
+    """Every store of the API, in memory; `away` plays a database that is gone."""
+
+    keys: dict[str, ApiKey] = field(default_factory=dict)
+    withdrawals_written: dict[tuple[int, str], tuple[NewWithdrawal, WithdrawalRecord]] = field(
+        default_factory=dict
+    )
+    started: list[uuid.UUID] = field(default_factory=list)
+    used: dict[tuple[str, str], int] = field(default_factory=dict)
+    away: bool = False
+    keys_away: bool = False
+    redis_away: bool = False
+
+    def _check(self) -> None:
+        if self.away:
+            raise ConnectionError("played")
+
+    async def find(self, key_id: str) -> ApiKey | None:
+        if self.keys_away:
+            raise ConnectionError("played")
+        return self.keys.get(key_id)
+
+    async def orders(self, *_: Any) -> list[OrderRecord]:
+        self._check()
+        return []
+
+    async def order(self, *_: Any) -> OrderRecord | None:
+        self._check()
+        return None
+
+    async def order_by_client_key(self, *_: Any) -> OrderRecord | None:
+        self._check()
+        return None
+
+    async def fills(self, *_: Any) -> list[FillRecord]:
+        self._check()
+        return []
+
+    async def main_balances(self, customer_id: int) -> dict[str, int]:
+        self._check()
+        return {"ETH": 5} if customer_id == ALICE else {}
+
+    async def deposit_address(self, customer_id: int, chain: str) -> str:
+        self._check()
+        return f"0x{customer_id:040x}"
+
+    async def deposits(self, *_: Any) -> list[DepositRecord]:
+        self._check()
+        return []
+
+    async def withdrawals(
+        self, customer_id: int, before: tuple[int, ...] | None, limit: int
+    ) -> list[WithdrawalRecord]:
+        self._check()
+        return [
+            record
+            for request, record in self.withdrawals_written.values()
+            if request.customer_id == customer_id
+        ]
+
+    async def withdrawal(
+        self, customer_id: int, withdrawal_id: uuid.UUID
+    ) -> WithdrawalRecord | None:
+        found = await self.withdrawals(customer_id, None, 1)
+        return next((item for item in found if item.withdrawal_id == withdrawal_id), None)
+
+    async def create_withdrawal(
+        self, request: NewWithdrawal
+    ) -> tuple[WithdrawalRecord, bool] | None:
+        self._check()
+        key = (request.customer_id, request.idempotency_key)
+        if key in self.withdrawals_written:
+            first, record = self.withdrawals_written[key]
+            same = replace(first, request_id="") == replace(request, request_id="")
+            return (record, False) if same else None
+        record = WithdrawalRecord(
+            withdrawal_id=uuid.uuid4(),
+            idempotency_key=request.idempotency_key,
+            asset_id=request.asset_id,
+            amount=request.amount,
+            fee=request.fee,
+            address=request.address,
+            state="requested",
+            stage="hold",
+            reason=None,
+            tx_hash=None,
+            created_at_us=1,
+        )
+        self.withdrawals_written[key] = (request, record)
+        return record, True
+
+    async def start(self, withdrawal_id: uuid.UUID, request_id: str) -> bool:
+        self.started.append(withdrawal_id)
+        return True
+
+    async def candles(self, *_: Any) -> list[Candle]:
+        self._check()
+        return []
+
+    async def trades(self, *_: Any) -> list[PublicTrade]:
+        self._check()
+        return []
+
+    async def beats(self) -> dict[str, ProcessBeat]:
+        now = time.time()
+        return {"gateway": ProcessBeat("gateway", "1", now, now)}
+
+    async def cursors(self) -> dict[str, int]:
+        return {"settlement.0": 1}
+
+    async def charge(self, charges: Sequence[Charge], window_seconds: int) -> Charged:
+        if self.redis_away:
+            raise ConnectionError("played")
+        used = {
+            charge: self.used.get((charge.bucket, charge.subject), 0) + charge.cost
+            for charge in charges
+        }
+        allowed = all(total <= charge.quota for charge, total in used.items())
+        if allowed:
+            for charge, total in used.items():
+                self.used[charge.bucket, charge.subject] = total
+        left = tuple(max(0, charge.quota - total) for charge, total in used.items())
+        return Charged(allowed, left, window_seconds)
+
+    async def first_use(self, name: str, seconds: int) -> bool:
+        if self.redis_away:
+            raise ConnectionError("played")
+        is_first = ("once", name) not in self.used
+        self.used["once", name] = 1
+        return is_first
+
+    def current(self) -> Listings:
+        return LISTINGS
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        raise ConnectionError("no feed")
+        yield b""
+
+    async def hot(self, kind: str, symbol: str) -> bytes | None:
+        return None
