@@ -23,8 +23,8 @@ from infra.engine_errors import (
 from infra.engine_pb import engine_pb2 as pb
 from infra.engine_pb import engine_pb2_grpc as rpc
 from matching.codec import decode_events, encode_command
-from matching.engine import OrderView, SymbolView
 from matching.event_log import EventRange
+from matching.views import OrderView, SymbolView
 
 T = TypeVar("T")
 Level = tuple[int, int]

@@ -14,9 +14,9 @@ from infra.engine_pb import engine_pb2 as pb
 from infra.engine_pb import engine_pb2_grpc as rpc
 from infra.engine_roles import Role, Tokens
 from matching.codec import split_commands
-from matching.engine import OrderView
 from matching.event_log import NotRetainedError
 from matching.segments import JournalError, JournalFault
+from matching.views import OrderView
 from matching.wire import WireError
 
 RANGE_BYTES = 1 << 20

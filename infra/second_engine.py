@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from domain.checker_records import EngineRecord
-from matching.engine import Engine
+from matching.engine import Engine, create_engine
 from matching.replay import engine_at
 from matching.segments import JournalError, JournalFault
 
@@ -29,7 +29,7 @@ class SecondEngines:
     def _at(self, shard: int, sequence: int) -> EngineRecord:
         folder = self._folder_of(shard)
         if sequence == 0:
-            return _record(shard, Engine.create(shard))
+            return _record(shard, create_engine(shard))
         try:
             return _record(shard, engine_at(folder, sequence))
         except JournalError as error:

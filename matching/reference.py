@@ -33,11 +33,12 @@ from matching.admission import (
     refuse_order,
 )
 from matching.book import BUY, OPEN, Market, Order, fee_units
-from matching.codec import split_commands
+from matching.codec import Placed, split_commands
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
+from matching.questions import Questions
 from matching.windows import KeyRecord
-from matching.wire import COMMAND_HEAD, STRIPE
+from matching.wire import COMMAND_HEAD, STAMP, STRIPE, SequenceError
 
 MAX_CANCELS = 60_000
 """How many orders one cancel-all closes, the oldest first; `closed_count` tells."""
@@ -55,11 +56,7 @@ _ADMINISTRATION = {
 }
 
 
-class SequenceError(RuntimeError):
-    """A command is not the next one: a gap, a repeat, or time running backward."""
-
-
-class ReferenceEngine:
+class ReferenceEngine(Questions):
     """The plain Python engine."""
 
     kind = "reference"
@@ -80,18 +77,16 @@ class ReferenceEngine:
     def apply(self, batch: bytes) -> bytes:
         """Apply sequenced commands and return their event stripes.
 
-        Raises `WireError` for malformed bytes, before any effect, and `SequenceError` where the
-        numbering breaks; both mean that the journal, not a customer, is at fault.
+        Raises `WireError` for malformed bytes and `SequenceError` where the numbering breaks, both
+        before any effect; both mean that the journal, not a customer, is at fault.
         """
         state, events = self.state, self._events
         unpack, handlers = COMMAND_HEAD.unpack_from, self._handlers
-        for place in split_commands(batch):
+        places = split_commands(batch)
+        self._check_numbers(batch, places)
+        for place in places:
             head = unpack(batch, place.offset)
             sequence, time_us = head[0], head[1]
-            if sequence != state.sequence + 1 or time_us < state.time_us:
-                raise SequenceError(
-                    f"command {sequence} at {time_us} after {state.sequence} at {state.time_us}"
-                )
             state.sequence = sequence
             state.time_us = time_us
             if state.window.next_expiry_us < time_us:
@@ -100,6 +95,17 @@ class ReferenceEngine:
             events.begin(sequence, time_us)
             handlers[place.opcode](head, batch, place.offset)
         return events.take()
+
+    def _check_numbers(self, batch: bytes, places: list[Placed]) -> None:
+        expected, earliest_us = self.state.sequence, self.state.time_us
+        for place in places:
+            expected += 1
+            sequence, time_us = STAMP.unpack_from(batch, place.offset)
+            if sequence != expected or time_us < earliest_us:
+                raise SequenceError(
+                    f"command {sequence} at {time_us} after {expected - 1} at {earliest_us}"
+                )
+            earliest_us = time_us
 
     def chain(self) -> bytes:
         """Return the running chain over all event stripes so far, 64 bytes."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from matching import snapshot
 from matching.codec import split_commands
-from matching.engine import Engine
+from matching.engine import Engine, create_engine
 from matching.event_log import EventLog, chain_name
 from matching.journal import Journal
 from matching.journal_scan import JournalScan
@@ -49,7 +49,7 @@ def recover(
         _refuse_cursors_beyond(0, cursors or {})
         journal = Journal.begin(storage, shard, fresh_journal_id)
         events = EventLog(storage, shard, fresh_journal_id)
-        return Recovered(Engine.create(shard, kind), journal, events, 0, 0)
+        return Recovered(create_engine(shard, kind), journal, events, 0, 0)
     events = EventLog(storage, shard, _journal_id(storage, scan))
     engine = _starting_engine(storage, shard, scan, events, kind)
     started_at = engine.sequence
@@ -91,7 +91,7 @@ def _starting_engine(
             return engine
         oldest = engine
     if scan.oldest_sequence == 1:
-        return Engine.create(shard, kind)
+        return create_engine(shard, kind)
     if oldest is None:
         raise JournalError(
             JournalFault.MISSING_SEGMENT,
@@ -168,7 +168,7 @@ def replay_to(
     engine: Engine | None = None
     if not from_genesis or scan.oldest_sequence > 1:
         engine = next(snapshot.good_engines(storage, shard, until, kind), None)
-    engine = engine or Engine.create(shard, kind)
+    engine = engine or create_engine(shard, kind)
     if until is not None and engine.sequence > until:
         raise JournalError(JournalFault.NOT_IN_JOURNAL, f"{until} is before what is kept")
     limit = until

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from matching.engine import Engine
+from matching.engine import Engine, restore_engine
 from matching.failpoint import hit
 from matching.state_codec import SnapshotError
 from matching.storage import Storage, write_whole
@@ -57,7 +57,7 @@ def read(storage: Storage, file: SnapshotFile, shard: int, kind: str = "auto") -
         raise SnapshotError(f"{file.name} is not a snapshot of shard {shard} in format {_FORMAT}")
     if len(body) != size or hashlib.blake2b(body, digest_size=16).digest() != digest:
         raise SnapshotError(f"{file.name}: digest does not match")
-    engine = Engine.restore(body, kind)
+    engine = restore_engine(body, kind)
     if engine.sequence != sequence or sequence != file.sequence:
         raise SnapshotError(f"{file.name}: sequence does not match")
     return engine

@@ -23,7 +23,7 @@ _COUNT = struct.Struct("<Q")
 _ASSET = struct.Struct("<Qqq")
 _MARKET = struct.Struct("<13q")
 _BALANCE = struct.Struct("<QQqq")
-_ORDER = struct.Struct("<QQ16sHHBB2xqqqQqq36s4x")
+ORDER_LINE = struct.Struct("<QQ16sHHBB2xqqqQqq36s4x")
 _KEY = struct.Struct("<16sQqHHIQqq")
 _RULES = (
     "symbol_id",
@@ -91,7 +91,7 @@ def _market_bytes(market: Market) -> bytes:
 
 
 def _order_bytes(order: Order) -> bytes:
-    return _ORDER.pack(
+    return ORDER_LINE.pack(
         order.order_id,
         order.account_id,
         order.identity[8:],
@@ -148,12 +148,12 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
         state.markets[market.rules.symbol_id] = market
     for account_id, asset_id, total, held in reader.section(_BALANCE):
         state.balances[account_id << ASSET_BITS | asset_id] = [total, held]
-    for values in reader.section(_ORDER):
+    for values in reader.section(ORDER_LINE):
         order = _order(values)
         state.markets[order.symbol_id].rest(order)
         state.orders[order.order_id] = order
         state.window.orders[order.identity] = order
-    for values in reader.section(_ORDER):
+    for values in reader.section(ORDER_LINE):
         order = _order(values)
         if order.status == OPEN:
             raise SnapshotError("a closed order is open")

@@ -214,6 +214,10 @@ class WireError(ValueError):
         self.fault = fault
 
 
+class SequenceError(RuntimeError):
+    """A command is not the next one: a gap, a repeat, or time running backward."""
+
+
 def order_flags(
     side: int, order_type: int, time_in_force: int, post_only: bool, self_trade: int
 ) -> int:

@@ -13,7 +13,7 @@ from domain.order_record import OrderRecord
 from infra.engine_client import EngineClient
 from infra.engine_errors import EngineError, OutcomeUnknown
 from infra.engine_grpc import EngineGrpc
-from matching.engine import OrderView
+from matching.views import OrderView
 
 Answer = TypeVar("Answer")
 

@@ -19,7 +19,7 @@ from domain.money import text_from_units
 from domain.order import OrderType, Side, TimeInForce
 from domain.order_id import client_key
 from matching.codec import decode_events, encode_command
-from matching.engine import Engine
+from matching.engine import create_engine
 from workers.feed_file import COLUMNS, PRICE_DECIMALS, VOLUME_DECIMALS
 
 SEED = 20150501
@@ -45,7 +45,7 @@ class FlowMaker:
         self.rows: list[str] = []
         self.log: list[str] = []
         self._random = random.Random(seed)  # noqa: S311 - a demo's orders, not a secret
-        self._engine = Engine.create(kind="reference")
+        self._engine = create_engine(kind="reference")
         self._time_ms = _START_MS
         self._live: dict[int, _Live] = {}
         self._apply(ListSymbol(1, 1, 2, 1, 1, 0, 0, 10**9, _START_TICKS, 10**15, 10**6))

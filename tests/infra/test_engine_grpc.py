@@ -88,7 +88,7 @@ async def test_status_names_engine_and_state(rig: Rig) -> None:
     reader = rig.grpc()
     await reader.register_cursor("ledger", 3)
     status = await reader.status(with_digest=True)
-    assert status.engine == "reference"
+    assert status.engine == "core"
     assert (status.epoch, status.build, status.shard) == (1, 7, 0)
     assert status.symbols[0].state is SymbolState.CANCEL_ONLY
     assert status.durable_sequence <= status.sequence

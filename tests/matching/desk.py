@@ -19,7 +19,7 @@ from domain.errors import RejectReason
 from domain.events import CommandRejected, Event, OrderAccepted, OrderClosed, Trade
 from domain.order import OrderType, Side, TimeInForce
 from matching.codec import decode_events, encode_command
-from matching.engine import Engine
+from matching.engine import create_engine
 
 USDT, ETH, BTC = 1, 2, 3
 ETH_USDT, BTC_USDT = 1, 2
@@ -45,7 +45,7 @@ class Desk:
     """One engine, its clock and its numbering; `events` keeps everything that came out."""
 
     def __init__(self, shard: int = 0, listings: tuple[ListSymbol, ...] = (LISTING,)) -> None:
-        self.engine = Engine.create(shard)
+        self.engine = create_engine(shard)
         self.time_us = START_US
         self.events: list[Event] = []
         self.raw = b""

@@ -41,6 +41,8 @@ from tests.matching.desk import (
     why,
 )
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 _MARKET_IOC = {"order_type": OrderType.MARKET, "time_in_force": TimeInForce.IOC, "price": 0}
 
 # In the documented order of precedence: each is refused for its own reason, and for the first

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from domain.commands import CancelOrder, Command, Opcode, PlaceOrder, Tick
 from domain.order import OrderType, Side, TimeInForce
 from matching.codec import CommandRecord, decode_commands, encode_command, split_commands, stamp
-from matching.engine import Engine
-from matching.reference import SequenceError
-from matching.wire import STRIPE, WireError, WireFault
+from matching.engine import create_engine
+from matching.wire import STRIPE, SequenceError, WireError, WireFault
 from tests.matching.strategies import any_command
 
 
@@ -58,7 +57,7 @@ def test_flipped_bits_decode_or_are_refused_by_name(
         return
     for number, place in enumerate(places, 1):
         stamp(batch, place.offset, number, number)
-    Engine.create().apply(bytes(batch))
+    create_engine().apply(bytes(batch))
 
 
 @pytest.mark.parametrize(
@@ -117,4 +116,4 @@ def test_opcodes_fit_their_byte() -> None:
 def test_engine_refuses_unsequenced_commands() -> None:
     """A record without its stamp never reaches the state."""
     with pytest.raises(SequenceError):
-        Engine.create().apply(encode_command(Tick()))
+        create_engine().apply(encode_command(Tick()))

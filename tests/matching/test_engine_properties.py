@@ -22,9 +22,11 @@ from domain.commands import (
 from domain.events import OrderAccepted, OrderClosed, Trade
 from domain.order import OrderType, SelfTrade, ShardMode, Side, SymbolState, TimeInForce
 from matching.codec import encode_command
-from matching.engine import Engine
+from matching.engine import restore_engine
 from tests.matching.desk import ETH_USDT, START_US, Desk
 from tests.matching.mirror import Mirror
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 _ACCOUNTS = st.integers(1, 4)
 _PRICES = st.integers(985, 1_015)
@@ -146,7 +148,7 @@ def test_snapshot_and_replay_give_the_same_digest(stream: list[Command], cut: in
     desk = _opened()
     for command in stream[:cut]:
         desk.run(command)
-    other = Engine.restore(desk.engine.snapshot())
+    other = restore_engine(desk.engine.snapshot())
     assert other.digest() == desk.engine.digest()
     batch = b"".join(
         encode_command(command, sequence=desk.engine.sequence + n, time_us=desk.time_us + n)
@@ -205,7 +207,7 @@ def test_a_long_day(seed: int) -> None:
         else:
             desk.credit(account, chance.randint(1, 2), chance.randint(1, 10**5))
         if key % 500 == 0:
-            desk.engine = Engine.restore(desk.engine.snapshot())
+            desk.engine = restore_engine(desk.engine.snapshot())
     mirror.read(desk.events)
     assert desk.engine.trades() > 300
     assert mirror.balances() == desk.engine.balances()

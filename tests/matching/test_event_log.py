@@ -8,7 +8,7 @@ import pytest
 
 from domain.commands import Tick
 from matching.codec import encode_command, view_events
-from matching.engine import Engine
+from matching.engine import create_engine
 from matching.event_log import EventLog, NotRetainedError
 from tests.simulation.disk import SimulatedDisk
 
@@ -20,7 +20,7 @@ class Source:
 
     def __init__(self, disk: SimulatedDisk, file_bytes: int = 4_000) -> None:
         self.disk = disk
-        self.engine = Engine.create()
+        self.engine = create_engine()
         self.log = EventLog(disk, 0, _ID, file_bytes)
         self.raw = b""
 

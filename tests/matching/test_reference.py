@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 
 import pytest
@@ -20,8 +21,8 @@ from domain.events import (
 from domain.order import SelfTrade, Side, TimeInForce
 from matching import admission
 from matching.codec import encode_command
-from matching.reference import ReferenceEngine, SequenceError
-from matching.wire import WireError
+from matching.reference import ReferenceEngine
+from matching.wire import SequenceError, WireError
 from tests.matching.desk import (
     ETH,
     ETH_USDT,
@@ -35,6 +36,8 @@ from tests.matching.desk import (
     order_id,
     reason,
 )
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 
 @pytest.fixture
@@ -131,16 +134,18 @@ def test_sweep_of_five_thousand_orders(desk: Desk) -> None:
     assert desk.balance(1, ETH) == (RICH - 5_000 * LISTING.base_units_per_lot, 0)
 
 
-def test_the_sweep_limit_closes_the_remainder(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sweep_limit_closes_the_remainder() -> None:
     """A command that would number too many events stops, and says so."""
-    monkeypatch.setattr("matching.reference.MAX_MAKERS", 2)
-    for _ in range(3):
+    limit = admission.MAX_MAKERS
+    desk = Desk(listings=(dataclasses.replace(LISTING, max_open_orders=limit + 1),))
+    desk.fund(1, 2)
+    for _ in range(limit + 1):
         desk.sell(1, 1_000, 1)
-    events = desk.buy(2, 1_000, 10)
-    assert len(fills(events)) == 2
+    events = desk.buy(2, 1_000, limit + 5)
+    assert len(fills(events)) == limit
     assert closes(events)[-1][1] == "SWEEP_LIMIT"
     assert desk.engine.book(ETH_USDT, 1) == ([], [(1_000, 1)])
-    assert admission.MAX_MAKERS * 2 + 2 < 2**16
+    assert limit * 2 + 2 < 2**16
 
 
 def test_ioc_expires_its_remainder(desk: Desk) -> None:

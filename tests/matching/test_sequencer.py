@@ -11,7 +11,7 @@ from domain.events import EngineStarted
 from domain.order import OrderType, Side, TimeInForce
 from matching import snapshot
 from matching.codec import decode_events, encode_command, view_events
-from matching.engine import Engine, EngineKindError
+from matching.engine import EngineKindError, create_engine, restore_engine
 from matching.segments import JournalError, JournalFault
 from matching.wire import STRIPE
 from tests.matching.shard import JOURNAL_ID, Shard
@@ -151,15 +151,17 @@ def test_retention_keeps_what_readers_and_snapshots_need() -> None:
     assert 1 < shard.sequencer.events.first_sequence <= oldest + 1
     digest = shard.sequencer.engine.digest()
     shard.start()
-    assert Engine.restore(shard.sequencer.engine.snapshot()).digest() != digest
+    assert restore_engine(shard.sequencer.engine.snapshot()).digest() != digest
     found = shard.sequencer.read_events(oldest, 1 << 20)
     assert found is not None
 
 
-def test_the_core_is_not_here_yet() -> None:
-    """Choosing the core says clearly that it is not built."""
-    with pytest.raises(EngineKindError, match="core"):
+def test_a_missing_core_is_said_and_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for the core gets it or a clear error; who asks for nothing gets the best."""
+    assert create_engine().kind == "core"
+    with pytest.raises(EngineKindError, match="other"):
+        create_engine(kind="other")
+    monkeypatch.setattr("matching.engine.load_core", lambda: None)
+    assert create_engine().kind == "reference"
+    with pytest.raises(EngineKindError, match="C\\+\\+"):
         Shard(SimulatedDisk(), kind="core")
-    with pytest.raises(EngineKindError):
-        Engine.create(kind="other")
-    assert Engine.create().kind == "reference"

@@ -7,8 +7,11 @@ import pytest
 from domain.errors import RejectReason
 from domain.events import Credited, Debited, Event, KeyDuplicate, OrderAccepted, OrderDuplicate
 from domain.order import OrderStatus
-from matching.engine import Engine
+from matching.engine import restore_engine
+from matching.windows import CLOSED_PER_ACCOUNT
 from tests.matching.desk import ETH, USDT, Desk, only, order_id, reason, why
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 DAY = 24 * 3_600
 
@@ -73,16 +76,16 @@ def test_closed_orders_are_forgotten_after_a_day(desk: Desk) -> None:
     assert _duplicate(desk.sell(1, 1_000, 1, client_key=8)).status is OrderStatus.OPEN
 
 
-def test_the_oldest_of_too_many_closed_orders_is_forgotten(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each account keeps its newest closed orders only, in closing order."""
-    monkeypatch.setattr("matching.windows.CLOSED_PER_ACCOUNT", 3)
+def test_the_oldest_of_too_many_closed_orders_is_forgotten(desk: Desk) -> None:
+    """Each account keeps its newest 10,000 closed orders only, in closing order."""
     desk.sell(2, 1_000, 1, client_key=1)
     desk.cancel(2, client_key=1)
     for key in range(1, 5):
         desk.sell(1, 1_000, 1, client_key=key)
     for key in (4, 2, 1, 3):
+        desk.cancel(1, client_key=key)
+    for key in range(5, CLOSED_PER_ACCOUNT + 2):
+        desk.sell(1, 1_000, 1, client_key=key)
         desk.cancel(1, client_key=key)
     assert isinstance(desk.sell(1, 1_000, 1, client_key=4)[0], OrderAccepted)
     for key in (2, 1, 3):
@@ -95,7 +98,7 @@ def test_windows_survive_a_snapshot(desk: Desk) -> None:
     desk.sell(1, 1_000, 1, client_key=7)
     desk.cancel(1, client_key=7)
     desk.credit(1, USDT, 5, key=99)
-    desk.engine = Engine.restore(desk.engine.snapshot())
+    desk.engine = restore_engine(desk.engine.snapshot())
     _duplicate(desk.sell(1, 1_000, 1, client_key=7))
     assert isinstance(desk.credit(1, USDT, 5, key=99), KeyDuplicate)
     desk.wait(DAY + 1)

@@ -25,7 +25,7 @@ from domain.order import (
 from infra.engine_frames import FrameFault, FrameKind
 from infra.engine_roles import Role
 from matching.codec import encode_command
-from matching.engine import Engine
+from matching.engine import create_engine
 from matching.wire import (
     COMMAND_FIELDS,
     COMMAND_HEAD,
@@ -63,7 +63,7 @@ NUMBERS: tuple[type[IntEnum], ...] = (
 
 def current() -> dict[str, object]:
     """Return what the golden file holds, from the code as it is."""
-    engine = Engine.create()
+    engine = create_engine()
     records = {}
     for sequence, (name, command) in enumerate(session(), 1):
         raw = encode_command(command, sequence=sequence, time_us=1_000 + sequence)

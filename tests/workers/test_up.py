@@ -206,7 +206,7 @@ def test_once_on_the_same_books(running: Running) -> None:
     assert report["deposits_credited"] > 0
     assert report["withdrawals_settled"] > 0
     assert report["approved_by_officer"]
-    assert report["engine"] in {"core", "reference"}
+    assert report["engine"] == "core"
     assert report["healthy_seconds"] > 0
     assert {"rialto", "python", "postgres", "temporal"} <= report["versions"].keys()
     for invariant in report["invariants"]:

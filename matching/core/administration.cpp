@@ -1,0 +1,150 @@
+// Money in and out, markets, modes: the commands that no trader sends.
+#include <cstring>
+
+#include "engine.hpp"
+#include "money.hpp"
+
+namespace rialto {
+
+void Engine::money(const Command& command) {
+  const bool credit = command.opcode == Opcode::kCredit;
+  if (command.key_low == 0 && command.key_high == 0) {
+    reject(command, Reason::kMalformedCommand, command.account_id, 0);
+    return;
+  }
+  const Key key{command.key_low, command.key_high};
+  if (const auto it = state.key_index.find(key); it != state.key_index.end()) {
+    const KeyRecord& first = state.keys[it->second - state.keys_evicted];
+    const bool same = first.opcode == static_cast<std::uint16_t>(command.opcode) &&
+                      first.account_id == command.account_id &&
+                      first.asset_id == command.symbol_id && first.amount == command.a &&
+                      first.created_at_us == command.b;
+    EventStripe* event = events.add(EventType::kKeyDuplicate, 1, 0, same ? 1 : 0);
+    event->body[0] = static_cast<std::uint64_t>(command.time_us);
+    event->body[1] = command.account_id;
+    event->body[2] = key.low;
+    event->body[3] = key.high;
+    event->body[4] = first.sequence;
+    event->body[5] = static_cast<std::uint64_t>(command.opcode) | std::uint64_t{first.reason} << 16;
+    return;
+  }
+  const std::uint16_t asset = state.asset_index[command.symbol_id];
+  const std::int64_t amount = command.a, created = command.b;
+  const std::uint32_t account = state.find_account(command.account_id);
+  Reason reason = Reason::kNone;
+  if (command.account_id == 0 || created < 0 ||
+      Wide{created} > Wide{state.time_us} + kKeyMaxAheadUs)
+    reason = Reason::kMalformedCommand;
+  else if (amount <= 0)
+    reason = Reason::kInvalidAmount;
+  else if (Wide{state.time_us} - created > kKeyMaxAgeUs)
+    reason = Reason::kKeyExpired;
+  else if (asset == kNone16)
+    reason = Reason::kUnknownAsset;
+  else if (credit && Wide{state.assets[asset].issued} + amount > kInt64Max)
+    reason = Reason::kOverflow;
+  else if (!credit && state.mode == kHalted)
+    reason = Reason::kShardHalted;
+  else if (!credit) {
+    const Balance balance = account == 0 ? Balance{} : state.balance(account, asset);
+    if (balance.total - balance.held < amount) reason = Reason::kInsufficientFunds;
+  }
+  state.key_index[key] = state.keys_evicted + state.keys.size();
+  state.keys.push_back(
+      {key, state.sequence, state.time_us, static_cast<std::uint16_t>(command.opcode),
+       static_cast<std::uint16_t>(reason), command.symbol_id, command.account_id, amount, created});
+  if (reason != Reason::kNone) {
+    reject(command, reason, command.account_id, 0);
+    return;
+  }
+  const std::int64_t change = credit ? amount : -amount;
+  state.assets[asset].issued += change;
+  state.balance(state.need_account(command.account_id), asset).total += change;
+  EventStripe* event =
+      events.add(credit ? EventType::kCredited : EventType::kDebited, 1, command.symbol_id, 0);
+  event->body[0] = static_cast<std::uint64_t>(command.time_us);
+  event->body[1] = command.account_id;
+  event->body[2] = key.low;
+  event->body[3] = key.high;
+  event->body[4] = static_cast<std::uint64_t>(amount);
+  event->body[5] = 0;
+}
+
+// ---- administration -------------------------------------------------------------------------
+
+void Engine::list_symbol(const Command& command, const std::uint8_t* record) {
+  ListSymbolStripe more;
+  std::memcpy(&more, record + kStripe, sizeof more);
+  Reason reason = Reason::kNone;
+  if (command.symbol_id == 0 || more.base_asset_id == 0 || more.quote_asset_id == 0 ||
+      command.a <= 0 || command.b <= 0 || more.listing_price_ticks <= 0 ||
+      more.max_order_lots <= 0 || more.max_open_orders == 0 ||
+      more.base_asset_id == more.quote_asset_id || more.band_ppm < 0)
+    reason = Reason::kMalformedCommand;
+  else if (state.symbol_index[command.symbol_id] != kNone16)
+    reason = Reason::kSymbolAlreadyListed;
+  else if (more.taker_fee_ppm < 0 || more.taker_fee_ppm >= kPpm ||
+           std::abs(std::int64_t{more.maker_fee_ppm}) > more.taker_fee_ppm)
+    reason = Reason::kInvalidCombination;
+  if (reason != Reason::kNone) {
+    reject(command, reason, 0, command.symbol_id);
+    return;
+  }
+  state.list_market({command.symbol_id, more.base_asset_id, more.quote_asset_id, command.a,
+                     command.b, more.maker_fee_ppm, more.taker_fee_ppm, more.band_ppm,
+                     more.listing_price_ticks, more.max_order_lots, more.max_open_orders});
+  EventStripe* event = events.add(EventType::kSymbolListed, 2, command.symbol_id, 0);
+  event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
+  event[0].body[1] = static_cast<std::uint64_t>(command.a);
+  event[0].body[2] = static_cast<std::uint64_t>(command.b);
+  event[0].body[3] = static_cast<std::uint64_t>(more.listing_price_ticks);
+  event[0].body[4] = static_cast<std::uint64_t>(more.max_order_lots);
+  event[0].body[5] = static_cast<std::uint64_t>(more.band_ppm);
+  std::memset(event[1].body, 0, sizeof event[1].body);
+  std::memcpy(event[1].body, &more, 16);  // both assets, both fees, open orders: as they came
+}
+
+void Engine::set_symbol_state(const Command& command) {
+  Market* market = state.market(command.symbol_id);
+  if (command.a < 0 || command.a > kHalted) {
+    reject(command, Reason::kMalformedCommand, 0, command.symbol_id);
+    return;
+  }
+  if (market == nullptr) {
+    reject(command, Reason::kUnknownSymbol, 0, command.symbol_id);
+    return;
+  }
+  market->state = static_cast<int>(command.a);
+  EventStripe* event = events.add(EventType::kSymbolStateSet, 1, command.symbol_id, 0);
+  event->body[0] = static_cast<std::uint64_t>(command.time_us);
+  event->body[1] = static_cast<std::uint64_t>(command.a);
+  event->body[2] = static_cast<std::uint64_t>(command.b);
+  std::memset(&event->body[3], 0, 24);
+}
+
+void Engine::set_shard_mode(const Command& command) {
+  if (command.a < 0 || command.a > kHalted) {
+    reject(command, Reason::kMalformedCommand, 0, 0);
+    return;
+  }
+  state.mode = static_cast<int>(command.a);
+  EventStripe* event = events.add(EventType::kShardModeSet, 1, 0, 0);
+  event->body[0] = static_cast<std::uint64_t>(command.time_us);
+  event->body[1] = static_cast<std::uint64_t>(command.a);
+  event->body[2] = static_cast<std::uint64_t>(command.b);
+  std::memset(&event->body[3], 0, 24);
+}
+
+void Engine::reject(const Command& command, Reason reason, std::uint64_t account_id,
+                    std::uint16_t symbol_id) {
+  EventStripe* event =
+      events.add(EventType::kCommandRejected, 1, symbol_id, static_cast<std::uint16_t>(reason));
+  event->body[0] = static_cast<std::uint64_t>(command.time_us);
+  event->body[1] = account_id;
+  event->body[2] = command.key_low;
+  event->body[3] = command.key_high;
+  event->body[4] = static_cast<std::uint64_t>(command.opcode);
+  event->body[5] = 0;
+}
+
+}  // namespace rialto

@@ -1,0 +1,121 @@
+// The checks before an order or cancel acts, one a line, in their order of precedence.
+#include "engine.hpp"
+#include "money.hpp"
+
+namespace rialto {
+
+namespace {
+
+bool name_character(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' ||
+         c == '_' || c == ':' || c == '-';
+}
+
+Reason syntax(const Command& command, const std::uint8_t* record) {
+  const std::uint16_t flags = command.flags;
+  const bool is_market = type_of(flags) == kMarket;
+  if (command.account_id == 0 || (command.key_low | command.key_high) == 0)
+    return Reason::kMalformedCommand;
+  if (type_of(flags) > kMarket || tif_of(flags) > kFok || self_trade_of(flags) > kExpireBoth)
+    return Reason::kMalformedCommand;
+  for (int at = 0; at < command.text_length; ++at)
+    if (!name_character(static_cast<char>(record[kStripe + static_cast<unsigned>(at)])))
+      return Reason::kMalformedCommand;
+  if (is_market && tif_of(flags) == kGtc) return Reason::kInvalidCombination;
+  if (post_only(flags) && tif_of(flags) != kGtc) return Reason::kInvalidCombination;
+  if (is_market ? command.a != 0 : command.a <= 0) return Reason::kInvalidPrice;
+  if (command.b <= 0) return Reason::kInvalidQuantity;
+  return Reason::kNone;
+}
+
+}  // namespace
+
+Reason Engine::refuse_order(const Command& command, const std::uint8_t* record, Market*& market,
+                            std::uint32_t account, std::int64_t& limit, std::int64_t& hold) {
+  const Reason malformed = syntax(command, record);
+  if (malformed != Reason::kNone) return malformed;
+  market = state.market(command.symbol_id);
+  if (market == nullptr) return Reason::kUnknownSymbol;
+  if (state.mode == kHalted) return Reason::kShardHalted;
+  if (state.mode == kCancelOnly) return Reason::kShardCancelOnly;
+  if (market->state == kHalted) return Reason::kSymbolHalted;
+  if (market->state == kCancelOnly) return Reason::kSymbolCancelOnly;
+  refresh_band(*market);
+  const int side = side_of(command.flags);
+  const bool buys = side == kBuy;
+  limit = command.a;
+  if (type_of(command.flags) == kMarket)
+    limit = buys ? market->highest : market->lowest;
+  else if (buys ? limit > market->highest : limit < market->lowest)
+    return Reason::kPriceOutsideBand;
+  const Rules& rules = market->rules;
+  if (command.b > rules.max_order_lots) return Reason::kQuantityTooLarge;
+  const std::uint16_t at = state.symbol_index[command.symbol_id];
+  if (tif_of(command.flags) == kGtc && account != 0 &&
+      state.open_count(account, at) >= rules.max_open_orders)
+    return Reason::kTooManyOpenOrders;
+  const Reason broken = order_rules(*market, command, account, limit);
+  if (broken != Reason::kNone) return broken;
+
+  std::int64_t notional = 0, quote = 0, base = 0;
+  if (__builtin_mul_overflow(limit, command.b, &notional) ||
+      __builtin_mul_overflow(notional, rules.quote_per_tick_lot, &quote))
+    return Reason::kOverflow;
+  if (__builtin_mul_overflow(command.b, rules.base_per_lot, &base)) return Reason::kOverflow;
+  hold = base;
+  if (buys && __builtin_add_overflow(quote, ceil_ppm(quote, rules.taker_fee_ppm), &hold))
+    return Reason::kOverflow;
+  if (account == 0) return Reason::kInsufficientFunds;
+  const Balance& balance = state.balance(account, buys ? market->quote : market->base);
+  if (balance.total - balance.held < hold) return Reason::kInsufficientFunds;
+  return Reason::kNone;
+}
+
+Reason Engine::order_rules(const Market& market, const Command& command, std::uint32_t account,
+                           std::int64_t limit) const {
+  const int side = 1 - side_of(command.flags);
+  const std::int64_t best = market.book.best(side);
+  const bool meets = best != kNoPrice && Book::crosses(side, best, limit);
+  if (meets && post_only(command.flags)) return Reason::kPostOnlyWouldTrade;
+  if (!meets && type_of(command.flags) == kMarket) return Reason::kNoLiquidity;
+  if (tif_of(command.flags) == kFok && !fillable(market, command, account, limit))
+    return Reason::kFokNotFillable;
+  if (meets && self_trade_of(command.flags) == kExpireTaker &&
+      state.orders[market.book.first(side)].account == account)
+    return Reason::kSelfTrade;
+  return Reason::kNone;
+}
+
+// Whether the book fills the whole order within its limit and the sweep limit.
+bool Engine::fillable(const Market& market, const Command& command, std::uint32_t account,
+                      std::int64_t limit) const {
+  const int side = 1 - side_of(command.flags);
+  const Book& book = market.book;
+  std::int64_t missing = command.b;
+  std::uint32_t met = 0;
+  for (std::int64_t price = book.best(side); price != kNoPrice && Book::crosses(side, price, limit);
+       price = book.next_price(side, price)) {
+    for (Slot at = book.at(side, price).head; at != 0; at = state.orders[at].next) {
+      if (++met > kMaxMakers) return false;
+      const Order& maker = state.orders[at];
+      if (maker.account == account) {
+        if (self_trade_of(command.flags) != kExpireMaker) return false;
+        continue;
+      }
+      missing -= std::min(missing, maker.remaining);
+      if (missing == 0) return true;
+    }
+  }
+  return false;
+}
+
+Reason Engine::refuse_cancel(const Command& command) {
+  if (command.account_id == 0) return Reason::kMalformedCommand;
+  const Market* market = state.market(command.symbol_id);
+  if (command.symbol_id != 0 && market == nullptr) return Reason::kUnknownSymbol;
+  if (state.mode == kHalted) return Reason::kShardHalted;
+  if (market != nullptr && market->state == kHalted) return Reason::kSymbolHalted;
+  return Reason::kNone;
+}
+
+}  // namespace rialto

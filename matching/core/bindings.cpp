@@ -1,0 +1,184 @@
+// The core as a Python class: bytes in, bytes out, and read-only questions. `matching/engine.py`
+// is its only user.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <tuple>
+
+#include "engine.hpp"
+#include "snapshot.hpp"
+
+namespace nb = nanobind;
+
+namespace rialto {
+
+namespace {
+
+nb::bytes as_bytes(const std::string& text) { return nb::bytes(text.data(), text.size()); }
+
+class Core {
+ public:
+  explicit Core(std::uint32_t shard) : engine_(std::make_unique<Engine>(shard)) {}
+  explicit Core(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
+
+  nb::bytes apply(nb::bytes batch) {
+    std::span<const EventStripe> out;
+    {
+      nb::gil_scoped_release free;
+      out = engine_->apply(reinterpret_cast<const std::uint8_t*>(batch.c_str()), batch.size());
+    }
+    return nb::bytes(out.data(), out.size_bytes());
+  }
+
+  nb::bytes snapshot() const {
+    std::string bytes;
+    {
+      nb::gil_scoped_release free;
+      bytes = encode_state(*engine_);
+    }
+    return as_bytes(bytes);
+  }
+
+  nb::bytes chain() const { return nb::bytes(engine_->events.lanes, sizeof engine_->events.lanes); }
+
+  void reserve(std::uint64_t orders) { state().reserve(orders); }
+
+  std::uint32_t shard() const { return state().shard; }
+  std::uint64_t sequence() const { return state().sequence; }
+  std::int64_t time_us() const { return state().time_us; }
+  std::uint64_t trades() const { return state().next_trade - 1; }
+  std::uint64_t epoch() const { return state().epoch; }
+  int mode() const { return state().mode; }
+
+  using BalanceLine = std::tuple<std::uint64_t, std::uint16_t, std::int64_t, std::int64_t>;
+
+  std::vector<BalanceLine> balances() const {
+    std::vector<BalanceLine> lines;
+    for (std::uint32_t at = 1; at < state().accounts.size(); ++at) add_balances(at, lines);
+    return lines;
+  }
+
+  std::vector<BalanceLine> account_balances(std::uint64_t account_id) const {
+    std::vector<BalanceLine> lines;
+    if (const std::uint32_t at = state().find_account(account_id)) add_balances(at, lines);
+    return lines;
+  }
+
+  std::vector<std::tuple<std::uint16_t, std::int64_t, std::int64_t>> assets() const {
+    std::vector<std::tuple<std::uint16_t, std::int64_t, std::int64_t>> lines;
+    for (const Asset& asset : state().assets)
+      lines.emplace_back(asset.id, asset.issued, asset.fees);
+    return lines;
+  }
+
+  std::vector<std::tuple<std::uint16_t, int, std::int64_t, std::uint64_t>> symbols() const {
+    std::vector<std::tuple<std::uint16_t, int, std::int64_t, std::uint64_t>> lines;
+    for (const auto& market : state().markets)
+      lines.emplace_back(market->rules.symbol_id, market->state, market->last_ticks,
+                         market->open_orders);
+    return lines;
+  }
+
+  nb::bytes open_orders(std::uint64_t account_id, std::uint16_t symbol_id) const {
+    std::string lines;
+    const std::uint32_t at = state().find_account(account_id);
+    Slot slot = at == 0 ? 0 : state().accounts[at].open_head;
+    for (; slot != 0; slot = state().orders[slot].account_next) {
+      const Order& order = state().orders[slot];
+      if (symbol_id == 0 || state().markets[order.symbol]->rules.symbol_id == symbol_id)
+        lines += order_line(*engine_, slot);
+    }
+    return as_bytes(lines);
+  }
+
+  nb::bytes order_by_id(std::uint64_t order_id) const {
+    constexpr std::uint64_t kMask = (std::uint64_t{1} << 48) - 1;
+    const Slot slot = order_id >> 48 == state().shard ? state().pages.find(order_id & kMask) : 0;
+    return as_bytes(slot == 0 ? std::string() : order_line(*engine_, slot));
+  }
+
+  nb::bytes order_by_key(std::uint64_t account_id, std::uint64_t low, std::uint64_t high) const {
+    const std::uint32_t account = state().find_account(account_id);
+    const Slot slot = state().index.find(identity_hash(account_id, low, high), [&](Slot at) {
+      const Order& order = state().orders[at];
+      return order.key_low == low && order.key_high == high && order.account == account;
+    });
+    return as_bytes(slot == 0 ? std::string() : order_line(*engine_, slot));
+  }
+
+  using Depth = std::vector<std::pair<std::int64_t, std::int64_t>>;
+
+  Depth depth(std::uint16_t symbol_id, int side, std::size_t levels) const {
+    Depth lines;
+    const std::uint16_t at = state().symbol_index[symbol_id];
+    if (at == kNone16) return lines;
+    const Book& book = state().markets[at]->book;
+    for (std::int64_t price = book.best(side); price != kNoPrice && lines.size() < levels;
+         price = book.next_price(side, price)) {
+      std::int64_t lots = 0;
+      for (Slot slot = book.at(side, price).head; slot != 0; slot = state().orders[slot].next)
+        lots += state().orders[slot].remaining;
+      lines.emplace_back(price, lots);
+    }
+    return lines;
+  }
+
+ private:
+  State& state() { return engine_->state; }
+  const State& state() const { return engine_->state; }
+
+  void add_balances(std::uint32_t at, std::vector<BalanceLine>& lines) const {
+    for (std::size_t asset = 0; asset < state().assets.size(); ++asset) {
+      const Balance& balance = state().balances[at * state().balance_stride + asset];
+      if (balance.total != 0 || balance.held != 0)
+        lines.emplace_back(state().accounts[at].id, state().assets[asset].id, balance.total,
+                           balance.held);
+    }
+  }
+
+  std::unique_ptr<Engine> engine_;
+};
+
+}  // namespace
+
+}  // namespace rialto
+
+NB_MODULE(_core, m) {
+  using rialto::Core;
+  nb::exception<rialto::SequenceError>(m, "CoreSequenceError", PyExc_RuntimeError);
+  static nb::exception<rialto::WireError> wire_error(m, "CoreWireError", PyExc_ValueError);
+  nb::register_exception_translator([](const std::exception_ptr& pointer, void*) {
+    try {
+      std::rethrow_exception(pointer);
+    } catch (const rialto::WireError& error) {
+      PyErr_SetObject(wire_error.ptr(), nb::make_tuple(error.fault, error.what()).ptr());
+    }
+  });
+  nb::class_<Core>(m, "Core")
+      .def(nb::init<std::uint32_t>(), nb::arg("shard"))
+      .def_static("restore",
+                  [](nb::bytes data) {
+                    return Core(rialto::decode_state(std::string(data.c_str(), data.size())));
+                  })
+      .def("apply", &Core::apply)
+      .def("snapshot", &Core::snapshot)
+      .def("chain", &Core::chain)
+      .def("reserve", &Core::reserve)
+      .def("balances", &Core::balances)
+      .def("account_balances", &Core::account_balances)
+      .def("assets", &Core::assets)
+      .def("symbols", &Core::symbols)
+      .def("open_orders", &Core::open_orders)
+      .def("order_by_id", &Core::order_by_id)
+      .def("order_by_key", &Core::order_by_key)
+      .def("depth", &Core::depth)
+      .def_prop_ro("shard", &Core::shard)
+      .def_prop_ro("sequence", &Core::sequence)
+      .def_prop_ro("time_us", &Core::time_us)
+      .def_prop_ro("trades", &Core::trades)
+      .def_prop_ro("epoch", &Core::epoch)
+      .def_prop_ro("mode", &Core::mode);
+}

@@ -1,0 +1,94 @@
+// The matching engine: sequenced commands in, event stripes out. Specification: reference.py.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "events.hpp"
+#include "state.hpp"
+#include "wire.hpp"
+
+namespace rialto {
+
+// Bytes that do not follow the byte table; `fault` is matching.wire.WireFault.
+struct WireError : std::runtime_error {
+  WireError(int fault_number, const std::string& text)
+      : std::runtime_error(text), fault(fault_number) {}
+  int fault;
+};
+
+struct SequenceError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+class Engine {
+ public:
+  static constexpr std::uint32_t kMaxMakers = 30'000;
+  static constexpr std::size_t kMaxCancels = 60'000;
+
+  explicit Engine(std::uint32_t shard) : state(shard) {}
+
+  // Applies a whole batch, or throws before any effect.
+  std::span<const EventStripe> apply(const std::uint8_t* data, std::size_t size);
+
+  State state;
+  EventWriter events;
+
+  // Also used by restore.
+  void rest_all(const std::vector<Slot>& slots);
+  void file_closed(Slot slot);
+  Slot adopt(const Order& order);
+
+ private:
+  struct Place {
+    std::uint32_t offset;
+    std::uint64_t hash;
+  };
+  static constexpr std::size_t kAheadOrder = 16, kAheadNear = 8;
+
+  void look_at_order(const std::uint8_t* data, const Place& place) const;
+  void look_near(const std::uint8_t* data, const Place& place) const;
+  void check(const std::uint8_t* data, std::size_t size);
+  void step(const std::uint8_t* record, std::uint64_t hash);
+
+  void place(const Command& command, const std::uint8_t* record, std::uint64_t hash);
+  void cancel(const Command& command, std::uint64_t hash);
+  void cancel_all(const Command& command);
+  void money(const Command& command);
+  void list_symbol(const Command& command, const std::uint8_t* record);
+  void set_symbol_state(const Command& command);
+  void set_shard_mode(const Command& command);
+
+  Reason refuse_order(const Command& command, const std::uint8_t* record, Market*& market,
+                      std::uint32_t account, std::int64_t& limit, std::int64_t& hold);
+  Reason order_rules(const Market& market, const Command& command, std::uint32_t account,
+                     std::int64_t limit) const;
+  bool fillable(const Market& market, const Command& command, std::uint32_t account,
+                std::int64_t limit) const;
+  Reason refuse_cancel(const Command& command);
+
+  bool match(Market& market, Slot taker, std::int64_t limit, Close& stopped);
+  void fill(Market& market, Slot maker, Slot taker, std::int64_t lots);
+  void finish(Market& market, Slot slot, bool stop, Close stopped);
+  void rest(Slot slot);
+  void list_open(Slot slot);
+  void close_resting(Market& market, Slot slot, Close reason);
+
+  void reject(const Command& command, Reason reason, std::uint64_t account_id,
+              std::uint16_t symbol_id);
+  void write_closed(const Market& market, Slot slot, Close reason, bool resting);
+  void forget(Slot slot);
+  void expire();
+
+  std::uint64_t order_id(std::uint64_t number) const {
+    return std::uint64_t{state.shard} << 48 | number;
+  }
+
+  std::vector<Place> places_;
+};
+
+}  // namespace rialto

@@ -1,0 +1,49 @@
+// Fees, holds and bands: the only divisions of the engine, each with its rounding in its name.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "state.hpp"
+#include "wire.hpp"
+
+namespace rialto {
+
+using Wide = __int128;
+
+// amount x rate / 10^6, rounded down; exact without a wide product. Both are >= 0.
+inline std::int64_t floor_ppm(std::int64_t amount, std::int64_t rate) {
+  return amount / kPpm * rate + amount % kPpm * rate / kPpm;
+}
+
+inline std::int64_t ceil_ppm(std::int64_t amount, std::int64_t rate) {
+  return amount / kPpm * rate + (amount % kPpm * rate + kPpm - 1) / kPpm;
+}
+
+// A fill's fee, magnitude rounded down: a rebate never exceeds the fee that pays it.
+inline std::int64_t fee_units(std::int64_t quote, std::int32_t rate) {
+  return rate >= 0 ? floor_ppm(quote, rate) : -floor_ppm(quote, -std::int64_t{rate});
+}
+
+// What `lots` of an order hold: quote and the taker's fee rounded up, or base. Never overflows
+// for an accepted order, whose whole hold was checked.
+inline std::int64_t hold_units(const Rules& rules, int side, std::int64_t limit,
+                               std::int64_t lots) {
+  if (side != kBuy) return lots * rules.base_per_lot;
+  const std::int64_t quote = limit * lots * rules.quote_per_tick_lot;
+  return quote + ceil_ppm(quote, rules.taker_fee_ppm);
+}
+
+// Lowest and highest price around the last trade or the listing price, rounded inward.
+inline void refresh_band(Market& market) {
+  const std::int64_t reference = market.last_ticks ? market.last_ticks : market.rules.listing_ticks;
+  if (reference == market.band_reference) return;
+  market.band_reference = reference;
+  const Wide width = market.rules.band_ppm;
+  const Wide low = Wide{reference} * (kPpm - width);
+  market.lowest = low <= kPpm ? 1 : static_cast<std::int64_t>((low + kPpm - 1) / kPpm);
+  market.highest =
+      static_cast<std::int64_t>(std::min(Wide{kInt64Max}, Wide{reference} * (kPpm + width) / kPpm));
+}
+
+}  // namespace rialto

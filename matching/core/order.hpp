@@ -1,0 +1,40 @@
+// One order, open or closed but not yet forgotten; two cache lines, the first one hot.
+#pragma once
+
+#include <cstdint>
+
+#include "wire.hpp"
+
+namespace rialto {
+
+using Slot = std::uint32_t;  // index of an order; 0 is none
+
+struct alignas(64) Order {
+  // hot: matching and cancelling
+  std::int64_t price;
+  std::int64_t remaining;
+  std::int64_t quantity;
+  std::uint64_t number;   // dense within the shard; the order id is shard << 48 | number
+  std::uint32_t account;  // dense index
+  Slot prev, next;        // open: its price level; closed: all closed orders, in closing order
+  Slot account_prev, account_next;  // open: the account's open orders; closed: its closed ones
+  std::uint16_t flags;
+  std::uint16_t symbol;  // dense index
+  Status status;
+  std::uint8_t text_length;
+  std::uint16_t unused;
+  // cold: identity and answers
+  std::uint64_t key_low;
+  std::uint64_t key_high;
+  std::uint64_t accepted_sequence;
+  std::int64_t accepted_us;
+  std::int64_t closed_us;
+  std::uint64_t hash;
+  std::uint64_t unused_words[2];
+
+  int side() const { return side_of(flags); }
+  std::int64_t filled() const { return quantity - remaining; }
+};
+static_assert(sizeof(Order) == 128);
+
+}  // namespace rialto

@@ -1,0 +1,229 @@
+// Everything the engine knows: markets, accounts, balances, orders, windows, counters.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "arena.hpp"
+#include "book.hpp"
+#include "order.hpp"
+#include "order_index.hpp"
+#include "wire.hpp"
+
+namespace rialto {
+
+inline constexpr std::int64_t kHourUs = 3'600'000'000;
+inline constexpr std::int64_t kClosedForUs = 24 * kHourUs;
+inline constexpr std::int64_t kKeyForUs = 48 * kHourUs;
+inline constexpr std::int64_t kKeyMaxAgeUs = 24 * kHourUs;
+inline constexpr std::int64_t kKeyMaxAheadUs = kHourUs;
+inline constexpr std::uint32_t kClosedPerAccount = 10'000;
+inline constexpr std::uint32_t kNone32 = 0xFFFFFFFFu;
+inline constexpr std::uint16_t kNone16 = 0xFFFF;
+
+struct Rules {
+  std::uint16_t symbol_id, base_asset_id, quote_asset_id;
+  std::int64_t base_per_lot, quote_per_tick_lot;
+  std::int32_t maker_fee_ppm, taker_fee_ppm;
+  std::int64_t band_ppm, listing_ticks, max_order_lots;
+  std::uint32_t max_open_orders;
+};
+
+struct Market {
+  Market(const Rules& given, Arena<Order>& orders) : rules(given), book(orders) {}
+  Rules rules;
+  std::uint16_t base = 0, quote = 0;  // dense asset indices
+  int state = kOpen;
+  std::int64_t last_ticks = 0;
+  std::int64_t band_reference = 0, lowest = 0, highest = 0;  // cached
+  std::uint64_t open_orders = 0;
+  Book book;
+};
+
+struct Balance {
+  std::int64_t total = 0;
+  std::int64_t held = 0;
+};
+
+struct Asset {
+  std::uint16_t id = 0;
+  std::int64_t issued = 0;
+  std::int64_t fees = 0;
+};
+
+struct Account {
+  std::uint64_t id = 0;
+  Slot open_head = 0, open_tail = 0;      // by order number
+  Slot closed_head = 0, closed_tail = 0;  // in closing order
+  std::uint32_t closed_count = 0;
+};
+
+struct Key {
+  std::uint64_t low, high;
+  bool operator==(const Key&) const = default;
+};
+
+struct KeyHash {
+  std::size_t operator()(const Key& key) const { return identity_hash(0, key.low, key.high); }
+};
+
+struct KeyRecord {
+  Key key;
+  std::uint64_t sequence;
+  std::int64_t time_us;
+  std::uint16_t opcode, reason, asset_id;
+  std::uint64_t account_id;
+  std::int64_t amount, created_at_us;
+};
+
+struct Text {
+  char bytes[kMaxText];
+};
+
+class State {
+ public:
+  explicit State(std::uint32_t shard_number)
+      : shard(shard_number), orders(kMaxOrders), texts(kMaxOrders), index(16) {
+    asset_index.fill(kNone16);
+    symbol_index.fill(kNone16);
+    accounts.emplace_back();  // 0 is nobody
+  }
+
+  std::uint32_t shard;
+  std::uint64_t sequence = 0;
+  std::int64_t time_us = 0;
+  std::uint64_t epoch = 0;
+  int mode = kOpen;
+  std::uint64_t next_order = 1, next_trade = 1;
+
+  std::vector<std::unique_ptr<Market>> markets;  // dense, in listing order
+  std::array<std::uint16_t, 65536> symbol_index;
+  std::vector<Asset> assets;
+  std::array<std::uint16_t, 65536> asset_index;
+
+  Arena<Order> orders;
+  Arena<Text> texts;
+  OrderIndex index;
+  OrderPages pages;
+  Slot closed_head = 0, closed_tail = 0;  // all closed orders, in closing order
+  std::uint64_t closed_count = 0;
+
+  std::vector<Account> accounts;
+  std::vector<Balance> balances;           // account x stride + asset
+  std::vector<std::uint32_t> open_counts;  // account x market stride + market
+  std::size_t balance_stride = 4, market_stride = 4;
+
+  std::deque<KeyRecord> keys;                                 // in order of first use
+  std::unordered_map<Key, std::uint64_t, KeyHash> key_index;  // key -> place + evicted
+  std::uint64_t keys_evicted = 0;
+
+  // Touches the memory of the first `count` orders and their index.
+  void reserve(std::uint64_t count) {
+    orders.prefault(count);
+    index.reserve(count);
+  }
+
+  const Market* market(std::uint16_t symbol_id) const {
+    const std::uint16_t at = symbol_index[symbol_id];
+    return at == kNone16 ? nullptr : markets[at].get();
+  }
+
+  Market* market(std::uint16_t symbol_id) {
+    const std::uint16_t at = symbol_index[symbol_id];
+    return at == kNone16 ? nullptr : markets[at].get();
+  }
+
+  // Dense index of an account, or 0 when it has never been seen.
+  std::uint32_t find_account(std::uint64_t id) const {
+    if (id < kDirect) return id < direct_.size() ? direct_[id] : 0;
+    const auto it = sparse_.find(id);
+    return it == sparse_.end() ? 0 : it->second;
+  }
+
+  std::uint32_t need_account(std::uint64_t id) {
+    if (const std::uint32_t known = find_account(id)) return known;
+    const auto at = static_cast<std::uint32_t>(accounts.size());
+    accounts.push_back(Account{.id = id});
+    balances.resize(accounts.size() * balance_stride);
+    open_counts.resize(accounts.size() * market_stride);
+    if (id < kDirect) {
+      if (id >= direct_.size()) direct_.resize(id + id / 2 + 64);
+      direct_[id] = at;
+    } else {
+      sparse_[id] = at;
+    }
+    return at;
+  }
+
+  Balance& balance(std::uint32_t account, std::uint16_t asset) {
+    return balances[account * balance_stride + asset];
+  }
+
+  std::uint32_t& open_count(std::uint32_t account, std::uint16_t market_at) {
+    return open_counts[account * market_stride + market_at];
+  }
+
+  std::uint16_t need_asset(std::uint16_t id) {
+    if (asset_index[id] != kNone16) return asset_index[id];
+    const auto at = static_cast<std::uint16_t>(assets.size());
+    assets.push_back(Asset{.id = id});
+    asset_index[id] = at;
+    widen(balances, balance_stride, assets.size());
+    return at;
+  }
+
+  void list_market(const Rules& rules) {
+    auto market = std::make_unique<Market>(rules, orders);
+    market->base = need_asset(rules.base_asset_id);
+    market->quote = need_asset(rules.quote_asset_id);
+    symbol_index[rules.symbol_id] = static_cast<std::uint16_t>(markets.size());
+    markets.push_back(std::move(market));
+    widen(open_counts, market_stride, markets.size());
+  }
+
+  Slot new_order() {
+    if (free_head_ != 0) {
+      const Slot slot = free_head_;
+      free_head_ = orders[slot].next;
+      return slot;
+    }
+    if (fresh_ >= kMaxOrders) throw std::length_error("too many orders in memory");
+    __builtin_prefetch(&orders[fresh_ + 8], 1);
+    __builtin_prefetch(reinterpret_cast<const char*>(&orders[fresh_ + 8]) + 64, 1);
+    return fresh_++;
+  }
+
+  void free_order(Slot slot) {
+    orders[slot].next = free_head_;
+    free_head_ = slot;
+  }
+
+ private:
+  static constexpr std::size_t kMaxOrders = std::size_t{1}
+                                            << 26;    // open and remembered ones together
+  static constexpr std::uint64_t kDirect = 1u << 22;  // account ids with a direct index
+
+  template <typename T>
+  void widen(std::vector<T>& table, std::size_t& stride, std::size_t columns) {
+    if (columns > stride) {
+      std::vector<T> wider(accounts.size() * stride * 2);
+      for (std::size_t row = 0; row < accounts.size(); ++row)
+        for (std::size_t column = 0; column < stride; ++column)
+          wider[row * stride * 2 + column] = table[row * stride + column];
+      table = std::move(wider);
+      stride *= 2;
+    }
+    table.resize(accounts.size() * stride);
+  }
+
+  std::vector<std::uint32_t> direct_;
+  std::unordered_map<std::uint64_t, std::uint32_t> sparse_;
+  Slot free_head_ = 0;
+  Slot fresh_ = 1;
+};
+
+}  // namespace rialto

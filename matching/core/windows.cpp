@@ -1,0 +1,67 @@
+// What the engine remembers in order to do a thing once: closed orders and command keys.
+#include "engine.hpp"
+
+namespace rialto {
+
+// Files a closed order: last of all closed ones and last of its account's.
+void Engine::file_closed(Slot slot) {
+  Order& order = state.orders[slot];
+  order.prev = state.closed_tail;
+  order.next = 0;
+  if (state.closed_tail != 0)
+    state.orders[state.closed_tail].next = slot;
+  else
+    state.closed_head = slot;
+  state.closed_tail = slot;
+  ++state.closed_count;
+  Account& account = state.accounts[order.account];
+  order.account_next = 0;
+  if (account.closed_tail != 0)
+    state.orders[account.closed_tail].account_next = slot;
+  else
+    account.closed_head = slot;
+  account.closed_tail = slot;
+  if (++account.closed_count > kClosedPerAccount) forget(account.closed_head);
+}
+
+// Forgets a closed order, which is the oldest of its account.
+void Engine::forget(Slot slot) {
+  Order& order = state.orders[slot];
+  Account& account = state.accounts[order.account];
+  account.closed_head = order.account_next;
+  if (account.closed_head == 0) account.closed_tail = 0;
+  --account.closed_count;
+  if (order.prev != 0)
+    state.orders[order.prev].next = order.next;
+  else
+    state.closed_head = order.next;
+  if (order.next != 0)
+    state.orders[order.next].prev = order.prev;
+  else
+    state.closed_tail = order.prev;
+  --state.closed_count;
+  state.index.erase(order.hash, slot);
+  state.pages.clear(order.number);
+  state.free_order(slot);
+}
+
+void Engine::expire() {
+  while (state.closed_head != 0 &&
+         state.orders[state.closed_head].closed_us + kClosedForUs < state.time_us)
+    forget(state.closed_head);
+  while (!state.keys.empty() && state.keys.front().time_us + kKeyForUs < state.time_us) {
+    state.key_index.erase(state.keys.front().key);
+    state.keys.pop_front();
+    ++state.keys_evicted;
+  }
+}
+
+Slot Engine::adopt(const Order& order) {
+  const Slot slot = state.new_order();
+  state.orders[slot] = order;
+  state.index.insert(order.hash, slot);
+  state.pages.set(order.number, slot);
+  return slot;
+}
+
+}  // namespace rialto

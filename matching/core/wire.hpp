@@ -1,0 +1,155 @@
+// The byte table of matching/wire.py in C++; static assertions hold the sizes.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+namespace rialto {
+
+inline constexpr std::int64_t kInt64Max = std::numeric_limits<std::int64_t>::max();
+inline constexpr std::int64_t kPpm = 1'000'000;
+inline constexpr std::uint32_t kStripe = 64;
+inline constexpr std::uint8_t kCommandVersion = 1;
+inline constexpr std::uint8_t kMaxText = 36;
+
+enum class Opcode : std::uint8_t {
+  kPlaceOrder = 1,
+  kCancelOrder = 2,
+  kCancelAll = 3,
+  kCredit = 20,
+  kDebit = 21,
+  kListSymbol = 60,
+  kSetSymbolState = 61,
+  kSetShardMode = 62,
+  kStarted = 90,
+  kTick = 91,
+};
+
+enum class EventType : std::uint8_t {
+  kOrderAccepted = 1,
+  kOrderDuplicate = 2,
+  kCancelAccepted = 3,
+  kCommandRejected = 4,
+  kTrade = 5,
+  kOrderRested = 6,
+  kOrderClosed = 7,
+  kKeyDuplicate = 8,
+  kCredited = 20,
+  kDebited = 21,
+  kSymbolListed = 60,
+  kSymbolStateSet = 61,
+  kShardModeSet = 62,
+  kStarted = 90,
+  kTicked = 91,
+};
+
+enum class Reason : std::uint16_t {
+  kNone = 0,
+  kMalformedCommand = 1,
+  kKeyExpired = 12,
+  kUnknownSymbol = 20,
+  kSymbolHalted = 21,
+  kSymbolCancelOnly = 22,
+  kShardHalted = 23,
+  kShardCancelOnly = 24,
+  kSymbolAlreadyListed = 25,
+  kInvalidPrice = 30,
+  kInvalidQuantity = 31,
+  kQuantityTooLarge = 32,
+  kPriceOutsideBand = 33,
+  kOverflow = 34,
+  kTooManyOpenOrders = 40,
+  kInvalidCombination = 50,
+  kPostOnlyWouldTrade = 51,
+  kFokNotFillable = 52,
+  kNoLiquidity = 53,
+  kOrderNotFound = 54,
+  kSelfTrade = 55,
+  kInsufficientFunds = 60,
+  kInvalidAmount = 61,
+  kUnknownAsset = 62,
+};
+
+enum class Close : std::uint8_t {
+  kFilled = 0,
+  kCancelledByUser = 1,
+  kIocRemainder = 2,
+  kSelfTrade = 3,
+  kCancelledByAdmin = 4,
+  kBandReached = 5,
+  kSweepLimit = 6,
+};
+
+enum class Status : std::uint8_t { kOpen = 0, kFilled = 1, kCancelled = 2, kExpired = 3 };
+
+inline constexpr Status status_of(Close reason) {
+  switch (reason) {
+    case Close::kFilled:
+      return Status::kFilled;
+    case Close::kCancelledByUser:
+    case Close::kCancelledByAdmin:
+      return Status::kCancelled;
+    default:
+      return Status::kExpired;
+  }
+}
+
+inline constexpr int kBuy = 0;
+inline constexpr int kOpen = 0, kCancelOnly = 1, kHalted = 2;
+inline constexpr int kGtc = 0, kIoc = 1, kFok = 2;
+inline constexpr int kLimit = 0, kMarket = 1;
+inline constexpr int kExpireMaker = 0, kExpireTaker = 1, kExpireBoth = 2;
+
+// Order flags: bit 0 side, 1-4 type, 5-7 time in force, 8 post-only, 9-15 self-trade mode.
+inline constexpr int side_of(std::uint16_t flags) { return flags & 1; }
+inline constexpr int type_of(std::uint16_t flags) { return flags >> 1 & 15; }
+inline constexpr int tif_of(std::uint16_t flags) { return flags >> 5 & 7; }
+inline constexpr bool post_only(std::uint16_t flags) { return (flags >> 8 & 1) != 0; }
+inline constexpr int self_trade_of(std::uint16_t flags) { return flags >> 9; }
+
+struct Command {  // first stripe
+  std::uint64_t sequence;
+  std::int64_t time_us;
+  Opcode opcode;
+  std::uint8_t version;
+  std::uint8_t stripes;
+  std::uint8_t text_length;
+  std::uint16_t symbol_id;
+  std::uint16_t flags;
+  std::uint64_t account_id;
+  std::uint64_t key_low;
+  std::uint64_t key_high;
+  std::int64_t a;
+  std::int64_t b;
+};
+static_assert(sizeof(Command) == kStripe);
+
+#pragma pack(push, 1)
+struct ListSymbolStripe {
+  std::uint16_t base_asset_id;
+  std::uint16_t quote_asset_id;
+  std::int32_t maker_fee_ppm;
+  std::int32_t taker_fee_ppm;
+  std::uint32_t max_open_orders;
+  std::int64_t band_ppm;
+  std::int64_t listing_price_ticks;
+  std::int64_t max_order_lots;
+  std::uint8_t zero[24];
+};
+#pragma pack(pop)
+static_assert(sizeof(ListSymbolStripe) == kStripe);
+
+struct EventStripe {
+  std::uint64_t sequence;
+  std::uint64_t head;  // index u16 | type u8 | part u8 | symbol_id u16 | flags u16
+  std::uint64_t body[6];
+};
+static_assert(sizeof(EventStripe) == kStripe);
+
+inline constexpr std::uint64_t event_head(std::uint16_t index, EventType type, std::uint8_t part,
+                                          std::uint16_t symbol_id, std::uint16_t flags) {
+  return std::uint64_t{index} | std::uint64_t{static_cast<std::uint8_t>(type)} << 16 |
+         std::uint64_t{part} << 24 | std::uint64_t{symbol_id} << 32 | std::uint64_t{flags} << 48;
+}
+
+}  // namespace rialto

@@ -1,0 +1,134 @@
+"""Read-only questions to the plain Python engine's state; `core_engine.py` answers the same."""
+
+from __future__ import annotations
+
+from domain.order import OrderStatus, ShardMode, SymbolState
+from matching.book import Order
+from matching.engine_state import ASSET_BITS, EngineState
+from matching.views import OrderView, SymbolView
+from matching.wire import order_words
+
+
+class Questions:
+    """What anyone may ask an engine with a `state`; nothing here changes it."""
+
+    state: EngineState
+
+    @property
+    def shard(self) -> int:
+        """Return the shard's number."""
+        return self.state.shard
+
+    @property
+    def sequence(self) -> int:
+        """Return the number of the last command applied."""
+        return self.state.sequence
+
+    @property
+    def time_us(self) -> int:
+        """Return the time of the last command applied."""
+        return self.state.time_us
+
+    @property
+    def epoch(self) -> int:
+        """Return the epoch of the last `Started`."""
+        return self.state.epoch
+
+    @property
+    def mode(self) -> ShardMode:
+        """Return the shard's mode."""
+        return ShardMode(self.state.mode)
+
+    def balances(self) -> dict[tuple[int, int], tuple[int, int]]:
+        """Return {(account_id, asset_id): (total, held)} in engine units, without all-zero ones."""
+        mask = (1 << ASSET_BITS) - 1
+        return {
+            (key >> ASSET_BITS, key & mask): (pair[0], pair[1])
+            for key, pair in self.state.balances.items()
+            if pair[0] or pair[1]
+        }
+
+    def account_balances(self, account_id: int) -> dict[int, tuple[int, int]]:
+        """Return {asset_id: (total, held)} of one account; all-zero ones left out."""
+        state = self.state
+        found = {}
+        for asset_id in sorted(state.issued):
+            total, held = state.balances.get(account_id << ASSET_BITS | asset_id, (0, 0))
+            if total or held:
+                found[asset_id] = (total, held)
+        return found
+
+    def trades(self) -> int:
+        """Return how many trades the shard has made since the beginning."""
+        return self.state.next_trade - 1
+
+    def fees(self) -> dict[int, int]:
+        """Return {asset_id: fees collected} in engine units since the beginning."""
+        return dict(self.state.fees)
+
+    def issued(self) -> dict[int, int]:
+        """Return {asset_id: credits less debits} in engine units: all totals + fees."""
+        return dict(self.state.issued)
+
+    def open_orders(self, account_id: int, symbol_id: int = 0) -> list[OrderView]:
+        """Return the account's open orders by id, of one market or (0) of all."""
+        markets = self.state.markets
+        mine = [
+            order
+            for market in markets.values()
+            if symbol_id in (0, market.rules.symbol_id)
+            for order in market.open_by_account.get(account_id, {}).values()
+        ]
+        return [_view(order) for order in sorted(mine, key=lambda order: order.order_id)]
+
+    def order(self, account_id: int, order_id: int = 0, client_key: int = 0) -> OrderView | None:
+        """Return an open or not yet forgotten order of the account, by id or by client key."""
+        state = self.state
+        if order_id:
+            found = state.orders.get(order_id) or state.window.closed.get(order_id)
+        else:
+            identity = account_id.to_bytes(8, "little") + client_key.to_bytes(16, "little")
+            found = state.window.orders.get(identity)
+        return _view(found) if found is not None and found.account_id == account_id else None
+
+    def book(
+        self, symbol_id: int, depth: int
+    ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Return the best `depth` (price_ticks, lots) of bids and of asks; unknown: both empty."""
+        market = self.state.markets.get(symbol_id)
+        if market is None:
+            return [], []
+        return market.sides[0].depth(depth), market.sides[1].depth(depth)
+
+    def symbols(self) -> list[SymbolView]:
+        """Return the listed markets by id."""
+        return [
+            SymbolView(
+                symbol_id,
+                SymbolState(market.state),
+                market.last_ticks,
+                sum(map(len, market.open_by_account.values())),
+            )
+            for symbol_id, market in sorted(self.state.markets.items())
+        ]
+
+
+def _view(order: Order) -> OrderView:
+    side, order_type, time_in_force = order_words(order.flags)
+    return OrderView(
+        order_id=order.order_id,
+        account_id=order.account_id,
+        client_key=int.from_bytes(order.identity[8:], "little"),
+        client_text=order.text.decode("ascii"),
+        symbol_id=order.symbol_id,
+        side=side,
+        order_type=order_type,
+        time_in_force=time_in_force,
+        post_only=bool(order.flags >> 8 & 1),
+        price_ticks=order.price_ticks,
+        quantity_lots=order.quantity_lots,
+        filled_lots=order.filled_lots,
+        accepted_sequence=order.accepted_sequence,
+        accepted_time_us=order.accepted_time_us,
+        status=OrderStatus(order.status),
+    )
