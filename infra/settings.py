@@ -5,8 +5,9 @@ The supervisor of `./rialto up` sets them for its children; any of the URLs may 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -42,6 +43,14 @@ class Settings(BaseSettings):
 
     log_level: str = "INFO"
     log_format: Literal["json", "console"] = "json"
+
+    @staticmethod
+    def of(variables: Mapping[str, str]) -> Settings:
+        """Return settings in which `variables` (`RIALTO_...`) go before the environment."""
+        fields: dict[str, Any] = {
+            name.removeprefix("RIALTO_").lower(): value for name, value in variables.items()
+        }
+        return Settings(**fields)
 
     @property
     def secrets_dir(self) -> Path:

@@ -59,8 +59,7 @@ class Exchange:
         """Return the settings that the processes run with."""
         from infra.settings import Settings
 
-        os.environ.update(self.stack.environment())
-        return Settings()
+        return Settings.of(self.stack.environment())
 
     async def start(self, *, bots: bool) -> None:
         """Start servers, processes and demo; `ServerFailedError` if one of them fails."""

@@ -49,8 +49,7 @@ class RunningExchange:
         """Return the settings that its processes run with."""
         from infra.settings import Settings
 
-        os.environ.update(environment(self.data_dir))
-        return Settings()
+        return Settings.of(environment(self.data_dir))
 
     def account(self, name: str) -> dict[str, str]:
         """Return the demo account `name`; an unknown one ends the verb as a usage error."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -103,32 +103,24 @@ async def verify(settings: Settings) -> dict[str, Any]:
 @contextmanager
 def _reachable(folder: Path) -> Iterator[Settings]:
     """Give the settings of a running exchange, or of a stopped one with its database started."""
+    from infra.settings import Settings
+
     known = environment(folder)
     if supervisor_pid(folder) is not None:
-        yield _settings(known)
+        yield Settings.of(known)
         return
     from workers.stack import build
 
     with owned(folder):
         postgres = build(folder).postgres
         if postgres is None or not (postgres.data_dir / "PG_VERSION").exists():
-            yield _settings(known)  # a database of the user's own
+            yield Settings.of(known)  # a database of the user's own
             return
         postgres.start()
         try:
-            yield _settings({**known, "RIALTO_DATABASE_URL": postgres.url})
+            yield Settings.of({**known, "RIALTO_DATABASE_URL": postgres.url})
         finally:
             postgres.stop()
-
-
-def _settings(known: Mapping[str, str]) -> Settings:
-    """Return settings from the processes' environment, without changing this process' own."""
-    from infra.settings import Settings
-
-    fields: dict[str, Any] = {
-        name.removeprefix("RIALTO_").lower(): value for name, value in known.items()
-    }
-    return Settings(**fields)
 
 
 def _print(found: dict[str, Any]) -> None:
