@@ -53,6 +53,7 @@ void Engine::money(const Command& command) {
   state.keys.push_back(
       {key, state.sequence, state.time_us, static_cast<std::uint16_t>(command.opcode),
        static_cast<std::uint16_t>(reason), command.symbol_id, command.account_id, amount, created});
+  state.next_expiry_us = std::min(state.next_expiry_us, state.time_us + kKeyForUs);
   if (reason != Reason::kNone) {
     reject(command, reason, command.account_id, 0);
     return;

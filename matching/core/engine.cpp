@@ -124,7 +124,7 @@ void Engine::step(const std::uint8_t* record, std::uint64_t hash) {
   const Command& command = command_at(record);
   state.sequence = command.sequence;
   state.time_us = command.time_us;
-  expire();
+  if (command.time_us > state.next_expiry_us) expire();
   events.begin(command.sequence);
   switch (command.opcode) {
     case Opcode::kPlaceOrder:

@@ -42,13 +42,14 @@ class Engine {
   void rest_all(const std::vector<Slot>& slots);
   void file_closed(Slot slot);
   Slot adopt(const Order& order);
+  void expect_expiry();
 
  private:
   struct Place {
     std::uint32_t offset;
     std::uint64_t hash;
   };
-  static constexpr std::size_t kAheadOrder = 16, kAheadNear = 8;
+  static constexpr std::size_t kAheadOrder = 48, kAheadNear = 24;
 
   void look_at_order(const std::uint8_t* data, const Place& place) const;
   void look_near(const std::uint8_t* data, const Place& place) const;

@@ -276,6 +276,7 @@ std::unique_ptr<Engine> decode_state(const std::string& bytes) {
                           static_cast<std::uint16_t>(row.asset_id), row.account_id, row.amount,
                           row.created_at_us});
   });
+  engine->expect_expiry();
   if (!in.done()) throw std::invalid_argument("bytes after the last section");
   return engine;
 }

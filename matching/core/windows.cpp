@@ -1,4 +1,6 @@
 // What the engine remembers in order to do a thing once: closed orders and command keys.
+#include <algorithm>
+
 #include "engine.hpp"
 
 namespace rialto {
@@ -10,8 +12,10 @@ void Engine::file_closed(Slot slot) {
   order.next = 0;
   if (state.closed_tail != 0)
     state.orders[state.closed_tail].next = slot;
-  else
+  else {
     state.closed_head = slot;
+    state.next_expiry_us = std::min(state.next_expiry_us, order.closed_us + kClosedForUs);
+  }
   state.closed_tail = slot;
   ++state.closed_count;
   Account& account = state.accounts[order.account];
@@ -54,6 +58,17 @@ void Engine::expire() {
     state.keys.pop_front();
     ++state.keys_evicted;
   }
+  expect_expiry();
+}
+
+// Looks up when the next record falls due. An early guess costs a look, a late one would be wrong:
+// the head of either list only moves to later times until it is empty.
+void Engine::expect_expiry() {
+  state.next_expiry_us = kInt64Max;
+  if (state.closed_head != 0)
+    state.next_expiry_us = state.orders[state.closed_head].closed_us + kClosedForUs;
+  if (!state.keys.empty())
+    state.next_expiry_us = std::min(state.next_expiry_us, state.keys.front().time_us + kKeyForUs);
 }
 
 Slot Engine::adopt(const Order& order) {
