@@ -1,9 +1,14 @@
-"""Signed requests: HMAC-SHA256 over timestamp, method, path, raw query and raw body.
+r"""Signed requests: HMAC-SHA256 over everything that decides what a request does.
 
 RIALTO-KEY        the API key's id
 RIALTO-TIMESTAMP  milliseconds since 1970, by the client's clock
 RIALTO-WINDOW     optional, how many milliseconds old the request may be (default 5000)
-RIALTO-SIGNATURE  hex HMAC-SHA256(secret, timestamp + METHOD + path + ["?" + query] + body)
+RIALTO-SIGNATURE  hex HMAC-SHA256(secret, text)
+
+The text, version 1, is six lines, each ended by one line feed: timestamp, METHOD, path, raw query,
+Idempotency-Key, raw body; what a request does not have is an empty line. In a shell, with the
+secret in SECRET: printf '%s\n' "$T" POST /v1/orders '' '' "$B" | openssl dgst -sha256 -hmac
+"$SECRET". Only the last line, the body, can contain a line feed, so no two requests share a text.
 """
 
 from __future__ import annotations
@@ -47,8 +52,9 @@ class SignedParts:
 
     method: str
     path: bytes
-    query: bytes
-    body: bytes
+    query: bytes = b""
+    idempotency_key: bytes = b""
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +69,24 @@ class Credentials:
 
 def sign(secret: bytes, timestamp: str, parts: SignedParts) -> str:
     """Return the signature of a request, in lower-case hex."""
-    query = b"?" + parts.query if parts.query else b""
-    message = b"".join(
-        (timestamp.encode(), parts.method.upper().encode(), parts.path, query, parts.body)
+    lines = (
+        timestamp.encode(),
+        parts.method.upper().encode(),
+        parts.path,
+        parts.query,
+        parts.idempotency_key,
+        parts.body,
     )
+    message = b"".join(line + b"\n" for line in lines)
     return hmac.new(secret, message, hashlib.sha256).hexdigest()
+
+
+def idempotency_key_from(headers: Headers) -> bytes:
+    """Return the header Idempotency-Key as it was sent, empty without one; a second is refused."""
+    found = headers.getlist("idempotency-key")
+    if len(found) > 1:
+        raise Problem("bad_signature", "The header IDEMPOTENCY-KEY is repeated.")
+    return found[0].encode("latin-1") if found else b""
 
 
 def credentials_from(headers: Headers) -> Credentials:

@@ -24,6 +24,7 @@ from domain.customer import Scope
 
 LARGEST_BODY_BYTES = 64 * 1024
 _LARGEST_NESTING = 16
+_BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Any]])
 
@@ -168,11 +169,13 @@ async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
     address = f"address:{request.client.host if request.client else 'unknown'}"
     if declared.scope is None:
         allowance = await services.limiter.charge(address, limits.PUBLIC_CLASS, declared.weight)
+        await _refuse_unread_body(request)
         return allowance.headers
     parts = SignedParts(
         method=request.method,
-        path=request.scope.get("raw_path") or request.url.path.encode(),
+        path=request.scope["raw_path"],
         query=request.scope["query_string"],
+        idempotency_key=auth.idempotency_key_from(request.headers),
         body=await request.body(),
     )
     try:
@@ -181,6 +184,7 @@ async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
     except Problem:
         await services.limiter.charge(address, limits.PUBLIC_CLASS, declared.weight)
         raise
+    await _refuse_unread_body(request)
     document = await request.parse()
     rate_class = limits.RATE_CLASSES.get(caller.rate_class, limits.RATE_CLASSES["standard"])
     allowance = await services.limiter.charge(
@@ -195,6 +199,11 @@ async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
     request.state.caller = caller
     request.state.limits_shared = allowance.shared
     return allowance.headers
+
+
+async def _refuse_unread_body(request: BoundedRequest) -> None:
+    if request.method in _BODILESS and await request.body():
+        raise Problem("unexpected_body", f"{request.method} takes its input from the address.")
 
 
 def _listed(document: Any, name: str) -> int:

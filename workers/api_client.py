@@ -34,16 +34,21 @@ class ApiAccount:
         """Return the account as `demo.json` shows it."""
         return asdict(self)
 
-    def headers(self, method: str, target: str, body: str) -> dict[str, str]:
+    def headers(
+        self, method: str, target: str, body: str, idempotency_key: str = ""
+    ) -> dict[str, str]:
         """Return the headers that sign a request; `target` is path and query."""
         timestamp = str(time.time_ns() // 1_000_000)
-        message = f"{timestamp}{method}{target}{body}".encode()
+        path, _, query = target.partition("?")
+        lines = (timestamp, method, path, query, idempotency_key, body)
+        message = "".join(f"{line}\n" for line in lines).encode()
         signature = hmac.new(self.api_secret.encode(), message, hashlib.sha256).hexdigest()
         return {
             "RIALTO-KEY": self.api_key,
             "RIALTO-TIMESTAMP": timestamp,
             "RIALTO-SIGNATURE": signature,
             "Content-Type": "application/json",
+            **({"Idempotency-Key": idempotency_key} if idempotency_key else {}),
         }
 
 
@@ -68,7 +73,7 @@ class ApiClient:
         """Ask for a withdrawal, once per `key`; return its id."""
         body = json.dumps({"asset": asset, "amount": amount, "address": address})
         target = "/v1/withdrawals"
-        headers = {**account.headers("POST", target, body), "Idempotency-Key": key}
+        headers = account.headers("POST", target, body, key)
         answer = _content(await self._http.post(target, content=body, headers=headers))
         return str(answer["withdrawal_id"])
 

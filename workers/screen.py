@@ -38,8 +38,8 @@ def _signed_curl(demo: Mapping[str, Any]) -> str:
             "T=$(date +%s%3N)",
             f"B='{body}'",
             (
-                'S=$(printf %s "${T}POST/v1/orders${B}" | openssl dgst -sha256 -hmac '
-                f"{account['api_secret']} | sed 's/^.* //')"
+                "S=$(printf '%s\\n' \"$T\" POST /v1/orders '' '' \"$B\" | "
+                f"openssl dgst -sha256 -hmac {account['api_secret']} | sed 's/^.* //')"
             ),
             (
                 f"curl -sS {demo['base_url']}/v1/orders -H 'RIALTO-KEY: {account['api_key']}' "

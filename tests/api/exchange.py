@@ -195,11 +195,12 @@ class Exchange:
         *,
         key_id: str = "key-1",
         timestamp_ms: int | None = None,
+        idempotency_key: str = "",
     ) -> dict[str, str]:
         """Return the headers of a signed request."""
         timestamp = str(timestamp_ms or self.services.now_ms())
         path, _, query = target.partition("?")
-        parts = SignedParts(method, path.encode(), query.encode(), body)
+        parts = SignedParts(method, path.encode(), query.encode(), idempotency_key.encode(), body)
         return {
             "RIALTO-KEY": key_id,
             "RIALTO-TIMESTAMP": timestamp,
@@ -219,13 +220,14 @@ class Exchange:
         raw = (
             body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         )
+        key = (headers or {}).get("Idempotency-Key", "")
         return await self.http.request(
             method,
             target,
             content=raw,
             headers={
                 "Content-Type": "application/json",
-                **self.signed(method, target, raw, key_id=key_id),
+                **self.signed(method, target, raw, key_id=key_id, idempotency_key=key),
                 **(headers or {}),
             },
         )

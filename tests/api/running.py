@@ -157,7 +157,8 @@ class RunningExchange:
         """Send a request signed by `name`."""
         text = "" if body is None else json.dumps(body)
         async with httpx.AsyncClient(base_url=self.base_url) as http:
-            signed = self.accounts[name].headers(method, target, text)
+            key = headers.get("Idempotency-Key", "")
+            signed = self.accounts[name].headers(method, target, text, key)
             return await http.request(method, target, content=text, headers={**signed, **headers})
 
     async def place(self, name: str, side: str, price: str, quantity: str) -> httpx.Response:

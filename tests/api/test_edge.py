@@ -49,6 +49,20 @@ async def test_a_giant_body_is_refused_before_it_is_read(exchange: Exchange) -> 
     assert answer.headers["connection"] == "close"
 
 
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [("GET", "/v1/orders"), ("DELETE", "/v1/orders"), ("GET", "/v1/markets")],
+)
+async def test_a_body_where_none_is_read_is_refused(
+    exchange: Exchange, method: str, target: str
+) -> None:
+    """`DELETE /v1/orders` with a body that names one market would cancel in all of them."""
+    await exchange.place()
+    answer = await exchange.call(method, target, {"symbol": "ETH/USDT"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "unexpected_body")
+    assert len((await exchange.call("GET", "/v1/orders")).json()["orders"]) == 1
+
+
 async def test_another_content_type_is_refused(exchange: Exchange) -> None:
     """A form is not JSON."""
     headers = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.api.exchange import Exchange
@@ -31,6 +33,23 @@ async def test_the_same_key_answers_the_first_request_again(exchange: Exchange) 
     assert (first.status_code, again.status_code) == (202, 200)
     assert again.json()["withdrawal_id"] == first.json()["withdrawal_id"]
     assert len(exchange.memory.started) == 1
+
+
+async def test_signed_bytes_pay_once_whatever_key_is_put_beside_them(exchange: Exchange) -> None:
+    """The idempotency key is signed: with another one, or with two, the request is not valid."""
+    body = json.dumps(REQUEST).encode()
+    signed = exchange.signed("POST", "/v1/withdrawals", body, idempotency_key="w-1")
+    keys: tuple[list[str], ...] = (["w-1"], ["w-2"], ["w-1", "w-2"], [])
+    answers = [
+        await exchange.http.post(
+            "/v1/withdrawals",
+            content=body,
+            headers=[*signed.items(), *(("Idempotency-Key", key) for key in chosen)],
+        )
+        for chosen in keys
+    ]
+    assert [answer.status_code for answer in answers] == [202, 401, 401, 401]
+    assert len(exchange.memory.withdrawals_written) == 1
 
 
 async def test_the_same_key_with_another_content_is_a_conflict(exchange: Exchange) -> None:

@@ -1,0 +1,51 @@
+"""The signed requests that newcomers copy: from the screen, and from the README."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.api.running import RunningExchange
+from workers.screen import copyable
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def _bash(script: str, **variables: str) -> dict[str, object]:
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    answer: dict[str, object] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.mark.servers
+async def test_the_printed_line_places_an_order(running: RunningExchange) -> None:
+    """It takes only curl and openssl, as it stands, in one line."""
+    await running.place("bob", "sell", "2500", "0.01")
+    demo = {"base_url": running.base_url, "accounts": [running.accounts["alice"].as_json()]}
+    line = copyable(demo, None)["curl"]
+    assert "\n" not in line
+    answer = _bash(line)
+    assert (answer["status"], answer["filled_quantity"]) == ("filled", "0.01"), answer
+
+
+@pytest.mark.servers
+async def test_the_readmes_request_places_an_order(running: RunningExchange) -> None:
+    """Its lines work once URL, KEY and SECRET are set."""
+    await running.place("bob", "sell", "2500", "0.1")
+    found = re.search(r"^ +T=\$\(date.*?\"\$BODY\"$", README.read_text(), re.DOTALL | re.MULTILINE)
+    assert found is not None
+    alice = running.accounts["alice"]
+    answer = _bash(found.group(0), URL=running.base_url, KEY=alice.api_key, SECRET=alice.api_secret)
+    assert (answer["status"], answer["filled_quantity"]) == ("filled", "0.1"), answer
