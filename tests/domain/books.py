@@ -20,6 +20,7 @@ from domain.checker_records import (
     WithdrawalRecord,
 )
 from domain.checker_report import CheckReport
+from domain.events import Trade
 from domain.hash_chain import GENESIS, JsonValue
 from domain.instrument import Asset
 from domain.ledger import MoneyEvent, Pair, Posting
@@ -58,7 +59,7 @@ class Books:
             for event in events
             for posting in ledger.postings_for(event, shard=0, assets=ASSETS, pairs=PAIRS)
         )
-        trades = [event.trade_id for event in events if isinstance(event, ledger.Trade)]
+        trades = [event.trade_id for event in events if isinstance(event, Trade)]
         digest = ledger.settlement_request_hash(repr(events).encode(), b"")
         rows = EventRows(net, digest, len(trades), min(trades, default=0), max(trades, default=0))
         key = f"settlement.0:{first}-{last}"

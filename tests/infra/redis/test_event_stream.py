@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 from redis.asyncio import Redis
@@ -16,6 +17,7 @@ from tests.infra.engine_rig import Rig, running
 
 pytestmark = pytest.mark.servers
 STREAM = stream_name(0)
+Entry = tuple[bytes, dict[bytes, bytes]]
 
 
 @pytest.fixture
@@ -107,7 +109,7 @@ async def test_publishing_twice_is_publishing_once(rig: Rig, redis: Redis) -> No
     last = await _submit(rig, 400)
     reader = EventReader(redis, rig.grpc())
     await _read_to(reader, 0, last)
-    entries = await redis.xrange(STREAM)
+    entries = cast("list[Entry]", await redis.xrange(STREAM))
     firsts = [int(fields[b"first"]) for _, fields in entries]
     lasts = [int(fields[b"last"]) for _, fields in entries]
     assert firsts[1:] == [number + 1 for number in lasts[:-1]]
@@ -121,7 +123,7 @@ async def test_nothing_is_published_before_it_is_durable(rig: Rig, redis: Redis)
     task = asyncio.create_task(_publisher(rig, redis).run())
     for _ in range(20):
         await _submit(rig, 50)
-        newest = await redis.xrevrange(STREAM, count=1)
+        newest = cast("list[Entry]", await redis.xrevrange(STREAM, count=1))
         durable = rig.host.sequencer.durable_sequence
         assert not newest or int(newest[0][1][b"last"]) <= durable
     task.cancel()
