@@ -40,7 +40,6 @@ _JOINED = sa.select(
     _a.confirmations,
     _a.approval_above,
 ).join_from(tables.withdrawal, tables.asset)
-_UNMINED = ("numbered", "signed", "broadcast")
 # (what is still to be paid by contract, how many payments that is) -> what is missing, or None
 Shortage = Callable[[Mapping[str | None, int], int], str | None]
 _USD = "USDT"
@@ -76,9 +75,10 @@ def _withdrawal(row: Any) -> Withdrawal:
 async def _committed(
     connection: AsyncConnection, chain: str, from_nonce: int
 ) -> tuple[dict[str | None, int], int]:
-    """Return what withdrawals from `from_nonce` on will take, by contract, and their number.
+    """Return what withdrawals from `from_nonce` on take, by contract, and their number.
 
-    Those below are mined, so the chain's balance shows them already.
+    Those below were mined when the balance was read, so it shows them already. Those above count
+    whatever has become of them since: the balance is from before.
     """
     query = (
         sa.select(
@@ -87,7 +87,7 @@ async def _committed(
             sa.func.count().label("number"),
         )
         .join_from(tables.withdrawal, tables.asset)
-        .where(_a.chain == chain, _w.state.in_(_UNMINED), _w.nonce >= from_nonce)
+        .where(_a.chain == chain, _w.nonce >= from_nonce)
         .group_by(_a.contract)
     )
     rows = (await connection.execute(query)).all()

@@ -115,6 +115,28 @@ async def test_funds_for_one_are_not_promised_to_two(
     assert await store.next_nonce("ETH", HOT) == 1
 
 
+async def test_payment_mined_after_the_balance_was_read_still_counts(
+    engine: AsyncEngine, store: WithdrawalStore
+) -> None:
+    """The balance is of an older block than the row's state: its coins are not there any more."""
+    first, second = [await _row(engine, _State.APPROVED) for _ in range(2)]
+    await store.allocate_nonce(first, HOT, 0, _nobody_is_short)
+    async with engine.begin() as connection:
+        await connection.execute(
+            tables.withdrawal.update()
+            .where(tables.withdrawal.c.withdrawal_id == uuid.UUID(first))
+            .values(state=_State.SETTLED)
+        )
+    seen = []
+
+    def look(committed: Mapping[str | None, int], waiting: int) -> str | None:
+        seen.append((dict(committed), waiting))
+        return None
+
+    await store.allocate_nonce(second, HOT, 0, look)
+    assert seen == [({"0xToken": AMOUNT - FEE}, 1)]
+
+
 async def test_change_is_carried_out_once(engine: AsyncEngine, store: WithdrawalStore) -> None:
     """A repeat finds another state and changes nothing; the audit log has one record."""
     name = await _row(engine, _State.HELD)
