@@ -26,7 +26,7 @@ from domain.ledger import (
 )
 from domain.transfer import TO_TRADING, NewTransfer
 from domain.withdrawal import (
-    RELEASABLE_STATES,
+    REJECTABLE_STATES,
     StateChange,
     Withdrawal,
     WithdrawalRequest,
@@ -118,7 +118,7 @@ class WithdrawalMoney:
         request = WithdrawalRequest(order.withdrawal_id, order.request_id)
         bind(request)
         row = await require(self._rows, order.withdrawal_id)
-        if row.state not in RELEASABLE_STATES:
+        if row.state not in REJECTABLE_STATES:
             return StepResult(row.state, "too late")
         moved = await self._rows.move(
             order.withdrawal_id,

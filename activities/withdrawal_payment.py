@@ -12,9 +12,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.wallet_ports import BlockRows, ChainAdapter, TransactionBuilder, WithdrawalRows
+from activities.withdrawal_money import STREAM
 from activities.withdrawal_review import StepResult, bind, require
 from domain.approval import APPROVE
 from domain.chain import AddressState, FeeQuote, Receipt
+from domain.ledger import JournalRequest, Posting, network_fees, wallet_hot
 from domain.money import text_from_units
 from domain.withdrawal import StateChange, Withdrawal, WithdrawalRequest, WithdrawalState
 
@@ -41,6 +43,24 @@ class SignedWithdrawal:
     withdrawal_id: str
     request_id: str
     raw_hex: str
+
+
+def _mined(
+    target: WithdrawalState, receipt: Receipt, journal: JournalRequest | None = None
+) -> StateChange:
+    """Return the change from broadcast to what the receipt says."""
+    return StateChange(
+        source=WithdrawalState.BROADCAST,
+        target=target,
+        detail={
+            "tx_hash": receipt.tx_hash,
+            "block": receipt.block_number,
+            "block_hash": receipt.block_hash,
+            "network_fee": str(receipt.fee),
+        },
+        columns={"block_number": receipt.block_number, "network_fee": receipt.fee},
+        journal=journal,
+    )
 
 
 def _parked(kind: str, message: str) -> ApplicationError:
@@ -233,10 +253,7 @@ class WithdrawalPayment:
             await asyncio.sleep(_POLL_SECONDS)
             waited += _POLL_SECONDS
         if not receipt.succeeded:
-            raise _parked(
-                "TransactionReverted",
-                f"{tx_hash} was mined but reverted; the money is still in the hot wallet",
-            )
+            return await self._reverted(row, receipt)
         return await self._confirmed(row, receipt)
 
     async def _is_deep(self, receipt: Receipt, confirmations: int) -> bool:
@@ -247,18 +264,48 @@ class WithdrawalPayment:
         return await self._chain.block_hash(receipt.block_number) == receipt.block_hash
 
     async def _confirmed(self, row: Withdrawal, receipt: Receipt) -> StepResult:
-        moved = await self._rows.move(
-            row.withdrawal_id,
-            StateChange(
-                source=WithdrawalState.BROADCAST,
-                target=WithdrawalState.CONFIRMED,
-                detail={
-                    "tx_hash": receipt.tx_hash,
-                    "block": receipt.block_number,
-                    "block_hash": receipt.block_hash,
-                    "network_fee": str(receipt.fee),
-                },
-                columns={"block_number": receipt.block_number, "network_fee": receipt.fee},
-            ),
-        )
+        change = _mined(WithdrawalState.CONFIRMED, receipt)
+        moved = await self._rows.move(row.withdrawal_id, change)
         return StepResult(moved.state, f"mined in block {receipt.block_number}")
+
+    async def _reverted(self, row: Withdrawal, receipt: Receipt) -> StepResult:
+        """Book the gas: it is all that has left the wallet, and the nonce is used up."""
+        coin = row.chain
+        gas = Posting(network_fees(coin), wallet_hot(row.chain, coin), coin, receipt.fee)
+        journal = JournalRequest(
+            stream=STREAM,
+            key=f"{row.subject}-reverted",
+            kind="withdrawal_reverted",
+            postings=(gas,) if receipt.fee else (),
+            detail={"withdrawal": row.subject, "tx_hash": receipt.tx_hash},
+        )
+        change = _mined(WithdrawalState.REVERTED, receipt, journal)
+        moved = await self._rows.move(row.withdrawal_id, change)
+        return StepResult(moved.state, f"reverted in block {receipt.block_number}")
+
+    @activity.defn(name="check_reverted")
+    async def check_reverted(self, request: WithdrawalRequest) -> StepResult:
+        """Ask the chain once more before the amount is given back."""
+        bind(request)
+        row = await require(self._rows, request.withdrawal_id)
+        if row.state is not WithdrawalState.REVERTED:
+            return StepResult(row.state)
+        tx_hash, _ = await self._stored(row)
+        receipt = await self._chain.receipt(tx_hash)
+        if receipt is None or not await self._is_deep(receipt, row.confirmations):
+            raise _parked("ReceiptGone", f"the chain no longer shows {tx_hash} as it was")
+        if receipt.succeeded:
+            raise _parked("PaidAfterAll", f"the chain now says that {tx_hash} has paid")
+        return StepResult(row.state)
+
+    @activity.defn(name="report_reverted")
+    async def report_reverted(self, request: WithdrawalRequest) -> StepResult:
+        """Park a payment that failed: only an officer's signature takes it on."""
+        checked = await self.check_reverted(request)
+        if checked.state != WithdrawalState.REVERTED:
+            return checked
+        row = await require(self._rows, request.withdrawal_id)
+        raise _parked(
+            "TransactionReverted",
+            f"{row.tx_hash} was mined but reverted; the money is still in the hot wallet",
+        )

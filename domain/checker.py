@@ -200,7 +200,7 @@ class Checker:
             )
             self._findings.expect(
                 "withdrawals_paid_or_released",
-                not (record.released and (record.broadcast or record.signed)),
+                not (record.released and (record.broadcast or record.signed)) or record.reverted,
                 f"withdrawal {record.withdrawal_id} was released and signed",
                 asset=record.asset,
                 amount=record.amount,
@@ -208,7 +208,8 @@ class Checker:
             self._findings.expect(
                 "withdrawals_settled_once",
                 len(record.payments) == (1 if record.settled else 0)
-                and (record.broadcast or not record.payments),
+                and (record.broadcast or not record.payments)
+                and not (record.reverted and record.settled),
                 f"withdrawal {record.withdrawal_id} is {'' if record.settled else 'not '}settled "
                 f"and took {list(record.payments)} from the wallet",
                 asset=record.asset,

@@ -103,7 +103,10 @@ class DepositRecord:
 
 @dataclass(frozen=True, slots=True)
 class WithdrawalRecord:
-    """A withdrawal; `payments` are the amounts that its journals took from the hot wallet."""
+    """A withdrawal; `payments` are the amounts that its journals took from the hot wallet.
+
+    `reverted` when a journal has booked the gas of a transaction that was mined and failed.
+    """
 
     withdrawal_id: str
     asset: str
@@ -113,6 +116,7 @@ class WithdrawalRecord:
     released: bool
     settled: bool
     payments: tuple[int, ...]
+    reverted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

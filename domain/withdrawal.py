@@ -5,9 +5,11 @@
     requested -> rejected                                  the engine refused the debit
     held | screened | approved -> rejecting -> rejected    by policy, an officer or the deadline
     held | screened | approved -> cancelling -> cancelled  by the customer
+    broadcast -> reverted -> rejecting -> rejected         mined but failed; by an officer only
 
 Every step is a compare-and-set on the row's state, so a step that runs twice acts once. From
 `numbered` on nothing is released: a signed transaction may be mined as long as its nonce is free.
+A reverted one has used its nonce up and paid nothing, for ever: so it alone can be released.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from domain.evm_address import ZERO_ADDRESS, Keccak256, is_checksum_address
 from domain.hash_chain import JsonValue
 from domain.instrument import Asset
 from domain.ledger import JournalRequest
-from domain.money import DecimalTextError
+from domain.money import INT64_MAX, DecimalTextError
 
 
 class WithdrawalState(StrEnum):
@@ -36,6 +38,7 @@ class WithdrawalState(StrEnum):
     BROADCAST = "broadcast"  # a node has taken the transaction
     CONFIRMED = "confirmed"  # mined, and deep enough
     SETTLED = "settled"  # booked
+    REVERTED = "reverted"  # mined, deep enough, and failed: the gas is booked, nothing was paid
     REJECTING = "rejecting"  # the hold is being given back
     REJECTED = "rejected"
     CANCELLING = "cancelling"  # the hold is being given back
@@ -51,9 +54,10 @@ NEXT_STATES: dict[WithdrawalState, frozenset[WithdrawalState]] = {
     _State.APPROVED: frozenset({_State.NUMBERED}) | _RELEASES,
     _State.NUMBERED: frozenset({_State.SIGNED}),
     _State.SIGNED: frozenset({_State.BROADCAST}),
-    _State.BROADCAST: frozenset({_State.CONFIRMED}),
+    _State.BROADCAST: frozenset({_State.CONFIRMED, _State.REVERTED}),
     _State.CONFIRMED: frozenset({_State.SETTLED}),
     _State.SETTLED: frozenset(),
+    _State.REVERTED: frozenset({_State.REJECTING}),
     _State.REJECTING: frozenset({_State.REJECTED}),
     _State.REJECTED: frozenset(),
     _State.CANCELLING: frozenset({_State.CANCELLED}),
@@ -61,6 +65,7 @@ NEXT_STATES: dict[WithdrawalState, frozenset[WithdrawalState]] = {
 }
 FINAL_STATES = frozenset(state for state, following in NEXT_STATES.items() if not following)
 RELEASABLE_STATES = frozenset({_State.HELD, _State.SCREENED, _State.APPROVED})
+REJECTABLE_STATES = RELEASABLE_STATES | {_State.REVERTED}  # by an officer's signed decision
 
 # What is being done in a state; a step that cannot go on shows as "failed:<stage>".
 STAGE_OF: dict[WithdrawalState, str] = {
@@ -73,6 +78,7 @@ STAGE_OF: dict[WithdrawalState, str] = {
     _State.BROADCAST: "confirm",
     _State.CONFIRMED: "settle",
     _State.SETTLED: "settled",
+    _State.REVERTED: "reverted",
     _State.REJECTING: "release",
     _State.REJECTED: "rejected",
     _State.CANCELLING: "release",
@@ -113,6 +119,7 @@ class WithdrawalRefusal(StrEnum):
     """Why a request never becomes a withdrawal."""
 
     INVALID_AMOUNT = "invalid_amount"
+    OVERFLOW = "overflow"
     BELOW_MINIMUM = "below_minimum"
     FEE_EXCEEDS_AMOUNT = "fee_exceeds_amount"
     INVALID_ADDRESS = "invalid_address"
@@ -135,11 +142,14 @@ def check_request(
     The amount must be a whole number of engine units: it is taken from the trading balance.
     """
     try:
-        amount = terms.asset.engine_units(amount_text) * terms.asset.chain_units_per_engine_unit
+        amount_units = terms.asset.engine_units(amount_text)
     except DecimalTextError:
         return WithdrawalRefusal.INVALID_AMOUNT
-    if amount == 0:
+    if amount_units == 0:
         return WithdrawalRefusal.INVALID_AMOUNT
+    if amount_units > INT64_MAX:
+        return WithdrawalRefusal.OVERFLOW
+    amount = amount_units * terms.asset.chain_units_per_engine_unit
     if amount < terms.minimum:
         return WithdrawalRefusal.BELOW_MINIMUM
     if amount <= terms.fee:

@@ -126,6 +126,8 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
             payment.store_signed,
             payment.broadcast,
             payment.confirm,
+            payment.check_reverted,
+            payment.report_reverted,
             deposit.load,
             deposit.announce,
             deposit.confirm,

@@ -35,7 +35,10 @@ _ADVICE = {
     "SignerRefused": "compare the signer's own files with the withdrawal; an expired approval is "
     "renewed by `rialto approve`",
     "SignerAway": "start the process wallet-signer",
-    "TransactionReverted": "look at the receipt; the money has not left the hot wallet",
+    "ReceiptGone": "wait until the chain has settled down",
+    "PaidAfterAll": "call the developers: the books say that nothing was paid",
+    "TransactionReverted": "look at the receipt, remove the cause; `rialto reject ID` gives the "
+    "amount back to the customer, who may ask again",
     "LedgerRefusedError": "run `rialto verify`; the ledger refused a posting",
 }
 _RETRY = "retry with the update `retry` or `rialto ops retry ID`; before signing it can be rejected"
@@ -99,4 +102,6 @@ def describe_failure(error: ActivityError) -> tuple[str, str]:
 def what_to_do(kind: str) -> str:
     """Return the operator's next move."""
     advice = _ADVICE.get(kind)
+    if kind == "TransactionReverted":  # its nonce is used up: trying again pays nothing
+        return f"What to do: {advice}."
     return f"What to do: {advice}; then {_RETRY}." if advice else f"What to do: {_RETRY}."

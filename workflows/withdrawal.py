@@ -33,6 +33,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.withdrawal import (
         FINAL_STATES,
+        REJECTABLE_STATES,
         RELEASABLE_STATES,
         STAGE_OF,
         WITHDRAWAL_WORKFLOW,
@@ -83,7 +84,7 @@ class WithdrawalWorkflow(ParkingWorkflow):
                 workflow.continue_as_new(request)
             stage = STAGE_OF[self._state]
             self._enter(stage)
-            if self._release is not None and self._state in RELEASABLE_STATES:
+            if self._is_releasing():
                 await self._guarded("release", self._begin_release)
             else:
                 await self._guarded(stage, self._steps()[self._state])
@@ -103,6 +104,7 @@ class WithdrawalWorkflow(ParkingWorkflow):
             _State.SIGNED: self._broadcast,
             _State.BROADCAST: self._confirm,
             _State.CONFIRMED: self._settle,
+            _State.REVERTED: self._report_reverted,
             _State.REJECTING: self._give_back,
             _State.CANCELLING: self._give_back,
         }
@@ -230,9 +232,23 @@ class WithdrawalWorkflow(ParkingWorkflow):
         step = Step("book it in the ledger")
         self._took(await run_step(WithdrawalMoney.settle, self._request, step))
 
+    async def _report_reverted(self) -> None:
+        step = Step("report the failed payment")
+        self._took(await run_step(WithdrawalPayment.report_reverted, self._request, step))
+
+    def _is_releasing(self) -> bool:
+        """Return whether someone who may has decided, in time, to give the money back."""
+        release = self._release
+        if self._state is _State.REVERTED:
+            return release is not None and release.target is _State.REJECTING
+        return release is not None and self._state in RELEASABLE_STATES
+
     async def _begin_release(self) -> None:
         release = self._release
         assert release is not None
+        if self._state is _State.REVERTED:
+            step = Step("ask the chain once more")
+            await run_step(WithdrawalPayment.check_reverted, self._request, step)
         order = ReleaseOrder(
             self._request.withdrawal_id,
             self._request.request_id,
@@ -250,8 +266,8 @@ class WithdrawalWorkflow(ParkingWorkflow):
     # ---- parking ------------------------------------------------------------------------------
 
     def _released_while_parked(self) -> bool:
-        """Return whether someone has decided, before signing, to give the money back."""
-        return self._release is not None and self._state in RELEASABLE_STATES
+        """Return whether a decision to give the money back ends the parking."""
+        return self._is_releasing()
 
     async def _note(self, action: str, text: str) -> None:
         """Write an event into row and audit log; failing at that is no reason to stop.
@@ -292,19 +308,21 @@ class WithdrawalWorkflow(ParkingWorkflow):
         counted = [] if renewal else self._approved_by
         self._check_decision(decision, APPROVE, counted)
 
-    @workflow.update(description="An officer rejects before signing; must be signed")
+    @workflow.update(
+        description="An officer rejects, before signing or after a failed payment; must be signed"
+    )
     async def reject(self, decision: Decision) -> DecisionResult:
         """Store a signed rejection and give the hold back."""
         await self._record(decision)
         actor = f"officer:{decision.officer}"
-        if self._release is None:
+        if self._release is None or self._state is _State.REVERTED:
             self._release = Release(_State.REJECTING, actor, actor)
-        await workflow.wait_condition(lambda: self._state not in RELEASABLE_STATES)
+        await workflow.wait_condition(lambda: self._state not in REJECTABLE_STATES)
         return self._decision_result()
 
     @reject.validator
     def _validate_reject(self, decision: Decision) -> None:
-        if self._state not in RELEASABLE_STATES:
+        if self._state not in REJECTABLE_STATES:
             raise refusal(f"nothing to reject in state {self._state}")
         self._check_decision(decision, REJECT, ())
 

@@ -101,6 +101,8 @@ _WITHDRAWALS = sa.text(
     "   WHERE t.withdrawal_id = w.withdrawal_id) AS signed,"
     " EXISTS (SELECT FROM wallet_transaction t WHERE t.withdrawal_id = w.withdrawal_id"
     "   AND t.broadcast_at IS NOT NULL) AS broadcast,"
+    " EXISTS (SELECT FROM journal j"
+    "   WHERE j.key = 'withdrawal-' || w.withdrawal_id || '-reverted') AS reverted,"
     " array_remove(array_agg(p.amount), NULL) AS payments"
     " FROM withdrawal w JOIN asset a USING (asset_id)"
     " LEFT JOIN (SELECT substring(j.key FROM '^withdrawal-(.*)-settle$') AS withdrawal_id,"
@@ -120,7 +122,8 @@ _UNSETTLED = sa.text(
     "SELECT t.tx_hash, a.code, w.amount - w.fee AS amount"
     " FROM wallet_transaction t JOIN withdrawal w USING (withdrawal_id)"
     " JOIN asset a USING (asset_id)"
-    " WHERE t.chain = :chain AND w.state <> 'settled'"
+    " WHERE t.chain = :chain AND w.state <> 'settled' AND NOT EXISTS (SELECT FROM journal j"
+    "   WHERE j.key = 'withdrawal-' || w.withdrawal_id || '-reverted')"
 )
 
 
@@ -263,6 +266,7 @@ class Reading:
                 released=row.release_transfer_id is not None,
                 settled=row.state == WithdrawalState.SETTLED,
                 payments=tuple(int(amount) for amount in row.payments),
+                reverted=row.reverted,
             )
             for row in await self._conn.execute(_WITHDRAWALS)
         ]

@@ -93,6 +93,7 @@ def correct_books() -> Books:
     books.withdrawals = [
         WithdrawalRecord("w-1", "USDT", 70, 1, True, False, True, (65,)),
         WithdrawalRecord("w-2", "USDT", 70, 0, False, True, False, ()),
+        WithdrawalRecord("w-3", "USDT", 70, 1, True, True, False, (), reverted=True),
     ]
     books.chain = [ChainRecord(COINS, "USDT", coins=DEPOSITED + 5, in_flight=5)]
     return books
@@ -248,6 +249,14 @@ def _release_and_pay(books: Books) -> None:
     _withdrawal(books, 0, released=True)
 
 
+def _release_what_was_not_reverted(books: Books) -> None:
+    _withdrawal(books, 2, reverted=False)
+
+
+def _pay_what_was_reverted(books: Books) -> None:
+    _withdrawal(books, 2, settled=True, payments=(65,))
+
+
 def _pay_twice(books: Books) -> None:
     _withdrawal(books, 0, payments=(65, 65))
 
@@ -292,6 +301,8 @@ MUTATIONS: list[tuple[Callable[[Books], None], str, str | None, int | None]] = [
     (_sign_twice, "withdrawals_signed_once", None, None),
     (_broadcast_unsigned, "withdrawals_signed_once", None, None),
     (_release_and_pay, "withdrawals_paid_or_released", None, None),
+    (_release_what_was_not_reverted, "withdrawals_paid_or_released", None, None),
+    (_pay_what_was_reverted, "withdrawals_settled_once", None, None),
     (_pay_twice, "withdrawals_settled_once", None, None),
     (_steal_a_coin, "chain_equals_wallet", COINS, None),
 ]

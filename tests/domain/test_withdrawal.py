@@ -9,6 +9,7 @@ from domain.instrument import Asset
 from domain.withdrawal import (
     FINAL_STATES,
     NEXT_STATES,
+    REJECTABLE_STATES,
     RELEASABLE_STATES,
     STAGE_OF,
     PolicyFacts,
@@ -33,6 +34,7 @@ def _check(amount: str, address: str = ADDRESS, terms: WithdrawalTerms = ETH) ->
 def test_valid_request_becomes_an_order() -> None:
     """The amount is in chain units, the fee is part of it."""
     assert _check("1.5") == WithdrawalOrder(15 * 10**17, 2 * 10**15, ADDRESS)
+    assert isinstance(_check("9223372036.854775807"), WithdrawalOrder)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,9 @@ def test_valid_request_becomes_an_order() -> None:
         ("-1", ADDRESS, WithdrawalRefusal.INVALID_AMOUNT),
         ("1e3", ADDRESS, WithdrawalRefusal.INVALID_AMOUNT),
         ("1.0000000001", ADDRESS, WithdrawalRefusal.INVALID_AMOUNT),  # below an engine unit
+        ("1\n", ADDRESS, WithdrawalRefusal.INVALID_AMOUNT),
+        ("9223372036.854775808", ADDRESS, WithdrawalRefusal.OVERFLOW),  # 2**63 engine units
+        ("9" * 30, "nonsense", WithdrawalRefusal.OVERFLOW),
         ("0.009", ADDRESS, WithdrawalRefusal.BELOW_MINIMUM),
         ("1", ADDRESS.lower(), WithdrawalRefusal.INVALID_ADDRESS),
         ("1", ZERO_ADDRESS, WithdrawalRefusal.INVALID_ADDRESS),
@@ -69,15 +74,17 @@ def test_tables_cover_every_state() -> None:
 
 
 def test_nothing_is_released_once_it_may_be_signed() -> None:
-    """From the nonce on, the only way is forward."""
+    """From the nonce on, the only way is forward, until the chain says that nothing was paid."""
     after = [_State.NUMBERED, _State.SIGNED, _State.BROADCAST, _State.CONFIRMED]
     releases = {_State.REJECTING, _State.CANCELLING}
     for state in after:
-        assert state not in RELEASABLE_STATES
-        assert len(NEXT_STATES[state]) == 1
+        assert state not in REJECTABLE_STATES
         assert not NEXT_STATES[state] & releases
     for state in RELEASABLE_STATES:
         assert releases <= NEXT_STATES[state]
+    assert NEXT_STATES[_State.REVERTED] == {_State.REJECTING}
+    before = [state for state in _State if _State.REVERTED in NEXT_STATES[state]]
+    assert before == [_State.BROADCAST]
 
 
 def test_policy_names_the_first_rule_that_refuses() -> None:

@@ -1,0 +1,162 @@
+"""The hot wallet's funds: promised once, also to many at a time; and a payment that fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+import pytest_asyncio
+from temporalio.client import WorkflowUpdateFailedError
+
+from activities.reconciliation import check_exchange
+from domain.approval import REJECT
+from domain.checker_records import EngineRecord, Opening
+from infra.postgres.record_reader import RecordReader
+from infra.wallet.coins import WalletCoins
+from tests.workflows.conftest import WalletServers
+from tests.workflows.wallet_parts import Gate
+from tests.workflows.wallet_rig import Rig, build_rig
+from workflows.parking import RetryRequest
+from workflows.withdrawal_messages import CancelRequest, DecisionResult
+
+pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
+USDT, ETH = 10**6, 10**18
+REVERTS = "0x60006000fd"  # a contract that refuses every payment
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def poor(
+    wallet_servers: WalletServers, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[Rig, Gate]]:
+    """Give a rig whose hot wallet can pay three of six, and the gate of its worker."""
+    async with AsyncExitStack() as stack:
+        rig = await build_rig(
+            stack,
+            database_url=wallet_servers.database_url,
+            chain_url=wallet_servers.chain_url,
+            temporal=wallet_servers.temporal,
+            data_dir=tmp_path_factory.mktemp("wallet"),
+        )
+        for asset, amount in {"USDT": 700 * USDT, "ETH": 2 * ETH}.items():
+            await rig.fund(rig.wallet.public.hot_address, asset, amount)
+        await rig.mine()
+        gate = Gate()
+        await stack.enter_async_context(rig.worker(gate))
+        yield rig, gate
+
+
+async def _stages(rig: Rig, names: list[str]) -> list[str]:
+    return sorted([await rig.stage(name) for name in names])
+
+
+async def test_funds_for_three_are_promised_to_three(poor: tuple[Rig, Gate]) -> None:
+    """Six ask at once while blocks are mined: three are paid, three wait, none is reverted."""
+    rig, _ = poor
+    await rig.funded_customer(1, "USDT", 2_000 * USDT)
+    names = [await rig.request(1, "USDT", 190 * USDT) for _ in range(6)]
+    await asyncio.gather(*(rig.start(name) for name in names))
+
+    async def rest() -> bool:
+        await rig.mine(1)
+        return set(await _stages(rig, names)) <= {"failed:nonce", "settled"}
+
+    await rig.until(rest, True)
+    assert await _stages(rig, names) == ["failed:nonce"] * 3 + ["settled"] * 3
+    parked = [name for name in names if await rig.stage(name) == "failed:nonce"]
+    details = str(await rig.handle(parked[0]).query("__temporal_workflow_metadata"))
+    assert "HotWalletShort" in details
+
+    await rig.fund(rig.wallet.public.hot_address, "USDT", 600 * USDT)
+    for name in parked:
+        await rig.handle(name).signal("retry_parked")
+    await asyncio.gather(*(rig.until_settled(name) for name in parked))
+
+
+async def _reverted(poor: tuple[Rig, Gate], customer_id: int, receiver: str) -> str:
+    """Return a withdrawal whose transaction was mined and failed."""
+    rig, gate = poor
+    await rig.funded_customer(customer_id, "ETH", ETH)
+    gate.close_after("store_signed")
+    name = await rig.withdraw(customer_id, "ETH", ETH // 2, address=receiver)
+    await asyncio.wait_for(gate.reached.wait(), 30)
+    await rig.rpc("anvil_setCode", receiver, REVERTS)  # after the gas was estimated
+    gate.opened.set()
+    await rig.until(lambda: rig.state(name), "broadcast")
+    await rig.mine()
+    await rig.until(lambda: rig.stage(name), "failed:reverted")
+    return name
+
+
+async def test_payment_that_failed_is_given_back_by_an_officers_signature(
+    poor: tuple[Rig, Gate],
+) -> None:
+    """No retry, no customer and no bare name releases it; the gas is booked, the money is back."""
+    rig, _ = poor
+    name = await _reverted(poor, 2, "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed")
+    row = await rig.row(name)
+    assert row.state == "reverted"
+    assert row.network_fee is not None
+    assert await rig.balance("withdrawal:pending:ETH") == ETH // 2
+
+    handle = rig.handle(name)
+    with pytest.raises(WorkflowUpdateFailedError):
+        await handle.execute_update("cancel", CancelRequest(customer_id=2))
+    await handle.execute_update("retry", RetryRequest("ops", "looked at it"))
+    await rig.until(lambda: _times_parked(rig, name), 2)
+
+    rejection = await rig.decision(name, officer="piero", action=REJECT)
+    result = await handle.execute_update("reject", rejection, result_type=DecisionResult)
+    assert result.state == "rejecting"
+    await rig.until(lambda: rig.state(name), "rejected")
+    assert await rig.balance("customer:2:trading.0:ETH") == ETH
+    assert await rig.balance("withdrawal:pending:ETH") == 0
+    actions = await rig.audit(row.subject)
+    assert actions[actions.index("broadcast") :] == [
+        "broadcast",
+        "reverted",
+        "parked",
+        "resumed",
+        "parked",
+        "reject",
+        "resumed",
+        "rejecting",
+        "rejected",
+    ]
+
+
+async def _times_parked(rig: Rig, name: str) -> int:
+    return (await rig.audit(f"withdrawal-{name}")).count("parked")
+
+
+class _Engine:
+    """The second engine: not what is checked here."""
+
+    async def at(self, shard: int, sequence: int) -> EngineRecord:
+        return EngineRecord(shard, sequence, {}, {}, 0)
+
+
+async def test_checker_accepts_a_failed_payment_in_every_state(poor: tuple[Rig, Gate]) -> None:
+    """Coins, gas and states agree while it is parked, and after the release."""
+    rig, _ = poor
+    name = await _reverted(poor, 3, "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359")
+    await _no_violation_of_the_wallet(rig)
+    rejection = await rig.decision(name, action=REJECT)
+    await rig.handle(name).execute_update("reject", rejection)
+    await rig.until(lambda: rig.state(name), "rejected")
+    await _no_violation_of_the_wallet(rig)
+
+
+async def _no_violation_of_the_wallet(rig: Rig) -> None:
+    await rig.mine(1)
+    await asyncio.sleep(1.5)  # the watcher's next look
+    coins = WalletCoins(rig.chain, rig.wallet.public.hot_address)
+    checked = await check_exchange(RecordReader(rig.engine), _Engine(), coins, [0], Opening())
+    found = {
+        violation.invariant: violation.text
+        for violation in checked.report.violations
+        if violation.invariant not in ("engine_equals_ledger", "cursor_follows_journal")
+    }
+    assert found == {}
+    assert "chain_equals_wallet" in {looked.name for looked in checked.report.invariants}
