@@ -15,6 +15,8 @@ from domain.commands import Credit, Debit
 from domain.errors import RejectReason
 from domain.events import CommandRejected, Credited, Debited, Event, KeyDuplicate
 from domain.transfer import TO_TRADING, Transfer, TransferState
+from matching.codec import encode_command
+from matching.wire import WireError
 
 _POLL_SECONDS = 0.05
 _WAIT_SECONDS = 10.0
@@ -46,7 +48,10 @@ class TransferSteps:
             return Executed()
         if transfer.state is TransferState.REFUSED:
             return Declined("refused before")
-        events = await self._treasuries[transfer.shard].submit(_command(transfer))
+        command = _command(transfer)
+        if not _fits_the_wire(command):  # and never will: nothing is sent, nothing tried again
+            return Declined(RejectReason.OVERFLOW.name.lower())
+        events = await self._treasuries[transfer.shard].submit(command)
         outcome = events[0]
         if isinstance(outcome, Credited | Debited):
             return Executed()
@@ -89,6 +94,14 @@ class TransferSteps:
             activity.heartbeat("waiting for settlement")
             await asyncio.sleep(_POLL_SECONDS)
             waited += _POLL_SECONDS
+
+
+def _fits_the_wire(command: Credit | Debit) -> bool:
+    try:
+        encode_command(command)
+    except WireError:
+        return False
+    return True
 
 
 def _command(transfer: Transfer) -> Credit | Debit:

@@ -58,7 +58,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "invalid_quantity": ProblemKind(422, False, "The quantity is not valid for this market"),
     "quantity_too_large": ProblemKind(422, False, "The quantity exceeds the largest order"),
     "price_outside_band": ProblemKind(422, False, "The price is outside the market's price band"),
-    "overflow": ProblemKind(422, False, "Price times quantity is out of range"),
+    "overflow": ProblemKind(422, False, "A number, or price times quantity, is out of range"),
     "too_many_open_orders": ProblemKind(422, True, "Too many open orders"),
     "invalid_combination": ProblemKind(422, False, "These order options do not go together"),
     "post_only_would_trade": ProblemKind(422, False, "A post-only order would trade at once"),

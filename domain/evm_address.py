@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 Keccak256 = Callable[[bytes], bytes]  # the standard library has SHA-3, but not its forerunner
 
-_ADDRESS = re.compile(r"^0x[0-9a-fA-F]{40}$")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 ZERO_ADDRESS = "0x" + "0" * 40
 
 
@@ -16,7 +16,7 @@ def checksum_address(address: str, keccak256: Keccak256) -> str:
 
     A letter is upper case where the hash of the lower-case digits has a hex digit of 8 or more.
     """
-    if _ADDRESS.match(address) is None:
+    if _ADDRESS.fullmatch(address) is None:
         raise ValueError(f"not an address: {address[:64]!r}")
     digits = address[2:].lower()
     shade = keccak256(digits.encode("ascii")).hex()
@@ -32,4 +32,4 @@ def is_checksum_address(text: str, keccak256: Keccak256) -> bool:
     All-lower and all-upper spellings are refused: they carry no checksum, and a withdrawal to a
     mistyped address cannot be taken back.
     """
-    return _ADDRESS.match(text) is not None and checksum_address(text, keccak256) == text
+    return _ADDRESS.fullmatch(text) is not None and checksum_address(text, keccak256) == text

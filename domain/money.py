@@ -11,7 +11,7 @@ import re
 INT64_MAX = 2**63 - 1
 PPM = 1_000_000
 
-_PLAIN_DECIMAL = re.compile(r"^(?P<whole>0|[1-9][0-9]{0,29})(?:\.(?P<fraction>[0-9]{1,30}))?$")
+_PLAIN_DECIMAL = re.compile(r"(?P<whole>0|[1-9][0-9]{0,29})(?:\.(?P<fraction>[0-9]{1,30}))?")
 
 
 class DecimalTextError(ValueError):
@@ -24,7 +24,7 @@ def units_from_text(text: str, decimals: int) -> int:
     Exponents, signs, blanks, leading zeros and digits below the unit are refused with
     `DecimalTextError`: silent rounding of a customer's number is a defect.
     """
-    match = _PLAIN_DECIMAL.match(text)
+    match = _PLAIN_DECIMAL.fullmatch(text)
     if match is None:
         raise DecimalTextError(f"not a plain decimal number: {text[:40]!r}")
     fraction = (match["fraction"] or "").rstrip("0")

@@ -14,6 +14,7 @@ from temporalio.service import RPCError
 
 from api.errors import Problem
 from domain.market import AssetListing
+from domain.money import INT64_MAX
 from domain.withdrawal import (
     WITHDRAWAL_SUMMARY,
     WITHDRAWAL_WORKFLOW,
@@ -58,6 +59,9 @@ def _refuse(refusal: WithdrawalRefusal, listing: AssetListing) -> NoReturn:
     if refusal is WithdrawalRefusal.INVALID_AMOUNT:
         detail = f"A positive decimal number with at most {asset.engine_decimals} decimals."
         raise Problem("invalid_amount", detail)
+    if refusal is WithdrawalRefusal.OVERFLOW:
+        largest = asset.engine_text(INT64_MAX)
+        raise Problem("overflow", f"No amount of {asset.code} exceeds {largest}.")
     if refusal is WithdrawalRefusal.BELOW_MINIMUM:
         minimum = asset.chain_text(listing.withdrawal_minimum)
         raise Problem("amount_below_minimum", f"The minimum is {minimum} {asset.code}.")

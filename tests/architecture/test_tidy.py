@@ -125,6 +125,12 @@ def test_no_registry_or_machine_is_named(pattern: str) -> None:
     assert found == []
 
 
+def test_patterns_match_whole_texts() -> None:
+    """`$` also matches before a line feed at the end; `fullmatch` has no such hole."""
+    found = [path for path in python_files(*PACKAGES) if re.search(r"\.match\(", text_of(path))]
+    assert found == []
+
+
 def test_no_reminders() -> None:
     """What is not finished is in an issue, not in a comment."""
     found = [path for path in project_files() if _REMINDERS.search(text_of(path))]

@@ -54,6 +54,16 @@ async def test_engine_refuses_what_is_not_free(rig: Rig) -> None:
     assert await rig.balance("transit.0:USDT") == 0
 
 
+async def test_amount_that_no_command_can_carry_is_rejected(rig: Rig) -> None:
+    """A row that came past the gateway's check ends cleanly instead of being tried for ever."""
+    await rig.new_customer(10)
+    withdrawal_id = await rig.withdraw(10, "USDT", 2**63)
+    await rig.until(lambda: rig.state(withdrawal_id), "rejected")
+    row = await rig.row(withdrawal_id)
+    assert (row.reason, row.nonce) == ("overflow", None)
+    assert await rig.audit(row.subject) == ["requested", "rejected"]
+
+
 async def test_debit_with_a_lost_answer_is_held_once(rig: Rig) -> None:
     """The same command again, under the same id, and the engine says that it knows it."""
     await rig.funded_customer(3, "USDT", 300 * USDT)
