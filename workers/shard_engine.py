@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import structlog
-from infra.engine_grpc import EngineGrpc
 
 from domain.commands import SetShardMode
 from domain.order import ShardMode
+from infra.engine_grpc import EngineGrpc
 
 _log = structlog.get_logger()
 
