@@ -24,14 +24,21 @@ _FAST_POSTGRES = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "
 _TEMPLATE = "migrated"
 
 
+_PROCESS_TESTS = (
+    "tests/architecture/test_packaging.py",
+    "tests/chaos/",
+    "tests/workers/test_matching_engine.py",
+    "tests/workers/test_supervisor.py",
+)
 _SERVER_FIXTURES = {"servers", "postgres_url", "redis_url", "temporal", "chain_url"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before the marks are used to choose tests
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that needs a server, directly or through its fixtures."""
+    """Mark every test that needs a server or starts a process, directly or by its fixtures."""
     for item in items:
-        if _SERVER_FIXTURES & set(getattr(item, "fixturenames", ())):
+        by_fixture = _SERVER_FIXTURES & set(getattr(item, "fixturenames", ()))
+        if by_fixture or item.nodeid.startswith(_PROCESS_TESTS):
             item.add_marker(pytest.mark.servers)
 
 
