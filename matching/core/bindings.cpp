@@ -6,8 +6,10 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstring>
 #include <tuple>
 
+#include "benchmark.hpp"
 #include "engine.hpp"
 #include "snapshot.hpp"
 
@@ -146,7 +148,53 @@ class Core {
 
 }  // namespace rialto
 
+namespace rialto {
+
+namespace {
+
+std::vector<FlowLine> flow_of(nb::bytes raw) {
+  if (raw.size() % sizeof(FlowLine) != 0)
+    throw std::invalid_argument("the flow is not whole lines of 24 bytes");
+  std::vector<FlowLine> flow(raw.size() / sizeof(FlowLine));
+  std::memcpy(flow.data(), raw.c_str(), raw.size());
+  return flow;
+}
+
+nb::dict as_dict(const Measured& measured) {
+  nb::dict out;
+  out["seconds"] = measured.seconds;
+  out["commands"] = measured.commands;
+  out["trades"] = measured.trades;
+  out["volume"] = measured.volume;
+  out["checksum"] = measured.checksum;
+  out["rejected"] = measured.rejected;
+  if (!measured.latency_ns.empty()) {
+    const std::size_t last = measured.latency_ns.size() - 1;
+    for (const auto& [name, share] :
+         {std::pair{"p50_ns", 0.5}, {"p99_ns", 0.99}, {"p999_ns", 0.999}})
+      out[name] = measured.latency_ns[static_cast<std::size_t>(static_cast<double>(last) * share)];
+  }
+  return out;
+}
+
+nb::dict bench_engine(nb::bytes raw, unsigned passes, unsigned batch, std::uint32_t window,
+                      bool warm) {
+  if (passes == 0 || batch == 0) throw std::invalid_argument("passes and batch are at least 1");
+  return as_dict(measure_engine(flow_of(raw), {passes, batch, window, warm}));
+}
+
+nb::dict bench_bare_book(nb::bytes raw, unsigned passes) {
+  return as_dict(measure_bare_book(flow_of(raw), passes));
+}
+
+}  // namespace
+
+}  // namespace rialto
+
 NB_MODULE(_core, m) {
+  m.def("bench_engine", &rialto::bench_engine, nb::arg("flow"), nb::arg("passes"), nb::arg("batch"),
+        nb::arg("window"), nb::arg("warm"));
+  m.def("bench_bare_book", &rialto::bench_bare_book, nb::arg("flow"), nb::arg("passes"));
   using rialto::Core;
   nb::exception<rialto::SequenceError>(m, "CoreSequenceError", PyExc_RuntimeError);
   static nb::exception<rialto::WireError> wire_error(m, "CoreWireError", PyExc_ValueError);

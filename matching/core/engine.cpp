@@ -1,5 +1,7 @@
 #include "engine.hpp"
 
+#include <x86intrin.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -45,12 +47,15 @@ std::span<const EventStripe> Engine::apply(const std::uint8_t* data, std::size_t
   for (std::size_t at = 0; at < std::min(kAheadOrder, count); ++at)
     look_at_order(data, places_[at]);
   for (std::size_t at = 0; at < std::min(kAheadNear, count); ++at) look_near(data, places_[at]);
+  if (stamps != nullptr) stamps[0] = __rdtsc();
   for (std::size_t at = 0; at < count; ++at) {
     if (at + kAheadOrder < count) look_at_order(data, places_[at + kAheadOrder]);
     if (at + kAheadNear < count) look_near(data, places_[at + kAheadNear]);
     step(data + places_[at].offset, places_[at].hash);
+    if (stamps != nullptr) stamps[at + 1] = __rdtsc();
   }
   events.seal();
+  stamps = nullptr;
   return {events.data(), events.stripes()};
 }
 

@@ -37,6 +37,7 @@ class Engine {
 
   State state;
   EventWriter events;
+  std::uint64_t* stamps = nullptr;  // of the next batch: counter before it and after each command
 
   // Also used by restore.
   void rest_all(const std::vector<Slot>& slots);

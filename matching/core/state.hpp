@@ -98,7 +98,8 @@ class State {
   std::int64_t time_us = 0;
   std::uint64_t epoch = 0;
   int mode = kOpen;
-  std::int64_t next_expiry_us = kInt64Max;  // no window has anything due before
+  std::uint32_t closed_per_account = kClosedPerAccount;  // other numbers: benchmarks only
+  std::int64_t next_expiry_us = kInt64Max;               // no window has anything due before
   std::uint64_t next_order = 1, next_trade = 1;
 
   std::vector<std::unique_ptr<Market>> markets;  // dense, in listing order

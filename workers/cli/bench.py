@@ -1,0 +1,103 @@
+"""`rialto bench`: measurements, never part of the tests. JSON in, JSON out, medians and ratios."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from workers.cli.context import EXIT_FAILED, EXIT_USAGE
+
+WINDOW = 10_000
+SMALL_WINDOW = 100
+
+
+def register(app: typer.Typer) -> None:
+    """Add `bench` and its parts."""
+    bench = typer.Typer(
+        help="Measure the exchange's parts on this machine. Say what ran beside it.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    bench.command("core")(core)
+    app.add_typer(bench, name="bench")
+
+
+def core(
+    flow: Annotated[
+        Path,
+        typer.Option(help="Flow of 24-byte lines; FLOW.json beside it says what must come out."),
+    ],
+    passes: Annotated[int, typer.Option(min=1, help="Passes; the median counts.")] = 9,
+    batch: Annotated[int, typer.Option(min=1, help="Commands in a batch.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Measure the C++ core on one thread: every check, dedupe window, events and digest on.
+
+    Beside it, in the same run: without the dedupe window, with a small one that evicts all the
+    time, with input that is not in the cache, and a bare book without any feature. Exit code 1
+    when the fills are not the flow's.
+    """
+    from matching.core_engine import load_core
+
+    module = load_core()
+    if module is None:
+        typer.echo("the C++ core is not built here; install a C++ compiler", err=True)
+        raise typer.Exit(EXIT_FAILED)
+    if not flow.is_file():
+        typer.echo(f"no flow at {flow}", err=True)
+        raise typer.Exit(EXIT_USAGE)
+    report = measure(module, flow.read_bytes(), passes, batch)
+    expected_path = flow.with_name(flow.name + ".json")
+    if expected_path.is_file():
+        expected = json.loads(expected_path.read_text())
+        report["as_expected"] = all(
+            report[name] == expected[name] for name in ("trades", "volume", "checksum")
+        )
+    typer.echo(json.dumps(report, indent=1) if as_json else _table(report))
+    if not report.get("as_expected", True) or report["rejected"]:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def measure(module: Any, raw: bytes, passes: int, batch: int) -> dict[str, Any]:
+    """Return the report of one flow; rates in operations a second, medians over the passes."""
+
+    def engine(window: int, warm: bool) -> dict[str, Any]:
+        return dict(module.bench_engine(raw, passes, batch, window, warm))
+
+    def rate(row: dict[str, Any]) -> int:
+        return int(row["commands"] / statistics.median(row["seconds"]))
+
+    bare = dict(module.bench_bare_book(raw, passes))
+    full = engine(WINDOW, True)
+    return {
+        "commands": full["commands"],
+        "ops_per_second": rate(full),
+        "ops_per_second_cold_input": rate(engine(WINDOW, False)),
+        "ops_per_second_without_window": rate(engine(0, True)),
+        "ops_per_second_evicting": rate(engine(SMALL_WINDOW, True)),
+        "bare_book_ops_per_second": rate(bare),
+        "p50_ns": full["p50_ns"],
+        "p99_ns": full["p99_ns"],
+        "p999_ns": full["p999_ns"],
+        "trades": full["trades"],
+        "volume": full["volume"],
+        "checksum": f"{full['checksum']:016x}",
+        "bare_book_agrees": full["checksum"] == bare["checksum"],
+        "rejected": full["rejected"],
+        "passes": passes,
+        "batch": batch,
+    }
+
+
+def _table(report: dict[str, Any]) -> str:
+    lines = []
+    for name, value in report.items():
+        if name.endswith("per_second") or "per_second_" in name:
+            lines.append(f"{name:34} {value / 1e6:8.2f} M")
+        else:
+            lines.append(f"{name:34} {value!s:>10}")
+    return "\n".join(lines)
