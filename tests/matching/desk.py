@@ -48,7 +48,7 @@ class Desk:
         self.engine = create_engine(shard)
         self.time_us = START_US
         self.events: list[Event] = []
-        self.raw = b""
+        self.raw = bytearray()
         self._keys = itertools.count(1)
         for listing in listings:
             self.run(listing)

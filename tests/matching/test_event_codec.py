@@ -75,7 +75,7 @@ def test_the_engine_writes_what_the_codec_writes() -> None:
     desk.cancel_all(1)
     desk.debit(2, 1, 5)
     desk.wait(1)
-    assert encode_events(desk.events) == desk.raw
+    assert encode_events(desk.events) == bytes(desk.raw)
 
 
 def test_named_rows_of_one_type() -> None:

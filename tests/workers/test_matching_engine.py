@@ -59,12 +59,18 @@ async def test_a_second_process_is_refused(engine: EngineProcess) -> None:
     assert "LOCKED" in other.errors()
 
 
-async def test_the_core_is_asked_for_and_not_there(engine: EngineProcess) -> None:
-    """Choosing the core on a machine without it ends with a clear message."""
+async def test_the_core_runs_and_the_reference_may_follow(engine: EngineProcess) -> None:
+    """The C++ core runs by itself; the plain Python engine takes over its files when asked for."""
+    client = await engine.client()
+    await asyncio.gather(*(client.submit(order(n % 4, n)) for n in range(50)))
+    status = await EngineGrpc(engine.target, "reader", engine.tokens.of("reader")).status()
+    assert status.engine == "core"
     assert engine.terminate() == 0
-    process = engine.spawn(RIALTO_ENGINE_KIND="core")
-    assert process.wait(20) == 1
-    assert "core is not built" in engine.errors()
+    engine.spawn(RIALTO_ENGINE_KIND="reference")
+    await engine.client()
+    later = await EngineGrpc(engine.target, "reader", engine.tokens.of("reader")).status()
+    assert later.engine == "reference"
+    assert later.sequence > status.sequence
 
 
 async def test_the_shadow_writes_snapshots(engine: EngineProcess) -> None:
