@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.approval import Statement
@@ -20,27 +21,38 @@ from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
 from infra.settings import Settings
 from infra.temporal.client import connect
+from infra.temporal.runs import OPEN, Run, list_runs
 from infra.wallet import demo, officers
 from infra.wallet.keys import load_public
 from infra.wallet.withdrawal_store import WithdrawalStore
+from workers.wallet_queries import PARKED
 from workflows import search_attributes as attributes
 from workflows.parking import RetryRequest
 from workflows.withdrawal_messages import DecisionResult
 
 DECISION_SECONDS = 24 * 3600
-OPEN_WALLET_WORK = (
-    "ExecutionStatus = 'Running' AND WorkflowType IN ('DepositWorkflow', 'WithdrawalWorkflow')"
-)
-PARKED = f"{OPEN_WALLET_WORK} AND Stage STARTS_WITH 'failed:'"
+_NAMES = {"parked": PARKED}  # queries that have a name
 
 
 class DeskError(Exception):
     """The request makes no sense as things are; the message says why."""
 
 
+class QueryError(DeskError):
+    """Temporal does not understand the query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Which workflows were asked to try again, and which could not be, with the reason."""
+
+    asked: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class OpenWork:
-    """One running workflow, as search attributes show it."""
+    """One open workflow, as search attributes show it; `paused` in Temporal's UI."""
 
     workflow_id: str
     workflow_type: str
@@ -49,26 +61,39 @@ class OpenWork:
     asset: str
     notional_usd: float | None
     started_at: str
+    paused: bool
 
 
 async def open_work(settings: Settings, query: str) -> list[OpenWork]:
-    """Return the running workflows that `query` finds."""
+    """Return the workflows that `query` finds, paused ones too."""
     client = await connect(settings)
     found = []
-    async for run in client.list_workflows(query):
-        values = run.typed_search_attributes
+    async for run in _found(client, _NAMES.get(query, query)):
+        values = run.attributes
         found.append(
             OpenWork(
-                workflow_id=run.id,
+                workflow_id=run.workflow_id,
                 workflow_type=run.workflow_type,
                 stage=values.get(attributes.STAGE) or "",
                 account=values.get(attributes.ACCOUNT_ID) or "",
                 asset=values.get(attributes.ASSET) or "",
                 notional_usd=values.get(attributes.NOTIONAL_USD),
-                started_at=run.start_time.isoformat(),
+                started_at=run.started_at,
+                paused=run.paused,
             )
         )
     return found
+
+
+async def _found(client: Client, query: str) -> AsyncIterator[Run]:
+    """Yield what a person's query finds; `QueryError` when it is none."""
+    try:
+        async for run in list_runs(client, query):
+            yield run
+    except RPCError as error:
+        if error.status is RPCStatusCode.INVALID_ARGUMENT:
+            raise QueryError(f"Temporal does not understand the query: {error}") from error
+        raise
 
 
 def workflow_id_of(name: str) -> str:
@@ -90,13 +115,20 @@ async def retry(settings: Settings, name: str, reason: str) -> str:
     return str(result.get("stage", "")) if isinstance(result, dict) else ""
 
 
-async def retry_all(settings: Settings, query: str) -> list[str]:
-    """Signal every workflow that `query` finds and return their ids."""
+async def retry_all(settings: Settings, query: str) -> Batch:
+    """Signal what `query` finds and is parked; one that cannot be signalled is no obstacle."""
     client = await connect(settings)
-    names = [run.id async for run in client.list_workflows(query)]
+    parked = f"({_NAMES.get(query, query)}) AND {OPEN} AND Stage STARTS_WITH 'failed:'"
+    names = [run.workflow_id async for run in _found(client, parked)]
+    batch = Batch()
     for name in names:
-        await client.get_workflow_handle(name).signal("retry_parked")
-    return names
+        try:
+            await client.get_workflow_handle(name).signal("retry_parked")
+        except RPCError as error:
+            batch.skipped[name] = _why(error)
+        else:
+            batch.asked.append(name)
+    return batch
 
 
 async def statement_for(settings: Settings, name: str, action: str) -> Statement:

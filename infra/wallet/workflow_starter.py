@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.service import RPCError, RPCStatusCode
 
 from domain.deposit import DEPOSIT_SUMMARY, DEPOSIT_WORKFLOW
 from domain.withdrawal import WITHDRAWAL_SUMMARY, WITHDRAWAL_WORKFLOW
+from infra.temporal.runs import find_run
 from infra.temporal.schedules import TASK_TIMEOUT
 
 _SUMMARIES = {WITHDRAWAL_WORKFLOW: WITHDRAWAL_SUMMARY, DEPOSIT_WORKFLOW: DEPOSIT_SUMMARY}
 WALLET_DETAILS = (
     "The business row in the database says where it stands; a run that was terminated, reset or "
-    "deleted is taken up from there by the schedule `orphan-sweep`. A step that cannot go on "
+    "deleted is taken up from there by the workflow `orphan-sweep`. A step that cannot go on "
     "shows as Stage `failed:...` and waits for the update `retry`."
 )
 
@@ -32,11 +32,12 @@ class TemporalStarter:
         """Start `workflow` unless a run of this id is open; return whether one was started.
 
         A closed run is no obstacle: the row is not final, so it needs another. What runs twice
-        acts once, by the row's state.
+        acts once, by the row's state. A paused one is open: an operator wants it so.
         """
         if self._client is None:
             self._client = await self._connect()
-        if await self._is_running(self._client, workflow_id):
+        found = await find_run(self._client, workflow_id)
+        if found is not None and found.is_open:
             return False
         await self._client.start_workflow(
             workflow,
@@ -50,12 +51,3 @@ class TemporalStarter:
             static_details=WALLET_DETAILS,
         )
         return True
-
-    async def _is_running(self, client: Client, workflow_id: str) -> bool:
-        try:
-            found = await client.get_workflow_handle(workflow_id).describe()
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return False
-            raise
-        return found.status is WorkflowExecutionStatus.RUNNING

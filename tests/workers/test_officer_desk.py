@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
+from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest
 
 from domain.approval import APPROVE, REJECT
 from tests.workflows.wallet_rig import Rig
 from workers import officer_desk as desk
+from workers.wallet_queries import OPEN_WALLET_WORK
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
 USDT = 10**6
@@ -36,7 +40,7 @@ async def test_list_approve_and_tell_the_story(rig: Rig) -> None:
 
 async def _listed(rig: Rig, workflow_id: str) -> tuple[str, str, str] | None:
     """Return (stage, account, asset) of an open workflow."""
-    for work in await desk.open_work(rig.settings, desk.OPEN_WALLET_WORK):
+    for work in await desk.open_work(rig.settings, OPEN_WALLET_WORK):
         if work.workflow_id == workflow_id:
             return work.stage, work.account, work.asset
     return None
@@ -58,7 +62,47 @@ async def test_parked_withdrawals_are_retried_together(rig: Rig) -> None:
 
 async def _parked(rig: Rig) -> list[str]:
     """Retry what is parked, as soon as search has caught up."""
-    return await desk.retry_all(rig.settings, desk.PARKED)
+    batch = await desk.retry_all(rig.settings, OPEN_WALLET_WORK)
+    assert batch.skipped == {}
+    return batch.asked
+
+
+async def test_paused_withdrawal_is_listed_and_stops_no_sweep(rig: Rig) -> None:
+    """A status that the SDK does not know is no error, for it and for all others."""
+    await rig.funded_customer(5, "USDT", 6_000 * USDT)
+    names = [await rig.withdraw(5, "USDT", 2_000 * USDT) for _ in range(2)]
+    for name in names:
+        await rig.until(lambda name=name: rig.stage(name), "approval")  # type: ignore[misc]
+    await rig.client.workflow_service.pause_workflow_execution(
+        PauseWorkflowExecutionRequest(
+            namespace=rig.client.namespace,
+            workflow_id=f"withdrawal-{names[0]}",
+            identity="operator",
+            reason="looking at it",
+            request_id=str(uuid.uuid4()),
+        )
+    )
+    await rig.until(lambda: _paused(rig), [f"withdrawal-{names[0]}"])
+    await rig.handle(names[1]).terminate("a test")
+    assert await rig.sweep() == [f"withdrawal-{names[1]}"]
+
+
+async def _paused(rig: Rig) -> list[str]:
+    work = await desk.open_work(rig.settings, OPEN_WALLET_WORK)
+    return [entry.workflow_id for entry in work if entry.paused]
+
+
+async def test_batch_retry_counts_what_was_asked(rig: Rig) -> None:
+    """Closed and unparked workflows are none of its business, and bad queries are named."""
+    everything = await desk.retry_all(rig.settings, "WorkflowType = 'WithdrawalWorkflow'")
+    assert everything == desk.Batch()
+    assert await desk.retry_all(rig.settings, "parked") == desk.Batch()
+    for query in ("nonsense = 4", "foo bar (", "Stage = 'x') OR (Stage = 'y'"):
+        if query.startswith("Stage"):
+            assert (await desk.retry_all(rig.settings, query)).asked == []
+        else:
+            with pytest.raises(desk.QueryError, match="does not understand"):
+                await desk.retry_all(rig.settings, query)
 
 
 async def test_requests_that_make_no_sense_say_why(rig: Rig) -> None:

@@ -46,16 +46,17 @@ def _audit() -> None:
 
 def list_open(
     query: Annotated[
-        str, typer.Option("--query", help="Temporal query; default: all open wallet workflows.")
+        str, typer.Option("--query", help="Temporal query, or `parked`; default: all open.")
     ] = "",
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the running deposits and withdrawals with their stages."""
     from workers import officer_desk as desk
+    from workers.wallet_queries import OPEN_WALLET_WORK
 
     settings = load(data).settings
-    found = _run(desk.open_work(settings, query or desk.OPEN_WALLET_WORK))
+    found = _run(desk.open_work(settings, query or OPEN_WALLET_WORK))
     if as_json:
         typer.echo(json.dumps(desk.as_json(found), indent=1))
         return
@@ -65,14 +66,14 @@ def list_open(
         worth = "" if work.notional_usd is None else f"{work.notional_usd:>14,.2f} USD"
         typer.echo(
             f"{work.stage:<18} {work.asset:<5} account {work.account:<10} {worth}  "
-            f"{work.workflow_id}"
+            f"{work.workflow_id}{'  paused in Temporal' if work.paused else ''}"
         )
 
 
 def retry(
     name: Annotated[str, typer.Argument(metavar="[ID]", help="A withdrawal or workflow id.")] = "",
     query: Annotated[
-        str, typer.Option("--query", help="Retry all that a Temporal query finds; or `parked`.")
+        str, typer.Option("--query", help="Retry what is parked and found; `parked` is all.")
     ] = "",
     reason: Annotated[str, typer.Option("--reason", help="For the record.")] = "cause removed",
     data: DataOption = None,
@@ -86,8 +87,15 @@ def retry(
         raise typer.Exit(EXIT_USAGE)
     settings = load(data).settings
     if query:
-        names = _run(desk.retry_all(settings, desk.PARKED if query == "parked" else query))
-        typer.echo(json.dumps(names) if as_json else f"{len(names)} asked to retry")
+        batch = _run(desk.retry_all(settings, query))
+        if as_json:
+            typer.echo(json.dumps({"asked": batch.asked, "skipped": batch.skipped}))
+        else:
+            typer.echo(f"{len(batch.asked)} asked to retry")
+            for workflow_id, why in batch.skipped.items():
+                typer.echo(f"skipped {workflow_id}: {why}", err=True)
+        if batch.skipped:
+            raise typer.Exit(EXIT_FAILED)
         return
     stage = _run(desk.retry(settings, name, reason))
     typer.echo(json.dumps({"stage": stage}) if as_json else f"goes on at {stage or 'once'}")
@@ -197,17 +205,21 @@ def _print_story(story: dict[str, Any]) -> None:
 
 
 def _run(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """Run `work`; what does not make sense ends with 1, what cannot be reached with 3."""
+    """Run `work`; what does not make sense ends with 1 or 2, what cannot be reached with 3."""
     from sqlalchemy.exc import SQLAlchemyError
+    from temporalio.service import RPCError
 
     from infra.wallet.rpc import ChainUnavailableError
-    from workers.officer_desk import DeskError
+    from workers.officer_desk import DeskError, QueryError
 
     try:
         return asyncio.run(work)
+    except QueryError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_USAGE) from error
     except DeskError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(EXIT_FAILED) from error
-    except (RuntimeError, OSError, SQLAlchemyError, ChainUnavailableError) as error:
+    except (RuntimeError, OSError, RPCError, SQLAlchemyError, ChainUnavailableError) as error:
         typer.echo(f"not reachable: {error}", err=True)
         raise typer.Exit(EXIT_NOT_RUNNING) from error
