@@ -146,8 +146,8 @@ class WithdrawalRows(Protocol):
     async def note_broadcast(self, tx_hash: str) -> None:
         """Write down the first broadcast."""
 
-    async def unfinished(self, limit: int) -> list[str]:
-        """Return ids that are not final."""
+    async def unfinished(self, after: str | None, limit: int) -> list[str]:
+        """Return ids that are not final, in order, from behind `after` on."""
 
     async def usd_price(self, asset: str) -> Decimal | None:
         """Return a rough price."""
@@ -173,8 +173,8 @@ class DepositRows(Protocol):
     async def forget_transfer(self, deposit_id: str) -> None:
         """Let the next attempt make a new transfer."""
 
-    async def unfinished(self, limit: int) -> list[str]:
-        """Return ids that are not final."""
+    async def unfinished(self, after: str | None, limit: int) -> list[str]:
+        """Return ids that are not final, in order, from behind `after` on."""
 
 
 class WithdrawalSigner(Protocol):

@@ -16,7 +16,6 @@ import structlog
 import uvloop
 from redis.asyncio import Redis
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.worker import Worker
 
 from activities.reconciliation import ReconciliationActivities
@@ -33,8 +32,9 @@ from infra.second_engine import SecondEngines
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
+from infra.temporal.entities import EntityWorkflow
 from infra.temporal.namespace import set_retention
-from infra.temporal.schedules import TASK_TIMEOUT, ScheduledWorkflow, ensure_schedule
+from infra.temporal.schedules import ScheduledWorkflow
 from infra.wallet.chain import EvmChain
 from infra.wallet.coins import WalletCoins
 from infra.wallet.keys import load_public
@@ -42,14 +42,18 @@ from workers import engine_admin
 from workers.shard_engine import ShardEngine
 from workers.wallet_wiring import wire_wallet
 from workers.wiring import Connections, Wiring
+from workers.worker_care import WorkerCare
 from workflows import reconciliation, task_queues
 from workflows.reconciliation import ReconciliationWorkflow, reconciliation_workflow_id
-from workflows.settlement import SettlementWorkflow, settlement_workflow_id
+from workflows.settlement import (
+    SETTLEMENT_WORKFLOW,
+    SettlementWorkflow,
+    settlement_workflow_id,
+)
 
 PROCESS = "temporal-worker"
 STICKY_TIMEOUT = timedelta(seconds=2)  # a killed worker's workflows move on after this
 GRACE = timedelta(seconds=5)
-_KEEP_SECONDS = 5.0
 
 _log = structlog.get_logger()
 
@@ -74,10 +78,6 @@ def wire_settlement(to: Connections) -> Wiring:
         ReconciliationLog(to.database),
     )
 
-    async def keep() -> None:
-        for shard in shards:
-            await start_settlement(to.client, shard)
-
     def report() -> tuple[int | None, int | None, dict[str, object]]:
         sequences, lags = settlement.settled.values(), settlement.lag.values()
         return (
@@ -86,12 +86,17 @@ def wire_settlement(to: Connections) -> Wiring:
             {"violations": reconciling.violations},
         )
 
+    def concerns() -> list[str]:
+        found = reconciling.violations
+        return [f"reconciliation found {found} violations: `rialto verify`"] if found else []
+
     return Wiring(
         task_queue=task_queues.SETTLEMENT,
         workflows=(SettlementWorkflow, ReconciliationWorkflow),
         activities=(settlement.settle, settlement.halt_shard, reconciling.reconcile),
-        keep=keep,
+        entities=tuple(settlement_entity(shard) for shard in shards),
         report=report,
+        concerns=concerns,
         schedules=tuple(
             ScheduledWorkflow(
                 schedule_id=reconciliation_workflow_id(shard),
@@ -105,18 +110,15 @@ def wire_settlement(to: Connections) -> Wiring:
     )
 
 
-async def start_settlement(client: Client, shard: int) -> None:
-    """Start the shard's settlement unless it runs."""
-    await client.start_workflow(
-        SettlementWorkflow.run,
-        SettlementState(shard),
-        id=settlement_workflow_id(shard),
+def settlement_entity(shard: int) -> EntityWorkflow:
+    """Return the shard's settlement workflow, which must always run."""
+    return EntityWorkflow(
+        workflow_id=settlement_workflow_id(shard),
+        workflow=SETTLEMENT_WORKFLOW,
+        argument=SettlementState(shard),
         task_queue=task_queues.SETTLEMENT,
-        task_timeout=TASK_TIMEOUT,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        static_summary=f"Settlement of shard {shard}",
-        static_details=(
+        summary=f"Settlement of shard {shard}",
+        details=(
             "Posts the engine's money events to the ledger, in order, each once. "
             "The ledger's cursor decides what is settled."
         ),
@@ -142,11 +144,11 @@ async def run(settings: Settings) -> None:
         async with AsyncExitStack() as stack:
             for wiring in wirings:
                 await stack.enter_async_context(worker_of(client, wiring))
-            keeper = asyncio.create_task(_keep(client, wirings, settings))
-            stack.callback(keeper.cancel)
+            care = WorkerCare(client, wirings, settings.temporal_retention_days)
+            stack.callback(asyncio.create_task(care.run()).cancel)
             _log.info("ready", task_queues=[wiring.task_queue for wiring in wirings])
             while not stop.is_set():
-                await _beat(heartbeat, wirings)
+                await _beat(heartbeat, wirings, care)
                 try:
                     await asyncio.wait_for(stop.wait(), timeout=1)
                 except TimeoutError:
@@ -188,26 +190,10 @@ async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
     return None
 
 
-async def _keep(client: Client, wirings: Sequence[Wiring], settings: Settings) -> None:
-    """Create the schedules, then keep running what must always run."""
-    missing = [schedule for wiring in wirings for schedule in wiring.schedules]
-    while True:
-        try:
-            while missing:
-                await ensure_schedule(client, missing[-1])
-                missing.pop()
-            for wiring in wirings:
-                if wiring.keep is not None:
-                    await wiring.keep()
-        except Exception as error:  # noqa: BLE001 - the server may be away; the next round repeats
-            _log.warning("keep_failed", error=str(error)[:200], address=settings.temporal_address)
-        await asyncio.sleep(_KEEP_SECONDS)
-
-
-async def _beat(heartbeat: Heartbeat, wirings: Sequence[Wiring]) -> None:
+async def _beat(heartbeat: Heartbeat, wirings: Sequence[Wiring], care: WorkerCare) -> None:
     sequence: int | None = None
     lag: int | None = None
-    detail: dict[str, object] = {}
+    detail: dict[str, object] = care.detail()
     for wiring in wirings:
         if wiring.report is not None:
             own_sequence, own_lag, own_detail = wiring.report()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,7 +19,7 @@ from activities.withdrawal_review import WithdrawalReview
 from domain.approval import Officer
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import LedgerStore
-from infra.temporal.schedules import ScheduledWorkflow
+from infra.temporal.entities import EntityWorkflow
 from infra.wallet.builder import EvmTransactionBuilder
 from infra.wallet.chain import EvmChain
 from infra.wallet.deposit_store import BlockStore, DepositStore
@@ -29,16 +30,14 @@ from infra.wallet.transfer_store import TransferStore
 from infra.wallet.withdrawal_store import WithdrawalStore
 from infra.wallet.workflow_starter import TemporalStarter
 from workers import engine_admin
+from workers.wallet_queries import PARKED
 from workers.wiring import Connections, Wiring
 from workflows import task_queues
 from workflows.deposit import DepositWorkflow
-from workflows.orphan_sweep import (
-    SWEEP_EVERY_SECONDS,
-    SWEEP_SCHEDULE,
-    SWEEP_WORKFLOW,
-    OrphanSweepWorkflow,
-)
+from workflows.orphan_sweep import SWEEP_ID, SWEEP_SUMMARY, SWEEP_WORKFLOW, OrphanSweepWorkflow
 from workflows.withdrawal import WithdrawalWorkflow
+
+SWEEP_IS_LATE_SECONDS = 120  # one that is well runs every quarter of a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +133,22 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
             deposit.credit,
             sweep.sweep,
         ),
-        schedules=(
-            ScheduledWorkflow(
-                schedule_id=SWEEP_SCHEDULE,
-                workflow=SWEEP_WORKFLOW,
-                argument=SweepRequest(),
-                task_queue=task_queues.WALLET,
-                every_seconds=SWEEP_EVERY_SECONDS,
-                run_timeout_seconds=120,
+        entities=(
+            EntityWorkflow(
+                SWEEP_ID, SWEEP_WORKFLOW, SweepRequest(), task_queues.WALLET, SWEEP_SUMMARY
             ),
         ),
+        retired=(SWEEP_ID,),  # it was a schedule once
+        report=lambda: (None, None, {"last_good_sweep_at": sweep.last_good_at}),
+        concerns=lambda: _concerns(sweep),
+        parked=PARKED,
     )
+
+
+def _concerns(sweep: OrphanSweepActivities) -> list[str]:
+    """Return what is wrong with the sweep, as far as this worker runs it."""
+    if sweep.failure:
+        return [f"the orphan sweep fails: {sweep.failure}"]
+    if sweep.last_good_at is not None and time.time() - sweep.last_good_at > SWEEP_IS_LATE_SECONDS:
+        return [f"no orphan sweep for {SWEEP_IS_LATE_SECONDS} s"]
+    return []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from infra.settings import Settings
+from infra.temporal.entities import EntityWorkflow
 from infra.temporal.schedules import ScheduledWorkflow
 
 
@@ -28,13 +29,17 @@ class Connections:
 class Wiring:
     """One worker: its queue, what it runs, what must always be running, and what it reports.
 
-    `keep` is called every few seconds and must do nothing where all is as it should be.
-    `report` gives (sequence, lag, detail) for the heartbeat.
+    `report` gives (sequence, lag, detail) for the heartbeat, `concerns` what people should look
+    at, in words, `parked` the query that counts what waits for them. `retired` names schedules of
+    earlier versions.
     """
 
     task_queue: str
     workflows: Sequence[type]
     activities: Sequence[Callable[..., Any]]
-    keep: Callable[[], Awaitable[None]] | None = None
+    entities: Sequence[EntityWorkflow] = ()
+    schedules: Sequence[ScheduledWorkflow] = ()
+    retired: Sequence[str] = ()
     report: Callable[[], tuple[int | None, int | None, dict[str, object]]] | None = None
-    schedules: Sequence[ScheduledWorkflow] = field(default_factory=tuple)
+    concerns: Callable[[], list[str]] = list
+    parked: str = ""

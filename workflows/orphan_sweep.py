@@ -1,36 +1,61 @@
-"""Run by a schedule: restart the workflows of business rows that have none."""
+"""`orphan-sweep`: one entity workflow that restarts the workflows of business rows without one.
+
+An entity and not a schedule: every run of a schedule is a closed workflow that is kept for months,
+thousands a day. Whoever terminates it finds it running again after seconds.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.orphan_sweep import OrphanSweepActivities, SweepRequest, SweepResult
 
-SWEEP_SCHEDULE = "orphan-sweep"
 SWEEP_WORKFLOW = "OrphanSweepWorkflow"
-SWEEP_EVERY_SECONDS = 15
+SWEEP_ID = "orphan-sweep"
+SWEEP_SUMMARY = "Starts a workflow for every deposit and withdrawal that has none"
+_MARGIN_SECONDS = 600  # a sweep of very many rows takes longer than its pause
 
 
 @workflow.defn(name=SWEEP_WORKFLOW)
 class OrphanSweepWorkflow:
-    """One sweep; the schedule starts the next."""
+    """Runs the sweeping activity for ever; what has to be done it finds in the rows."""
 
     @workflow.run
-    async def run(self, request: SweepRequest) -> SweepResult:
-        """Sweep once; what fails is left to the next turn."""
-        result = await workflow.execute_activity_method(
-            OrphanSweepActivities.sweep,
-            request,
-            start_to_close_timeout=dt.timedelta(seconds=60),
-            retry_policy=RetryPolicy(maximum_attempts=2),
-            summary="start what has no running workflow",
-        )
-        names = "".join(f"\n- {name}" for name in result.started)
+    async def run(self, request: SweepRequest) -> None:
+        """Sweep until the history is long, then go on as a new run."""
+        while not workflow.info().is_continue_as_new_suggested():
+            try:
+                result = await workflow.execute_activity_method(
+                    OrphanSweepActivities.sweep,
+                    request,
+                    start_to_close_timeout=dt.timedelta(
+                        seconds=request.run_seconds + _MARGIN_SECONDS
+                    ),
+                    heartbeat_timeout=dt.timedelta(seconds=10),
+                    retry_policy=RetryPolicy(
+                        initial_interval=dt.timedelta(seconds=1),
+                        maximum_interval=dt.timedelta(seconds=15),
+                    ),
+                    summary="start what has no running workflow",
+                )
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                workflow.logger.error("sweep failed: %s", error.cause)
+                await asyncio.sleep(request.every_seconds)
+                continue
+            self._show(result)
+        workflow.continue_as_new(request)
+
+    def _show(self, result: SweepResult) -> None:
+        started = "".join(f"\n- started {name}" for name in result.started)
+        failed = "".join(f"\n- **failed** {text}" for text in result.failed)
         workflow.set_current_details(
-            f"{result.open_rows} open rows, {len(result.started)} restarted.{names}"
+            f"{result.open_rows} open rows, {result.restarted} restarted.{started}{failed}"
         )
-        return result

@@ -1,4 +1,4 @@
-"""Reconciliation of one shard: started by a schedule every minute, one check a run."""
+"""Reconciliation of one shard: started by a schedule every five minutes, one check a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from domain.reconciliation import ReconcileRequest, ReconcileResult
 from workflows.search_attributes import SHARD, STAGE
 
 RECONCILIATION_WORKFLOW = "ReconciliationWorkflow"
-EVERY_SECONDS = 60
+EVERY_SECONDS = 300  # each run is a closed workflow that is kept for months
 CLEAN = "clean"
 VIOLATED = "violated"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
 from temporalio.client import (
     Client,
@@ -17,6 +18,7 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from temporalio.service import RPCError, RPCStatusCode
 
 TASK_TIMEOUT = timedelta(seconds=3)
 
@@ -33,10 +35,38 @@ class ScheduledWorkflow:
     run_timeout_seconds: int = 900
 
 
+class ScheduleState(StrEnum):
+    """How a schedule stands."""
+
+    MISSING = "missing"
+    PAUSED = "paused"  # by an operator
+    ACTIVE = "active"
+
+
+async def schedule_state(client: Client, schedule_id: str) -> ScheduleState:
+    """Return whether the schedule is there, and whether it starts anything."""
+    try:
+        found = await client.get_schedule_handle(schedule_id).describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return ScheduleState.MISSING
+        raise
+    return ScheduleState.PAUSED if found.schedule.state.paused else ScheduleState.ACTIVE
+
+
+async def remove_schedule(client: Client, schedule_id: str) -> None:
+    """Delete a schedule of an earlier version; none is fine."""
+    try:
+        await client.get_schedule_handle(schedule_id).delete()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+
+
 async def ensure_schedule(client: Client, wanted: ScheduledWorkflow) -> None:
     """Create the schedule, or bring an existing one to what is wanted. A run is never overtaken.
 
-    A pause set by an operator stays.
+    A new one starts its first run at once. A pause set by an operator stays.
     """
     every = timedelta(seconds=wanted.every_seconds)
     schedule = Schedule(
@@ -55,7 +85,7 @@ async def ensure_schedule(client: Client, wanted: ScheduledWorkflow) -> None:
         ),
     )
     try:
-        await client.create_schedule(wanted.schedule_id, schedule)
+        await client.create_schedule(wanted.schedule_id, schedule, trigger_immediately=True)
     except ScheduleAlreadyRunningError:
 
         def renew(found: ScheduleUpdateInput) -> ScheduleUpdate:

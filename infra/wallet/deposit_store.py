@@ -342,12 +342,12 @@ class DepositStore:
             .values(transfer_id=transfer_id, updated_at=sa.func.now())
         )
 
-    async def unfinished(self, limit: int) -> list[str]:
-        """Return ids of deposits that are not final; another choice each time if many."""
+    async def unfinished(self, after: str | None, limit: int) -> list[str]:
+        """Return ids of deposits that are not final: by id, behind `after`."""
         query = (
             sa.select(_d.deposit_id)
-            .where(_d.state.not_in(sorted(FINAL_STATES)))
-            .order_by(sa.func.random())
+            .where(_d.state.not_in(sorted(FINAL_STATES)), _d.deposit_id > (after or ""))
+            .order_by(_d.deposit_id)
             .limit(limit)
         )
         async with self._engine.connect() as connection:

@@ -23,11 +23,12 @@ from infra.postgres import tables
 from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.settlement_store import SettlementStore
+from infra.temporal.entities import ensure_entity
 from matching.event_codec import encode_events
 from tests.infra.postgres.conftest import seed_listings
 from tests.infra.postgres.flows import trading_day
 from tests.workflows.settlement_process import worker
-from workers.temporal_worker import start_settlement
+from workers.temporal_worker import settlement_entity
 from workflows.search_attributes import STAGE
 from workflows.settlement import SettlementWorkflow, settlement_workflow_id
 
@@ -99,7 +100,7 @@ async def test_killed_worker(
     )
     handle = client.get_workflow_handle(settlement_workflow_id(0))
     try:
-        await start_settlement(client, 0)
+        await ensure_entity(client, settlement_entity(0))
         await _wait_for(store, 60, 30)
         process.kill()
         process.wait()
@@ -109,14 +110,14 @@ async def test_killed_worker(
             print(f"taken over after {took:.1f} s")
             assert took < MOST_SECONDS
             await _wait_for(store, 500, 30)
-            await start_settlement(client, 0)  # what the worker does all the time: no second one
+            await ensure_entity(client, settlement_entity(0))  # as the worker: no second one
             shown = (await handle.describe()).typed_search_attributes
             assert shown[STAGE] == "settling"
             state = await handle.query(SettlementWorkflow.state)
             assert state.failure == ""
             run_id = (await handle.describe()).run_id
             await handle.terminate("by mistake")
-            await start_settlement(client, 0)  # which also makes good a workflow that was ended
+            await ensure_entity(client, settlement_entity(0))  # it makes good what was ended
             assert (await handle.describe()).run_id != run_id
             await handle.terminate("the test is over")
     finally:

@@ -10,7 +10,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError
+from temporalio.testing import ActivityEnvironment
 from temporalio.worker import (
     Interceptor,
     Worker,
 )
 
-from activities.orphan_sweep import SweepRequest
+from activities.orphan_sweep import OrphanSweepActivities, SweepRequest, SweepResult
 from domain.approval import APPROVE, Decision, Statement
 from domain.wallet_record import NewWithdrawal
 from domain.withdrawal import WITHDRAWAL_WORKFLOW, Withdrawal, WithdrawalRequest
@@ -34,9 +36,10 @@ from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.settlement_store import SettlementStore
 from infra.settings import Settings
+from infra.temporal.runs import OPEN, list_runs
 from infra.wallet import demo, officers
 from infra.wallet.chain import EvmChain
-from infra.wallet.deposit_store import BlockStore
+from infra.wallet.deposit_store import BlockStore, DepositStore
 from infra.wallet.policy_facts import PolicyFactsReader
 from infra.wallet.rpc import JsonRpc
 from infra.wallet.setup import WalletSetup, ensure_deposit_address, prepare_demo_wallet
@@ -47,7 +50,6 @@ from workers.chain_watcher import ChainWatcher, watch
 from workers.wallet_signer import open_signer, signer_worker
 from workers.wallet_wiring import WalletAdapters, wiring_of
 from workflows import task_queues
-from workflows.orphan_sweep import OrphanSweepWorkflow
 
 WAIT_SECONDS = 30.0
 
@@ -222,13 +224,15 @@ class Rig:
         return await self.state(withdrawal_id) in states
 
     async def sweep(self) -> list[str]:
-        """Run one orphan sweep and return what it started."""
-        result = await self.client.execute_workflow(
-            OrphanSweepWorkflow.run,
-            SweepRequest(),
-            id=f"sweep-{uuid.uuid4()}",
-            task_queue=task_queues.WALLET,
+        """Run one orphan sweep, reading two rows at a time, and return what it started."""
+        activities = OrphanSweepActivities(
+            self.withdrawals,
+            DepositStore(self.engine, LedgerStore(), AuditStore()),
+            TemporalStarter(self._connected, task_queues.WALLET),
         )
+        request = SweepRequest(page=2, run_seconds=0)
+        result: SweepResult = await ActivityEnvironment().run(activities.sweep, request)
+        assert result.failed == []
         return result.started
 
     def worker(self, *interceptors: Interceptor, **replaced: Any) -> Worker:
@@ -312,5 +316,6 @@ async def build_rig(
 
 async def terminate_all(client: Client) -> None:
     """End what a test has left open: the next test's worker has another database."""
-    async for found in client.list_workflows("ExecutionStatus = 'Running'"):
-        await client.get_workflow_handle(found.id).terminate("the test is over")
+    async for found in list_runs(client, OPEN):
+        with suppress(RPCError):  # it has ended meanwhile
+            await client.get_workflow_handle(found.workflow_id).terminate("the test is over")

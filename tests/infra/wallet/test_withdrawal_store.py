@@ -199,8 +199,10 @@ async def test_decisions_are_kept_and_replaced_by_newer_ones(
 async def test_unfinished_leaves_out_what_is_final(
     engine: AsyncEngine, store: WithdrawalStore
 ) -> None:
-    """The sweep looks at open rows only."""
-    name = await _row(engine, _State.BROADCAST)
+    """The sweep looks at open rows only, page by page."""
+    names = sorted([await _row(engine, _State.BROADCAST) for _ in range(3)])
     for state in (_State.SETTLED, _State.REJECTED, _State.CANCELLED):
         await _row(engine, state)
-    assert await store.unfinished(10) == [name]
+    assert await store.unfinished(None, 2) == names[:2]
+    assert await store.unfinished(names[1], 2) == names[2:]
+    assert await store.unfinished(names[2], 2) == []

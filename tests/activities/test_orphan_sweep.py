@@ -1,0 +1,91 @@
+"""The orphan sweep: every page, every row for itself, and it never gives up."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.orphan_sweep import OrphanSweepActivities, SweepRequest, SweepResult
+
+ONCE = SweepRequest(page=3, run_seconds=0)
+
+
+class Rows:
+    """So many open rows, by id."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self.away = False
+
+    async def unfinished(self, after: str | None, limit: int) -> list[str]:
+        if self.away:
+            raise ConnectionError("the database is away")
+        return [name for name in self.names if after is None or name > after][:limit]
+
+
+class Starter:
+    """Knows what runs; some ids make it fail."""
+
+    def __init__(self) -> None:
+        self.running: set[str] = set()
+        self.bad: set[str] = set()
+
+    async def ensure_running(self, workflow: str, workflow_id: str, request: object) -> bool:
+        if workflow_id in self.bad:
+            raise ValueError("8 is not a valid WorkflowExecutionStatus")
+        new = workflow_id not in self.running
+        self.running.add(workflow_id)
+        return new
+
+
+@pytest.fixture
+def starter() -> Starter:
+    """Give a Temporal in which nothing runs."""
+    return Starter()
+
+
+def _sweep(rows: Rows, starter: Starter) -> OrphanSweepActivities:
+    deposits = Rows([f"deposit-{number:02}" for number in range(7)])
+    return OrphanSweepActivities(rows, deposits, starter, lambda: 42.0)  # type: ignore[arg-type]
+
+
+async def _run(sweep: OrphanSweepActivities, request: SweepRequest = ONCE) -> SweepResult:
+    result: SweepResult = await ActivityEnvironment().run(sweep.sweep, request)
+    return result
+
+
+async def test_every_page_is_looked_at(starter: Starter) -> None:
+    """More rows than a page has are all found, and found running the second time."""
+    sweep = _sweep(Rows([f"{number:02}" for number in range(11)]), starter)
+    result = await _run(sweep)
+    assert (result.open_rows, result.restarted, len(starter.running)) == (18, 18, 18)
+    again = await _run(sweep)
+    assert (again.open_rows, again.restarted) == (18, 0)
+    assert sweep.last_good_at == 42.0
+
+
+async def test_bad_row_does_not_stop_the_rest(starter: Starter) -> None:
+    """It is named, all others are started, and the sweep is not called good."""
+    starter.bad = {"withdrawal-01"}
+    sweep = _sweep(Rows(["01", "02"]), starter)
+    result = await _run(sweep)
+    assert result.restarted == 8
+    assert result.failed == ["withdrawal-01: 8 is not a valid WorkflowExecutionStatus"]
+    assert sweep.last_good_at is None
+    assert "not a valid" in sweep.failure
+
+
+async def test_sweeps_on_when_the_database_comes_back(starter: Starter) -> None:
+    """One run sweeps many times; it ends early when there is something to show."""
+    rows = Rows(["01"])
+    rows.away = True
+    sweep = _sweep(rows, starter)
+    request = SweepRequest(page=3, every_seconds=1, run_seconds=60)
+    running = asyncio.create_task(_run(sweep, request))
+    while not sweep.failure:
+        await asyncio.sleep(0.01)
+    rows.away = False
+    result = await asyncio.wait_for(running, 10)
+    assert (result.restarted, sweep.failure) == (8, "")
