@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 import pytest
+import redis
 
 from workers.screen import copyable
 
@@ -203,12 +204,23 @@ def test_ctrl_c_leaves_nothing_running(running: Running) -> None:
     assert (result.returncode, "`./rialto up`" in result.stderr) == (3, True)
 
 
-def test_once_on_the_same_books(running: Running) -> None:
-    """The data survived; a run without a terminal trades, pays out, checks, and says so."""
+def test_once_holds_under_fire(running: Running) -> None:
+    """On the same books, without a terminal, with kills and staff at the wrong buttons: it holds.
+
+    Engine, worker and signer are killed while it trades, Redis is erased, settlement is terminated,
+    and a withdrawal that was paid long ago is reset to its start. Nothing is lost or doubled.
+    """
     report_path = running.folder / "report.json"
-    command = ["up", "--once", "--seconds", "5", "--report", str(report_path)]
-    result = running.verb(*command)
-    assert result.returncode == 0, (result.stdout, result.stderr)
+    command = [*_RIALTO, "up", "--once", "--seconds", "15", "--report", str(report_path)]
+    log = running.folder / "once.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--data", str(running.data)], stdout=output, stderr=output, env=_ENVIRONMENT
+        )
+    _trade_for(process, running.data, seconds=2)
+    paid = running.demo["withdrawals"]["parked"]
+    _fire(json.loads((running.data / "demo.json").read_text()), paid)
+    assert process.wait(240) == 0, log.read_text()
     report = json.loads(report_path.read_text())
     assert report["problems"] == []
     assert report["violations"] == []
@@ -217,12 +229,45 @@ def test_once_on_the_same_books(running: Running) -> None:
     assert report["deposits_credited"] > 0
     assert report["withdrawals_settled"] > 0
     assert report["approved_by_officer"]
-    assert report["engine"] in {"core", "reference"}
+    assert report["engine"] == "core"
     assert report["healthy_seconds"] > 0
     assert {"rialto", "python", "postgres", "temporal"} <= report["versions"].keys()
     for invariant in report["invariants"]:
         assert (invariant["ok"], invariant["rows"] > 0) == (True, True), invariant
+    assert "died (code -9)" in log.read_text()
     assert _leftovers(running.data) == []
+
+
+def _trade_for(process: subprocess.Popen[bytes], data: Path, seconds: float) -> None:
+    """Wait until the exchange is healthy, then that long."""
+    deadline = time.monotonic() + 120
+    while not (data / "demo.json").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(seconds)
+
+
+def _fire(demo: dict[str, Any], paid: str) -> None:
+    """Kill, erase, terminate and reset; `paid` is a withdrawal that is settled."""
+    for name in ("matching-engine-0", "temporal-worker", "wallet-signer"):
+        os.kill(demo["pids"][name], signal.SIGKILL)
+    with redis.Redis.from_url(demo["redis_url"]) as client:
+        client.flushall()
+    for words in (
+        ["terminate", "-w", "settlement-0"],
+        ["reset", "-w", f"withdrawal-{paid}", "--type", "FirstWorkflowTask"],
+    ):
+        where = ["--address", demo["temporal_address"], "--namespace", "rialto"]
+        temporal = Path(sys.executable).with_name("temporal")
+        result = subprocess.run(
+            [temporal, "workflow", *words, "--reason", "a test", *where],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert result.returncode == 0, result.stderr
 
 
 def test_reset_forgets_all(running: Running) -> None:
