@@ -13,7 +13,6 @@ from temporalio import activity
 from activities.wallet_ports import DepositRows, WithdrawalRows, WorkflowStarter
 from domain.deposit import DEPOSIT_WORKFLOW, DepositRequest
 from domain.withdrawal import (
-    CANCEL_REQUESTED,
     WITHDRAWAL_WORKFLOW,
     WithdrawalRequest,
     withdrawal_workflow_id,
@@ -97,8 +96,6 @@ class OrphanSweepActivities:
                 result.open_rows += 1
                 if await self._restart(orphan, result):
                     names.append(orphan.workflow_id)
-            for name in await self._withdrawals.cancellations(page):
-                await self._starter.signal(withdrawal_workflow_id(name), CANCEL_REQUESTED)
         except Exception as error:  # noqa: BLE001 - the database is away, or something like that
             result.failed.append(f"rows not read: {error}"[:200])
         result.restarted, result.started = len(names), names[:_NAMED]
