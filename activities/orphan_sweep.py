@@ -13,6 +13,7 @@ from temporalio import activity
 from activities.wallet_ports import DepositRows, WithdrawalRows, WorkflowStarter
 from domain.deposit import DEPOSIT_WORKFLOW, DepositRequest
 from domain.withdrawal import (
+    CANCEL_REQUESTED,
     WITHDRAWAL_WORKFLOW,
     WithdrawalRequest,
     withdrawal_workflow_id,
@@ -96,6 +97,8 @@ class OrphanSweepActivities:
                 result.open_rows += 1
                 if await self._restart(orphan, result):
                     names.append(orphan.workflow_id)
+            for name in await self._withdrawals.cancellations(page):
+                await self._tell_cancelled(withdrawal_workflow_id(name), result)
         except Exception as error:  # noqa: BLE001 - the database is away, or something like that
             result.failed.append(f"rows not read: {error}"[:200])
         result.restarted, result.started = len(names), names[:_NAMED]
@@ -118,6 +121,14 @@ class OrphanSweepActivities:
             if len(result.failed) < _NAMED:
                 result.failed.append(f"{orphan.workflow_id}: {error}"[:200])
             return False
+
+    async def _tell_cancelled(self, workflow_id: str, result: SweepResult) -> None:
+        """Make the workflow look: the gateway may not have reached it when its customer cancelled."""
+        try:
+            await self._starter.signal(workflow_id, CANCEL_REQUESTED)
+        except Exception as error:  # noqa: BLE001 - as for a row that cannot be restarted
+            if len(result.failed) < _NAMED:
+                result.failed.append(f"{workflow_id}: {error}"[:200])
 
     async def _open_rows(self, page: int) -> AsyncIterator[_Orphan]:
         """Yield all rows that are not final, a page at a time."""

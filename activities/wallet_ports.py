@@ -108,7 +108,6 @@ class WithdrawalRows(Protocol):
         action: str,
         key: str,
         detail: Mapping[str, JsonValue],
-        reason: str | None = None,
     ) -> None:
         """Write down what is no change of state."""
 
@@ -148,6 +147,9 @@ class WithdrawalRows(Protocol):
 
     async def unfinished(self, after: str | None, limit: int) -> list[str]:
         """Return ids that are not final, in order, from behind `after` on."""
+
+    async def cancellations(self, limit: int) -> list[str]:
+        """Return ids that their customers have cancelled and that are not given back."""
 
     async def usd_price(self, asset: str) -> Decimal | None:
         """Return a rough price."""
@@ -194,3 +196,6 @@ class WorkflowStarter(Protocol):
 
     async def ensure_running(self, workflow: str, workflow_id: str, request: object) -> bool:
         """Return whether a run had to be started."""
+
+    async def signal(self, workflow_id: str, name: str) -> None:
+        """Send an argument-free signal; a workflow that does not run is none of its business."""

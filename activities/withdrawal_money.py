@@ -120,6 +120,10 @@ class WithdrawalMoney:
         row = await require(self._rows, order.withdrawal_id)
         if row.state not in REJECTABLE_STATES:
             return StepResult(row.state, "too late")
+        if order.target == WithdrawalState.CANCELLING and not row.cancel_requested:
+            raise ApplicationError(
+                "the customer has not cancelled", type="NotCancelled", non_retryable=True
+            )
         moved = await self._rows.move(
             order.withdrawal_id,
             StateChange(

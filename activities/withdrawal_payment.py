@@ -172,6 +172,8 @@ class WithdrawalPayment:
         )
         if isinstance(moved, str):
             raise _parked("HotWalletShort", moved)
+        if moved.nonce is None:
+            return StepResult(moved.state, "cancelled before its nonce", moved.customer_id)
         return StepResult(moved.state, f"nonce {moved.nonce}")
 
     async def _require_chain(self, chain: str) -> None:

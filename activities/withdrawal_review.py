@@ -33,16 +33,19 @@ from domain.withdrawal import (
     policy_refusal,
 )
 
-CANCEL_REQUESTED = "cancel_requested"
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """Where the withdrawal stands after a step; `detail` is one line for the operator."""
+    """Where the withdrawal stands after a step; `detail` is one line for the operator.
+
+    `cancelled_by`: the step was not done, because the customer has cancelled.
+    """
 
     state: str
     detail: str = ""
+    cancelled_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,7 @@ class WithdrawalReview:
             approvals_needed=quorum(row.amount, row.approval_above),
             approved_by=self._approvers(row, decisions),
             rejected_by=[entry.officer for entry in decisions if entry.action == REJECT],
-            cancel_requested=row.reason == CANCEL_REQUESTED,
+            cancel_requested=row.cancel_requested,
             notional_usd=None if price is None else _notional(row, price),
             officers=list(self._officers.values()),
         )
@@ -242,7 +245,7 @@ class WithdrawalReview:
 
     @activity.defn(name="note_withdrawal")
     async def note(self, note: WithdrawalNote) -> None:
-        """Write a parking, a retry, an escalation or a wish to cancel into row and audit log."""
+        """Write a parking, a retry or an escalation into row and audit log."""
         bind(note)
         _log.info("withdrawal note", action=note.action, stage=note.stage, text=note.text)
         await self._rows.note(
@@ -252,5 +255,4 @@ class WithdrawalReview:
             action=note.action,
             key=f"withdrawal-{note.withdrawal_id}:{note.key}",
             detail={"stage": note.stage, "text": note.text},
-            reason=CANCEL_REQUESTED if note.action == CANCEL_REQUESTED else None,
         )

@@ -78,6 +78,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "amount_below_minimum": ProblemKind(422, False, "The amount is below the minimum"),
     "missing_idempotency_key": ProblemKind(400, False, "The Idempotency-Key header is required"),
     "idempotency_conflict": ProblemKind(409, False, "The idempotency key names another request"),
+    "too_late_to_cancel": ProblemKind(409, False, "The withdrawal can no longer be cancelled"),
     "withdrawals_paused": ProblemKind(503, True, "Withdrawals are paused"),
     # the exchange itself
     "engine_unavailable": ProblemKind(503, True, "The matching engine is away"),

@@ -121,12 +121,23 @@ class WalletStore(Protocol):
         The same idempotency key gives the first record (created False); with another body None.
         """
 
+    async def request_cancel(
+        self, customer_id: int, withdrawal_id: UUID, request_id: str
+    ) -> WithdrawalRecord | None:
+        """Record that the customer cancels, unless it is too late; None if it is not theirs.
+
+        The record's `cancel_requested` says whether it was recorded, now or before.
+        """
+
 
 class WithdrawalStarter(Protocol):
-    """Starts the workflow of a withdrawal whose rows exist."""
+    """Starts the workflow of a withdrawal whose rows exist, and tells it to look again."""
 
     async def start(self, withdrawal_id: UUID, request_id: str) -> bool:
         """Start it; False when Temporal is away (the orphan sweep starts it later)."""
+
+    async def tell_cancelled(self, withdrawal_id: UUID) -> bool:
+        """Tell it that a cancellation is recorded; False when that must wait for the sweep."""
 
 
 class WithdrawalRules(Protocol):

@@ -36,6 +36,7 @@ class WithdrawalRecord:
     reason: str | None
     tx_hash: str | None
     created_at_us: int
+    cancel_requested: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ NEXT_STATES: dict[WithdrawalState, frozenset[WithdrawalState]] = {
 }
 FINAL_STATES = frozenset(state for state, following in NEXT_STATES.items() if not following)
 RELEASABLE_STATES = frozenset({_State.HELD, _State.SCREENED, _State.APPROVED})
+CANCELLABLE_STATES = RELEASABLE_STATES | {_State.REQUESTED}  # by the customer
 REJECTABLE_STATES = RELEASABLE_STATES | {_State.REVERTED}  # by an officer's signed decision
 
 # What is being done in a state; a step that cannot go on shows as "failed:<stage>".
@@ -98,6 +99,7 @@ class WithdrawalRequest:
 
 
 WITHDRAWAL_WORKFLOW = "WithdrawalWorkflow"
+CANCEL_REQUESTED = "cancel_requested"  # audit action, reason, and the signal that says: look
 WITHDRAWAL_SUMMARY = "Withdrawal: hold, policy, approval, nonce, sign, broadcast, confirm, settle"
 
 
@@ -207,6 +209,7 @@ class Withdrawal:
     confirmations: int
     approval_above: int
     created_at: dt.datetime
+    cancel_requested: bool = False  # by the customer, through the signed API
 
     @property
     def net_amount(self) -> int:

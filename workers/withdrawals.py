@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 from uuid import UUID
 
 import structlog
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from api.errors import Problem
 from domain.market import AssetListing
 from domain.money import INT64_MAX
 from domain.withdrawal import (
+    CANCEL_REQUESTED,
     WITHDRAWAL_SUMMARY,
     WITHDRAWAL_WORKFLOW,
     WithdrawalOrder,
@@ -72,7 +74,7 @@ def _refuse(refusal: WithdrawalRefusal, listing: AssetListing) -> NoReturn:
 
 
 class WithdrawalStarter:
-    """Starts `withdrawal-{id}`; while Temporal is away the orphan sweep does it later."""
+    """Starts and signals `withdrawal-{id}`; while Temporal is away the orphan sweep does it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -81,25 +83,45 @@ class WithdrawalStarter:
 
     async def start(self, withdrawal_id: UUID, request_id: str) -> bool:
         """Start the workflow; False when Temporal is away."""
+
+        async def work(client: Client) -> None:
+            await client.start_workflow(
+                WITHDRAWAL_WORKFLOW,
+                WithdrawalRequest(str(withdrawal_id), request_id),
+                id=withdrawal_workflow_id(str(withdrawal_id)),
+                task_queue=task_queues.WALLET,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                task_timeout=TASK_TIMEOUT,
+                static_summary=WITHDRAWAL_SUMMARY,
+                static_details=WALLET_DETAILS,
+            )
+
+        return await self._tried(work)
+
+    async def tell_cancelled(self, withdrawal_id: UUID) -> bool:
+        """Make the workflow look at its row; False when the sweep has to do that."""
+
+        async def work(client: Client) -> None:
+            handle = client.get_workflow_handle(withdrawal_workflow_id(str(withdrawal_id)))
+            try:
+                await handle.signal(CANCEL_REQUESTED)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:  # it has ended, or will start
+                    raise
+
+        return await self._tried(work)
+
+    async def _tried(self, work: Callable[[Client], Awaitable[None]]) -> bool:
         if time.monotonic() < self._away_until:
             return False
         try:
             async with asyncio.timeout(_START_TIMEOUT_SECONDS):
                 if self._client is None:
                     self._client = await connect(self._settings)
-                await self._client.start_workflow(
-                    WITHDRAWAL_WORKFLOW,
-                    WithdrawalRequest(str(withdrawal_id), request_id),
-                    id=withdrawal_workflow_id(str(withdrawal_id)),
-                    task_queue=task_queues.WALLET,
-                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                    task_timeout=TASK_TIMEOUT,
-                    static_summary=WITHDRAWAL_SUMMARY,
-                    static_details=WALLET_DETAILS,
-                )
+                await work(self._client)
         except (RPCError, RuntimeError, TimeoutError, OSError) as error:
-            log.warning("Temporal is away: the sweep starts the withdrawal", error=str(error))
+            log.warning("Temporal is away: the orphan sweep does it later", error=str(error))
             self._away_until = time.monotonic() + _RECONNECT_SECONDS
             return False
         return True

@@ -17,7 +17,6 @@ with workflow.unsafe.imports_passed_through():
     from activities.withdrawal_money import ReleaseOrder, WithdrawalMoney
     from activities.withdrawal_payment import SignedWithdrawal, WithdrawalPayment
     from activities.withdrawal_review import (
-        CANCEL_REQUESTED,
         DecisionRecord,
         StepResult,
         WithdrawalNote,
@@ -32,6 +31,8 @@ with workflow.unsafe.imports_passed_through():
         decision_refusal,
     )
     from domain.withdrawal import (
+        CANCEL_REQUESTED,
+        CANCELLABLE_STATES,
         FINAL_STATES,
         REJECTABLE_STATES,
         RELEASABLE_STATES,
@@ -46,7 +47,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.parking import ParkingWorkflow, refusal
     from workflows.task_queues import SIGNER
     from workflows.withdrawal_messages import (
-        CancelRequest,
         DecisionResult,
         Release,
         WithdrawalResult,
@@ -121,8 +121,7 @@ class WithdrawalWorkflow(ParkingWorkflow):
             officer = view.rejected_by[0]
             self._release = Release(_State.REJECTING, f"officer:{officer}", f"officer:{officer}")
         elif view.cancel_requested:
-            actor = f"customer:{view.customer_id}"
-            self._release = Release(_State.CANCELLING, actor, CANCEL_REQUESTED)
+            self._cancelled_by(view.customer_id)
         updates = [
             attributes.ACCOUNT_ID.value_set(str(view.customer_id)),
             attributes.ASSET.value_set(view.asset),
@@ -326,23 +325,50 @@ class WithdrawalWorkflow(ParkingWorkflow):
             raise refusal(f"nothing to reject in state {self._state}")
         self._check_decision(decision, REJECT, ())
 
-    @workflow.update(description="The customer cancels, before signing")
-    async def cancel(self, wish: CancelRequest) -> WithdrawalResult:
+    @workflow.update(description="Act on the cancellation that the customer has asked the API for")
+    async def cancel(self) -> WithdrawalResult:
         """Cancel as soon as the engine's debit has an outcome; return the state that came of it."""
-        await self._note(CANCEL_REQUESTED, wish.reason)
-        if self._release is None:
-            actor = f"customer:{wish.customer_id}"
-            self._release = Release(_State.CANCELLING, actor, CANCEL_REQUESTED)
-        open_states = {_State.REQUESTED, *RELEASABLE_STATES}
-        await workflow.wait_condition(lambda: self._state not in open_states)
+        if not await self._read_cancellation():
+            raise refusal("the customer has not cancelled: DELETE /v1/withdrawals/ID")
+        await workflow.wait_condition(lambda: self._state not in CANCELLABLE_STATES)
         return WithdrawalResult(self._state)
 
     @cancel.validator
-    def _validate_cancel(self, wish: CancelRequest) -> None:
-        if self._view is None or wish.customer_id != self._view.customer_id:
-            raise refusal("not the customer's withdrawal")
-        if self._state is not _State.REQUESTED and self._state not in RELEASABLE_STATES:
+    def _validate_cancel(self) -> None:
+        if self._state not in CANCELLABLE_STATES:
             raise refusal(f"too late to cancel in state {self._state}")
+
+    @workflow.signal(description="A cancellation may be on record: look (no effect otherwise)")
+    async def cancel_requested(self) -> None:
+        """Look whether the customer has cancelled."""
+        if self._state in CANCELLABLE_STATES:
+            await self._read_cancellation()
+
+    async def _read_cancellation(self) -> bool:
+        """Return whether the row says that its customer has cancelled, and act on that.
+
+        Whoever reaches Temporal can send any message; only the gateway, to the customer's signed
+        request, writes the row.
+        """
+        try:
+            view = await run_step(
+                WithdrawalReview.load,
+                self._request,
+                Step("has the customer cancelled?", attempts=5),
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("cancellation not read: %s", first_cause(error))
+            return False
+        if view.cancel_requested:
+            self._cancelled_by(view.customer_id)
+        return view.cancel_requested
+
+    def _cancelled_by(self, customer_id: int) -> None:
+        if self._release is None:
+            actor = f"customer:{customer_id}"
+            self._release = Release(_State.CANCELLING, actor, CANCEL_REQUESTED)
 
     @workflow.query(description="Where the withdrawal stands")
     def status(self) -> StepResult:
@@ -396,6 +422,8 @@ class WithdrawalWorkflow(ParkingWorkflow):
     def _took(self, result: StepResult) -> None:
         """Take over the state that a step has left in the row."""
         self._state = _State(result.state)
+        if result.cancelled_by is not None:
+            self._cancelled_by(result.cancelled_by)
         if result.detail:
             self._lines.append(result.detail)
 

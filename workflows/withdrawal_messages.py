@@ -11,14 +11,6 @@ with workflow.unsafe.imports_passed_through():
 
 
 @dataclass(frozen=True, slots=True)
-class CancelRequest:
-    """The customer's wish to cancel; `customer_id` must be the requester's."""
-
-    customer_id: int
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class WithdrawalResult:
     """How it ended."""
 

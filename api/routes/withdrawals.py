@@ -93,14 +93,39 @@ async def get_withdrawal(
     withdrawal_id: str, caller: CallerDep, services: ServicesDep
 ) -> WithdrawalOut:
     """Return one of your withdrawals."""
-    try:
-        identity = UUID(withdrawal_id)
-    except ValueError as error:
-        raise Problem("not_found") from error
-    record = await services.wallet.withdrawal(caller.customer_id, identity)
+    record = await services.wallet.withdrawal(caller.customer_id, _identity(withdrawal_id))
     if record is None:
         raise Problem("not_found")
     return _out(record, services)
+
+
+@router.delete("/withdrawals/{withdrawal_id}", status_code=202, response_model=WithdrawalOut)
+@access(Scope.WITHDRAW, weight=2)
+async def cancel_withdrawal(
+    withdrawal_id: str, caller: CallerDep, services: ServicesDep, request: Request
+) -> WithdrawalOut:
+    """Cancel one of your withdrawals, as long as it has not come to signing.
+
+    202 means recorded: it will not be paid, and its amount comes back to your trading balance;
+    `state` and `GET` tell how far that is. Repeating it changes nothing.
+    """
+    identity = _identity(withdrawal_id)
+    record = await services.wallet.request_cancel(
+        caller.customer_id, identity, request.state.request_id
+    )
+    if record is None:
+        raise Problem("not_found")
+    if not record.cancel_requested:
+        raise Problem("too_late_to_cancel", f"The withdrawal is {record.state}.")
+    await services.withdrawal_starter.tell_cancelled(identity)
+    return _out(record, services)
+
+
+def _identity(withdrawal_id: str) -> UUID:
+    try:
+        return UUID(withdrawal_id)
+    except ValueError as error:
+        raise Problem("not_found") from error
 
 
 def _out(record: WithdrawalRecord, services: Services) -> WithdrawalOut:
@@ -118,5 +143,6 @@ def _out(record: WithdrawalRecord, services: Services) -> WithdrawalOut:
         stage=record.stage,
         reason=record.reason,
         tx_hash=record.tx_hash,
+        cancel_requested=record.cancel_requested,
         time_us=record.created_at_us,
     )

@@ -87,6 +87,7 @@ class WithdrawalOut(Output):
     stage: str
     reason: str | None
     tx_hash: str | None
+    cancel_requested: bool = Field(description="You have cancelled it: it will not be paid.")
     time_us: int
 
 

@@ -15,7 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from domain.ledger import main
 from domain.transfer import FROM_TRADING, NewTransfer
 from domain.wallet_record import DepositRecord, NewWithdrawal, WithdrawalRecord
-from domain.withdrawal import STAGE_OF, WithdrawalState, withdrawal_workflow_id
+from domain.withdrawal import (
+    CANCEL_REQUESTED,
+    CANCELLABLE_STATES,
+    STAGE_OF,
+    WithdrawalState,
+    withdrawal_workflow_id,
+)
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.reading import reading, writing
@@ -126,6 +132,38 @@ class CustomerWalletStore:
             return None
         return _withdrawal(row), created
 
+    async def request_cancel(
+        self, customer_id: int, withdrawal_id: UUID, request_id: str
+    ) -> WithdrawalRecord | None:
+        """Record the customer's wish, once, if it is not too late; None if it is not theirs.
+
+        The record's `cancel_requested` says whether it was recorded, now or before.
+        """
+        query = sa.select(_WITHDRAWAL).where(
+            _WITHDRAWAL.c.customer_id == customer_id, _WITHDRAWAL.c.withdrawal_id == withdrawal_id
+        )
+        subject = withdrawal_workflow_id(str(withdrawal_id))
+        async with writing(self._engine) as connection:
+            row = (await connection.execute(query.with_for_update())).one_or_none()
+            if row is None:
+                return None
+            if row.cancel_requested_at is None and row.state in CANCELLABLE_STATES:
+                await connection.execute(
+                    sa.update(_WITHDRAWAL)
+                    .where(_WITHDRAWAL.c.withdrawal_id == withdrawal_id)
+                    .values(cancel_requested_at=sa.func.now(), updated_at=sa.func.now())
+                )
+                await self._audit.append(
+                    connection,
+                    subject,
+                    f"customer:{customer_id}",
+                    CANCEL_REQUESTED,
+                    f"{subject}:{CANCEL_REQUESTED}",
+                    {"request_id": request_id},
+                )
+                row = (await connection.execute(query)).one()
+        return _withdrawal(row)
+
     async def _insert(
         self, connection: AsyncConnection, request: NewWithdrawal, request_hash: bytes
     ) -> bool:
@@ -226,4 +264,5 @@ def _withdrawal(row: Any) -> WithdrawalRecord:
         reason=row.reason,
         tx_hash=row.tx_hash,
         created_at_us=_moment_us(row),
+        cancel_requested=row.cancel_requested_at is not None,
     )

@@ -307,6 +307,7 @@ withdrawal = sa.Table(
     sa.Column("tx_hash", sa.Text),
     sa.Column("block_number", sa.BigInteger),
     sa.Column("network_fee", Money),
+    sa.Column("cancel_requested_at", Timestamp),  # written by the gateway only
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
     sa.Column("updated_at", Timestamp, nullable=False, server_default=NOW),
     sa.UniqueConstraint("customer_id", "idempotency_key"),

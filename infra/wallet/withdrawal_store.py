@@ -19,6 +19,7 @@ from domain.transfer import NewTransfer
 from domain.withdrawal import (
     FINAL_STATES,
     NEXT_STATES,
+    RELEASABLE_STATES,
     STAGE_OF,
     StateChange,
     Withdrawal,
@@ -69,6 +70,7 @@ def _withdrawal(row: Any) -> Withdrawal:
         confirmations=row.confirmations,
         approval_above=int(row.approval_above),
         created_at=row.created_at,
+        cancel_requested=row.cancel_requested_at is not None,
     )
 
 
@@ -169,12 +171,8 @@ class WithdrawalStore:
         action: str,
         key: str,
         detail: Mapping[str, JsonValue],
-        reason: str | None = None,
     ) -> None:
-        """Write down what happened without a change of state: parked, resumed, overdue.
-
-        `reason`, when given, becomes the row's.
-        """
+        """Write down what happened without a change of state: parked, resumed, overdue."""
         async with self._engine.begin() as connection:
             found = await self._read(connection, withdrawal_id, lock=True)
             if found is None or found.state in FINAL_STATES:
@@ -182,11 +180,7 @@ class WithdrawalStore:
             await connection.execute(
                 sa.update(tables.withdrawal)
                 .where(_w.withdrawal_id == UUID(withdrawal_id))
-                .values(
-                    stage=stage,
-                    updated_at=sa.func.now(),
-                    **({} if reason is None else {"reason": reason}),
-                )
+                .values(stage=stage, updated_at=sa.func.now())
             )
             await self._audit.append(connection, found.subject, actor, action, key, detail)
 
@@ -241,13 +235,14 @@ class WithdrawalStore:
 
         `chain_nonce` is how many transactions of the address the chain has mined. `shortage` is
         told, under the nonce's lock, what withdrawals with unmined nonces will still take, and
-        how many they are; its text, if any, is returned and nothing changes.
+        how many they are; its text, if any, is returned and nothing changes. What its customer has
+        cancelled gets no nonce any more.
         """
         nonce = tables.wallet_nonce.c
         async with self._engine.begin() as connection:
             found = await self._read(connection, withdrawal_id, lock=True)
             assert found is not None
-            if found.state is not WithdrawalState.APPROVED:
+            if found.state is not WithdrawalState.APPROVED or found.cancel_requested:
                 return found
             await connection.execute(
                 insert(tables.wallet_nonce)
@@ -358,6 +353,17 @@ class WithdrawalStore:
         )
         if after is not None:
             query = query.where(_w.withdrawal_id > UUID(after))
+        async with self._engine.connect() as connection:
+            return [str(value) for value in (await connection.execute(query)).scalars()]
+
+    async def cancellations(self, limit: int) -> list[str]:
+        """Return ids whose customer has cancelled and whose hold can still be given back."""
+        query = (
+            sa.select(_w.withdrawal_id)
+            .where(_w.cancel_requested_at.is_not(None), _w.state.in_(sorted(RELEASABLE_STATES)))
+            .order_by(_w.cancel_requested_at)
+            .limit(limit)
+        )
         async with self._engine.connect() as connection:
             return [str(value) for value in (await connection.execute(query)).scalars()]
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
 
 from domain.deposit import DEPOSIT_SUMMARY, DEPOSIT_WORKFLOW
 from domain.withdrawal import WITHDRAWAL_SUMMARY, WITHDRAWAL_WORKFLOW
@@ -51,3 +52,13 @@ class TemporalStarter:
             static_details=WALLET_DETAILS,
         )
         return True
+
+    async def signal(self, workflow_id: str, name: str) -> None:
+        """Send an argument-free signal; a workflow that has ended meanwhile needs none."""
+        if self._client is None:
+            self._client = await self._connect()
+        try:
+            await self._client.get_workflow_handle(workflow_id).signal(name)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise

@@ -17,7 +17,11 @@ class Rows:
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
+        self.cancelled: list[str] = []
         self.away = False
+
+    async def cancellations(self, limit: int) -> list[str]:
+        return self.cancelled[:limit]
 
     async def unfinished(self, after: str | None, limit: int) -> list[str]:
         if self.away:
@@ -31,6 +35,12 @@ class Starter:
     def __init__(self) -> None:
         self.running: set[str] = set()
         self.bad: set[str] = set()
+        self.signals: list[tuple[str, str]] = []
+
+    async def signal(self, workflow_id: str, name: str) -> None:
+        if workflow_id in self.bad:
+            raise ConnectionError("not now")
+        self.signals.append((workflow_id, name))
 
     async def ensure_running(self, workflow: str, workflow_id: str, request: object) -> bool:
         if workflow_id in self.bad:
@@ -75,6 +85,16 @@ async def test_bad_row_does_not_stop_the_rest(starter: Starter) -> None:
     assert result.failed == ["withdrawal-01: 8 is not a valid WorkflowExecutionStatus"]
     assert sweep.last_good_at is None
     assert "not a valid" in sweep.failure
+
+
+async def test_workflows_are_told_of_cancellations(starter: Starter) -> None:
+    """What is cancelled and not given back is told again; one that fails does not stop the rest."""
+    rows = Rows(["01", "02"])
+    rows.cancelled = ["01", "02"]
+    starter.bad = {"withdrawal-01"}
+    result = await _run(_sweep(rows, starter))
+    assert starter.signals == [("withdrawal-02", "cancel_requested")]
+    assert result.failed[-1] == "withdrawal-01: not now"
 
 
 async def test_sweeps_on_when_the_database_comes_back(starter: Starter) -> None:

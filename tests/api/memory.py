@@ -16,6 +16,7 @@ from domain.order_record import FillRecord, OrderRecord
 from domain.process_beat import ProcessBeat
 from domain.rate_limit import Charge, Charged
 from domain.wallet_record import DepositRecord, NewWithdrawal, WithdrawalRecord
+from domain.withdrawal import CANCELLABLE_STATES
 
 USDT = Asset(asset_id=1, code="USDT", chain_decimals=6, engine_decimals=6)
 ETH = Asset(asset_id=2, code="ETH", chain_decimals=18, engine_decimals=9)
@@ -51,6 +52,7 @@ class Memory:
         default_factory=dict
     )
     started: list[uuid.UUID] = field(default_factory=list)
+    told: list[uuid.UUID] = field(default_factory=list)
     used: dict[tuple[str, str], int] = field(default_factory=dict)
     away: bool = False
     keys_away: bool = False
@@ -134,8 +136,24 @@ class Memory:
         self.withdrawals_written[key] = (request, record)
         return record, True
 
+    async def request_cancel(
+        self, customer_id: int, withdrawal_id: uuid.UUID, request_id: str
+    ) -> WithdrawalRecord | None:
+        self._check()
+        for key, (request, record) in self.withdrawals_written.items():
+            if record.withdrawal_id == withdrawal_id and request.customer_id == customer_id:
+                if record.state in CANCELLABLE_STATES:
+                    record = replace(record, cancel_requested=True)
+                    self.withdrawals_written[key] = (request, record)
+                return record
+        return None
+
     async def start(self, withdrawal_id: uuid.UUID, request_id: str) -> bool:
         self.started.append(withdrawal_id)
+        return True
+
+    async def tell_cancelled(self, withdrawal_id: uuid.UUID) -> bool:
+        self.told.append(withdrawal_id)
         return True
 
     async def candles(self, *_: Any) -> list[Candle]:

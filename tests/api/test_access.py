@@ -74,6 +74,7 @@ def test_what_moves_money_out_needs_the_withdraw_scope() -> None:
         ("DELETE", "/v1/orders/{order_id}"): Scope.TRADE,
         ("DELETE", "/v1/orders"): Scope.TRADE,
         ("POST", "/v1/withdrawals"): Scope.WITHDRAW,
+        ("DELETE", "/v1/withdrawals/{withdrawal_id}"): Scope.WITHDRAW,
     }
 
 

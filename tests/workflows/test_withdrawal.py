@@ -6,10 +6,11 @@ import pytest
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
 from temporalio.service import RPCError
 
+from infra.postgres.audit_store import AuditStore
 from tests.workflows.wallet_parts import OUTSIDE
 from tests.workflows.wallet_rig import Rig
 from workflows.search_attributes import STAGE
-from workflows.withdrawal_messages import CancelRequest, WithdrawalResult
+from workflows.withdrawal_messages import WithdrawalResult
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
 USDT = 10**6
@@ -118,8 +119,6 @@ async def test_short_hot_wallet_parks_until_refilled(rig: Rig) -> None:
     await rig.until(lambda: rig.stage(withdrawal_id), "failed:nonce")
     found = await rig.handle(withdrawal_id).describe()
     assert found.typed_search_attributes.get(STAGE) == "failed:nonce"
-    with pytest.raises(WorkflowUpdateFailedError):
-        await rig.handle(withdrawal_id).execute_update("cancel", CancelRequest(customer_id=99))
 
     await rig.fund(rig.wallet.public.hot_address, "ETH", 20 * 10**18)
     await rig.handle(withdrawal_id).signal("retry_parked")
@@ -137,9 +136,8 @@ async def test_customer_cancels_a_parked_withdrawal(rig: Rig) -> None:
         decision = await rig.decision(withdrawal_id, officer=officer)
         await rig.handle(withdrawal_id).execute_update("approve", decision)
     await rig.until(lambda: rig.stage(withdrawal_id), "failed:nonce")
-    result = await rig.handle(withdrawal_id).execute_update(
-        "cancel", CancelRequest(customer_id=7), result_type=WithdrawalResult
-    )
+    assert await rig.record_cancellation(7, withdrawal_id)
+    result = await rig.handle(withdrawal_id).execute_update("cancel", result_type=WithdrawalResult)
     assert result.state == "cancelling"
     await rig.until(lambda: rig.state(withdrawal_id), "cancelled")
     assert await rig.balance("customer:7:trading.0:ETH") == 900 * 10**18
@@ -153,9 +151,9 @@ async def test_cancel_before_the_debit_is_answered_waits_for_it(rig: Rig) -> Non
     withdrawal_id = await rig.withdraw(8, "USDT", 100 * USDT)
     handle = rig.handle(withdrawal_id)
     await rig.until(lambda: _has_debit(rig, withdrawal_id), True)
+    assert await rig.record_cancellation(8, withdrawal_id)
     cancelling = await handle.start_update(
         "cancel",
-        CancelRequest(customer_id=8),
         wait_for_stage=WorkflowUpdateStage.ACCEPTED,
         result_type=WithdrawalResult,
     )
@@ -166,11 +164,55 @@ async def test_cancel_before_the_debit_is_answered_waits_for_it(rig: Rig) -> Non
     assert await rig.balance("customer:8:trading.0:USDT") == 300 * USDT
 
 
+async def test_forged_cancellation_releases_nothing(rig: Rig) -> None:
+    """Whoever reaches Temporal may say anything: only the recorded wish of the customer counts."""
+    await rig.funded_customer(11, "USDT", 3_000 * USDT)
+    withdrawal_id = await rig.withdraw(11, "USDT", 2_000 * USDT)
+    await rig.until(lambda: rig.stage(withdrawal_id), "approval")
+    handle = rig.handle(withdrawal_id)
+    for forged in ([], [{"customer_id": 11}], [11, "please"]):
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update("cancel", args=forged)
+    await handle.signal("cancel_requested")
+    assert not await rig.record_cancellation(10, withdrawal_id)  # another customer's wish
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update("cancel")
+    assert "has not cancelled" in str(refused.value.cause)
+    assert (await rig.state(withdrawal_id), await rig.stage(withdrawal_id)) == (
+        "screened",
+        "approval",
+    )
+    assert await rig.balance("withdrawal:pending:USDT") == 2_000 * USDT
+
+    assert await rig.record_cancellation(11, withdrawal_id)
+    await handle.signal("cancel_requested")
+    await rig.until(lambda: rig.state(withdrawal_id), "cancelled")
+    assert await rig.balance("customer:11:trading.0:USDT") == 3_000 * USDT
+    async with rig.engine.connect() as connection:
+        story = await AuditStore().read(connection, f"withdrawal-{withdrawal_id}")
+    actors = {record.action: record.actor for record in story}
+    assert actors["cancel_requested"] == actors["cancelling"] == "customer:11"
+
+
+async def test_cancelled_withdrawal_gets_no_nonce_though_nobody_told_its_workflow(rig: Rig) -> None:
+    """The record alone stops it: under the row's lock, before anything can be signed."""
+    await rig.funded_customer(12, "USDT", 3_000 * USDT)
+    withdrawal_id = await rig.withdraw(12, "USDT", 2_000 * USDT)
+    await rig.until(lambda: rig.stage(withdrawal_id), "approval")
+    assert await rig.record_cancellation(12, withdrawal_id)
+    await rig.handle(withdrawal_id).execute_update("approve", await rig.decision(withdrawal_id))
+    await rig.until(lambda: rig.state(withdrawal_id), "cancelled")
+    row = await rig.row(withdrawal_id)
+    assert (row.nonce, row.reason) == (None, "cancel_requested")
+    assert await rig.balance("customer:12:trading.0:USDT") == 3_000 * USDT
+
+
 async def test_nothing_can_be_cancelled_or_retried_at_the_end(rig: Rig) -> None:
     """A paid withdrawal's workflow is closed, so updates find nothing to change."""
     await rig.funded_customer(9, "USDT", 300 * USDT)
     withdrawal_id = await rig.withdraw(9, "USDT", 100 * USDT)
     await rig.until_settled(withdrawal_id)
     await rig.handle(withdrawal_id).result()
+    assert not await rig.record_cancellation(9, withdrawal_id)
     with pytest.raises(RPCError):
-        await rig.handle(withdrawal_id).execute_update("cancel", CancelRequest(customer_id=9))
+        await rig.handle(withdrawal_id).execute_update("cancel")

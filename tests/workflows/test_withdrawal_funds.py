@@ -19,7 +19,7 @@ from tests.workflows.conftest import WalletServers
 from tests.workflows.wallet_parts import Gate
 from tests.workflows.wallet_rig import Rig, build_rig
 from workflows.parking import RetryRequest
-from workflows.withdrawal_messages import CancelRequest, DecisionResult
+from workflows.withdrawal_messages import DecisionResult
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
 USDT, ETH = 10**6, 10**18
@@ -102,7 +102,7 @@ async def test_payment_that_failed_is_given_back_by_an_officers_signature(
 
     handle = rig.handle(name)
     with pytest.raises(WorkflowUpdateFailedError):
-        await handle.execute_update("cancel", CancelRequest(customer_id=2))
+        await handle.execute_update("cancel")
     await handle.execute_update("retry", RetryRequest("ops", "looked at it"))
     await rig.until(lambda: _times_parked(rig, name), 2)
 

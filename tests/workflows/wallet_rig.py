@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -123,6 +124,12 @@ class Rig:
         )
         assert made is not None
         return str(made[0].withdrawal_id)
+
+    async def record_cancellation(self, customer_id: int, withdrawal_id: str) -> bool:
+        """Write the customer's wish as the gateway does, without telling the workflow."""
+        store = CustomerWalletStore(self.engine, AuditStore(), self.wallet.public.deposit_address)
+        found = await store.request_cancel(customer_id, UUID(withdrawal_id), "test")
+        return found is not None and found.cancel_requested
 
     async def start(self, withdrawal_id: str) -> WorkflowHandle[Any, Any]:
         """Start the withdrawal's workflow."""

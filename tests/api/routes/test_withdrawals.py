@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -97,6 +98,37 @@ async def test_refusals(
     )
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert exchange.memory.withdrawals_written == {}
+
+
+async def test_a_withdrawal_is_cancelled_by_its_customer(exchange: Exchange) -> None:
+    """Recorded first, then the workflow is told; repeating it says the same."""
+    headers = {"Idempotency-Key": "w-1"}
+    made = await exchange.call("POST", "/v1/withdrawals", REQUEST, headers=headers)
+    target = f"/v1/withdrawals/{made.json()['withdrawal_id']}"
+    assert made.json()["cancel_requested"] is False
+    answers = [await exchange.call("DELETE", target) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].json() == answers[1].json() == {**made.json(), "cancel_requested": True}
+    assert [str(told) for told in exchange.memory.told] == [made.json()["withdrawal_id"]] * 2
+
+
+async def test_a_withdrawal_of_another_or_too_late_is_not_cancelled(exchange: Exchange) -> None:
+    """404 for another customer; 409 when it is being signed, and nobody is told."""
+    headers = {"Idempotency-Key": "w-1"}
+    made = await exchange.call("POST", "/v1/withdrawals", REQUEST, headers=headers)
+    target = f"/v1/withdrawals/{made.json()['withdrawal_id']}"
+    other = await exchange.call("DELETE", target, key_id="key-2")
+    exchange.add_key(1, "key-3", scopes="read trade")
+    scope = await exchange.call("DELETE", target, key_id="key-3")
+    request, record = exchange.memory.withdrawals_written[1, "w-1"]
+    exchange.memory.withdrawals_written[1, "w-1"] = (request, replace(record, state="numbered"))
+    late = await exchange.call("DELETE", target)
+    assert [(answer.status_code, answer.json()["code"]) for answer in (other, scope, late)] == [
+        (404, "not_found"),
+        (403, "missing_scope"),
+        (409, "too_late_to_cancel"),
+    ]
+    assert exchange.memory.told == []
 
 
 async def test_without_the_shared_limits_withdrawals_wait(exchange: Exchange) -> None:

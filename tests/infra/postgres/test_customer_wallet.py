@@ -126,6 +126,39 @@ async def test_withdrawals_are_ones_own(store: CustomerWalletStore) -> None:
     assert await store.withdrawals(2, None, 10) == []
 
 
+async def test_a_wish_to_cancel_is_recorded_once(
+    store: CustomerWalletStore, engine: AsyncEngine
+) -> None:
+    """By its own customer, with the customer as actor; a repeat changes nothing."""
+    written = await store.create_withdrawal(REQUEST)
+    assert written is not None
+    identity = written[0].withdrawal_id
+    assert await store.request_cancel(2, identity, "r-2") is None
+    answers = await asyncio.gather(*(store.request_cancel(1, identity, "r-2") for _ in range(5)))
+    assert all(answer is not None and answer.cancel_requested for answer in answers)
+    async with engine.connect() as connection:
+        audit = (await connection.execute(sa.select(tables.audit_log))).all()
+    assert [(entry.actor, entry.action) for entry in audit] == [
+        ("customer:1", "requested"),
+        ("customer:1", "cancel_requested"),
+    ]
+
+
+@pytest.mark.parametrize("state", ["numbered", "signed", "broadcast", "settled", "rejected"])
+async def test_a_wish_to_cancel_may_come_too_late(
+    store: CustomerWalletStore, engine: AsyncEngine, state: str
+) -> None:
+    """From the nonce on nothing is recorded, so that no answer promises what cannot be kept."""
+    written = await store.create_withdrawal(REQUEST)
+    assert written is not None
+    async with engine.begin() as connection:
+        await connection.execute(sa.update(tables.withdrawal).values(state=state))
+    found = await store.request_cancel(1, written[0].withdrawal_id, "r-2")
+    assert found is not None
+    assert (found.state, found.cancel_requested) == (state, False)
+    assert await _count(engine, tables.audit_log) == 1
+
+
 async def test_withdrawals_in_pages(store: CustomerWalletStore) -> None:
     """Newest first; the position of the last one continues."""
     for number in range(5):

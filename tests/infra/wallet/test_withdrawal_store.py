@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import uuid
 from collections.abc import AsyncIterator, Mapping
 
@@ -194,6 +195,20 @@ async def test_decisions_are_kept_and_replaced_by_newer_ones(
     async with engine.connect() as connection:
         records = await AuditStore().read(connection, f"withdrawal-{name}")
     assert len(records) == 2
+
+
+async def test_what_is_cancelled_gets_no_nonce(engine: AsyncEngine, store: WithdrawalStore) -> None:
+    """The nonce is given under the row's lock, so a recorded wish always comes first."""
+    name = await _row(engine, _State.APPROVED)
+    async with engine.begin() as connection:
+        await connection.execute(
+            tables.withdrawal.update().values(cancel_requested_at=dt.datetime.now(dt.UTC))
+        )
+    row = await store.allocate_nonce(name, HOT, 0, _nobody_is_short)
+    assert isinstance(row, Withdrawal)
+    assert (row.state, row.nonce, row.cancel_requested) == (_State.APPROVED, None, True)
+    assert await store.next_nonce("ETH", HOT) is None
+    assert await store.cancellations(10) == [name]
 
 
 async def test_unfinished_leaves_out_what_is_final(

@@ -474,6 +474,7 @@ def upgrade() -> None:
         sa.Column("tx_hash", sa.Text(), nullable=True),
         sa.Column("block_number", sa.BigInteger(), nullable=True),
         sa.Column("network_fee", sa.Numeric(precision=38, scale=0), nullable=True),
+        sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
