@@ -18,12 +18,16 @@ ENGINE = "matching-engine-0"
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One component: the processes that host it and the event log cursor that shows its work."""
+    """One component: the processes that host it and the event log cursor that shows its work.
+
+    `concern` is the name under which its processes report what people should look at.
+    """
 
     name: str
     processes: tuple[str, ...]
     stream: str = ""
     note: str = ""
+    concern: str = ""
 
 
 COMPONENTS = (
@@ -40,12 +44,15 @@ COMPONENTS = (
         (ENGINE, "temporal-worker"),
         "settlement.0",
         "trading balances in the engine, the double-entry ledger in PostgreSQL",
+        "settlement",
     ),
-    Component("Settlement service", ("temporal-worker",), "settlement.0"),
+    Component("Settlement service", ("temporal-worker",), "settlement.0", "", "settlement"),
     Component("Risk service", (ENGINE,), "", "pre-trade checks in the engine"),
     Component("Liquidation service", (), "", "not built yet"),
     Component("Market data service", ("market-data",), "market-data.0"),
-    Component("Wallet service", ("chain-watcher", "wallet-signer", "temporal-worker")),
+    Component(
+        "Wallet service", ("chain-watcher", "wallet-signer", "temporal-worker"), concern="wallet"
+    ),
 )
 
 
@@ -96,6 +103,7 @@ def component_state(
     reached = cursors.get(component.stream) if component.stream else None
     if reached is None and last is not None:
         reached = last.sequence
+    reason = _attention(component, found)
     lag = last.lag if last is not None else None
     if component.stream in cursors and engine_sequence is not None:
         lag = max(0, engine_sequence - cursors[component.stream])
@@ -103,16 +111,26 @@ def component_state(
         name=component.name,
         process=", ".join(component.processes),
         version=next((beat.version for beat in found if beat is not None), ""),
-        health=_health(found, now),
+        health=_health(found, now, reason),
         sequence=reached,
         lag=lag,
-        note=component.note,
+        note=reason or component.note,
     )
 
 
-def _health(beats: list[ProcessBeat | None], now: float) -> str:
+def _attention(component: Component, beats: list[ProcessBeat | None]) -> str:
+    """Return what people should look at, as the component's processes say it; "" if nothing."""
+    reasons = []
+    for beat in beats:
+        attention = beat.detail.get("attention") if beat is not None else None
+        if isinstance(attention, dict) and component.concern in attention:
+            reasons.append(str(attention[component.concern]))
+    return "; ".join(reasons)
+
+
+def _health(beats: list[ProcessBeat | None], now: float, reason: str) -> str:
     if any(beat is None for beat in beats):
         return "down"
     if any(beat is not None and now - beat.updated_at > FRESH_SECONDS for beat in beats):
         return "silent"
-    return "ok"
+    return "attention" if reason else "ok"

@@ -159,7 +159,23 @@ def test_status_is_healthy(running: Running) -> None:
     assert result.returncode == 0, found
     assert found["healthy"]
     assert len(found["components"]) == 9
-    assert running.verb("doctor").returncode == 0
+
+
+def test_parked_withdrawal_of_the_demo_is_no_secret(running: Running) -> None:
+    """`doctor` ends with 1 and names it, `status` and the API say attention; all else is well."""
+
+    def bad() -> dict[str, str]:
+        findings = json.loads(running.verb("doctor", "--json").stdout)
+        return {found["name"]: found["found"] for found in findings if not found["ok"]}
+
+    running.until(lambda: "1 parked" in bad().get("attention", ""), 30)
+    assert list(bad()) == ["attention"]
+    assert running.verb("doctor").returncode == 1
+    status = running.verb("status")
+    assert (status.returncode, "attention: 1 parked" in status.stdout) == (0, True)
+    health = {part["name"]: part["health"] for part in running.get("/v1/system")["components"]}
+    assert health["Wallet service"] == "attention"
+    assert health["Settlement service"] == "ok"
 
 
 def test_second_up_is_refused(running: Running) -> None:

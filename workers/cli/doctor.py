@@ -153,6 +153,18 @@ def _running(folder: Path) -> Finding:
     return Finding("exchange", bool(state["healthy"]), text, advice)
 
 
+def _attention(folder: Path) -> Finding:
+    from workers.cli.status import exchange_state
+    from workers.data_folder import supervisor_pid
+
+    pid = supervisor_pid(folder)
+    if pid is None:
+        return Finding("attention", True, "not running")
+    reasons = exchange_state(folder, pid)["attention"]
+    advice = "docs/runbooks say what to do; the Temporal UI shows each workflow's details."
+    return Finding("attention", not reasons, "; ".join(reasons) or "nothing waits", advice)
+
+
 def _retention(folder: Path) -> Finding:
     from infra.embedded.temporal import retention_days
     from workers.data_folder import read_json
@@ -189,6 +201,7 @@ _CHECKS: tuple[Callable[[Path], Finding], ...] = (
     _chain,
     _ports,
     _running,
+    _attention,
     _retention,
     _versions,
 )

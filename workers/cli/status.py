@@ -81,9 +81,16 @@ def exchange_state(folder: Path, pid: int) -> dict[str, Any]:
         "data": str(folder),
         "page": page,
         "temporal_ui": environment(folder).get("RIALTO_TEMPORAL_UI_URL", ""),
+        "attention": _attention(system or {}),
         "components": (system or {}).get("components", []),
         "processes": processes,
     }
+
+
+def _attention(system: dict[str, Any]) -> list[str]:
+    """Return what needs people, each reason once."""
+    wanting = [part for part in system.get("components", []) if part["health"] == "attention"]
+    return list(dict.fromkeys(str(part["note"]) for part in wanting))
 
 
 def _print_status(found: dict[str, Any]) -> None:
@@ -96,13 +103,15 @@ def _print_status(found: dict[str, Any]) -> None:
             f"{_text(component['sequence']):>12} {_text(component['lag']):>6}  "
             f"{component['process']}"
         )
+    for reason in found["attention"]:
+        typer.echo(f"attention: {reason}")
     if not found["components"]:
         typer.echo("\nthe gateway does not answer; the processes:")
     typer.echo(f"\n{'process':22} {'state':14} {'pid':>12} {'restarts':>9}")
     for process in found["processes"]:
         typer.echo(
             f"{process['name']:22} {process['state']:14} {process['pid']:>12} "
-            f"{process['restarts']:>9}"
+            f"{process['restarts']:>9}  {process.get('note', '')}".rstrip()
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from api.routes.system import COMPONENTS, Component, component_state
@@ -52,6 +54,18 @@ def test_a_component_is_as_healthy_as_its_worst_process(
         name: _beat(name, age) for name, age in zip("ab", ages, strict=True) if age is not None
     }
     assert component_state(component, beats, {}, 10, NOW).health == health
+
+
+def test_what_needs_people_is_named() -> None:
+    """A process that lives and reports a concern is no healthy component; others are not blamed."""
+    beat = replace(_beat("a"), detail={"attention": {"wallet": "2 parked"}})
+    state = component_state(Component("X", ("a",), concern="wallet"), {"a": beat}, {}, 1, NOW)
+    assert (state.health, state.note) == ("attention", "2 parked")
+    other = component_state(Component("Y", ("a",), concern="settlement"), {"a": beat}, {}, 1, NOW)
+    assert (other.health, other.note) == ("ok", "")
+    silent = replace(beat, updated_at=NOW - 60)
+    state = component_state(Component("X", ("a",), concern="wallet"), {"a": silent}, {}, 1, NOW)
+    assert (state.health, state.note) == ("silent", "2 parked")
 
 
 def test_lag_is_counted_from_the_engines_sequence() -> None:
