@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 REDIS_EXPIRY_SECONDS = 10
+_REDIS_SECONDS = 2.0  # a Redis that hangs must not make this process look hung
 
 
 class RedisWriter(Protocol):
@@ -66,6 +68,7 @@ class Heartbeat:
         temporary.replace(self._path)
         if self._redis is not None:
             try:
-                await self._redis.set(f"process:{self._process}", text, ex=REDIS_EXPIRY_SECONDS)
+                async with asyncio.timeout(_REDIS_SECONDS):
+                    await self._redis.set(f"process:{self._process}", text, ex=REDIS_EXPIRY_SECONDS)
             except Exception:  # noqa: BLE001 - any client error means the same: Redis is away
                 return

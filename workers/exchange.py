@@ -22,7 +22,7 @@ from workers import stack
 from workers.data_folder import demo_record_path, read_json, write_json
 from workers.nursery import Nursery
 from workers.processes import PROCESSES, ProcessSpec
-from workers.supervisor import Supervisor, WorkerProcess
+from workers.supervisor import HANG_SECONDS, Supervisor, WorkerProcess
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -45,7 +45,10 @@ class Exchange:
         self.data_dir = data_dir
         self.stack = stack.build(data_dir)
         self.supervisor = Supervisor(
-            data_dir / "run" / "supervisor.json", say, on_restart=self._write_demo
+            data_dir / "run" / "supervisor.json",
+            say,
+            on_restart=self._write_demo,
+            hang_seconds=float(os.environ.get("RIALTO_HANG_SECONDS", HANG_SECONDS)),
         )
         self.started_at = time.monotonic()
         self.healthy_seconds = 0.0

@@ -35,6 +35,7 @@ HOT_SECONDS = 0.25
 STORE_SECONDS = 1.0
 CHECK_SECONDS = 10.0
 RETRY_SECONDS = 0.5
+_PATIENCE_SECONDS = 3.0
 WHOLE_BOOK = 0  # no limit of depth
 AWAY = (ConnectionError, EngineUnavailable)
 
@@ -140,11 +141,13 @@ class MarketData:
             self._books.mark_all_changed()
 
     async def _store_and_beat(self) -> None:
-        with contextlib.suppress(*AWAY):
-            await self._store_candles()
+        with contextlib.suppress(*AWAY, TimeoutError):
+            async with asyncio.timeout(_PATIENCE_SECONDS):  # who hangs must not make us look hung
+                await self._store_candles()
         lag = None
-        with contextlib.suppress(*AWAY):
-            lag = max(0, (await self._engine.status()).durable_sequence - self._cursor)
+        with contextlib.suppress(*AWAY, TimeoutError):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                lag = max(0, (await self._engine.status()).durable_sequence - self._cursor)
         await self._heartbeat.beat(
             sequence=self._cursor, lag=lag, detail={"book_checks": self._books.check_count}
         )

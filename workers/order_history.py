@@ -28,6 +28,7 @@ _READ_SECONDS = 1.0
 _QUIET_SECONDS = 0.2
 _SAVE_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 5.0
+_PATIENCE_SECONDS = 3.0
 
 _log = structlog.get_logger()
 
@@ -110,8 +111,9 @@ async def run(settings: Settings) -> None:
 async def _lag(engine: EngineGrpc, follower: Follower) -> int:
     """Return how many commands the shard is ahead; tell it what is not needed any more."""
     try:
-        await engine.register_cursor(order_history_stream(follower.shard), follower.saved)
-        return max(0, (await engine.status()).durable_sequence - follower.position)
+        async with asyncio.timeout(_PATIENCE_SECONDS):  # a hung engine is not our hanging
+            await engine.register_cursor(order_history_stream(follower.shard), follower.saved)
+            return max(0, (await engine.status()).durable_sequence - follower.position)
     except Exception as error:  # noqa: BLE001 - whatever it is, the engine is not to be had
         _log.warning("engine_unreachable", error=str(error)[:200])
         return 0

@@ -9,14 +9,18 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from infra.embedded.server import Child, ServerFailedError
+import psutil
+
+from infra.embedded.server import LOG_BYTES, Child, ServerFailedError, rotate_log
 from workers.data_folder import write_json
 from workers.nursery import Nursery
 from workers.processes import ProcessSpec
@@ -25,6 +29,9 @@ _POLL_SECONDS = 0.1
 _START_ATTEMPTS = 3
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _STABLE_SECONDS = 30  # alive for so long: the next death starts the backoff anew
+_LOGS_EVERY_SECONDS = 1
+HANG_SECONDS = 20.0  # without a heartbeat, a process that waits or was stopped is killed
+_BUSY_FACTOR = 4  # one that computes, or waits for the disk, has so much longer
 
 
 class WorkerProcess(Child):
@@ -67,11 +74,23 @@ class WorkerProcess(Child):
 
     def answers(self) -> bool:
         """Tell whether this very process has beaten."""
+        return self.sign_of_life() is not None
+
+    def sign_of_life(self) -> object:
+        """Return the time of this very process' last heartbeat."""
         try:
             beat = json.loads(self._beat_path.read_bytes())
         except (OSError, ValueError):
-            return False
-        return bool(beat.get("pid") == self.pid)
+            return None
+        return beat.get("updated_at") if beat.get("pid") == self.pid else None
+
+
+def _is_busy(pid: int) -> bool:
+    """Tell whether a process computes, or waits for the disk or for its turn."""
+    try:
+        return psutil.Process(pid).status() in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
+    except psutil.Error:
+        return False
 
 
 @dataclass(slots=True)
@@ -85,20 +104,33 @@ class _Watched:
     failures: int = 0  # deaths since it was last stable
     up_since: float = 0.0
     restart_at: float = 0.0
+    life: object = None  # the last sign of life
+    silent_seconds: float = 0.0  # since it last changed, as far as we were awake ourselves
+    note: str = ""  # why it was last started again
 
 
 class Supervisor:
-    """Keeps children alive. They stop in the reverse order of their `stage`."""
+    """Keeps children alive. They stop in the reverse order of their `stage`.
+
+    A child that lives and has given no sign of life for `hang_seconds` is killed, and so started
+    again; logs above `log_bytes` are put aside while they are written.
+    """
 
     def __init__(
         self,
         state_path: Path,
         report: Callable[[str], None],
         on_restart: Callable[[], None] = lambda: None,
+        *,
+        hang_seconds: float = HANG_SECONDS,
+        log_bytes: int = LOG_BYTES,
     ) -> None:
         self._state_path = state_path
-        self._report = report
+        self._tell = report
         self._on_restart = on_restart
+        self._hang_seconds = hang_seconds
+        self._log_bytes = log_bytes
+        self._troubles: Counter[str] = Counter()
         self._watched: dict[str, _Watched] = {}
         self._started_at = time.time()
         self._watching: asyncio.Task[None] | None = None
@@ -178,16 +210,57 @@ class Supervisor:
                 raise ServerFailedError(child.silence())
             await asyncio.sleep(0.03)
 
+    def _report(self, text: str) -> None:
+        """Say it; a terminal that is gone is no reason to stop watching."""
+        with contextlib.suppress(OSError):
+            self._tell(text)
+
     async def _watch(self) -> None:
-        written = 0.0
+        """Watch for ever: no error of one look (a full disk, say) ends the watching."""
+        written = rotated = 0.0
         while True:
             now = time.monotonic()
-            for watched in self._watched.values():
-                self._look_after(watched, now)
+            for watched in list(self._watched.values()):
+                self._try(f"watching {watched.child.name}", self._look_after, watched, now)
             if now - written >= 1:
-                self._write_state()
+                passed = min(now - written, 1.5)  # what we slept through counts for nobody
+                self._try("looking for hung processes", self._find_hung, passed)
+                self._try(f"writing {self._state_path.name}", self._write_state)
                 written = now
+            if now - rotated >= _LOGS_EVERY_SECONDS:
+                await asyncio.to_thread(self._try, "putting logs aside", self._rotate_logs)
+                rotated = now
             await asyncio.sleep(_POLL_SECONDS)
+
+    def _try(self, what: str, action: Callable[..., None], *arguments: object) -> None:
+        """Act; say it once when that begins to fail, and once when it works again."""
+        try:
+            action(*arguments)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the watching goes on
+            self._troubles[what] += 1
+            if self._troubles[what] == 1:
+                self._report(f"{what} fails: {error}")
+        else:
+            if self._troubles.pop(what, 0):
+                self._report(f"{what} works again")
+
+    def _rotate_logs(self) -> None:
+        for child in self.children:
+            rotate_log(child.log_path, self._log_bytes)
+
+    def _find_hung(self, passed: float) -> None:
+        """Kill who lives without a sign of life; its death is then noticed like any other."""
+        for watched in self._watched.values():
+            life = watched.child.sign_of_life() if watched.state == "running" else None
+            if life is None or life != watched.life:
+                watched.life, watched.silent_seconds = life, 0.0
+                continue
+            watched.silent_seconds += passed / (_BUSY_FACTOR if _is_busy(watched.child.pid) else 1)
+            if watched.silent_seconds > self._hang_seconds:
+                watched.note = f"hung: no heartbeat for {watched.silent_seconds:.0f} s"
+                self._report(f"{watched.child.name} {watched.note}; killed")
+                watched.silent_seconds = 0.0
+                os.kill(watched.child.pid, signal.SIGKILL)
 
     def _look_after(self, watched: _Watched, now: float) -> None:
         """Notice a death, and start again when its time has come."""
@@ -199,6 +272,8 @@ class Supervisor:
             watched.state, watched.restart_at = "dead", now + backoff
             process = watched.child.process
             code = process.returncode if process is not None else None
+            if not watched.note.startswith("hung") or code != -signal.SIGKILL:
+                watched.note = f"died (code {code})"
             self._report(f"{watched.child.name} died (code {code}); again in {backoff:g} s")
         elif watched.state == "dead" and now >= watched.restart_at:
             watched.state = "restarting"
@@ -214,7 +289,7 @@ class Supervisor:
             child.launch()
             watched.up_since = time.monotonic()
             await self._until_it_answers(child)
-        except (ServerFailedError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look tries again
             self._report(f"{child.name} did not come back: {error}")
             if child.alive():
                 await asyncio.to_thread(child.stop)
@@ -236,6 +311,7 @@ class Supervisor:
                         "pid": watched.child.pid,
                         "state": watched.state,
                         "restarts": watched.restarts,
+                        "note": watched.note,
                         "log": str(watched.child.log_path),
                     }
                     for name, watched in self._watched.items()

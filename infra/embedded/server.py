@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -19,7 +20,8 @@ from typing import Any, BinaryIO, ClassVar, Protocol
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_LOG_ROTATE_BYTES = 20_000_000
+LOG_BYTES = 20_000_000
+_LOGS_KEPT = 3  # the current one and two older ones
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -98,9 +100,25 @@ def spawn(
 def open_log(path: Path) -> BinaryIO:
     """Open a log for appending; a large one is put aside first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size > _LOG_ROTATE_BYTES:
-        path.replace(path.with_suffix(path.suffix + ".1"))
+    rotate_log(path)
     return path.open("ab")
+
+
+def rotate_log(path: Path, most_bytes: int = LOG_BYTES) -> bool:
+    """Put a large log's content aside, as `.1`, `.2`; tell whether it was large.
+
+    The writer holds the file open for appending, so its content is copied and then cut off: it goes
+    on at the beginning. What it writes in between is lost, a few lines at most.
+    """
+    if not path.exists() or path.stat().st_size <= most_bytes:
+        return False
+    older = [path.with_name(f"{path.name}.{number}") for number in range(1, _LOGS_KEPT)]
+    for target, source in zip(reversed(older), reversed(older[:-1]), strict=False):
+        if source.exists():
+            source.replace(target)
+    shutil.copyfile(path, older[0])
+    os.truncate(path, 0)
+    return True
 
 
 def stop_process(
@@ -142,6 +160,10 @@ class Child(ABC):
     @abstractmethod
     def answers(self) -> bool:
         """Tell whether it serves requests; quick, and False rather than an exception."""
+
+    def sign_of_life(self) -> object:
+        """Return something that changes while the process does its work; None: cannot be told."""
+        return None
 
     def prepare(self) -> None:  # noqa: B027 - most need nothing
         """Do what a first start needs, and what an unclean end left to do; may take seconds."""

@@ -110,6 +110,93 @@ async def test_last_stage_stops_first(tmp_path: Path) -> None:
     assert order.read_text() == "cba"
 
 
+class Beater(Sleeper):
+    """A child whose file says when it last did something."""
+
+    def sign_of_life(self) -> object:
+        """Return the time in the file."""
+        return self._ready.stat().st_mtime_ns if self._ready.exists() else None
+
+
+_BEAT = "import pathlib, sys, time\nwhile True: pathlib.Path(sys.argv[1]).touch(); time.sleep(0.1)"
+_BUSY = "import pathlib, sys\npathlib.Path(sys.argv[1]).touch()\nwhile True: pass"
+
+
+async def test_hung_child_is_killed_and_started_again(tmp_path: Path) -> None:
+    """A stopped process lives and does nothing; one that beats, or tells nothing, is left alone."""
+    lines: list[str] = []
+    state = tmp_path / "state.json"
+    supervisor = Supervisor(state, lines.append, hang_seconds=2)
+    hung, well = Beater("hung", tmp_path, _BEAT), Beater("well", tmp_path, _BEAT)
+    mute = Sleeper("mute", tmp_path)
+    await supervisor.start(hung, well, mute, stage=0)
+    first, others = hung.pid, (well.pid, mute.pid)
+    os.kill(first, signal.SIGSTOP)
+    await _until(lambda: hung.pid != first and "hung is back" in str(lines), 20)
+    assert (well.pid, mute.pid) == others
+    await asyncio.sleep(1.2)
+    told = {child["name"]: child for child in json.loads(state.read_text())["children"]}
+    await supervisor.stop()
+    assert told["hung"]["restarts"] == 1
+    assert "no heartbeat" in told["hung"]["note"]
+    assert any("hung: no heartbeat for" in line for line in lines)
+
+
+async def test_busy_child_has_more_time(tmp_path: Path) -> None:
+    """One that computes without a beat is not taken for hung so soon."""
+    supervisor = Supervisor(tmp_path / "state.json", lambda _: None, hang_seconds=2)
+    child = Beater("busy", tmp_path, _BUSY)
+    await supervisor.start(child, stage=0)
+    first = child.pid
+    await asyncio.sleep(4)
+    assert child.pid == first
+    await supervisor.stop()
+
+
+async def test_watching_outlives_a_full_disk(tmp_path: Path) -> None:
+    """The state cannot be written: it is said once, children are still looked after."""
+    lines: list[str] = []
+    folder = tmp_path / "run"
+    folder.mkdir()
+    supervisor = Supervisor(folder / "state.json", lines.append)
+    child = Sleeper("one", tmp_path)
+    await supervisor.start(child, stage=0)
+    first = child.pid
+    await _until(lambda: (folder / "state.json").exists())
+    (folder / "state.json").unlink()
+    (folder / "state.json").mkdir()  # which nothing can replace
+    await _until(lambda: "writing state.json fails" in str(lines))
+    os.kill(first, signal.SIGKILL)
+    await _until(lambda: child.pid != first and "is back" in str(lines))
+    (folder / "state.json").rmdir()
+    await _until(lambda: "writing state.json works again" in str(lines))
+    assert str(lines).count("fails") == 1
+    await supervisor.stop()
+
+
+async def test_logs_are_put_aside_while_they_are_written(tmp_path: Path) -> None:
+    """A talkative child fills its log again and again; three files are kept, all small."""
+    program = (
+        "import pathlib, sys, time\n"
+        "pathlib.Path(sys.argv[1]).touch()\n"
+        "while True: print('x' * 999, flush=True); time.sleep(0.02)"
+    )
+    supervisor = Supervisor(tmp_path / "state.json", lambda _: None, log_bytes=100_000)
+    child = Sleeper("loud", tmp_path, program)
+    await supervisor.start(child, stage=0)
+    await _until(lambda: (tmp_path / "loud.log.2").exists(), 30)
+    assert child.alive()
+    before = child.log_path.stat().st_size
+    await _until(lambda: child.log_path.stat().st_size > before)
+    assert child.log_path.read_bytes()[:1] == b"x"
+    await supervisor.stop()
+    assert _logs(tmp_path) == ["loud.log", "loud.log.1", "loud.log.2"]
+
+
+def _logs(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("loud.log*"))
+
+
 def test_children_die_with_a_killed_supervisor(tmp_path: Path) -> None:
     """Kill -9 of the supervisor leaves no child behind."""
     program = (
