@@ -10,31 +10,19 @@ import datetime as dt
 from collections.abc import Awaitable, Callable
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.signing import SigningActivities
     from activities.withdrawal_money import ReleaseOrder, WithdrawalMoney
     from activities.withdrawal_payment import SignedWithdrawal, WithdrawalPayment
     from activities.withdrawal_review import (
-        DecisionRecord,
         StepResult,
         WithdrawalNote,
         WithdrawalReview,
-        WithdrawalView,
-    )
-    from domain.approval import (
-        APPROVE,
-        REJECT,
-        Decision,
-        DecisionSubject,
-        decision_refusal,
     )
     from domain.withdrawal import (
-        CANCEL_REQUESTED,
-        CANCELLABLE_STATES,
         FINAL_STATES,
-        REJECTABLE_STATES,
         RELEASABLE_STATES,
         STAGE_OF,
         WITHDRAWAL_WORKFLOW,
@@ -42,12 +30,10 @@ with workflow.unsafe.imports_passed_through():
         WithdrawalState,
     )
     from workflows import search_attributes as attributes
-    from workflows.ed25519 import verify_ed25519
     from workflows.operations import Step, first_cause, run_step
-    from workflows.parking import ParkingWorkflow, refusal
     from workflows.task_queues import SIGNER
+    from workflows.withdrawal_decisions import WithdrawalDecisions
     from workflows.withdrawal_messages import (
-        DecisionResult,
         Release,
         WithdrawalResult,
     )
@@ -59,19 +45,13 @@ _State = WithdrawalState
 
 
 @workflow.defn(name=WITHDRAWAL_WORKFLOW)
-class WithdrawalWorkflow(ParkingWorkflow):
+class WithdrawalWorkflow(WithdrawalDecisions):
     """hold -> policy -> approval -> nonce -> sign -> broadcast -> confirm -> settle."""
 
     @workflow.init
     def __init__(self, request: WithdrawalRequest) -> None:
         """Start empty: everything that counts is in the business row."""
-        super().__init__()
-        self._request = request
-        self._view: WithdrawalView | None = None
-        self._state = _State.REQUESTED
-        self._release: Release | None = None
-        self._approved_by: list[str] = []
-        self._deciding: set[str] = set()
+        super().__init__(request)
         self._notes = 0
 
     @workflow.run
@@ -290,134 +270,12 @@ class WithdrawalWorkflow(ParkingWorkflow):
                 raise
             workflow.logger.warning("note not written: %s", first_cause(error))
 
-    # ---- decisions ----------------------------------------------------------------------------
-
-    @workflow.update(description="An officer approves; the decision must be signed")
-    async def approve(self, decision: Decision) -> DecisionResult:
-        """Store a signed approval; it counts from then on."""
-        await self._record(decision)
-        self._approved_by.append(decision.officer)
-        return self._decision_result()
-
-    @approve.validator
-    def _validate_approve(self, decision: Decision) -> None:
-        renewal = self._parked and self._state in (_State.APPROVED, _State.NUMBERED)
-        if self._state is not _State.SCREENED and not renewal:
-            raise refusal(f"nothing to approve in state {self._state}")
-        counted = [] if renewal else self._approved_by
-        self._check_decision(decision, APPROVE, counted)
-
-    @workflow.update(
-        description="An officer rejects, before signing or after a failed payment; must be signed"
-    )
-    async def reject(self, decision: Decision) -> DecisionResult:
-        """Store a signed rejection and give the hold back."""
-        await self._record(decision)
-        actor = f"officer:{decision.officer}"
-        if self._release is None or self._state is _State.REVERTED:
-            self._release = Release(_State.REJECTING, actor, actor)
-        await workflow.wait_condition(lambda: self._state not in REJECTABLE_STATES)
-        return self._decision_result()
-
-    @reject.validator
-    def _validate_reject(self, decision: Decision) -> None:
-        if self._state not in REJECTABLE_STATES:
-            raise refusal(f"nothing to reject in state {self._state}")
-        self._check_decision(decision, REJECT, ())
-
-    @workflow.update(description="Act on the cancellation that the customer has asked the API for")
-    async def cancel(self) -> WithdrawalResult:
-        """Cancel as soon as the engine's debit has an outcome; return the state that came of it."""
-        if not await self._read_cancellation():
-            raise refusal("the customer has not cancelled: DELETE /v1/withdrawals/ID")
-        await workflow.wait_condition(lambda: self._state not in CANCELLABLE_STATES)
-        return WithdrawalResult(self._state)
-
-    @cancel.validator
-    def _validate_cancel(self) -> None:
-        if self._state not in CANCELLABLE_STATES:
-            raise refusal(f"too late to cancel in state {self._state}")
-
-    @workflow.signal(description="A cancellation may be on record: look (no effect otherwise)")
-    async def cancel_requested(self) -> None:
-        """Look whether the customer has cancelled."""
-        if self._state in CANCELLABLE_STATES:
-            await self._read_cancellation()
-
-    async def _read_cancellation(self) -> bool:
-        """Return whether the row says that its customer has cancelled, and act on that.
-
-        Whoever reaches Temporal can send any message; only the gateway, to the customer's signed
-        request, writes the row.
-        """
-        try:
-            view = await run_step(
-                WithdrawalReview.load,
-                self._request,
-                Step("has the customer cancelled?", attempts=5),
-            )
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            workflow.logger.warning("cancellation not read: %s", first_cause(error))
-            return False
-        if view.cancel_requested:
-            self._cancelled_by(view.customer_id)
-        return view.cancel_requested
-
-    def _cancelled_by(self, customer_id: int) -> None:
-        if self._release is None:
-            actor = f"customer:{customer_id}"
-            self._release = Release(_State.CANCELLING, actor, CANCEL_REQUESTED)
+    # ---- what operators see -------------------------------------------------------------------
 
     @workflow.query(description="Where the withdrawal stands")
     def status(self) -> StepResult:
         """Return state and stage."""
         return StepResult(self._state, self._stage)
-
-    def _check_decision(
-        self, decision: Decision, action: str, counted: list[str] | tuple[()]
-    ) -> None:
-        view = self._loaded
-        refused = decision_refusal(
-            decision,
-            action=action,
-            subject=DecisionSubject(
-                view.withdrawal_id, view.customer_id, view.asset, view.amount, view.address
-            ),
-            officers={officer.name: officer for officer in view.officers},
-            decided=[*counted, *self._deciding],
-            now=workflow.now(),
-            verify=verify_ed25519,
-        )
-        if refused is not None:
-            raise refusal(refused)
-
-    async def _record(self, decision: Decision) -> None:
-        self._deciding.add(decision.officer)
-        try:
-            await run_step(
-                WithdrawalReview.record_decision,
-                DecisionRecord(self._request.withdrawal_id, self._request.request_id, decision),
-                Step("store the signed decision"),
-            )
-        except ActivityError as error:
-            raise ApplicationError(f"not stored: {first_cause(error)}") from error
-        finally:
-            self._deciding.discard(decision.officer)
-
-    def _decision_result(self) -> DecisionResult:
-        return DecisionResult(
-            self._state, len(set(self._approved_by)), self._loaded.approvals_needed
-        )
-
-    # ---- what operators see -------------------------------------------------------------------
-
-    @property
-    def _loaded(self) -> WithdrawalView:
-        if self._view is None:
-            raise refusal("the withdrawal is being loaded")
-        return self._view
 
     def _took(self, result: StepResult) -> None:
         """Take over the state that a step has left in the row."""
