@@ -17,7 +17,7 @@ from domain.market_data import Candle, Level, PublicTrade
 from domain.order_record import FillRecord, OrderRecord
 from domain.process_beat import ProcessBeat
 from domain.rate_limit import Charge, Charged
-from domain.wallet_record import DepositRecord, NewWithdrawal, WithdrawalRecord
+from domain.wallet_record import DepositRecord, NewWithdrawal, Unfunded, WithdrawalRecord
 
 
 class EngineAway(Exception):  # noqa: N818 - an outcome's name
@@ -97,6 +97,9 @@ class WalletStore(Protocol):
     async def main_balances(self, customer_id: int) -> dict[str, int]:
         """Return asset code -> chain units of the customer's main account."""
 
+    async def withdrawing(self, customer_id: int) -> dict[int, int]:
+        """Return asset id -> chain units that withdrawals hold: not paid, not given back."""
+
     async def deposit_address(self, customer_id: int, chain: str) -> str:
         """Return the customer's own deposit address, allocating it on first use."""
 
@@ -115,7 +118,7 @@ class WalletStore(Protocol):
 
     async def create_withdrawal(
         self, request: NewWithdrawal
-    ) -> tuple[WithdrawalRecord, bool] | None:
+    ) -> tuple[WithdrawalRecord, bool] | Unfunded | None:
         """Write withdrawal and transfer in one transaction; (record, created).
 
         The same idempotency key gives the first record (created False); with another body None.

@@ -41,7 +41,10 @@ class WithdrawalRecord:
 
 @dataclass(frozen=True, slots=True)
 class NewWithdrawal:
-    """A checked request for a withdrawal, ready to be written."""
+    """A checked request for a withdrawal, ready to be written.
+
+    `free` is what the engine has said is free; None leaves that question to the engine's debit.
+    """
 
     customer_id: int
     idempotency_key: str
@@ -51,3 +54,14 @@ class NewWithdrawal:
     fee: int
     address: str
     request_id: str
+    free: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unfunded:
+    """The request exceeds what is free, so nothing was written.
+
+    `awaiting` is what earlier requests will still take that the engine has not debited yet.
+    """
+
+    awaiting: int

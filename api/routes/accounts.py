@@ -30,7 +30,11 @@ CursorText = Annotated[str | None, Query(max_length=200)]
 @router.get("/balances", response_model=BalancesOut)
 @access(Scope.READ, weight=2)
 async def balances(caller: CallerDep, services: ServicesDep) -> BalancesOut:
-    """Return your balances: the trading part from the engine, the rest from the ledger."""
+    """Return your balances: the trading part from the engine, the rest from the ledger.
+
+    `total` is `available` + `in_orders` + `main` + `withdrawing`: all that is yours. A withdrawal
+    moves its amount from `available` to `withdrawing`, and out of the total once it is paid.
+    """
     trading: dict[int, tuple[int, int, int]] = {}
     for shard in sorted(services.doors):
         try:
@@ -42,23 +46,33 @@ async def balances(caller: CallerDep, services: ServicesDep) -> BalancesOut:
             before = trading.get(listing.asset.asset_id, (0, 0, 0))
             trading[listing.asset.asset_id] = (before[0] + total, before[1] + held, sequence)
     main = await services.wallet.main_balances(caller.customer_id)
+    withdrawing = await services.wallet.withdrawing(caller.customer_id)
     return BalancesOut(
         balances=[
-            _balance(listing, trading[listing.asset.asset_id], main.get(listing.asset.code, 0))
+            _balance(
+                listing,
+                trading[listing.asset.asset_id],
+                main.get(listing.asset.code, 0),
+                withdrawing.get(listing.asset.asset_id, 0),
+            )
             for listing in services.listings.assets
         ]
     )
 
 
-def _balance(listing: AssetListing, trading: tuple[int, int, int], main: int) -> BalanceOut:
+def _balance(
+    listing: AssetListing, trading: tuple[int, int, int], main: int, withdrawing: int
+) -> BalanceOut:
     asset = listing.asset
     total_units, held_units, sequence = trading
+    trading_amount = total_units * asset.chain_units_per_engine_unit
     return BalanceOut(
         asset=asset.code,
-        total=asset.chain_text(total_units * asset.chain_units_per_engine_unit + main),
+        total=asset.chain_text(trading_amount + main + withdrawing),
         available=asset.engine_text(total_units - held_units),
         in_orders=asset.engine_text(held_units),
         main=asset.chain_text(main),
+        withdrawing=asset.chain_text(withdrawing),
         sequence=sequence,
     )
 

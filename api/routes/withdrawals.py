@@ -8,13 +8,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
+from api.auth import Caller
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
+from api.ports import EngineAway
 from api.schemas.accounts import WithdrawalIn, WithdrawalOut, WithdrawalPage
 from api.schemas.common import decode_cursor, encode_cursor
 from api.services import Services
 from domain.customer import Scope
-from domain.wallet_record import NewWithdrawal, WithdrawalRecord
+from domain.market import AssetListing
+from domain.wallet_record import NewWithdrawal, Unfunded, WithdrawalRecord
 
 router = APIRouter(prefix="/v1", tags=["withdrawals"], route_class=EdgeRoute)
 
@@ -35,7 +38,8 @@ async def request_withdrawal(
     """Request a withdrawal. The header `Idempotency-Key` makes repeating it safe.
 
     The same key with the same content answers the first request again (200), with another content
-    409. Accepted means written down; the answer's `state` and `GET` tell how far it is.
+    409. An amount that is not free now is refused. Accepted means written down; the answer's
+    `state` and `GET` tell how far it is.
     """
     if idempotency_key is None or _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
         raise Problem("missing_idempotency_key", "Send 1-64 letters, digits, `.`, `_`, `:`, `-`.")
@@ -46,6 +50,7 @@ async def request_withdrawal(
         listing, withdrawal.amount, withdrawal.address
     )
     request_id: str = request.state.request_id
+    free = await _free(caller, services, listing)
     written = await services.wallet.create_withdrawal(
         NewWithdrawal(
             customer_id=caller.customer_id,
@@ -56,16 +61,38 @@ async def request_withdrawal(
             fee=fee,
             address=address,
             request_id=request_id,
+            free=free,
         )
     )
     if written is None:
         raise Problem("idempotency_conflict")
+    if isinstance(written, Unfunded):
+        raise _unfunded(written, listing, free)
     record, created = written
     if not created:
         response.status_code = 200
     else:
         await services.withdrawal_starter.start(record.withdrawal_id, request_id)
     return _out(record, services)
+
+
+async def _free(caller: Caller, services: Services, listing: AssetListing) -> int:
+    """Return what the engine says is free, in chain units: its debit decides, this spares it."""
+    try:
+        _, balances = await services.door(DEFAULT_SHARD).balances(caller.customer_id)
+    except EngineAway as error:
+        raise Problem("engine_unavailable") from error
+    total_units, held_units = balances.get(listing.asset.asset_id, (0, 0))
+    return (total_units - held_units) * listing.asset.chain_units_per_engine_unit
+
+
+def _unfunded(found: Unfunded, listing: AssetListing, free: int) -> Problem:
+    asset = listing.asset
+    detail = f"{asset.chain_text(free)} {asset.code} are free."
+    if not found.awaiting:
+        return Problem("insufficient_funds", detail)
+    detail += f" Earlier withdrawals may still take {asset.chain_text(found.awaiting)} of them."
+    return Problem("insufficient_funds", detail, extra={"retryable": True})
 
 
 @router.get("/withdrawals", response_model=WithdrawalPage)

@@ -10,13 +10,14 @@ from api.schemas.common import DecimalText, Input, Output
 
 
 class BalanceOut(Output):
-    """One asset. `available` + `in_orders` trade; `main` is what rests outside the engine."""
+    """One asset; `total` = `available` + `in_orders` + `main` + `withdrawing`."""
 
     asset: str
-    total: str
-    available: str
-    in_orders: str
-    main: str
+    total: str = Field(description="All that is yours, in whichever of the four places it is.")
+    available: str = Field(description="Free to trade and to withdraw.")
+    in_orders: str = Field(description="Held by your open orders.")
+    main: str = Field(description="What rests outside the engine.")
+    withdrawing: str = Field(description="Taken by withdrawals that are not paid yet; fees too.")
     sequence: int = Field(description="The event sequence at which the trading part is true.")
 
 

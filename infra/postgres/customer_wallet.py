@@ -13,11 +13,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.ledger import main
-from domain.transfer import FROM_TRADING, NewTransfer
-from domain.wallet_record import DepositRecord, NewWithdrawal, WithdrawalRecord
+from domain.transfer import FROM_TRADING, NewTransfer, TransferState
+from domain.wallet_record import DepositRecord, NewWithdrawal, Unfunded, WithdrawalRecord
 from domain.withdrawal import (
     CANCEL_REQUESTED,
     CANCELLABLE_STATES,
+    FINAL_STATES,
     STAGE_OF,
     WithdrawalState,
     withdrawal_workflow_id,
@@ -52,6 +53,32 @@ class CustomerWalletStore:
         return {
             row.asset: int(row.balance) for row in rows if row.code == main(customer_id, row.asset)
         }
+
+    async def withdrawing(self, customer_id: int) -> dict[int, int]:
+        """Return asset id -> chain units that withdrawals have taken and not paid or given back.
+
+        One counts from the moment that settlement has booked its debit until it is paid, or until
+        the booking of the credit that gives it back.
+        """
+        inward, back = tables.transfer.alias("inward"), tables.transfer.alias("back")
+        row = _WITHDRAWAL.c
+        query = (
+            sa.select(row.asset_id, sa.func.sum(row.amount).label("amount"))
+            .select_from(
+                _WITHDRAWAL.join(inward, inward.c.transfer_id == row.transfer_id).outerjoin(
+                    back, back.c.transfer_id == row.release_transfer_id
+                )
+            )
+            .where(
+                row.customer_id == customer_id,
+                row.state.not_in(sorted(FINAL_STATES)),
+                inward.c.state == TransferState.POSTED,
+                sa.or_(back.c.state.is_(None), back.c.state == TransferState.OPEN),
+            )
+            .group_by(row.asset_id)
+        )
+        async with reading(self._engine) as connection:
+            return {found.asset_id: int(found.amount) for found in await connection.execute(query)}
 
     async def deposit_address(self, customer_id: int, chain: str) -> str:
         """Return the customer's own address on `chain`, allocating it on first use."""
@@ -112,25 +139,35 @@ class CustomerWalletStore:
 
     async def create_withdrawal(
         self, request: NewWithdrawal
-    ) -> tuple[WithdrawalRecord, bool] | None:
+    ) -> tuple[WithdrawalRecord, bool] | Unfunded | None:
         """Write withdrawal, transfer and audit record in one transaction; (record, created).
 
-        The same idempotency key gives the first record; with another content None.
+        The same idempotency key gives the first record; with another content None. A customer's
+        requests come one after the other, so that the same money is not promised to many of them.
         """
         request_hash = _request_hash(request)
+        query = sa.select(_WITHDRAWAL).where(
+            _WITHDRAWAL.c.customer_id == request.customer_id,
+            _WITHDRAWAL.c.idempotency_key == request.idempotency_key,
+        )
+        customer = tables.customer.c.customer_id
         async with writing(self._engine) as connection:
-            created = await self._insert(connection, request, request_hash)
-            row = (
-                await connection.execute(
-                    sa.select(_WITHDRAWAL).where(
-                        _WITHDRAWAL.c.customer_id == request.customer_id,
-                        _WITHDRAWAL.c.idempotency_key == request.idempotency_key,
-                    )
-                )
-            ).one()
-        if bytes(row.request_hash) != request_hash:
-            return None
-        return _withdrawal(row), created
+            await connection.execute(
+                sa.select(customer)
+                .where(customer == request.customer_id)
+                .with_for_update(key_share=True)
+            )
+            row = (await connection.execute(query)).one_or_none()
+            if row is not None:
+                same = bytes(row.request_hash) == request_hash
+                return (_withdrawal(row), False) if same else None
+            if request.free is not None:
+                awaiting = await _awaiting_debit(connection, request)
+                if request.amount > request.free - awaiting:
+                    return Unfunded(awaiting)
+            await self._insert(connection, request, request_hash)
+            row = (await connection.execute(query)).one()
+        return _withdrawal(row), True
 
     async def request_cancel(
         self, customer_id: int, withdrawal_id: UUID, request_id: str
@@ -166,12 +203,11 @@ class CustomerWalletStore:
 
     async def _insert(
         self, connection: AsyncConnection, request: NewWithdrawal, request_hash: bytes
-    ) -> bool:
+    ) -> None:
         withdrawal_id, transfer_id = uuid_utils.uuid7(), uuid_utils.uuid7()
         subject = withdrawal_workflow_id(str(withdrawal_id))
-        inserted = await connection.execute(
-            insert(_WITHDRAWAL)
-            .values(
+        await connection.execute(
+            insert(_WITHDRAWAL).values(
                 withdrawal_id=withdrawal_id,
                 customer_id=request.customer_id,
                 idempotency_key=request.idempotency_key,
@@ -184,11 +220,7 @@ class CustomerWalletStore:
                 stage=STAGE_OF[WithdrawalState.REQUESTED],
                 transfer_id=transfer_id,
             )
-            .on_conflict_do_nothing(index_elements=["customer_id", "idempotency_key"])
-            .returning(_WITHDRAWAL.c.withdrawal_id)
         )
-        if inserted.scalar() is None:
-            return False
         transfer = NewTransfer(
             transfer_id=transfer_id,
             customer_id=request.customer_id,
@@ -213,7 +245,25 @@ class CustomerWalletStore:
                 "request_id": request.request_id,
             },
         )
-        return True
+
+
+async def _awaiting_debit(connection: AsyncConnection, request: NewWithdrawal) -> int:
+    """Return what the customer's earlier requests will take and the ledger has not seen taken."""
+    query = (
+        sa.select(sa.func.coalesce(sa.func.sum(_WITHDRAWAL.c.amount), 0))
+        .join_from(
+            _WITHDRAWAL,
+            tables.transfer,
+            tables.transfer.c.transfer_id == _WITHDRAWAL.c.transfer_id,
+        )
+        .where(
+            _WITHDRAWAL.c.customer_id == request.customer_id,
+            _WITHDRAWAL.c.asset_id == request.asset_id,
+            _WITHDRAWAL.c.state == WithdrawalState.REQUESTED,
+            tables.transfer.c.state == TransferState.OPEN,
+        )
+    )
+    return int((await connection.execute(query)).scalar_one())
 
 
 def _request_hash(request: NewWithdrawal) -> bytes:

@@ -15,7 +15,7 @@ from domain.market_data import Candle, PublicTrade
 from domain.order_record import FillRecord, OrderRecord
 from domain.process_beat import ProcessBeat
 from domain.rate_limit import Charge, Charged
-from domain.wallet_record import DepositRecord, NewWithdrawal, WithdrawalRecord
+from domain.wallet_record import DepositRecord, NewWithdrawal, Unfunded, WithdrawalRecord
 from domain.withdrawal import CANCELLABLE_STATES
 
 USDT = Asset(asset_id=1, code="USDT", chain_decimals=6, engine_decimals=6)
@@ -43,6 +43,10 @@ LISTINGS = Listings(
 )
 
 
+def _content(request: NewWithdrawal) -> NewWithdrawal:
+    return replace(request, request_id="", free=None)
+
+
 @dataclass
 class Memory:
     """Every store of the API, in memory; `away` plays a database that is gone."""
@@ -53,6 +57,7 @@ class Memory:
     )
     started: list[uuid.UUID] = field(default_factory=list)
     told: list[uuid.UUID] = field(default_factory=list)
+    taken: dict[int, int] = field(default_factory=dict)
     used: dict[tuple[str, str], int] = field(default_factory=dict)
     away: bool = False
     keys_away: bool = False
@@ -87,6 +92,10 @@ class Memory:
         self._check()
         return {"ETH": 5} if customer_id == ALICE else {}
 
+    async def withdrawing(self, customer_id: int) -> dict[int, int]:
+        self._check()
+        return dict(self.taken) if customer_id == ALICE else {}
+
     async def deposit_address(self, customer_id: int, chain: str) -> str:
         self._check()
         return f"0x{customer_id:040x}"
@@ -113,13 +122,19 @@ class Memory:
 
     async def create_withdrawal(
         self, request: NewWithdrawal
-    ) -> tuple[WithdrawalRecord, bool] | None:
+    ) -> tuple[WithdrawalRecord, bool] | Unfunded | None:
         self._check()
         key = (request.customer_id, request.idempotency_key)
         if key in self.withdrawals_written:
             first, record = self.withdrawals_written[key]
-            same = replace(first, request_id="") == replace(request, request_id="")
-            return (record, False) if same else None
+            return (record, False) if _content(first) == _content(request) else None
+        awaiting = sum(
+            other.amount
+            for other, _ in self.withdrawals_written.values()
+            if (other.customer_id, other.asset_id) == (request.customer_id, request.asset_id)
+        )
+        if request.free is not None and request.amount > request.free - awaiting:
+            return Unfunded(awaiting)
         record = WithdrawalRecord(
             withdrawal_id=uuid.uuid4(),
             idempotency_key=request.idempotency_key,

@@ -14,6 +14,7 @@ from domain.customer import ApiKey
 from infra.postgres import engine as postgres
 from infra.postgres.customers import CustomerStore
 from infra.secret_box import SecretBox, gateway_key_path
+from tests.api.memory import USDT
 from tests.api.running import RunningExchange
 from workers.gateway import KEY_FRESH_SECONDS, KeyCache
 
@@ -113,6 +114,7 @@ async def test_an_engine_that_dies_and_comes_back(running: RunningExchange) -> N
 async def test_a_withdrawal_without_temporal_is_accepted(running: RunningExchange) -> None:
     """The rows are there; the sweep starts the workflow when Temporal is back."""
     await running.add_customer("dora")
+    await running.credit("dora", USDT, "20")
     body = {
         "asset": "USDT",
         "amount": "20",

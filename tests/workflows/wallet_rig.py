@@ -122,7 +122,7 @@ class Rig:
                 request_id="test",
             )
         )
-        assert made is not None
+        assert isinstance(made, tuple)
         return str(made[0].withdrawal_id)
 
     async def record_cancellation(self, customer_id: int, withdrawal_id: str) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
 import pytest
 
+from api.ports import EngineAway
 from tests.api.exchange import Exchange
 
 ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
@@ -97,6 +99,35 @@ async def test_refusals(
         "POST", "/v1/withdrawals", REQUEST | change, headers={"Idempotency-Key": "w-1"}
     )
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert exchange.memory.withdrawals_written == {}
+
+
+async def test_what_is_not_free_is_refused_at_once(exchange: Exchange) -> None:
+    """Orders hold their part, and requests that are not debited yet count."""
+    await exchange.place(quantity="1", price="2500")  # holds 2505 of 10000
+
+    async def ask(key: str, amount: str) -> tuple[int, str | None, bool | None]:
+        body = {**REQUEST, "amount": amount}
+        headers = {"Idempotency-Key": key}
+        answer = await exchange.call("POST", "/v1/withdrawals", body, headers=headers)
+        found = answer.json()
+        return answer.status_code, found.get("code"), found.get("retryable")
+
+    assert await ask("w-0", "7495.000001") == (422, "insufficient_funds", False)
+    assert exchange.memory.withdrawals_written == {}
+    answers = await asyncio.gather(*(ask(f"w-{number}", "4000") for number in range(1, 9)))
+    assert sorted(status for status, _, _ in answers) == [202, *([422] * 7)]
+    assert (422, "insufficient_funds", True) in answers
+    assert len(exchange.memory.started) == 1
+    assert await ask("w-1", "4000") == (200, None, None)  # the first answer again
+
+
+async def test_without_the_engine_nothing_is_accepted(exchange: Exchange) -> None:
+    """Whether the amount is free cannot be known then."""
+    exchange.door.failure = EngineAway("played")
+    headers = {"Idempotency-Key": "w-1"}
+    answer = await exchange.call("POST", "/v1/withdrawals", REQUEST, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (503, "engine_unavailable")
     assert exchange.memory.withdrawals_written == {}
 
 

@@ -13,7 +13,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.wallet_record import NewWithdrawal
+from domain.wallet_record import NewWithdrawal, Unfunded
 from infra.postgres import engine as postgres
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
@@ -77,7 +77,7 @@ async def test_a_request_writes_withdrawal_transfer_and_audit(
 ) -> None:
     """All three rows come from one transaction, and belong together."""
     written = await store.create_withdrawal(REQUEST)
-    assert written is not None
+    assert isinstance(written, tuple)
     record, created = written
     assert created
     assert (record.state, record.stage, record.amount) == ("requested", "hold", 20_500_000)
@@ -100,7 +100,7 @@ async def test_ten_retries_at_once_are_one_withdrawal(
     answers = await asyncio.gather(
         *(store.create_withdrawal(replace(REQUEST, request_id=f"r-{n}")) for n in range(10))
     )
-    found = [answer for answer in answers if answer is not None]
+    found = [answer for answer in answers if isinstance(answer, tuple)]
     assert len({record.withdrawal_id for record, _ in found}) == 1
     assert sum(created for _, created in found) == 1
     assert await _count(engine, tables.transfer) == 1
@@ -119,11 +119,58 @@ async def test_another_content_under_the_same_key_is_a_conflict(
 async def test_withdrawals_are_ones_own(store: CustomerWalletStore) -> None:
     """The customer is part of every query."""
     written = await store.create_withdrawal(REQUEST)
-    assert written is not None
+    assert isinstance(written, tuple)
     identity = written[0].withdrawal_id
     assert await store.withdrawal(1, identity) == written[0]
     assert await store.withdrawal(2, identity) is None
     assert await store.withdrawals(2, None, 10) == []
+
+
+async def test_parallel_requests_cannot_promise_the_same_money(
+    store: CustomerWalletStore, engine: AsyncEngine
+) -> None:
+    """Twenty at once on a balance for two: two are written, and their repeats answered."""
+    requests = [
+        replace(REQUEST, idempotency_key=f"w-{number}", free=45_000_000) for number in range(20)
+    ]
+    answers = await asyncio.gather(*(store.create_withdrawal(request) for request in requests))
+    refused = [answer for answer in answers if isinstance(answer, Unfunded)]
+    assert len(refused) == 18
+    assert refused[-1].awaiting == 41_000_000
+    assert await _count(engine, tables.withdrawal) == 2
+    again = await asyncio.gather(*(store.create_withdrawal(request) for request in requests))
+    assert sum(isinstance(answer, Unfunded) for answer in again) == 18
+    async with engine.begin() as connection:  # settlement has booked both debits
+        await connection.execute(sa.update(tables.transfer).values(state="posted"))
+    third = replace(REQUEST, idempotency_key="w-new", free=4_000_000)
+    assert await store.create_withdrawal(third) == Unfunded(0)
+
+
+async def test_money_of_pending_withdrawals_is_counted(
+    store: CustomerWalletStore, engine: AsyncEngine
+) -> None:
+    """From the booked debit until it is paid, or until the credit back is booked."""
+    await store.create_withdrawal(REQUEST)
+    assert await store.withdrawing(1) == {}  # the engine still shows it as available
+    async with engine.begin() as connection:
+        await connection.execute(sa.update(tables.transfer).values(state="posted"))
+    assert await store.withdrawing(1) == {1: 20_500_000}
+    assert await store.withdrawing(2) == {}
+    for state, amounts in (
+        ("broadcast", {1: 20_500_000}),
+        ("reverted", {1: 20_500_000}),
+        ("cancelling", {1: 20_500_000}),
+        ("settled", {}),
+    ):
+        async with engine.begin() as connection:
+            await connection.execute(sa.update(tables.withdrawal).values(state=state))
+        assert await store.withdrawing(1) == amounts
+    async with engine.begin() as connection:  # the credit back is booked, the row not final yet
+        release = sa.select(tables.transfer.c.transfer_id).scalar_subquery()
+        await connection.execute(
+            sa.update(tables.withdrawal).values(state="cancelling", release_transfer_id=release)
+        )
+    assert await store.withdrawing(1) == {}
 
 
 async def test_a_wish_to_cancel_is_recorded_once(
@@ -131,7 +178,7 @@ async def test_a_wish_to_cancel_is_recorded_once(
 ) -> None:
     """By its own customer, with the customer as actor; a repeat changes nothing."""
     written = await store.create_withdrawal(REQUEST)
-    assert written is not None
+    assert isinstance(written, tuple)
     identity = written[0].withdrawal_id
     assert await store.request_cancel(2, identity, "r-2") is None
     answers = await asyncio.gather(*(store.request_cancel(1, identity, "r-2") for _ in range(5)))
@@ -150,7 +197,7 @@ async def test_a_wish_to_cancel_may_come_too_late(
 ) -> None:
     """From the nonce on nothing is recorded, so that no answer promises what cannot be kept."""
     written = await store.create_withdrawal(REQUEST)
-    assert written is not None
+    assert isinstance(written, tuple)
     async with engine.begin() as connection:
         await connection.execute(sa.update(tables.withdrawal).values(state=state))
     found = await store.request_cancel(1, written[0].withdrawal_id, "r-2")
