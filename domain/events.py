@@ -34,6 +34,7 @@ class EventType(IntEnum):
     CANCEL_ACCEPTED = 3
     COMMAND_REJECTED = 4
     KEY_DUPLICATE = 8
+    SELF_TRADE_PREVENTED = 9
     TRADE = 5
     ORDER_RESTED = 6
     ORDER_CLOSED = 7
@@ -166,6 +167,25 @@ class Trade:
     quote_units: int
     maker_fee_units: int
     taker_fee_units: int
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTradePrevented:
+    """Two orders of one account met: both became `lots` smaller and nothing was traded.
+
+    The quantities shrink, what is filled stays; an order that has nothing left closes next.
+    """
+
+    event_type: ClassVar[EventType] = EventType.SELF_TRADE_PREVENTED
+    sequence: int
+    index: int
+    symbol_id: int
+    taker_side: Side
+    account_id: int
+    maker_order_id: int
+    taker_order_id: int
+    price_ticks: int
+    lots: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +327,7 @@ Event = (
     | CommandRejected
     | KeyDuplicate
     | Trade
+    | SelfTradePrevented
     | OrderRested
     | OrderClosed
     | Credited

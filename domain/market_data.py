@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from domain.events import Event, OrderClosed, OrderRested, Trade
+from domain.events import Event, OrderClosed, OrderRested, SelfTradePrevented, Trade
 from domain.instrument import Instrument
 from domain.order import Side
 
@@ -61,6 +61,8 @@ class BookMirror:
         elif isinstance(event, Trade):
             maker_side = event.taker_side.opposite
             self._add(maker_side, event.price_ticks, -event.quantity_lots, event.sequence)
+        elif isinstance(event, SelfTradePrevented):
+            self._add(event.taker_side.opposite, event.price_ticks, -event.lots, event.sequence)
         elif isinstance(event, OrderClosed) and event.resting and event.remaining_lots:
             self._add(event.side, event.price_ticks, -event.remaining_lots, event.sequence)
 

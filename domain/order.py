@@ -38,6 +38,7 @@ class SelfTrade(IntEnum):
     EXPIRE_MAKER = 0
     EXPIRE_TAKER = 1
     EXPIRE_BOTH = 2
+    DECREMENT = 3
 
 
 class OrderStatus(IntEnum):

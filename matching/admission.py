@@ -64,7 +64,7 @@ def _syntax(order: Order) -> RejectReason:
     order_type, time_in_force = flags >> 1 & 15, flags >> 5 & 7
     if order.account_id == 0 or not any(order.identity[8:]):
         return RejectReason.MALFORMED_COMMAND
-    if order_type > _MARKET or time_in_force > _FOK or flags >> 9 > SelfTrade.EXPIRE_BOTH:
+    if order_type > _MARKET or time_in_force > _FOK or flags >> 9 > SelfTrade.DECREMENT:
         return RejectReason.MALFORMED_COMMAND
     if order.text and not is_client_order_id(order.text.decode("latin-1")):
         return RejectReason.MALFORMED_COMMAND

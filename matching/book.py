@@ -21,6 +21,7 @@ class Order:
         "accepted_sequence",
         "accepted_time_us",
         "account_id",
+        "asked_lots",
         "closed_us",
         "filled_lots",
         "flags",
@@ -55,6 +56,7 @@ class Order:
         self.price_ticks = price_ticks
         self.limit_ticks = price_ticks  # a market order's becomes the band's edge
         self.quantity_lots = quantity_lots
+        self.asked_lots = quantity_lots  # as placed: a repeat of the command asks for this
         self.filled_lots = 0
         self.accepted_sequence = 0
         self.accepted_time_us = 0

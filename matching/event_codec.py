@@ -177,6 +177,9 @@ _BUILD: dict[EventType, Callable[[int, int, int, int, Fields], Event]] = {
     EventType.COMMAND_REJECTED: _rejected,
     EventType.KEY_DUPLICATE: _key_duplicate,
     EventType.TRADE: lambda n, i, s, g, f: e.Trade(n, i, s, taker_side=Side(g), **f),
+    EventType.SELF_TRADE_PREVENTED: lambda n, i, s, g, f: e.SelfTradePrevented(
+        n, i, s, taker_side=Side(g), **f
+    ),
     EventType.ORDER_RESTED: lambda n, i, s, g, f: e.OrderRested(n, i, s, side=Side(g), **f),
     EventType.ORDER_CLOSED: _closed,
     EventType.CREDITED: _money(e.Credited),
@@ -240,7 +243,7 @@ def _flags(event: Event) -> int:
             return event.reason
         case e.KeyDuplicate():
             return int(event.same_body)
-        case e.Trade():
+        case e.Trade() | e.SelfTradePrevented():
             return event.taker_side
         case e.OrderRested():
             return event.side

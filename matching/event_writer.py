@@ -39,6 +39,7 @@ _REJECTED = _packer(EventType.COMMAND_REJECTED, 0).pack
 _KEY_DUPLICATE = _packer(EventType.KEY_DUPLICATE, 0).pack
 _TRADE = _packer(EventType.TRADE, 0).pack
 _TRADE_1 = _packer(EventType.TRADE, 1).pack
+_PREVENTED = _packer(EventType.SELF_TRADE_PREVENTED, 0).pack
 _RESTED = _packer(EventType.ORDER_RESTED, 0).pack
 _CLOSED = _packer(EventType.ORDER_CLOSED, 0).pack
 _MONEY = _packer(EventType.CREDITED, 0).pack
@@ -246,6 +247,24 @@ class EventWriter:
             )
         )
         out.append(_TRADE_1(n, i, _T_TRADE, 1, s, g, lots, *amounts))
+
+    def prevented(self, maker: Order, taker: Order, lots: int) -> None:
+        """Say that two orders of one account shrank instead of trading."""
+        self._out.append(
+            _PREVENTED(
+                self.sequence,
+                self._next(),
+                EventType.SELF_TRADE_PREVENTED,
+                0,
+                taker.symbol_id,
+                taker.side,
+                taker.account_id,
+                maker.order_id,
+                taker.order_id,
+                maker.price_ticks,
+                lots,
+            )
+        )
 
     def rested(self, order: Order) -> None:
         """Say that the order's remainder joined its level."""

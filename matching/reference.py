@@ -44,6 +44,7 @@ MAX_CANCELS = 60_000
 """How many orders one cancel-all closes, the oldest first; `closed_count` tells."""
 
 _EXPIRE_TAKER, _EXPIRE_BOTH = int(SelfTrade.EXPIRE_TAKER), int(SelfTrade.EXPIRE_BOTH)
+_DECREMENT = int(SelfTrade.DECREMENT)
 _GTC = int(TimeInForce.GTC)
 _MARKET = int(OrderType.MARKET)
 _STATUS = {reason: reason.status for reason in CloseReason}
@@ -144,7 +145,7 @@ class ReferenceEngine(Questions):
         identity = batch[offset + 24 : offset + 48]
         known = state.window.orders.get(identity)
         if known is not None:
-            same = (known.symbol_id, known.flags, known.price_ticks, known.quantity_lots) == (
+            same = (known.symbol_id, known.flags, known.price_ticks, known.asked_lots) == (
                 symbol_id,
                 flags,
                 price,
@@ -172,24 +173,45 @@ class ReferenceEngine(Questions):
         """Trade `taker` against the book; return why it must stop, or None."""
         side = market.sides[1 - taker.side]
         rank = limit_rank(market, taker)
-        missing = taker.quantity_lots
         for _ in range(MAX_MAKERS):
             maker = side.first(rank)
             if maker is None:
                 return None
             if maker.account_id == taker.account_id:
                 mode = taker.flags >> 9
+                if mode == _DECREMENT:
+                    if self._decrement(market, maker, taker):
+                        return CloseReason.SELF_TRADE
+                    continue
                 if mode != _EXPIRE_TAKER:
                     self._close_resting(market, maker, CloseReason.SELF_TRADE)
                 if mode in (_EXPIRE_TAKER, _EXPIRE_BOTH):
                     return CloseReason.SELF_TRADE
                 continue
+            missing = taker.quantity_lots - taker.filled_lots
             lots = min(missing, maker.quantity_lots - maker.filled_lots)
             self._fill(market, maker, taker, lots)
-            missing -= lots
-            if missing == 0:
+            if missing == lots:
                 return None
         return CloseReason.SWEEP_LIMIT if side.first(rank) is not None else None
+
+    def _decrement(self, market: Market, maker: Order, taker: Order) -> bool:
+        """Shrink both by the smaller remainder; return whether nothing of the taker is left."""
+        remaining = maker.quantity_lots - maker.filled_lots
+        missing = taker.quantity_lots - taker.filled_lots
+        lots = min(missing, remaining)
+        self._hold(market, maker, -self._released(market, maker, lots))
+        maker.quantity_lots -= lots
+        taker.quantity_lots -= lots
+        self._events.prevented(maker, taker, lots)
+        if lots == remaining:
+            self._close_resting(market, maker, CloseReason.SELF_TRADE)
+        return lots == missing
+
+    def _released(self, market: Market, maker: Order, lots: int) -> int:
+        """Return what `maker` no longer holds when `lots` of it are gone."""
+        remaining = maker.quantity_lots - maker.filled_lots
+        return market.hold_units(maker, remaining) - market.hold_units(maker, remaining - lots)
 
     def _fill(self, market: Market, maker: Order, taker: Order, lots: int) -> None:
         """Trade `lots` at the maker's price and move the money; the taker holds nothing yet."""
@@ -200,7 +222,7 @@ class ReferenceEngine(Questions):
         maker_fee = fee_units(quote, rules.maker_fee_ppm)
         taker_fee = fee_units(quote, rules.taker_fee_ppm)
         remaining = maker.quantity_lots - maker.filled_lots
-        released = market.hold_units(maker, remaining) - market.hold_units(maker, remaining - lots)
+        released = self._released(market, maker, lots)
         maker_base = state.balance(maker.account_id, base_id)
         maker_quote = state.balance(maker.account_id, quote_id)
         taker_base = state.balance(taker.account_id, base_id)
@@ -231,10 +253,10 @@ class ReferenceEngine(Questions):
         """Let the rest of a taker stand in the book with its hold, or close it."""
         state = self.state
         remaining = order.quantity_lots - order.filled_lots
-        if remaining == 0:
-            reason = CloseReason.FILLED
-        elif stopped is not None:
+        if stopped is not None:
             reason = stopped
+        elif remaining == 0:
+            reason = CloseReason.FILLED
         elif order.flags >> 5 & 7 == _GTC:
             self._hold(market, order, market.hold_units(order, remaining))
             market.rest(order)

@@ -120,6 +120,13 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
                 ("maker_fee_units", "q"),
                 ("taker_fee_units", "q"),
             ),
+            (EventType.SELF_TRADE_PREVENTED, 0): (
+                ("account_id", "Q"),
+                ("maker_order_id", "Q"),
+                ("taker_order_id", "Q"),
+                ("price_ticks", "q"),
+                ("lots", "q"),
+            ),
             (EventType.ORDER_RESTED, 0): (
                 ("account_id", "Q"),
                 ("order_id", "Q"),

@@ -16,7 +16,7 @@ Reason syntax(const Command& command, const std::uint8_t* record) {
   const bool is_market = type_of(flags) == kMarket;
   if (command.account_id == 0 || (command.key_low | command.key_high) == 0)
     return Reason::kMalformedCommand;
-  if (type_of(flags) > kMarket || tif_of(flags) > kFok || self_trade_of(flags) > kExpireBoth)
+  if (type_of(flags) > kMarket || tif_of(flags) > kFok || self_trade_of(flags) > kDecrement)
     return Reason::kMalformedCommand;
   for (int at = 0; at < command.text_length; ++at)
     if (!name_character(static_cast<char>(record[kStripe + static_cast<unsigned>(at)])))

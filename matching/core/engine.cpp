@@ -185,7 +185,7 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
     const Order& order = state.orders[known_slot];
     const bool same = state.markets[order.symbol]->rules.symbol_id == command.symbol_id &&
                       order.flags == command.flags && order.price == command.a &&
-                      order.quantity == command.b;
+                      order.asked_quantity == command.b;
     EventStripe* event = events.add(
         EventType::kOrderDuplicate, 2, command.symbol_id,
         static_cast<std::uint16_t>((same ? 1 : 0) | static_cast<unsigned>(order.status) << 1));
@@ -209,7 +209,7 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
   const Slot slot = state.new_order();
   Order& order = state.orders[slot];
   order.price = command.a;
-  order.remaining = order.quantity = command.b;
+  order.remaining = order.quantity = order.asked_quantity = command.b;
   order.number = state.next_order++;
   order.account = account;
   order.flags = command.flags;
@@ -260,6 +260,11 @@ bool Engine::match(Market& market, Slot taker, std::int64_t limit, Close& stoppe
     const Order& other = state.orders[maker];
     if (other.account == order.account) {
       const int mode = self_trade_of(order.flags);
+      if (mode == kDecrement) {
+        stopped = Close::kSelfTrade;
+        if (decrement(market, maker, taker)) return true;
+        continue;
+      }
       if (mode != kExpireTaker) close_resting(market, maker, Close::kSelfTrade);
       if (mode != kExpireMaker) {
         stopped = Close::kSelfTrade;
@@ -276,6 +281,31 @@ bool Engine::match(Market& market, Slot taker, std::int64_t limit, Close& stoppe
   const std::int64_t best = book.best(side);
   stopped = Close::kSweepLimit;
   return best != kNoPrice && Book::crosses(side, best, limit);
+}
+
+// Shrinks both by the smaller remainder; returns whether nothing of the taker is left.
+bool Engine::decrement(Market& market, Slot maker_slot, Slot taker_slot) {
+  Order& maker = state.orders[maker_slot];
+  Order& taker = state.orders[taker_slot];
+  const int side = maker.side();
+  const std::int64_t lots = std::min(maker.remaining, taker.remaining);
+  state.balance(maker.account, side == kBuy ? market.quote : market.base).held -=
+      hold_units(market.rules, side, maker.price, maker.remaining) -
+      hold_units(market.rules, side, maker.price, maker.remaining - lots);
+  maker.remaining -= lots;
+  maker.quantity -= lots;
+  taker.remaining -= lots;
+  taker.quantity -= lots;
+  EventStripe* event = events.add(EventType::kSelfTradePrevented, 1, market.rules.symbol_id,
+                                  static_cast<std::uint16_t>(taker.side()));
+  event->body[0] = state.accounts[taker.account].id;
+  event->body[1] = order_id(maker.number);
+  event->body[2] = order_id(taker.number);
+  event->body[3] = static_cast<std::uint64_t>(maker.price);
+  event->body[4] = static_cast<std::uint64_t>(lots);
+  event->body[5] = 0;
+  if (maker.remaining == 0) close_resting(market, maker_slot, Close::kSelfTrade);
+  return taker.remaining == 0;
 }
 
 // Trades `lots` at the maker's price and moves the money; the taker holds nothing yet.
@@ -332,10 +362,10 @@ void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::int64_t
 void Engine::finish(Market& market, Slot slot, bool stop, Close stopped) {
   Order& order = state.orders[slot];
   Close reason = Close::kIocRemainder;
-  if (order.remaining == 0) {
-    reason = Close::kFilled;
-  } else if (stop) {
+  if (stop) {
     reason = stopped;
+  } else if (order.remaining == 0) {
+    reason = Close::kFilled;
   } else if (tif_of(order.flags) == kGtc) {
     rest(slot);
     const int side = order.side();

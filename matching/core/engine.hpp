@@ -75,6 +75,7 @@ class Engine {
 
   bool match(Market& market, Slot taker, std::int64_t limit, Close& stopped);
   void fill(Market& market, Slot maker, Slot taker, std::int64_t lots);
+  bool decrement(Market& market, Slot maker, Slot taker);
   void finish(Market& market, Slot slot, bool stop, Close stopped);
   void rest(Slot slot);
   void list_open(Slot slot);

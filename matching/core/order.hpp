@@ -30,7 +30,8 @@ struct alignas(64) Order {
   std::int64_t accepted_us;
   std::int64_t closed_us;
   std::uint64_t hash;
-  std::uint64_t unused_words[2];
+  std::int64_t asked_quantity;  // as placed: a repeat of the command asks for this
+  std::uint64_t unused_word;
 
   int side() const { return side_of(flags); }
   std::int64_t filled() const { return quantity - remaining; }

@@ -11,7 +11,7 @@ namespace rialto {
 
 std::string encode_state(const Engine& engine);
 
-// One order as its line in the snapshot, 128 bytes.
+// One order as its line in the snapshot.
 std::string order_line(const Engine& engine, Slot slot);
 
 // Throws std::invalid_argument where the bytes are not a snapshot of this version.

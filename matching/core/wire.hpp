@@ -34,6 +34,7 @@ enum class EventType : std::uint8_t {
   kOrderRested = 6,
   kOrderClosed = 7,
   kKeyDuplicate = 8,
+  kSelfTradePrevented = 9,
   kCredited = 20,
   kDebited = 21,
   kSymbolListed = 60,
@@ -98,7 +99,7 @@ inline constexpr int kBuy = 0;
 inline constexpr int kOpen = 0, kCancelOnly = 1, kHalted = 2;
 inline constexpr int kGtc = 0, kIoc = 1, kFok = 2;
 inline constexpr int kLimit = 0, kMarket = 1;
-inline constexpr int kExpireMaker = 0, kExpireTaker = 1, kExpireBoth = 2;
+inline constexpr int kExpireMaker = 0, kExpireTaker = 1, kExpireBoth = 2, kDecrement = 3;
 
 // Order flags: bit 0 side, 1-4 type, 5-7 time in force, 8 post-only, 9-15 self-trade mode.
 inline constexpr int side_of(std::uint16_t flags) { return flags & 1; }

@@ -13,6 +13,7 @@ from domain.events import (
     OrderAccepted,
     OrderClosed,
     OrderRested,
+    SelfTradePrevented,
     SymbolListed,
     Trade,
 )
@@ -30,6 +31,7 @@ class Mirror:
         self.totals: dict[tuple[int, int], int] = defaultdict(int)
         self.fees: dict[int, int] = defaultdict(int)
         self.accepted: dict[int, OrderAccepted] = {}
+        self.shrunk: dict[int, int] = defaultdict(int)  # order id -> lots lost without a trade
         self.resting: dict[int, list[int]] = {}  # order id -> [price, remaining], in arrival order
 
     def read(self, events: Iterable[Event]) -> None:
@@ -48,6 +50,10 @@ class Mirror:
                     self.resting[event.order_id] = [event.price_ticks, event.remaining_lots]
                 case Trade():
                     self._trade(event)
+                case SelfTradePrevented():
+                    self.resting[event.maker_order_id][1] -= event.lots
+                    self.shrunk[event.maker_order_id] += event.lots
+                    self.shrunk[event.taker_order_id] += event.lots
                 case OrderClosed():
                     self._close(event)
                 case _:
@@ -76,7 +82,8 @@ class Mirror:
         if close.resting:
             assert self.resting.pop(close.order_id)[1] == close.remaining_lots
         order = self.accepted[close.order_id]
-        assert close.filled_lots + close.remaining_lots == order.quantity_lots
+        lots = order.quantity_lots - self.shrunk[close.order_id]
+        assert close.filled_lots + close.remaining_lots == lots
 
     def held(self) -> dict[tuple[int, int], int]:
         """Return what the open orders hold: price and fee of a buy, base of a sell."""

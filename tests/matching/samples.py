@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from domain.commands import (
     CancelAll,
     CancelOrder,
@@ -15,7 +17,7 @@ from domain.commands import (
     Started,
     Tick,
 )
-from domain.order import OrderType, ShardMode, Side, SymbolState, TimeInForce
+from domain.order import OrderType, SelfTrade, ShardMode, Side, SymbolState, TimeInForce
 
 
 def session() -> list[tuple[str, Command]]:
@@ -40,4 +42,19 @@ def session() -> list[tuple[str, Command]]:
         ("symbol state", SetSymbolState(1, SymbolState.CANCEL_ONLY, 3)),
         ("shard mode", SetShardMode(ShardMode.HALTED, 4)),
         ("tick", Tick()),
+        *_later(order),
+    ]
+
+
+def _later(order: PlaceOrder) -> list[tuple[str, Command]]:
+    """Return what came to the table later, so that the bytes before stay as published."""
+    decrement = replace(
+        order, client_key=22, side=Side.BUY, quantity_lots=3, self_trade=SelfTrade.DECREMENT
+    )
+    return [
+        ("shard open", SetShardMode(ShardMode.NORMAL, 4)),
+        ("symbol open", SetSymbolState(1, SymbolState.OPEN, 3)),
+        ("credit maker", Credit(9, 1, 1, 10**12, 900)),
+        ("rest", replace(order, client_key=21)),
+        ("self trade", decrement),
     ]

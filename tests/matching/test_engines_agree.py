@@ -106,7 +106,7 @@ class Stream:
                     price_ticks=0 if market else price,
                     quantity_lots=lots,
                     post_only=rnd.random() < 0.15,
-                    self_trade=SelfTrade(rnd.randint(0, 2)),
+                    self_trade=SelfTrade(rnd.randint(0, 3)),
                     client_text="" if rnd.random() < 0.6 else f"c-{rnd.randint(0, 99)}",
                 )
             )

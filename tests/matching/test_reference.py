@@ -14,7 +14,9 @@ from domain.events import (
     EngineStarted,
     OrderAccepted,
     OrderClosed,
+    OrderDuplicate,
     OrderRested,
+    SelfTradePrevented,
     Ticked,
     Trade,
 )
@@ -224,6 +226,37 @@ def test_self_trade_inside_a_sweep(
     held = 0 if mode != SelfTrade.EXPIRE_TAKER else 2 * LISTING.base_units_per_lot
     assert desk.balance(1, ETH)[1] == held
     assert desk.balance(1, USDT)[1] == 0
+
+
+def test_decrement_shrinks_both_orders(desk: Desk) -> None:
+    """The smaller remainder goes from both; priority, fills and the rest of the holds stay."""
+    own = order_id(desk.sell(1, 1_000, 5))
+    other = order_id(desk.sell(2, 1_000, 4))
+    small = desk.buy(1, 1_000, 2, self_trade=SelfTrade.DECREMENT)
+    (shrunk,) = only(small, SelfTradePrevented)
+    assert (shrunk.maker_order_id, shrunk.lots, shrunk.price_ticks) == (own, 2, 1_000)
+    assert closes(small) == [(order_id(small), "SELF_TRADE")]
+    assert desk.balance(1, ETH)[1] == 3 * LISTING.base_units_per_lot
+    assert desk.engine.book(ETH_USDT, 1) == ([], [(1_000, 7)])
+    large = desk.buy(1, 1_000, 6, self_trade=SelfTrade.DECREMENT)
+    assert fills(large) == [(other, 1_000, 3)]
+    assert closes(large) == [(own, "SELF_TRADE"), (order_id(large), "FILLED")]
+    assert only(large, OrderClosed)[1].filled_lots == 3
+    assert desk.balance(1, ETH) == (RICH + 3 * LISTING.base_units_per_lot, 0)
+    assert desk.balance(1, USDT)[1] == 0
+
+
+def test_decrement_that_ends_both(desk: Desk) -> None:
+    """Equal remainders leave neither; a retry of a shrunken order is still the same command."""
+    maker = order_id(desk.buy(1, 1_000, 5, client_key=7))
+    desk.sell(1, 1_000, 2, self_trade=SelfTrade.DECREMENT)
+    again = desk.buy(1, 1_000, 5, client_key=7)[0]
+    assert isinstance(again, OrderDuplicate)
+    assert again.same_body
+    events = desk.sell(1, 1_000, 3, self_trade=SelfTrade.DECREMENT)
+    assert closes(events) == [(maker, "SELF_TRADE"), (order_id(events), "SELF_TRADE")]
+    assert desk.balance(1, USDT) == (RICH, 0)
+    assert desk.engine.book(ETH_USDT, 1) == ([], [])
 
 
 def test_fok_does_not_count_own_orders(desk: Desk) -> None:
