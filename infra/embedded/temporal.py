@@ -71,8 +71,10 @@ class TemporalServer(EmbeddedServer):
 
     @property
     def ui_url(self) -> str:
-        """Return the web UI's address."""
-        return f"http://{LOOPBACK}:{self._ui_port}" if self._ui_port else ""
+        """Return the address of the namespace's workflows in the web UI."""
+        if not self._ui_port:
+            return ""
+        return f"http://{LOOPBACK}:{self._ui_port}/namespaces/{self._namespace}/workflows"
 
     def command(self) -> list[str]:
         """Return the server's command line."""

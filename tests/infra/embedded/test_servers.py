@@ -14,6 +14,7 @@ from temporalio.client import Client
 
 from infra.embedded.chain import ChainServer
 from infra.embedded.ports import free_port
+from infra.embedded.temporal import TemporalServer
 from tests.conftest import Servers
 
 pytestmark = pytest.mark.servers
@@ -95,6 +96,15 @@ def test_torn_chain_state_is_replaced_by_the_copy(tmp_path: Path) -> None:
     chain.start()
     assert _block_number(chain.url) >= height - 2
     chain.kill()
+
+
+def test_temporals_page_is_that_of_our_workflows(tmp_path: Path) -> None:
+    """The namespace `default`, to which the bare address leads, holds nothing of ours."""
+    ports = {"port": 1, "http_port": 2, "metrics_port": 3, "search_attributes": {}}
+    log = tmp_path / "log"
+    shown = TemporalServer(tmp_path, log, ui_port=4, **ports)  # type: ignore[arg-type]
+    assert shown.ui_url == "http://127.0.0.1:4/namespaces/rialto/workflows"
+    assert TemporalServer(tmp_path, log, **ports).ui_url == ""  # type: ignore[arg-type]
 
 
 def _block_number(url: str) -> int:
