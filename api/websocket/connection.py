@@ -147,7 +147,9 @@ class Connection:
         if key in self._subscriptions and request.op == "subscribe":
             self._refuse(request.id, "already_subscribed", "Use resubscribe for a new snapshot")
             return
-        if len(self._subscriptions) >= LARGEST_SUBSCRIPTION_COUNT:
+        if key not in self._subscriptions and (
+            len(self._subscriptions) >= LARGEST_SUBSCRIPTION_COUNT
+        ):
             self._refuse(request.id, "too_many_subscriptions", "Unsubscribe first")
             return
         self._subscriptions.add(key)
