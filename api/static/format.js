@@ -10,6 +10,19 @@ export function pad(text, places) {
   return `${whole}.${fraction.padEnd(places, "0")}`;
 }
 
+// Text as our descriptions have it: paragraphs, `code`, **strong**; as elements, never as HTML.
+export function prose(text) {
+  return text.split(/\n\s*\n/).map((paragraph) => {
+    const made = element("p");
+    for (const part of paragraph.split(/(`[^`]+`|\*\*[^*]+\*\*)/)) {
+      if (part.startsWith("`")) made.append(element("code", part.slice(1, -1)));
+      else if (part.startsWith("**")) made.append(element("strong", part.slice(2, -2)));
+      else made.append(part.replace(/\s+/g, " "));
+    }
+    return made;
+  });
+}
+
 export function clock(microseconds) {
   return new Date(microseconds / 1000).toLocaleTimeString([], { hour12: false });
 }

@@ -1,12 +1,12 @@
 // The API reference, drawn from /openapi.json.
 
-import { element } from "/static/format.js";
+import { element, prose } from "/static/format.js";
 
 const METHODS = ["get", "post", "put", "delete"];
 
 async function start() {
   const api = await (await fetch("/openapi.json")).json();
-  document.getElementById("description").textContent = api.info.description;
+  document.getElementById("description").replaceChildren(...prose(api.info.description));
   const groups = new Map();
   for (const [path, operations] of Object.entries(api.paths)) {
     for (const method of METHODS.filter((name) => operations[name])) {
@@ -32,7 +32,7 @@ function describe({ method, path, operation }, api) {
     element("span", `${scope}, weight ${operation["x-weight"]}`, { class: "scope" }),
   );
   const body = element("div", "", { class: "body" });
-  body.append(element("p", operation.description ?? ""));
+  body.append(...prose(operation.description ?? ""));
   if (operation.parameters?.length) body.append(parameters(operation.parameters));
   const sent = operation.requestBody?.content?.["application/json"]?.schema;
   if (sent) body.append(element("h3", "Request"), schemaBlock(sent, api));

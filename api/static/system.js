@@ -25,10 +25,10 @@ function draw(system) {
       row.append(
         name,
         element("td", component.health, { class: "health", "data-health": component.health }),
-        element("td", component.process || "–"),
-        element("td", component.version || "–"),
-        element("td", number(component.sequence), { class: "number" }),
-        element("td", number(component.lag), { class: "number" }),
+        element("td", component.process || "–", { "data-label": "Process" }),
+        element("td", component.version || "–", { "data-label": "Version" }),
+        element("td", number(component.sequence), { class: "number", "data-label": "Sequence" }),
+        element("td", number(component.lag), { class: "number", "data-label": "Lag" }),
       );
       return row;
     }),

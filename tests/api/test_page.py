@@ -99,13 +99,20 @@ async def test_a_dead_gateway_shows_and_heals(running: RunningExchange, browser:
 
 
 async def test_the_narrow_page_fits(running: RunningExchange, browser: Browser) -> None:
-    """At 360 pixels nothing but the component table scrolls sideways."""
+    """At 360 pixels nothing is cut off or scrolls sideways, the component table neither."""
     page = browser.page
     await page.set_viewport_size({"width": 360, "height": 800})
     await page.goto(running.base_url)
     await expect(page.locator("#components tr")).to_have_count(len(COMPONENTS))
     width = await page.evaluate("document.documentElement.scrollWidth")
     assert width <= 360
+    table = page.locator(".system .table")
+    assert await table.evaluate("table => table.scrollWidth <= table.clientWidth")
+    ends = await page.locator("#components td").evaluate_all(
+        "cells => cells.map(cell => cell.getBoundingClientRect().right)"
+    )
+    assert max(ends) <= 360
+    await expect(page.locator("#components td:nth-child(3)").first).to_be_visible()
 
 
 async def test_the_reference_shows_every_route(running: RunningExchange, browser: Browser) -> None:
@@ -117,3 +124,8 @@ async def test_the_reference_shows_every_route(running: RunningExchange, browser
     await expect(page.locator("details")).to_have_count(count)
     await page.locator("summary").filter(has_text="/v1/withdrawals").first.click()
     await expect(page.locator("details[open] .scope")).to_contain_text("scope")
+    for words in (page.locator("#description"), page.locator("details[open] .body > p").first):
+        text = await words.inner_text()
+        assert "`" not in text, text
+        assert "**" not in text, text
+    await expect(page.locator("#description code").first).to_have_text("RIALTO-KEY")
