@@ -221,7 +221,9 @@ def _positive(code: str, field: str, text: str, instrument: Instrument) -> int:
     except OffGridError as error:
         raise Problem(code, f"The {field} is not a multiple of {step}.") from error
     except DecimalTextError as error:
-        raise Problem("invalid_number", f"{field}: {error}") from error
+        raise Problem(
+            "invalid_number", f"The {field} is {text[:40]!r}; write it like 2500.01."
+        ) from error
     if count <= 0:
         raise Problem(code, f"The {field} must be positive.")
     if count > INT64_MAX:

@@ -7,9 +7,15 @@ from typing import Annotated
 
 import typer
 
+from workers.cli.context import EXIT_USAGE, DataOption, data_dir
+
 
 def replay(
-    directory: Annotated[Path, typer.Argument(help="A shard's folder, e.g. DATA/engine/shard-0.")],
+    directory: Annotated[
+        Path | None, typer.Argument(help="A shard's folder; default: the exchange's own.")
+    ] = None,
+    data: DataOption = None,
+    shard_number: Annotated[int, typer.Option("--shard", help="Which shard's journal.")] = 0,
     until: Annotated[int | None, typer.Option(help="Stop after this sequence.")] = None,
     snapshot: Annotated[
         bool, typer.Option("--snapshot", help="Start from the newest snapshot, not from genesis.")
@@ -24,6 +30,11 @@ def replay(
     from matching.segments import JournalError, JournalFault
     from matching.storage import FileStorage
 
+    if directory is not None and data is not None:
+        typer.echo("Give either a shard's folder or --data.", err=True)
+        raise typer.Exit(EXIT_USAGE)
+    if directory is None:
+        directory = data_dir(data) / "engine" / f"shard-{shard_number}"
     storage = FileStorage(directory, read_only=True)
     commands = stripes = blocks = 0
 

@@ -87,6 +87,11 @@ def test_a_trade_between_two_accounts(app: typer.Typer) -> None:
         ("order buy ETH/USDT 1 --market --limit 5", 2, "either --market or --limit"),
         ("order cancel", 2, "an order id or --all"),
         ("order buy ETH/USDT 1 --limit 2500.001", 1, "not a multiple of 0.01"),
+        (
+            "order buy ETH/USDT 1 --limit 25oo",
+            1,
+            "text. The price is '25oo'; write it like 2500.01.",
+        ),
         ("order buy NO/NO 1 --market", 1, "No such market"),
         ("order cancel 99", 1, "No such open order"),
     ],

@@ -50,6 +50,19 @@ def test_it_prints_counts_and_digest(shard: Shard, tmp_path: Path) -> None:
     assert "digest" in _run(str(tmp_path))[1]
 
 
+def test_it_finds_the_journal_of_a_data_folder(tmp_path: Path) -> None:
+    """`--data` as for the other verbs; a folder besides it is one too many."""
+    folder = tmp_path / "engine" / "shard-1"
+    folder.mkdir(parents=True)
+    shard = Shard(FileStorage(folder))
+    shard.open_market()
+    shard.sequencer.sync()
+    code, text = _run("--data", str(tmp_path), "--shard", "1", "--json")
+    assert (code, json.loads(text)["directory"]) == (0, str(folder))
+    assert _run("--data", str(tmp_path))[0] == 3
+    assert _run(str(folder), "--data", str(tmp_path))[0] == 2
+
+
 def test_it_stops_where_it_is_told(shard: Shard, tmp_path: Path) -> None:
     """`--until` gives the state after exactly that command."""
     code, text = _run(str(tmp_path), "--until", "57", "--json")
