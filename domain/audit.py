@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain.hash_chain import JsonValue, link
+from domain.hash_chain import GENESIS, JsonValue, link
 
 
 class AuditConflictError(Exception):
@@ -44,3 +44,18 @@ class AuditRecord:
                 self.at.isoformat(timespec="microseconds"),
             ],
         )
+
+
+def record_fault(record: AuditRecord, before: bytes | None) -> str | None:
+    """Return what is wrong with a stored record, or None.
+
+    `before` is the hash of the record with the number before it; None when there is no such record.
+    """
+    if record.hash != record.computed_hash():
+        return "changed since it was written"
+    expected = GENESIS if record.audit_id == 1 else before
+    if expected is None:
+        return f"record {record.audit_id - 1} before it is missing"
+    if record.previous_hash != expected:
+        return f"not chained to record {record.audit_id - 1}"
+    return None

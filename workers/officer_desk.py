@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.approval import Statement
+from domain.approval import APPROVE, REJECT, Officer, Statement
+from domain.audit import AuditRecord
 from domain.money import DecimalTextError, units_from_text
 from domain.withdrawal import Withdrawal, withdrawal_workflow_id
 from infra.postgres import tables
@@ -107,7 +110,7 @@ def workflow_id_of(name: str) -> str:
 async def retry(settings: Settings, name: str, reason: str) -> str:
     """Retry one parked workflow, of whatever kind; return the stage that it is in then, if told."""
     handle = (await connect(settings)).get_workflow_handle(workflow_id_of(name))
-    request = RetryRequest(by="command line", reason=reason)
+    request = RetryRequest(by=_login(), reason=reason)
     try:
         result: Any = await handle.execute_update("retry", request)
     except (WorkflowUpdateFailedError, RPCError) as error:
@@ -171,8 +174,34 @@ async def decide(settings: Settings, officer: str, statement: Statement) -> Deci
             statement.action, decision, result_type=DecisionResult
         )
     except (WorkflowUpdateFailedError, RPCError) as error:
+        await _note_refusal(settings, officer, statement, _why(error))
         raise DeskError(_why(error)) from error
     return result
+
+
+async def _note_refusal(settings: Settings, officer: str, statement: Statement, why: str) -> None:
+    """Write down who has tried to decide: a refused update leaves no trace in the workflow."""
+    engine = create(settings.database_url, pool_size=1)
+    try:
+        async with engine.begin() as connection:
+            await AuditStore().append(
+                connection,
+                withdrawal_workflow_id(statement.withdrawal_id),
+                f"staff:{_login()}",
+                f"{statement.action}_refused",
+                f"refused:{uuid4()}",
+                {"officer": officer, "statement": statement.canonical(), "refused": why[:500]},
+            )
+    finally:
+        await engine.dispose()
+
+
+def _login() -> str:
+    """Return the name under which this person works on this machine."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _why(error: WorkflowUpdateFailedError | RPCError) -> str:
@@ -225,8 +254,10 @@ async def withdrawal_story(settings: Settings, name: str) -> dict[str, Any]:
     try:
         async with engine.connect() as connection:
             records = await AuditStore().read(connection, row.subject)
+            faults = await AuditStore().faults(connection, records)
     finally:
         await engine.dispose()
+    keys = officers.load_officers(officers.pinned_path(settings.data_dir))
     return {
         "withdrawal_id": row.withdrawal_id,
         "customer_id": row.customer_id,
@@ -245,11 +276,37 @@ async def withdrawal_story(settings: Settings, name: str) -> dict[str, Any]:
                 "action": record.action,
                 "detail": dict(record.detail),
                 "hash": record.hash.hex(),
-                "hash_ok": record.hash == record.computed_hash(),
+                "fault": faults.get(record.audit_id) or _signature_fault(record, keys),
             }
             for record in records
         ],
     }
+
+
+def _signature_fault(record: AuditRecord, keys: dict[str, Officer]) -> str:
+    """Return why a recorded decision is not its officer's, by the pinned keys; "" if it is."""
+    if record.action not in (APPROVE, REJECT):
+        return ""
+    officer = keys.get(record.actor.removeprefix("officer:"))
+    if officer is None:
+        return "signed by nobody that is pinned"
+    try:
+        signature = bytes.fromhex(str(record.detail.get("signature", "")))
+    except ValueError:
+        return "not signed"
+    message = str(record.detail.get("statement", "")).encode()
+    good = officers.verify_ed25519(bytes.fromhex(officer.public_key_hex), message, signature)
+    return "" if good else "not signed by this officer"
+
+
+async def verify_audit(settings: Settings) -> tuple[int, str]:
+    """Return (how many records of the audit log are good, what is wrong with the next)."""
+    engine = create(settings.database_url, pool_size=1)
+    try:
+        async with engine.connect() as connection:
+            return await AuditStore().verify(connection)
+    finally:
+        await engine.dispose()
 
 
 def as_json(work: list[OpenWork]) -> list[dict[str, Any]]:

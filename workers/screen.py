@@ -21,7 +21,7 @@ def copyable(demo: Mapping[str, Any], data_dir: Path | None) -> dict[str, str]:
     }
     withdrawals = demo.get("withdrawals") or {}
     if waiting := withdrawals.get("waiting"):
-        lines["approve"] = f"./rialto approve {waiting}{where}"
+        lines["approve"] = f"./rialto approve {waiting} --officer marta{where}"
     if parked := withdrawals.get("parked"):
         lines["retry"] = f"./rialto faucet hot BTC 1{where} && ./rialto ops retry {parked}{where}"
     lines["status"] = f"./rialto status{where}"

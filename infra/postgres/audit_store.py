@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.audit import AuditConflictError, AuditRecord
+from domain.audit import AuditConflictError, AuditRecord, record_fault
 from domain.hash_chain import GENESIS, JsonValue
 from infra.postgres import tables
 
@@ -86,17 +87,49 @@ class AuditStore:
         rows = await conn.execute(
             sa.select(tables.audit_log).where(log.subject == subject).order_by(log.audit_id)
         )
-        return [
-            AuditRecord(
-                audit_id=row.audit_id,
-                subject=row.subject,
-                actor=row.actor,
-                action=row.action,
-                key=row.key,
-                detail=row.detail,
-                at=row.at.astimezone(UTC),
-                previous_hash=row.previous_hash,
-                hash=row.hash,
-            )
-            for row in rows
-        ]
+        return [_record(row) for row in rows]
+
+    async def faults(self, conn: AsyncConnection, records: list[AuditRecord]) -> dict[int, str]:
+        """Return what is wrong with the records, by id: their content, or their place."""
+        log = tables.audit_log.c
+        wanted = [record.audit_id - 1 for record in records]
+        rows = await conn.execute(sa.select(log.audit_id, log.hash).where(log.audit_id.in_(wanted)))
+        hashes = {row.audit_id: bytes(row.hash) for row in rows}
+        found = {}
+        for record in records:
+            fault = record_fault(record, hashes.get(record.audit_id - 1))
+            if fault is not None:
+                found[record.audit_id] = fault
+        return found
+
+    async def verify(self, conn: AsyncConnection) -> tuple[int, str]:
+        """Return (how many records are good, what is wrong with the next; "" if nothing)."""
+        count, before = 0, GENESIS
+        async for record in self._all(conn):
+            if record.audit_id != count + 1:
+                return count, f"record {count + 1} is missing"
+            fault = record_fault(record, before)
+            if fault is not None:
+                return count, f"record {record.audit_id} ({record.subject}): {fault}"
+            count, before = record.audit_id, record.hash
+        return count, ""
+
+    async def _all(self, conn: AsyncConnection) -> AsyncIterator[AuditRecord]:
+        query = sa.select(tables.audit_log).order_by(tables.audit_log.c.audit_id)
+        async with conn.stream(query) as rows:
+            async for row in rows:
+                yield _record(row)
+
+
+def _record(row: sa.Row[Any]) -> AuditRecord:
+    return AuditRecord(
+        audit_id=row.audit_id,
+        subject=row.subject,
+        actor=row.actor,
+        action=row.action,
+        key=row.key,
+        detail=row.detail,
+        at=row.at.astimezone(UTC),
+        previous_hash=bytes(row.previous_hash),
+        hash=bytes(row.hash),
+    )

@@ -7,7 +7,8 @@ import uuid
 import pytest
 from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest
 
-from domain.approval import APPROVE, REJECT
+from domain.approval import APPROVE, REJECT, Decision
+from infra.postgres import tables
 from tests.workflows.wallet_rig import Rig
 from workers import officer_desk as desk
 from workers.wallet_queries import OPEN_WALLET_WORK
@@ -31,11 +32,67 @@ async def test_list_approve_and_tell_the_story(rig: Rig) -> None:
     story = await desk.withdrawal_story(rig.settings, withdrawal_id)
     assert story["state"] == "settled"
     assert story["amount"] == "2000"
-    assert all(record["hash_ok"] for record in story["records"])
+    assert {record["fault"] for record in story["records"]} == {""}
     actors = {record["action"]: record["actor"] for record in story["records"]}
     assert actors["requested"] == "customer:1"
     assert actors["approve"] == "officer:marta"
     await rig.until(lambda: _listed(rig, f"withdrawal-{withdrawal_id}"), None)
+
+
+async def test_forged_records_are_named(rig: Rig) -> None:
+    """A changed record, a missing one, and a decision that its officer did not sign."""
+    await rig.funded_customer(6, "USDT", 3_000 * USDT)
+    name = await rig.withdraw(6, "USDT", 2_000 * USDT)
+    await rig.until(lambda: rig.stage(name), "approval")
+    good, fault = await desk.verify_audit(rig.settings)
+    assert (good > 0, fault) == (True, "")
+    forged = Decision("marta", APPROVE, (await rig.decision(name)).statement, "00" * 64)
+    await rig.withdrawals.record_decision(name, forged)
+    story = await desk.withdrawal_story(rig.settings, name)
+    faults = {record["action"]: record["fault"] for record in story["records"]}
+    assert faults["approve"] == "not signed by this officer"
+    assert {fault for action, fault in faults.items() if action != "approve"} == {""}
+
+    log = tables.audit_log
+    last = story["records"][-1]["audit_id"]
+    async with rig.engine.begin() as connection:
+        removed = (
+            await connection.execute(log.delete().where(log.c.audit_id == last - 1).returning(log))
+        ).one()
+    story = await desk.withdrawal_story(rig.settings, name)
+    assert story["records"][-1]["fault"] == f"record {last - 1} before it is missing"
+    assert await desk.verify_audit(rig.settings) == (last - 2, f"record {last - 1} is missing")
+    async with rig.engine.begin() as connection:
+        changed = {**removed._mapping, "actor": "nobody"}
+        await connection.execute(log.insert(), changed)
+    good, fault = await desk.verify_audit(rig.settings)
+    assert good == last - 2
+    assert fault.startswith(f"record {last - 1} (withdrawal-")
+    assert fault.endswith("changed since it was written")
+    async with rig.engine.begin() as connection:  # the other tests' log is whole again
+        await connection.execute(
+            log.update().where(log.c.audit_id == last - 1).values(actor=removed.actor)
+        )
+    await rig.handle(name).terminate("a test")
+
+
+async def test_refused_decision_is_on_record_with_the_persons_login(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The validator leaves no event behind, so the console writes down who has tried."""
+    monkeypatch.setenv("LOGNAME", "ursula")
+    await rig.funded_customer(7, "USDT", 30_000 * USDT)
+    name = await rig.withdraw(7, "USDT", 20_000 * USDT)
+    await rig.until(lambda: rig.stage(name), "approval")
+    statement = await desk.statement_for(rig.settings, name, APPROVE)
+    await desk.decide(rig.settings, "marta", statement)
+    with pytest.raises(desk.DeskError, match="already_decided"):
+        await desk.decide(rig.settings, "marta", statement)
+    story = await desk.withdrawal_story(rig.settings, name)
+    refused = [r for r in story["records"] if r["action"] == "approve_refused"]
+    assert [(r["actor"], r["detail"]["officer"]) for r in refused] == [("staff:ursula", "marta")]
+    assert "already_decided" in refused[0]["detail"]["refused"]
+    await rig.handle(name).terminate("a test")
 
 
 async def _listed(rig: Rig, workflow_id: str) -> tuple[str, str, str] | None:
@@ -84,7 +141,9 @@ async def test_paused_withdrawal_is_listed_and_stops_no_sweep(rig: Rig) -> None:
     )
     await rig.until(lambda: _paused(rig), [f"withdrawal-{names[0]}"])
     await rig.handle(names[1]).terminate("a test")
-    assert await rig.sweep() == [f"withdrawal-{names[1]}"]
+    started = await rig.sweep()
+    assert f"withdrawal-{names[1]}" in started
+    assert f"withdrawal-{names[0]}" not in started
 
 
 async def _paused(rig: Rig) -> list[str]:

@@ -20,7 +20,9 @@ from workers.cli.context import (
 )
 
 Answer = TypeVar("Answer")
-OfficerOption = Annotated[str, typer.Option("--officer", help="Whose key signs.")]
+OfficerOption = Annotated[
+    str, typer.Option("--officer", help="Whose key signs; at a terminal the demo's marta.")
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before signing.")]
 _DEFAULT_OFFICER = "marta"
 
@@ -36,6 +38,7 @@ def register(app: typer.Typer) -> None:
     app.command("faucet")(faucet)
     audit = typer.Typer(help="Read the audit log.")
     audit.command("withdrawal")(audit_withdrawal)
+    audit.command("verify")(audit_verify)
     audit.callback()(_audit)
     app.add_typer(audit, name="audit")
 
@@ -103,7 +106,7 @@ def retry(
 
 def approve(
     withdrawal_id: Annotated[str, typer.Argument(metavar="ID")],
-    officer: OfficerOption = _DEFAULT_OFFICER,
+    officer: OfficerOption = "",
     yes: YesOption = False,
     data: DataOption = None,
     as_json: JsonOption = False,
@@ -114,7 +117,7 @@ def approve(
 
 def reject(
     withdrawal_id: Annotated[str, typer.Argument(metavar="ID")],
-    officer: OfficerOption = _DEFAULT_OFFICER,
+    officer: OfficerOption = "",
     yes: YesOption = False,
     data: DataOption = None,
     as_json: JsonOption = False,
@@ -128,6 +131,10 @@ def _decide(
 ) -> None:
     from workers import officer_desk as desk
 
+    if not officer and not _is_terminal():
+        typer.echo("name the officer whose key signs: --officer NAME", err=True)
+        raise typer.Exit(EXIT_USAGE)
+    officer = officer or _DEFAULT_OFFICER
     settings = load(data).settings
     statement = _run(desk.statement_for(settings, withdrawal_id, action))
     if not as_json:
@@ -177,7 +184,10 @@ def audit_withdrawal(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell a withdrawal's whole story from the audit log; exit code 1 if a record was changed."""
+    """Tell a withdrawal's whole story from the audit log; exit code 1 if a record is not genuine.
+
+    Each record's content, its place in the chain, and the signatures of decisions are checked.
+    """
     from workers import officer_desk as desk
 
     story = _run(desk.withdrawal_story(load(data).settings, withdrawal_id))
@@ -185,7 +195,20 @@ def audit_withdrawal(
         typer.echo(json.dumps(story, indent=1))
     else:
         _print_story(story)
-    if not all(record["hash_ok"] for record in story["records"]):
+    if any(record["fault"] for record in story["records"]):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def audit_verify(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Check the whole audit log from its first record; exit code 1 names the first bad one."""
+    from workers import officer_desk as desk
+
+    good, fault = _run(desk.verify_audit(load(data).settings))
+    if as_json:
+        typer.echo(json.dumps({"good_records": good, "fault": fault}))
+    else:
+        typer.echo(f"{good} records are good" + (f"; then: {fault}" if fault else ""))
+    if fault:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -197,7 +220,7 @@ def _print_story(story: dict[str, Any]) -> None:
     typer.echo(f"state {story['state']}, stage {story['stage']}, tx {story['tx_hash']}")
     for record in story["records"]:
         detail = json.dumps(record["detail"], sort_keys=True)
-        mark = "" if record["hash_ok"] else "  CHANGED SINCE IT WAS WRITTEN"
+        mark = f"  NOT GENUINE: {record['fault']}" if record["fault"] else ""
         typer.echo(
             f"#{record['audit_id']:<5} {record['at'][:23]}  {record['actor']:<16} "
             f"{record['action']:<14} {detail}{mark}"

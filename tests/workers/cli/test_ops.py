@@ -25,10 +25,11 @@ def app() -> typer.Typer:
     [
         ["ops", "list"],
         ["ops", "retry", "some-id"],
-        ["approve", "some-id"],
-        ["reject", "some-id"],
+        ["approve", "some-id", "--officer", "marta"],
+        ["reject", "some-id", "--officer", "marta"],
         ["faucet", "hot", "ETH", "1"],
         ["audit", "withdrawal", "some-id"],
+        ["audit", "verify"],
     ],
 )
 def test_verbs_say_that_no_exchange_runs(
@@ -45,6 +46,14 @@ def test_retry_takes_either_an_id_or_a_query(app: typer.Typer, arguments: list[s
     """Neither and both are usage errors."""
     result = CliRunner().invoke(app, ["ops", "retry", *arguments])
     assert result.exit_code == EXIT_USAGE
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject"])
+def test_decision_without_a_terminal_names_its_officer(app: typer.Typer, verb: str) -> None:
+    """A script must not sign with somebody's key just because nobody was named."""
+    result = CliRunner().invoke(app, [verb, "some-id"])
+    assert result.exit_code == EXIT_USAGE
+    assert "--officer" in result.output
 
 
 @pytest.mark.parametrize(
