@@ -12,11 +12,12 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.approval import APPROVE, REJECT, Officer, Statement
 from domain.audit import AuditRecord
-from domain.money import DecimalTextError, units_from_text
+from domain.money import DecimalTextError, text_from_units, units_from_text
 from domain.withdrawal import Withdrawal, withdrawal_workflow_id
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
@@ -55,14 +56,18 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class OpenWork:
-    """One open workflow, as search attributes show it; `paused` in Temporal's UI."""
+    """One open workflow, as search attributes and its row show it; `paused` in Temporal's UI.
+
+    `amount` is exact; `about_usd` is a rough value in whole dollars, for the eye only.
+    """
 
     workflow_id: str
     workflow_type: str
     stage: str
     account: str
     asset: str
-    notional_usd: float | None
+    amount: str
+    about_usd: int | None
     started_at: str
     paused: bool
 
@@ -70,9 +75,12 @@ class OpenWork:
 async def open_work(settings: Settings, query: str) -> list[OpenWork]:
     """Return the workflows that `query` finds, paused ones too."""
     client = await connect(settings)
+    runs = [run async for run in _found(client, _NAMES.get(query, query))]
+    amounts = await _amounts(settings, [run.workflow_id for run in runs])
     found = []
-    async for run in _found(client, _NAMES.get(query, query)):
+    for run in runs:
         values = run.attributes
+        usd = values.get(attributes.NOTIONAL_USD)
         found.append(
             OpenWork(
                 workflow_id=run.workflow_id,
@@ -80,12 +88,35 @@ async def open_work(settings: Settings, query: str) -> list[OpenWork]:
                 stage=values.get(attributes.STAGE) or "",
                 account=values.get(attributes.ACCOUNT_ID) or "",
                 asset=values.get(attributes.ASSET) or "",
-                notional_usd=values.get(attributes.NOTIONAL_USD),
+                amount=amounts.get(run.workflow_id, ""),
+                about_usd=None if usd is None else round(usd),
                 started_at=run.started_at,
                 paused=run.paused,
             )
         )
     return found
+
+
+async def _amounts(settings: Settings, names: list[str]) -> dict[str, str]:
+    """Return the exact amounts of deposits and withdrawals by their workflows' ids."""
+    withdrawal, deposit, asset = tables.withdrawal.c, tables.deposit.c, tables.asset.c
+    ids = [name.removeprefix("withdrawal-") for name in names if name.startswith("withdrawal-")]
+    name = sa.literal("withdrawal-") + sa.cast(withdrawal.withdrawal_id, sa.Text)
+    queries = (
+        sa.select(name.label("name"), withdrawal.amount, asset.chain_decimals)
+        .join_from(tables.withdrawal, tables.asset)
+        .where(withdrawal.withdrawal_id.in_([UUID(found) for found in ids])),
+        sa.select(deposit.deposit_id.label("name"), deposit.amount, asset.chain_decimals)
+        .join_from(tables.deposit, tables.asset)
+        .where(deposit.deposit_id.in_(names)),
+    )
+    engine = create(settings.database_url, pool_size=1)
+    try:
+        async with engine.connect() as connection:
+            rows = [row for query in queries for row in await connection.execute(query)]
+    finally:
+        await engine.dispose()
+    return {row.name: text_from_units(int(row.amount), row.chain_decimals) for row in rows}
 
 
 async def _found(client: Client, query: str) -> AsyncIterator[Run]:
@@ -209,6 +240,8 @@ def _why(error: WorkflowUpdateFailedError | RPCError) -> str:
         if error.status is RPCStatusCode.NOT_FOUND:
             return "there is no such running workflow"
         return str(error)
+    if isinstance(error.cause, ApplicationError):
+        return error.cause.message
     return str(error.cause or error)
 
 

@@ -20,18 +20,19 @@ USDT = 10**6
 async def test_list_approve_and_tell_the_story(rig: Rig) -> None:
     """The waiting withdrawal is listed by stage, approved by signature, and told afterwards."""
     await rig.funded_customer(1, "USDT", 3_000 * USDT)
-    withdrawal_id = await rig.withdraw(1, "USDT", 2_000 * USDT)
-    await rig.until(lambda: _listed(rig, f"withdrawal-{withdrawal_id}"), ("approval", "1", "USDT"))
+    withdrawal_id = await rig.withdraw(1, "USDT", 2_000 * USDT + 1)
+    shown = ("approval", "1", "USDT", "2000.000001", 2000)
+    await rig.until(lambda: _listed(rig, f"withdrawal-{withdrawal_id}"), shown)
 
     statement = await desk.statement_for(rig.settings, withdrawal_id, APPROVE)
-    assert statement.amount == 2_000 * USDT
+    assert statement.amount == 2_000 * USDT + 1
     result = await desk.decide(rig.settings, "marta", statement)
     assert (result.approvals, result.approvals_needed) == (1, 1)
     await rig.until_settled(withdrawal_id)
 
     story = await desk.withdrawal_story(rig.settings, withdrawal_id)
     assert story["state"] == "settled"
-    assert story["amount"] == "2000"
+    assert story["amount"] == "2000.000001"
     assert {record["fault"] for record in story["records"]} == {""}
     actors = {record["action"]: record["actor"] for record in story["records"]}
     assert actors["requested"] == "customer:1"
@@ -86,7 +87,7 @@ async def test_refused_decision_is_on_record_with_the_persons_login(
     await rig.until(lambda: rig.stage(name), "approval")
     statement = await desk.statement_for(rig.settings, name, APPROVE)
     await desk.decide(rig.settings, "marta", statement)
-    with pytest.raises(desk.DeskError, match="already_decided"):
+    with pytest.raises(desk.DeskError, match="^already_decided$"):
         await desk.decide(rig.settings, "marta", statement)
     story = await desk.withdrawal_story(rig.settings, name)
     refused = [r for r in story["records"] if r["action"] == "approve_refused"]
@@ -95,11 +96,11 @@ async def test_refused_decision_is_on_record_with_the_persons_login(
     await rig.handle(name).terminate("a test")
 
 
-async def _listed(rig: Rig, workflow_id: str) -> tuple[str, str, str] | None:
-    """Return (stage, account, asset) of an open workflow."""
+async def _listed(rig: Rig, workflow_id: str) -> tuple[object, ...] | None:
+    """Return what is shown of an open workflow."""
     for work in await desk.open_work(rig.settings, OPEN_WALLET_WORK):
         if work.workflow_id == workflow_id:
-            return work.stage, work.account, work.asset
+            return work.stage, work.account, work.asset, work.amount, work.about_usd
     return None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from workers.cli.context import (
     EXIT_FAILED,
@@ -36,11 +37,22 @@ def register(app: typer.Typer) -> None:
     app.command("approve")(approve)
     app.command("reject")(reject)
     app.command("faucet")(faucet)
-    audit = typer.Typer(help="Read the audit log.")
+    audit = typer.Typer(help="Read the audit log.", cls=_AuditGroup)
     audit.command("withdrawal")(audit_withdrawal)
     audit.command("verify")(audit_verify)
     audit.callback()(_audit)
     app.add_typer(audit, name="audit")
+
+
+class _AuditGroup(TyperGroup):
+    """Says what to type when an id comes where a verb is expected."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the verb, or end with a usage error that names the right line."""
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            ctx.fail(f"{name!r} is no verb of audit. Type: rialto audit withdrawal {name}")
+        return super().resolve_command(ctx, args)
 
 
 def _audit() -> None:
@@ -66,9 +78,10 @@ def list_open(
     if not found:
         typer.echo("nothing is open")
     for work in found:
-        worth = "" if work.notional_usd is None else f"{work.notional_usd:>14,.2f} USD"
+        about = "" if work.about_usd is None else f"about {work.about_usd:,} USD"
         typer.echo(
-            f"{work.stage:<18} {work.asset:<5} account {work.account:<10} {worth}  "
+            f"{work.stage:<18} {work.amount:>16} {work.asset:<5} {about:<20} "
+            f"account {work.account:<6} "
             f"{work.workflow_id}{'  paused in Temporal' if work.paused else ''}"
         )
 

@@ -41,6 +41,13 @@ def test_verbs_say_that_no_exchange_runs(
     assert "rialto up" in result.output
 
 
+def test_audit_of_an_id_says_what_to_type(app: typer.Typer) -> None:
+    """The id is taken over into the right line."""
+    result = CliRunner().invoke(app, ["audit", "some-id"])
+    assert result.exit_code == EXIT_USAGE
+    assert "rialto audit withdrawal some-id" in " ".join(result.output.split())
+
+
 @pytest.mark.parametrize("arguments", [[], ["some-id", "--query", "parked"]])
 def test_retry_takes_either_an_id_or_a_query(app: typer.Typer, arguments: list[str]) -> None:
     """Neither and both are usage errors."""
