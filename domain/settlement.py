@@ -12,8 +12,11 @@ from domain.events import Credited, Debited, Trade
 MONEY_EVENTS = (Trade, Credited, Debited)
 MAX_BATCH_TRADES = 5_000  # a batch ends at a command boundary, so one huge command may exceed it
 
-LEDGER_INVARIANT = "LedgerInvariant"  # the two failures that no repetition can heal
+LEDGER_INVARIANT = "LedgerInvariant"  # the failures that no repetition can heal
 SEQUENCE_GAP = "SequenceGap"
+JOURNAL_BEHIND_LEDGER = "JournalBehindLedger"  # the engine's own faults keep their names
+EVENTS_NOT_RETAINED = "EventsNotRetained"
+BEYOND_REPETITION = (LEDGER_INVARIANT, SEQUENCE_GAP, JOURNAL_BEHIND_LEDGER, EVENTS_NOT_RETAINED)
 
 
 @dataclass(frozen=True, slots=True)

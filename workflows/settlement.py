@@ -15,8 +15,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from domain.settlement import (
-    LEDGER_INVARIANT,
-    SEQUENCE_GAP,
+    BEYOND_REPETITION,
     HaltRequest,
     OperatorRequest,
     SettlementState,
@@ -35,7 +34,7 @@ _RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=200),
     backoff_coefficient=2,
     maximum_interval=timedelta(seconds=2),
-    non_retryable_error_types=[LEDGER_INVARIANT, SEQUENCE_GAP],
+    non_retryable_error_types=BEYOND_REPETITION,
 )
 _HALT_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=10)

@@ -23,6 +23,7 @@ from domain.settlement import (
     SettleRequest,
     SettleResult,
 )
+from infra.engine_errors import EngineError
 from tests.workflows.time_skipping import time_skipping
 from workflows.search_attributes import LAG, SHARD, STAGE
 from workflows.settlement import SettlementWorkflow
@@ -49,12 +50,15 @@ class Steps:
         self.sequence = 0
         self.lag = 0
         self.broken = False
+        self.fault: Exception | None = None
         self.halted: list[str] = []
         self.runs = 0
 
     @activity.defn(name="settle")
     async def settle(self, request: SettleRequest) -> SettleResult:
         self.runs += 1
+        if self.fault is not None:
+            raise self.fault
         if self.broken:
             raise ApplicationError(
                 "customer:2:trading.0:USDT by event 6.1", type=LEDGER_INVARIANT, non_retryable=True
@@ -106,6 +110,28 @@ async def test_settles_on_and_on(skipping: WorkflowEnvironment) -> None:
         await asyncio.sleep(0.05)
         found = (await handle.describe()).typed_search_attributes
         assert (found[STAGE], found[SHARD], found[LAG]) == ("settling", 0, 5000)
+
+
+class JournalBehindLedger(Exception):  # noqa: N818 - named as the engine's own fault
+    """What the reader of events raises."""
+
+
+class EventsNotRetained(Exception):  # noqa: N818 - named as the engine's own fault
+    """What the reader of events raises."""
+
+
+@pytest.mark.parametrize("fault", [JournalBehindLedger, EventsNotRetained])
+async def test_events_that_no_repetition_brings_back_park(
+    skipping: WorkflowEnvironment, fault: type[Exception]
+) -> None:
+    """A journal that lacks what is settled, or events that are gone, are people's to look at."""
+    assert fault.__name__ in {kind.__name__ for kind in EngineError.__subclasses__()}
+    steps = Steps()
+    steps.fault = fault("the events are gone")
+    async with settling(skipping.client, steps) as handle:
+        state = await until(handle, lambda s: bool(s.failure) and len(steps.halted) == 1)
+        assert state.failure == f"{fault.__name__}: the events are gone"
+        assert steps.runs == 1
 
 
 async def test_parks_halts_and_retries(skipping: WorkflowEnvironment) -> None:
