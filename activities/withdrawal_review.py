@@ -59,13 +59,13 @@ class WithdrawalView:
     amount_text: str
     address: str
     state: str
-    created_at: int  # seconds since 1970
     approvals_needed: int
     approved_by: list[str] = field(default_factory=list)
     rejected_by: list[str] = field(default_factory=list)
     cancel_requested: bool = False
     notional_usd: float | None = None  # for search only
     officers: list[Officer] = field(default_factory=list)
+    screened_at: int | None = None  # when it reached the officers; seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +181,13 @@ class WithdrawalReview:
             amount_text=text_from_units(row.amount, row.asset.chain_decimals),
             address=row.address,
             state=row.state,
-            created_at=int(row.created_at.timestamp()),
             approvals_needed=quorum(row.amount, row.approval_above),
             approved_by=self._approvers(row, decisions),
             rejected_by=[entry.officer for entry in decisions if entry.action == REJECT],
             cancel_requested=row.cancel_requested,
             notional_usd=None if price is None else _notional(row, price),
             officers=list(self._officers.values()),
+            screened_at=None if row.screened_at is None else int(row.screened_at.timestamp()),
         )
 
     def _approvers(self, row: Withdrawal, decisions: list[Decision]) -> list[str]:

@@ -88,6 +88,20 @@ class Decision:
     signature_hex: str
 
 
+def parse_decision(form: object) -> Decision | None:
+    """Return the decision that a client sent, with exactly its four texts; None for anything else.
+
+    Forms are typed by hand in Temporal's UI, too.
+    """
+    if isinstance(form, Decision):
+        return form
+    if not isinstance(form, Mapping) or set(form) != set(Decision.__slots__):
+        return None
+    if not all(isinstance(text, str) for text in form.values()):
+        return None
+    return Decision(**form)
+
+
 @dataclass(frozen=True, slots=True)
 class DecisionSubject:
     """The withdrawal that a decision must name exactly."""

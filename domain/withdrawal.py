@@ -209,6 +209,7 @@ class Withdrawal:
     confirmations: int
     approval_above: int
     created_at: dt.datetime
+    screened_at: dt.datetime | None = None  # when it reached the officers
     cancel_requested: bool = False  # by the customer, through the signed API
 
     @property

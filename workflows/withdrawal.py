@@ -53,6 +53,7 @@ class WithdrawalWorkflow(WithdrawalDecisions):
         """Start empty: everything that counts is in the business row."""
         super().__init__(request)
         self._notes = 0
+        self._waiting_since: dt.datetime | None = None
 
     @workflow.run
     async def run(self, request: WithdrawalRequest) -> WithdrawalResult:
@@ -147,10 +148,18 @@ class WithdrawalWorkflow(WithdrawalDecisions):
                 await self._recount()
 
     async def _wait_for_decision(self) -> None:
-        """Return when something was decided; escalate at half time, reject at the deadline."""
-        created = dt.datetime.fromtimestamp(self._loaded.created_at, dt.UTC)
+        """Return when something was decided; escalate at half time, reject at the deadline.
+
+        The time counts from when officers could decide, not from the request: Temporal may have
+        been away for a day in between. It is the row's, so another run gives no more time.
+        """
+        if self._waiting_since is None:
+            screened = self._loaded.screened_at
+            self._waiting_since = (
+                workflow.now() if screened is None else dt.datetime.fromtimestamp(screened, dt.UTC)
+            )
         escalated = self._stage == "approval-overdue"
-        until = created + (APPROVAL_DEADLINE if escalated else ESCALATE_AFTER)
+        until = self._waiting_since + (APPROVAL_DEADLINE if escalated else ESCALATE_AFTER)
         seen = len(self._approved_by)
         try:
             await workflow.wait_condition(

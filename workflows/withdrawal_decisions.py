@@ -5,6 +5,8 @@ The messages come from whoever reaches Temporal, so none is believed for itself.
 
 from __future__ import annotations
 
+from typing import Any
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
@@ -16,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
         Decision,
         DecisionSubject,
         decision_refusal,
+        parse_decision,
     )
     from domain.withdrawal import (
         CANCEL_REQUESTED,
@@ -33,7 +36,10 @@ _State = WithdrawalState
 
 
 class WithdrawalDecisions(ParkingWorkflow):
-    """Base of the withdrawal's workflow: approve, reject, cancel."""
+    """Base of the withdrawal's workflow: approve, reject, cancel.
+
+    A decision comes in as whatever was sent, so that a wrong form is refused in our own words.
+    """
 
     def __init__(self, request: WithdrawalRequest) -> None:
         """Start undecided."""
@@ -46,14 +52,16 @@ class WithdrawalDecisions(ParkingWorkflow):
         self._deciding: set[str] = set()
 
     @workflow.update(description="An officer approves; the decision must be signed")
-    async def approve(self, decision: Decision) -> DecisionResult:
+    async def approve(self, form: Any = None) -> DecisionResult:
         """Store a signed approval; it counts from then on."""
+        decision = _decision(form)
         await self._record(decision)
         self._approved_by.append(decision.officer)
         return self._decision_result()
 
     @approve.validator
-    def _validate_approve(self, decision: Decision) -> None:
+    def _validate_approve(self, form: Any = None) -> None:
+        decision = _decision(form)
         renewal = self._parked and self._state in (_State.APPROVED, _State.NUMBERED)
         if self._state is not _State.SCREENED and not renewal:
             raise refusal(f"nothing to approve in state {self._state}")
@@ -63,8 +71,9 @@ class WithdrawalDecisions(ParkingWorkflow):
     @workflow.update(
         description="An officer rejects, before signing or after a failed payment; must be signed"
     )
-    async def reject(self, decision: Decision) -> DecisionResult:
+    async def reject(self, form: Any = None) -> DecisionResult:
         """Store a signed rejection and give the hold back."""
+        decision = _decision(form)
         await self._record(decision)
         actor = f"officer:{decision.officer}"
         if self._release is None or self._state is _State.REVERTED:
@@ -73,7 +82,8 @@ class WithdrawalDecisions(ParkingWorkflow):
         return self._decision_result()
 
     @reject.validator
-    def _validate_reject(self, decision: Decision) -> None:
+    def _validate_reject(self, form: Any = None) -> None:
+        decision = _decision(form)
         if self._state not in REJECTABLE_STATES:
             raise refusal(f"nothing to reject in state {self._state}")
         self._check_decision(decision, REJECT, ())
@@ -164,3 +174,14 @@ class WithdrawalDecisions(ParkingWorkflow):
         if self._view is None:
             raise refusal("the withdrawal is being loaded")
         return self._view
+
+
+def _decision(form: object) -> Decision:
+    """Return the signed decision, or refuse what is none."""
+    decision = parse_decision(form)
+    if decision is None:
+        raise refusal(
+            "not a signed decision: officer, action, statement and signature_hex, each a text, as "
+            "`rialto approve ID` or `rialto reject ID` make them"
+        )
+    return decision

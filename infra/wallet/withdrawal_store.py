@@ -31,8 +31,12 @@ from infra.postgres.ledger_store import LedgerStore
 from infra.wallet.posting import post_or_raise
 
 _w, _a = tables.withdrawal.c, tables.asset.c
+_SCREENED_AT: sa.Label[Any] = sa.literal_column(
+    "(SELECT at FROM audit_log WHERE key = 'withdrawal-' || withdrawal_id || ':screened')"
+).label("screened_at")
 _JOINED = sa.select(
     tables.withdrawal,
+    _SCREENED_AT,
     _a.code,
     _a.chain,
     _a.contract,
@@ -70,6 +74,7 @@ def _withdrawal(row: Any) -> Withdrawal:
         confirmations=row.confirmations,
         approval_above=int(row.approval_above),
         created_at=row.created_at,
+        screened_at=row.screened_at,
         cancel_requested=row.cancel_requested_at is not None,
     )
 

@@ -81,6 +81,32 @@ async def test_bad_decisions_are_refused_before_they_are_history(rig: Rig) -> No
     await rig.until_settled(withdrawal_id)
 
 
+FORMS: tuple[Any, ...] = (
+    {},
+    None,
+    [],
+    "marta",
+    {"officer": "marta"},
+    {"officer": 1, "action": "approve", "statement": "", "signature_hex": ""},
+    {"officer": "m", "action": "approve", "statement": "", "signature_hex": "", "by": "x"},
+)
+
+
+async def test_form_that_is_no_decision_is_refused_in_our_words(rig: Rig) -> None:
+    """What somebody types into the UI never shows the program's inside."""
+    withdrawal_id = await _waiting(rig, 9, 2_000 * USDT)
+    for form in FORMS:
+        for update in ("approve", "reject"):
+            refused = await _refused(rig, withdrawal_id, form, update)
+            assert refused.startswith("PublicRefusal: not a signed decision"), form
+    with pytest.raises(WorkflowUpdateFailedError) as bare:
+        await rig.handle(withdrawal_id).execute_update("approve")
+    assert "not a signed decision" in str(bare.value.cause)
+    rejection = await rig.decision(withdrawal_id, action=REJECT)
+    await _decide(rig, withdrawal_id, rejection, "reject")
+    await rig.until(lambda: rig.state(withdrawal_id), "rejected")
+
+
 async def test_very_large_withdrawal_needs_two_people(rig: Rig) -> None:
     """The same officer twice is one person; nothing is signed in between."""
     withdrawal_id = await _waiting(rig, 2, 20_000 * USDT)

@@ -21,10 +21,11 @@ pytestmark = pytest.mark.servers
 
 
 class Steps:
-    """The activities as a script: a withdrawal that waits for an officer since `created_at`."""
+    """The activities as a script: a withdrawal that waits for an officer since `screened_at`."""
 
-    def __init__(self, created_at: int) -> None:
-        self.created_at = created_at
+    def __init__(self, screened_at: int | None, state: str = "screened") -> None:
+        self.screened_at = screened_at
+        self.state = state
         self.notes: list[str] = []
         self.release: ReleaseOrder | None = None
 
@@ -37,10 +38,14 @@ class Steps:
             amount=5_000,
             amount_text="0.005",
             address="0xReceiver",
-            state="screened",
-            created_at=self.created_at,
+            state=self.state,
+            screened_at=self.screened_at,
             approvals_needed=1,
         )
+
+    @activity.defn(name="screen_withdrawal")
+    async def screen(self, request: WithdrawalRequest) -> StepResult:
+        return StepResult("screened")
 
     @activity.defn(name="note_withdrawal")
     async def note(self, note: WithdrawalNote) -> None:
@@ -96,7 +101,29 @@ async def test_undecided_withdrawal_is_escalated_and_then_rejected(
     assert dt.timedelta(hours=23, minutes=59) < waited < dt.timedelta(hours=24, minutes=5)
 
 
-async def test_deadline_counts_from_the_request_not_from_the_run(
+async def test_deadline_counts_from_when_officers_could_decide(
+    skipping: WorkflowEnvironment,
+) -> None:
+    """A request that took days to reach approval gives its officers a whole day all the same."""
+    steps = Steps(None, state="held")
+    async with Worker(
+        skipping.client,
+        task_queue=WALLET,
+        workflows=[WithdrawalWorkflow],
+        activities=[steps.load, steps.screen, steps.note, steps.begin_release, steps.give_back],
+    ):
+        result = await skipping.client.execute_workflow(
+            WithdrawalWorkflow.run,
+            WithdrawalRequest("w-3"),
+            id="withdrawal-w-3",
+            task_queue=WALLET,
+        )
+    assert result.state == "rejected"
+    waited = await _duration(skipping, "withdrawal-w-3")
+    assert dt.timedelta(hours=23, minutes=59) < waited < dt.timedelta(hours=24, minutes=5)
+
+
+async def test_deadline_counts_from_the_row_not_from_the_run(
     skipping: WorkflowEnvironment,
 ) -> None:
     """A workflow that was started again does not give another day."""

@@ -36,7 +36,6 @@ class Steps:
             amount_text="0.005",
             address="0xReceiver",
             state="approved",
-            created_at=0,
             approvals_needed=0,
         )
 

@@ -149,6 +149,25 @@ async def test_change_is_carried_out_once(engine: AsyncEngine, store: Withdrawal
     assert [record.action for record in records] == ["screened"]
 
 
+async def test_row_knows_when_it_reached_the_officers(
+    engine: AsyncEngine, store: WithdrawalStore
+) -> None:
+    """The time of the change, whatever the age of the request; none before."""
+    name = await _row(engine, _State.HELD)
+    async with engine.begin() as connection:
+        await connection.execute(
+            tables.withdrawal.update().values(created_at=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+        )
+    before = await store.load(name)
+    assert before is not None
+    assert before.screened_at is None
+    after = await store.move(
+        name, StateChange(source=_State.HELD, target=_State.SCREENED, detail={})
+    )
+    assert after.screened_at is not None
+    assert dt.datetime.now(dt.UTC) - after.screened_at < dt.timedelta(minutes=5)
+
+
 async def test_ledger_that_refuses_stops_the_change(
     engine: AsyncEngine, store: WithdrawalStore
 ) -> None:
