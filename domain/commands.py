@@ -19,6 +19,7 @@ class Opcode(IntEnum):
     PLACE_ORDER = 1
     CANCEL_ORDER = 2
     CANCEL_ALL = 3
+    AMEND_ORDER = 4
     CREDIT = 20
     DEBIT = 21
     LIST_SYMBOL = 60
@@ -63,11 +64,34 @@ class CancelOrder:
 
 @dataclass(frozen=True, slots=True)
 class CancelAll:
-    """Cancel the account's open orders, of one symbol or (`symbol_id` 0) of all; in id order."""
+    """Cancel the account's open orders, of one symbol or (`symbol_id` 0) of all; in id order.
+
+    `side` restricts it to buys or to sells; None means both.
+    """
 
     opcode: ClassVar[Opcode] = Opcode.CANCEL_ALL
     account_id: int
     symbol_id: int = 0
+    side: Side | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AmendOrder:
+    """Change price or quantity of one open order; 0 leaves that one as it is.
+
+    The order is named by `order_id` or, when that is 0, by its own client key, and keeps both.
+    `quantity_lots` is the whole quantity, what is filled included. The order keeps its place in
+    the queue only when its price stays and its quantity does not grow; otherwise it acts like a
+    new order, which may trade at once.
+    """
+
+    opcode: ClassVar[Opcode] = Opcode.AMEND_ORDER
+    account_id: int
+    symbol_id: int
+    order_id: int = 0
+    client_key: int = 0
+    price_ticks: int = 0
+    quantity_lots: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +179,7 @@ Command = (
     PlaceOrder
     | CancelOrder
     | CancelAll
+    | AmendOrder
     | Credit
     | Debit
     | ListSymbol

@@ -41,6 +41,7 @@ class RejectReason(IntEnum):
     NO_LIQUIDITY = 53
     ORDER_NOT_FOUND = 54
     SELF_TRADE = 55
+    QUANTITY_BELOW_FILLED = 56
     # money
     INSUFFICIENT_FUNDS = 60
     INVALID_AMOUNT = 61

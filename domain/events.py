@@ -35,6 +35,7 @@ class EventType(IntEnum):
     COMMAND_REJECTED = 4
     KEY_DUPLICATE = 8
     SELF_TRADE_PREVENTED = 9
+    ORDER_AMENDED = 10
     TRADE = 5
     ORDER_RESTED = 6
     ORDER_CLOSED = 7
@@ -102,6 +103,31 @@ class CancelAccepted:
     account_id: int
     symbol_id: int
     closed_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAmended:
+    """Outcome: an open order has a new price or quantity.
+
+    With `kept_place` it stays where it is and only shrank; otherwise it left the book and acts
+    like a new order: trades, a rest or a close follow.
+    """
+
+    event_type: ClassVar[EventType] = EventType.ORDER_AMENDED
+    sequence: int
+    index: int
+    time_us: int
+    account_id: int
+    order_id: int
+    client_key: int
+    symbol_id: int
+    side: Side
+    kept_place: bool
+    price_ticks: int
+    quantity_lots: int
+    filled_lots: int
+    previous_price_ticks: int
+    previous_quantity_lots: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +350,7 @@ Event = (
     OrderAccepted
     | OrderDuplicate
     | CancelAccepted
+    | OrderAmended
     | CommandRejected
     | KeyDuplicate
     | Trade

@@ -11,13 +11,21 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from domain.events import Event, OrderClosed, OrderRested, SelfTradePrevented, Trade
+from domain.events import (
+    Event,
+    OrderAmended,
+    OrderClosed,
+    OrderRested,
+    SelfTradePrevented,
+    Trade,
+)
 from domain.instrument import Instrument
 from domain.order import Side
 
 CHECKSUM_DEPTH = 10
 MINUTE_SECONDS = 60
 
+BookEvent = Trade | SelfTradePrevented | OrderAmended | OrderRested | OrderClosed
 Level = tuple[int, int]  # (price_ticks, quantity_lots)
 
 
@@ -63,6 +71,12 @@ class BookMirror:
             self._add(maker_side, event.price_ticks, -event.quantity_lots, event.sequence)
         elif isinstance(event, SelfTradePrevented):
             self._add(event.taker_side.opposite, event.price_ticks, -event.lots, event.sequence)
+        elif isinstance(event, OrderAmended):
+            lost = event.previous_quantity_lots - event.quantity_lots
+            if not event.kept_place:
+                lost = event.previous_quantity_lots - event.filled_lots
+            if lost:
+                self._add(event.side, event.previous_price_ticks, -lost, event.sequence)
         elif isinstance(event, OrderClosed) and event.resting and event.remaining_lots:
             self._add(event.side, event.price_ticks, -event.remaining_lots, event.sequence)
 

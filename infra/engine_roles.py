@@ -28,7 +28,9 @@ class Role(IntEnum):
 
 ROLE_OPCODES: Final = MappingProxyType(
     {
-        Role.GATEWAY: frozenset((Opcode.PLACE_ORDER, Opcode.CANCEL_ORDER, Opcode.CANCEL_ALL)),
+        Role.GATEWAY: frozenset(
+            (Opcode.PLACE_ORDER, Opcode.CANCEL_ORDER, Opcode.CANCEL_ALL, Opcode.AMEND_ORDER)
+        ),
         Role.TREASURY: frozenset((Opcode.CREDIT, Opcode.DEBIT)),
         Role.ADMIN: frozenset((Opcode.LIST_SYMBOL, Opcode.SET_SYMBOL_STATE, Opcode.SET_SHARD_MODE)),
         Role.RISK: frozenset[Opcode](),

@@ -6,6 +6,8 @@ post-only, FOK, liquidity -> self-trade -> overflow and funds. No check changes 
 
 from __future__ import annotations
 
+from copy import copy
+
 from domain.commands import ListSymbol
 from domain.errors import RejectReason
 from domain.money import INT64_MAX, PPM
@@ -79,11 +81,18 @@ def _syntax(order: Order) -> RejectReason:
     return _NONE
 
 
-def _closed_to_orders(state: EngineState, market: Market) -> RejectReason:
+def _closed_shard(state: EngineState) -> RejectReason:
     if state.mode == ShardMode.HALTED:
         return RejectReason.SHARD_HALTED
     if state.mode == ShardMode.CANCEL_ONLY:
         return RejectReason.SHARD_CANCEL_ONLY
+    return _NONE
+
+
+def _closed_to_orders(state: EngineState, market: Market) -> RejectReason:
+    reason = _closed_shard(state)
+    if reason:
+        return reason
     if market.state == SymbolState.HALTED:
         return RejectReason.SYMBOL_HALTED
     if market.state == SymbolState.CANCEL_ONLY:
@@ -127,19 +136,68 @@ def _fillable(market: Market, order: Order) -> bool:
     return False
 
 
-def _funds(state: EngineState, market: Market, order: Order) -> RejectReason:
+def _funds(state: EngineState, market: Market, order: Order, own_hold: int = 0) -> RejectReason:
     rules = market.rules
-    if order.limit_ticks * order.quantity_lots * rules.quote_units_per_tick_lot > INT64_MAX:
+    lots = order.quantity_lots - order.filled_lots
+    if order.limit_ticks * lots * rules.quote_units_per_tick_lot > INT64_MAX:
         return RejectReason.OVERFLOW
-    if order.quantity_lots * rules.base_units_per_lot > INT64_MAX:
+    if lots * rules.base_units_per_lot > INT64_MAX:
         return RejectReason.OVERFLOW
-    hold = market.hold_units(order, order.quantity_lots)
+    hold = market.hold_units(order, lots)
     if hold > INT64_MAX:
         return RejectReason.OVERFLOW
     asset_id = rules.quote_asset_id if order.side == BUY else rules.base_asset_id
-    if state.free_units(order.account_id, asset_id) < hold:
+    if state.free_units(order.account_id, asset_id) + own_hold < hold:
         return RejectReason.INSUFFICIENT_FUNDS
     return _NONE
+
+
+def refuse_amend(
+    state: EngineState,
+    order: Order | None,
+    account_id: int,
+    symbol_id: int,
+    terms: tuple[int, int],
+) -> RejectReason:
+    """Return why `order` may not get the price and quantity `terms`, or NONE; 0 keeps one.
+
+    What moves in the queue passes the checks of a new order, its own hold counting as free.
+    """
+    price, quantity = terms
+    if account_id == 0:
+        return RejectReason.MALFORMED_COMMAND
+    if price == 0 and quantity == 0:
+        return RejectReason.INVALID_COMBINATION
+    if price < 0:
+        return RejectReason.INVALID_PRICE
+    if quantity < 0:
+        return RejectReason.INVALID_QUANTITY
+    if symbol_id and symbol_id not in state.markets:
+        return RejectReason.UNKNOWN_SYMBOL
+    if order is None:
+        return _closed_shard(state) or RejectReason.ORDER_NOT_FOUND
+    market = state.markets[order.symbol_id]
+    reason = _closed_to_orders(state, market)
+    if reason:
+        return reason
+    amended = copy(order)
+    amended.price_ticks = amended.limit_ticks = price or order.price_ticks
+    amended.quantity_lots = quantity or order.quantity_lots
+    if amended.quantity_lots <= order.filled_lots:
+        return RejectReason.QUANTITY_BELOW_FILLED
+    if order.keeps_place(amended.price_ticks, amended.quantity_lots):
+        return _NONE
+    lowest, highest = market.band()
+    price = amended.price_ticks
+    if price > highest if order.side == BUY else price < lowest:
+        return RejectReason.PRICE_OUTSIDE_BAND
+    if amended.quantity_lots > market.rules.max_order_lots:
+        return RejectReason.QUANTITY_TOO_LARGE
+    reason = _order_rules(market, amended, is_market=False)
+    if reason:
+        return reason
+    own_hold = market.hold_units(order, order.quantity_lots - order.filled_lots)
+    return _funds(state, market, amended, own_hold)
 
 
 def refuse_cancel(state: EngineState, account_id: int, symbol_id: int) -> RejectReason:

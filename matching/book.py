@@ -22,6 +22,7 @@ class Order:
         "accepted_time_us",
         "account_id",
         "asked_lots",
+        "asked_ticks",
         "closed_us",
         "filled_lots",
         "flags",
@@ -56,13 +57,18 @@ class Order:
         self.price_ticks = price_ticks
         self.limit_ticks = price_ticks  # a market order's becomes the band's edge
         self.quantity_lots = quantity_lots
-        self.asked_lots = quantity_lots  # as placed: a repeat of the command asks for this
+        self.asked_ticks = price_ticks  # as placed: a repeat of the command asks for these
+        self.asked_lots = quantity_lots
         self.filled_lots = 0
         self.accepted_sequence = 0
         self.accepted_time_us = 0
         self.text = text
         self.status = OPEN
         self.closed_us = 0
+
+    def keeps_place(self, price_ticks: int, quantity_lots: int) -> bool:
+        """Return whether an amend to these terms leaves the order where it stands."""
+        return price_ticks == self.price_ticks and quantity_lots <= self.quantity_lots
 
 
 class BookSide:

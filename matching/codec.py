@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from domain import commands as c
 from domain.commands import Command, Opcode
-from domain.order import SelfTrade, ShardMode, SymbolState
+from domain.order import SelfTrade, ShardMode, Side, SymbolState
 from matching.event_codec import decode_events, encode_event, encode_events
 from matching.wire import (
+    AMEND_STRIPE,
     COMMAND_HEAD,
     COMMAND_VERSION,
     EVENT_DTYPE,
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 _OPCODES = frozenset(int(opcode) for opcode in Opcode)
+_TWO_STRIPES = (Opcode.LIST_SYMBOL, Opcode.AMEND_ORDER)
 _NO_KEY = bytes(16)
 
 
@@ -100,6 +102,12 @@ def _encode(command: Command, sequence: int, time_us: int) -> bytes:
             key = command.client_key.to_bytes(16, "little")
         case c.CancelAll():
             symbol, account = command.symbol_id, command.account_id
+            a = 0 if command.side is None else command.side + 1
+        case c.AmendOrder():
+            symbol, account = command.symbol_id, command.account_id
+            a, b = command.price_ticks, command.quantity_lots
+            key = command.client_key.to_bytes(16, "little")
+            extension = AMEND_STRIPE.pack(command.order_id)
         case c.Credit() | c.Debit():
             symbol, account = command.asset_id, command.account_id
             a, b = command.amount_units, command.created_at_us
@@ -151,7 +159,7 @@ def split_commands(data: bytes | bytearray | memoryview) -> list[Placed]:
         if opcode == Opcode.PLACE_ORDER:
             expected = 2 if text_length else 1
         else:
-            expected = 2 if opcode == Opcode.LIST_SYMBOL else 1
+            expected = 2 if opcode in _TWO_STRIPES else 1
             text_length = text_length and MAX_TEXT + 1
         if stripes != expected or text_length > MAX_TEXT:
             raise WireError(WireFault.BAD_LENGTH, f"{stripes} stripes at {offset}")
@@ -196,7 +204,10 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
             case Opcode.CANCEL_ORDER:
                 command = c.CancelOrder(account, symbol, a, number)
             case Opcode.CANCEL_ALL:
-                command = c.CancelAll(account, symbol)
+                command = c.CancelAll(account, symbol, Side(a - 1) if a else None)
+            case Opcode.AMEND_ORDER:
+                (order_id,) = AMEND_STRIPE.unpack_from(data, offset + STRIPE)
+                command = c.AmendOrder(account, symbol, order_id, number, a, b)
             case Opcode.CREDIT:
                 command = c.Credit(number, account, symbol, a, b)
             case Opcode.DEBIT:

@@ -143,6 +143,20 @@ def _key_duplicate(sequence: int, index: int, symbol: int, flags: int, f: Fields
     )
 
 
+def _amended(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Event:
+    key = _key(f)
+    del f["key_low"], f["key_high"]
+    return e.OrderAmended(
+        sequence=sequence,
+        index=index,
+        symbol_id=symbol,
+        client_key=key,
+        side=Side(flags & 1),
+        kept_place=bool(flags >> 1 & 1),
+        **f,
+    )
+
+
 def _closed(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Event:
     return e.OrderClosed(
         sequence=sequence,
@@ -174,6 +188,7 @@ _BUILD: dict[EventType, Callable[[int, int, int, int, Fields], Event]] = {
     EventType.ORDER_ACCEPTED: _accepted,
     EventType.ORDER_DUPLICATE: _duplicate,
     EventType.CANCEL_ACCEPTED: lambda n, i, s, _, f: e.CancelAccepted(n, i, symbol_id=s, **f),
+    EventType.ORDER_AMENDED: _amended,
     EventType.COMMAND_REJECTED: _rejected,
     EventType.KEY_DUPLICATE: _key_duplicate,
     EventType.TRADE: lambda n, i, s, g, f: e.Trade(n, i, s, taker_side=Side(g), **f),
@@ -247,6 +262,8 @@ def _flags(event: Event) -> int:
             return event.taker_side
         case e.OrderRested():
             return event.side
+        case e.OrderAmended():
+            return event.side | int(event.kept_place) << 1
         case e.OrderClosed():
             return event.side | int(event.resting) << 1 | event.reason << 8
         case _:

@@ -35,6 +35,8 @@ _ACCEPTED_2 = _packer(EventType.ORDER_ACCEPTED, 2).pack
 _DUPLICATE = _packer(EventType.ORDER_DUPLICATE, 0).pack
 _DUPLICATE_1 = _packer(EventType.ORDER_DUPLICATE, 1).pack
 _CANCEL_ACCEPTED = _packer(EventType.CANCEL_ACCEPTED, 0).pack
+_AMENDED = _packer(EventType.ORDER_AMENDED, 0).pack
+_AMENDED_1 = _packer(EventType.ORDER_AMENDED, 1).pack
 _REJECTED = _packer(EventType.COMMAND_REJECTED, 0).pack
 _KEY_DUPLICATE = _packer(EventType.KEY_DUPLICATE, 0).pack
 _TRADE = _packer(EventType.TRADE, 0).pack
@@ -178,6 +180,15 @@ class EventWriter:
                 closed_count,
             )
         )
+
+    def amended(self, order: Order, before: tuple[int, int], kept: bool) -> None:
+        """Outcome: `order` is changed; `before` are its price and quantity until now."""
+        n, i, kind = self.sequence, self._next(), EventType.ORDER_AMENDED
+        s, g = order.symbol_id, order.side | (2 if kept else 0)
+        about = (order.account_id, order.order_id, order.identity[8:], order.price_ticks)
+        self._out.append(_AMENDED(n, i, kind, 0, s, g, self.time_us, *about))
+        lots = (order.quantity_lots, order.filled_lots)
+        self._out.append(_AMENDED_1(n, i, kind, 1, s, g, *lots, *before))
 
     def rejected(
         self, opcode: int, reason: int, account_id: int, key: bytes, symbol_id: int

@@ -21,33 +21,17 @@ from functools import partial
 from domain.commands import Opcode
 from domain.errors import RejectReason
 from domain.events import EventType
-from domain.order import CloseReason, OrderType, SelfTrade, SymbolState, TimeInForce
-from matching import administration, state_codec
+from matching import administration, changes, state_codec
 from matching.administration import NO_KEY, Head
-from matching.admission import (
-    MAX_MAKERS,
-    limit_rank,
-    refuse_cancel,
-    refuse_credit,
-    refuse_debit,
-    refuse_order,
-)
-from matching.book import BUY, OPEN, Market, Order, fee_units
+from matching.admission import refuse_credit, refuse_debit, refuse_order
+from matching.book import Order
 from matching.codec import Placed, split_commands
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
-from matching.questions import Questions
+from matching.trading import Trading
 from matching.windows import KeyRecord
 from matching.wire import COMMAND_HEAD, STAMP, STRIPE, SequenceError
 
-MAX_CANCELS = 60_000
-"""How many orders one cancel-all closes, the oldest first; `closed_count` tells."""
-
-_EXPIRE_TAKER, _EXPIRE_BOTH = int(SelfTrade.EXPIRE_TAKER), int(SelfTrade.EXPIRE_BOTH)
-_DECREMENT = int(SelfTrade.DECREMENT)
-_GTC = int(TimeInForce.GTC)
-_MARKET = int(OrderType.MARKET)
-_STATUS = {reason: reason.status for reason in CloseReason}
 _ADMINISTRATION = {
     Opcode.LIST_SYMBOL: administration.list_symbol,
     Opcode.SET_SYMBOL_STATE: administration.set_symbol_state,
@@ -57,18 +41,18 @@ _ADMINISTRATION = {
 }
 
 
-class ReferenceEngine(Questions):
+class ReferenceEngine(Trading):
     """The plain Python engine."""
 
     kind = "reference"
 
     def __init__(self, shard: int = 0) -> None:
-        self.state = EngineState(shard)
-        self._events = EventWriter()
+        super().__init__(EngineState(shard), EventWriter())
         self._handlers: dict[int, Callable[[Head, bytes, int], None]] = {
             Opcode.PLACE_ORDER: self._place,
-            Opcode.CANCEL_ORDER: self._cancel,
-            Opcode.CANCEL_ALL: self._cancel_all,
+            Opcode.CANCEL_ORDER: partial(changes.cancel, self),
+            Opcode.CANCEL_ALL: partial(changes.cancel_all, self),
+            Opcode.AMEND_ORDER: partial(changes.amend, self),
             Opcode.CREDIT: self._credit,
             Opcode.DEBIT: self._debit,
         }
@@ -81,7 +65,7 @@ class ReferenceEngine(Questions):
         Raises `WireError` for malformed bytes and `SequenceError` where the numbering breaks, both
         before any effect; both mean that the journal, not a customer, is at fault.
         """
-        state, events = self.state, self._events
+        state, events = self.state, self.events
         unpack, handlers = COMMAND_HEAD.unpack_from, self._handlers
         places = split_commands(batch)
         self._check_numbers(batch, places)
@@ -110,7 +94,7 @@ class ReferenceEngine(Questions):
 
     def chain(self) -> bytes:
         """Return the running chain over all event stripes so far, 64 bytes."""
-        return b"".join(lane.to_bytes(8, "little") for lane in self._events.lanes)
+        return b"".join(lane.to_bytes(8, "little") for lane in self.events.lanes)
 
     def snapshot(self) -> bytes:
         """Return the canonical bytes of the whole state."""
@@ -125,7 +109,7 @@ class ReferenceEngine(Questions):
         """Return the engine whose snapshot `data` is; malformed bytes are `SnapshotError`."""
         engine = ReferenceEngine()
         engine.state, lanes = state_codec.decode(data)
-        engine._events = EventWriter(lanes)
+        engine.events = EventWriter(lanes)
         return engine
 
     def _administer(
@@ -135,7 +119,7 @@ class ReferenceEngine(Questions):
         batch: bytes,
         offset: int,
     ) -> None:
-        act(self.state, self._events, head, batch, offset)
+        act(self.state, self.events, head, batch, offset)
 
     # -- orders ---------------------------------------------------------------------------
 
@@ -145,19 +129,19 @@ class ReferenceEngine(Questions):
         identity = batch[offset + 24 : offset + 48]
         known = state.window.orders.get(identity)
         if known is not None:
-            same = (known.symbol_id, known.flags, known.price_ticks, known.asked_lots) == (
+            same = (known.symbol_id, known.flags, known.asked_ticks, known.asked_lots) == (
                 symbol_id,
                 flags,
                 price,
                 quantity,
             )
-            self._events.duplicate(known, symbol_id, same)
+            self.events.duplicate(known, symbol_id, same)
             return
         text = batch[offset + STRIPE : offset + STRIPE + text_length]
         order = Order(account_id, identity, symbol_id, flags, price, quantity, text)
         reason = refuse_order(state, order)
         if reason:
-            self._events.rejected(Opcode.PLACE_ORDER, reason, account_id, key, symbol_id)
+            self.events.rejected(Opcode.PLACE_ORDER, reason, account_id, key, symbol_id)
             return
         market = state.markets[symbol_id]
         order.order_id = state.shard << 48 | state.next_order
@@ -165,176 +149,9 @@ class ReferenceEngine(Questions):
         order.accepted_sequence = state.sequence
         order.accepted_time_us = state.time_us
         state.window.orders[identity] = order
-        self._events.accepted(order, market.hold_units(order, quantity))
-        stopped = self._match(market, order)
-        self._finish(market, order, stopped)
-
-    def _match(self, market: Market, taker: Order) -> CloseReason | None:
-        """Trade `taker` against the book; return why it must stop, or None."""
-        side = market.sides[1 - taker.side]
-        rank = limit_rank(market, taker)
-        for _ in range(MAX_MAKERS):
-            maker = side.first(rank)
-            if maker is None:
-                return None
-            if maker.account_id == taker.account_id:
-                mode = taker.flags >> 9
-                if mode == _DECREMENT:
-                    if self._decrement(market, maker, taker):
-                        return CloseReason.SELF_TRADE
-                    continue
-                if mode != _EXPIRE_TAKER:
-                    self._close_resting(market, maker, CloseReason.SELF_TRADE)
-                if mode in (_EXPIRE_TAKER, _EXPIRE_BOTH):
-                    return CloseReason.SELF_TRADE
-                continue
-            missing = taker.quantity_lots - taker.filled_lots
-            lots = min(missing, maker.quantity_lots - maker.filled_lots)
-            self._fill(market, maker, taker, lots)
-            if missing == lots:
-                return None
-        return CloseReason.SWEEP_LIMIT if side.first(rank) is not None else None
-
-    def _decrement(self, market: Market, maker: Order, taker: Order) -> bool:
-        """Shrink both by the smaller remainder; return whether nothing of the taker is left."""
-        remaining = maker.quantity_lots - maker.filled_lots
-        missing = taker.quantity_lots - taker.filled_lots
-        lots = min(missing, remaining)
-        self._hold(market, maker, -self._released(market, maker, lots))
-        maker.quantity_lots -= lots
-        taker.quantity_lots -= lots
-        self._events.prevented(maker, taker, lots)
-        if lots == remaining:
-            self._close_resting(market, maker, CloseReason.SELF_TRADE)
-        return lots == missing
-
-    def _released(self, market: Market, maker: Order, lots: int) -> int:
-        """Return what `maker` no longer holds when `lots` of it are gone."""
-        remaining = maker.quantity_lots - maker.filled_lots
-        return market.hold_units(maker, remaining) - market.hold_units(maker, remaining - lots)
-
-    def _fill(self, market: Market, maker: Order, taker: Order, lots: int) -> None:
-        """Trade `lots` at the maker's price and move the money; the taker holds nothing yet."""
-        state, rules = self.state, market.rules
-        base_id, quote_id = rules.base_asset_id, rules.quote_asset_id
-        base = lots * rules.base_units_per_lot
-        quote = maker.price_ticks * lots * rules.quote_units_per_tick_lot
-        maker_fee = fee_units(quote, rules.maker_fee_ppm)
-        taker_fee = fee_units(quote, rules.taker_fee_ppm)
-        remaining = maker.quantity_lots - maker.filled_lots
-        released = self._released(market, maker, lots)
-        maker_base = state.balance(maker.account_id, base_id)
-        maker_quote = state.balance(maker.account_id, quote_id)
-        taker_base = state.balance(taker.account_id, base_id)
-        taker_quote = state.balance(taker.account_id, quote_id)
-        if taker.side == BUY:
-            maker_base[0] -= base
-            maker_base[1] -= released
-            maker_quote[0] += quote - maker_fee
-            taker_base[0] += base
-            taker_quote[0] -= quote + taker_fee
-        else:
-            maker_base[0] += base
-            maker_quote[0] -= quote + maker_fee
-            maker_quote[1] -= released
-            taker_base[0] -= base
-            taker_quote[0] += quote - taker_fee
-        state.fees[quote_id] += maker_fee + taker_fee
-        maker.filled_lots += lots
-        taker.filled_lots += lots
-        market.last_ticks = maker.price_ticks
-        trade_id = state.shard << 48 | state.next_trade
-        state.next_trade += 1
-        self._events.trade(trade_id, maker, taker, lots, (base, quote, maker_fee, taker_fee))
-        if lots == remaining:
-            self._close_resting(market, maker, CloseReason.FILLED)
-
-    def _finish(self, market: Market, order: Order, stopped: CloseReason | None) -> None:
-        """Let the rest of a taker stand in the book with its hold, or close it."""
-        state = self.state
-        remaining = order.quantity_lots - order.filled_lots
-        if stopped is not None:
-            reason = stopped
-        elif remaining == 0:
-            reason = CloseReason.FILLED
-        elif order.flags >> 5 & 7 == _GTC:
-            self._hold(market, order, market.hold_units(order, remaining))
-            market.rest(order)
-            state.orders[order.order_id] = order
-            self._events.rested(order)
-            return
-        elif order.flags >> 1 & 15 == _MARKET and market.sides[1 - order.side].ranks:
-            reason = CloseReason.BAND_REACHED
-        else:
-            reason = CloseReason.IOC_REMAINDER
-        state.window.close(order, state.time_us, _STATUS[reason])
-        self._events.closed(order, reason, resting=False)
-
-    def _hold(self, market: Market, order: Order, units: int) -> None:
-        rules = market.rules
-        asset_id = rules.quote_asset_id if order.side == BUY else rules.base_asset_id
-        self.state.balance(order.account_id, asset_id)[1] += units
-
-    def _close_resting(self, market: Market, order: Order, reason: CloseReason) -> None:
-        """Take `order` out of the book and release what it still holds."""
-        state = self.state
-        remaining = order.quantity_lots - order.filled_lots
-        if remaining:
-            self._hold(market, order, -market.hold_units(order, remaining))
-        market.take_out(order)
-        del state.orders[order.order_id]
-        state.window.close(order, state.time_us, _STATUS[reason])
-        self._events.closed(order, reason, resting=True)
-
-    def _cancel(self, head: Head, batch: bytes, offset: int) -> None:
-        symbol_id, _, account_id, key, order_id, _ = head[6:]
-        state = self.state
-        order: Order | None = None
-        reason = refuse_cancel(state, account_id, symbol_id)
-        if not reason:
-            if order_id:
-                order = state.orders.get(order_id)
-            else:
-                order = state.window.orders.get(batch[offset + 24 : offset + 48])
-            reason = self._refuse_cancel_of(order, account_id, symbol_id)
-        if reason or order is None:
-            self._events.rejected(Opcode.CANCEL_ORDER, reason, account_id, key, symbol_id)
-            return
-        self._events.cancel_accepted(account_id, order.symbol_id, 1)
-        market = state.markets[order.symbol_id]
-        self._close_resting(market, order, CloseReason.CANCELLED_BY_USER)
-
-    def _refuse_cancel_of(
-        self, order: Order | None, account_id: int, symbol_id: int
-    ) -> RejectReason:
-        if order is None or order.status != OPEN or order.account_id != account_id:
-            return RejectReason.ORDER_NOT_FOUND
-        if symbol_id not in (0, order.symbol_id):
-            return RejectReason.ORDER_NOT_FOUND
-        if self.state.markets[order.symbol_id].state == SymbolState.HALTED:
-            return RejectReason.SYMBOL_HALTED
-        return RejectReason.NONE
-
-    def _cancel_all(self, head: Head, _batch: bytes, _offset: int) -> None:
-        symbol_id, _, account_id, key, _, _ = head[6:]
-        state = self.state
-        reason = refuse_cancel(state, account_id, symbol_id)
-        if reason:
-            self._events.rejected(Opcode.CANCEL_ALL, reason, account_id, key, symbol_id)
-            return
-        markets = [state.markets[symbol_id]] if symbol_id else list(state.markets.values())
-        mine = [
-            order
-            for market in markets
-            if market.state != SymbolState.HALTED
-            for order in market.open_by_account.get(account_id, {}).values()
-        ]
-        mine.sort(key=lambda order: order.order_id)
-        del mine[MAX_CANCELS:]
-        self._events.cancel_accepted(account_id, symbol_id, len(mine))
-        for order in mine:
-            market = state.markets[order.symbol_id]
-            self._close_resting(market, order, CloseReason.CANCELLED_BY_USER)
+        self.events.accepted(order, market.hold_units(order, quantity))
+        stopped = self.trade(market, order)
+        self.finish(market, order, stopped)
 
     # -- money ----------------------------------------------------------------------------
 
@@ -349,7 +166,7 @@ class ReferenceEngine(Questions):
             return
         state.issued[asset_id] += amount
         state.balance(account_id, asset_id)[0] += amount
-        self._events.money(EventType.CREDITED, account_id, asset_id, key, amount)
+        self.events.money(EventType.CREDITED, account_id, asset_id, key, amount)
 
     def _debit(self, head: Head, _batch: bytes, _offset: int) -> None:
         asset_id, _, account_id, key, amount, created_at_us = head[6:]
@@ -362,20 +179,20 @@ class ReferenceEngine(Questions):
             return
         state.issued[asset_id] -= amount
         state.balance(account_id, asset_id)[0] -= amount
-        self._events.money(EventType.DEBITED, account_id, asset_id, key, amount)
+        self.events.money(EventType.DEBITED, account_id, asset_id, key, amount)
 
     def _key_used(self, opcode: Opcode, head: Head) -> bool:
         """Answer a used key with its first outcome, a command without a key with a refusal."""
         asset_id, _, account_id, key, amount, created_at_us = head[6:]
         if key == NO_KEY:
             reason = RejectReason.MALFORMED_COMMAND
-            self._events.rejected(opcode, reason, account_id, key, 0)
+            self.events.rejected(opcode, reason, account_id, key, 0)
             return True
         first = self.state.keys.records.get(key)
         if first is None:
             return False
         same = first.same_body((opcode, account_id, asset_id, amount, created_at_us))
-        self._events.key_duplicate(first, opcode, account_id, same)
+        self.events.key_duplicate(first, opcode, account_id, same)
         return True
 
     def _remember(self, opcode: Opcode, reason: RejectReason, head: Head) -> None:
@@ -395,4 +212,4 @@ class ReferenceEngine(Questions):
             )
         )
         if reason:
-            self._events.rejected(opcode, reason, account_id, key, 0)
+            self.events.rejected(opcode, reason, account_id, key, 0)

@@ -16,14 +16,14 @@ from matching.book import OPEN, Market, Order
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.windows import KeyRecord
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 _MAGIC = b"RLTSTATE"
 _HEAD = struct.Struct("<8sIIQqqIIQQ64s")
 _COUNT = struct.Struct("<Q")
 _ASSET = struct.Struct("<Qqq")
 _MARKET = struct.Struct("<13q")
 _BALANCE = struct.Struct("<QQqq")
-ORDER_LINE = struct.Struct("<QQ16sHHBB2xqqqQqqq36s4x")
+ORDER_LINE = struct.Struct("<QQ16sHHBB2xqqqQqqqq36s4x")
 _KEY = struct.Struct("<16sQqHHIQqq")
 _RULES = (
     "symbol_id",
@@ -105,6 +105,7 @@ def _order_bytes(order: Order) -> bytes:
         order.accepted_sequence,
         order.accepted_time_us,
         order.closed_us,
+        order.asked_ticks,
         order.asked_lots,
         order.text,
     )
@@ -203,6 +204,7 @@ def _order(values: tuple[Any, ...]) -> Order:
         accepted_sequence,
         accepted_time_us,
         closed_us,
+        asked_ticks,
         asked_lots,
         text,
     ) = values
@@ -222,5 +224,6 @@ def _order(values: tuple[Any, ...]) -> Order:
     order.accepted_sequence = accepted_sequence
     order.accepted_time_us = accepted_time_us
     order.closed_us = closed_us
+    order.asked_ticks = asked_ticks
     order.asked_lots = asked_lots
     return order

@@ -4,8 +4,9 @@ A batch is a plain concatenation of records; a record is one to three stripes.
 
 Command, first stripe: sequence u64 | time_us i64 | opcode u8 | version u8 | stripes u8 |
 text_length u8 | symbol_id u16 | flags u16 | account_id u64 | key 16 bytes | a i64 | b i64.
-What `symbol_id`, `a` and `b` mean is in `COMMAND_FIELDS`; extension stripes: an order's client
-text (36 bytes, zero padded) and `LIST_SYMBOL_FIELDS`.
+What `symbol_id`, `a` and `b` mean is in `COMMAND_FIELDS` (`sides`: 0 both, else side + 1);
+extension stripes: an order's client text (36 bytes, zero padded), `LIST_SYMBOL_FIELDS`, and an
+amend's order id (u64).
 
 Event, every stripe: sequence u64 | index u16 | type u8 | part u8 | symbol_id u16 | flags u16 and
 a body of 48 bytes, `EVENT_FIELDS` by (type, part). An event of several parts repeats the header.
@@ -37,12 +38,14 @@ MAX_EVENTS_PER_COMMAND: Final = 2**16
 COMMAND_HEAD: Final = struct.Struct("<QqBBBBHHQ16sqq")
 STAMP: Final = struct.Struct("<Qq")
 TEXT_STRIPE: Final = struct.Struct("<36s28x")
+AMEND_STRIPE: Final = struct.Struct("<Q56x")
 
 COMMAND_FIELDS: Final = MappingProxyType(
     {
         Opcode.PLACE_ORDER: ("symbol_id", "price_ticks", "quantity_lots"),
         Opcode.CANCEL_ORDER: ("symbol_id", "order_id", ""),
-        Opcode.CANCEL_ALL: ("symbol_id", "", ""),
+        Opcode.CANCEL_ALL: ("symbol_id", "sides", ""),
+        Opcode.AMEND_ORDER: ("symbol_id", "price_ticks", "quantity_lots"),
         Opcode.CREDIT: ("asset_id", "amount_units", "created_at_us"),
         Opcode.DEBIT: ("asset_id", "amount_units", "created_at_us"),
         Opcode.LIST_SYMBOL: ("symbol_id", "base_units_per_lot", "quote_units_per_tick_lot"),
@@ -97,6 +100,18 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
             ),
             (EventType.ORDER_DUPLICATE, 1): (("filled_lots", "q"),),
             (EventType.CANCEL_ACCEPTED, 0): (*_TIMED, ("closed_count", "Q")),
+            (EventType.ORDER_AMENDED, 0): (
+                *_TIMED,
+                ("order_id", "Q"),
+                *_KEY,
+                ("price_ticks", "q"),
+            ),
+            (EventType.ORDER_AMENDED, 1): (
+                ("quantity_lots", "q"),
+                ("filled_lots", "q"),
+                ("previous_price_ticks", "q"),
+                ("previous_quantity_lots", "q"),
+            ),
             (EventType.COMMAND_REJECTED, 0): (*_TIMED, *_KEY, ("opcode", "Q")),
             (EventType.KEY_DUPLICATE, 0): (
                 *_TIMED,

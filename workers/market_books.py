@@ -10,17 +10,11 @@ from typing import Any
 import msgspec
 
 from api.market_answers import candle_members, trade_members
-from domain.events import (
-    Event,
-    OrderClosed,
-    OrderRested,
-    SelfTradePrevented,
-    SymbolListed,
-    Trade,
-)
+from domain.events import Event, SymbolListed, Trade
 from domain.instrument import Instrument
 from domain.market_data import (
     CHECKSUM_DEPTH,
+    BookEvent,
     BookMirror,
     BookMirrorError,
     Candle,
@@ -94,7 +88,7 @@ class MarketBooks:
                 self._time_us = getattr(event, "time_us", self._time_us)
             if isinstance(event, Trade):
                 self._trade(event)
-            if isinstance(event, Trade | SelfTradePrevented | OrderRested | OrderClosed):
+            if isinstance(event, BookEvent):
                 market = self._markets[event.symbol_id]
                 self._check(market, event.sequence)
                 market.mirror.apply(event)

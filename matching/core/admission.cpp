@@ -57,14 +57,7 @@ Reason Engine::refuse_order(const Command& command, const std::uint8_t* record, 
   const Reason broken = order_rules(*market, command, account, limit);
   if (broken != Reason::kNone) return broken;
 
-  std::int64_t notional = 0, quote = 0, base = 0;
-  if (__builtin_mul_overflow(limit, command.b, &notional) ||
-      __builtin_mul_overflow(notional, rules.quote_per_tick_lot, &quote))
-    return Reason::kOverflow;
-  if (__builtin_mul_overflow(command.b, rules.base_per_lot, &base)) return Reason::kOverflow;
-  hold = base;
-  if (buys && __builtin_add_overflow(quote, ceil_ppm(quote, rules.taker_fee_ppm), &hold))
-    return Reason::kOverflow;
+  if (!checked_hold(rules, side, limit, command.b, hold)) return Reason::kOverflow;
   if (account == 0) return Reason::kInsufficientFunds;
   const Balance& balance = state.balance(account, buys ? market->quote : market->base);
   if (balance.total - balance.held < hold) return Reason::kInsufficientFunds;

@@ -18,6 +18,7 @@ bool known(std::uint8_t opcode) {
     case Opcode::kPlaceOrder:
     case Opcode::kCancelOrder:
     case Opcode::kCancelAll:
+    case Opcode::kAmendOrder:
     case Opcode::kCredit:
     case Opcode::kDebit:
     case Opcode::kListSymbol:
@@ -105,7 +106,9 @@ void Engine::check(const std::uint8_t* data, std::size_t size) {
     const auto opcode = static_cast<std::uint8_t>(command.opcode);
     if (!known(opcode)) throw WireError(kUnknownOpcode, place_text("opcode", offset));
     const bool is_order = command.opcode == Opcode::kPlaceOrder;
-    const bool wide = is_order ? command.text_length != 0 : command.opcode == Opcode::kListSymbol;
+    const bool is_amend = command.opcode == Opcode::kAmendOrder;
+    const bool wide =
+        is_order ? command.text_length != 0 : is_amend || command.opcode == Opcode::kListSymbol;
     const std::uint8_t stripes = wide ? 2 : 1;
     if (command.stripes != stripes || command.text_length > (is_order ? kMaxText : 0))
       throw WireError(kBadLength, place_text("stripes", offset));
@@ -117,7 +120,7 @@ void Engine::check(const std::uint8_t* data, std::size_t size) {
                           std::to_string(sequence - 1) + " at " + std::to_string(time_us));
     time_us = command.time_us;
     std::uint64_t hash = 0;
-    if (is_order || command.opcode == Opcode::kCancelOrder)
+    if (is_order || is_amend || command.opcode == Opcode::kCancelOrder)
       hash = identity_hash(command.account_id, command.key_low, command.key_high);
     state.index.prefetch(hash);
     places_.push_back({static_cast<std::uint32_t>(offset), hash});
@@ -140,6 +143,9 @@ void Engine::step(const std::uint8_t* record, std::uint64_t hash) {
       break;
     case Opcode::kCancelAll:
       cancel_all(command);
+      break;
+    case Opcode::kAmendOrder:
+      amend(command, record, hash);
       break;
     case Opcode::kCredit:
     case Opcode::kDebit:
@@ -184,7 +190,7 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
   if (known_slot != 0) {
     const Order& order = state.orders[known_slot];
     const bool same = state.markets[order.symbol]->rules.symbol_id == command.symbol_id &&
-                      order.flags == command.flags && order.price == command.a &&
+                      order.flags == command.flags && order.asked_price == command.a &&
                       order.asked_quantity == command.b;
     EventStripe* event = events.add(
         EventType::kOrderDuplicate, 2, command.symbol_id,
@@ -208,7 +214,7 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
   }
   const Slot slot = state.new_order();
   Order& order = state.orders[slot];
-  order.price = command.a;
+  order.price = order.asked_price = command.a;
   order.remaining = order.quantity = order.asked_quantity = command.b;
   order.number = state.next_order++;
   order.account = account;
@@ -368,16 +374,7 @@ void Engine::finish(Market& market, Slot slot, bool stop, Close stopped) {
     reason = Close::kFilled;
   } else if (tif_of(order.flags) == kGtc) {
     rest(slot);
-    const int side = order.side();
-    state.balance(order.account, side == kBuy ? market.quote : market.base).held +=
-        hold_units(market.rules, side, order.price, order.remaining);
-    EventStripe* event = events.add(EventType::kOrderRested, 1, market.rules.symbol_id,
-                                    static_cast<std::uint16_t>(side));
-    event->body[0] = state.accounts[order.account].id;
-    event->body[1] = order_id(order.number);
-    event->body[2] = static_cast<std::uint64_t>(order.price);
-    event->body[3] = static_cast<std::uint64_t>(order.remaining);
-    event->body[4] = event->body[5] = 0;
+    hold_rested(market, slot);
     return;
   } else if (type_of(order.flags) == kMarket && market.book.best(1 - order.side()) != kNoPrice) {
     reason = Close::kBandReached;
@@ -386,6 +383,21 @@ void Engine::finish(Market& market, Slot slot, bool stop, Close stopped) {
   order.closed_us = state.time_us;
   write_closed(market, slot, reason, false);
   file_closed(slot);
+}
+
+// Holds for an order that just joined its level, and says where it stands.
+void Engine::hold_rested(Market& market, Slot slot) {
+  const Order& order = state.orders[slot];
+  const int side = order.side();
+  state.balance(order.account, side == kBuy ? market.quote : market.base).held +=
+      hold_units(market.rules, side, order.price, order.remaining);
+  EventStripe* event = events.add(EventType::kOrderRested, 1, market.rules.symbol_id,
+                                  static_cast<std::uint16_t>(side));
+  event->body[0] = state.accounts[order.account].id;
+  event->body[1] = order_id(order.number);
+  event->body[2] = static_cast<std::uint64_t>(order.price);
+  event->body[3] = static_cast<std::uint64_t>(order.remaining);
+  event->body[4] = event->body[5] = 0;
 }
 
 // Puts an order into its book and its account's list of open orders.
@@ -435,6 +447,16 @@ void Engine::close_resting(Market& market, Slot slot, Close reason) {
         hold_units(market.rules, side, order.price, order.remaining);
   }
   market.book.remove(slot);
+  delist(market, slot);
+  order.status = status_of(reason);
+  order.closed_us = state.time_us;
+  write_closed(market, slot, reason, true);
+  file_closed(slot);
+}
+
+// Takes an order that left its book out of the counts and its account's list of open orders.
+void Engine::delist(Market& market, Slot slot) {
+  const Order& order = state.orders[slot];
   --market.open_orders;
   --state.open_count(order.account, order.symbol);
   Account& account = state.accounts[order.account];
@@ -446,10 +468,6 @@ void Engine::close_resting(Market& market, Slot slot, Close reason) {
     state.orders[order.account_next].account_prev = order.account_prev;
   else
     account.open_tail = order.account_prev;
-  order.status = status_of(reason);
-  order.closed_us = state.time_us;
-  write_closed(market, slot, reason, true);
-  file_closed(slot);
 }
 
 void Engine::write_closed(const Market& market, Slot slot, Close reason, bool resting) {
@@ -463,70 +481,6 @@ void Engine::write_closed(const Market& market, Slot slot, Close reason, bool re
   event->body[3] = static_cast<std::uint64_t>(order.remaining);
   event->body[4] = static_cast<std::uint64_t>(order.filled());
   event->body[5] = 0;
-}
-
-void Engine::cancel(const Command& command, std::uint64_t hash) {
-  Reason reason = refuse_cancel(command);
-  Slot slot = 0;
-  if (reason == Reason::kNone) {
-    const std::uint32_t account = state.find_account(command.account_id);
-    if (command.a != 0) {
-      const auto id = static_cast<std::uint64_t>(command.a);
-      if (id >> 48 == state.shard) slot = state.pages.find(id & ((std::uint64_t{1} << 48) - 1));
-    } else {
-      slot = state.index.find(hash, [&](Slot at) {
-        const Order& order = state.orders[at];
-        return order.key_low == command.key_low && order.key_high == command.key_high &&
-               order.account == account;
-      });
-    }
-    if (slot == 0 || state.orders[slot].status != Status::kOpen ||
-        state.orders[slot].account != account) {
-      reason = Reason::kOrderNotFound;
-    } else {
-      const Market& market = *state.markets[state.orders[slot].symbol];
-      if (command.symbol_id != 0 && command.symbol_id != market.rules.symbol_id)
-        reason = Reason::kOrderNotFound;
-      else if (market.state == kHalted)
-        reason = Reason::kSymbolHalted;
-    }
-  }
-  if (reason != Reason::kNone) {
-    reject(command, reason, command.account_id, command.symbol_id);
-    return;
-  }
-  Market& market = *state.markets[state.orders[slot].symbol];
-  EventStripe* event = events.add(EventType::kCancelAccepted, 1, market.rules.symbol_id, 0);
-  event->body[0] = static_cast<std::uint64_t>(command.time_us);
-  event->body[1] = command.account_id;
-  event->body[2] = 1;
-  std::memset(&event->body[3], 0, 24);
-  close_resting(market, slot, Close::kCancelledByUser);
-}
-
-void Engine::cancel_all(const Command& command) {
-  const Reason reason = refuse_cancel(command);
-  if (reason != Reason::kNone) {
-    reject(command, reason, command.account_id, command.symbol_id);
-    return;
-  }
-  std::vector<Slot> mine;
-  const std::uint32_t account = state.find_account(command.account_id);
-  if (account != 0) {
-    for (Slot at = state.accounts[account].open_head; at != 0 && mine.size() < kMaxCancels;
-         at = state.orders[at].account_next) {
-      const Market& market = *state.markets[state.orders[at].symbol];
-      if (command.symbol_id != 0 && command.symbol_id != market.rules.symbol_id) continue;
-      if (market.state != kHalted) mine.push_back(at);
-    }
-  }
-  EventStripe* event = events.add(EventType::kCancelAccepted, 1, command.symbol_id, 0);
-  event->body[0] = static_cast<std::uint64_t>(command.time_us);
-  event->body[1] = command.account_id;
-  event->body[2] = mine.size();
-  std::memset(&event->body[3], 0, 24);
-  for (const Slot slot : mine)
-    close_resting(*state.markets[state.orders[slot].symbol], slot, Close::kCancelledByUser);
 }
 
 }  // namespace rialto

@@ -60,6 +60,7 @@ class Engine {
   void place(const Command& command, const std::uint8_t* record, std::uint64_t hash);
   void cancel(const Command& command, std::uint64_t hash);
   void cancel_all(const Command& command);
+  void amend(const Command& command, const std::uint8_t* record, std::uint64_t hash);
   void money(const Command& command);
   void list_symbol(const Command& command, const std::uint8_t* record);
   void set_symbol_state(const Command& command);
@@ -72,6 +73,8 @@ class Engine {
   bool fillable(const Market& market, const Command& command, std::uint32_t account,
                 std::int64_t limit) const;
   Reason refuse_cancel(const Command& command);
+  Reason refuse_amend(const Command& command, Slot slot);
+  Slot find_open(const Command& command, std::uint64_t id, std::uint64_t hash) const;
 
   bool match(Market& market, Slot taker, std::int64_t limit, Close& stopped);
   void fill(Market& market, Slot maker, Slot taker, std::int64_t lots);
@@ -79,6 +82,8 @@ class Engine {
   void finish(Market& market, Slot slot, bool stop, Close stopped);
   void rest(Slot slot);
   void list_open(Slot slot);
+  void delist(Market& market, Slot slot);
+  void hold_rested(Market& market, Slot slot);
   void close_resting(Market& market, Slot slot, Close reason);
 
   void reject(const Command& command, Reason reason, std::uint64_t account_id,

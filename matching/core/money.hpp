@@ -34,6 +34,19 @@ inline std::int64_t hold_units(const Rules& rules, int side, std::int64_t limit,
   return quote + ceil_ppm(quote, rules.taker_fee_ppm);
 }
 
+// The same for an order not yet accepted; false where any of its amounts is beyond an int64.
+inline bool checked_hold(const Rules& rules, int side, std::int64_t limit, std::int64_t lots,
+                         std::int64_t& hold) {
+  std::int64_t notional = 0, quote = 0, base = 0;
+  if (__builtin_mul_overflow(limit, lots, &notional) ||
+      __builtin_mul_overflow(notional, rules.quote_per_tick_lot, &quote) ||
+      __builtin_mul_overflow(lots, rules.base_per_lot, &base))
+    return false;
+  hold = base;
+  return side != kBuy ||
+         !__builtin_add_overflow(quote, ceil_ppm(quote, rules.taker_fee_ppm), &hold);
+}
+
 // Lowest and highest price around the last trade or the listing price, rounded inward.
 inline void refresh_band(Market& market) {
   const std::int64_t reference = market.last_ticks ? market.last_ticks : market.rules.listing_ticks;

@@ -30,8 +30,8 @@ struct alignas(64) Order {
   std::int64_t accepted_us;
   std::int64_t closed_us;
   std::uint64_t hash;
-  std::int64_t asked_quantity;  // as placed: a repeat of the command asks for this
-  std::uint64_t unused_word;
+  std::int64_t asked_price;  // as placed: a repeat of the command asks for these
+  std::int64_t asked_quantity;
 
   int side() const { return side_of(flags); }
   std::int64_t filled() const { return quantity - remaining; }

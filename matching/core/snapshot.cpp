@@ -8,7 +8,7 @@ namespace rialto {
 
 namespace {
 
-constexpr std::uint32_t kStateVersion = 2;
+constexpr std::uint32_t kStateVersion = 3;
 constexpr char kMagic[9] = "RLTSTATE";
 
 #pragma pack(push, 1)
@@ -40,7 +40,7 @@ struct OrderBytes {
   std::uint8_t status, text_length, zero[2];
   std::int64_t price, quantity, filled;
   std::uint64_t accepted_sequence;
-  std::int64_t accepted_us, closed_us, asked_quantity;
+  std::int64_t accepted_us, closed_us, asked_price, asked_quantity;
   char text[kMaxText];
   std::uint8_t more_zero[4];
 };
@@ -54,7 +54,7 @@ struct KeyBytes {
 };
 #pragma pack(pop)
 static_assert(sizeof(HeadBytes) == 128);
-static_assert(sizeof(OrderBytes) == 136);
+static_assert(sizeof(OrderBytes) == 144);
 static_assert(sizeof(KeyBytes) == 64);
 
 class Writer {
@@ -106,6 +106,7 @@ OrderBytes order_bytes(const State& state, Slot slot) {
   out.accepted_sequence = order.accepted_sequence;
   out.accepted_us = order.accepted_us;
   out.closed_us = order.closed_us;
+  out.asked_price = order.asked_price;
   out.asked_quantity = order.asked_quantity;
   if (order.text_length != 0) std::memcpy(out.text, state.texts[slot].bytes, kMaxText);
   return out;
@@ -218,6 +219,7 @@ Slot read_order(Engine& engine, const OrderBytes& in) {
   order.accepted_sequence = in.accepted_sequence;
   order.accepted_us = in.accepted_us;
   order.closed_us = in.closed_us;
+  order.asked_price = in.asked_price;
   order.asked_quantity = in.asked_quantity;
   order.hash = identity_hash(in.account_id, in.key_low, in.key_high);
   const Slot slot = engine.adopt(order);

@@ -16,6 +16,7 @@ enum class Opcode : std::uint8_t {
   kPlaceOrder = 1,
   kCancelOrder = 2,
   kCancelAll = 3,
+  kAmendOrder = 4,
   kCredit = 20,
   kDebit = 21,
   kListSymbol = 60,
@@ -35,6 +36,7 @@ enum class EventType : std::uint8_t {
   kOrderClosed = 7,
   kKeyDuplicate = 8,
   kSelfTradePrevented = 9,
+  kOrderAmended = 10,
   kCredited = 20,
   kDebited = 21,
   kSymbolListed = 60,
@@ -66,6 +68,7 @@ enum class Reason : std::uint16_t {
   kNoLiquidity = 53,
   kOrderNotFound = 54,
   kSelfTrade = 55,
+  kQuantityBelowFilled = 56,
   kInsufficientFunds = 60,
   kInvalidAmount = 61,
   kUnknownAsset = 62,
@@ -139,6 +142,12 @@ struct ListSymbolStripe {
 };
 #pragma pack(pop)
 static_assert(sizeof(ListSymbolStripe) == kStripe);
+
+struct AmendStripe {
+  std::uint64_t order_id;
+  std::uint64_t zero[7];
+};
+static_assert(sizeof(AmendStripe) == kStripe);
 
 struct EventStripe {
   std::uint64_t sequence;

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.commands import CancelAll, CancelOrder, Command, PlaceOrder
+from domain.commands import AmendOrder, CancelAll, CancelOrder, Command, PlaceOrder
 from domain.events import Event, Trade
 from domain.market_data import (
     BookDelta,
@@ -35,7 +35,10 @@ def _command(draw: random.Random, number: int) -> Command:
         return CancelAll(account)
     if kind < 0.25:
         return CancelOrder(account, 1, order_id=draw.randrange(1, number + 2))
-    is_market = kind < 0.4
+    if kind < 0.35:
+        price = 250_000 + draw.randrange(-20, 21)
+        return AmendOrder(account, 1, draw.randrange(1, number + 2), 0, price, draw.choice((0, 99)))
+    is_market = kind < 0.45
     return PlaceOrder(
         account_id=account,
         client_key=client_key(str(number)),

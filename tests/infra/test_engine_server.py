@@ -116,7 +116,12 @@ async def test_an_empty_batch_is_answered(rig: Rig) -> None:
 
 def _expected(role: Role, opcode: Opcode) -> bool:
     return opcode in {
-        Role.GATEWAY: {Opcode.PLACE_ORDER, Opcode.CANCEL_ORDER, Opcode.CANCEL_ALL},
+        Role.GATEWAY: {
+            Opcode.PLACE_ORDER,
+            Opcode.CANCEL_ORDER,
+            Opcode.CANCEL_ALL,
+            Opcode.AMEND_ORDER,
+        },
         Role.TREASURY: {Opcode.CREDIT, Opcode.DEBIT},
         Role.ADMIN: {Opcode.LIST_SYMBOL, Opcode.SET_SYMBOL_STATE, Opcode.SET_SHARD_MODE},
     }.get(role, set())

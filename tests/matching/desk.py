@@ -6,6 +6,7 @@ import itertools
 from typing import Any, TypeVar
 
 from domain.commands import (
+    AmendOrder,
     CancelAll,
     CancelOrder,
     Command,
@@ -121,9 +122,15 @@ class Desk:
         """Cancel one order."""
         return self.run(CancelOrder(account, ETH_USDT, order_id, client_key))
 
-    def cancel_all(self, account: int, symbol_id: int = 0) -> tuple[Event, ...]:
+    def cancel_all(
+        self, account: int, symbol_id: int = 0, side: Side | None = None
+    ) -> tuple[Event, ...]:
         """Cancel all orders of an account."""
-        return self.run(CancelAll(account, symbol_id))
+        return self.run(CancelAll(account, symbol_id, side))
+
+    def amend(self, account: int, order_id: int, **terms: int) -> tuple[Event, ...]:
+        """Amend one order; `terms` are price_ticks and quantity_lots."""
+        return self.run(AmendOrder(account, ETH_USDT, order_id, **terms))
 
     def balance(self, account: int, asset: int) -> tuple[int, int]:
         """Return (total, held)."""

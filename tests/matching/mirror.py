@@ -11,6 +11,7 @@ from domain.events import (
     Debited,
     Event,
     OrderAccepted,
+    OrderAmended,
     OrderClosed,
     OrderRested,
     SelfTradePrevented,
@@ -54,6 +55,8 @@ class Mirror:
                     self.resting[event.maker_order_id][1] -= event.lots
                     self.shrunk[event.maker_order_id] += event.lots
                     self.shrunk[event.taker_order_id] += event.lots
+                case OrderAmended():
+                    self._amend(event)
                 case OrderClosed():
                     self._close(event)
                 case _:
@@ -77,6 +80,16 @@ class Mirror:
         maker = self.resting[trade.maker_order_id]
         assert maker[0] == trade.price_ticks
         maker[1] -= trade.quantity_lots
+
+    def _amend(self, amended: OrderAmended) -> None:
+        place = self.resting[amended.order_id]
+        before = [amended.previous_price_ticks, amended.previous_quantity_lots]
+        assert place == [before[0], before[1] - amended.filled_lots]
+        self.shrunk[amended.order_id] += before[1] - amended.quantity_lots
+        if amended.kept_place:
+            place[1] = amended.quantity_lots - amended.filled_lots
+        else:
+            del self.resting[amended.order_id]
 
     def _close(self, close: OrderClosed) -> None:
         if close.resting:

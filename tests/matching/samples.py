@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domain.commands import (
+    AmendOrder,
     CancelAll,
     CancelOrder,
     Command,
@@ -57,4 +58,8 @@ def _later(order: PlaceOrder) -> list[tuple[str, Command]]:
         ("credit maker", Credit(9, 1, 1, 10**12, 900)),
         ("rest", replace(order, client_key=21)),
         ("self trade", decrement),
+        ("cancel sells", CancelAll(1, 1, Side.SELL)),
+        ("rest again", replace(order, client_key=23)),
+        ("amend", AmendOrder(1, 1, 0, 23, 0, 4)),
+        ("amend price", AmendOrder(1, 1, 4, 0, 1_010)),
     ]

@@ -66,6 +66,8 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
 
 
 def _strategy(name: str, hint: Any, owner: type) -> st.SearchStrategy[Any]:
+    if hint == Side | None:
+        return st.none() | st.sampled_from(Side)
     if hint is bool:
         return st.booleans()
     if hint in _ENUMS:

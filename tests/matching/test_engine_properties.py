@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.commands import (
+    AmendOrder,
     CancelAll,
     CancelOrder,
     Command,
@@ -64,6 +65,15 @@ _cancels = st.builds(
     order_id=st.integers(0, 30),
     client_key=st.integers(1, 60),
 )
+_amends = st.builds(
+    AmendOrder,
+    account_id=_ACCOUNTS,
+    symbol_id=st.just(ETH_USDT),
+    order_id=st.integers(0, 30),
+    client_key=st.integers(1, 60),
+    price_ticks=st.just(0) | _PRICES,
+    quantity_lots=st.integers(0, 60),
+)
 _money = st.builds(
     lambda kind, key, account, asset, amount: kind(key, account, asset, amount, START_US),
     st.sampled_from([Credit, Debit]),
@@ -80,8 +90,9 @@ _admin = st.one_of(
 )
 streams = st.lists(
     st.one_of(
-        _places, _places, _places, _places, _markets, _cancels, _money,
-        st.builds(CancelAll, account_id=_ACCOUNTS, symbol_id=st.sampled_from([0, ETH_USDT])),
+        _places, _places, _places, _places, _markets, _cancels, _amends, _money,
+        st.builds(CancelAll, account_id=_ACCOUNTS, symbol_id=st.sampled_from([0, ETH_USDT]),
+                  side=st.sampled_from([None, *Side])),
         _admin,
     ),
     max_size=60,

@@ -119,10 +119,24 @@ class Stream:
         rnd = self.random
         account, symbol = rnd.choice(ACCOUNTS), rnd.choice((0, self._symbol()))
         if rnd.random() < 0.1:
-            return c.CancelAll(account, symbol)
+            return c.CancelAll(account, symbol, rnd.choice((None, Side.BUY, Side.SELL)))
+        if rnd.random() < 0.4:
+            return self._amend(account, symbol)
         if rnd.random() < 0.5 or not self.keys:
             return c.CancelOrder(account, symbol, rnd.randint(1, self.placed + 2))
         return c.CancelOrder(account, symbol, 0, rnd.choice(self.keys))
+
+    def _amend(self, account: int, symbol: int) -> c.Command:
+        rnd = self.random
+        by_id = rnd.random() < 0.7 or not self.keys
+        return c.AmendOrder(
+            account,
+            symbol,
+            rnd.randint(max(1, self.placed - 40), self.placed + 2) if by_id else 0,
+            0 if by_id else rnd.choice((*self.keys[-20:], 0)),
+            rnd.choice((0, 0, rnd.randint(90, 110), 30_000, -1, 2**62)),
+            rnd.choice((0, rnd.randint(1, 12), rnd.randint(1, 60), -1, 10**7, 2**62)),
+        )
 
     def _money(self) -> c.Command:
         pick = self.random.choice

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from domain.commands import CancelOrder, Started, Tick
+from domain.commands import CancelAll, CancelOrder, Started, Tick
 from domain.errors import RejectReason
 from domain.events import (
     CancelAccepted,
@@ -22,7 +22,7 @@ from domain.events import (
 )
 from domain.order import SelfTrade, Side, TimeInForce
 from matching import admission
-from matching.codec import encode_command
+from matching.codec import decode_events, encode_command
 from matching.reference import ReferenceEngine
 from matching.wire import SequenceError, WireError
 from tests.matching.desk import (
@@ -282,6 +282,20 @@ def test_cancel_all_goes_in_id_order(desk: Desk) -> None:
     assert desk.balance(1, USDT) == (RICH, 0)
     assert [order.order_id for order in desk.engine.open_orders(2)] == [other]
     assert only(desk.cancel_all(1, ETH_USDT), CancelAccepted)[0].closed_count == 0
+
+
+def test_cancel_all_of_one_side(desk: Desk) -> None:
+    """A side may be named; a number that is no side is refused."""
+    bid, ask = order_id(desk.buy(1, 990, 1)), order_id(desk.sell(1, 1_010, 1))
+    assert closes(desk.cancel_all(1, side=Side.SELL)) == [(ask, "CANCELLED_BY_USER")]
+    assert closes(desk.cancel_all(1, side=Side.SELL)) == []
+    assert closes(desk.cancel_all(1, ETH_USDT, Side.BUY)) == [(bid, "CANCELLED_BY_USER")]
+    sequence = desk.engine.sequence + 1
+    raw = bytearray(encode_command(CancelAll(1), sequence=sequence, time_us=desk.time_us))
+    raw[48] = 3
+    assert reason(tuple(decode_events(desk.engine.apply(bytes(raw))))) is (
+        RejectReason.MALFORMED_COMMAND
+    )
 
 
 def test_a_million_ether() -> None:

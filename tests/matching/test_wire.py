@@ -27,6 +27,7 @@ from infra.engine_roles import Role
 from matching.codec import encode_command
 from matching.engine import create_engine
 from matching.wire import (
+    AMEND_STRIPE,
     COMMAND_FIELDS,
     COMMAND_HEAD,
     EVENT_DTYPE,
@@ -102,7 +103,7 @@ def test_numbers_only_grow() -> None:
 
 def test_every_record_is_whole_stripes() -> None:
     """Command heads, extensions and event parts are 64 bytes each."""
-    structs = [COMMAND_HEAD, TEXT_STRIPE, LIST_SYMBOL_STRIPE, *EVENT_STRUCTS.values()]
+    structs = [COMMAND_HEAD, TEXT_STRIPE, AMEND_STRIPE, LIST_SYMBOL_STRIPE, *EVENT_STRUCTS.values()]
     assert {s.size for s in structs} == {STRIPE}
     assert EVENT_HEAD_STRUCT.size == 16
     assert set(COMMAND_FIELDS) == set(Opcode)

@@ -1,0 +1,110 @@
+"""Changes to orders that stand in the book: cancel, cancel all, amend, as the reference acts."""
+
+from __future__ import annotations
+
+from domain.commands import Opcode
+from domain.errors import RejectReason
+from domain.order import CloseReason, SymbolState
+from matching.administration import Head
+from matching.admission import refuse_amend, refuse_cancel
+from matching.book import OPEN, Market, Order
+from matching.trading import Trading
+from matching.wire import AMEND_STRIPE, STRIPE
+
+MAX_CANCELS = 60_000
+"""How many orders one cancel-all closes, the oldest first; `closed_count` tells."""
+
+_BOTH_SIDES = 0  # of a cancel-all; else the side + 1
+
+
+def cancel(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
+    """Close one open order."""
+    symbol_id, _, account_id, key, order_id, _ = head[6:]
+    state = engine.state
+    order: Order | None = None
+    reason = refuse_cancel(state, account_id, symbol_id)
+    if not reason:
+        order = _find(engine, account_id, symbol_id, order_id, batch[offset + 24 : offset + 48])
+        if order is None:
+            reason = RejectReason.ORDER_NOT_FOUND
+        elif state.markets[order.symbol_id].state == SymbolState.HALTED:
+            reason = RejectReason.SYMBOL_HALTED
+    if reason or order is None:
+        engine.events.rejected(Opcode.CANCEL_ORDER, reason, account_id, key, symbol_id)
+        return
+    engine.events.cancel_accepted(account_id, order.symbol_id, 1)
+    market = state.markets[order.symbol_id]
+    engine.close_resting(market, order, CloseReason.CANCELLED_BY_USER)
+
+
+def _find(
+    engine: Trading, account_id: int, symbol_id: int, order_id: int, identity: bytes
+) -> Order | None:
+    """Return the account's open order of that id or, when that is 0, of that client key."""
+    state = engine.state
+    order = state.orders.get(order_id) if order_id else state.window.orders.get(identity)
+    if order is None or order.status != OPEN or order.account_id != account_id:
+        return None
+    return order if symbol_id in (0, order.symbol_id) else None
+
+
+def cancel_all(engine: Trading, head: Head, _batch: bytes, _offset: int) -> None:
+    """Close an account's open orders, of one side or both."""
+    symbol_id, _, account_id, key, sides, _ = head[6:]
+    state = engine.state
+    reason = RejectReason.MALFORMED_COMMAND
+    if _BOTH_SIDES <= sides <= 2:
+        reason = refuse_cancel(state, account_id, symbol_id)
+    if reason:
+        engine.events.rejected(Opcode.CANCEL_ALL, reason, account_id, key, symbol_id)
+        return
+    markets = [state.markets[symbol_id]] if symbol_id else list(state.markets.values())
+    mine = [
+        order
+        for market in markets
+        if market.state != SymbolState.HALTED
+        for order in market.open_by_account.get(account_id, {}).values()
+        if sides in (_BOTH_SIDES, order.side + 1)
+    ]
+    mine.sort(key=lambda order: order.order_id)
+    del mine[MAX_CANCELS:]
+    engine.events.cancel_accepted(account_id, symbol_id, len(mine))
+    for order in mine:
+        market = state.markets[order.symbol_id]
+        engine.close_resting(market, order, CloseReason.CANCELLED_BY_USER)
+
+
+def amend(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
+    """Change price or quantity of an open order; it keeps its place only when it just shrinks."""
+    symbol_id, _, account_id, key, price, quantity = head[6:]
+    (order_id,) = AMEND_STRIPE.unpack_from(batch, offset + STRIPE)
+    order = _find(engine, account_id, symbol_id, order_id, batch[offset + 24 : offset + 48])
+    named = bool(order_id or any(key))
+    reason = refuse_amend(
+        engine.state, order, account_id if named else 0, symbol_id, (price, quantity)
+    )
+    if reason or order is None:
+        engine.events.rejected(Opcode.AMEND_ORDER, reason, account_id, key, symbol_id)
+        return
+    market = engine.state.markets[order.symbol_id]
+    before = (order.price_ticks, order.quantity_lots)
+    after = (price or order.price_ticks, quantity or order.quantity_lots)
+    if order.keeps_place(*after):
+        engine.hold(market, order, -engine.released(market, order, before[1] - after[1]))
+        order.quantity_lots = after[1]
+        engine.events.amended(order, before, kept=True)
+    else:
+        _requeue(engine, market, order, after)
+
+
+def _requeue(engine: Trading, market: Market, order: Order, terms: tuple[int, int]) -> None:
+    """Take `order` out, change it, and let it act like a new one under its old id."""
+    before = (order.price_ticks, order.quantity_lots)
+    engine.hold(market, order, -market.hold_units(order, order.quantity_lots - order.filled_lots))
+    market.take_out(order)
+    del engine.state.orders[order.order_id]
+    order.price_ticks, order.quantity_lots = terms
+    order.limit_ticks = order.price_ticks
+    engine.events.amended(order, before, kept=False)
+    stopped = engine.trade(market, order)
+    engine.finish(market, order, stopped)

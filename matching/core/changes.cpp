@@ -1,0 +1,180 @@
+// Changes to orders that stand in the book: cancel, cancel all, amend.
+#include <algorithm>
+#include <cstring>
+
+#include "engine.hpp"
+#include "money.hpp"
+
+namespace rialto {
+
+namespace {
+
+constexpr std::int64_t kBothSides = 0;  // of a cancel-all; else the side + 1
+
+bool keeps_place(const Order& order, std::int64_t price, std::int64_t quantity) {
+  return price == order.price && quantity <= order.quantity;
+}
+
+}  // namespace
+
+// The account's open order of that id or, when it is 0, of the command's client key; else 0.
+Slot Engine::find_open(const Command& command, std::uint64_t id, std::uint64_t hash) const {
+  const std::uint32_t account = state.find_account(command.account_id);
+  Slot slot = 0;
+  if (id != 0) {
+    if (id >> 48 == state.shard) slot = state.pages.find(id & ((std::uint64_t{1} << 48) - 1));
+  } else {
+    slot = state.index.find(hash, [&](Slot at) {
+      const Order& order = state.orders[at];
+      return order.key_low == command.key_low && order.key_high == command.key_high &&
+             order.account == account;
+    });
+  }
+  if (slot == 0) return 0;
+  const Order& order = state.orders[slot];
+  if (order.status != Status::kOpen || order.account != account) return 0;
+  const std::uint16_t symbol_id = state.markets[order.symbol]->rules.symbol_id;
+  return command.symbol_id == 0 || command.symbol_id == symbol_id ? slot : 0;
+}
+
+void Engine::cancel(const Command& command, std::uint64_t hash) {
+  Reason reason = refuse_cancel(command);
+  Slot slot = 0;
+  if (reason == Reason::kNone) {
+    slot = find_open(command, static_cast<std::uint64_t>(command.a), hash);
+    if (slot == 0)
+      reason = Reason::kOrderNotFound;
+    else if (state.markets[state.orders[slot].symbol]->state == kHalted)
+      reason = Reason::kSymbolHalted;
+  }
+  if (reason != Reason::kNone) {
+    reject(command, reason, command.account_id, command.symbol_id);
+    return;
+  }
+  Market& market = *state.markets[state.orders[slot].symbol];
+  EventStripe* event = events.add(EventType::kCancelAccepted, 1, market.rules.symbol_id, 0);
+  event->body[0] = static_cast<std::uint64_t>(command.time_us);
+  event->body[1] = command.account_id;
+  event->body[2] = 1;
+  std::memset(&event->body[3], 0, 24);
+  close_resting(market, slot, Close::kCancelledByUser);
+}
+
+void Engine::cancel_all(const Command& command) {
+  const bool known_sides = command.a >= 0 && command.a <= 2;
+  const Reason reason = known_sides ? refuse_cancel(command) : Reason::kMalformedCommand;
+  if (reason != Reason::kNone) {
+    reject(command, reason, command.account_id, command.symbol_id);
+    return;
+  }
+  std::vector<Slot> mine;
+  const std::uint32_t account = state.find_account(command.account_id);
+  if (account != 0) {
+    for (Slot at = state.accounts[account].open_head; at != 0 && mine.size() < kMaxCancels;
+         at = state.orders[at].account_next) {
+      const Market& market = *state.markets[state.orders[at].symbol];
+      if (command.a != kBothSides && command.a != state.orders[at].side() + 1) continue;
+      if (command.symbol_id != 0 && command.symbol_id != market.rules.symbol_id) continue;
+      if (market.state != kHalted) mine.push_back(at);
+    }
+  }
+  EventStripe* event = events.add(EventType::kCancelAccepted, 1, command.symbol_id, 0);
+  event->body[0] = static_cast<std::uint64_t>(command.time_us);
+  event->body[1] = command.account_id;
+  event->body[2] = mine.size();
+  std::memset(&event->body[3], 0, 24);
+  for (const Slot slot : mine)
+    close_resting(*state.markets[state.orders[slot].symbol], slot, Close::kCancelledByUser);
+}
+
+// Changes price or quantity; the order keeps its place only when it just shrinks.
+void Engine::amend(const Command& command, const std::uint8_t* record, std::uint64_t hash) {
+  AmendStripe more;
+  std::memcpy(&more, record + kStripe, sizeof more);
+  const bool named = more.order_id != 0 || (command.key_low | command.key_high) != 0;
+  const Slot slot = named ? find_open(command, more.order_id, hash) : 0;
+  const Reason reason = named ? refuse_amend(command, slot) : Reason::kMalformedCommand;
+  if (reason != Reason::kNone) {
+    reject(command, reason, command.account_id, command.symbol_id);
+    return;
+  }
+  Order& order = state.orders[slot];
+  Market& market = *state.markets[order.symbol];
+  const int side = order.side();
+  const std::int64_t price = command.a != 0 ? command.a : order.price;
+  const std::int64_t quantity = command.b != 0 ? command.b : order.quantity;
+  const bool kept = keeps_place(order, price, quantity);
+  const std::int64_t remaining = quantity - order.filled();
+  std::int64_t& held = state.balance(order.account, side == kBuy ? market.quote : market.base).held;
+  held -= hold_units(market.rules, side, order.price, order.remaining);
+
+  EventStripe* event = events.add(EventType::kOrderAmended, 2, market.rules.symbol_id,
+                                  static_cast<std::uint16_t>(side | (kept ? 2 : 0)));
+  event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
+  event[0].body[1] = command.account_id;
+  event[0].body[2] = order_id(order.number);
+  event[0].body[3] = order.key_low;
+  event[0].body[4] = order.key_high;
+  event[0].body[5] = static_cast<std::uint64_t>(price);
+  event[1].body[0] = static_cast<std::uint64_t>(quantity);
+  event[1].body[1] = static_cast<std::uint64_t>(order.filled());
+  event[1].body[2] = static_cast<std::uint64_t>(order.price);
+  event[1].body[3] = static_cast<std::uint64_t>(order.quantity);
+  event[1].body[4] = event[1].body[5] = 0;
+
+  if (!kept) market.book.remove(slot);
+  order.price = price;
+  order.quantity = quantity;
+  order.remaining = remaining;
+  if (kept) {
+    held += hold_units(market.rules, side, price, remaining);
+    return;
+  }
+  Close stopped = Close::kFilled;
+  const bool stop = match(market, slot, price, stopped);
+  if (stop || order.remaining == 0) {
+    delist(market, slot);
+    finish(market, slot, stop, stopped);
+  } else {  // its place in its account's list is still its own
+    market.book.add(slot);
+    hold_rested(market, slot);
+  }
+}
+
+Reason Engine::refuse_amend(const Command& command, Slot slot) {
+  if (command.account_id == 0) return Reason::kMalformedCommand;
+  if (command.a == 0 && command.b == 0) return Reason::kInvalidCombination;
+  if (command.a < 0) return Reason::kInvalidPrice;
+  if (command.b < 0) return Reason::kInvalidQuantity;
+  if (command.symbol_id != 0 && state.market(command.symbol_id) == nullptr)
+    return Reason::kUnknownSymbol;
+  if (state.mode == kHalted) return Reason::kShardHalted;
+  if (state.mode == kCancelOnly) return Reason::kShardCancelOnly;
+  if (slot == 0) return Reason::kOrderNotFound;
+  const Order& order = state.orders[slot];
+  Market& market = *state.markets[order.symbol];
+  if (market.state == kHalted) return Reason::kSymbolHalted;
+  if (market.state == kCancelOnly) return Reason::kSymbolCancelOnly;
+  const int side = order.side();
+  const Rules& rules = market.rules;
+  const std::int64_t price = command.a != 0 ? command.a : order.price;
+  const std::int64_t quantity = command.b != 0 ? command.b : order.quantity;
+  if (quantity <= order.filled()) return Reason::kQuantityBelowFilled;
+  if (keeps_place(order, price, quantity)) return Reason::kNone;
+  refresh_band(market);
+  if (side == kBuy ? price > market.highest : price < market.lowest)
+    return Reason::kPriceOutsideBand;
+  if (quantity > rules.max_order_lots) return Reason::kQuantityTooLarge;
+  Command like = command;
+  like.flags = order.flags;
+  const Reason broken = order_rules(market, like, order.account, price);
+  if (broken != Reason::kNone) return broken;
+  std::int64_t hold = 0;
+  if (!checked_hold(rules, side, price, quantity - order.filled(), hold)) return Reason::kOverflow;
+  const Balance& balance = state.balance(order.account, side == kBuy ? market.quote : market.base);
+  const std::int64_t own = hold_units(rules, side, order.price, order.remaining);
+  if (balance.total - balance.held + own < hold) return Reason::kInsufficientFunds;
+  return Reason::kNone;
+}
+
+}  // namespace rialto

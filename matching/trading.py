@@ -1,0 +1,142 @@
+"""What orders do to the book: match, rest, close, as the reference engine acts."""
+
+from __future__ import annotations
+
+from domain.order import CloseReason, OrderType, SelfTrade, TimeInForce
+from matching.admission import MAX_MAKERS, limit_rank
+from matching.book import BUY, Market, Order, fee_units
+from matching.engine_state import EngineState
+from matching.event_writer import EventWriter
+from matching.questions import Questions
+
+_EXPIRE_TAKER, _EXPIRE_BOTH = int(SelfTrade.EXPIRE_TAKER), int(SelfTrade.EXPIRE_BOTH)
+_DECREMENT = int(SelfTrade.DECREMENT)
+_GTC = int(TimeInForce.GTC)
+_MARKET = int(OrderType.MARKET)
+_STATUS = {reason: reason.status for reason in CloseReason}
+
+
+class Trading(Questions):
+    """A state that orders act upon, and where they say what they did."""
+
+    def __init__(self, state: EngineState, events: EventWriter) -> None:
+        self.state = state
+        self.events = events
+
+    def trade(self, market: Market, taker: Order) -> CloseReason | None:
+        """Trade `taker` against the book; return why it must stop, or None."""
+        side = market.sides[1 - taker.side]
+        rank = limit_rank(market, taker)
+        for _ in range(MAX_MAKERS):
+            maker = side.first(rank)
+            if maker is None:
+                return None
+            if maker.account_id == taker.account_id:
+                mode = taker.flags >> 9
+                if mode == _DECREMENT:
+                    if self.decrement(market, maker, taker):
+                        return CloseReason.SELF_TRADE
+                    continue
+                if mode != _EXPIRE_TAKER:
+                    self.close_resting(market, maker, CloseReason.SELF_TRADE)
+                if mode in (_EXPIRE_TAKER, _EXPIRE_BOTH):
+                    return CloseReason.SELF_TRADE
+                continue
+            missing = taker.quantity_lots - taker.filled_lots
+            lots = min(missing, maker.quantity_lots - maker.filled_lots)
+            self.fill(market, maker, taker, lots)
+            if missing == lots:
+                return None
+        return CloseReason.SWEEP_LIMIT if side.first(rank) is not None else None
+
+    def decrement(self, market: Market, maker: Order, taker: Order) -> bool:
+        """Shrink both by the smaller remainder; return whether nothing of the taker is left."""
+        remaining = maker.quantity_lots - maker.filled_lots
+        missing = taker.quantity_lots - taker.filled_lots
+        lots = min(missing, remaining)
+        self.hold(market, maker, -self.released(market, maker, lots))
+        maker.quantity_lots -= lots
+        taker.quantity_lots -= lots
+        self.events.prevented(maker, taker, lots)
+        if lots == remaining:
+            self.close_resting(market, maker, CloseReason.SELF_TRADE)
+        return lots == missing
+
+    def released(self, market: Market, maker: Order, lots: int) -> int:
+        """Return what `maker` no longer holds when `lots` of it are gone."""
+        remaining = maker.quantity_lots - maker.filled_lots
+        return market.hold_units(maker, remaining) - market.hold_units(maker, remaining - lots)
+
+    def fill(self, market: Market, maker: Order, taker: Order, lots: int) -> None:
+        """Trade `lots` at the maker's price and move the money; the taker holds nothing yet."""
+        state, rules = self.state, market.rules
+        base_id, quote_id = rules.base_asset_id, rules.quote_asset_id
+        base = lots * rules.base_units_per_lot
+        quote = maker.price_ticks * lots * rules.quote_units_per_tick_lot
+        maker_fee = fee_units(quote, rules.maker_fee_ppm)
+        taker_fee = fee_units(quote, rules.taker_fee_ppm)
+        remaining = maker.quantity_lots - maker.filled_lots
+        released = self.released(market, maker, lots)
+        maker_base = state.balance(maker.account_id, base_id)
+        maker_quote = state.balance(maker.account_id, quote_id)
+        taker_base = state.balance(taker.account_id, base_id)
+        taker_quote = state.balance(taker.account_id, quote_id)
+        if taker.side == BUY:
+            maker_base[0] -= base
+            maker_base[1] -= released
+            maker_quote[0] += quote - maker_fee
+            taker_base[0] += base
+            taker_quote[0] -= quote + taker_fee
+        else:
+            maker_base[0] += base
+            maker_quote[0] -= quote + maker_fee
+            maker_quote[1] -= released
+            taker_base[0] -= base
+            taker_quote[0] += quote - taker_fee
+        state.fees[quote_id] += maker_fee + taker_fee
+        maker.filled_lots += lots
+        taker.filled_lots += lots
+        market.last_ticks = maker.price_ticks
+        trade_id = state.shard << 48 | state.next_trade
+        state.next_trade += 1
+        self.events.trade(trade_id, maker, taker, lots, (base, quote, maker_fee, taker_fee))
+        if lots == remaining:
+            self.close_resting(market, maker, CloseReason.FILLED)
+
+    def finish(self, market: Market, order: Order, stopped: CloseReason | None) -> None:
+        """Let the rest of a taker stand in the book with its hold, or close it."""
+        state = self.state
+        remaining = order.quantity_lots - order.filled_lots
+        if stopped is not None:
+            reason = stopped
+        elif remaining == 0:
+            reason = CloseReason.FILLED
+        elif order.flags >> 5 & 7 == _GTC:
+            self.hold(market, order, market.hold_units(order, remaining))
+            market.rest(order)
+            state.orders[order.order_id] = order
+            self.events.rested(order)
+            return
+        elif order.flags >> 1 & 15 == _MARKET and market.sides[1 - order.side].ranks:
+            reason = CloseReason.BAND_REACHED
+        else:
+            reason = CloseReason.IOC_REMAINDER
+        state.window.close(order, state.time_us, _STATUS[reason])
+        self.events.closed(order, reason, resting=False)
+
+    def hold(self, market: Market, order: Order, units: int) -> None:
+        """Hold `units` more (or less) of what the order spends."""
+        rules = market.rules
+        asset_id = rules.quote_asset_id if order.side == BUY else rules.base_asset_id
+        self.state.balance(order.account_id, asset_id)[1] += units
+
+    def close_resting(self, market: Market, order: Order, reason: CloseReason) -> None:
+        """Take `order` out of the book and release what it still holds."""
+        state = self.state
+        remaining = order.quantity_lots - order.filled_lots
+        if remaining:
+            self.hold(market, order, -market.hold_units(order, remaining))
+        market.take_out(order)
+        del state.orders[order.order_id]
+        state.window.close(order, state.time_us, _STATUS[reason])
+        self.events.closed(order, reason, resting=True)
