@@ -65,6 +65,9 @@ PROBLEMS: dict[str, ProblemKind] = {
     "fok_not_fillable": ProblemKind(422, False, "A fill-or-kill order cannot be filled at once"),
     "no_liquidity": ProblemKind(422, True, "Nothing to trade against"),
     "order_not_found": ProblemKind(404, False, "No such open order"),
+    "quantity_below_filled": ProblemKind(
+        422, False, "The new quantity is not more than what is filled already"
+    ),
     "self_trade": ProblemKind(422, False, "The order would trade with the same account"),
     "malformed_command": ProblemKind(400, False, "The engine cannot read the command"),
     "forbidden_opcode": ProblemKind(403, False, "The command is not allowed at this door"),
