@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import itertools
 import os
 import subprocess
 import sys
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from workers.demo import Demo
 
 _STAGE_SERVERS, _STAGE_ENGINE, _STAGE_WORKERS, _STAGE_EDGE, _STAGE_BOTS = range(5)
-_COPY_SECONDS = 20
 _EDGE = frozenset({"gateway"})
 
 
@@ -193,13 +191,14 @@ class Exchange:
             mark.write_text(newest)
 
     async def _look_after_chain(self, chain: ChainServer) -> None:
-        """Keep the chain's pace, and whole copies of its state."""
-        for second in itertools.count(1):
+        """Keep the chain's pace, and its state on the disk."""
+        while True:
             await asyncio.sleep(1)
             if chain.alive():
-                await asyncio.to_thread(chain.keep_pace)
-                if second % _COPY_SECONDS == 0:
-                    await asyncio.to_thread(chain.keep_copy)
+                try:
+                    await asyncio.to_thread(chain.look_after)
+                except Exception as error:  # noqa: BLE001 - the next look may go better
+                    self._say(f"looking after the chain: {error}")
 
     def _describe(self) -> dict[str, object]:
         """Return the content of `demo.json`, for programs that use the running exchange."""

@@ -129,7 +129,9 @@ def retention_days(http_url: str, namespace: str) -> float | None:
     return float(str(text).rstrip("s")) / 86400 if text else None
 
 
-def http_json(url: str, body: object | None = None) -> dict[str, object] | None:
+def http_json(
+    url: str, body: object | None = None, timeout_seconds: float = 2
+) -> dict[str, object] | None:
     """GET (or POST `body` to) an HTTP address; None when it does not answer with JSON."""
     request = urllib.request.Request(  # noqa: S310 - loopback http
         url,
@@ -137,7 +139,7 @@ def http_json(url: str, body: object | None = None) -> dict[str, object] | None:
         headers={"content-type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout_seconds) as answer:  # noqa: S310
             found = json.load(answer)
     except (OSError, ValueError, urllib.error.URLError):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -65,14 +66,14 @@ def test_chain_rests_when_nothing_moves_and_wakes_for_a_transaction(
     try:
         monkeypatch.setattr("infra.embedded.chain._QUIET_SECONDS", 0.0)
         chain._busy_until = 0.0
-        chain.keep_pace()
+        chain.look_after()
         before = _block_number(chain.url)
         time.sleep(2.5)
         assert _block_number(chain.url) == before
         accounts = _call(chain.url, "eth_accounts")
         _call(chain.url, "eth_sendTransaction", {"from": accounts[0], "to": accounts[1]})
         monkeypatch.setattr("infra.embedded.chain._QUIET_SECONDS", 60.0)
-        chain.keep_pace()
+        chain.look_after()
         deadline = time.monotonic() + 10
         while _block_number(chain.url) < before + 4 and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -81,20 +82,67 @@ def test_chain_rests_when_nothing_moves_and_wakes_for_a_transaction(
         chain.kill()
 
 
-def test_torn_chain_state_is_replaced_by_the_copy(tmp_path: Path) -> None:
-    """A save that was cut off by a crash does not lose the chain."""
+def test_killed_chain_keeps_its_transactions_and_its_height(tmp_path: Path) -> None:
+    """After kill -9, what had a transaction is there, what was empty is mined again."""
     chain = ChainServer(tmp_path / "chain", tmp_path / "chain.log", free_port())
     chain.start()
-    state = tmp_path / "chain" / "state.json"
+    people = _call(chain.url, "eth_accounts")
+    paid = _call(chain.url, "eth_sendTransaction", {"from": people[0], "to": people[1]})
     deadline = time.monotonic() + 10
-    while not (tmp_path / "chain" / "state.copy.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
-        chain.keep_copy()
+    while _call(chain.url, "eth_getTransactionReceipt", paid) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    chain.look_after()
+    saved = (tmp_path / "chain" / "state.json").stat().st_mtime_ns
+    _call(chain.url, "anvil_mine", "0x10")
+    chain.look_after()
+    assert (tmp_path / "chain" / "state.json").stat().st_mtime_ns == saved
     height = _block_number(chain.url)
     chain.kill()
-    state.write_bytes(state.read_bytes()[:100])
     chain.start()
-    assert _block_number(chain.url) >= height - 2
+    assert height <= _block_number(chain.url) <= height + 5
+    assert _call(chain.url, "eth_getTransactionReceipt", paid)["status"] == "0x1"
+    chain.kill()
+
+
+def test_chain_that_is_much_too_low_stays_so(tmp_path: Path) -> None:
+    """An old state is not made to look like the present one: the watcher must see it."""
+    chain = ChainServer(tmp_path / "chain", tmp_path / "chain.log", free_port())
+    chain.start()
+    chain.look_after()
+    (tmp_path / "chain" / "height").write_text("5000")
+    chain.kill()
+    chain.start()
+    assert _block_number(chain.url) < 100
+    chain.kill()
+
+
+def test_saved_chain_does_not_grow_with_empty_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After hundreds of them, the state is as small and saved as rarely as before."""
+    monkeypatch.setattr("infra.embedded.chain._KEPT_BLOCKS", 100)
+    chain = ChainServer(tmp_path / "chain", tmp_path / "chain.log", free_port())
+    state = tmp_path / "chain" / "state.json"
+    chain.start()
+    people = _call(chain.url, "eth_accounts")
+    paid = _call(chain.url, "eth_sendTransaction", {"from": people[0], "to": people[1]})
+    time.sleep(1.5)
+    for _ in range(3):
+        _call(chain.url, "anvil_mine", hex(200))
+        chain.look_after()
+        assert len(json.loads(state.read_bytes())["blocks"]) <= 110
+        assert state.stat().st_size < 400_000
+    written = state.stat().st_mtime_ns
+    for _ in range(3):
+        time.sleep(1)
+        chain.look_after()
+    assert state.stat().st_mtime_ns == written
+    height = _block_number(chain.url)
+    chain.stop()
+    chain.start()
+    assert _block_number(chain.url) >= height
+    assert _call(chain.url, "eth_getTransactionReceipt", paid)["status"] == "0x1"
     chain.kill()
 
 
