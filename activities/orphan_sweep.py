@@ -123,7 +123,7 @@ class OrphanSweepActivities:
             return False
 
     async def _tell_cancelled(self, workflow_id: str, result: SweepResult) -> None:
-        """Make the workflow look: the gateway may not have reached it when its customer cancelled."""
+        """Make the workflow look: the gateway may have failed to reach it on the cancellation."""
         try:
             await self._starter.signal(workflow_id, CANCEL_REQUESTED)
         except Exception as error:  # noqa: BLE001 - as for a row that cannot be restarted

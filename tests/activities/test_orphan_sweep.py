@@ -104,8 +104,9 @@ async def test_sweeps_on_when_the_database_comes_back(starter: Starter) -> None:
     sweep = _sweep(rows, starter)
     request = SweepRequest(page=3, every_seconds=1, run_seconds=60)
     running = asyncio.create_task(_run(sweep, request))
-    while not sweep.failure:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(5):
+        while not sweep.failure:  # noqa: ASYNC110 - a counter of the sweep, not an event
+            await asyncio.sleep(0.01)
     rows.away = False
     result = await asyncio.wait_for(running, 10)
     assert (result.restarted, sweep.failure) == (8, "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -45,7 +44,6 @@ def running(
 
     Folders of tests that import this fixture get the same exchange.
     """
-    before = dict(os.environ)
     if not _RUNNING:
         made = RunningExchange(
             tmp_path_factory.mktemp("exchange"),
@@ -56,5 +54,3 @@ def running(
         _RUNNING.append(made)
     yield _RUNNING[0]
     _RUNNING[0].stop()
-    os.environ.clear()
-    os.environ.update(before)

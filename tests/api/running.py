@@ -51,8 +51,7 @@ class RunningExchange:
             "RIALTO_GATEWAY_PORT": str(self.port),
             "RIALTO_ENGINE_KIND": "auto",
         }
-        os.environ.update(self.environment)
-        self.settings = Settings()
+        self.settings = Settings.of(self.environment)
         self.settings.run_dir.mkdir(parents=True, exist_ok=True)
         self.settings.secrets_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}

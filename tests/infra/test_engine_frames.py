@@ -88,4 +88,4 @@ def test_groups_begin_with_their_outcome(orders: int) -> None:
     for number in range(orders):
         expected.append(len(desk.raw) - start)
         desk.order(1 + number % 2, number % 2, 1_000, 5, client_text="text")  # type: ignore[arg-type]
-    assert split_groups(desk.raw[start:]) == expected
+    assert split_groups(bytes(desk.raw[start:])) == expected

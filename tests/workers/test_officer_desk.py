@@ -87,7 +87,7 @@ async def test_refused_decision_is_on_record_with_the_persons_login(
     await rig.until(lambda: rig.stage(name), "approval")
     statement = await desk.statement_for(rig.settings, name, APPROVE)
     await desk.decide(rig.settings, "marta", statement)
-    with pytest.raises(desk.DeskError, match="^already_decided$"):
+    with pytest.raises(desk.DeskError, match=r"^already_decided$"):
         await desk.decide(rig.settings, "marta", statement)
     story = await desk.withdrawal_story(rig.settings, name)
     refused = [r for r in story["records"] if r["action"] == "approve_refused"]
