@@ -157,6 +157,7 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             for child in children:
                 group.create_task(self._start_one(child, stage))
+        self._write_state()  # who is told that it is up may look at once
 
     async def stop_child(self, name: str, timeout_seconds: float = 15) -> None:
         """Stop one child for good."""
