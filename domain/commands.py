@@ -34,7 +34,9 @@ class PlaceOrder:
     """Place an order. (account_id, client_key) is its identity; `client_text` is echoed as given.
 
     `client_key` is a non-zero 128-bit integer, `domain.order_id.client_key(client_text)`.
-    A market order has `price_ticks` 0 and trades up to the price band.
+    A market order has `price_ticks` 0 and trades up to the price band. A market buy may name
+    `quote_budget_units` instead of a quantity (0): it spends at most that, the fee included.
+    A GTD order leaves the book at `expires_at_us` of engine time.
     """
 
     opcode: ClassVar[Opcode] = Opcode.PLACE_ORDER
@@ -49,6 +51,8 @@ class PlaceOrder:
     post_only: bool = False
     self_trade: SelfTrade = SelfTrade.EXPIRE_MAKER
     client_text: str = ""
+    quote_budget_units: int = 0
+    expires_at_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class RejectReason(IntEnum):
     ORDER_NOT_FOUND = 54
     SELF_TRADE = 55
     QUANTITY_BELOW_FILLED = 56
+    EXPIRY_PASSED = 57
+    BUDGET_TOO_SMALL = 58
     # money
     INSUFFICIENT_FUNDS = 60
     INVALID_AMOUNT = 61

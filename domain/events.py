@@ -50,7 +50,10 @@ class EventType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderAccepted:
-    """Outcome: the order passed all checks; `hold_units` of quote (buy) or base (sell) are held."""
+    """Outcome: the order passed all checks; `hold_units` of quote (buy) or base (sell) are held.
+
+    With a quote budget the quantity is 0 here and becomes what the order buys.
+    """
 
     event_type: ClassVar[EventType] = EventType.ORDER_ACCEPTED
     sequence: int
@@ -69,6 +72,8 @@ class OrderAccepted:
     quantity_lots: int
     hold_units: int
     client_text: str
+    quote_budget_units: int = 0
+    expires_at_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

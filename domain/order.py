@@ -30,6 +30,7 @@ class TimeInForce(IntEnum):
     GTC = 0
     IOC = 1
     FOK = 2
+    GTD = 3
 
 
 class SelfTrade(IntEnum):
@@ -61,6 +62,7 @@ class CloseReason(IntEnum):
     CANCELLED_BY_ADMIN = 4
     BAND_REACHED = 5
     SWEEP_LIMIT = 6
+    TIME_EXPIRED = 7
 
     @property
     def status(self) -> OrderStatus:

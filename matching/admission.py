@@ -21,7 +21,8 @@ MAX_MAKERS = 30_000
 """How many resting orders one command may meet: its events are numbered with 16 bits."""
 
 _MARKET = int(OrderType.MARKET)
-_GTC, _FOK = int(TimeInForce.GTC), int(TimeInForce.FOK)
+_GTC, _IOC, _FOK = int(TimeInForce.GTC), int(TimeInForce.IOC), int(TimeInForce.FOK)
+_GTD = int(TimeInForce.GTD)
 _EXPIRE_MAKER, _EXPIRE_TAKER = int(SelfTrade.EXPIRE_MAKER), int(SelfTrade.EXPIRE_TAKER)
 _POST_ONLY = 1 << 8
 _NONE = RejectReason.NONE
@@ -37,6 +38,8 @@ def refuse_order(state: EngineState, order: Order) -> RejectReason:
     reason = _syntax(order)
     if reason:
         return reason
+    if order.expires_us and order.expires_us <= state.time_us:
+        return RejectReason.EXPIRY_PASSED
     market = state.markets.get(order.symbol_id)
     if market is None:
         return RejectReason.UNKNOWN_SYMBOL
@@ -52,13 +55,14 @@ def refuse_order(state: EngineState, order: Order) -> RejectReason:
     rules = market.rules
     if order.quantity_lots > rules.max_order_lots:
         return RejectReason.QUANTITY_TOO_LARGE
-    may_rest = order.flags >> 5 & 7 == _GTC
+    may_rest = order.flags >> 5 & 7 in (_GTC, _GTD)
     if may_rest and len(market.open_by_account.get(order.account_id, ())) >= rules.max_open_orders:
         return RejectReason.TOO_MANY_OPEN_ORDERS
     reason = _order_rules(market, order, is_market)
     if reason:
         return reason
-    return _funds(state, market, order)
+    funds = _budget_funds if order.budget_units else _funds
+    return funds(state, market, order)
 
 
 def _syntax(order: Order) -> RejectReason:
@@ -66,19 +70,33 @@ def _syntax(order: Order) -> RejectReason:
     order_type, time_in_force = flags >> 1 & 15, flags >> 5 & 7
     if order.account_id == 0 or not any(order.identity[8:]):
         return RejectReason.MALFORMED_COMMAND
-    if order_type > _MARKET or time_in_force > _FOK or flags >> 9 > SelfTrade.DECREMENT:
+    if order_type > _MARKET or time_in_force > _GTD or flags >> 9 > SelfTrade.DECREMENT:
         return RejectReason.MALFORMED_COMMAND
     if order.text and not is_client_order_id(order.text.decode("latin-1")):
         return RejectReason.MALFORMED_COMMAND
-    if order_type == _MARKET and time_in_force == _GTC:
+    may_rest = time_in_force in (_GTC, _GTD)
+    if order_type == _MARKET and may_rest:
         return RejectReason.INVALID_COMBINATION
-    if flags & _POST_ONLY and time_in_force != _GTC:
+    if flags & _POST_ONLY and not may_rest:
+        return RejectReason.INVALID_COMBINATION
+    if (order.expires_us > 0) != (time_in_force == _GTD) or order.expires_us < 0:
+        return RejectReason.INVALID_COMBINATION
+    if order.budget_units and not _may_have_budget(order):
         return RejectReason.INVALID_COMBINATION
     if order.price_ticks != 0 if order_type == _MARKET else order.price_ticks <= 0:
         return RejectReason.INVALID_PRICE
-    if order.quantity_lots <= 0:
+    if order.budget_units < 0 or bool(order.budget_units) == (order.quantity_lots > 0):
+        return RejectReason.INVALID_QUANTITY
+    if order.quantity_lots < 0:
         return RejectReason.INVALID_QUANTITY
     return _NONE
+
+
+def _may_have_budget(order: Order) -> bool:
+    """Return whether a quote budget goes with the rest: an IOC market buy that cannot shrink."""
+    flags = order.flags
+    is_market_buy = flags >> 1 & 15 == _MARKET and order.side == BUY
+    return is_market_buy and flags >> 5 & 7 == _IOC and flags >> 9 != SelfTrade.DECREMENT
 
 
 def _closed_shard(state: EngineState) -> RejectReason:
@@ -106,6 +124,14 @@ def _order_rules(market: Market, order: Order, is_market: bool) -> RejectReason:
         return RejectReason.POST_ONLY_WOULD_TRADE
     if is_market and first is None:
         return RejectReason.NO_LIQUIDITY
+    if first is not None and order.budget_units:
+        lots = market.affordable_lots(first.price_ticks, order.budget_units)
+        if lots == 0:
+            return RejectReason.BUDGET_TOO_SMALL
+        if lots > market.rules.max_order_lots:
+            return RejectReason.QUANTITY_TOO_LARGE
+        if lots * market.rules.base_units_per_lot > INT64_MAX:
+            return RejectReason.OVERFLOW
     if order.flags >> 5 & 7 == _FOK and not _fillable(market, order):
         return RejectReason.FOK_NOT_FILLABLE
     if (
@@ -150,6 +176,11 @@ def _funds(state: EngineState, market: Market, order: Order, own_hold: int = 0) 
     if state.free_units(order.account_id, asset_id) + own_hold < hold:
         return RejectReason.INSUFFICIENT_FUNDS
     return _NONE
+
+
+def _budget_funds(state: EngineState, market: Market, order: Order) -> RejectReason:
+    free = state.free_units(order.account_id, market.rules.quote_asset_id)
+    return _NONE if free >= order.budget_units else RejectReason.INSUFFICIENT_FUNDS
 
 
 def refuse_amend(

@@ -12,6 +12,7 @@ from domain.order import OrderStatus, Side, SymbolState
 
 BUY = int(Side.BUY)
 OPEN = int(OrderStatus.OPEN)
+NO_TERMS = (0, 0)
 
 
 class Order:
@@ -34,6 +35,7 @@ class Order:
         "side",
         "status",
         "symbol_id",
+        "terms",
         "text",
     )
 
@@ -46,8 +48,12 @@ class Order:
         price_ticks: int,
         quantity_lots: int,
         text: bytes,
+        terms: tuple[int, int] = NO_TERMS,
     ) -> None:
-        """`identity` is account and client key as they lie on the wire, 24 bytes."""
+        """`identity` is account and client key as they lie on the wire, 24 bytes.
+
+        `terms` are the quote budget and the time of expiry, 0 for none.
+        """
         self.order_id = 0
         self.account_id = account_id
         self.identity = identity
@@ -63,8 +69,19 @@ class Order:
         self.accepted_sequence = 0
         self.accepted_time_us = 0
         self.text = text
+        self.terms = terms
         self.status = OPEN
         self.closed_us = 0
+
+    @property
+    def budget_units(self) -> int:
+        """Return the most that the order spends, fee included, or 0 when it has a quantity."""
+        return self.terms[0]
+
+    @property
+    def expires_us(self) -> int:
+        """Return when the order leaves the book, or 0 for never."""
+        return self.terms[1]
 
     def keeps_place(self, price_ticks: int, quantity_lots: int) -> bool:
         """Return whether an amend to these terms leaves the order where it stands."""
@@ -153,6 +170,15 @@ class Market:
             quote = order.limit_ticks * lots * rules.quote_units_per_tick_lot
             return quote + ceil_ppm(quote, rules.taker_fee_ppm)
         return lots * rules.base_units_per_lot
+
+    def affordable_lots(self, price_ticks: int, units: int) -> int:
+        """Return how many lots `units` of quote buy at a price, the taker's fee included.
+
+        Exact: the most lots whose quote and rounded-down fee are together at most `units`.
+        """
+        rules = self.rules
+        lot_units = price_ticks * rules.quote_units_per_tick_lot
+        return ((units + 1) * PPM - 1) // (lot_units * (PPM + rules.taker_fee_ppm))
 
     def rest(self, order: Order) -> None:
         """Let `order` stand in the book."""

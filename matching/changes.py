@@ -101,8 +101,7 @@ def _requeue(engine: Trading, market: Market, order: Order, terms: tuple[int, in
     """Take `order` out, change it, and let it act like a new one under its old id."""
     before = (order.price_ticks, order.quantity_lots)
     engine.hold(market, order, -market.hold_units(order, order.quantity_lots - order.filled_lots))
-    market.take_out(order)
-    del engine.state.orders[order.order_id]
+    engine.state.take_out(market, order)
     order.price_ticks, order.quantity_lots = terms
     order.limit_ticks = order.price_ticks
     engine.events.amended(order, before, kept=False)

@@ -24,8 +24,10 @@ from matching.wire import (
     LIST_SYMBOL_FIELDS,
     LIST_SYMBOL_STRIPE,
     MAX_TEXT,
+    NO_TERMS,
     STAMP,
     STRIPE,
+    TERMS_STRIPE,
     TEXT_STRIPE,
     WireError,
     WireFault,
@@ -41,6 +43,7 @@ __all__ = [
     "encode_command",
     "encode_event",
     "encode_events",
+    "order_terms",
     "split_commands",
     "stamp",
     "view_events",
@@ -97,6 +100,8 @@ def _encode(command: Command, sequence: int, time_us: int) -> bytes:
             if text_length > MAX_TEXT:
                 raise ValueError(f"client text of {text_length} characters")
             extension = TEXT_STRIPE.pack(text) if text else b""
+            terms = TERMS_STRIPE.pack(command.quote_budget_units, command.expires_at_us, b"")
+            extension += terms if terms != NO_TERMS else b""
         case c.CancelOrder():
             symbol, account, a = command.symbol_id, command.account_id, command.order_id
             key = command.client_key.to_bytes(16, "little")
@@ -158,6 +163,7 @@ def split_commands(data: bytes | bytearray | memoryview) -> list[Placed]:
             raise WireError(WireFault.UNKNOWN_OPCODE, f"opcode {opcode} at {offset}")
         if opcode == Opcode.PLACE_ORDER:
             expected = 2 if text_length else 1
+            expected += stripes == expected + 1  # the rarer terms
         else:
             expected = 2 if opcode in _TWO_STRIPES else 1
             text_length = text_length and MAX_TEXT + 1
@@ -169,6 +175,16 @@ def split_commands(data: bytes | bytearray | memoryview) -> list[Placed]:
         placed.append(Placed(offset, length, opcode))
         offset += length
     return placed
+
+
+def order_terms(data: bytes, offset: int) -> tuple[int, int, bytes]:
+    """Return budget, expiry and what must be zero after them, of the order at `offset`."""
+    stripes, text_length = data[offset + 18], data[offset + 19]
+    with_text = 2 if text_length else 1
+    if stripes == with_text:
+        return 0, 0, b""
+    budget, expires_at_us, rest = TERMS_STRIPE.unpack_from(data, offset + with_text * STRIPE)
+    return budget, expires_at_us, rest.rstrip(b"\0")
 
 
 def stamp(batch: bytearray, offset: int, sequence: int, time_us: int) -> None:
@@ -200,6 +216,7 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
                     bool(flags >> 8 & 1),
                     SelfTrade(flags >> 9),
                     data[start : start + text_length].decode("ascii"),
+                    *order_terms(data, offset)[:2],
                 )
             case Opcode.CANCEL_ORDER:
                 command = c.CancelOrder(account, symbol, a, number)

@@ -133,7 +133,8 @@ def _views(lines: bytes) -> list[OrderView]:
     views = []
     for line in ORDER_LINE.iter_unpack(lines):
         order_id, account, key, symbol, flags, status, size, price, quantity, filled = line[:10]
-        sequence, time_us, _, _, _, text = line[10:]
+        sequence, time_us = line[10:12]
+        text = line[-1]
         side, order_type, time_in_force = order_words(flags)
         views.append(
             OrderView(

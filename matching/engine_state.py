@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
+
 from domain.order import ShardMode
 from matching.book import Market, Order
 from matching.windows import KeyWindow, OrderWindow
@@ -30,6 +32,7 @@ class EngineState:
         "sequence",
         "shard",
         "time_us",
+        "timed",
         "window",
     )
 
@@ -46,6 +49,7 @@ class EngineState:
         self.issued: dict[int, int] = {}
         self.fees: dict[int, int] = {}
         self.orders: dict[int, Order] = {}
+        self.timed: list[tuple[int, int]] = []  # (expiry, order id) of open GTD orders, sorted
         self.window = OrderWindow()
         self.keys = KeyWindow()
 
@@ -61,6 +65,20 @@ class EngineState:
         """Return what the account may spend of an asset."""
         pair = self.balances.get(account_id << ASSET_BITS | asset_id)
         return pair[0] - pair[1] if pair else 0
+
+    def rest(self, market: Market, order: Order) -> None:
+        """Let `order` stand in its book."""
+        market.rest(order)
+        self.orders[order.order_id] = order
+        if order.expires_us:
+            insort(self.timed, (order.expires_us, order.order_id))
+
+    def take_out(self, market: Market, order: Order) -> None:
+        """Let `order` leave its book."""
+        market.take_out(order)
+        del self.orders[order.order_id]
+        if order.expires_us:
+            del self.timed[bisect_left(self.timed, (order.expires_us, order.order_id))]
 
     def list_market(self, market: Market) -> None:
         """Add a market and make its assets known."""

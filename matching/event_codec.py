@@ -15,6 +15,7 @@ from matching.wire import (
     EVENT_FIELDS,
     EVENT_HEAD_STRUCT,
     EVENT_STRUCTS,
+    OPTIONAL_PARTS,
     STRIPE,
     WireError,
     WireFault,
@@ -52,24 +53,23 @@ def _decode_one(data: bytes, offset: int) -> tuple[Event, int]:
         raise WireError(WireFault.BAD_PART, f"{event_type.name} begins with part {part}")
     fields: Fields = {}
     head = (sequence, index, kind)
-    count = 0
+    start = offset
     for count in range(_PARTS[kind]):
-        start = offset + count * STRIPE
         place = (event_type, count)
         if count and (
             start >= len(data) or EVENT_HEAD_STRUCT.unpack_from(data, start)[:4] != (*head, count)
         ):
-            if place == (EventType.ORDER_ACCEPTED, 2):  # no client text: the part is absent
-                count -= 1
-                break
+            if place in OPTIONAL_PARTS:
+                continue
             raise WireError(WireFault.BAD_PART, f"{event_type.name} lacks part {count}")
         values = EVENT_STRUCTS[place].unpack_from(data, start)[_HEAD:]
+        start += STRIPE
         fields.update(zip((name for name, _ in EVENT_FIELDS[place]), values, strict=True))
     try:
         event = _BUILD[event_type](sequence, index, symbol, flags, fields)
     except ValueError as error:
         raise WireError(WireFault.BAD_FIELD, f"{event_type.name}: {error}") from error
-    return event, offset + (count + 1) * STRIPE
+    return event, start
 
 
 def _key(fields: Fields) -> int:
@@ -97,6 +97,8 @@ def _accepted(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> 
         quantity_lots=f["quantity_lots"],
         hold_units=f["hold_units"],
         client_text=f.get("client_text", b"").rstrip(b"\0").decode("ascii"),
+        quote_budget_units=f.get("quote_budget_units", 0),
+        expires_at_us=f.get("expires_at_us", 0),
     )
 
 
@@ -218,9 +220,9 @@ def encode_event(event: Event) -> bytes:
     stripes = []
     try:
         for part in range(_PARTS[kind]):
-            if part == 2 and not getattr(event, "client_text", ""):
-                break
             values = [_value(event, name) for name, _ in EVENT_FIELDS[kind, part]]
+            if (kind, part) in OPTIONAL_PARTS and not any(values):
+                continue
             head = (event.sequence, event.index, kind, part, symbol, _flags(event))
             stripes.append(EVENT_STRUCTS[kind, part].pack(*head, *values))
     except (struct.error, ValueError) as error:

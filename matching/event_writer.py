@@ -7,7 +7,7 @@ import struct
 from domain.commands import ListSymbol
 from domain.events import EventType
 from domain.order import CloseReason
-from matching.book import Order
+from matching.book import NO_TERMS, Order
 from matching.windows import KeyRecord
 from matching.wire import EVENT_FIELDS, EVENT_HEAD, STRIPE
 
@@ -32,6 +32,7 @@ def _packer(kind: EventType, part: int) -> struct.Struct:
 _ACCEPTED = _packer(EventType.ORDER_ACCEPTED, 0).pack
 _ACCEPTED_1 = _packer(EventType.ORDER_ACCEPTED, 1).pack
 _ACCEPTED_2 = _packer(EventType.ORDER_ACCEPTED, 2).pack
+_ACCEPTED_3 = _packer(EventType.ORDER_ACCEPTED, 3).pack
 _DUPLICATE = _packer(EventType.ORDER_DUPLICATE, 0).pack
 _DUPLICATE_1 = _packer(EventType.ORDER_DUPLICATE, 1).pack
 _CANCEL_ACCEPTED = _packer(EventType.CANCEL_ACCEPTED, 0).pack
@@ -116,6 +117,25 @@ class EventWriter:
         self.lanes = lanes
         return data
 
+    def mark(self) -> int:
+        """Return where the next stripe goes; the next event leaves index 0 to the outcome."""
+        self.index = 1
+        return len(self._out)
+
+    def await_outcome(self) -> None:
+        """Say that the next event is the outcome."""
+        self.index = 0
+
+    def outcome_first(self, mark: int, count: int) -> None:
+        """Move the outcome before the `count` stripes at `mark`, which happened before it."""
+        before, after = self._out[mark : mark + count], self._out[mark + count :]
+        outcome = [stripe for stripe in after if stripe[8:10] == b"\0\0"]
+        rest = [
+            stripe[:8] + struct.pack("<H", stripe[8] + (stripe[9] << 8) + count) + stripe[10:]
+            for stripe in after[len(outcome) :]
+        ]
+        self._out[mark:] = outcome + before + rest
+
     def _next(self) -> int:
         index = self.index
         self.index = index + 1
@@ -143,6 +163,8 @@ class EventWriter:
         out.append(_ACCEPTED_1(n, i, _T_ACCEPTED, 1, s, g, order.quantity_lots, hold_units))
         if order.text:
             out.append(_ACCEPTED_2(n, i, _T_ACCEPTED, 2, s, g, order.text))
+        if order.terms != NO_TERMS:
+            out.append(_ACCEPTED_3(n, i, _T_ACCEPTED, 3, s, g, *order.terms))
 
     def duplicate(self, order: Order, symbol_id: int, same_body: bool) -> None:
         """Outcome: the client order id is known; `order` is its order as it is now."""

@@ -4,10 +4,12 @@ No clock, no randomness, no float, no IO. Each command is validated fully (`admi
 acts; its first event is its outcome. Order of precedence of the refusals of an order:
 
     duplicate, MALFORMED_COMMAND, INVALID_COMBINATION, INVALID_PRICE, INVALID_QUANTITY,
-    UNKNOWN_SYMBOL, SHARD_HALTED, SHARD_CANCEL_ONLY, SYMBOL_HALTED, SYMBOL_CANCEL_ONLY,
-    PRICE_OUTSIDE_BAND, QUANTITY_TOO_LARGE, TOO_MANY_OPEN_ORDERS, POST_ONLY_WOULD_TRADE,
-    NO_LIQUIDITY, FOK_NOT_FILLABLE, SELF_TRADE, OVERFLOW, INSUFFICIENT_FUNDS
+    EXPIRY_PASSED, UNKNOWN_SYMBOL, SHARD_HALTED, SHARD_CANCEL_ONLY, SYMBOL_HALTED,
+    SYMBOL_CANCEL_ONLY, PRICE_OUTSIDE_BAND, QUANTITY_TOO_LARGE, TOO_MANY_OPEN_ORDERS,
+    POST_ONLY_WOULD_TRADE, NO_LIQUIDITY, BUDGET_TOO_SMALL, FOK_NOT_FILLABLE, SELF_TRADE, OVERFLOW,
+    INSUFFICIENT_FUNDS
 
+GTD orders whose time has come close before any command acts; its outcome is index 0 all the same.
 Both windows are expired at the start of every command. Only accepted orders occupy the order
 window; every first use of a command key, refused or not, occupies the key window.
 """
@@ -25,7 +27,7 @@ from matching import administration, changes, state_codec
 from matching.administration import NO_KEY, Head
 from matching.admission import refuse_credit, refuse_debit, refuse_order
 from matching.book import Order
-from matching.codec import Placed, split_commands
+from matching.codec import Placed, order_terms, split_commands
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
 from matching.trading import Trading
@@ -78,7 +80,14 @@ class ReferenceEngine(Trading):
                 state.window.expire(time_us)
             state.keys.expire(time_us)
             events.begin(sequence, time_us)
-            handlers[place.opcode](head, batch, place.offset)
+            if state.timed and state.timed[0][0] <= time_us:
+                mark = events.mark()
+                due = self.expire_due()
+                events.await_outcome()
+                handlers[place.opcode](head, batch, place.offset)
+                events.outcome_first(mark, due)
+            else:
+                handlers[place.opcode](head, batch, place.offset)
         return events.take()
 
     def _check_numbers(self, batch: bytes, places: list[Placed]) -> None:
@@ -127,6 +136,8 @@ class ReferenceEngine(Trading):
         text_length, symbol_id, flags, account_id, key, price, quantity = head[5:]
         state = self.state
         identity = batch[offset + 24 : offset + 48]
+        budget, expires_us, surplus = order_terms(batch, offset)
+        terms = (budget, expires_us)
         known = state.window.orders.get(identity)
         if known is not None:
             same = (known.symbol_id, known.flags, known.asked_ticks, known.asked_lots) == (
@@ -134,12 +145,12 @@ class ReferenceEngine(Trading):
                 flags,
                 price,
                 quantity,
-            )
+            ) and known.terms == terms
             self.events.duplicate(known, symbol_id, same)
             return
         text = batch[offset + STRIPE : offset + STRIPE + text_length]
-        order = Order(account_id, identity, symbol_id, flags, price, quantity, text)
-        reason = refuse_order(state, order)
+        order = Order(account_id, identity, symbol_id, flags, price, quantity, text, terms)
+        reason = RejectReason.MALFORMED_COMMAND if surplus else refuse_order(state, order)
         if reason:
             self.events.rejected(Opcode.PLACE_ORDER, reason, account_id, key, symbol_id)
             return
@@ -149,7 +160,11 @@ class ReferenceEngine(Trading):
         order.accepted_sequence = state.sequence
         order.accepted_time_us = state.time_us
         state.window.orders[identity] = order
-        self.events.accepted(order, market.hold_units(order, quantity))
+        budget = order.budget_units
+        self.events.accepted(order, budget or market.hold_units(order, quantity))
+        if budget:
+            self.finish(market, order, self.spend(market, order))
+            return
         stopped = self.trade(market, order)
         self.finish(market, order, stopped)
 

@@ -16,14 +16,14 @@ from matching.book import OPEN, Market, Order
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.windows import KeyRecord
 
-STATE_VERSION = 3
+STATE_VERSION = 4
 _MAGIC = b"RLTSTATE"
 _HEAD = struct.Struct("<8sIIQqqIIQQ64s")
 _COUNT = struct.Struct("<Q")
 _ASSET = struct.Struct("<Qqq")
 _MARKET = struct.Struct("<13q")
 _BALANCE = struct.Struct("<QQqq")
-ORDER_LINE = struct.Struct("<QQ16sHHBB2xqqqQqqqq36s4x")
+ORDER_LINE = struct.Struct("<QQ16sHHBB2xqqqQqqqqqq36s4x")
 _KEY = struct.Struct("<16sQqHHIQqq")
 _RULES = (
     "symbol_id",
@@ -107,6 +107,7 @@ def _order_bytes(order: Order) -> bytes:
         order.closed_us,
         order.asked_ticks,
         order.asked_lots,
+        *order.terms,
         order.text,
     )
 
@@ -152,8 +153,7 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
         state.balances[account_id << ASSET_BITS | asset_id] = [total, held]
     for values in reader.section(ORDER_LINE):
         order = _order(values)
-        state.markets[order.symbol_id].rest(order)
-        state.orders[order.order_id] = order
+        state.rest(state.markets[order.symbol_id], order)
         state.window.orders[order.identity] = order
     for values in reader.section(ORDER_LINE):
         order = _order(values)
@@ -206,6 +206,8 @@ def _order(values: tuple[Any, ...]) -> Order:
         closed_us,
         asked_ticks,
         asked_lots,
+        budget_units,
+        expires_us,
         text,
     ) = values
     identity = account_id.to_bytes(8, "little") + key
@@ -217,6 +219,7 @@ def _order(values: tuple[Any, ...]) -> Order:
         price_ticks,
         quantity_lots,
         text[:text_length],
+        (budget_units, expires_us),
     )
     order.order_id = order_id
     order.status = status

@@ -11,7 +11,10 @@ from matching.questions import Questions
 
 _EXPIRE_TAKER, _EXPIRE_BOTH = int(SelfTrade.EXPIRE_TAKER), int(SelfTrade.EXPIRE_BOTH)
 _DECREMENT = int(SelfTrade.DECREMENT)
-_GTC = int(TimeInForce.GTC)
+_RESTING = (int(TimeInForce.GTC), int(TimeInForce.GTD))
+MAX_EXPIRIES = 5_000
+"""How many orders expire with one command, the earliest first; the rest with the next."""
+
 _MARKET = int(OrderType.MARKET)
 _STATUS = {reason: reason.status for reason in CloseReason}
 
@@ -48,6 +51,42 @@ class Trading(Questions):
             if missing == lots:
                 return None
         return CloseReason.SWEEP_LIMIT if side.first(rank) is not None else None
+
+    def spend(self, market: Market, taker: Order) -> CloseReason:
+        """Trade a market buy until its quote budget is spent; return why it ends."""
+        side = market.sides[1 - taker.side]
+        rank = limit_rank(market, taker)
+        left = taker.budget_units
+        for _ in range(MAX_MAKERS):
+            maker = side.first(rank)
+            if maker is None:
+                return CloseReason.BAND_REACHED if side.ranks else CloseReason.IOC_REMAINDER
+            if maker.account_id == taker.account_id:
+                mode = taker.flags >> 9
+                if mode != _EXPIRE_TAKER:
+                    self.close_resting(market, maker, CloseReason.SELF_TRADE)
+                if mode in (_EXPIRE_TAKER, _EXPIRE_BOTH):
+                    return CloseReason.SELF_TRADE
+                continue
+            affordable = market.affordable_lots(maker.price_ticks, left)
+            lots = min(affordable, maker.quantity_lots - maker.filled_lots)
+            if lots == 0:
+                return CloseReason.FILLED if taker.filled_lots else CloseReason.IOC_REMAINDER
+            rules = market.rules
+            quote = maker.price_ticks * lots * rules.quote_units_per_tick_lot
+            left -= quote + fee_units(quote, rules.taker_fee_ppm)
+            taker.quantity_lots += lots
+            self.fill(market, maker, taker, lots)
+        return CloseReason.SWEEP_LIMIT
+
+    def expire_due(self) -> int:
+        """Close the GTD orders whose time has come, by time and id; return how many."""
+        state, count = self.state, 0
+        while count < MAX_EXPIRIES and state.timed and state.timed[0][0] <= state.time_us:
+            order = state.orders[state.timed[0][1]]
+            self.close_resting(state.markets[order.symbol_id], order, CloseReason.TIME_EXPIRED)
+            count += 1
+        return count
 
     def decrement(self, market: Market, maker: Order, taker: Order) -> bool:
         """Shrink both by the smaller remainder; return whether nothing of the taker is left."""
@@ -111,10 +150,9 @@ class Trading(Questions):
             reason = stopped
         elif remaining == 0:
             reason = CloseReason.FILLED
-        elif order.flags >> 5 & 7 == _GTC:
+        elif order.flags >> 5 & 7 in _RESTING:
             self.hold(market, order, market.hold_units(order, remaining))
-            market.rest(order)
-            state.orders[order.order_id] = order
+            state.rest(market, order)
             self.events.rested(order)
             return
         elif order.flags >> 1 & 15 == _MARKET and market.sides[1 - order.side].ranks:
@@ -136,7 +174,6 @@ class Trading(Questions):
         remaining = order.quantity_lots - order.filled_lots
         if remaining:
             self.hold(market, order, -market.hold_units(order, remaining))
-        market.take_out(order)
-        del state.orders[order.order_id]
+        state.take_out(market, order)
         state.window.close(order, state.time_us, _STATUS[reason])
         self.events.closed(order, reason, resting=True)

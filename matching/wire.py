@@ -5,8 +5,8 @@ A batch is a plain concatenation of records; a record is one to three stripes.
 Command, first stripe: sequence u64 | time_us i64 | opcode u8 | version u8 | stripes u8 |
 text_length u8 | symbol_id u16 | flags u16 | account_id u64 | key 16 bytes | a i64 | b i64.
 What `symbol_id`, `a` and `b` mean is in `COMMAND_FIELDS` (`sides`: 0 both, else side + 1);
-extension stripes: an order's client text (36 bytes, zero padded), `LIST_SYMBOL_FIELDS`, and an
-amend's order id (u64).
+extension stripes: an order's client text (36 bytes, zero padded) if it has one, then its rarer
+terms `ORDER_TERMS_FIELDS` if there are any; `LIST_SYMBOL_FIELDS`; an amend's order id (u64).
 
 Event, every stripe: sequence u64 | index u16 | type u8 | part u8 | symbol_id u16 | flags u16 and
 a body of 48 bytes, `EVENT_FIELDS` by (type, part). An event of several parts repeats the header.
@@ -68,6 +68,8 @@ LIST_SYMBOL_FIELDS: Final = (
     ("max_order_lots", "q"),
 )
 
+ORDER_TERMS_FIELDS: Final = (("quote_budget_units", "q"), ("expires_at_us", "q"))
+
 EVENT_HEAD: Final = (
     ("sequence", "Q"),
     ("index", "H"),
@@ -92,6 +94,7 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
             ),
             (EventType.ORDER_ACCEPTED, 1): (("quantity_lots", "q"), ("hold_units", "q")),
             (EventType.ORDER_ACCEPTED, 2): (("client_text", "36s"),),
+            (EventType.ORDER_ACCEPTED, 3): ORDER_TERMS_FIELDS,
             (EventType.ORDER_DUPLICATE, 0): (
                 *_TIMED,
                 *_KEY,
@@ -206,6 +209,10 @@ def _dtype(fields: tuple[tuple[str, str], ...]) -> np.dtype[np.void]:
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": STRIPE})
 
 
+# Only there when they say something: the client text, the rarer terms.
+OPTIONAL_PARTS: Final = frozenset({(EventType.ORDER_ACCEPTED, 2), (EventType.ORDER_ACCEPTED, 3)})
+TERMS_STRIPE: Final = struct.Struct("<qq48s")  # the last 48 bytes are zero
+NO_TERMS: Final = bytes(STRIPE)
 LIST_SYMBOL_STRIPE: Final = _struct(LIST_SYMBOL_FIELDS)
 EVENT_HEAD_STRUCT: Final = struct.Struct("<" + "".join(code for _, code in EVENT_HEAD))
 EVENT_STRUCTS: Final = MappingProxyType(

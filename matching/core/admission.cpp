@@ -11,29 +11,41 @@ bool name_character(char c) {
          c == '_' || c == ':' || c == '-';
 }
 
-Reason syntax(const Command& command, const std::uint8_t* record) {
+// Whether a quote budget goes with the rest: an IOC market buy that cannot shrink.
+bool may_have_budget(std::uint16_t flags) {
+  return type_of(flags) == kMarket && side_of(flags) == kBuy && tif_of(flags) == kIoc &&
+         self_trade_of(flags) != kDecrement;
+}
+
+Reason syntax(const Command& command, const std::uint8_t* record, const Terms& terms) {
   const std::uint16_t flags = command.flags;
   const bool is_market = type_of(flags) == kMarket;
   if (command.account_id == 0 || (command.key_low | command.key_high) == 0)
     return Reason::kMalformedCommand;
-  if (type_of(flags) > kMarket || tif_of(flags) > kFok || self_trade_of(flags) > kDecrement)
+  if (type_of(flags) > kMarket || tif_of(flags) > kGtd || self_trade_of(flags) > kDecrement)
     return Reason::kMalformedCommand;
   for (int at = 0; at < command.text_length; ++at)
     if (!name_character(static_cast<char>(record[kStripe + static_cast<unsigned>(at)])))
       return Reason::kMalformedCommand;
-  if (is_market && tif_of(flags) == kGtc) return Reason::kInvalidCombination;
-  if (post_only(flags) && tif_of(flags) != kGtc) return Reason::kInvalidCombination;
+  if (is_market && may_rest(flags)) return Reason::kInvalidCombination;
+  if (post_only(flags) && !may_rest(flags)) return Reason::kInvalidCombination;
+  if ((terms.expires_us > 0) != (tif_of(flags) == kGtd) || terms.expires_us < 0)
+    return Reason::kInvalidCombination;
+  if (terms.quote_budget != 0 && !may_have_budget(flags)) return Reason::kInvalidCombination;
   if (is_market ? command.a != 0 : command.a <= 0) return Reason::kInvalidPrice;
-  if (command.b <= 0) return Reason::kInvalidQuantity;
+  if (terms.quote_budget < 0 || command.b < 0 || (terms.quote_budget != 0) == (command.b > 0))
+    return Reason::kInvalidQuantity;
   return Reason::kNone;
 }
 
 }  // namespace
 
 Reason Engine::refuse_order(const Command& command, const std::uint8_t* record, Market*& market,
-                            std::uint32_t account, std::int64_t& limit, std::int64_t& hold) {
-  const Reason malformed = syntax(command, record);
+                            std::uint32_t account, const Terms& terms, std::int64_t& limit,
+                            std::int64_t& hold) {
+  const Reason malformed = syntax(command, record, terms);
   if (malformed != Reason::kNone) return malformed;
+  if (terms.expires_us != 0 && terms.expires_us <= state.time_us) return Reason::kExpiryPassed;
   market = state.market(command.symbol_id);
   if (market == nullptr) return Reason::kUnknownSymbol;
   if (state.mode == kHalted) return Reason::kShardHalted;
@@ -51,9 +63,13 @@ Reason Engine::refuse_order(const Command& command, const std::uint8_t* record, 
   const Rules& rules = market->rules;
   if (command.b > rules.max_order_lots) return Reason::kQuantityTooLarge;
   const std::uint16_t at = state.symbol_index[command.symbol_id];
-  if (tif_of(command.flags) == kGtc && account != 0 &&
+  if (may_rest(command.flags) && account != 0 &&
       state.open_count(account, at) >= rules.max_open_orders)
     return Reason::kTooManyOpenOrders;
+  if (terms.quote_budget != 0) {
+    hold = terms.quote_budget;
+    return refuse_budget(*market, command, account, hold, limit);
+  }
   const Reason broken = order_rules(*market, command, account, limit);
   if (broken != Reason::kNone) return broken;
 
@@ -62,6 +78,24 @@ Reason Engine::refuse_order(const Command& command, const std::uint8_t* record, 
   const Balance& balance = state.balance(account, buys ? market->quote : market->base);
   if (balance.total - balance.held < hold) return Reason::kInsufficientFunds;
   return Reason::kNone;
+}
+
+// The rules of a market buy by quote budget. Later prices are worse, so the best one bounds it.
+Reason Engine::refuse_budget(Market& market, const Command& command, std::uint32_t account,
+                             std::int64_t budget, std::int64_t limit) {
+  const std::int64_t best = market.book.best(1 - kBuy);
+  if (best == kNoPrice || best > limit) return Reason::kNoLiquidity;
+  const std::int64_t lots = affordable_lots(market.rules, best, budget);
+  std::int64_t base = 0;
+  if (lots == 0) return Reason::kBudgetTooSmall;
+  if (lots > market.rules.max_order_lots) return Reason::kQuantityTooLarge;
+  if (__builtin_mul_overflow(lots, market.rules.base_per_lot, &base)) return Reason::kOverflow;
+  if (self_trade_of(command.flags) == kExpireTaker &&
+      state.orders[market.book.first(1 - kBuy)].account == account)
+    return Reason::kSelfTrade;
+  if (account == 0) return Reason::kInsufficientFunds;
+  const Balance& balance = state.balance(account, market.quote);
+  return balance.total - balance.held < budget ? Reason::kInsufficientFunds : Reason::kNone;
 }
 
 Reason Engine::order_rules(const Market& market, const Command& command, std::uint32_t account,

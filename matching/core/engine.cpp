@@ -109,7 +109,8 @@ void Engine::check(const std::uint8_t* data, std::size_t size) {
     const bool is_amend = command.opcode == Opcode::kAmendOrder;
     const bool wide =
         is_order ? command.text_length != 0 : is_amend || command.opcode == Opcode::kListSymbol;
-    const std::uint8_t stripes = wide ? 2 : 1;
+    std::uint8_t stripes = wide ? 2 : 1;
+    if (is_order && command.stripes == stripes + 1) ++stripes;  // the rarer terms
     if (command.stripes != stripes || command.text_length > (is_order ? kMaxText : 0))
       throw WireError(kBadLength, place_text("stripes", offset));
     if (offset + stripes * kStripe > size)
@@ -132,8 +133,19 @@ void Engine::step(const std::uint8_t* record, std::uint64_t hash) {
   const Command& command = command_at(record);
   state.sequence = command.sequence;
   state.time_us = command.time_us;
-  if (command.time_us > state.next_expiry_us) expire();
   events.begin(command.sequence);
+  if (command.time_us <= state.next_expiry_us) [[likely]] {
+    act(command, record, hash);
+    return;
+  }
+  const std::size_t mark = events.before_outcome();
+  const std::size_t expired = expire();
+  events.await_outcome();
+  act(command, record, hash);
+  if (expired != 0) events.outcome_first(mark, expired);
+}
+
+void Engine::act(const Command& command, const std::uint8_t* record, std::uint64_t hash) {
   switch (command.opcode) {
     case Opcode::kPlaceOrder:
       place(command, record, hash);
@@ -182,6 +194,12 @@ void Engine::step(const std::uint8_t* record, std::uint64_t hash) {
 
 void Engine::place(const Command& command, const std::uint8_t* record, std::uint64_t hash) {
   const std::uint32_t account = state.find_account(command.account_id);
+  const unsigned with_text = command.text_length != 0 ? 2 : 1;
+  TermsStripe more{};
+  if (command.stripes > with_text) [[unlikely]]
+    std::memcpy(&more, record + with_text * kStripe, sizeof more);
+  const Terms terms{more.quote_budget, more.expires_us};
+  const bool has_terms = terms != Terms{};
   const Slot known_slot = state.index.find(hash, [&](Slot slot) {
     const Order& order = state.orders[slot];
     return order.key_low == command.key_low && order.key_high == command.key_high &&
@@ -191,7 +209,8 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
     const Order& order = state.orders[known_slot];
     const bool same = state.markets[order.symbol]->rules.symbol_id == command.symbol_id &&
                       order.flags == command.flags && order.asked_price == command.a &&
-                      order.asked_quantity == command.b;
+                      order.asked_quantity == command.b &&
+                      (order.has_terms != 0 ? state.terms[known_slot] : Terms{}) == terms;
     EventStripe* event = events.add(
         EventType::kOrderDuplicate, 2, command.symbol_id,
         static_cast<std::uint16_t>((same ? 1 : 0) | static_cast<unsigned>(order.status) << 1));
@@ -207,7 +226,9 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
   }
   Market* market = nullptr;
   std::int64_t limit = 0, hold = 0;
-  const Reason reason = refuse_order(command, record, market, account, limit, hold);
+  Reason reason = Reason::kMalformedCommand;
+  if (std::all_of(std::begin(more.zero), std::end(more.zero), [](auto word) { return word == 0; }))
+    reason = refuse_order(command, record, market, account, terms, limit, hold);
   if (reason != Reason::kNone) {
     reject(command, reason, command.account_id, command.symbol_id);
     return;
@@ -222,6 +243,7 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
   order.symbol = state.symbol_index[command.symbol_id];
   order.status = Status::kOpen;
   order.text_length = command.text_length;
+  order.has_terms = has_terms;
   order.key_low = command.key_low;
   order.key_high = command.key_high;
   order.accepted_sequence = command.sequence;
@@ -231,7 +253,7 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
   state.index.insert(hash, slot);
   state.pages.set(order.number, slot);
 
-  EventStripe* event = events.add(EventType::kOrderAccepted, command.text_length ? 3 : 2,
+  EventStripe* event = events.add(EventType::kOrderAccepted, 1 + with_text + has_terms,
                                   command.symbol_id, command.flags);
   event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
   event[0].body[1] = command.account_id;
@@ -248,6 +270,17 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
     std::memcpy(text, record + kStripe, command.text_length);
     std::memset(event[2].body, 0, sizeof event[2].body);
     std::memcpy(event[2].body, text, kMaxText);
+  }
+  if (has_terms) [[unlikely]] {
+    state.terms[slot] = terms;
+    EventStripe& last = event[1 + with_text];
+    last.head = (last.head & ~(std::uint64_t{0xFF} << 24)) | std::uint64_t{3} << 24;
+    std::memcpy(last.body, &more, sizeof last.body);
+    if (terms.quote_budget != 0) {
+      const Close ended = spend(*market, slot, limit);
+      finish(*market, slot, true, ended);
+      return;
+    }
   }
   Close stopped = Close::kFilled;
   const bool stop = match(*market, slot, limit, stopped);
@@ -287,6 +320,36 @@ bool Engine::match(Market& market, Slot taker, std::int64_t limit, Close& stoppe
   const std::int64_t best = book.best(side);
   stopped = Close::kSweepLimit;
   return best != kNoPrice && Book::crosses(side, best, limit);
+}
+
+// Trades a market buy until its quote budget is spent; returns why it ends.
+Close Engine::spend(Market& market, Slot taker, std::int64_t limit) {
+  Order& order = state.orders[taker];
+  const Rules& rules = market.rules;
+  const int side = 1 - kBuy;
+  const Book& book = market.book;
+  std::int64_t left = state.terms[taker].quote_budget;
+  for (std::uint32_t met = 0; met < kMaxMakers; ++met) {
+    const std::int64_t best = book.best(side);
+    if (best == kNoPrice) return Close::kIocRemainder;
+    if (best > limit) return Close::kBandReached;
+    const Slot maker = book.first(side);
+    const Order& other = state.orders[maker];
+    if (other.account == order.account) {
+      const int mode = self_trade_of(order.flags);
+      if (mode != kExpireTaker) close_resting(market, maker, Close::kSelfTrade);
+      if (mode != kExpireMaker) return Close::kSelfTrade;
+      continue;
+    }
+    const std::int64_t lots = std::min(affordable_lots(rules, best, left), other.remaining);
+    if (lots == 0) return order.quantity != 0 ? Close::kFilled : Close::kIocRemainder;
+    const std::int64_t quote = best * lots * rules.quote_per_tick_lot;
+    left -= quote + fee_units(quote, rules.taker_fee_ppm);
+    order.quantity += lots;
+    order.remaining += lots;
+    fill(market, maker, taker, lots);
+  }
+  return Close::kSweepLimit;
 }
 
 // Shrinks both by the smaller remainder; returns whether nothing of the taker is left.
@@ -372,7 +435,7 @@ void Engine::finish(Market& market, Slot slot, bool stop, Close stopped) {
     reason = stopped;
   } else if (order.remaining == 0) {
     reason = Close::kFilled;
-  } else if (tif_of(order.flags) == kGtc) {
+  } else if (may_rest(order.flags)) {
     rest(slot);
     hold_rested(market, slot);
     return;
@@ -408,6 +471,17 @@ void Engine::rest(Slot slot) {
   ++market.open_orders;
   ++state.open_count(order.account, order.symbol);
   list_open(slot);
+  watch_expiry(slot);
+}
+
+// Remembers when a GTD order has to go.
+void Engine::watch_expiry(Slot slot) {
+  const Order& order = state.orders[slot];
+  if (tif_of(order.flags) != kGtd) [[likely]]
+    return;
+  const std::int64_t expires_us = state.terms[slot].expires_us;
+  state.timed.emplace(expires_us, order.number);
+  state.next_expiry_us = std::min(state.next_expiry_us, expires_us - 1);
 }
 
 // Appends an order to its account's list of open orders, which is in order of their numbers.
@@ -431,6 +505,7 @@ void Engine::rest_all(const std::vector<Slot>& slots) {
     market.book.add(slot);
     ++market.open_orders;
     ++state.open_count(order.account, order.symbol);
+    watch_expiry(slot);
   }
   std::vector<Slot> by_number = slots;
   std::sort(by_number.begin(), by_number.end(),
@@ -457,6 +532,8 @@ void Engine::close_resting(Market& market, Slot slot, Close reason) {
 // Takes an order that left its book out of the counts and its account's list of open orders.
 void Engine::delist(Market& market, Slot slot) {
   const Order& order = state.orders[slot];
+  if (tif_of(order.flags) == kGtd) [[unlikely]]
+    state.timed.erase({state.terms[slot].expires_us, order.number});
   --market.open_orders;
   --state.open_count(order.account, order.symbol);
   Account& account = state.accounts[order.account];

@@ -29,6 +29,7 @@ class Engine {
  public:
   static constexpr std::uint32_t kMaxMakers = 30'000;
   static constexpr std::size_t kMaxCancels = 60'000;
+  static constexpr std::size_t kMaxExpiries = 5'000;
 
   explicit Engine(std::uint32_t shard) : state(shard) {}
 
@@ -56,6 +57,7 @@ class Engine {
   void look_near(const std::uint8_t* data, const Place& place) const;
   void check(const std::uint8_t* data, std::size_t size);
   void step(const std::uint8_t* record, std::uint64_t hash);
+  void act(const Command& command, const std::uint8_t* record, std::uint64_t hash);
 
   void place(const Command& command, const std::uint8_t* record, std::uint64_t hash);
   void cancel(const Command& command, std::uint64_t hash);
@@ -67,7 +69,10 @@ class Engine {
   void set_shard_mode(const Command& command);
 
   Reason refuse_order(const Command& command, const std::uint8_t* record, Market*& market,
-                      std::uint32_t account, std::int64_t& limit, std::int64_t& hold);
+                      std::uint32_t account, const Terms& terms, std::int64_t& limit,
+                      std::int64_t& hold);
+  Reason refuse_budget(Market& market, const Command& command, std::uint32_t account,
+                       std::int64_t budget, std::int64_t limit);
   Reason order_rules(const Market& market, const Command& command, std::uint32_t account,
                      std::int64_t limit) const;
   bool fillable(const Market& market, const Command& command, std::uint32_t account,
@@ -78,10 +83,12 @@ class Engine {
 
   bool match(Market& market, Slot taker, std::int64_t limit, Close& stopped);
   void fill(Market& market, Slot maker, Slot taker, std::int64_t lots);
+  Close spend(Market& market, Slot taker, std::int64_t limit);
   bool decrement(Market& market, Slot maker, Slot taker);
   void finish(Market& market, Slot slot, bool stop, Close stopped);
   void rest(Slot slot);
   void list_open(Slot slot);
+  void watch_expiry(Slot slot);
   void delist(Market& market, Slot slot);
   void hold_rested(Market& market, Slot slot);
   void close_resting(Market& market, Slot slot, Close reason);
@@ -90,7 +97,8 @@ class Engine {
               std::uint16_t symbol_id);
   void write_closed(const Market& market, Slot slot, Close reason, bool resting);
   void forget(Slot slot);
-  void expire();
+  std::size_t expire();
+  std::size_t expire_due();
 
   std::uint64_t order_id(std::uint64_t number) const {
     return std::uint64_t{state.shard} << 48 | number;

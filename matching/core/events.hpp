@@ -1,6 +1,7 @@
 // Where the engine writes its event stripes, and the chain that runs over them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -36,6 +37,24 @@ class EventWriter {
       first[part].head = head | std::uint64_t{part} << 24;
     }
     return first;
+  }
+
+  // Between these two the events leave index 0 to the outcome, which comes after them.
+  std::size_t before_outcome() {
+    index_ = 1;
+    return used_;
+  }
+  void await_outcome() { index_ = 0; }
+
+  // Moves the outcome before the `count` stripes at `mark`, which happened before it.
+  void outcome_first(std::size_t mark, std::size_t count) {
+    const auto first = stripes_.begin() + static_cast<std::ptrdiff_t>(mark);
+    const auto outcome = first + static_cast<std::ptrdiff_t>(count);
+    const auto end = stripes_.begin() + static_cast<std::ptrdiff_t>(used_);
+    auto rest = outcome;
+    while (rest != end && (rest->head & 0xFFFF) == 0) ++rest;
+    for (auto at = rest; at != end; ++at) at->head += count;
+    std::rotate(first, outcome, rest);
   }
 
   // Mixes the batch into the chain. Called once a batch, while the stripes are in the cache.

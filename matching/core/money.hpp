@@ -47,6 +47,14 @@ inline bool checked_hold(const Rules& rules, int side, std::int64_t limit, std::
          !__builtin_add_overflow(quote, ceil_ppm(quote, rules.taker_fee_ppm), &hold);
 }
 
+// The most lots that `units` of quote buy at a price, the taker's fee included; exact.
+inline std::int64_t affordable_lots(const Rules& rules, std::int64_t price, std::int64_t units) {
+  const Wide lot = Wide{price} * rules.quote_per_tick_lot;
+  if (lot > units) return 0;
+  return static_cast<std::int64_t>(((Wide{units} + 1) * kPpm - 1) /
+                                   (lot * (kPpm + rules.taker_fee_ppm)));
+}
+
 // Lowest and highest price around the last trade or the listing price, rounded inward.
 inline void refresh_band(Market& market) {
   const std::int64_t reference = market.last_ticks ? market.last_ticks : market.rules.listing_ticks;

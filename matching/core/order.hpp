@@ -9,6 +9,12 @@ namespace rialto {
 
 using Slot = std::uint32_t;  // index of an order; 0 is none
 
+struct Terms {  // what most orders do not have
+  std::int64_t quote_budget;
+  std::int64_t expires_us;
+  bool operator==(const Terms&) const = default;
+};
+
 struct alignas(64) Order {
   // hot: matching and cancelling
   std::int64_t price;
@@ -22,7 +28,7 @@ struct alignas(64) Order {
   std::uint16_t symbol;  // dense index
   Status status;
   std::uint8_t text_length;
-  std::uint16_t unused;
+  std::uint16_t has_terms;  // not 0: rarer terms lie beside it, by slot
   // cold: identity and answers
   std::uint64_t key_low;
   std::uint64_t key_high;

@@ -8,7 +8,7 @@ namespace rialto {
 
 namespace {
 
-constexpr std::uint32_t kStateVersion = 3;
+constexpr std::uint32_t kStateVersion = 4;
 constexpr char kMagic[9] = "RLTSTATE";
 
 #pragma pack(push, 1)
@@ -40,7 +40,7 @@ struct OrderBytes {
   std::uint8_t status, text_length, zero[2];
   std::int64_t price, quantity, filled;
   std::uint64_t accepted_sequence;
-  std::int64_t accepted_us, closed_us, asked_price, asked_quantity;
+  std::int64_t accepted_us, closed_us, asked_price, asked_quantity, quote_budget, expires_us;
   char text[kMaxText];
   std::uint8_t more_zero[4];
 };
@@ -54,7 +54,7 @@ struct KeyBytes {
 };
 #pragma pack(pop)
 static_assert(sizeof(HeadBytes) == 128);
-static_assert(sizeof(OrderBytes) == 144);
+static_assert(sizeof(OrderBytes) == 160);
 static_assert(sizeof(KeyBytes) == 64);
 
 class Writer {
@@ -108,6 +108,10 @@ OrderBytes order_bytes(const State& state, Slot slot) {
   out.closed_us = order.closed_us;
   out.asked_price = order.asked_price;
   out.asked_quantity = order.asked_quantity;
+  if (order.has_terms != 0) {
+    out.quote_budget = state.terms[slot].quote_budget;
+    out.expires_us = state.terms[slot].expires_us;
+  }
   if (order.text_length != 0) std::memcpy(out.text, state.texts[slot].bytes, kMaxText);
   return out;
 }
@@ -222,7 +226,10 @@ Slot read_order(Engine& engine, const OrderBytes& in) {
   order.asked_price = in.asked_price;
   order.asked_quantity = in.asked_quantity;
   order.hash = identity_hash(in.account_id, in.key_low, in.key_high);
+  const Terms terms{in.quote_budget, in.expires_us};
+  order.has_terms = terms != Terms{};
   const Slot slot = engine.adopt(order);
+  if (order.has_terms != 0) state.terms[slot] = terms;
   if (in.text_length != 0) std::memcpy(state.texts[slot].bytes, in.text, kMaxText);
   return slot;
 }

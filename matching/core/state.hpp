@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "arena.hpp"
@@ -87,7 +89,7 @@ struct Text {
 class State {
  public:
   explicit State(std::uint32_t shard_number)
-      : shard(shard_number), orders(kMaxOrders), texts(kMaxOrders), index(16) {
+      : shard(shard_number), orders(kMaxOrders), texts(kMaxOrders), terms(kMaxOrders), index(16) {
     asset_index.fill(kNone16);
     symbol_index.fill(kNone16);
     accounts.emplace_back();  // 0 is nobody
@@ -109,6 +111,8 @@ class State {
 
   Arena<Order> orders;
   Arena<Text> texts;
+  Arena<Terms> terms;
+  std::set<std::pair<std::int64_t, std::uint64_t>> timed;  // (expiry, number) of open GTD orders
   OrderIndex index;
   OrderPages pages;
   Slot closed_head = 0, closed_tail = 0;  // all closed orders, in closing order

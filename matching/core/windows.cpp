@@ -53,7 +53,8 @@ void Engine::forget(Slot slot) {
   }
 }
 
-void Engine::expire() {
+// Forgets what is due, then closes the GTD orders whose time has come; returns how many.
+std::size_t Engine::expire() {
   while (state.closed_head != 0 &&
          state.orders[state.closed_head].closed_us + kClosedForUs < state.time_us)
     forget(state.closed_head);
@@ -62,7 +63,21 @@ void Engine::expire() {
     state.keys.pop_front();
     ++state.keys_evicted;
   }
+  const std::size_t closed = expire_due();
   expect_expiry();
+  return closed;
+}
+
+// By time and number, not more than a command's events can name; the rest with the next command.
+std::size_t Engine::expire_due() {
+  std::size_t count = 0;
+  while (count < kMaxExpiries && !state.timed.empty() &&
+         state.timed.begin()->first <= state.time_us) {
+    const Slot slot = state.pages.find(state.timed.begin()->second);
+    close_resting(*state.markets[state.orders[slot].symbol], slot, Close::kTimeExpired);
+    ++count;
+  }
+  return count;
 }
 
 // Looks up when the next record falls due. An early guess costs a look, a late one would be wrong:
@@ -73,6 +88,8 @@ void Engine::expect_expiry() {
     state.next_expiry_us = state.orders[state.closed_head].closed_us + kClosedForUs;
   if (!state.keys.empty())
     state.next_expiry_us = std::min(state.next_expiry_us, state.keys.front().time_us + kKeyForUs);
+  if (!state.timed.empty())
+    state.next_expiry_us = std::min(state.next_expiry_us, state.timed.begin()->first - 1);
 }
 
 Slot Engine::adopt(const Order& order) {

@@ -69,6 +69,8 @@ enum class Reason : std::uint16_t {
   kOrderNotFound = 54,
   kSelfTrade = 55,
   kQuantityBelowFilled = 56,
+  kExpiryPassed = 57,
+  kBudgetTooSmall = 58,
   kInsufficientFunds = 60,
   kInvalidAmount = 61,
   kUnknownAsset = 62,
@@ -82,6 +84,7 @@ enum class Close : std::uint8_t {
   kCancelledByAdmin = 4,
   kBandReached = 5,
   kSweepLimit = 6,
+  kTimeExpired = 7,
 };
 
 enum class Status : std::uint8_t { kOpen = 0, kFilled = 1, kCancelled = 2, kExpired = 3 };
@@ -100,7 +103,7 @@ inline constexpr Status status_of(Close reason) {
 
 inline constexpr int kBuy = 0;
 inline constexpr int kOpen = 0, kCancelOnly = 1, kHalted = 2;
-inline constexpr int kGtc = 0, kIoc = 1, kFok = 2;
+inline constexpr int kGtc = 0, kIoc = 1, kFok = 2, kGtd = 3;
 inline constexpr int kLimit = 0, kMarket = 1;
 inline constexpr int kExpireMaker = 0, kExpireTaker = 1, kExpireBoth = 2, kDecrement = 3;
 
@@ -108,6 +111,9 @@ inline constexpr int kExpireMaker = 0, kExpireTaker = 1, kExpireBoth = 2, kDecre
 inline constexpr int side_of(std::uint16_t flags) { return flags & 1; }
 inline constexpr int type_of(std::uint16_t flags) { return flags >> 1 & 15; }
 inline constexpr int tif_of(std::uint16_t flags) { return flags >> 5 & 7; }
+inline constexpr bool may_rest(std::uint16_t flags) {
+  return tif_of(flags) == kGtc || tif_of(flags) == kGtd;
+}
 inline constexpr bool post_only(std::uint16_t flags) { return (flags >> 8 & 1) != 0; }
 inline constexpr int self_trade_of(std::uint16_t flags) { return flags >> 9; }
 
@@ -142,6 +148,13 @@ struct ListSymbolStripe {
 };
 #pragma pack(pop)
 static_assert(sizeof(ListSymbolStripe) == kStripe);
+
+struct TermsStripe {  // of an order: the rarer ones
+  std::int64_t quote_budget;
+  std::int64_t expires_us;
+  std::uint64_t zero[6];
+};
+static_assert(sizeof(TermsStripe) == kStripe);
 
 struct AmendStripe {
   std::uint64_t order_id;

@@ -118,6 +118,10 @@ class Desk:
         other.setdefault("time_in_force", TimeInForce.IOC)
         return self.order(account, side, 0, lots, order_type=OrderType.MARKET, **other)
 
+    def spend(self, account: int, units: int, **other: Any) -> tuple[Event, ...]:
+        """Place a market buy with a quote budget."""
+        return self.market(account, Side.BUY, 0, quote_budget_units=units, **other)
+
     def cancel(self, account: int, order_id: int = 0, client_key: int = 0) -> tuple[Event, ...]:
         """Cancel one order."""
         return self.run(CancelOrder(account, ETH_USDT, order_id, client_key))

@@ -96,6 +96,8 @@ class Mirror:
             assert self.resting.pop(close.order_id)[1] == close.remaining_lots
         order = self.accepted[close.order_id]
         lots = order.quantity_lots - self.shrunk[close.order_id]
+        if order.quote_budget_units:
+            lots = close.filled_lots
         assert close.filled_lots + close.remaining_lots == lots
 
     def held(self) -> dict[tuple[int, int], int]:

@@ -52,6 +52,9 @@ def _later(order: PlaceOrder) -> list[tuple[str, Command]]:
     decrement = replace(
         order, client_key=22, side=Side.BUY, quantity_lots=3, self_trade=SelfTrade.DECREMENT
     )
+    budget = PlaceOrder(
+        1, 24, 1, Side.BUY, OrderType.MARKET, TimeInForce.IOC, 0, 0, quote_budget_units=2_500
+    )
     return [
         ("shard open", SetShardMode(ShardMode.NORMAL, 4)),
         ("symbol open", SetSymbolState(1, SymbolState.OPEN, 3)),
@@ -62,4 +65,16 @@ def _later(order: PlaceOrder) -> list[tuple[str, Command]]:
         ("rest again", replace(order, client_key=23)),
         ("amend", AmendOrder(1, 1, 0, 23, 0, 4)),
         ("amend price", AmendOrder(1, 1, 4, 0, 1_010)),
+        ("spend", replace(budget, account_id=2, client_text="spend")),
+        (
+            "good till date",
+            replace(
+                order,
+                client_key=25,
+                client_text="",
+                expires_at_us=1_027,
+                time_in_force=TimeInForce.GTD,
+            ),
+        ),
+        ("due", Tick()),
     ]

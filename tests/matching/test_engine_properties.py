@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +31,7 @@ from tests.matching.mirror import Mirror
 pytestmark = pytest.mark.usefixtures("each_engine")
 
 _ACCOUNTS = st.integers(1, 4)
+_UNTIMED = (TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
 _PRICES = st.integers(985, 1_015)
 
 _places = st.builds(
@@ -39,12 +41,32 @@ _places = st.builds(
     symbol_id=st.just(ETH_USDT),
     side=st.sampled_from(Side),
     order_type=st.just(OrderType.LIMIT),
-    time_in_force=st.sampled_from(TimeInForce),
+    time_in_force=st.sampled_from(_UNTIMED),
     price_ticks=_PRICES,
     quantity_lots=st.integers(1, 60),
     post_only=st.booleans(),
     self_trade=st.sampled_from(SelfTrade),
     client_text=st.sampled_from(["", "abc"]),
+)
+_timed = st.builds(
+    lambda order, after: replace(
+        order, time_in_force=TimeInForce.GTD, expires_at_us=START_US + after, client_text="timed"
+    ),
+    _places,
+    st.integers(1, 90),
+)
+_spends = st.builds(
+    PlaceOrder,
+    account_id=_ACCOUNTS,
+    client_key=st.integers(1, 60),
+    symbol_id=st.just(ETH_USDT),
+    side=st.just(Side.BUY),
+    order_type=st.just(OrderType.MARKET),
+    time_in_force=st.just(TimeInForce.IOC),
+    price_ticks=st.just(0),
+    quantity_lots=st.just(0),
+    self_trade=st.sampled_from(SelfTrade),
+    quote_budget_units=st.integers(900, 90_000),
 )
 _markets = st.builds(
     PlaceOrder,
@@ -90,7 +112,7 @@ _admin = st.one_of(
 )
 streams = st.lists(
     st.one_of(
-        _places, _places, _places, _places, _markets, _cancels, _amends, _money,
+        _places, _places, _places, _places, _timed, _markets, _spends, _cancels, _amends, _money,
         st.builds(CancelAll, account_id=_ACCOUNTS, symbol_id=st.sampled_from([0, ETH_USDT]),
                   side=st.sampled_from([None, *Side])),
         _admin,
@@ -204,7 +226,9 @@ def test_a_long_day(seed: int) -> None:
                 chance.randint(985, 1_015),
                 chance.randint(1, 80),
                 client_key=key,
-                time_in_force=chance.choice([TimeInForce.GTC, TimeInForce.GTC, *TimeInForce]),
+                time_in_force=chance.choice(
+                    [TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK]
+                ),
                 self_trade=chance.choice(list(SelfTrade)),
             )
         elif kind < 0.7:

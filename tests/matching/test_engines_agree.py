@@ -87,30 +87,41 @@ class Stream:
         self.keys.append(key)
         self.placed += 1
         market = rnd.random() < 0.2
-        tifs = (1, 2) if market and rnd.random() < 0.9 else (0, 0, 0, 1, 2)
+        tifs = (1, 1, 2) if market and rnd.random() < 0.9 else (0, 0, 3, 3, 1, 2)
         price = (
             rnd.randint(90, 110) if rnd.random() < 0.9 else rnd.choice((1, -1, 0, 30_000, 2**62))
         )
         lots = (
             rnd.randint(1, 50) if rnd.random() < 0.95 else rnd.choice((0, -3, 10**6, 10**7, 2**62))
         )
+        tif = TimeInForce(rnd.choice(tifs))
+        expires = tif is TimeInForce.GTD if rnd.random() < 0.95 else rnd.random() < 0.5
+        budget = market and rnd.random() < 0.4 and rnd.choice((1, 300, 4_000, 10**6, -1, 2**62))
+        if budget and rnd.random() < 0.9:
+            lots = 0
         raw = bytearray(
             self.encode(
                 c.PlaceOrder(
                     account_id=rnd.choice(ACCOUNTS),
                     client_key=key if rnd.random() < 0.99 else 0,
                     symbol_id=self._symbol(),
-                    side=Side(rnd.randint(0, 1)),
+                    side=Side(rnd.randint(0, 1) if not budget or rnd.random() < 0.1 else 0),
                     order_type=OrderType(int(market)),
-                    time_in_force=TimeInForce(rnd.choice(tifs)),
+                    time_in_force=tif,
                     price_ticks=0 if market else price,
                     quantity_lots=lots,
                     post_only=rnd.random() < 0.15,
                     self_trade=SelfTrade(rnd.randint(0, 3)),
                     client_text="" if rnd.random() < 0.6 else f"c-{rnd.randint(0, 99)}",
+                    quote_budget_units=budget or 0,
+                    expires_at_us=self.time_us + rnd.choice((0, 3_000, 10**6, 10**7, HOUR_US))
+                    if expires
+                    else 0,
                 )
             )
         )
+        if len(raw) == 192 and rnd.random() < 0.05:  # what must be zero
+            raw[rnd.randint(150, 191)] = 1
         if rnd.random() < 0.02:  # flags that no client may send
             raw[22:24] = rnd.randbytes(2)
         return bytes(raw)

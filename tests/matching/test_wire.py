@@ -37,6 +37,7 @@ from matching.wire import (
     EVENT_STRUCTS,
     LIST_SYMBOL_STRIPE,
     STRIPE,
+    TERMS_STRIPE,
     TEXT_STRIPE,
     WireFault,
 )
@@ -103,7 +104,8 @@ def test_numbers_only_grow() -> None:
 
 def test_every_record_is_whole_stripes() -> None:
     """Command heads, extensions and event parts are 64 bytes each."""
-    structs = [COMMAND_HEAD, TEXT_STRIPE, AMEND_STRIPE, LIST_SYMBOL_STRIPE, *EVENT_STRUCTS.values()]
+    extensions = [TERMS_STRIPE, TEXT_STRIPE, AMEND_STRIPE, LIST_SYMBOL_STRIPE]
+    structs = [COMMAND_HEAD, *extensions, *EVENT_STRUCTS.values()]
     assert {s.size for s in structs} == {STRIPE}
     assert EVENT_HEAD_STRUCT.size == 16
     assert set(COMMAND_FIELDS) == set(Opcode)
