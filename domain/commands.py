@@ -20,6 +20,7 @@ class Opcode(IntEnum):
     CANCEL_ORDER = 2
     CANCEL_ALL = 3
     AMEND_ORDER = 4
+    SET_DEAD_MANS_SWITCH = 5
     CREDIT = 20
     DEBIT = 21
     LIST_SYMBOL = 60
@@ -96,6 +97,18 @@ class AmendOrder:
     client_key: int = 0
     price_ticks: int = 0
     quantity_lots: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SetDeadMansSwitch:
+    """Cancel all orders of the account unless this is sent again within `timeout_us`.
+
+    It may be at most a day; 0 disarms. The time is engine time, so it runs on over a restart.
+    """
+
+    opcode: ClassVar[Opcode] = Opcode.SET_DEAD_MANS_SWITCH
+    account_id: int
+    timeout_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +197,7 @@ Command = (
     | CancelOrder
     | CancelAll
     | AmendOrder
+    | SetDeadMansSwitch
     | Credit
     | Debit
     | ListSymbol

@@ -44,6 +44,7 @@ class RejectReason(IntEnum):
     QUANTITY_BELOW_FILLED = 56
     EXPIRY_PASSED = 57
     BUDGET_TOO_SMALL = 58
+    INVALID_TIMEOUT = 59
     # money
     INSUFFICIENT_FUNDS = 60
     INVALID_AMOUNT = 61

@@ -36,6 +36,8 @@ class EventType(IntEnum):
     KEY_DUPLICATE = 8
     SELF_TRADE_PREVENTED = 9
     ORDER_AMENDED = 10
+    DEAD_MANS_SWITCH_SET = 11
+    DEAD_MANS_SWITCH_FIRED = 12
     TRADE = 5
     ORDER_RESTED = 6
     ORDER_CLOSED = 7
@@ -133,6 +135,30 @@ class OrderAmended:
     filled_lots: int
     previous_price_ticks: int
     previous_quantity_lots: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadMansSwitchSet:
+    """Outcome: the account's orders are cancelled at `deadline_us`, or (0) no longer."""
+
+    event_type: ClassVar[EventType] = EventType.DEAD_MANS_SWITCH_SET
+    sequence: int
+    index: int
+    time_us: int
+    account_id: int
+    deadline_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadMansSwitchFired:
+    """`closed_count` orders of the account close next; more of them go with the next command."""
+
+    event_type: ClassVar[EventType] = EventType.DEAD_MANS_SWITCH_FIRED
+    sequence: int
+    index: int
+    account_id: int
+    deadline_us: int
+    closed_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +382,8 @@ Event = (
     | OrderDuplicate
     | CancelAccepted
     | OrderAmended
+    | DeadMansSwitchSet
+    | DeadMansSwitchFired
     | CommandRejected
     | KeyDuplicate
     | Trade

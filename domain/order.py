@@ -63,13 +63,18 @@ class CloseReason(IntEnum):
     BAND_REACHED = 5
     SWEEP_LIMIT = 6
     TIME_EXPIRED = 7
+    DEAD_MANS_SWITCH = 8
 
     @property
     def status(self) -> OrderStatus:
         """Return the final status that this reason leads to."""
         if self is CloseReason.FILLED:
             return OrderStatus.FILLED
-        if self in (CloseReason.CANCELLED_BY_USER, CloseReason.CANCELLED_BY_ADMIN):
+        if self in (
+            CloseReason.CANCELLED_BY_USER,
+            CloseReason.CANCELLED_BY_ADMIN,
+            CloseReason.DEAD_MANS_SWITCH,
+        ):
             return OrderStatus.CANCELLED
         return OrderStatus.EXPIRED
 

@@ -29,7 +29,13 @@ class Role(IntEnum):
 ROLE_OPCODES: Final = MappingProxyType(
     {
         Role.GATEWAY: frozenset(
-            (Opcode.PLACE_ORDER, Opcode.CANCEL_ORDER, Opcode.CANCEL_ALL, Opcode.AMEND_ORDER)
+            (
+                Opcode.PLACE_ORDER,
+                Opcode.CANCEL_ORDER,
+                Opcode.CANCEL_ALL,
+                Opcode.AMEND_ORDER,
+                Opcode.SET_DEAD_MANS_SWITCH,
+            )
         ),
         Role.TREASURY: frozenset((Opcode.CREDIT, Opcode.DEBIT)),
         Role.ADMIN: frozenset((Opcode.LIST_SYMBOL, Opcode.SET_SYMBOL_STATE, Opcode.SET_SHARD_MODE)),

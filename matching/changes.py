@@ -14,6 +14,7 @@ from matching.wire import AMEND_STRIPE, STRIPE
 MAX_CANCELS = 60_000
 """How many orders one cancel-all closes, the oldest first; `closed_count` tells."""
 
+MAX_TIMEOUT_US = 24 * 3_600_000_000
 _BOTH_SIDES = 0  # of a cancel-all; else the side + 1
 
 
@@ -58,20 +59,35 @@ def cancel_all(engine: Trading, head: Head, _batch: bytes, _offset: int) -> None
     if reason:
         engine.events.rejected(Opcode.CANCEL_ALL, reason, account_id, key, symbol_id)
         return
-    markets = [state.markets[symbol_id]] if symbol_id else list(state.markets.values())
     mine = [
         order
-        for market in markets
-        if market.state != SymbolState.HALTED
-        for order in market.open_by_account.get(account_id, {}).values()
-        if sides in (_BOTH_SIDES, order.side + 1)
+        for order in state.orders_of(account_id, symbol_id)
+        if state.markets[order.symbol_id].state != SymbolState.HALTED
+        and sides in (_BOTH_SIDES, order.side + 1)
     ]
-    mine.sort(key=lambda order: order.order_id)
     del mine[MAX_CANCELS:]
     engine.events.cancel_accepted(account_id, symbol_id, len(mine))
     for order in mine:
         market = state.markets[order.symbol_id]
         engine.close_resting(market, order, CloseReason.CANCELLED_BY_USER)
+
+
+def set_dead_mans_switch(engine: Trading, head: Head, _batch: bytes, _offset: int) -> None:
+    """Arm, arm again or disarm an account's switch. No mode of the shard is in the way."""
+    account_id, key, timeout_us = head[8:11]
+    reason = RejectReason.NONE
+    if account_id == 0:
+        reason = RejectReason.MALFORMED_COMMAND
+    elif not 0 <= timeout_us <= MAX_TIMEOUT_US:
+        reason = RejectReason.INVALID_TIMEOUT
+    if reason:
+        engine.events.rejected(Opcode.SET_DEAD_MANS_SWITCH, reason, account_id, key, 0)
+        return
+    switches = engine.state.switches
+    switches.pop(account_id, None)
+    if timeout_us:
+        switches[account_id] = engine.state.time_us + timeout_us
+    engine.events.switch_set(account_id, switches.get(account_id, 0))
 
 
 def amend(engine: Trading, head: Head, batch: bytes, offset: int) -> None:

@@ -113,6 +113,8 @@ def _encode(command: Command, sequence: int, time_us: int) -> bytes:
             a, b = command.price_ticks, command.quantity_lots
             key = command.client_key.to_bytes(16, "little")
             extension = AMEND_STRIPE.pack(command.order_id)
+        case c.SetDeadMansSwitch():
+            account, a = command.account_id, command.timeout_us
         case c.Credit() | c.Debit():
             symbol, account = command.asset_id, command.account_id
             a, b = command.amount_units, command.created_at_us
@@ -225,6 +227,8 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
             case Opcode.AMEND_ORDER:
                 (order_id,) = AMEND_STRIPE.unpack_from(data, offset + STRIPE)
                 command = c.AmendOrder(account, symbol, order_id, number, a, b)
+            case Opcode.SET_DEAD_MANS_SWITCH:
+                command = c.SetDeadMansSwitch(account, a)
             case Opcode.CREDIT:
                 command = c.Credit(number, account, symbol, a, b)
             case Opcode.DEBIT:

@@ -31,6 +31,7 @@ class EngineState:
         "orders",
         "sequence",
         "shard",
+        "switches",
         "time_us",
         "timed",
         "window",
@@ -50,6 +51,7 @@ class EngineState:
         self.fees: dict[int, int] = {}
         self.orders: dict[int, Order] = {}
         self.timed: list[tuple[int, int]] = []  # (expiry, order id) of open GTD orders, sorted
+        self.switches: dict[int, int] = {}  # account -> deadline of its dead-man's switch
         self.window = OrderWindow()
         self.keys = KeyWindow()
 
@@ -79,6 +81,27 @@ class EngineState:
         del self.orders[order.order_id]
         if order.expires_us:
             del self.timed[bisect_left(self.timed, (order.expires_us, order.order_id))]
+
+    def due_switch(self) -> tuple[int, int] | None:
+        """Return (deadline, account) of the dead-man's switch to fire first, or None."""
+        first = min(((at, account) for account, at in self.switches.items()), default=None)
+        return first if first is not None and first[0] <= self.time_us else None
+
+    def anything_due(self) -> bool:
+        """Return whether an order's or a switch's time has come."""
+        if self.timed and self.timed[0][0] <= self.time_us:
+            return True
+        return bool(self.switches) and self.due_switch() is not None
+
+    def orders_of(self, account_id: int, symbol_id: int = 0) -> list[Order]:
+        """Return the account's open orders by id, of one market or (0) of all."""
+        mine = [
+            order
+            for market in self.markets.values()
+            if symbol_id in (0, market.rules.symbol_id)
+            for order in market.open_by_account.get(account_id, {}).values()
+        ]
+        return sorted(mine, key=lambda order: order.order_id)
 
     def list_market(self, market: Market) -> None:
         """Add a market and make its assets known."""

@@ -191,6 +191,8 @@ _BUILD: dict[EventType, Callable[[int, int, int, int, Fields], Event]] = {
     EventType.ORDER_DUPLICATE: _duplicate,
     EventType.CANCEL_ACCEPTED: lambda n, i, s, _, f: e.CancelAccepted(n, i, symbol_id=s, **f),
     EventType.ORDER_AMENDED: _amended,
+    EventType.DEAD_MANS_SWITCH_SET: lambda n, i, _s, _, f: e.DeadMansSwitchSet(n, i, **f),
+    EventType.DEAD_MANS_SWITCH_FIRED: lambda n, i, _s, _, f: e.DeadMansSwitchFired(n, i, **f),
     EventType.COMMAND_REJECTED: _rejected,
     EventType.KEY_DUPLICATE: _key_duplicate,
     EventType.TRADE: lambda n, i, s, g, f: e.Trade(n, i, s, taker_side=Side(g), **f),

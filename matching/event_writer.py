@@ -38,6 +38,8 @@ _DUPLICATE_1 = _packer(EventType.ORDER_DUPLICATE, 1).pack
 _CANCEL_ACCEPTED = _packer(EventType.CANCEL_ACCEPTED, 0).pack
 _AMENDED = _packer(EventType.ORDER_AMENDED, 0).pack
 _AMENDED_1 = _packer(EventType.ORDER_AMENDED, 1).pack
+_SWITCH_SET = _packer(EventType.DEAD_MANS_SWITCH_SET, 0).pack
+_SWITCH_FIRED = _packer(EventType.DEAD_MANS_SWITCH_FIRED, 0).pack
 _REJECTED = _packer(EventType.COMMAND_REJECTED, 0).pack
 _KEY_DUPLICATE = _packer(EventType.KEY_DUPLICATE, 0).pack
 _TRADE = _packer(EventType.TRADE, 0).pack
@@ -211,6 +213,16 @@ class EventWriter:
         self._out.append(_AMENDED(n, i, kind, 0, s, g, self.time_us, *about))
         lots = (order.quantity_lots, order.filled_lots)
         self._out.append(_AMENDED_1(n, i, kind, 1, s, g, *lots, *before))
+
+    def switch_set(self, account_id: int, deadline_us: int) -> None:
+        """Outcome: a dead-man's switch is armed or (0) disarmed."""
+        n, i, kind = self.sequence, self._next(), EventType.DEAD_MANS_SWITCH_SET
+        self._out.append(_SWITCH_SET(n, i, kind, 0, 0, 0, self.time_us, account_id, deadline_us))
+
+    def switch_fired(self, account_id: int, deadline_us: int, closed_count: int) -> None:
+        """Say that a deadline passed; the closes follow."""
+        n, i, kind = self.sequence, self._next(), EventType.DEAD_MANS_SWITCH_FIRED
+        self._out.append(_SWITCH_FIRED(n, i, kind, 0, 0, 0, account_id, deadline_us, closed_count))
 
     def rejected(
         self, opcode: int, reason: int, account_id: int, key: bytes, symbol_id: int

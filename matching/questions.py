@@ -72,14 +72,7 @@ class Questions:
 
     def open_orders(self, account_id: int, symbol_id: int = 0) -> list[OrderView]:
         """Return the account's open orders by id, of one market or (0) of all."""
-        markets = self.state.markets
-        mine = [
-            order
-            for market in markets.values()
-            if symbol_id in (0, market.rules.symbol_id)
-            for order in market.open_by_account.get(account_id, {}).values()
-        ]
-        return [_view(order) for order in sorted(mine, key=lambda order: order.order_id)]
+        return [_view(order) for order in self.state.orders_of(account_id, symbol_id)]
 
     def order(self, account_id: int, order_id: int = 0, client_key: int = 0) -> OrderView | None:
         """Return an open or not yet forgotten order of the account, by id or by client key."""

@@ -9,7 +9,8 @@ acts; its first event is its outcome. Order of precedence of the refusals of an 
     POST_ONLY_WOULD_TRADE, NO_LIQUIDITY, BUDGET_TOO_SMALL, FOK_NOT_FILLABLE, SELF_TRADE, OVERFLOW,
     INSUFFICIENT_FUNDS
 
-GTD orders whose time has come close before any command acts; its outcome is index 0 all the same.
+Expiries and switches whose time has come close orders before any command acts, whose outcome is
+index 0 all the same.
 Both windows are expired at the start of every command. Only accepted orders occupy the order
 window; every first use of a command key, refused or not, occupies the key window.
 """
@@ -55,6 +56,7 @@ class ReferenceEngine(Trading):
             Opcode.CANCEL_ORDER: partial(changes.cancel, self),
             Opcode.CANCEL_ALL: partial(changes.cancel_all, self),
             Opcode.AMEND_ORDER: partial(changes.amend, self),
+            Opcode.SET_DEAD_MANS_SWITCH: partial(changes.set_dead_mans_switch, self),
             Opcode.CREDIT: self._credit,
             Opcode.DEBIT: self._debit,
         }
@@ -80,7 +82,7 @@ class ReferenceEngine(Trading):
                 state.window.expire(time_us)
             state.keys.expire(time_us)
             events.begin(sequence, time_us)
-            if state.timed and state.timed[0][0] <= time_us:
+            if state.anything_due():
                 mark = events.mark()
                 due = self.expire_due()
                 events.await_outcome()

@@ -2,7 +2,8 @@
 
 Little endian. Head; assets by id; markets by id; non-zero balances by account and asset; open
 orders market by market, buy side first, in priority; closed orders in closing order; command
-keys in order of first use. Each section begins with its count (u64).
+keys in order of first use; dead-man's switches by account. Each section begins with its count
+(u64).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from matching.book import OPEN, Market, Order
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.windows import KeyRecord
 
-STATE_VERSION = 4
+STATE_VERSION = 5
 _MAGIC = b"RLTSTATE"
 _HEAD = struct.Struct("<8sIIQqqIIQQ64s")
 _COUNT = struct.Struct("<Q")
@@ -24,6 +25,7 @@ _ASSET = struct.Struct("<Qqq")
 _MARKET = struct.Struct("<13q")
 _BALANCE = struct.Struct("<QQqq")
 ORDER_LINE = struct.Struct("<QQ16sHHBB2xqqqQqqqqqq36s4x")
+_SWITCH = struct.Struct("<Qq")
 _KEY = struct.Struct("<16sQqHHIQqq")
 _RULES = (
     "symbol_id",
@@ -76,6 +78,7 @@ def encode(state: EngineState, chain: bytes) -> bytes:
     _section(parts, map(_order_bytes, open_orders))
     _section(parts, map(_order_bytes, state.window.closed.values()))
     _section(parts, map(_key_bytes, state.keys.records.values()))
+    _section(parts, (_SWITCH.pack(*switch) for switch in sorted(state.switches.items())))
     return b"".join(parts)
 
 
@@ -167,6 +170,7 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
         state.keys.remember(
             KeyRecord(key, sequence, time_us, opcode, reason, account, asset, amount, created)
         )
+    state.switches.update(reader.section(_SWITCH))
     if reader.offset != len(data):
         raise SnapshotError("bytes after the last section")
     return state, struct.unpack("<8Q", head[10])

@@ -13,7 +13,7 @@ _EXPIRE_TAKER, _EXPIRE_BOTH = int(SelfTrade.EXPIRE_TAKER), int(SelfTrade.EXPIRE_
 _DECREMENT = int(SelfTrade.DECREMENT)
 _RESTING = (int(TimeInForce.GTC), int(TimeInForce.GTD))
 MAX_EXPIRIES = 5_000
-"""How many orders expire with one command, the earliest first; the rest with the next."""
+"""How many events expiries and switches make with one command; the rest come with the next."""
 
 _MARKET = int(OrderType.MARKET)
 _STATUS = {reason: reason.status for reason in CloseReason}
@@ -80,12 +80,27 @@ class Trading(Questions):
         return CloseReason.SWEEP_LIMIT
 
     def expire_due(self) -> int:
-        """Close the GTD orders whose time has come, by time and id; return how many."""
+        """Do what falls due, and return how many events that made.
+
+        GTD orders close by time and id, then switches fire by deadline and account.
+        """
         state, count = self.state, 0
         while count < MAX_EXPIRIES and state.timed and state.timed[0][0] <= state.time_us:
             order = state.orders[state.timed[0][1]]
             self.close_resting(state.markets[order.symbol_id], order, CloseReason.TIME_EXPIRED)
             count += 1
+        while count < MAX_EXPIRIES - 1 and (switch := state.due_switch()):
+            deadline_us, account_id = switch
+            mine = state.orders_of(account_id)
+            room = MAX_EXPIRIES - count - 1
+            self.events.switch_fired(account_id, deadline_us, min(room, len(mine)))
+            for order in mine[:room]:
+                market = state.markets[order.symbol_id]
+                self.close_resting(market, order, CloseReason.DEAD_MANS_SWITCH)
+            count += 1 + min(room, len(mine))
+            if len(mine) > room:
+                break
+            del state.switches[account_id]
         return count
 
     def decrement(self, market: Market, maker: Order, taker: Order) -> bool:

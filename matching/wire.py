@@ -46,6 +46,7 @@ COMMAND_FIELDS: Final = MappingProxyType(
         Opcode.CANCEL_ORDER: ("symbol_id", "order_id", ""),
         Opcode.CANCEL_ALL: ("symbol_id", "sides", ""),
         Opcode.AMEND_ORDER: ("symbol_id", "price_ticks", "quantity_lots"),
+        Opcode.SET_DEAD_MANS_SWITCH: ("", "timeout_us", ""),
         Opcode.CREDIT: ("asset_id", "amount_units", "created_at_us"),
         Opcode.DEBIT: ("asset_id", "amount_units", "created_at_us"),
         Opcode.LIST_SYMBOL: ("symbol_id", "base_units_per_lot", "quote_units_per_tick_lot"),
@@ -114,6 +115,12 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
                 ("filled_lots", "q"),
                 ("previous_price_ticks", "q"),
                 ("previous_quantity_lots", "q"),
+            ),
+            (EventType.DEAD_MANS_SWITCH_SET, 0): (*_TIMED, ("deadline_us", "q")),
+            (EventType.DEAD_MANS_SWITCH_FIRED, 0): (
+                ("account_id", "Q"),
+                ("deadline_us", "q"),
+                ("closed_count", "q"),
             ),
             (EventType.COMMAND_REJECTED, 0): (*_TIMED, *_KEY, ("opcode", "Q")),
             (EventType.KEY_DUPLICATE, 0): (

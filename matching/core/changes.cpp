@@ -87,6 +87,27 @@ void Engine::cancel_all(const Command& command) {
     close_resting(*state.markets[state.orders[slot].symbol], slot, Close::kCancelledByUser);
 }
 
+// Arms, arms again or disarms an account's switch. No mode of the shard is in the way.
+void Engine::set_dead_mans_switch(const Command& command) {
+  const std::int64_t timeout_us = command.a;
+  Reason reason = Reason::kNone;
+  if (command.account_id == 0)
+    reason = Reason::kMalformedCommand;
+  else if (timeout_us < 0 || timeout_us > kMaxTimeoutUs)
+    reason = Reason::kInvalidTimeout;
+  if (reason != Reason::kNone) {
+    reject(command, reason, command.account_id, 0);
+    return;
+  }
+  const std::int64_t deadline_us = timeout_us == 0 ? 0 : command.time_us + timeout_us;
+  state.set_switch(command.account_id, deadline_us);
+  EventStripe* event = events.add(EventType::kDeadMansSwitchSet, 1, 0, 0);
+  event->body[0] = static_cast<std::uint64_t>(command.time_us);
+  event->body[1] = command.account_id;
+  event->body[2] = static_cast<std::uint64_t>(deadline_us);
+  std::memset(&event->body[3], 0, 24);
+}
+
 // Changes price or quantity; the order keeps its place only when it just shrinks.
 void Engine::amend(const Command& command, const std::uint8_t* record, std::uint64_t hash) {
   AmendStripe more;

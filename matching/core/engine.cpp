@@ -19,6 +19,7 @@ bool known(std::uint8_t opcode) {
     case Opcode::kCancelOrder:
     case Opcode::kCancelAll:
     case Opcode::kAmendOrder:
+    case Opcode::kSetDeadMansSwitch:
     case Opcode::kCredit:
     case Opcode::kDebit:
     case Opcode::kListSymbol:
@@ -134,18 +135,18 @@ void Engine::step(const std::uint8_t* record, std::uint64_t hash) {
   state.sequence = command.sequence;
   state.time_us = command.time_us;
   events.begin(command.sequence);
-  if (command.time_us <= state.next_expiry_us) [[likely]] {
-    act(command, record, hash);
-    return;
+  std::size_t mark = 0, expired = 0;
+  if (command.time_us > state.next_expiry_us) [[unlikely]] {
+    mark = events.before_outcome();
+    expired = expire();
+    events.await_outcome();
   }
-  const std::size_t mark = events.before_outcome();
-  const std::size_t expired = expire();
-  events.await_outcome();
   act(command, record, hash);
-  if (expired != 0) events.outcome_first(mark, expired);
+  if (expired != 0) [[unlikely]]
+    events.outcome_first(mark, expired);
 }
 
-void Engine::act(const Command& command, const std::uint8_t* record, std::uint64_t hash) {
+inline void Engine::act(const Command& command, const std::uint8_t* record, std::uint64_t hash) {
   switch (command.opcode) {
     case Opcode::kPlaceOrder:
       place(command, record, hash);
@@ -158,6 +159,9 @@ void Engine::act(const Command& command, const std::uint8_t* record, std::uint64
       break;
     case Opcode::kAmendOrder:
       amend(command, record, hash);
+      break;
+    case Opcode::kSetDeadMansSwitch:
+      set_dead_mans_switch(command);
       break;
     case Opcode::kCredit:
     case Opcode::kDebit:
@@ -323,7 +327,7 @@ bool Engine::match(Market& market, Slot taker, std::int64_t limit, Close& stoppe
 }
 
 // Trades a market buy until its quote budget is spent; returns why it ends.
-Close Engine::spend(Market& market, Slot taker, std::int64_t limit) {
+[[gnu::noinline, gnu::cold]] Close Engine::spend(Market& market, Slot taker, std::int64_t limit) {
   Order& order = state.orders[taker];
   const Rules& rules = market.rules;
   const int side = 1 - kBuy;
@@ -353,7 +357,8 @@ Close Engine::spend(Market& market, Slot taker, std::int64_t limit) {
 }
 
 // Shrinks both by the smaller remainder; returns whether nothing of the taker is left.
-bool Engine::decrement(Market& market, Slot maker_slot, Slot taker_slot) {
+[[gnu::noinline, gnu::cold]] bool Engine::decrement(Market& market, Slot maker_slot,
+                                                    Slot taker_slot) {
   Order& maker = state.orders[maker_slot];
   Order& taker = state.orders[taker_slot];
   const int side = maker.side();
@@ -378,7 +383,7 @@ bool Engine::decrement(Market& market, Slot maker_slot, Slot taker_slot) {
 }
 
 // Trades `lots` at the maker's price and moves the money; the taker holds nothing yet.
-void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::int64_t lots) {
+inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::int64_t lots) {
   Order& maker = state.orders[maker_slot];
   Order& taker = state.orders[taker_slot];
   const Rules& rules = market.rules;
@@ -475,7 +480,7 @@ void Engine::rest(Slot slot) {
 }
 
 // Remembers when a GTD order has to go.
-void Engine::watch_expiry(Slot slot) {
+inline void Engine::watch_expiry(Slot slot) {
   const Order& order = state.orders[slot];
   if (tif_of(order.flags) != kGtd) [[likely]]
     return;

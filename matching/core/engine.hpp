@@ -57,12 +57,14 @@ class Engine {
   void look_near(const std::uint8_t* data, const Place& place) const;
   void check(const std::uint8_t* data, std::size_t size);
   void step(const std::uint8_t* record, std::uint64_t hash);
-  void act(const Command& command, const std::uint8_t* record, std::uint64_t hash);
+  [[gnu::always_inline]] inline void act(const Command& command, const std::uint8_t* record,
+                                         std::uint64_t hash);
 
   void place(const Command& command, const std::uint8_t* record, std::uint64_t hash);
   void cancel(const Command& command, std::uint64_t hash);
   void cancel_all(const Command& command);
   void amend(const Command& command, const std::uint8_t* record, std::uint64_t hash);
+  void set_dead_mans_switch(const Command& command);
   void money(const Command& command);
   void list_symbol(const Command& command, const std::uint8_t* record);
   void set_symbol_state(const Command& command);
@@ -82,13 +84,14 @@ class Engine {
   Slot find_open(const Command& command, std::uint64_t id, std::uint64_t hash) const;
 
   bool match(Market& market, Slot taker, std::int64_t limit, Close& stopped);
-  void fill(Market& market, Slot maker, Slot taker, std::int64_t lots);
+  [[gnu::always_inline]] inline void fill(Market& market, Slot maker, Slot taker,
+                                          std::int64_t lots);
   Close spend(Market& market, Slot taker, std::int64_t limit);
   bool decrement(Market& market, Slot maker, Slot taker);
   void finish(Market& market, Slot slot, bool stop, Close stopped);
   void rest(Slot slot);
   void list_open(Slot slot);
-  void watch_expiry(Slot slot);
+  [[gnu::always_inline]] inline void watch_expiry(Slot slot);
   void delist(Market& market, Slot slot);
   void hold_rested(Market& market, Slot slot);
   void close_resting(Market& market, Slot slot, Close reason);
@@ -99,6 +102,7 @@ class Engine {
   void forget(Slot slot);
   std::size_t expire();
   std::size_t expire_due();
+  std::size_t fire_switches(std::size_t count);
 
   std::uint64_t order_id(std::uint64_t number) const {
     return std::uint64_t{state.shard} << 48 | number;

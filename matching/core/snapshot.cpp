@@ -8,7 +8,7 @@ namespace rialto {
 
 namespace {
 
-constexpr std::uint32_t kStateVersion = 4;
+constexpr std::uint32_t kStateVersion = 5;
 constexpr char kMagic[9] = "RLTSTATE";
 
 #pragma pack(push, 1)
@@ -43,6 +43,10 @@ struct OrderBytes {
   std::int64_t accepted_us, closed_us, asked_price, asked_quantity, quote_budget, expires_us;
   char text[kMaxText];
   std::uint8_t more_zero[4];
+};
+struct SwitchBytes {
+  std::uint64_t account;
+  std::int64_t deadline_us;
 };
 struct KeyBytes {
   std::uint64_t low, high, sequence;
@@ -197,6 +201,13 @@ std::string encode_state(const Engine& engine) {
   for (const KeyRecord& r : state.keys)
     out.put(KeyBytes{r.key.low, r.key.high, r.sequence, r.time_us, r.opcode, r.reason, r.asset_id,
                      r.account_id, r.amount, r.created_at_us});
+  std::vector<SwitchBytes> switches;
+  for (const auto& [account, deadline_us] : state.switches)
+    switches.push_back({account, deadline_us});
+  std::sort(switches.begin(), switches.end(),
+            [](const SwitchBytes& a, const SwitchBytes& b) { return a.account < b.account; });
+  out.count(switches.size());
+  for (const SwitchBytes& row : switches) out.put(row);
   return std::move(out.bytes);
 }
 
@@ -287,6 +298,8 @@ std::unique_ptr<Engine> decode_state(const std::string& bytes) {
                           static_cast<std::uint16_t>(row.asset_id), row.account_id, row.amount,
                           row.created_at_us});
   });
+  in.section<SwitchBytes>(
+      [&](const SwitchBytes& row) { state.set_switch(row.account, row.deadline_us); });
   engine->expect_expiry();
   if (!in.done()) throw std::invalid_argument("bytes after the last section");
   return engine;

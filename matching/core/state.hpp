@@ -1,6 +1,7 @@
 // Everything the engine knows: markets, accounts, balances, orders, windows, counters.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -23,6 +24,7 @@ inline constexpr std::int64_t kClosedForUs = 24 * kHourUs;
 inline constexpr std::int64_t kKeyForUs = 48 * kHourUs;
 inline constexpr std::int64_t kKeyMaxAgeUs = 24 * kHourUs;
 inline constexpr std::int64_t kKeyMaxAheadUs = kHourUs;
+inline constexpr std::int64_t kMaxTimeoutUs = 24 * kHourUs;
 inline constexpr std::uint32_t kClosedPerAccount = 10'000;
 inline constexpr std::uint32_t kNone32 = 0xFFFFFFFFu;
 inline constexpr std::uint16_t kNone16 = 0xFFFF;
@@ -118,6 +120,9 @@ class State {
   Slot closed_head = 0, closed_tail = 0;  // all closed orders, in closing order
   std::uint64_t closed_count = 0;
 
+  std::unordered_map<std::uint64_t, std::int64_t> switches;    // account id -> dead-man's deadline
+  std::set<std::pair<std::int64_t, std::uint64_t>> deadlines;  // (deadline, account id) of them
+
   std::vector<Account> accounts;
   std::vector<Balance> balances;           // account x stride + asset
   std::vector<std::uint32_t> open_counts;  // account x market stride + market
@@ -131,6 +136,18 @@ class State {
   void reserve(std::uint64_t count) {
     orders.prefault(count);
     index.reserve(count);
+  }
+
+  // Arms or (0) disarms an account's dead-man's switch.
+  void set_switch(std::uint64_t account_id, std::int64_t deadline_us) {
+    if (const auto it = switches.find(account_id); it != switches.end()) {
+      deadlines.erase({it->second, account_id});
+      switches.erase(it);
+    }
+    if (deadline_us == 0) return;
+    switches[account_id] = deadline_us;
+    deadlines.emplace(deadline_us, account_id);
+    next_expiry_us = std::min(next_expiry_us, deadline_us - 1);
   }
 
   const Market* market(std::uint16_t symbol_id) const {

@@ -1,5 +1,6 @@
 // What the engine remembers in order to do a thing once: closed orders and command keys.
 #include <algorithm>
+#include <cstring>
 
 #include "engine.hpp"
 
@@ -77,6 +78,32 @@ std::size_t Engine::expire_due() {
     close_resting(*state.markets[state.orders[slot].symbol], slot, Close::kTimeExpired);
     ++count;
   }
+  return count + fire_switches(kMaxExpiries - count);
+}
+
+// Closes all orders of the accounts whose deadline has come, within `room` events; returns how
+// many events that made. A switch with orders left stays due.
+std::size_t Engine::fire_switches(std::size_t room) {
+  std::size_t count = 0;
+  while (count + 1 < room && !state.deadlines.empty() &&
+         state.deadlines.begin()->first <= state.time_us) {
+    const auto [deadline_us, account_id] = *state.deadlines.begin();
+    const std::uint32_t account = state.find_account(account_id);
+    const std::size_t most = room - count - 1;
+    std::vector<Slot> mine;
+    Slot at = account == 0 ? 0 : state.accounts[account].open_head;
+    for (; at != 0 && mine.size() < most; at = state.orders[at].account_next) mine.push_back(at);
+    EventStripe* event = events.add(EventType::kDeadMansSwitchFired, 1, 0, 0);
+    event->body[0] = account_id;
+    event->body[1] = static_cast<std::uint64_t>(deadline_us);
+    event->body[2] = mine.size();
+    std::memset(&event->body[3], 0, 24);
+    for (const Slot slot : mine)
+      close_resting(*state.markets[state.orders[slot].symbol], slot, Close::kDeadMansSwitch);
+    count += 1 + mine.size();
+    if (at != 0) break;
+    state.set_switch(account_id, 0);
+  }
   return count;
 }
 
@@ -90,6 +117,8 @@ void Engine::expect_expiry() {
     state.next_expiry_us = std::min(state.next_expiry_us, state.keys.front().time_us + kKeyForUs);
   if (!state.timed.empty())
     state.next_expiry_us = std::min(state.next_expiry_us, state.timed.begin()->first - 1);
+  if (!state.deadlines.empty())
+    state.next_expiry_us = std::min(state.next_expiry_us, state.deadlines.begin()->first - 1);
 }
 
 Slot Engine::adopt(const Order& order) {

@@ -17,6 +17,7 @@ enum class Opcode : std::uint8_t {
   kCancelOrder = 2,
   kCancelAll = 3,
   kAmendOrder = 4,
+  kSetDeadMansSwitch = 5,
   kCredit = 20,
   kDebit = 21,
   kListSymbol = 60,
@@ -37,6 +38,8 @@ enum class EventType : std::uint8_t {
   kKeyDuplicate = 8,
   kSelfTradePrevented = 9,
   kOrderAmended = 10,
+  kDeadMansSwitchSet = 11,
+  kDeadMansSwitchFired = 12,
   kCredited = 20,
   kDebited = 21,
   kSymbolListed = 60,
@@ -71,6 +74,7 @@ enum class Reason : std::uint16_t {
   kQuantityBelowFilled = 56,
   kExpiryPassed = 57,
   kBudgetTooSmall = 58,
+  kInvalidTimeout = 59,
   kInsufficientFunds = 60,
   kInvalidAmount = 61,
   kUnknownAsset = 62,
@@ -85,6 +89,7 @@ enum class Close : std::uint8_t {
   kBandReached = 5,
   kSweepLimit = 6,
   kTimeExpired = 7,
+  kDeadMansSwitch = 8,
 };
 
 enum class Status : std::uint8_t { kOpen = 0, kFilled = 1, kCancelled = 2, kExpired = 3 };
@@ -95,6 +100,7 @@ inline constexpr Status status_of(Close reason) {
       return Status::kFilled;
     case Close::kCancelledByUser:
     case Close::kCancelledByAdmin:
+    case Close::kDeadMansSwitch:
       return Status::kCancelled;
     default:
       return Status::kExpired;

@@ -121,6 +121,7 @@ def _expected(role: Role, opcode: Opcode) -> bool:
             Opcode.CANCEL_ORDER,
             Opcode.CANCEL_ALL,
             Opcode.AMEND_ORDER,
+            Opcode.SET_DEAD_MANS_SWITCH,
         },
         Role.TREASURY: {Opcode.CREDIT, Opcode.DEBIT},
         Role.ADMIN: {Opcode.LIST_SYMBOL, Opcode.SET_SYMBOL_STATE, Opcode.SET_SHARD_MODE},

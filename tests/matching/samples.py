@@ -13,6 +13,7 @@ from domain.commands import (
     Debit,
     ListSymbol,
     PlaceOrder,
+    SetDeadMansSwitch,
     SetShardMode,
     SetSymbolState,
     Started,
@@ -77,4 +78,8 @@ def _later(order: PlaceOrder) -> list[tuple[str, Command]]:
             ),
         ),
         ("due", Tick()),
+        ("rest a last time", replace(order, client_key=26)),
+        ("arm", SetDeadMansSwitch(1, 2)),
+        ("disarm", SetDeadMansSwitch(2, 0)),
+        ("fire", Tick()),
     ]

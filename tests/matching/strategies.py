@@ -61,7 +61,7 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "taker_order_id": _U64,
     "accepted_sequence": _U64,
     "first_sequence": _U64,
-    "closed_count": _U64,
+    "closed_count": st.integers(0, 2**63 - 1),
 }
 
 

@@ -1,4 +1,4 @@
-"""Amending an order: what keeps its place, what passes the checks of a new order, what is stale."""
+"""Amends: what keeps its place, what is checked anew, what is stale. The dead-man's switch."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from typing import Any
 
 import pytest
 
-from domain.commands import AmendOrder, SetShardMode, SetSymbolState
+from domain.commands import AmendOrder, SetDeadMansSwitch, SetShardMode, SetSymbolState, Tick
 from domain.errors import RejectReason as R
-from domain.events import OrderAmended, OrderClosed, OrderDuplicate, OrderRested
+from domain.events import (
+    CancelAccepted,
+    DeadMansSwitchFired,
+    DeadMansSwitchSet,
+    OrderAmended,
+    OrderClosed,
+    OrderDuplicate,
+    OrderRested,
+)
 from domain.order import SelfTrade, ShardMode, Side, SymbolState
+from matching import trading
 from matching.engine import restore_engine
 from tests.matching.desk import (
     ETH,
@@ -183,3 +192,75 @@ def test_closed_markets_take_no_amends(desk: Desk) -> None:
         assert reason(desk.amend(1, bid, quantity_lots=5)) is expected
         assert reason(desk.amend(1, 99, quantity_lots=5)) is expected
     assert desk.engine.book(ETH_USDT, 1)[Side.BUY] == [(1_000, 10)]
+
+
+def test_a_dead_mans_switch_cancels_all_at_its_deadline(desk: Desk) -> None:
+    """Every open order of the account closes, the oldest first, and the switch is gone."""
+    ids = [order_id(desk.buy(1, 990 - i, 1)) for i in range(3)]
+    other = order_id(desk.buy(2, 990, 1))
+    (armed,) = only(desk.run(SetDeadMansSwitch(1, 5)), DeadMansSwitchSet)
+    assert armed.deadline_us == armed.time_us + 5
+    for _ in range(4):
+        assert len(desk.run(Tick())) == 1
+    events = desk.cancel_all(1)
+    assert [event.index for event in events] == list(range(5))
+    assert only(events, CancelAccepted)[0].closed_count == 0
+    assert only(events, DeadMansSwitchFired)[0].closed_count == 3
+    assert closes(events) == [(order, "DEAD_MANS_SWITCH") for order in ids]
+    assert desk.balance(1, USDT) == (RICH, 0)
+    assert [view.order_id for view in desk.engine.open_orders(2)] == [other]
+    assert only(desk.run(Tick()), DeadMansSwitchFired) == []
+
+
+def test_a_switch_may_be_set_again_or_off(desk: Desk) -> None:
+    """Only the last deadline counts, also over a restart; 0 disarms."""
+    bid = order_id(desk.buy(1, 990, 1))
+    desk.run(SetDeadMansSwitch(1, 3))
+    desk.run(SetDeadMansSwitch(1, 5))
+    desk.engine = restore_engine(desk.engine.snapshot())
+    for _ in range(4):
+        assert only(desk.run(Tick()), DeadMansSwitchFired) == []
+    assert only(desk.run(SetDeadMansSwitch(2, 1)), DeadMansSwitchFired)[0].account_id == 1
+    assert [view.order_id for view in desk.engine.open_orders(1)] == []
+    assert desk.engine.order(1, bid) is not None
+    (off,) = only(desk.run(SetDeadMansSwitch(1, 0)), DeadMansSwitchSet)
+    assert off.deadline_us == 0
+
+
+def test_switches_fire_by_deadline_then_account_and_in_a_halt(desk: Desk) -> None:
+    """Halted markets and shards do not keep the orders of a client that is gone."""
+    for account in (3, 1, 2):
+        desk.buy(account, 990, 1)
+    at = desk.time_us + 10
+    for account, late in ((3, 1), (2, 1), (1, 2)):
+        desk.run(SetDeadMansSwitch(account, at + late - desk.time_us - 1))
+    desk.run(SetShardMode(ShardMode.HALTED))
+    desk.time_us = at + 5
+    fired = only(desk.run(Tick()), DeadMansSwitchFired)
+    assert [event.account_id for event in fired] == [2, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("expected", "account", "timeout_us"),
+    [
+        (R.MALFORMED_COMMAND, 0, 5),
+        (R.INVALID_TIMEOUT, 1, -1),
+        (R.INVALID_TIMEOUT, 1, 24 * 3_600_000_000 + 1),
+    ],
+)
+def test_switches_that_are_refused(desk: Desk, expected: R, account: int, timeout_us: int) -> None:
+    """A switch belongs to somebody and lies within a day."""
+    assert reason(desk.run(SetDeadMansSwitch(account, timeout_us))) is expected
+
+
+def test_a_switch_with_too_many_orders_fires_again() -> None:
+    """What one command may not close, the next one does."""
+    desk = Desk(listings=(replace(LISTING, max_open_orders=10_000),))
+    desk.fund(1)
+    for _ in range(trading.MAX_EXPIRIES + 3):
+        desk.buy(1, 990, 1)
+    desk.run(SetDeadMansSwitch(1, 1))
+    first, second = desk.run(Tick()), desk.run(Tick())
+    assert [len(closes(events)) for events in (first, second)] == [trading.MAX_EXPIRIES - 1, 4]
+    assert desk.balance(1, USDT) == (RICH, 0)
+    assert len(desk.run(Tick())) == 1

@@ -18,6 +18,7 @@ from domain.commands import (
     Credit,
     Debit,
     PlaceOrder,
+    SetDeadMansSwitch,
     SetShardMode,
     SetSymbolState,
 )
@@ -96,6 +97,7 @@ _amends = st.builds(
     price_ticks=st.just(0) | _PRICES,
     quantity_lots=st.integers(0, 60),
 )
+_switches = st.builds(SetDeadMansSwitch, account_id=_ACCOUNTS, timeout_us=st.integers(0, 30))
 _money = st.builds(
     lambda kind, key, account, asset, amount: kind(key, account, asset, amount, START_US),
     st.sampled_from([Credit, Debit]),
@@ -113,6 +115,7 @@ _admin = st.one_of(
 streams = st.lists(
     st.one_of(
         _places, _places, _places, _places, _timed, _markets, _spends, _cancels, _amends, _money,
+        _switches,
         st.builds(CancelAll, account_id=_ACCOUNTS, symbol_id=st.sampled_from([0, ETH_USDT]),
                   side=st.sampled_from([None, *Side])),
         _admin,

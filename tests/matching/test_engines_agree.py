@@ -161,6 +161,10 @@ class Stream:
 
     def _other(self) -> c.Command:
         choices: tuple[c.Command, ...] = (
+            c.SetDeadMansSwitch(
+                self.random.choice((*ACCOUNTS, 99, 0)),
+                self.random.choice((0, 1_000, 10**7, HOUR_US, 25 * HOUR_US, -1)),
+            ),
             c.SetSymbolState(self._symbol(), SymbolState(self.random.choice((0, 0, 0, 1, 2))), 3),
             c.SetShardMode(ShardMode(self.random.choice((0, 0, 0, 0, 1, 2))), 3),
             c.Started(3, 4),
