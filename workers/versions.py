@@ -15,7 +15,6 @@ _PACKAGES = {
     "temporalio": "temporalio",
     "fastapi": "fastapi",
     "sqlalchemy": "sqlalchemy",
-    "web3": "web3",
 }
 
 
