@@ -66,8 +66,7 @@ async def test_the_core_runs_and_the_reference_may_follow(engine: EngineProcess)
     status = await EngineGrpc(engine.target, "reader", engine.tokens.of("reader")).status()
     assert status.engine == "core"
     assert engine.terminate() == 0
-    engine.spawn(RIALTO_ENGINE_KIND="reference")
-    await engine.client()
+    await engine.start(RIALTO_ENGINE_KIND="reference")
     later = await EngineGrpc(engine.target, "reader", engine.tokens.of("reader")).status()
     assert later.engine == "reference"
     assert later.sequence > status.sequence
