@@ -68,7 +68,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "quantity_below_filled": ProblemKind(
         422, False, "The new quantity is not more than what is filled already"
     ),
-    "expiry_passed": ProblemKind(422, False, "The order's expiry has passed or is too far ahead"),
+    "expiry_passed": ProblemKind(422, False, "The order's expiry has passed"),
     "budget_too_small": ProblemKind(422, False, "The budget does not buy the smallest quantity"),
     "invalid_timeout": ProblemKind(422, False, "The dead-man's switch takes at most 24 hours"),
     "self_trade": ProblemKind(422, False, "The order would trade with the same account"),
