@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import random
-import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from infra.heartbeat import Heartbeat
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from workers.api_client import ApiAccount
+from workers.stopping import stop_on_signals
 
 MAKER_SECONDS = 0.8
 TAKER_SECONDS = 0.4
@@ -223,10 +223,7 @@ async def run(settings: Settings, seed: int, stopping: asyncio.Event) -> None:
 
 
 async def _until_signal(settings: Settings, seed: int) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    stopping = stop_on_signals()
     trading = asyncio.create_task(run(settings, seed, stopping))
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait([trading, stopped], return_when=asyncio.FIRST_COMPLETED)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +32,7 @@ from infra.wallet.keys import load_public
 from infra.wallet.rpc import ChainUnavailableError, RpcError
 from infra.wallet.setup import CHAIN
 from infra.wallet.workflow_starter import TemporalStarter
+from workers.stopping import stop_on_signals
 from workflows import task_queues
 
 POLL_SECONDS = 0.3
@@ -239,10 +239,7 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
 
 
 async def _until_signal(settings: Settings) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    stopping = stop_on_signals()
     await run(settings, stopping)
 
 

@@ -40,14 +40,14 @@ class ShardDoor:
     async def open_orders(self, account_id: int, symbol_id: int) -> tuple[int, list[OrderRecord]]:
         """Return (sequence, open orders)."""
         sequence, orders = await _answered(self._queries.open_orders(account_id, symbol_id))
-        return sequence, [_record(order) for order in orders]
+        return sequence, [order_record(order) for order in orders]
 
     async def order(
         self, account_id: int, order_id: int = 0, client_key: int = 0
     ) -> OrderRecord | None:
         """Return the order if the engine still knows it."""
         _, found = await _answered(self._queries.order(account_id, order_id, client_key))
-        return None if found is None else _record(found)
+        return None if found is None else order_record(found)
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
         """Return (sequence, bids, asks)."""
@@ -63,7 +63,8 @@ async def _answered(call: Awaitable[Answer]) -> Answer:
         raise EngineAway(str(error)) from error
 
 
-def _record(order: OrderView) -> OrderRecord:
+def order_record(order: OrderView) -> OrderRecord:
+    """Return the record that the API shows of an order, as the engine has it."""
     return OrderRecord(
         order_id=order.order_id,
         account_id=order.account_id,

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import signal
 import sys
 import time
 import zlib
@@ -28,6 +27,7 @@ from matching.engine import EngineKindError
 from matching.segments import JournalError, JournalFault
 from matching.sequencer import Sequencer
 from matching.storage import FileStorage
+from workers.stopping import stop_on_signals
 
 _BEAT_SECONDS = 1.0
 _SWITCH_SECONDS = 0.0005  # the sync thread must not wait 5 ms for the interpreter
@@ -46,9 +46,7 @@ def build_id() -> int:
 async def run(settings: Settings) -> int:
     """Recover, serve until told to stop, drain; return the exit code."""
     log = structlog.get_logger()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_on_signals()
     directory = settings.engine_dir(settings.shard)
     storage = FileStorage(directory)
     try:

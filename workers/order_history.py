@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ from infra.telemetry import configure_logging
 from matching.batches import has_orders
 from matching.codec import decode_events
 from workers import engine_admin
+from workers.stopping import stop_on_signals
 
 PROCESS = "order-history"
 _READ_SECONDS = 1.0
@@ -75,9 +75,7 @@ class Follower:
 
 async def run(settings: Settings) -> None:
     """Follow until a signal; whatever is away is waited for."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_on_signals()
     redis = Redis.from_url(settings.redis_url)
     database = postgres.create(settings.database_url, pool_size=2)
     queries = {

@@ -7,7 +7,6 @@ work is taken up by the next one after seconds.
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -40,6 +39,7 @@ from infra.wallet.coins import WalletCoins
 from infra.wallet.keys import load_public
 from workers import engine_admin
 from workers.shard_engine import ShardEngine
+from workers.stopping import stop_on_signals
 from workers.wallet_wiring import wire_wallet
 from workers.wiring import Connections, Wiring
 from workers.worker_care import WorkerCare
@@ -130,9 +130,7 @@ WIRINGS: tuple[Callable[[Connections], Wiring], ...] = (wire_settlement, wire_wa
 
 async def run(settings: Settings) -> None:
     """Work until a signal; steps that run get a few seconds to end."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_on_signals()
     redis = Redis.from_url(settings.redis_url)
     database = postgres.create(settings.database_url, pool_size=10)
     try:

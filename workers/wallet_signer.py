@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +27,7 @@ from infra.wallet.signer import (
     SignerPolicy,
     signer_policy_path,
 )
+from workers.stopping import stop_on_signals
 from workflows import task_queues
 
 _RETRY_SECONDS = 1.0
@@ -115,10 +115,7 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
 
 
 async def _until_signal(settings: Settings) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    stopping = stop_on_signals()
     await run(settings, stopping)
 
 

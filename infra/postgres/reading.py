@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -13,23 +13,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 @asynccontextmanager
 async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Give a connection to read from; `ConnectionError` when there is none or it breaks."""
-    try:
+    with _said_plainly():
         async with engine.connect() as connection:
             yield connection
-    except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
-        raise ConnectionError(f"PostgreSQL is away: {error}") from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise ConnectionError(f"PostgreSQL went away: {error}") from error
-        raise
 
 
 @asynccontextmanager
 async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Give a connection in a transaction; `ConnectionError` when there is none or it breaks."""
-    try:
+    with _said_plainly():
         async with engine.begin() as connection:
             yield connection
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    try:
+        yield
     except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
         raise ConnectionError(f"PostgreSQL is away: {error}") from error
     except DBAPIError as error:

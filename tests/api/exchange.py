@@ -24,8 +24,8 @@ from domain.market_data import Level
 from domain.order_record import OrderRecord
 from matching.codec import decode_events, encode_command
 from matching.engine import create_engine
-from matching.views import OrderView
 from tests.api.memory import ALICE, BOB, ETH, ETH_USDT, USDT, Memory
+from workers.engine_door import order_record
 from workers.withdrawals import WithdrawalRules
 
 
@@ -78,14 +78,14 @@ class LocalDoor:
     async def open_orders(self, account_id: int, symbol_id: int) -> tuple[int, list[OrderRecord]]:
         self._check()
         found = self.engine.open_orders(account_id, symbol_id)
-        return self.engine.sequence, [_record(order) for order in found]
+        return self.engine.sequence, [order_record(order) for order in found]
 
     async def order(
         self, account_id: int, order_id: int = 0, client_key: int = 0
     ) -> OrderRecord | None:
         self._check()
         found = self.engine.order(account_id, order_id, client_key)
-        return _record(found) if found is not None else None
+        return order_record(found) if found is not None else None
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
         self._check()
@@ -95,26 +95,6 @@ class LocalDoor:
     def _check(self) -> None:
         if self.failure is not None:
             raise EngineAway("played")
-
-
-def _record(order: OrderView) -> OrderRecord:
-    return OrderRecord(
-        order_id=order.order_id,
-        account_id=order.account_id,
-        symbol_id=order.symbol_id,
-        client_order_id=order.client_text,
-        side=order.side,
-        order_type=order.order_type,
-        time_in_force=order.time_in_force,
-        post_only=order.post_only,
-        price_ticks=order.price_ticks,
-        quantity_lots=order.quantity_lots,
-        filled_lots=order.filled_lots,
-        status=order.status,
-        accepted_sequence=order.accepted_sequence,
-        accepted_at_us=order.accepted_time_us,
-        updated_at_us=order.accepted_time_us,
-    )
 
 
 _APPLICATIONS: list[FastAPI] = []
