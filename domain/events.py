@@ -8,374 +8,54 @@ in the quote asset. The events alone rebuild the L3 book and the trading balance
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import ClassVar
-
-from domain.commands import Opcode
-from domain.errors import RejectReason
-from domain.order import (
-    CloseReason,
-    OrderStatus,
-    OrderType,
-    SelfTrade,
-    ShardMode,
-    Side,
-    SymbolState,
-    TimeInForce,
+from domain.event_type import EventType
+from domain.order_events import (
+    CancelAccepted,
+    DeadMansSwitchFired,
+    DeadMansSwitchSet,
+    OrderAccepted,
+    OrderAmended,
+    OrderClosed,
+    OrderDuplicate,
+    OrderRested,
+    SelfTradePrevented,
+    Trade,
+)
+from domain.shard_events import (
+    CommandRejected,
+    Credited,
+    Debited,
+    EngineStarted,
+    KeyDuplicate,
+    ShardModeSet,
+    SymbolListed,
+    SymbolStateSet,
+    Ticked,
 )
 
-
-class EventType(IntEnum):
-    """Wire number of an event; never reused."""
-
-    ORDER_ACCEPTED = 1
-    ORDER_DUPLICATE = 2
-    CANCEL_ACCEPTED = 3
-    COMMAND_REJECTED = 4
-    KEY_DUPLICATE = 8
-    SELF_TRADE_PREVENTED = 9
-    ORDER_AMENDED = 10
-    DEAD_MANS_SWITCH_SET = 11
-    DEAD_MANS_SWITCH_FIRED = 12
-    TRADE = 5
-    ORDER_RESTED = 6
-    ORDER_CLOSED = 7
-    CREDITED = 20
-    DEBITED = 21
-    SYMBOL_LISTED = 60
-    SYMBOL_STATE_SET = 61
-    SHARD_MODE_SET = 62
-    STARTED = 90
-    TICKED = 91
-
-
-@dataclass(frozen=True, slots=True)
-class OrderAccepted:
-    """Outcome: the order passed all checks; `hold_units` of quote (buy) or base (sell) are held.
-
-    With a quote budget the quantity is 0 here and becomes what the order buys.
-    """
-
-    event_type: ClassVar[EventType] = EventType.ORDER_ACCEPTED
-    sequence: int
-    index: int
-    time_us: int
-    account_id: int
-    order_id: int
-    client_key: int
-    symbol_id: int
-    side: Side
-    order_type: OrderType
-    time_in_force: TimeInForce
-    post_only: bool
-    self_trade: SelfTrade
-    price_ticks: int
-    quantity_lots: int
-    hold_units: int
-    client_text: str
-    quote_budget_units: int = 0
-    expires_at_us: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class OrderDuplicate:
-    """Outcome: this client order id was used before; nothing happened.
-
-    `same_body` tells a retry (answer again) from a conflict; the rest is the order as it is now.
-    """
-
-    event_type: ClassVar[EventType] = EventType.ORDER_DUPLICATE
-    sequence: int
-    index: int
-    time_us: int
-    account_id: int
-    client_key: int
-    symbol_id: int
-    order_id: int
-    accepted_sequence: int
-    same_body: bool
-    status: OrderStatus
-    filled_lots: int
-
-
-@dataclass(frozen=True, slots=True)
-class CancelAccepted:
-    """Outcome: a cancel or cancel-all was carried out; `OrderClosed` events follow."""
-
-    event_type: ClassVar[EventType] = EventType.CANCEL_ACCEPTED
-    sequence: int
-    index: int
-    time_us: int
-    account_id: int
-    symbol_id: int
-    closed_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class OrderAmended:
-    """Outcome: an open order has a new price or quantity.
-
-    With `kept_place` it stays where it is and only shrank; otherwise it left the book and acts
-    like a new order: trades, a rest or a close follow.
-    """
-
-    event_type: ClassVar[EventType] = EventType.ORDER_AMENDED
-    sequence: int
-    index: int
-    time_us: int
-    account_id: int
-    order_id: int
-    client_key: int
-    symbol_id: int
-    side: Side
-    kept_place: bool
-    price_ticks: int
-    quantity_lots: int
-    filled_lots: int
-    previous_price_ticks: int
-    previous_quantity_lots: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeadMansSwitchSet:
-    """Outcome: the account's orders are cancelled at `deadline_us`, or (0) no longer."""
-
-    event_type: ClassVar[EventType] = EventType.DEAD_MANS_SWITCH_SET
-    sequence: int
-    index: int
-    time_us: int
-    account_id: int
-    deadline_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeadMansSwitchFired:
-    """`closed_count` orders of the account close next; more of them go with the next command."""
-
-    event_type: ClassVar[EventType] = EventType.DEAD_MANS_SWITCH_FIRED
-    sequence: int
-    index: int
-    account_id: int
-    deadline_us: int
-    closed_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class CommandRejected:
-    """Outcome: the command was refused and changed nothing but the refusal's own record.
-
-    `key` is the client key of an order command or the key of a money command.
-    """
-
-    event_type: ClassVar[EventType] = EventType.COMMAND_REJECTED
-    sequence: int
-    index: int
-    time_us: int
-    opcode: Opcode
-    reason: RejectReason
-    account_id: int
-    key: int
-    symbol_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class KeyDuplicate:
-    """Outcome: this command key was used before; nothing happened. The first outcome stands.
-
-    `first_reason` is NONE when the first use took effect at `first_sequence`; `same_body` is
-    False when the repeat asked for something else (a conflict in the caller).
-    """
-
-    event_type: ClassVar[EventType] = EventType.KEY_DUPLICATE
-    sequence: int
-    index: int
-    time_us: int
-    opcode: Opcode
-    key: int
-    account_id: int
-    first_sequence: int
-    first_reason: RejectReason
-    same_body: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Trade:
-    """One fill between a resting maker and an incoming taker, at the maker's price.
-
-    Deltas, engine units: the buyer pays `quote_units` + its fee and gets `base_units`; the seller
-    gets `quote_units` - its fee. Fees are rounded down; a negative maker fee is a rebate.
-    `taker_side` is the taker's. `trade_id` is dense per shard, from 1.
-    """
-
-    event_type: ClassVar[EventType] = EventType.TRADE
-    sequence: int
-    index: int
-    symbol_id: int
-    trade_id: int
-    taker_side: Side
-    maker_order_id: int
-    taker_order_id: int
-    maker_account_id: int
-    taker_account_id: int
-    price_ticks: int
-    quantity_lots: int
-    base_units: int
-    quote_units: int
-    maker_fee_units: int
-    taker_fee_units: int
-
-
-@dataclass(frozen=True, slots=True)
-class SelfTradePrevented:
-    """Two orders of one account met: both became `lots` smaller and nothing was traded.
-
-    The quantities shrink, what is filled stays; an order that has nothing left closes next.
-    """
-
-    event_type: ClassVar[EventType] = EventType.SELF_TRADE_PREVENTED
-    sequence: int
-    index: int
-    symbol_id: int
-    taker_side: Side
-    account_id: int
-    maker_order_id: int
-    taker_order_id: int
-    price_ticks: int
-    lots: int
-
-
-@dataclass(frozen=True, slots=True)
-class OrderRested:
-    """The order's remainder joined the end of its price level."""
-
-    event_type: ClassVar[EventType] = EventType.ORDER_RESTED
-    sequence: int
-    index: int
-    symbol_id: int
-    account_id: int
-    order_id: int
-    side: Side
-    price_ticks: int
-    remaining_lots: int
-
-
-@dataclass(frozen=True, slots=True)
-class OrderClosed:
-    """The order left the engine: filled, cancelled or expired; its hold is released.
-
-    `resting` tells whether it stood in the book (so that a book mirror must take it out).
-    """
-
-    event_type: ClassVar[EventType] = EventType.ORDER_CLOSED
-    sequence: int
-    index: int
-    symbol_id: int
-    account_id: int
-    order_id: int
-    side: Side
-    reason: CloseReason
-    resting: bool
-    price_ticks: int
-    remaining_lots: int
-    filled_lots: int
-
-
-@dataclass(frozen=True, slots=True)
-class Credited:
-    """Outcome: the account's trading balance grew by `amount_units`."""
-
-    event_type: ClassVar[EventType] = EventType.CREDITED
-    sequence: int
-    index: int
-    time_us: int
-    key: int
-    account_id: int
-    asset_id: int
-    amount_units: int
-
-
-@dataclass(frozen=True, slots=True)
-class Debited:
-    """Outcome: the account's trading balance shrank by `amount_units`."""
-
-    event_type: ClassVar[EventType] = EventType.DEBITED
-    sequence: int
-    index: int
-    time_us: int
-    key: int
-    account_id: int
-    asset_id: int
-    amount_units: int
-
-
-@dataclass(frozen=True, slots=True)
-class SymbolListed:
-    """Outcome: a market exists from here on; the fields are `ListSymbol`'s."""
-
-    event_type: ClassVar[EventType] = EventType.SYMBOL_LISTED
-    sequence: int
-    index: int
-    time_us: int
-    symbol_id: int
-    base_asset_id: int
-    quote_asset_id: int
-    base_units_per_lot: int
-    quote_units_per_tick_lot: int
-    maker_fee_ppm: int
-    taker_fee_ppm: int
-    band_ppm: int
-    listing_price_ticks: int
-    max_order_lots: int
-    max_open_orders: int
-
-
-@dataclass(frozen=True, slots=True)
-class SymbolStateSet:
-    """Outcome: a market's state is now `state`."""
-
-    event_type: ClassVar[EventType] = EventType.SYMBOL_STATE_SET
-    sequence: int
-    index: int
-    time_us: int
-    symbol_id: int
-    state: SymbolState
-    reason_code: int
-
-
-@dataclass(frozen=True, slots=True)
-class ShardModeSet:
-    """Outcome: the shard's mode is now `mode`."""
-
-    event_type: ClassVar[EventType] = EventType.SHARD_MODE_SET
-    sequence: int
-    index: int
-    time_us: int
-    mode: ShardMode
-    reason_code: int
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStarted:
-    """Outcome of `Started`."""
-
-    event_type: ClassVar[EventType] = EventType.STARTED
-    sequence: int
-    index: int
-    time_us: int
-    epoch: int
-    build_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ticked:
-    """Outcome of `Tick`."""
-
-    event_type: ClassVar[EventType] = EventType.TICKED
-    sequence: int
-    index: int
-    time_us: int
-
+__all__ = [
+    "CancelAccepted",
+    "CommandRejected",
+    "Credited",
+    "DeadMansSwitchFired",
+    "DeadMansSwitchSet",
+    "Debited",
+    "EngineStarted",
+    "Event",
+    "EventType",
+    "KeyDuplicate",
+    "OrderAccepted",
+    "OrderAmended",
+    "OrderClosed",
+    "OrderDuplicate",
+    "OrderRested",
+    "SelfTradePrevented",
+    "ShardModeSet",
+    "SymbolListed",
+    "SymbolStateSet",
+    "Ticked",
+    "Trade",
+]
 
 Event = (
     OrderAccepted

@@ -1,0 +1,283 @@
+// What an order does to the book: match, fill, rest, close.
+#include <algorithm>
+
+#include "engine.hpp"
+#include "money.hpp"
+
+namespace rialto {
+
+// Trades against the book; returns whether the taker must stop, and why.
+bool Engine::match(Market& market, Slot taker, std::int64_t limit, Close& stopped) {
+  Order& order = state.orders[taker];
+  const int side = 1 - order.side();
+  Book& book = market.book;
+  for (std::uint32_t met = 0; met < kMaxMakers; ++met) {
+    const std::int64_t best = book.best(side);
+    if (best == kNoPrice || !Book::crosses(side, best, limit)) return false;
+    const Slot maker = book.first(side);
+    const Order& other = state.orders[maker];
+    if (other.account == order.account) {
+      const int mode = self_trade_of(order.flags);
+      if (mode == kDecrement) {
+        stopped = Close::kSelfTrade;
+        if (decrement(market, maker, taker)) return true;
+        continue;
+      }
+      if (mode != kExpireTaker) close_resting(market, maker, Close::kSelfTrade);
+      if (mode != kExpireMaker) {
+        stopped = Close::kSelfTrade;
+        return true;
+      }
+      continue;
+    }
+    __builtin_prefetch(&state.orders[other.next], 1);
+    __builtin_prefetch(&state.orders[other.account_prev], 1);
+    __builtin_prefetch(&state.orders[other.account_next], 1);
+    fill(market, maker, taker, std::min(order.remaining, other.remaining));
+    if (order.remaining == 0) return false;
+  }
+  const std::int64_t best = book.best(side);
+  stopped = Close::kSweepLimit;
+  return best != kNoPrice && Book::crosses(side, best, limit);
+}
+
+// Trades a market buy until its quote budget is spent; returns why it ends.
+[[gnu::noinline, gnu::cold]] Close Engine::spend(Market& market, Slot taker, std::int64_t limit) {
+  Order& order = state.orders[taker];
+  const Rules& rules = market.rules;
+  const int side = 1 - kBuy;
+  const Book& book = market.book;
+  std::int64_t left = state.terms[taker].quote_budget;
+  for (std::uint32_t met = 0; met < kMaxMakers; ++met) {
+    const std::int64_t best = book.best(side);
+    if (best == kNoPrice) return Close::kIocRemainder;
+    if (best > limit) return Close::kBandReached;
+    const Slot maker = book.first(side);
+    const Order& other = state.orders[maker];
+    if (other.account == order.account) {
+      const int mode = self_trade_of(order.flags);
+      if (mode != kExpireTaker) close_resting(market, maker, Close::kSelfTrade);
+      if (mode != kExpireMaker) return Close::kSelfTrade;
+      continue;
+    }
+    const std::int64_t lots = std::min(affordable_lots(rules, best, left), other.remaining);
+    if (lots == 0) return order.quantity != 0 ? Close::kFilled : Close::kIocRemainder;
+    const std::int64_t quote = best * lots * rules.quote_per_tick_lot;
+    left -= quote + fee_units(quote, rules.taker_fee_ppm);
+    order.quantity += lots;
+    order.remaining += lots;
+    fill(market, maker, taker, lots);
+  }
+  return Close::kSweepLimit;
+}
+
+// Shrinks both by the smaller remainder; returns whether nothing of the taker is left.
+[[gnu::noinline, gnu::cold]] bool Engine::decrement(Market& market, Slot maker_slot,
+                                                    Slot taker_slot) {
+  Order& maker = state.orders[maker_slot];
+  Order& taker = state.orders[taker_slot];
+  const int side = maker.side();
+  const std::int64_t lots = std::min(maker.remaining, taker.remaining);
+  state.balance(maker.account, side == kBuy ? market.quote : market.base).held -=
+      hold_units(market.rules, side, maker.price, maker.remaining) -
+      hold_units(market.rules, side, maker.price, maker.remaining - lots);
+  maker.remaining -= lots;
+  maker.quantity -= lots;
+  taker.remaining -= lots;
+  taker.quantity -= lots;
+  EventStripe* event = events.add(EventType::kSelfTradePrevented, 1, market.rules.symbol_id,
+                                  static_cast<std::uint16_t>(taker.side()));
+  event->body[0] = state.accounts[taker.account].id;
+  event->body[1] = order_id(maker.number);
+  event->body[2] = order_id(taker.number);
+  event->body[3] = static_cast<std::uint64_t>(maker.price);
+  event->body[4] = static_cast<std::uint64_t>(lots);
+  event->body[5] = 0;
+  if (maker.remaining == 0) close_resting(market, maker_slot, Close::kSelfTrade);
+  return taker.remaining == 0;
+}
+
+// Trades `lots` at the maker's price and moves the money; the taker holds nothing yet.
+inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::int64_t lots) {
+  Order& maker = state.orders[maker_slot];
+  Order& taker = state.orders[taker_slot];
+  const Rules& rules = market.rules;
+  const std::int64_t base = lots * rules.base_per_lot;
+  const std::int64_t quote = maker.price * lots * rules.quote_per_tick_lot;
+  const std::int64_t maker_fee = fee_units(quote, rules.maker_fee_ppm);
+  const std::int64_t taker_fee = fee_units(quote, rules.taker_fee_ppm);
+  Balance& maker_base = state.balance(maker.account, market.base);
+  Balance& maker_quote = state.balance(maker.account, market.quote);
+  Balance& taker_base = state.balance(taker.account, market.base);
+  Balance& taker_quote = state.balance(taker.account, market.quote);
+  if (taker.side() == kBuy) {
+    maker_base.total -= base;
+    maker_base.held -= base;
+    maker_quote.total += quote - maker_fee;
+    taker_base.total += base;
+    taker_quote.total -= quote + taker_fee;
+  } else {
+    const std::int64_t after = maker.remaining - lots;
+    maker_quote.held -= hold_units(rules, kBuy, maker.price, maker.remaining) -
+                        hold_units(rules, kBuy, maker.price, after);
+    maker_base.total += base;
+    maker_quote.total -= quote + maker_fee;
+    taker_base.total -= base;
+    taker_quote.total += quote - taker_fee;
+  }
+  state.assets[market.quote].fees += maker_fee + taker_fee;
+  maker.remaining -= lots;
+  taker.remaining -= lots;
+  market.last_ticks = maker.price;
+
+  EventStripe* event =
+      events.add(EventType::kTrade, 2, rules.symbol_id, static_cast<std::uint16_t>(taker.side()));
+  event[0].body[0] = order_id(state.next_trade++);
+  event[0].body[1] = order_id(maker.number);
+  event[0].body[2] = order_id(taker.number);
+  event[0].body[3] = state.accounts[maker.account].id;
+  event[0].body[4] = state.accounts[taker.account].id;
+  event[0].body[5] = static_cast<std::uint64_t>(maker.price);
+  event[1].body[0] = static_cast<std::uint64_t>(lots);
+  event[1].body[1] = static_cast<std::uint64_t>(base);
+  event[1].body[2] = static_cast<std::uint64_t>(quote);
+  event[1].body[3] = static_cast<std::uint64_t>(maker_fee);
+  event[1].body[4] = static_cast<std::uint64_t>(taker_fee);
+  event[1].body[5] = 0;
+  if (maker.remaining == 0) close_resting(market, maker_slot, Close::kFilled);
+}
+
+// Lets the rest of a taker stand in the book with its hold, or closes it.
+void Engine::finish(Market& market, Slot slot, bool stop, Close stopped) {
+  Order& order = state.orders[slot];
+  Close reason = Close::kIocRemainder;
+  if (stop) {
+    reason = stopped;
+  } else if (order.remaining == 0) {
+    reason = Close::kFilled;
+  } else if (may_rest(order.flags)) {
+    rest(slot);
+    hold_rested(market, slot);
+    return;
+  } else if (type_of(order.flags) == kMarket && market.book.best(1 - order.side()) != kNoPrice) {
+    reason = Close::kBandReached;
+  }
+  order.status = status_of(reason);
+  order.closed_us = state.time_us;
+  write_closed(market, slot, reason, false);
+  file_closed(slot);
+}
+
+// Holds for an order that just joined its level, and says where it stands.
+void Engine::hold_rested(Market& market, Slot slot) {
+  const Order& order = state.orders[slot];
+  const int side = order.side();
+  state.balance(order.account, side == kBuy ? market.quote : market.base).held +=
+      hold_units(market.rules, side, order.price, order.remaining);
+  EventStripe* event = events.add(EventType::kOrderRested, 1, market.rules.symbol_id,
+                                  static_cast<std::uint16_t>(side));
+  event->body[0] = state.accounts[order.account].id;
+  event->body[1] = order_id(order.number);
+  event->body[2] = static_cast<std::uint64_t>(order.price);
+  event->body[3] = static_cast<std::uint64_t>(order.remaining);
+  event->body[4] = event->body[5] = 0;
+}
+
+// Puts an order into its book and its account's list of open orders.
+void Engine::rest(Slot slot) {
+  Order& order = state.orders[slot];
+  Market& market = *state.markets[order.symbol];
+  market.book.add(slot);
+  ++market.open_orders;
+  ++state.open_count(order.account, order.symbol);
+  list_open(slot);
+  watch_expiry(slot);
+}
+
+// Remembers when a GTD order has to go.
+inline void Engine::watch_expiry(Slot slot) {
+  const Order& order = state.orders[slot];
+  if (tif_of(order.flags) != kGtd) [[likely]]
+    return;
+  const std::int64_t expires_us = state.terms[slot].expires_us;
+  state.timed.emplace(expires_us, order.number);
+  state.next_expiry_us = std::min(state.next_expiry_us, expires_us - 1);
+}
+
+// Appends an order to its account's list of open orders, which is in order of their numbers.
+void Engine::list_open(Slot slot) {
+  Order& order = state.orders[slot];
+  Account& account = state.accounts[order.account];
+  order.account_next = 0;
+  order.account_prev = account.open_tail;
+  if (account.open_tail != 0)
+    state.orders[account.open_tail].account_next = slot;
+  else
+    account.open_head = slot;
+  account.open_tail = slot;
+}
+
+// Rests orders of a snapshot: levels in the given order, accounts' lists by number.
+void Engine::rest_all(const std::vector<Slot>& slots) {
+  for (const Slot slot : slots) {
+    const Order& order = state.orders[slot];
+    Market& market = *state.markets[order.symbol];
+    market.book.add(slot);
+    ++market.open_orders;
+    ++state.open_count(order.account, order.symbol);
+    watch_expiry(slot);
+  }
+  std::vector<Slot> by_number = slots;
+  std::sort(by_number.begin(), by_number.end(),
+            [&](Slot a, Slot b) { return state.orders[a].number < state.orders[b].number; });
+  for (const Slot slot : by_number) list_open(slot);
+}
+
+// Takes an order out of the book and releases what it still holds.
+void Engine::close_resting(Market& market, Slot slot, Close reason) {
+  Order& order = state.orders[slot];
+  if (order.remaining != 0) {
+    const int side = order.side();
+    state.balance(order.account, side == kBuy ? market.quote : market.base).held -=
+        hold_units(market.rules, side, order.price, order.remaining);
+  }
+  market.book.remove(slot);
+  delist(market, slot);
+  order.status = status_of(reason);
+  order.closed_us = state.time_us;
+  write_closed(market, slot, reason, true);
+  file_closed(slot);
+}
+
+// Takes an order that left its book out of the counts and its account's list of open orders.
+void Engine::delist(Market& market, Slot slot) {
+  const Order& order = state.orders[slot];
+  if (tif_of(order.flags) == kGtd) [[unlikely]]
+    state.timed.erase({state.terms[slot].expires_us, order.number});
+  --market.open_orders;
+  --state.open_count(order.account, order.symbol);
+  Account& account = state.accounts[order.account];
+  if (order.account_prev != 0)
+    state.orders[order.account_prev].account_next = order.account_next;
+  else
+    account.open_head = order.account_next;
+  if (order.account_next != 0)
+    state.orders[order.account_next].account_prev = order.account_prev;
+  else
+    account.open_tail = order.account_prev;
+}
+
+void Engine::write_closed(const Market& market, Slot slot, Close reason, bool resting) {
+  const Order& order = state.orders[slot];
+  EventStripe* event = events.add(EventType::kOrderClosed, 1, market.rules.symbol_id,
+                                  static_cast<std::uint16_t>(order.side() | (resting ? 2 : 0) |
+                                                             static_cast<unsigned>(reason) << 8));
+  event->body[0] = state.accounts[order.account].id;
+  event->body[1] = order_id(order.number);
+  event->body[2] = static_cast<std::uint64_t>(order.price);
+  event->body[3] = static_cast<std::uint64_t>(order.remaining);
+  event->body[4] = static_cast<std::uint64_t>(order.filled());
+  event->body[5] = 0;
+}
+
+}  // namespace rialto
