@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from domain.events import Event, OrderAccepted, OrderClosed, Trade
+from domain.events import (
+    Event,
+    OrderAccepted,
+    OrderAmended,
+    OrderClosed,
+    SelfTradePrevented,
+    Trade,
+)
 from domain.order import CloseReason, OrderStatus
+from domain.order_record import OrderRecord, OrderTerms
 
 
 @dataclass(slots=True)
 class OrderChange:
     """What a batch did to one order. `accepted` is None for an order of an earlier batch.
 
-    Fills and fees are what the batch adds; `close_reason` is None while the order lives.
+    Lots, units and fees are what the batch adds (`quantity_lots` may be negative: an amend, a
+    prevented self trade); `price_ticks` is None unless an amend changed the price, `close_reason`
+    is None while the order lives.
     """
 
     order_id: int
     accepted: OrderAccepted | None = None
+    price_ticks: int | None = None
+    quantity_lots: int = 0
     filled_lots: int = 0
     filled_quote_units: int = 0
     fee_units: int = 0
@@ -30,11 +42,37 @@ class OrderChange:
         """Return where the order is after the batch."""
         return OrderStatus.OPEN if self.close_reason is None else self.close_reason.status
 
+    def record(self, before: OrderRecord | None = None) -> OrderRecord:
+        """Return the order after the batch; `before` is needed unless the batch accepted it."""
+        order = before if self.accepted is None else _as_accepted(self.accepted)
+        assert order is not None, f"nothing is known of order {self.order_id}"
+        assert order.filled_quote_units is not None
+        assert order.fee_units is not None
+        return replace(
+            order,
+            price_ticks=order.price_ticks if self.price_ticks is None else self.price_ticks,
+            quantity_lots=order.quantity_lots + self.quantity_lots,
+            filled_lots=order.filled_lots + self.filled_lots,
+            filled_quote_units=order.filled_quote_units + self.filled_quote_units,
+            fee_units=order.fee_units + self.fee_units,
+            status=self.status,
+            close_reason=self.close_reason,
+        )
+
+    def fill(self, trade: Trade, fee_units: int) -> None:
+        """Add this order's side of a trade."""
+        self.filled_lots += trade.quantity_lots
+        self.filled_quote_units += trade.quote_units
+        self.fee_units += fee_units
+        if self.accepted is not None and self.accepted.quote_budget_units:
+            self.quantity_lots += trade.quantity_lots  # its quantity is what the budget buys
+
 
 def fold(events: Iterable[Event]) -> list[OrderChange]:
     """Return the changes by order, in the order of their first event.
 
-    The time of a command's events is its outcome's.
+    `events` are whole commands: an order that never rests begins and ends in the same fold. The
+    time of a command's events is its outcome's.
     """
     changes: dict[int, OrderChange] = {}
     time_us = 0
@@ -49,17 +87,45 @@ def fold(events: Iterable[Event]) -> list[OrderChange]:
     for event in events:
         if event.index == 0:
             time_us = getattr(event, "time_us", time_us)
-        if isinstance(event, OrderAccepted):
-            change(event.order_id, event.sequence).accepted = event
-        elif isinstance(event, Trade):
-            for order_id, fee_units in (
-                (event.maker_order_id, event.maker_fee_units),
-                (event.taker_order_id, event.taker_fee_units),
-            ):
-                found = change(order_id, event.sequence)
-                found.filled_lots += event.quantity_lots
-                found.filled_quote_units += event.quote_units
-                found.fee_units += fee_units
-        elif isinstance(event, OrderClosed):
-            change(event.order_id, event.sequence).close_reason = event.reason
+        match event:
+            case OrderAccepted():
+                change(event.order_id, event.sequence).accepted = event
+            case OrderAmended():
+                amended = change(event.order_id, event.sequence)
+                amended.price_ticks = event.price_ticks
+                amended.quantity_lots += event.quantity_lots - event.previous_quantity_lots
+            case Trade():
+                change(event.maker_order_id, event.sequence).fill(event, event.maker_fee_units)
+                change(event.taker_order_id, event.sequence).fill(event, event.taker_fee_units)
+            case SelfTradePrevented():
+                for order_id in (event.maker_order_id, event.taker_order_id):
+                    change(order_id, event.sequence).quantity_lots -= event.lots
+            case OrderClosed():
+                change(event.order_id, event.sequence).close_reason = event.reason
+            case _:
+                pass
     return list(changes.values())
+
+
+def _as_accepted(accepted: OrderAccepted) -> OrderRecord:
+    return OrderRecord(
+        order_id=accepted.order_id,
+        account_id=accepted.account_id,
+        symbol_id=accepted.symbol_id,
+        client_order_id=accepted.client_text,
+        client_key=accepted.client_key,
+        side=accepted.side,
+        order_type=accepted.order_type,
+        time_in_force=accepted.time_in_force,
+        post_only=accepted.post_only,
+        self_trade=accepted.self_trade,
+        price_ticks=accepted.price_ticks,
+        quantity_lots=accepted.quantity_lots,
+        filled_lots=0,
+        status=OrderStatus.OPEN,
+        accepted_sequence=accepted.sequence,
+        accepted_at_us=accepted.time_us,
+        terms=OrderTerms.of(accepted),
+        filled_quote_units=0,
+        fee_units=0,
+    )

@@ -1,36 +1,70 @@
-"""An order and a fill as their owner sees them later: what history and open-order queries give."""
+"""An order and a fill as their owner sees them: what the engine, the history and the API tell."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Self
 
-from domain.order import OrderStatus, OrderType, Side, TimeInForce
+from domain.order import CloseReason, OrderStatus, OrderType, SelfTrade, Side, TimeInForce
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTerms:
+    """What most orders do not have; 0 is none. The fields are named as in `PlaceOrder`.
+
+    Commands, events, the gRPC message and the history's columns use the same names, so that a new
+    term is one line here and one in each of them.
+    """
+
+    quote_budget_units: int = 0
+    expires_at_us: int = 0
+
+    @classmethod
+    def of(cls, source: object) -> Self:
+        """Return the terms of anything that has fields of these names."""
+        return cls(**{field.name: getattr(source, field.name) for field in fields(cls)})
+
+    def by_name(self) -> dict[str, int]:
+        """Return the terms by their names."""
+        return asdict(self)
+
+
+NO_TERMS = OrderTerms()
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
-    """One order at one moment. `filled_quote_units` and `fee_units` are None where unknown.
+    """One order at one moment: its terms as they are now, and how far it is.
 
-    The engine's open orders do not carry quote totals; the order history does.
+    `quantity_lots` is the whole quantity, what is filled included; an amend or a prevented self
+    trade changes it, and with a quote budget it is what the order has bought. The engine does not
+    keep the totals of the fills (quote engine units) nor why an order closed: None there.
     """
 
     order_id: int
     account_id: int
     symbol_id: int
     client_order_id: str
+    client_key: int
     side: Side
     order_type: OrderType
     time_in_force: TimeInForce
     post_only: bool
+    self_trade: SelfTrade
     price_ticks: int
     quantity_lots: int
     filled_lots: int
     status: OrderStatus
     accepted_sequence: int
     accepted_at_us: int
-    updated_at_us: int
+    terms: OrderTerms = NO_TERMS
     filled_quote_units: int | None = None
     fee_units: int | None = None
+    close_reason: CloseReason | None = None
+
+    def as_engine(self) -> OrderRecord:
+        """Return the record without what only the history knows."""
+        return replace(self, filled_quote_units=None, fee_units=None, close_reason=None)
 
 
 @dataclass(frozen=True, slots=True)

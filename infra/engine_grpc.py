@@ -11,7 +11,16 @@ import grpc.aio
 
 from domain.commands import Command
 from domain.events import Event
-from domain.order import OrderStatus, OrderType, ShardMode, Side, SymbolState, TimeInForce
+from domain.order import (
+    OrderStatus,
+    OrderType,
+    SelfTrade,
+    ShardMode,
+    Side,
+    SymbolState,
+    TimeInForce,
+)
+from domain.order_record import OrderRecord, OrderTerms
 from infra.engine_errors import (
     EngineError,
     EngineRefused,
@@ -24,7 +33,7 @@ from infra.engine_pb import engine_pb2 as pb
 from infra.engine_pb import engine_pb2_grpc as rpc
 from matching.codec import decode_events, encode_command
 from matching.event_log import EventRange
-from matching.views import OrderView, SymbolView
+from matching.views import SymbolView
 
 T = TypeVar("T")
 Level = tuple[int, int]
@@ -149,7 +158,9 @@ class EngineGrpc:
         )
         return reply.sequence, {b.asset_id: (b.total_units, b.held_units) for b in reply.balances}
 
-    async def open_orders(self, account_id: int, symbol_id: int = 0) -> tuple[int, list[OrderView]]:
+    async def open_orders(
+        self, account_id: int, symbol_id: int = 0
+    ) -> tuple[int, list[OrderRecord]]:
         """Return (sequence, open orders by id), of one market or (0) of all."""
         reply = await self._ask(
             self._stub().OpenOrders(
@@ -162,7 +173,7 @@ class EngineGrpc:
 
     async def order(
         self, account_id: int, order_id: int = 0, client_key: int = 0
-    ) -> tuple[int, OrderView | None]:
+    ) -> tuple[int, OrderRecord | None]:
         """Return (sequence, order) by id or by client key; None: not known, or forgotten."""
         reply = await self._ask(
             self._stub().GetOrder(
@@ -239,21 +250,23 @@ def _engine_error(error: grpc.aio.AioRpcError) -> EngineError:
             return EngineUnavailable(text)
 
 
-def _order(order: pb.Order) -> OrderView:
-    return OrderView(
+def _order(order: pb.Order) -> OrderRecord:
+    return OrderRecord(
         order_id=order.order_id,
         account_id=order.account_id,
-        client_key=int.from_bytes(order.client_key, "little"),
-        client_text=order.client_text,
         symbol_id=order.symbol_id,
+        client_order_id=order.client_text,
+        client_key=int.from_bytes(order.client_key, "little"),
         side=Side(order.side),
         order_type=OrderType(order.order_type),
         time_in_force=TimeInForce(order.time_in_force),
         post_only=order.post_only,
+        self_trade=SelfTrade(order.self_trade),
         price_ticks=order.price_ticks,
         quantity_lots=order.quantity_lots,
         filled_lots=order.filled_lots,
-        accepted_sequence=order.accepted_sequence,
-        accepted_time_us=order.accepted_time_us,
         status=OrderStatus(order.status),
+        accepted_sequence=order.accepted_sequence,
+        accepted_at_us=order.accepted_time_us,
+        terms=OrderTerms.of(order.terms),
     )

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from domain.order_record import OrderRecord
 from infra.engine_host import EngineHost
 from infra.engine_pb import engine_pb2 as pb
 from infra.engine_pb import engine_pb2_grpc as rpc
@@ -16,7 +17,6 @@ from infra.engine_roles import Role, Tokens
 from matching.codec import split_commands
 from matching.event_log import NotRetainedError
 from matching.segments import JournalError, JournalFault
-from matching.views import OrderView
 from matching.wire import WireError
 
 RANGE_BYTES = 1 << 20
@@ -226,12 +226,12 @@ async def _abort(context: Context, error: JournalError) -> None:
     await context.abort(code, str(error))
 
 
-def _order(order: OrderView) -> pb.Order:
+def _order(order: OrderRecord) -> pb.Order:
     return pb.Order(
         order_id=order.order_id,
         account_id=order.account_id,
         client_key=order.client_key.to_bytes(16, "little"),
-        client_text=order.client_text,
+        client_text=order.client_order_id,
         symbol_id=order.symbol_id,
         side=order.side,
         order_type=order.order_type,
@@ -241,8 +241,10 @@ def _order(order: OrderView) -> pb.Order:
         quantity_lots=order.quantity_lots,
         filled_lots=order.filled_lots,
         accepted_sequence=order.accepted_sequence,
-        accepted_time_us=order.accepted_time_us,
+        accepted_time_us=order.accepted_at_us,
         status=order.status,
+        self_trade=order.self_trade,
+        terms=pb.OrderTerms(**order.terms.by_name()),
     )
 
 

@@ -10,6 +10,14 @@ from domain.events import EventType
 from matching.codec import view_events
 from matching.wire import STRIPE
 
+_ORDER_EVENTS = (
+    EventType.ORDER_ACCEPTED,
+    EventType.ORDER_AMENDED,
+    EventType.TRADE,
+    EventType.SELF_TRADE_PREVENTED,
+    EventType.ORDER_CLOSED,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -58,5 +66,4 @@ def moves_money(raw: bytes) -> bool:
 
 def has_orders(raw: bytes) -> bool:
     """Return whether `raw` holds an event of an order's life."""
-    kinds = (EventType.ORDER_ACCEPTED, EventType.TRADE, EventType.ORDER_CLOSED)
-    return bool(np.isin(view_events(raw)["type"], kinds).any())
+    return bool(np.isin(view_events(raw)["type"], _ORDER_EVENTS).any())

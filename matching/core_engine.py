@@ -6,10 +6,11 @@ import hashlib
 import importlib
 from types import ModuleType
 
-from domain.order import OrderStatus, ShardMode, SymbolState
-from matching.state_codec import ORDER_LINE, SnapshotError
-from matching.views import OrderView, SymbolView
-from matching.wire import SequenceError, WireError, WireFault, order_words
+from domain.order import ShardMode, SymbolState
+from domain.order_record import OrderRecord
+from matching.state_codec import SnapshotError, decode_orders
+from matching.views import SymbolView, order_record
+from matching.wire import SequenceError, WireError, WireFault
 
 
 def load_core() -> ModuleType | None:
@@ -101,17 +102,17 @@ class CoreEngine:
         """Return {asset_id: credits less debits}."""
         return {asset: issued for asset, issued, _ in self._core.assets()}
 
-    def open_orders(self, account_id: int, symbol_id: int = 0) -> list[OrderView]:
+    def open_orders(self, account_id: int, symbol_id: int = 0) -> list[OrderRecord]:
         """Return the account's open orders by id."""
-        return _views(self._core.open_orders(account_id, symbol_id))
+        return _records(self._core.open_orders(account_id, symbol_id))
 
-    def order(self, account_id: int, order_id: int = 0, client_key: int = 0) -> OrderView | None:
+    def order(self, account_id: int, order_id: int = 0, client_key: int = 0) -> OrderRecord | None:
         """Return an open or not yet forgotten order of the account."""
         if order_id:
-            found = _views(self._core.order_by_id(order_id))
+            found = _records(self._core.order_by_id(order_id))
         else:
             low, high = client_key & 2**64 - 1, client_key >> 64
-            found = _views(self._core.order_by_key(account_id, low, high))
+            found = _records(self._core.order_by_key(account_id, low, high))
         return found[0] if found and found[0].account_id == account_id else None
 
     def book(
@@ -128,31 +129,6 @@ class CoreEngine:
         ]
 
 
-def _views(lines: bytes) -> list[OrderView]:
+def _records(lines: bytes) -> list[OrderRecord]:
     """Return orders from their lines of a snapshot."""
-    views = []
-    for line in ORDER_LINE.iter_unpack(lines):
-        order_id, account, key, symbol, flags, status, size, price, quantity, filled = line[:10]
-        sequence, time_us = line[10:12]
-        text = line[-1]
-        side, order_type, time_in_force = order_words(flags)
-        views.append(
-            OrderView(
-                order_id=order_id,
-                account_id=account,
-                client_key=int.from_bytes(key, "little"),
-                client_text=text[:size].decode("ascii"),
-                symbol_id=symbol,
-                side=side,
-                order_type=order_type,
-                time_in_force=time_in_force,
-                post_only=bool(flags >> 8 & 1),
-                price_ticks=price,
-                quantity_lots=quantity,
-                filled_lots=filled,
-                accepted_sequence=sequence,
-                accepted_time_us=time_us,
-                status=OrderStatus(status),
-            )
-        )
-    return views
+    return [order_record(order) for order in decode_orders(lines)]

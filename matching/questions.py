@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from domain.order import OrderStatus, ShardMode, SymbolState
-from matching.book import Order
+from domain.order import ShardMode, SymbolState
+from domain.order_record import OrderRecord
 from matching.engine_state import ASSET_BITS, EngineState
-from matching.views import OrderView, SymbolView
-from matching.wire import order_words
+from matching.views import SymbolView, order_record
 
 
 class Questions:
@@ -70,11 +69,11 @@ class Questions:
         """Return {asset_id: credits less debits} in engine units: all totals + fees."""
         return dict(self.state.issued)
 
-    def open_orders(self, account_id: int, symbol_id: int = 0) -> list[OrderView]:
+    def open_orders(self, account_id: int, symbol_id: int = 0) -> list[OrderRecord]:
         """Return the account's open orders by id, of one market or (0) of all."""
-        return [_view(order) for order in self.state.orders_of(account_id, symbol_id)]
+        return [order_record(order) for order in self.state.orders_of(account_id, symbol_id)]
 
-    def order(self, account_id: int, order_id: int = 0, client_key: int = 0) -> OrderView | None:
+    def order(self, account_id: int, order_id: int = 0, client_key: int = 0) -> OrderRecord | None:
         """Return an open or not yet forgotten order of the account, by id or by client key."""
         state = self.state
         if order_id:
@@ -82,7 +81,7 @@ class Questions:
         else:
             identity = account_id.to_bytes(8, "little") + client_key.to_bytes(16, "little")
             found = state.window.orders.get(identity)
-        return _view(found) if found is not None and found.account_id == account_id else None
+        return order_record(found) if found is not None and found.account_id == account_id else None
 
     def book(
         self, symbol_id: int, depth: int
@@ -104,24 +103,3 @@ class Questions:
             )
             for symbol_id, market in sorted(self.state.markets.items())
         ]
-
-
-def _view(order: Order) -> OrderView:
-    side, order_type, time_in_force = order_words(order.flags)
-    return OrderView(
-        order_id=order.order_id,
-        account_id=order.account_id,
-        client_key=int.from_bytes(order.identity[8:], "little"),
-        client_text=order.text.decode("ascii"),
-        symbol_id=order.symbol_id,
-        side=side,
-        order_type=order_type,
-        time_in_force=time_in_force,
-        post_only=bool(order.flags >> 8 & 1),
-        price_ticks=order.price_ticks,
-        quantity_lots=order.quantity_lots,
-        filled_lots=order.filled_lots,
-        accepted_sequence=order.accepted_sequence,
-        accepted_time_us=order.accepted_time_us,
-        status=OrderStatus(order.status),
-    )

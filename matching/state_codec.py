@@ -24,7 +24,7 @@ _COUNT = struct.Struct("<Q")
 _ASSET = struct.Struct("<Qqq")
 _MARKET = struct.Struct("<13q")
 _BALANCE = struct.Struct("<QQqq")
-ORDER_LINE = struct.Struct("<QQ16sHHBB2xqqqQqqqqqq36s4x")
+_ORDER = struct.Struct("<QQ16sHHBB2xqqqQqqqqqq36s4x")
 _SWITCH = struct.Struct("<Qq")
 _KEY = struct.Struct("<16sQqHHIQqq")
 _RULES = (
@@ -94,7 +94,7 @@ def _market_bytes(market: Market) -> bytes:
 
 
 def _order_bytes(order: Order) -> bytes:
-    return ORDER_LINE.pack(
+    return _ORDER.pack(
         order.order_id,
         order.account_id,
         order.identity[8:],
@@ -154,11 +154,11 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
         state.markets[market.rules.symbol_id] = market
     for account_id, asset_id, total, held in reader.section(_BALANCE):
         state.balances[account_id << ASSET_BITS | asset_id] = [total, held]
-    for values in reader.section(ORDER_LINE):
+    for values in reader.section(_ORDER):
         order = _order(values)
         state.rest(state.markets[order.symbol_id], order)
         state.window.orders[order.identity] = order
-    for values in reader.section(ORDER_LINE):
+    for values in reader.section(_ORDER):
         order = _order(values)
         if order.status == OPEN:
             raise SnapshotError("a closed order is open")
@@ -191,6 +191,11 @@ class _Reader:
         if self.offset > len(self._data):
             raise SnapshotError("a section is cut off")
         yield from record.iter_unpack(self._data[start : self.offset])
+
+
+def decode_orders(lines: bytes) -> Iterator[Order]:
+    """Yield orders from their lines of a snapshot."""
+    return map(_order, _ORDER.iter_unpack(lines))
 
 
 def _order(values: tuple[Any, ...]) -> Order:

@@ -4,28 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from domain.order import OrderStatus, OrderType, Side, SymbolState, TimeInForce
-
-
-@dataclass(frozen=True, slots=True)
-class OrderView:
-    """One order as the engine knows it."""
-
-    order_id: int
-    account_id: int
-    client_key: int
-    client_text: str
-    symbol_id: int
-    side: Side
-    order_type: OrderType
-    time_in_force: TimeInForce
-    post_only: bool
-    price_ticks: int
-    quantity_lots: int
-    filled_lots: int
-    accepted_sequence: int
-    accepted_time_us: int
-    status: OrderStatus
+from domain.order import OrderStatus, SelfTrade, SymbolState
+from domain.order_record import OrderRecord, OrderTerms
+from matching.book import Order
+from matching.wire import order_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +18,28 @@ class SymbolView:
     state: SymbolState
     last_ticks: int
     open_orders: int
+
+
+def order_record(order: Order) -> OrderRecord:
+    """Return an order of the engine as its owner sees it."""
+    side, order_type, time_in_force = order_words(order.flags)
+    quote_budget_units, expires_at_us = order.terms
+    return OrderRecord(
+        order_id=order.order_id,
+        account_id=order.account_id,
+        symbol_id=order.symbol_id,
+        client_order_id=order.text.decode("ascii"),
+        client_key=int.from_bytes(order.identity[8:], "little"),
+        side=side,
+        order_type=order_type,
+        time_in_force=time_in_force,
+        post_only=bool(order.flags >> 8 & 1),
+        self_trade=SelfTrade(order.flags >> 9),
+        price_ticks=order.price_ticks,
+        quantity_lots=order.quantity_lots,
+        filled_lots=order.filled_lots,
+        status=OrderStatus(order.status),
+        accepted_sequence=order.accepted_sequence,
+        accepted_at_us=order.accepted_time_us,
+        terms=OrderTerms(quote_budget_units, expires_at_us),
+    )

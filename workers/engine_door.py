@@ -13,7 +13,6 @@ from domain.order_record import OrderRecord
 from infra.engine_client import EngineClient
 from infra.engine_errors import EngineError, OutcomeUnknown
 from infra.engine_grpc import EngineGrpc
-from matching.views import OrderView
 
 Answer = TypeVar("Answer")
 
@@ -39,15 +38,14 @@ class ShardDoor:
 
     async def open_orders(self, account_id: int, symbol_id: int) -> tuple[int, list[OrderRecord]]:
         """Return (sequence, open orders)."""
-        sequence, orders = await _answered(self._queries.open_orders(account_id, symbol_id))
-        return sequence, [order_record(order) for order in orders]
+        return await _answered(self._queries.open_orders(account_id, symbol_id))
 
     async def order(
         self, account_id: int, order_id: int = 0, client_key: int = 0
     ) -> OrderRecord | None:
         """Return the order if the engine still knows it."""
         _, found = await _answered(self._queries.order(account_id, order_id, client_key))
-        return None if found is None else order_record(found)
+        return found
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
         """Return (sequence, bids, asks)."""
@@ -61,24 +59,3 @@ async def _answered(call: Awaitable[Answer]) -> Answer:
         raise EngineOutcomeUnknown(str(error)) from error
     except EngineError as error:
         raise EngineAway(str(error)) from error
-
-
-def order_record(order: OrderView) -> OrderRecord:
-    """Return the record that the API shows of an order, as the engine has it."""
-    return OrderRecord(
-        order_id=order.order_id,
-        account_id=order.account_id,
-        symbol_id=order.symbol_id,
-        client_order_id=order.client_text,
-        side=order.side,
-        order_type=order.order_type,
-        time_in_force=order.time_in_force,
-        post_only=order.post_only,
-        price_ticks=order.price_ticks,
-        quantity_lots=order.quantity_lots,
-        filled_lots=order.filled_lots,
-        status=order.status,
-        accepted_sequence=order.accepted_sequence,
-        accepted_at_us=order.accepted_time_us,
-        updated_at_us=order.accepted_time_us,
-    )

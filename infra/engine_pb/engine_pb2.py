@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0c\x65ngine.proto\x12\rrialto.engine\"5\n\x0c\x43ommandBatch\x12\x10\n\x08\x63ommands\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63orrelation\x18\x02 \x01(\x04\"1\n\nEventBatch\x12\x0e\n\x06\x65vents\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63orrelation\x18\x02 \x01(\x04\"$\n\rStatusRequest\x12\x13\n\x0bwith_digest\x18\x01 \x01(\x08\"Y\n\x0cSymbolStatus\x12\x11\n\tsymbol_id\x18\x01 \x01(\r\x12\r\n\x05state\x18\x02 \x01(\r\x12\x12\n\nlast_ticks\x18\x03 \x01(\x03\x12\x13\n\x0bopen_orders\x18\x04 \x01(\x04\"\x92\x03\n\x0bStatusReply\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x18\n\x10\x64urable_sequence\x18\x02 \x01(\x04\x12\x0f\n\x07time_us\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\r\n\x05\x63hain\x18\x05 \x01(\x0c\x12\x0e\n\x06\x65ngine\x18\x06 \x01(\t\x12\r\n\x05\x62uild\x18\x07 \x01(\x04\x12\x0c\n\x04mode\x18\x08 \x01(\r\x12\r\n\x05shard\x18\t \x01(\r\x12\r\n\x05\x65poch\x18\n \x01(\x04\x12\x12\n\njournal_id\x18\x0b \x01(\x0c\x12\x12\n\nack_policy\x18\x0c \x01(\t\x12\x1c\n\x14\x66irst_event_sequence\x18\r \x01(\x04\x12,\n\x07symbols\x18\x0e \x03(\x0b\x32\x1b.rialto.engine.SymbolStatus\x12\x38\n\x07\x63ursors\x18\x0f \x03(\x0b\x32\'.rialto.engine.StatusReply.CursorsEntry\x1a.\n\x0c\x43ursorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"%\n\x0f\x42\x61lancesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x04\"D\n\x07\x42\x61lance\x12\x10\n\x08\x61sset_id\x18\x01 \x01(\r\x12\x13\n\x0btotal_units\x18\x02 \x01(\x03\x12\x12\n\nheld_units\x18\x03 \x01(\x03\"K\n\rBalancesReply\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12(\n\x08\x62\x61lances\x18\x02 \x03(\x0b\x32\x16.rialto.engine.Balance\":\n\x11OpenOrdersRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x04\x12\x11\n\tsymbol_id\x18\x02 \x01(\r\"\xbb\x02\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\x04\x12\x12\n\naccount_id\x18\x02 \x01(\x04\x12\x12\n\nclient_key\x18\x03 \x01(\x0c\x12\x13\n\x0b\x63lient_text\x18\x04 \x01(\t\x12\x11\n\tsymbol_id\x18\x05 \x01(\r\x12\x0c\n\x04side\x18\x06 \x01(\r\x12\x12\n\norder_type\x18\x07 \x01(\r\x12\x15\n\rtime_in_force\x18\x08 \x01(\r\x12\x11\n\tpost_only\x18\t \x01(\x08\x12\x13\n\x0bprice_ticks\x18\n \x01(\x03\x12\x15\n\rquantity_lots\x18\x0b \x01(\x03\x12\x13\n\x0b\x66illed_lots\x18\x0c \x01(\x03\x12\x19\n\x11\x61\x63\x63\x65pted_sequence\x18\r \x01(\x04\x12\x18\n\x10\x61\x63\x63\x65pted_time_us\x18\x0e \x01(\x03\x12\x0e\n\x06status\x18\x0f \x01(\r\"I\n\x0fOpenOrdersReply\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12$\n\x06orders\x18\x02 \x03(\x0b\x32\x14.rialto.engine.Order\"H\n\x0cOrderRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x04\x12\x10\n\x08order_id\x18\x02 \x01(\x04\x12\x12\n\nclient_key\x18\x03 \x01(\x0c\"C\n\nOrderReply\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12#\n\x05order\x18\x02 \x01(\x0b\x32\x14.rialto.engine.Order\"/\n\x0b\x42ookRequest\x12\x11\n\tsymbol_id\x18\x01 \x01(\r\x12\r\n\x05\x64\x65pth\x18\x02 \x01(\r\"7\n\tBookLevel\x12\x13\n\x0bprice_ticks\x18\x01 \x01(\x03\x12\x15\n\rquantity_lots\x18\x02 \x01(\x03\"m\n\tBookReply\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12&\n\x04\x62ids\x18\x02 \x03(\x0b\x32\x18.rialto.engine.BookLevel\x12&\n\x04\x61sks\x18\x03 \x03(\x0b\x32\x18.rialto.engine.BookLevel\"M\n\rEventsRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x04\x12\x13\n\x0blimit_bytes\x18\x02 \x01(\x04\x12\x0f\n\x07wait_ms\x18\x03 \x01(\r\"K\n\nEventRange\x12\x16\n\x0e\x66irst_sequence\x18\x01 \x01(\x04\x12\x15\n\rlast_sequence\x18\x02 \x01(\x04\x12\x0e\n\x06\x65vents\x18\x03 \x01(\x0c\"/\n\rCursorRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\"\'\n\x0b\x43ursorReply\x12\x18\n\x10\x64urable_sequence\x18\x01 \x01(\x04\x32\x81\x05\n\x06\x45ngine\x12\x42\n\x06Status\x12\x1c.rialto.engine.StatusRequest\x1a\x1a.rialto.engine.StatusReply\x12@\n\x06Submit\x12\x1b.rialto.engine.CommandBatch\x1a\x19.rialto.engine.EventBatch\x12\x44\n\x06Orders\x12\x1b.rialto.engine.CommandBatch\x1a\x19.rialto.engine.EventBatch(\x01\x30\x01\x12H\n\x08\x42\x61lances\x12\x1e.rialto.engine.BalancesRequest\x1a\x1c.rialto.engine.BalancesReply\x12N\n\nOpenOrders\x12 .rialto.engine.OpenOrdersRequest\x1a\x1e.rialto.engine.OpenOrdersReply\x12\x42\n\x08GetOrder\x12\x1b.rialto.engine.OrderRequest\x1a\x19.rialto.engine.OrderReply\x12<\n\x04\x42ook\x12\x1a.rialto.engine.BookRequest\x1a\x18.rialto.engine.BookReply\x12\x43\n\x06\x45vents\x12\x1c.rialto.engine.EventsRequest\x1a\x19.rialto.engine.EventRange0\x01\x12J\n\x0eRegisterCursor\x12\x1c.rialto.engine.CursorRequest\x1a\x1a.rialto.engine.CursorReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0c\x65ngine.proto\x12\rrialto.engine\"5\n\x0c\x43ommandBatch\x12\x10\n\x08\x63ommands\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63orrelation\x18\x02 \x01(\x04\"1\n\nEventBatch\x12\x0e\n\x06\x65vents\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63orrelation\x18\x02 \x01(\x04\"$\n\rStatusRequest\x12\x13\n\x0bwith_digest\x18\x01 \x01(\x08\"Y\n\x0cSymbolStatus\x12\x11\n\tsymbol_id\x18\x01 \x01(\r\x12\r\n\x05state\x18\x02 \x01(\r\x12\x12\n\nlast_ticks\x18\x03 \x01(\x03\x12\x13\n\x0bopen_orders\x18\x04 \x01(\x04\"\x92\x03\n\x0bStatusReply\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x18\n\x10\x64urable_sequence\x18\x02 \x01(\x04\x12\x0f\n\x07time_us\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\r\n\x05\x63hain\x18\x05 \x01(\x0c\x12\x0e\n\x06\x65ngine\x18\x06 \x01(\t\x12\r\n\x05\x62uild\x18\x07 \x01(\x04\x12\x0c\n\x04mode\x18\x08 \x01(\r\x12\r\n\x05shard\x18\t \x01(\r\x12\r\n\x05\x65poch\x18\n \x01(\x04\x12\x12\n\njournal_id\x18\x0b \x01(\x0c\x12\x12\n\nack_policy\x18\x0c \x01(\t\x12\x1c\n\x14\x66irst_event_sequence\x18\r \x01(\x04\x12,\n\x07symbols\x18\x0e \x03(\x0b\x32\x1b.rialto.engine.SymbolStatus\x12\x38\n\x07\x63ursors\x18\x0f \x03(\x0b\x32\'.rialto.engine.StatusReply.CursorsEntry\x1a.\n\x0c\x43ursorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"%\n\x0f\x42\x61lancesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x04\"D\n\x07\x42\x61lance\x12\x10\n\x08\x61sset_id\x18\x01 \x01(\r\x12\x13\n\x0btotal_units\x18\x02 \x01(\x03\x12\x12\n\nheld_units\x18\x03 \x01(\x03\"K\n\rBalancesReply\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12(\n\x08\x62\x61lances\x18\x02 \x03(\x0b\x32\x16.rialto.engine.Balance\":\n\x11OpenOrdersRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x04\x12\x11\n\tsymbol_id\x18\x02 \x01(\r\"?\n\nOrderTerms\x12\x1a\n\x12quote_budget_units\x18\x01 \x01(\x03\x12\x15\n\rexpires_at_us\x18\x02 \x01(\x03\"\xf9\x02\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\x04\x12\x12\n\naccount_id\x18\x02 \x01(\x04\x12\x12\n\nclient_key\x18\x03 \x01(\x0c\x12\x13\n\x0b\x63lient_text\x18\x04 \x01(\t\x12\x11\n\tsymbol_id\x18\x05 \x01(\r\x12\x0c\n\x04side\x18\x06 \x01(\r\x12\x12\n\norder_type\x18\x07 \x01(\r\x12\x15\n\rtime_in_force\x18\x08 \x01(\r\x12\x11\n\tpost_only\x18\t \x01(\x08\x12\x13\n\x0bprice_ticks\x18\n \x01(\x03\x12\x15\n\rquantity_lots\x18\x0b \x01(\x03\x12\x13\n\x0b\x66illed_lots\x18\x0c \x01(\x03\x12\x19\n\x11\x61\x63\x63\x65pted_sequence\x18\r \x01(\x04\x12\x18\n\x10\x61\x63\x63\x65pted_time_us\x18\x0e \x01(\x03\x12\x0e\n\x06status\x18\x0f \x01(\r\x12\x12\n\nself_trade\x18\x10 \x01(\r\x12(\n\x05terms\x18\x11 \x01(\x0b\x32\x19.rialto.engine.OrderTerms\"I\n\x0fOpenOrdersReply\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12$\n\x06orders\x18\x02 \x03(\x0b\x32\x14.rialto.engine.Order\"H\n\x0cOrderRequest\x12\x12\n\naccount_id\x18\x01 \x01(\x04\x12\x10\n\x08order_id\x18\x02 \x01(\x04\x12\x12\n\nclient_key\x18\x03 \x01(\x0c\"C\n\nOrderReply\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12#\n\x05order\x18\x02 \x01(\x0b\x32\x14.rialto.engine.Order\"/\n\x0b\x42ookRequest\x12\x11\n\tsymbol_id\x18\x01 \x01(\r\x12\r\n\x05\x64\x65pth\x18\x02 \x01(\r\"7\n\tBookLevel\x12\x13\n\x0bprice_ticks\x18\x01 \x01(\x03\x12\x15\n\rquantity_lots\x18\x02 \x01(\x03\"m\n\tBookReply\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12&\n\x04\x62ids\x18\x02 \x03(\x0b\x32\x18.rialto.engine.BookLevel\x12&\n\x04\x61sks\x18\x03 \x03(\x0b\x32\x18.rialto.engine.BookLevel\"M\n\rEventsRequest\x12\x16\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x04\x12\x13\n\x0blimit_bytes\x18\x02 \x01(\x04\x12\x0f\n\x07wait_ms\x18\x03 \x01(\r\"K\n\nEventRange\x12\x16\n\x0e\x66irst_sequence\x18\x01 \x01(\x04\x12\x15\n\rlast_sequence\x18\x02 \x01(\x04\x12\x0e\n\x06\x65vents\x18\x03 \x01(\x0c\"/\n\rCursorRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\"\'\n\x0b\x43ursorReply\x12\x18\n\x10\x64urable_sequence\x18\x01 \x01(\x04\x32\x81\x05\n\x06\x45ngine\x12\x42\n\x06Status\x12\x1c.rialto.engine.StatusRequest\x1a\x1a.rialto.engine.StatusReply\x12@\n\x06Submit\x12\x1b.rialto.engine.CommandBatch\x1a\x19.rialto.engine.EventBatch\x12\x44\n\x06Orders\x12\x1b.rialto.engine.CommandBatch\x1a\x19.rialto.engine.EventBatch(\x01\x30\x01\x12H\n\x08\x42\x61lances\x12\x1e.rialto.engine.BalancesRequest\x1a\x1c.rialto.engine.BalancesReply\x12N\n\nOpenOrders\x12 .rialto.engine.OpenOrdersRequest\x1a\x1e.rialto.engine.OpenOrdersReply\x12\x42\n\x08GetOrder\x12\x1b.rialto.engine.OrderRequest\x1a\x19.rialto.engine.OrderReply\x12<\n\x04\x42ook\x12\x1a.rialto.engine.BookRequest\x1a\x18.rialto.engine.BookReply\x12\x43\n\x06\x45vents\x12\x1c.rialto.engine.EventsRequest\x1a\x19.rialto.engine.EventRange0\x01\x12J\n\x0eRegisterCursor\x12\x1c.rialto.engine.CursorRequest\x1a\x1a.rialto.engine.CursorReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,28 +53,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BALANCESREPLY']._serialized_end=855
   _globals['_OPENORDERSREQUEST']._serialized_start=857
   _globals['_OPENORDERSREQUEST']._serialized_end=915
-  _globals['_ORDER']._serialized_start=918
-  _globals['_ORDER']._serialized_end=1233
-  _globals['_OPENORDERSREPLY']._serialized_start=1235
-  _globals['_OPENORDERSREPLY']._serialized_end=1308
-  _globals['_ORDERREQUEST']._serialized_start=1310
-  _globals['_ORDERREQUEST']._serialized_end=1382
-  _globals['_ORDERREPLY']._serialized_start=1384
-  _globals['_ORDERREPLY']._serialized_end=1451
-  _globals['_BOOKREQUEST']._serialized_start=1453
-  _globals['_BOOKREQUEST']._serialized_end=1500
-  _globals['_BOOKLEVEL']._serialized_start=1502
-  _globals['_BOOKLEVEL']._serialized_end=1557
-  _globals['_BOOKREPLY']._serialized_start=1559
-  _globals['_BOOKREPLY']._serialized_end=1668
-  _globals['_EVENTSREQUEST']._serialized_start=1670
-  _globals['_EVENTSREQUEST']._serialized_end=1747
-  _globals['_EVENTRANGE']._serialized_start=1749
-  _globals['_EVENTRANGE']._serialized_end=1824
-  _globals['_CURSORREQUEST']._serialized_start=1826
-  _globals['_CURSORREQUEST']._serialized_end=1873
-  _globals['_CURSORREPLY']._serialized_start=1875
-  _globals['_CURSORREPLY']._serialized_end=1914
-  _globals['_ENGINE']._serialized_start=1917
-  _globals['_ENGINE']._serialized_end=2558
+  _globals['_ORDERTERMS']._serialized_start=917
+  _globals['_ORDERTERMS']._serialized_end=980
+  _globals['_ORDER']._serialized_start=983
+  _globals['_ORDER']._serialized_end=1360
+  _globals['_OPENORDERSREPLY']._serialized_start=1362
+  _globals['_OPENORDERSREPLY']._serialized_end=1435
+  _globals['_ORDERREQUEST']._serialized_start=1437
+  _globals['_ORDERREQUEST']._serialized_end=1509
+  _globals['_ORDERREPLY']._serialized_start=1511
+  _globals['_ORDERREPLY']._serialized_end=1578
+  _globals['_BOOKREQUEST']._serialized_start=1580
+  _globals['_BOOKREQUEST']._serialized_end=1627
+  _globals['_BOOKLEVEL']._serialized_start=1629
+  _globals['_BOOKLEVEL']._serialized_end=1684
+  _globals['_BOOKREPLY']._serialized_start=1686
+  _globals['_BOOKREPLY']._serialized_end=1795
+  _globals['_EVENTSREQUEST']._serialized_start=1797
+  _globals['_EVENTSREQUEST']._serialized_end=1874
+  _globals['_EVENTRANGE']._serialized_start=1876
+  _globals['_EVENTRANGE']._serialized_end=1951
+  _globals['_CURSORREQUEST']._serialized_start=1953
+  _globals['_CURSORREQUEST']._serialized_end=2000
+  _globals['_CURSORREPLY']._serialized_start=2002
+  _globals['_CURSORREPLY']._serialized_end=2041
+  _globals['_ENGINE']._serialized_start=2044
+  _globals['_ENGINE']._serialized_end=2685
 # @@protoc_insertion_point(module_scope)

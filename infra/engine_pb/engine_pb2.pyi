@@ -113,8 +113,16 @@ class OpenOrdersRequest(_message.Message):
     symbol_id: int
     def __init__(self, account_id: _Optional[int] = ..., symbol_id: _Optional[int] = ...) -> None: ...
 
+class OrderTerms(_message.Message):
+    __slots__ = ("quote_budget_units", "expires_at_us")
+    QUOTE_BUDGET_UNITS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_US_FIELD_NUMBER: _ClassVar[int]
+    quote_budget_units: int
+    expires_at_us: int
+    def __init__(self, quote_budget_units: _Optional[int] = ..., expires_at_us: _Optional[int] = ...) -> None: ...
+
 class Order(_message.Message):
-    __slots__ = ("order_id", "account_id", "client_key", "client_text", "symbol_id", "side", "order_type", "time_in_force", "post_only", "price_ticks", "quantity_lots", "filled_lots", "accepted_sequence", "accepted_time_us", "status")
+    __slots__ = ("order_id", "account_id", "client_key", "client_text", "symbol_id", "side", "order_type", "time_in_force", "post_only", "price_ticks", "quantity_lots", "filled_lots", "accepted_sequence", "accepted_time_us", "status", "self_trade", "terms")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     CLIENT_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -130,6 +138,8 @@ class Order(_message.Message):
     ACCEPTED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_TIME_US_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    SELF_TRADE_FIELD_NUMBER: _ClassVar[int]
+    TERMS_FIELD_NUMBER: _ClassVar[int]
     order_id: int
     account_id: int
     client_key: bytes
@@ -145,7 +155,9 @@ class Order(_message.Message):
     accepted_sequence: int
     accepted_time_us: int
     status: int
-    def __init__(self, order_id: _Optional[int] = ..., account_id: _Optional[int] = ..., client_key: _Optional[bytes] = ..., client_text: _Optional[str] = ..., symbol_id: _Optional[int] = ..., side: _Optional[int] = ..., order_type: _Optional[int] = ..., time_in_force: _Optional[int] = ..., post_only: _Optional[bool] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., filled_lots: _Optional[int] = ..., accepted_sequence: _Optional[int] = ..., accepted_time_us: _Optional[int] = ..., status: _Optional[int] = ...) -> None: ...
+    self_trade: int
+    terms: OrderTerms
+    def __init__(self, order_id: _Optional[int] = ..., account_id: _Optional[int] = ..., client_key: _Optional[bytes] = ..., client_text: _Optional[str] = ..., symbol_id: _Optional[int] = ..., side: _Optional[int] = ..., order_type: _Optional[int] = ..., time_in_force: _Optional[int] = ..., post_only: _Optional[bool] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., filled_lots: _Optional[int] = ..., accepted_sequence: _Optional[int] = ..., accepted_time_us: _Optional[int] = ..., status: _Optional[int] = ..., self_trade: _Optional[int] = ..., terms: _Optional[_Union[OrderTerms, _Mapping]] = ...) -> None: ...
 
 class OpenOrdersReply(_message.Message):
     __slots__ = ("sequence", "orders")

@@ -19,15 +19,17 @@ _CREATE_CURSOR = sa.text(
 _MOVE_CURSOR = sa.text(
     "UPDATE cursor SET last_sequence = :sequence, updated_at = now() WHERE stream = :stream"
 )
-_UPDATE = sa.text(
-    "UPDATE order_history h SET filled_lots = h.filled_lots + c.lots,"
+_UPDATE = sa.text(  # as `OrderChange.record` does it
+    "UPDATE order_history h SET price_ticks = coalesce(c.price, h.price_ticks),"
+    " quantity_lots = h.quantity_lots + c.quantity, filled_lots = h.filled_lots + c.lots,"
     " filled_quote_units = h.filled_quote_units + c.quote, fee_units = h.fee_units + c.fee,"
     " status = c.status, close_reason = c.reason,"
     " updated_sequence = c.sequence, updated_at_us = c.time_us"
-    " FROM unnest(CAST(:ids AS bigint[]), CAST(:lots AS bigint[]), CAST(:quotes AS bigint[]),"
+    " FROM unnest(CAST(:ids AS bigint[]), CAST(:prices AS bigint[]),"
+    " CAST(:quantities AS bigint[]), CAST(:lots AS bigint[]), CAST(:quotes AS bigint[]),"
     " CAST(:fees AS bigint[]), CAST(:statuses AS smallint[]), CAST(:reasons AS smallint[]),"
     " CAST(:sequences AS bigint[]), CAST(:times AS bigint[]))"
-    " AS c(order_id, lots, quote, fee, status, reason, sequence, time_us)"
+    " AS c(order_id, price, quantity, lots, quote, fee, status, reason, sequence, time_us)"
     " WHERE h.shard = :shard AND h.order_id = c.order_id"
 )
 _COLUMNS = tuple(column.name for column in tables.order_history.columns)
@@ -91,6 +93,8 @@ class OrderHistoryStore:
             {
                 "shard": shard,
                 "ids": [change.order_id for change in changes],
+                "prices": [change.price_ticks for change in changes],
+                "quantities": [change.quantity_lots for change in changes],
                 "lots": [change.filled_lots for change in changes],
                 "quotes": [change.filled_quote_units for change in changes],
                 "fees": [change.fee_units for change in changes],
@@ -109,28 +113,29 @@ def _reason(change: OrderChange) -> int | None:
 
 def _row(shard: int, change: OrderChange) -> tuple[object, ...]:
     """Return the values in the order of the table's columns."""
-    accepted = change.accepted
-    assert accepted is not None
+    order = change.record()
     values: dict[str, object] = {
         "shard": shard,
-        "order_id": change.order_id,
-        "account_id": accepted.account_id,
-        "symbol_id": accepted.symbol_id,
-        "client_order_id": accepted.client_text,
-        "client_key": UUID(int=accepted.client_key),
-        "side": int(accepted.side),
-        "order_type": int(accepted.order_type),
-        "time_in_force": int(accepted.time_in_force),
-        "post_only": accepted.post_only,
-        "price_ticks": accepted.price_ticks,
-        "quantity_lots": accepted.quantity_lots,
-        "filled_lots": change.filled_lots,
-        "filled_quote_units": change.filled_quote_units,
-        "fee_units": change.fee_units,
-        "status": int(change.status),
+        "order_id": order.order_id,
+        "account_id": order.account_id,
+        "symbol_id": order.symbol_id,
+        "client_order_id": order.client_order_id,
+        "client_key": UUID(int=order.client_key),
+        "side": int(order.side),
+        "order_type": int(order.order_type),
+        "time_in_force": int(order.time_in_force),
+        "post_only": order.post_only,
+        "self_trade": int(order.self_trade),
+        "price_ticks": order.price_ticks,
+        "quantity_lots": order.quantity_lots,
+        **order.terms.by_name(),
+        "filled_lots": order.filled_lots,
+        "filled_quote_units": order.filled_quote_units,
+        "fee_units": order.fee_units,
+        "status": int(order.status),
         "close_reason": _reason(change),
-        "accepted_sequence": accepted.sequence,
-        "accepted_at_us": accepted.time_us,
+        "accepted_sequence": order.accepted_sequence,
+        "accepted_at_us": order.accepted_at_us,
         "updated_sequence": change.updated_sequence,
         "updated_at_us": change.updated_at_us,
     }

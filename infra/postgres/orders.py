@@ -8,8 +8,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.order import OrderStatus, OrderType, Side, TimeInForce
-from domain.order_record import FillRecord, OrderRecord
+from domain.order import CloseReason, OrderStatus, OrderType, SelfTrade, Side, TimeInForce
+from domain.order_record import FillRecord, OrderRecord, OrderTerms
 from infra.postgres import tables
 from infra.postgres.reading import reading
 
@@ -143,17 +143,20 @@ def _order(row: Any) -> OrderRecord:
         account_id=row.account_id,
         symbol_id=row.symbol_id,
         client_order_id=row.client_order_id,
+        client_key=row.client_key.int,
         side=Side(row.side),
         order_type=OrderType(row.order_type),
         time_in_force=TimeInForce(row.time_in_force),
         post_only=row.post_only,
+        self_trade=SelfTrade(row.self_trade),
         price_ticks=row.price_ticks,
         quantity_lots=row.quantity_lots,
         filled_lots=row.filled_lots,
         status=OrderStatus(row.status),
         accepted_sequence=row.accepted_sequence,
         accepted_at_us=row.accepted_at_us,
-        updated_at_us=row.updated_at_us,
+        terms=OrderTerms.of(row),
         filled_quote_units=row.filled_quote_units,
         fee_units=row.fee_units,
+        close_reason=None if row.close_reason is None else CloseReason(row.close_reason),
     )

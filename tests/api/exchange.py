@@ -25,7 +25,6 @@ from domain.order_record import OrderRecord
 from matching.codec import decode_events, encode_command
 from matching.engine import create_engine
 from tests.api.memory import ALICE, BOB, ETH, ETH_USDT, USDT, Memory
-from workers.engine_door import order_record
 from workers.withdrawals import WithdrawalRules
 
 
@@ -77,15 +76,13 @@ class LocalDoor:
 
     async def open_orders(self, account_id: int, symbol_id: int) -> tuple[int, list[OrderRecord]]:
         self._check()
-        found = self.engine.open_orders(account_id, symbol_id)
-        return self.engine.sequence, [order_record(order) for order in found]
+        return self.engine.sequence, self.engine.open_orders(account_id, symbol_id)
 
     async def order(
         self, account_id: int, order_id: int = 0, client_key: int = 0
     ) -> OrderRecord | None:
         self._check()
-        found = self.engine.order(account_id, order_id, client_key)
-        return order_record(found) if found is not None else None
+        return self.engine.order(account_id, order_id, client_key)
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
         self._check()

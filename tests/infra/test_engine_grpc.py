@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import grpc.aio
 import pytest
 
 from domain.commands import CancelOrder, PlaceOrder, SetSymbolState
 from domain.events import OrderAccepted
-from domain.order import OrderStatus, OrderType, Side, SymbolState, TimeInForce
+from domain.order import OrderStatus, OrderType, SelfTrade, Side, SymbolState, TimeInForce
 from domain.order_id import client_key
+from domain.order_record import OrderTerms
 from infra.engine_errors import (
     EngineRefused,
     EngineUnavailable,
@@ -58,7 +60,7 @@ async def test_questions_about_an_account(rig: Rig) -> None:
     assert sequence >= accepted.sequence
     assert balances == {1: (10**15, accepted.hold_units), 2: (10**15, 0)}
     _, (order,) = await reader.open_orders(1)
-    assert (order.client_text, order.client_key) == ("first", client_key("first"))
+    assert (order.client_order_id, order.client_key) == ("first", client_key("first"))
     assert (await reader.open_orders(1, 9))[1] == []
     assert (await reader.order(1, order.order_id))[1] == order
     assert (await reader.order(1, client_key=client_key("first")))[1] == order
@@ -68,6 +70,21 @@ async def test_questions_about_an_account(rig: Rig) -> None:
     assert closed is not None
     assert closed.status is OrderStatus.CANCELLED
     assert await reader.balances(99) == ((await reader.status()).sequence, {})
+
+
+async def test_an_order_comes_with_all_its_terms(rig: Rig) -> None:
+    """What the engine says of an order arrives whole, the rarer terms too."""
+    timed = replace(
+        _order("timed"),
+        time_in_force=TimeInForce.GTD,
+        self_trade=SelfTrade.DECREMENT,
+        expires_at_us=2**62,
+    )
+    await rig.grpc("gateway").submit(timed)
+    _, (order,) = await rig.grpc().open_orders(1)
+    assert [order] == rig.host.sequencer.engine.open_orders(1)
+    assert order.terms == OrderTerms(expires_at_us=2**62)
+    assert (order.self_trade, order.close_reason) == (SelfTrade.DECREMENT, None)
 
 
 async def test_the_book(rig: Rig) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.events import Trade
+from domain.events import Event, Trade
 from domain.order import Side
-from matching.batches import moves_money, split_by_trades
+from domain.order_history import fold
+from matching.batches import has_orders, moves_money, split_by_trades
 from matching.event_codec import decode_events, encode_events
 from tests.infra.postgres.flows import accepted, tick, trade, trading_day
+from tests.matching.strategies import any_event
 
 
 @settings(max_examples=40, deadline=None)
@@ -53,3 +55,9 @@ def test_money_is_seen() -> None:
     quiet = encode_events([tick(1), accepted(2, 1, Side.BUY)])
     assert not moves_money(quiet)
     assert moves_money(quiet + encode_events([trade(2, 1, 1, maker=1, taker=2)]))
+
+
+@given(any_event)
+def test_what_changes_an_order_is_seen(event: Event) -> None:
+    """A run of events holds orders exactly when the order history makes something of it."""
+    assert has_orders(encode_events([event])) == bool(fold([event]))

@@ -12,7 +12,12 @@ from domain.order import CloseReason, Side
 from domain.order_history import fold
 from infra.postgres import tables
 from infra.postgres.order_history_store import OrderHistoryStore
+from infra.postgres.orders import OrderReadStore
+from matching.codec import decode_events
+from matching.engine import create_engine
+from tests.domain.records import Records
 from tests.infra.postgres.flows import accepted, tick, trade
+from tests.matching.test_engines_agree import Stream
 
 pytestmark = pytest.mark.servers
 
@@ -84,3 +89,31 @@ async def test_gap_is_refused(database: AsyncEngine) -> None:
     """Events that do not follow the cursor are not stored."""
     with pytest.raises(SequenceGapError):
         await OrderHistoryStore(database).apply(0, 2, 2, fold(EVENTS[0]))
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_rows_are_what_the_engine_says(database: AsyncEngine, seed: int) -> None:
+    """A random stream in batches of any size, some sent twice; then all of it again at once."""
+    engine, stream, records = create_engine(), Stream(seed), Records()
+    raw = stream.opening() + [stream.next() for _ in range(500)]
+    commands = [list(decode_events(engine.apply(one))) for one in raw]
+    for events in commands:
+        records.read(events)
+    store, reader = OrderHistoryStore(database), OrderReadStore(database)
+    last = 0
+    while last < len(commands):
+        chosen = commands[last : last + stream.random.randint(1, 30)]
+        changes = fold(event for command in chosen for event in command)
+        for _ in range(stream.random.randint(1, 2)):
+            await store.apply(0, last + 1, last + len(chosen), changes)
+        last += len(chosen)
+    for record in records.by_id.values():
+        assert await reader.order(record.account_id, record.order_id) == record
+    row = sa.select(tables.order_history).order_by(tables.order_history.c.order_id)
+    async with database.begin() as conn:
+        followed = (await conn.execute(row)).all()
+        await conn.execute(tables.order_history.delete())
+        await conn.execute(tables.cursor.delete())
+    await store.apply(0, 1, last, fold(event for command in commands for event in command))
+    async with database.connect() as conn:
+        assert (await conn.execute(row)).all() == followed
