@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
-from domain.order import OrderType, SelfTrade, ShardMode, Side, SymbolState, TimeInForce
+from domain.order import (
+    OrderType,
+    SelfTrade,
+    ShardMode,
+    Side,
+    StateCause,
+    SymbolState,
+    TimeInForce,
+)
 
 
 class Opcode(IntEnum):
@@ -159,21 +167,30 @@ class ListSymbol:
 
 @dataclass(frozen=True, slots=True)
 class SetSymbolState:
-    """Open, restrict or halt one market; `reason_code` is the operator's."""
+    """Open, restrict or halt one market; who and why as in `SetShardMode`."""
 
     opcode: ClassVar[Opcode] = Opcode.SET_SYMBOL_STATE
     symbol_id: int
     state: SymbolState
-    reason_code: int = 0
+    cause: StateCause = StateCause.OPERATOR
+    actor: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SetShardMode:
-    """Open, restrict or halt the whole shard."""
+    """Open, restrict or halt the whole shard.
+
+    `actor` (who, at most 32 characters) and `reason` (why, at most 96) are printable ASCII; they
+    stay in the journal and the state. With the cause SETTLEMENT_BEHIND the command changes only a
+    mode that is NORMAL or has that cause itself, and is refused with SHARD_MODE_HELD otherwise.
+    """
 
     opcode: ClassVar[Opcode] = Opcode.SET_SHARD_MODE
     mode: ShardMode
-    reason_code: int = 0
+    cause: StateCause = StateCause.OPERATOR
+    actor: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class RejectReason(IntEnum):
     SHARD_HALTED = 23
     SHARD_CANCEL_ONLY = 24
     SYMBOL_ALREADY_LISTED = 25
+    SHARD_MODE_HELD = 26
     # numbers
     INVALID_PRICE = 30
     INVALID_QUANTITY = 31

@@ -93,3 +93,12 @@ class ShardMode(IntEnum):
     NORMAL = 0
     CANCEL_ONLY = 1
     HALTED = 2
+
+
+class StateCause(IntEnum):
+    """What a market's state or a shard's mode was set for."""
+
+    NONE = 0  # never set
+    SETTLEMENT_FAILED = 1
+    SETTLEMENT_BEHIND = 2
+    OPERATOR = 3

@@ -8,7 +8,7 @@ from typing import ClassVar
 from domain.commands import Opcode
 from domain.errors import RejectReason
 from domain.event_type import EventType
-from domain.order import ShardMode, SymbolState
+from domain.order import ShardMode, StateCause, SymbolState
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,9 @@ class SymbolStateSet:
     time_us: int
     symbol_id: int
     state: SymbolState
-    reason_code: int
+    cause: StateCause
+    actor: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,9 @@ class ShardModeSet:
     index: int
     time_us: int
     mode: ShardMode
-    reason_code: int
+    cause: StateCause
+    actor: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from domain.commands import ListSymbol, Opcode
 from domain.errors import RejectReason
 from domain.events import EventType
-from domain.order import ShardMode, SymbolState
+from domain.order import ShardMode, StateCause, SymbolState
+from domain.status_reason import StatusReason
 from matching.admission import refuse_listing
 from matching.book import Market
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
-from matching.wire import LIST_SYMBOL_FIELDS, LIST_SYMBOL_STRIPE, STRIPE
+from matching.wire import LIST_SYMBOL_FIELDS, LIST_SYMBOL_STRIPE, STATUS_STRIPES, STRIPE
 
 NO_KEY = bytes(16)
 Head = tuple[int, int, int, int, int, int, int, int, int, bytes, int, int]
@@ -34,33 +35,52 @@ def list_symbol(
 
 
 def set_symbol_state(
-    state: EngineState, events: EventWriter, head: Head, _batch: bytes, _offset: int
+    state: EngineState, events: EventWriter, head: Head, batch: bytes, offset: int
 ) -> None:
     """Open, restrict or halt a market."""
-    symbol_id, value, code = head[6], head[10], head[11]
+    symbol_id, value = head[6], head[10]
     market = state.markets.get(symbol_id)
+    said = _status_reason(state, head[11], batch, offset)
     reason = RejectReason.NONE
-    if not 0 <= value <= SymbolState.HALTED:
+    if said is None or not 0 <= value <= SymbolState.HALTED:
         reason = RejectReason.MALFORMED_COMMAND
     elif market is None:
         reason = RejectReason.UNKNOWN_SYMBOL
-    if reason or market is None:
+    if reason or market is None or said is None:
         events.rejected(Opcode.SET_SYMBOL_STATE, reason, 0, NO_KEY, symbol_id)
         return
-    market.state = value
-    events.pair(EventType.SYMBOL_STATE_SET, symbol_id, value, code)
+    market.state, market.status = value, said
+    events.state_set(EventType.SYMBOL_STATE_SET, symbol_id, value, said)
 
 
 def set_shard_mode(
-    state: EngineState, events: EventWriter, head: Head, _batch: bytes, _offset: int
+    state: EngineState, events: EventWriter, head: Head, batch: bytes, offset: int
 ) -> None:
-    """Open, restrict or halt the shard."""
-    value, code = head[10], head[11]
-    if not 0 <= value <= ShardMode.HALTED:
+    """Open, restrict or halt the shard; who only minds settlement's lag lifts no other's mode."""
+    value = head[10]
+    said = _status_reason(state, head[11], batch, offset)
+    if said is None or not 0 <= value <= ShardMode.HALTED:
         events.rejected(Opcode.SET_SHARD_MODE, RejectReason.MALFORMED_COMMAND, 0, NO_KEY, 0)
         return
-    state.mode = value
-    events.pair(EventType.SHARD_MODE_SET, 0, value, code)
+    held = state.mode != ShardMode.NORMAL and state.status.cause is not said.cause
+    if held and said.cause is StateCause.SETTLEMENT_BEHIND:
+        events.rejected(Opcode.SET_SHARD_MODE, RejectReason.SHARD_MODE_HELD, 0, NO_KEY, 0)
+        return
+    state.mode, state.status = value, said
+    events.state_set(EventType.SHARD_MODE_SET, 0, value, said)
+
+
+def _status_reason(
+    state: EngineState, cause: int, batch: bytes, offset: int
+) -> StatusReason | None:
+    """Return who sets a state and why; None for an unknown cause or text that does not print."""
+    texts = [text.rstrip(b"\0") for text in STATUS_STRIPES.unpack_from(batch, offset + STRIPE)]
+    if not StateCause.NONE < cause <= StateCause.OPERATOR:
+        return None
+    if not all(32 <= byte < 127 for text in texts for byte in text):
+        return None
+    actor, reason = (text.decode("ascii") for text in texts)
+    return StatusReason(StateCause(cause), state.sequence, state.time_us, actor, reason)
 
 
 def started(
@@ -68,7 +88,7 @@ def started(
 ) -> None:
     """Note who writes from here on."""
     state.epoch = head[10]
-    events.pair(EventType.STARTED, 0, head[10], head[11])
+    events.started(head[10], head[11])
 
 
 def tick(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from domain.commands import ListSymbol
 from domain.money import INT64_MAX, PPM, ceil_ppm
 from domain.order import OrderStatus, Side, SymbolState
+from domain.status_reason import StatusReason
 
 BUY = int(Side.BUY)
 OPEN = int(OrderStatus.OPEN)
@@ -144,11 +145,12 @@ class BookSide:
 class Market:
     """One listed symbol: its rules, its state and its book."""
 
-    __slots__ = ("last_ticks", "open_by_account", "rules", "sides", "state")
+    __slots__ = ("last_ticks", "open_by_account", "rules", "sides", "state", "status")
 
     def __init__(self, rules: ListSymbol) -> None:
         self.rules = rules
         self.state = int(SymbolState.OPEN)
+        self.status = StatusReason()
         self.last_ticks = 0
         self.sides = (BookSide(0), BookSide(1))
         self.open_by_account: dict[int, dict[int, Order]] = {}

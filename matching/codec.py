@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from domain import commands as c
 from domain.commands import Command, Opcode
-from domain.order import SelfTrade, ShardMode, Side, SymbolState
+from domain.order import SelfTrade, ShardMode, Side, StateCause, SymbolState
 from matching.event_codec import decode_events, encode_event, encode_events
 from matching.wire import (
     AMEND_STRIPE,
@@ -23,9 +23,12 @@ from matching.wire import (
     EVENT_DTYPE,
     LIST_SYMBOL_FIELDS,
     LIST_SYMBOL_STRIPE,
+    MAX_ACTOR,
+    MAX_REASON,
     MAX_TEXT,
     NO_TERMS,
     STAMP,
+    STATUS_STRIPES,
     STRIPE,
     TERMS_STRIPE,
     TEXT_STRIPE,
@@ -50,7 +53,12 @@ __all__ = [
 ]
 
 _OPCODES = frozenset(int(opcode) for opcode in Opcode)
-_TWO_STRIPES = (Opcode.LIST_SYMBOL, Opcode.AMEND_ORDER)
+_STRIPES = {
+    Opcode.LIST_SYMBOL: 2,
+    Opcode.AMEND_ORDER: 2,
+    Opcode.SET_SYMBOL_STATE: 3,
+    Opcode.SET_SHARD_MODE: 3,
+}
 _NO_KEY = bytes(16)
 
 
@@ -126,9 +134,11 @@ def _encode(command: Command, sequence: int, time_us: int) -> bytes:
                 *(getattr(command, name) for name, _ in LIST_SYMBOL_FIELDS)
             )
         case c.SetSymbolState():
-            symbol, a, b = command.symbol_id, command.state, command.reason_code
+            symbol, a, b = command.symbol_id, command.state, command.cause
+            extension = _status_stripes(command.actor, command.reason)
         case c.SetShardMode():
-            a, b = command.mode, command.reason_code
+            a, b = command.mode, command.cause
+            extension = _status_stripes(command.actor, command.reason)
         case c.Started():
             a, b = command.epoch, command.build_id
         case c.Tick():
@@ -150,6 +160,12 @@ def _encode(command: Command, sequence: int, time_us: int) -> bytes:
     return head + extension
 
 
+def _status_stripes(actor: str, reason: str) -> bytes:
+    if len(actor) > MAX_ACTOR or len(reason) > MAX_REASON:
+        raise ValueError(f"actor of {len(actor)}, reason of {len(reason)} characters")
+    return STATUS_STRIPES.pack(actor.encode("ascii"), reason.encode("ascii"))
+
+
 def split_commands(data: bytes | bytearray | memoryview) -> list[Placed]:
     """Return where each command of a batch lies, after checking all framing; else `WireError`."""
     size = len(data)
@@ -167,7 +183,7 @@ def split_commands(data: bytes | bytearray | memoryview) -> list[Placed]:
             expected = 2 if text_length else 1
             expected += stripes == expected + 1  # the rarer terms
         else:
-            expected = 2 if opcode in _TWO_STRIPES else 1
+            expected = _STRIPES.get(opcode, 1)
             text_length = text_length and MAX_TEXT + 1
         if stripes != expected or text_length > MAX_TEXT:
             raise WireError(WireFault.BAD_LENGTH, f"{stripes} stripes at {offset}")
@@ -240,9 +256,10 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
                     symbol_id=symbol, base_units_per_lot=a, quote_units_per_tick_lot=b, **named
                 )
             case Opcode.SET_SYMBOL_STATE:
-                command = c.SetSymbolState(symbol, SymbolState(a), b)
+                said = _said(data, offset)
+                command = c.SetSymbolState(symbol, SymbolState(a), StateCause(b), *said)
             case Opcode.SET_SHARD_MODE:
-                command = c.SetShardMode(ShardMode(a), b)
+                command = c.SetShardMode(ShardMode(a), StateCause(b), *_said(data, offset))
             case Opcode.STARTED:
                 command = c.Started(a, b)
             case _:
@@ -250,6 +267,11 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
     except ValueError as error:
         raise WireError(WireFault.BAD_FIELD, f"{error} at {offset}") from error
     return CommandRecord(sequence, time_us, command)
+
+
+def _said(data: bytes, offset: int) -> tuple[str, str]:
+    actor, reason = STATUS_STRIPES.unpack_from(data, offset + STRIPE)
+    return actor.rstrip(b"\0").decode("ascii"), reason.rstrip(b"\0").decode("ascii")
 
 
 def view_events(data: bytes | bytearray | memoryview) -> npt.NDArray[np.void]:

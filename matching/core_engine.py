@@ -8,7 +8,8 @@ from types import ModuleType
 
 from domain.order import ShardMode, SymbolState
 from domain.order_record import OrderRecord
-from matching.state_codec import SnapshotError, decode_orders
+from domain.status_reason import StatusReason
+from matching.state_codec import SnapshotError, decode_orders, read_status
 from matching.views import SymbolView, order_record
 from matching.wire import SequenceError, WireError, WireFault
 
@@ -58,6 +59,11 @@ class CoreEngine:
     def mode(self) -> ShardMode:
         """Return the shard's mode."""
         return ShardMode(self._core.mode)
+
+    @property
+    def status(self) -> StatusReason:
+        """Return why the shard's mode is what it is."""
+        return read_status(self._core.status())
 
     def apply(self, batch: bytes) -> bytes:
         """Apply sequenced command stripes; the interpreter is free while the core works."""
@@ -124,8 +130,8 @@ class CoreEngine:
     def symbols(self) -> list[SymbolView]:
         """Return the listed markets by id."""
         return [
-            SymbolView(symbol_id, SymbolState(state), last_ticks, open_orders)
-            for symbol_id, state, last_ticks, open_orders in sorted(self._core.symbols())
+            SymbolView(symbol_id, SymbolState(state), last, count, read_status(status))
+            for symbol_id, state, last, count, status in sorted(self._core.symbols())
         ]
 
 

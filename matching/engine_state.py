@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 
 from domain.order import ShardMode
+from domain.status_reason import StatusReason
 from matching.book import Market, Order
 from matching.windows import KeyWindow, OrderWindow
 
@@ -31,6 +32,7 @@ class EngineState:
         "orders",
         "sequence",
         "shard",
+        "status",
         "switches",
         "time_us",
         "timed",
@@ -43,6 +45,7 @@ class EngineState:
         self.time_us = 0
         self.epoch = 0
         self.mode = int(ShardMode.NORMAL)
+        self.status = StatusReason()
         self.next_order = 1
         self.next_trade = 1
         self.markets: dict[int, Market] = {}

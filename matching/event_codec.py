@@ -10,12 +10,21 @@ from domain import events as e
 from domain.commands import Opcode
 from domain.errors import RejectReason
 from domain.events import Event, EventType
-from domain.order import CloseReason, OrderStatus, SelfTrade, ShardMode, Side, SymbolState
+from domain.order import (
+    CloseReason,
+    OrderStatus,
+    SelfTrade,
+    ShardMode,
+    Side,
+    StateCause,
+    SymbolState,
+)
 from matching.wire import (
     EVENT_FIELDS,
     EVENT_HEAD_STRUCT,
     EVENT_STRUCTS,
     OPTIONAL_PARTS,
+    REASON_PART,
     STRIPE,
     WireError,
     WireFault,
@@ -171,6 +180,13 @@ def _closed(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Ev
     )
 
 
+def _status(fields: Fields) -> tuple[StateCause, str, str]:
+    """Return cause, actor and reason of a state that was set."""
+    reason = fields["reason"] + fields["reason_more"]
+    actor = fields["actor"].rstrip(b"\0").decode("ascii")
+    return StateCause(fields["cause"]), actor, reason.rstrip(b"\0").decode("ascii")
+
+
 def _money(kind: type[e.Credited | e.Debited]) -> Callable[..., Event]:
     def build(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Event:
         return kind(
@@ -205,10 +221,10 @@ _BUILD: dict[EventType, Callable[[int, int, int, int, Fields], Event]] = {
     EventType.DEBITED: _money(e.Debited),
     EventType.SYMBOL_LISTED: lambda n, i, s, _, f: e.SymbolListed(n, i, symbol_id=s, **f),
     EventType.SYMBOL_STATE_SET: lambda n, i, s, _, f: e.SymbolStateSet(
-        n, i, f["time_us"], s, SymbolState(f["state"]), f["reason_code"]
+        n, i, f["time_us"], s, SymbolState(f["state"]), *_status(f)
     ),
     EventType.SHARD_MODE_SET: lambda n, i, _s, _, f: e.ShardModeSet(
-        n, i, f["time_us"], ShardMode(f["mode"]), f["reason_code"]
+        n, i, f["time_us"], ShardMode(f["mode"]), *_status(f)
     ),
     EventType.STARTED: lambda n, i, _s, _, f: e.EngineStarted(n, i, **f),
     EventType.TICKED: lambda n, i, _s, _, f: e.Ticked(n, i, **f),
@@ -241,8 +257,11 @@ def _value(event: Event, name: str) -> int | bytes:
     if name in ("key_low", "key_high"):
         key = int(getattr(event, "key", 0) or getattr(event, "client_key", 0))
         return key & _LOW if name == "key_low" else key >> 64
-    if name == "client_text":
+    if name in ("client_text", "actor"):
         return str(getattr(event, name)).encode("ascii")
+    if name in ("reason", "reason_more") and isinstance(event, e.SymbolStateSet | e.ShardModeSet):
+        text = event.reason.encode("ascii")
+        return text[:REASON_PART] if name == "reason" else text[REASON_PART:]
     return int(getattr(event, name))
 
 

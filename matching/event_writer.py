@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from domain.commands import ListSymbol
 from domain.event_type import EventType
+from domain.status_reason import StatusReason
 from matching.event_batch import packer
 from matching.order_event_writer import OrderEvents
 from matching.windows import KeyRecord
-from matching.wire import EVENT_FIELDS
+from matching.wire import EVENT_FIELDS, REASON_PART
 
 _CANCEL_ACCEPTED = packer(EventType.CANCEL_ACCEPTED, 0).pack
 _SWITCH_SET = packer(EventType.DEAD_MANS_SWITCH_SET, 0).pack
@@ -18,6 +19,9 @@ _MONEY = packer(EventType.CREDITED, 0).pack
 _LISTED = packer(EventType.SYMBOL_LISTED, 0).pack
 _LISTED_1 = packer(EventType.SYMBOL_LISTED, 1).pack
 _STATE = packer(EventType.SYMBOL_STATE_SET, 0).pack
+_ACTOR = packer(EventType.SYMBOL_STATE_SET, 1).pack
+_REASON = packer(EventType.SYMBOL_STATE_SET, 2).pack
+_STARTED = packer(EventType.STARTED, 0).pack
 _TICKED = packer(EventType.TICKED, 0).pack
 
 
@@ -110,10 +114,22 @@ class EventWriter(OrderEvents):
             ]
             self.out.append(pack(n, i, kind, part, s, 0, *first, *values))
 
-    def pair(self, kind: EventType, symbol_id: int, first: int, second: int) -> None:
-        """Outcome of two numbers: a state and its reason, or epoch and build."""
+    def state_set(self, kind: EventType, symbol_id: int, value: int, said: StatusReason) -> None:
+        """Outcome: a market's state or the shard's mode is `value`."""
         n, i = self.sequence, self.next_index()
-        self.out.append(_STATE(n, i, kind, 0, symbol_id, 0, self.time_us, first, second))
+        reason = said.reason.encode("ascii")
+        heads = [(n, i, kind, part, symbol_id, 0) for part in range(4)]
+        self.out += (
+            _STATE(*heads[0], self.time_us, value, said.cause),
+            _ACTOR(*heads[1], said.actor.encode("ascii")),
+            _REASON(*heads[2], reason[:REASON_PART]),
+            _REASON(*heads[3], reason[REASON_PART:]),
+        )
+
+    def started(self, epoch: int, build_id: int) -> None:
+        """Outcome: this process writes from here on."""
+        n, i = self.sequence, self.next_index()
+        self.out.append(_STARTED(n, i, EventType.STARTED, 0, 0, 0, self.time_us, epoch, build_id))
 
     def ticked(self) -> None:
         """Outcome: time passed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.order import ShardMode, SymbolState
 from domain.order_record import OrderRecord
+from domain.status_reason import StatusReason
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.views import SymbolView, order_record
 
@@ -37,6 +38,11 @@ class Questions:
     def mode(self) -> ShardMode:
         """Return the shard's mode."""
         return ShardMode(self.state.mode)
+
+    @property
+    def status(self) -> StatusReason:
+        """Return why the shard's mode is what it is."""
+        return self.state.status
 
     def balances(self) -> dict[tuple[int, int], tuple[int, int]]:
         """Return {(account_id, asset_id): (total, held)} in engine units, without all-zero ones."""
@@ -100,6 +106,7 @@ class Questions:
                 SymbolState(market.state),
                 market.last_ticks,
                 sum(map(len, market.open_by_account.values())),
+                market.status,
             )
             for symbol_id, market in sorted(self.state.markets.items())
         ]

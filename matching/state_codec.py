@@ -1,8 +1,8 @@
 """The canonical bytes of the engine's state: equal states, equal bytes, in any implementation.
 
-Little endian. Head; assets by id; markets by id; non-zero balances by account and asset; open
-orders market by market, buy side first, in priority; closed orders in closing order; command
-keys in order of first use; dead-man's switches by account. Each section begins with its count
+Little endian. Head; why the mode is what it is; assets by id; markets by id; non-zero balances by
+account and asset; open orders market by market, buy side first, in priority; closed orders in
+closing order; command keys in order of first use; dead-man's switches by account. Each section begins with its count
 (u64).
 """
 
@@ -13,16 +13,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from domain.commands import ListSymbol
+from domain.order import StateCause
+from domain.status_reason import StatusReason
 from matching.book import OPEN, Market, Order
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.windows import KeyRecord
 
-STATE_VERSION = 5
+STATE_VERSION = 6
 _MAGIC = b"RLTSTATE"
 _HEAD = struct.Struct("<8sIIQqqIIQQ64s")
+_STATUS = struct.Struct("<qQq32s96s")
 _COUNT = struct.Struct("<Q")
 _ASSET = struct.Struct("<Qqq")
-_MARKET = struct.Struct("<13q")
+_MARKET = struct.Struct("<13q152s")
 _BALANCE = struct.Struct("<QQqq")
 _ORDER = struct.Struct("<QQ16sHHBB2xqqqQqqqqqq36s4x")
 _SWITCH = struct.Struct("<Qq")
@@ -61,7 +64,8 @@ def encode(state: EngineState, chain: bytes) -> bytes:
             state.next_order,
             state.next_trade,
             chain,
-        )
+        ),
+        _status_bytes(state.status),
     ]
     _section(parts, (_ASSET.pack(a, state.issued[a], state.fees[a]) for a in sorted(state.issued)))
     markets = [state.markets[symbol_id] for symbol_id in sorted(state.markets)]
@@ -90,7 +94,19 @@ def _section(parts: list[bytes], records: Iterable[bytes]) -> None:
 
 def _market_bytes(market: Market) -> bytes:
     rules = [getattr(market.rules, name) for name in _RULES]
-    return _MARKET.pack(*rules, market.state, market.last_ticks)
+    return _MARKET.pack(*rules, market.state, market.last_ticks, _status_bytes(market.status))
+
+
+def _status_bytes(status: StatusReason) -> bytes:
+    actor, reason = status.actor.encode("ascii"), status.reason.encode("ascii")
+    return _STATUS.pack(status.cause, status.sequence, status.time_us, actor, reason)
+
+
+def read_status(data: bytes, offset: int = 0) -> StatusReason:
+    """Return who set a state and why, from its 152 bytes."""
+    cause, sequence, time_us, actor, reason = _STATUS.unpack_from(data, offset)
+    texts = (text.rstrip(b"\0").decode("ascii") for text in (actor, reason))
+    return StatusReason(StateCause(cause), sequence, time_us, *texts)
 
 
 def _order_bytes(order: Order) -> bytes:
@@ -133,7 +149,7 @@ def decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
     """Return the state and chain lanes of canonical bytes; else `SnapshotError`."""
     try:
         return _decode(data)
-    except (struct.error, KeyError, IndexError) as error:
+    except (struct.error, KeyError, IndexError, ValueError) as error:
         raise SnapshotError(f"malformed snapshot: {error}") from error
 
 
@@ -144,13 +160,15 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
     state = EngineState(head[2])
     state.sequence, state.time_us, state.epoch, state.mode = head[3:7]
     state.next_order, state.next_trade = head[8:10]
-    reader = _Reader(data, _HEAD.size)
+    state.status = read_status(data, _HEAD.size)
+    reader = _Reader(data, _HEAD.size + _STATUS.size)
     for asset_id, issued, fees in reader.section(_ASSET):
         state.issued[asset_id] = issued
         state.fees[asset_id] = fees
     for values in reader.section(_MARKET):
         market = Market(ListSymbol(*values[:11]))
-        market.state, market.last_ticks = values[11:]
+        market.state, market.last_ticks = values[11:13]
+        market.status = read_status(values[13])
         state.markets[market.rules.symbol_id] = market
     for account_id, asset_id, total, held in reader.section(_BALANCE):
         state.balances[account_id << ASSET_BITS | asset_id] = [total, held]

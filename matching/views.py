@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from domain.order import OrderStatus, SelfTrade, SymbolState
 from domain.order_record import OrderRecord, OrderTerms
+from domain.status_reason import StatusReason
 from matching.book import Order
 from matching.wire import order_words
 
@@ -18,6 +19,7 @@ class SymbolView:
     state: SymbolState
     last_ticks: int
     open_orders: int
+    status: StatusReason
 
 
 def order_record(order: Order) -> OrderRecord:

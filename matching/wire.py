@@ -1,12 +1,13 @@
 """The one byte table: how commands and events lie in 64-byte little-endian stripes.
 
-A batch is a plain concatenation of records; a record is one to three stripes.
+A batch is a plain concatenation of records; a record of a command is one to three stripes.
 
 Command, first stripe: sequence u64 | time_us i64 | opcode u8 | version u8 | stripes u8 |
 text_length u8 | symbol_id u16 | flags u16 | account_id u64 | key 16 bytes | a i64 | b i64.
 What `symbol_id`, `a` and `b` mean is in `COMMAND_FIELDS` (`sides`: 0 both, else side + 1);
 extension stripes: an order's client text (36 bytes, zero padded) if it has one, then its rarer
-terms `ORDER_TERMS_FIELDS` if there are any; `LIST_SYMBOL_FIELDS`; an amend's order id (u64).
+terms `ORDER_TERMS_FIELDS` if there are any; `LIST_SYMBOL_FIELDS`; an amend's order id (u64);
+who sets a state and why (32 and 96 bytes of printable ASCII, zero padded).
 
 Event, every stripe: sequence u64 | index u16 | type u8 | part u8 | symbol_id u16 | flags u16 and
 a body of 48 bytes, `EVENT_FIELDS` by (type, part). An event of several parts repeats the header.
@@ -29,7 +30,7 @@ from domain.commands import Opcode
 from domain.events import EventType
 from domain.order import OrderType, Side, TimeInForce
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 COMMAND_VERSION: Final = 1
 STRIPE: Final = 64
 MAX_TEXT: Final = 36
@@ -39,6 +40,10 @@ COMMAND_HEAD: Final = struct.Struct("<QqBBBBHHQ16sqq")
 STAMP: Final = struct.Struct("<Qq")
 TEXT_STRIPE: Final = struct.Struct("<36s28x")
 AMEND_STRIPE: Final = struct.Struct("<Q56x")
+STATUS_STRIPES: Final = struct.Struct("<32s96s")
+MAX_ACTOR: Final = 32
+MAX_REASON: Final = 96
+REASON_PART: Final = 48  # a reason's bytes that fit into one stripe of an event
 
 COMMAND_FIELDS: Final = MappingProxyType(
     {
@@ -50,8 +55,8 @@ COMMAND_FIELDS: Final = MappingProxyType(
         Opcode.CREDIT: ("asset_id", "amount_units", "created_at_us"),
         Opcode.DEBIT: ("asset_id", "amount_units", "created_at_us"),
         Opcode.LIST_SYMBOL: ("symbol_id", "base_units_per_lot", "quote_units_per_tick_lot"),
-        Opcode.SET_SYMBOL_STATE: ("symbol_id", "state", "reason_code"),
-        Opcode.SET_SHARD_MODE: ("", "mode", "reason_code"),
+        Opcode.SET_SYMBOL_STATE: ("symbol_id", "state", "cause"),
+        Opcode.SET_SHARD_MODE: ("", "mode", "cause"),
         Opcode.STARTED: ("", "epoch", "build_id"),
         Opcode.TICK: ("", "", ""),
     }
@@ -185,20 +190,28 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
             (EventType.SYMBOL_STATE_SET, 0): (
                 ("time_us", "q"),
                 ("state", "q"),
-                ("reason_code", "q"),
+                ("cause", "q"),
             ),
+            (EventType.SYMBOL_STATE_SET, 1): (("actor", "32s"),),
+            (EventType.SYMBOL_STATE_SET, 2): (("reason", "48s"),),
+            (EventType.SYMBOL_STATE_SET, 3): (("reason_more", "48s"),),
             (EventType.SHARD_MODE_SET, 0): (
                 ("time_us", "q"),
                 ("mode", "q"),
-                ("reason_code", "q"),
+                ("cause", "q"),
             ),
+            (EventType.SHARD_MODE_SET, 1): (("actor", "32s"),),
+            (EventType.SHARD_MODE_SET, 2): (("reason", "48s"),),
+            (EventType.SHARD_MODE_SET, 3): (("reason_more", "48s"),),
             (EventType.STARTED, 0): (("time_us", "q"), ("epoch", "q"), ("build_id", "q")),
             (EventType.TICKED, 0): (("time_us", "q"),),
         }
     )
 )
 
-_NUMPY = {"Q": "<u8", "q": "<i8", "H": "<u2", "B": "u1", "I": "<u4", "i": "<i4", "36s": "S36"}
+_NUMPY = {"Q": "<u8", "q": "<i8", "H": "<u2", "B": "u1", "I": "<u4", "i": "<i4"} | {
+    f"{size}s": f"S{size}" for size in (32, 36, 48)
+}
 
 
 def _struct(fields: tuple[tuple[str, str], ...]) -> struct.Struct:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import structlog
 
 from domain.commands import SetShardMode
-from domain.order import ShardMode
+from domain.order import ShardMode, StateCause
 from infra.engine_grpc import EngineGrpc
+from matching.wire import MAX_REASON
 
 _log = structlog.get_logger()
 
-SETTLEMENT_FAILED = 1  # reason code of the halt, for the operator
+_ACTOR = "settlement"
 
 
 class ShardEngine:
@@ -30,5 +31,7 @@ class ShardEngine:
 
     async def halt(self, reason: str) -> None:
         """Stop trading on the shard; cancels are refused too, money stays where it is."""
-        outcome = (await self._admin.submit(SetShardMode(ShardMode.HALTED, SETTLEMENT_FAILED)))[0]
+        printed = "".join(c if " " <= c <= "~" else " " for c in reason)[:MAX_REASON]
+        command = SetShardMode(ShardMode.HALTED, StateCause.SETTLEMENT_FAILED, _ACTOR, printed)
+        outcome = (await self._admin.submit(command))[0]
         _log.error("engine_halted", alarm=True, reason=reason, outcome=type(outcome).__name__)

@@ -1,4 +1,5 @@
 // Money in and out, markets, modes: the commands that no trader sends.
+#include <algorithm>
 #include <cstring>
 
 #include "engine.hpp"
@@ -105,9 +106,43 @@ void Engine::list_symbol(const Command& command, const std::uint8_t* record) {
   std::memcpy(event[1].body, &more, 16);  // both assets, both fees, open orders: as they came
 }
 
-void Engine::set_symbol_state(const Command& command) {
+namespace {
+
+// Printable ASCII, then zeros to the end.
+bool prints(const char* text, std::size_t size) {
+  while (size > 0 && text[size - 1] == 0) --size;
+  return std::all_of(text, text + size, [](char c) { return c >= 32 && c < 127; });
+}
+
+}  // namespace
+
+// Reads who sets a state and why; false for an unknown cause or text that does not print.
+bool Engine::read_status(const Command& command, const std::uint8_t* record,
+                         StatusReason& status) const {
+  status = {command.b, state.sequence, state.time_us, {}};
+  std::memcpy(&status.said, record + kStripe, sizeof status.said);
+  return command.b > 0 && command.b <= kOperator &&
+         prints(status.said.actor, sizeof status.said.actor) &&
+         prints(status.said.reason, sizeof status.said.reason);
+}
+
+void Engine::write_state_set(EventType type, const Command& command, const StatusStripes& said) {
+  const std::uint16_t symbol_id = type == EventType::kSymbolStateSet ? command.symbol_id : 0;
+  EventStripe* event = events.add(type, 4, symbol_id, 0);
+  event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
+  event[0].body[1] = static_cast<std::uint64_t>(command.a);
+  event[0].body[2] = static_cast<std::uint64_t>(command.b);
+  std::memset(&event[0].body[3], 0, 24);
+  std::memcpy(event[1].body, said.actor, sizeof said.actor);
+  std::memset(&event[1].body[4], 0, 16);
+  std::memcpy(event[2].body, said.reason, sizeof event[2].body);
+  std::memcpy(event[3].body, said.reason + sizeof event[2].body, sizeof event[3].body);
+}
+
+void Engine::set_symbol_state(const Command& command, const std::uint8_t* record) {
   Market* market = state.market(command.symbol_id);
-  if (command.a < 0 || command.a > kHalted) {
+  StatusReason status;
+  if (!read_status(command, record, status) || command.a < 0 || command.a > kHalted) {
     reject(command, Reason::kMalformedCommand, 0, command.symbol_id);
     return;
   }
@@ -116,24 +151,25 @@ void Engine::set_symbol_state(const Command& command) {
     return;
   }
   market->state = static_cast<int>(command.a);
-  EventStripe* event = events.add(EventType::kSymbolStateSet, 1, command.symbol_id, 0);
-  event->body[0] = static_cast<std::uint64_t>(command.time_us);
-  event->body[1] = static_cast<std::uint64_t>(command.a);
-  event->body[2] = static_cast<std::uint64_t>(command.b);
-  std::memset(&event->body[3], 0, 24);
+  market->status = status;
+  write_state_set(EventType::kSymbolStateSet, command, status.said);
 }
 
-void Engine::set_shard_mode(const Command& command) {
-  if (command.a < 0 || command.a > kHalted) {
+// Who only minds settlement's lag lifts no other's mode.
+void Engine::set_shard_mode(const Command& command, const std::uint8_t* record) {
+  StatusReason status;
+  if (!read_status(command, record, status) || command.a < 0 || command.a > kHalted) {
     reject(command, Reason::kMalformedCommand, 0, 0);
     return;
   }
+  const bool held = state.mode != kOpen && state.status.cause != status.cause;
+  if (held && status.cause == kSettlementBehind) {
+    reject(command, Reason::kShardModeHeld, 0, 0);
+    return;
+  }
   state.mode = static_cast<int>(command.a);
-  EventStripe* event = events.add(EventType::kShardModeSet, 1, 0, 0);
-  event->body[0] = static_cast<std::uint64_t>(command.time_us);
-  event->body[1] = static_cast<std::uint64_t>(command.a);
-  event->body[2] = static_cast<std::uint64_t>(command.b);
-  std::memset(&event->body[3], 0, 24);
+  state.status = status;
+  write_state_set(EventType::kShardModeSet, command, status.said);
 }
 
 void Engine::reject(const Command& command, Reason reason, std::uint64_t account_id,

@@ -54,6 +54,9 @@ class Core {
   std::uint64_t trades() const { return state().next_trade - 1; }
   std::uint64_t epoch() const { return state().epoch; }
   int mode() const { return state().mode; }
+  nb::bytes status() const {
+    return nb::bytes(reinterpret_cast<const char*>(&state().status), sizeof state().status);
+  }
 
   using BalanceLine = std::tuple<std::uint64_t, std::uint16_t, std::int64_t, std::int64_t>;
 
@@ -76,11 +79,14 @@ class Core {
     return lines;
   }
 
-  std::vector<std::tuple<std::uint16_t, int, std::int64_t, std::uint64_t>> symbols() const {
-    std::vector<std::tuple<std::uint16_t, int, std::int64_t, std::uint64_t>> lines;
+  using SymbolLine = std::tuple<std::uint16_t, int, std::int64_t, std::uint64_t, nb::bytes>;
+
+  std::vector<SymbolLine> symbols() const {
+    std::vector<SymbolLine> lines;
     for (const auto& market : state().markets)
-      lines.emplace_back(market->rules.symbol_id, market->state, market->last_ticks,
-                         market->open_orders);
+      lines.emplace_back(
+          market->rules.symbol_id, market->state, market->last_ticks, market->open_orders,
+          nb::bytes(reinterpret_cast<const char*>(&market->status), sizeof market->status));
     return lines;
   }
 
@@ -219,6 +225,7 @@ NB_MODULE(_core, m) {
       .def("account_balances", &Core::account_balances)
       .def("assets", &Core::assets)
       .def("symbols", &Core::symbols)
+      .def("status", &Core::status)
       .def("open_orders", &Core::open_orders)
       .def("order_by_id", &Core::order_by_id)
       .def("order_by_key", &Core::order_by_key)

@@ -112,6 +112,8 @@ void Engine::check(const std::uint8_t* data, std::size_t size) {
         is_order ? command.text_length != 0 : is_amend || command.opcode == Opcode::kListSymbol;
     std::uint8_t stripes = wide ? 2 : 1;
     if (is_order && command.stripes == stripes + 1) ++stripes;  // the rarer terms
+    if (command.opcode == Opcode::kSetSymbolState || command.opcode == Opcode::kSetShardMode)
+      stripes = 3;
     if (command.stripes != stripes || command.text_length > (is_order ? kMaxText : 0))
       throw WireError(kBadLength, place_text("stripes", offset));
     if (offset + stripes * kStripe > size)
@@ -171,10 +173,10 @@ inline void Engine::act(const Command& command, const std::uint8_t* record, std:
       list_symbol(command, record);
       break;
     case Opcode::kSetSymbolState:
-      set_symbol_state(command);
+      set_symbol_state(command, record);
       break;
     case Opcode::kSetShardMode:
-      set_shard_mode(command);
+      set_shard_mode(command, record);
       break;
     case Opcode::kStarted: {
       state.epoch = static_cast<std::uint64_t>(command.a);

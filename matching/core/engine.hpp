@@ -67,8 +67,10 @@ class Engine {
   void set_dead_mans_switch(const Command& command);
   void money(const Command& command);
   void list_symbol(const Command& command, const std::uint8_t* record);
-  void set_symbol_state(const Command& command);
-  void set_shard_mode(const Command& command);
+  void set_symbol_state(const Command& command, const std::uint8_t* record);
+  void set_shard_mode(const Command& command, const std::uint8_t* record);
+  bool read_status(const Command& command, const std::uint8_t* record, StatusReason& status) const;
+  void write_state_set(EventType type, const Command& command, const StatusStripes& said);
 
   Reason refuse_order(const Command& command, const std::uint8_t* record, Market*& market,
                       std::uint32_t account, const Terms& terms, std::int64_t& limit,

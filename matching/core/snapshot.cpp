@@ -8,7 +8,7 @@ namespace rialto {
 
 namespace {
 
-constexpr std::uint32_t kStateVersion = 5;
+constexpr std::uint32_t kStateVersion = 6;
 constexpr char kMagic[9] = "RLTSTATE";
 
 #pragma pack(push, 1)
@@ -29,6 +29,7 @@ struct MarketBytes {
   std::int64_t symbol_id, base_asset_id, quote_asset_id, base_per_lot, quote_per_tick_lot;
   std::int64_t maker_fee_ppm, taker_fee_ppm, band_ppm, listing_ticks, max_order_lots;
   std::int64_t max_open_orders, state, last_ticks;
+  StatusReason status;
 };
 struct BalanceBytes {
   std::uint64_t account, asset;
@@ -168,6 +169,7 @@ std::string encode_state(const Engine& engine) {
   head.next_trade = state.next_trade;
   std::memcpy(head.chain, engine.events.lanes, sizeof head.chain);
   out.put(head);
+  out.put(state.status);
 
   std::vector<Asset> assets = state.assets;
   std::sort(assets.begin(), assets.end(),
@@ -183,7 +185,7 @@ std::string encode_state(const Engine& engine) {
     out.put(MarketBytes{r.symbol_id, r.base_asset_id, r.quote_asset_id, r.base_per_lot,
                         r.quote_per_tick_lot, r.maker_fee_ppm, r.taker_fee_ppm, r.band_ppm,
                         r.listing_ticks, r.max_order_lots, r.max_open_orders, market->state,
-                        market->last_ticks});
+                        market->last_ticks, market->status});
     open += market->open_orders;
   }
   write_balances(state, out);
@@ -262,6 +264,7 @@ std::unique_ptr<Engine> decode_state(const std::string& bytes) {
   state.next_order = head.next_order;
   state.next_trade = head.next_trade;
   std::memcpy(engine->events.lanes, head.chain, sizeof head.chain);
+  state.status = in.get<StatusReason>();
   in.section<AssetBytes>([&](const AssetBytes& row) {
     Asset& asset = state.assets[state.need_asset(static_cast<std::uint16_t>(row.id))];
     asset.issued = row.issued;
@@ -276,6 +279,7 @@ std::unique_ptr<Engine> decode_state(const std::string& bytes) {
                        m.max_order_lots, static_cast<std::uint32_t>(m.max_open_orders)});
     state.markets.back()->state = static_cast<int>(m.state);
     state.markets.back()->last_ticks = m.last_ticks;
+    state.markets.back()->status = m.status;
   });
   in.section<BalanceBytes>([&](const BalanceBytes& row) {
     const std::uint16_t asset = state.asset_index[static_cast<std::uint16_t>(row.asset)];

@@ -37,6 +37,14 @@ struct Rules {
   std::uint32_t max_open_orders;
 };
 
+struct StatusReason {  // who set a market's state or the shard's mode, when and why
+  std::int64_t cause = 0;
+  std::uint64_t sequence = 0;
+  std::int64_t time_us = 0;
+  StatusStripes said{};
+};
+static_assert(sizeof(StatusReason) == 152);
+
 struct Market {
   Market(const Rules& given, Arena<Order>& orders) : rules(given), book(orders) {}
   Rules rules;
@@ -46,6 +54,7 @@ struct Market {
   std::int64_t band_reference = 0, lowest = 0, highest = 0;  // cached
   std::uint64_t open_orders = 0;
   Book book;
+  StatusReason status;
 };
 
 struct Balance {
@@ -102,6 +111,7 @@ class State {
   std::int64_t time_us = 0;
   std::uint64_t epoch = 0;
   int mode = kOpen;
+  StatusReason status;
   std::uint32_t closed_per_account = kClosedPerAccount;  // other numbers: benchmarks only
   std::int64_t next_expiry_us = kInt64Max;               // no window has anything due before
   std::uint64_t next_order = 1, next_trade = 1;

@@ -59,6 +59,7 @@ enum class Reason : std::uint16_t {
   kShardHalted = 23,
   kShardCancelOnly = 24,
   kSymbolAlreadyListed = 25,
+  kShardModeHeld = 26,
   kInvalidPrice = 30,
   kInvalidQuantity = 31,
   kQuantityTooLarge = 32,
@@ -109,6 +110,7 @@ inline constexpr Status status_of(Close reason) {
 
 inline constexpr int kBuy = 0;
 inline constexpr int kOpen = 0, kCancelOnly = 1, kHalted = 2;
+inline constexpr int kSettlementBehind = 2, kOperator = 3;  // causes of a state; 0 = never set
 inline constexpr int kGtc = 0, kIoc = 1, kFok = 2, kGtd = 3;
 inline constexpr int kLimit = 0, kMarket = 1;
 inline constexpr int kExpireMaker = 0, kExpireTaker = 1, kExpireBoth = 2, kDecrement = 3;
@@ -167,6 +169,12 @@ struct AmendStripe {
   std::uint64_t zero[7];
 };
 static_assert(sizeof(AmendStripe) == kStripe);
+
+struct StatusStripes {  // who sets a state and why: printable ASCII, zero padded
+  char actor[32];
+  char reason[96];
+};
+static_assert(sizeof(StatusStripes) == 2 * kStripe);
 
 struct EventStripe {
   std::uint64_t sequence;

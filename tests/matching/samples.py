@@ -19,7 +19,18 @@ from domain.commands import (
     Started,
     Tick,
 )
-from domain.order import OrderType, SelfTrade, ShardMode, Side, SymbolState, TimeInForce
+from domain.order import (
+    OrderType,
+    SelfTrade,
+    ShardMode,
+    Side,
+    StateCause,
+    SymbolState,
+    TimeInForce,
+)
+
+OPERATOR = StateCause.OPERATOR
+LONG_REASON = "a reason that fills more than one stripe: " + "x" * 54  # 96 characters
 
 
 def session() -> list[tuple[str, Command]]:
@@ -41,8 +52,8 @@ def session() -> list[tuple[str, Command]]:
         ("cancel again", CancelOrder(1, 1, 0, 11)),
         ("cancel all", CancelAll(1, 1)),
         ("debit", Debit(8, 2, 1, 5, 900)),
-        ("symbol state", SetSymbolState(1, SymbolState.CANCEL_ONLY, 3)),
-        ("shard mode", SetShardMode(ShardMode.HALTED, 4)),
+        ("symbol state", SetSymbolState(1, SymbolState.CANCEL_ONLY, OPERATOR, "ada", "a glitch")),
+        ("shard mode", SetShardMode(ShardMode.HALTED, OPERATOR, "ada", LONG_REASON)),
         ("tick", Tick()),
         *_later(order),
     ]
@@ -57,8 +68,8 @@ def _later(order: PlaceOrder) -> list[tuple[str, Command]]:
         1, 24, 1, Side.BUY, OrderType.MARKET, TimeInForce.IOC, 0, 0, quote_budget_units=2_500
     )
     return [
-        ("shard open", SetShardMode(ShardMode.NORMAL, 4)),
-        ("symbol open", SetSymbolState(1, SymbolState.OPEN, 3)),
+        ("shard open", SetShardMode(ShardMode.NORMAL, OPERATOR)),
+        ("symbol open", SetSymbolState(1, SymbolState.OPEN, OPERATOR)),
         ("credit maker", Credit(9, 1, 1, 10**12, 900)),
         ("rest", replace(order, client_key=21)),
         ("self trade", decrement),

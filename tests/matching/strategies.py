@@ -18,6 +18,7 @@ from domain.order import (
     SelfTrade,
     ShardMode,
     Side,
+    StateCause,
     SymbolState,
     TimeInForce,
 )
@@ -31,6 +32,7 @@ _ENUMS = (
     SelfTrade,
     ShardMode,
     Side,
+    StateCause,
     SymbolState,
     TimeInForce,
 )
@@ -40,10 +42,13 @@ _U32 = st.integers(0, 2**32 - 1)
 _I32 = st.integers(-(2**31), 2**31 - 1)
 _U16 = st.integers(0, 2**16 - 1)
 _TEXT = st.text("abcXYZ019._:-", max_size=36)
+_PRINTABLE = st.characters(min_codepoint=32, max_codepoint=126)
 _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "client_key": st.integers(0, 2**128 - 1),
     "key": st.integers(0, 2**128 - 1),
     "client_text": _TEXT,
+    "actor": st.text(_PRINTABLE, max_size=32),
+    "reason": st.text(_PRINTABLE, max_size=96),
     "index": _U16,
     "symbol_id": _U16,
     "asset_id": _U16,

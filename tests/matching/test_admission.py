@@ -100,7 +100,7 @@ def test_the_first_rule_wins(desk: Desk, first: int, second: int) -> None:
 )
 def test_a_closed_shard_takes_no_orders(desk: Desk, expected: R, mode: ShardMode) -> None:
     """The shard's mode is checked after the symbol and before the band."""
-    desk.run(SetShardMode(mode, 7))
+    desk.run(SetShardMode(mode))
     assert reason(_place(desk)) is expected
     assert reason(_place(desk, price=5_000)) is expected
     assert reason(_place(desk, symbol_id=99)) is R.UNKNOWN_SYMBOL
@@ -114,7 +114,7 @@ def test_a_closed_shard_takes_no_orders(desk: Desk, expected: R, mode: ShardMode
 )
 def test_a_closed_market_takes_no_orders(desk: Desk, expected: R, state: SymbolState) -> None:
     """The market's state is checked after the shard's mode."""
-    desk.run(SetSymbolState(ETH_USDT, state, 1))
+    desk.run(SetSymbolState(ETH_USDT, state))
     assert reason(_place(desk)) is expected
     desk.run(SetShardMode(ShardMode.HALTED))
     assert reason(_place(desk)) is R.SHARD_HALTED

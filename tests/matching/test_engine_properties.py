@@ -23,7 +23,15 @@ from domain.commands import (
     SetSymbolState,
 )
 from domain.events import OrderAccepted, OrderClosed, Trade
-from domain.order import OrderType, SelfTrade, ShardMode, Side, SymbolState, TimeInForce
+from domain.order import (
+    OrderType,
+    SelfTrade,
+    ShardMode,
+    Side,
+    StateCause,
+    SymbolState,
+    TimeInForce,
+)
 from matching.codec import encode_command
 from matching.engine import restore_engine
 from tests.matching.desk import ETH_USDT, START_US, Desk
@@ -108,7 +116,7 @@ _money = st.builds(
 )
 _admin = st.one_of(
     st.builds(SetSymbolState, st.just(ETH_USDT), st.sampled_from(SymbolState)),
-    st.builds(SetShardMode, st.sampled_from(ShardMode)),
+    st.builds(SetShardMode, st.sampled_from(ShardMode), st.sampled_from(StateCause)),
     st.builds(SetSymbolState, st.just(ETH_USDT), st.just(SymbolState.OPEN)),
     st.builds(SetShardMode, st.just(ShardMode.NORMAL)),
 )

@@ -7,7 +7,15 @@ import random
 import pytest
 
 from domain import commands as c
-from domain.order import OrderType, SelfTrade, ShardMode, Side, SymbolState, TimeInForce
+from domain.order import (
+    OrderType,
+    SelfTrade,
+    ShardMode,
+    Side,
+    StateCause,
+    SymbolState,
+    TimeInForce,
+)
 from matching.codec import encode_command
 from matching.engine import create_engine, restore_engine
 from matching.wire import SequenceError, WireError
@@ -159,14 +167,21 @@ class Stream:
             pick((self.time_us, self.time_us - 25 * HOUR_US, -1, 0, self.time_us + 2 * HOUR_US)),
         )
 
+    def _said(self) -> tuple[StateCause, str, str]:
+        pick = self.random.choice
+        cause = pick((*StateCause, StateCause.OPERATOR, StateCause.SETTLEMENT_BEHIND))
+        return cause, pick(("", "ada", "x" * 32, "a\0b")), pick(("", "why", "y" * 96, "\n"))
+
     def _other(self) -> c.Command:
         choices: tuple[c.Command, ...] = (
             c.SetDeadMansSwitch(
                 self.random.choice((*ACCOUNTS, 99, 0)),
                 self.random.choice((0, 1_000, 10**7, HOUR_US, 25 * HOUR_US, -1)),
             ),
-            c.SetSymbolState(self._symbol(), SymbolState(self.random.choice((0, 0, 0, 1, 2))), 3),
-            c.SetShardMode(ShardMode(self.random.choice((0, 0, 0, 0, 1, 2))), 3),
+            c.SetSymbolState(
+                self._symbol(), SymbolState(self.random.choice((0, 0, 0, 1, 2))), *self._said()
+            ),
+            c.SetShardMode(ShardMode(self.random.choice((0, 0, 0, 0, 1, 2))), *self._said()),
             c.Started(3, 4),
             c.Tick(),
             c.Tick(),

@@ -19,6 +19,7 @@ from domain.order import (
     SelfTrade,
     ShardMode,
     Side,
+    StateCause,
     SymbolState,
     TimeInForce,
 )
@@ -56,6 +57,7 @@ NUMBERS: tuple[type[IntEnum], ...] = (
     CloseReason,
     SymbolState,
     ShardMode,
+    StateCause,
     WireFault,
     FrameKind,
     FrameFault,

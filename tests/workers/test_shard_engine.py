@@ -5,11 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import cast
 
-from domain.commands import Command, SetShardMode
+from domain.commands import SetShardMode
 from domain.events import ShardModeSet
-from domain.order import ShardMode
+from domain.order import ShardMode, StateCause
 from infra.engine_grpc import EngineGrpc
-from workers.shard_engine import SETTLEMENT_FAILED, ShardEngine
+from workers.shard_engine import ShardEngine
 
 
 class Door:
@@ -25,9 +25,9 @@ class Door:
         self.asked.append((name, sequence))
         return sequence
 
-    async def submit(self, command: Command) -> tuple[ShardModeSet]:
+    async def submit(self, command: SetShardMode) -> tuple[ShardModeSet]:
         self.asked.append(command)
-        return (ShardModeSet(8, 0, 0, ShardMode.HALTED, SETTLEMENT_FAILED),)
+        return (ShardModeSet(8, 0, 0, command.mode, command.cause, command.actor, command.reason),)
 
 
 async def test_halt_uses_the_admin_door_alone() -> None:
@@ -36,6 +36,9 @@ async def test_halt_uses_the_admin_door_alone() -> None:
     engine = ShardEngine(cast("EngineGrpc", reader), cast("EngineGrpc", admin))
     assert await engine.durable_sequence() == 7
     await engine.register_cursor("settlement.0", 5)
-    await engine.halt("ledger invariant")
+    await engine.halt("ledger invariant: \u20ac\n" + "x" * 96)
     assert reader.asked == [("settlement.0", 5)]
-    assert admin.asked == [SetShardMode(ShardMode.HALTED, SETTLEMENT_FAILED)]
+    said = "ledger invariant:   " + "x" * 76  # what an engine can keep: 96 printable characters
+    assert admin.asked == [
+        SetShardMode(ShardMode.HALTED, StateCause.SETTLEMENT_FAILED, "settlement", said)
+    ]
