@@ -17,10 +17,12 @@ from domain.order import (
     SelfTrade,
     ShardMode,
     Side,
+    StateCause,
     SymbolState,
     TimeInForce,
 )
 from domain.order_record import OrderRecord, OrderTerms
+from domain.status_reason import StatusReason
 from infra.engine_errors import (
     EngineError,
     EngineRefused,
@@ -65,6 +67,7 @@ class EngineStatus:
     first_event_sequence: int
     symbols: tuple[SymbolView, ...]
     cursors: dict[str, int]
+    status: StatusReason
 
 
 class EngineGrpc:
@@ -124,10 +127,17 @@ class EngineGrpc:
             ack_policy=reply.ack_policy,
             first_event_sequence=reply.first_event_sequence,
             symbols=tuple(
-                SymbolView(s.symbol_id, SymbolState(s.state), s.last_ticks, s.open_orders)
+                SymbolView(
+                    s.symbol_id,
+                    SymbolState(s.state),
+                    s.last_ticks,
+                    s.open_orders,
+                    _status(s.status),
+                )
                 for s in reply.symbols
             ),
             cursors=dict(reply.cursors),
+            status=_status(reply.mode_status),
         )
 
     async def submit(self, command: Command) -> tuple[Event, ...]:
@@ -248,6 +258,12 @@ def _engine_error(error: grpc.aio.AioRpcError) -> EngineError:
             return EventsNotRetained(text)
         case _:
             return EngineUnavailable(text)
+
+
+def _status(status: pb.StatusReason) -> StatusReason:
+    return StatusReason(
+        StateCause(status.cause), status.sequence, status.time_us, status.actor, status.reason
+    )
 
 
 def _order(order: pb.Order) -> OrderRecord:

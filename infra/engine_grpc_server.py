@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 
 from domain.order_record import OrderRecord
+from domain.status_reason import StatusReason
 from infra.engine_host import EngineHost
 from infra.engine_pb import engine_pb2 as pb
 from infra.engine_pb import engine_pb2_grpc as rpc
@@ -113,10 +114,12 @@ class EngineServicer(rpc.EngineServicer):
                     state=symbol.state,
                     last_ticks=symbol.last_ticks,
                     open_orders=symbol.open_orders,
+                    status=_status(symbol.status),
                 )
                 for symbol in engine.symbols()
             ],
             cursors=sequencer.cursors.positions,
+            mode_status=_status(engine.status),
         )
 
     async def _run(self, context: Context, batch: pb.CommandBatch) -> pb.EventBatch:
@@ -245,6 +248,16 @@ def _order(order: OrderRecord) -> pb.Order:
         status=order.status,
         self_trade=order.self_trade,
         terms=pb.OrderTerms(**order.terms.by_name()),
+    )
+
+
+def _status(status: StatusReason) -> pb.StatusReason:
+    return pb.StatusReason(
+        cause=status.cause,
+        sequence=status.sequence,
+        time_us=status.time_us,
+        actor=status.actor,
+        reason=status.reason,
     )
 
 

@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 _OPCODES = frozenset(int(opcode) for opcode in Opcode)
-_STRIPES = {
+_STRIPES: dict[int, int] = {
     Opcode.LIST_SYMBOL: 2,
     Opcode.AMEND_ORDER: 2,
     Opcode.SET_SYMBOL_STATE: 3,

@@ -2,8 +2,8 @@
 
 Little endian. Head; why the mode is what it is; assets by id; markets by id; non-zero balances by
 account and asset; open orders market by market, buy side first, in priority; closed orders in
-closing order; command keys in order of first use; dead-man's switches by account. Each section begins with its count
-(u64).
+closing order; command keys in order of first use; dead-man's switches by account. Each section
+begins with its count (u64).
 """
 
 from __future__ import annotations

@@ -28,20 +28,36 @@ class StatusRequest(_message.Message):
     with_digest: bool
     def __init__(self, with_digest: _Optional[bool] = ...) -> None: ...
 
+class StatusReason(_message.Message):
+    __slots__ = ("cause", "sequence", "time_us", "actor", "reason")
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    TIME_US_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    cause: int
+    sequence: int
+    time_us: int
+    actor: str
+    reason: str
+    def __init__(self, cause: _Optional[int] = ..., sequence: _Optional[int] = ..., time_us: _Optional[int] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class SymbolStatus(_message.Message):
-    __slots__ = ("symbol_id", "state", "last_ticks", "open_orders")
+    __slots__ = ("symbol_id", "state", "last_ticks", "open_orders", "status")
     SYMBOL_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     LAST_TICKS_FIELD_NUMBER: _ClassVar[int]
     OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
     symbol_id: int
     state: int
     last_ticks: int
     open_orders: int
-    def __init__(self, symbol_id: _Optional[int] = ..., state: _Optional[int] = ..., last_ticks: _Optional[int] = ..., open_orders: _Optional[int] = ...) -> None: ...
+    status: StatusReason
+    def __init__(self, symbol_id: _Optional[int] = ..., state: _Optional[int] = ..., last_ticks: _Optional[int] = ..., open_orders: _Optional[int] = ..., status: _Optional[_Union[StatusReason, _Mapping]] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("sequence", "durable_sequence", "time_us", "digest", "chain", "engine", "build", "mode", "shard", "epoch", "journal_id", "ack_policy", "first_event_sequence", "symbols", "cursors")
+    __slots__ = ("sequence", "durable_sequence", "time_us", "digest", "chain", "engine", "build", "mode", "shard", "epoch", "journal_id", "ack_policy", "first_event_sequence", "symbols", "cursors", "mode_status")
     class CursorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +80,7 @@ class StatusReply(_message.Message):
     FIRST_EVENT_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     SYMBOLS_FIELD_NUMBER: _ClassVar[int]
     CURSORS_FIELD_NUMBER: _ClassVar[int]
+    MODE_STATUS_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     durable_sequence: int
     time_us: int
@@ -79,7 +96,8 @@ class StatusReply(_message.Message):
     first_event_sequence: int
     symbols: _containers.RepeatedCompositeFieldContainer[SymbolStatus]
     cursors: _containers.ScalarMap[str, int]
-    def __init__(self, sequence: _Optional[int] = ..., durable_sequence: _Optional[int] = ..., time_us: _Optional[int] = ..., digest: _Optional[bytes] = ..., chain: _Optional[bytes] = ..., engine: _Optional[str] = ..., build: _Optional[int] = ..., mode: _Optional[int] = ..., shard: _Optional[int] = ..., epoch: _Optional[int] = ..., journal_id: _Optional[bytes] = ..., ack_policy: _Optional[str] = ..., first_event_sequence: _Optional[int] = ..., symbols: _Optional[_Iterable[_Union[SymbolStatus, _Mapping]]] = ..., cursors: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    mode_status: StatusReason
+    def __init__(self, sequence: _Optional[int] = ..., durable_sequence: _Optional[int] = ..., time_us: _Optional[int] = ..., digest: _Optional[bytes] = ..., chain: _Optional[bytes] = ..., engine: _Optional[str] = ..., build: _Optional[int] = ..., mode: _Optional[int] = ..., shard: _Optional[int] = ..., epoch: _Optional[int] = ..., journal_id: _Optional[bytes] = ..., ack_policy: _Optional[str] = ..., first_event_sequence: _Optional[int] = ..., symbols: _Optional[_Iterable[_Union[SymbolStatus, _Mapping]]] = ..., cursors: _Optional[_Mapping[str, int]] = ..., mode_status: _Optional[_Union[StatusReason, _Mapping]] = ...) -> None: ...
 
 class BalancesRequest(_message.Message):
     __slots__ = ("account_id",)

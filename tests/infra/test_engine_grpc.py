@@ -11,9 +11,18 @@ import pytest
 
 from domain.commands import CancelOrder, PlaceOrder, SetSymbolState
 from domain.events import OrderAccepted
-from domain.order import OrderStatus, OrderType, SelfTrade, Side, SymbolState, TimeInForce
+from domain.order import (
+    OrderStatus,
+    OrderType,
+    SelfTrade,
+    Side,
+    StateCause,
+    SymbolState,
+    TimeInForce,
+)
 from domain.order_id import client_key
 from domain.order_record import OrderTerms
+from domain.status_reason import StatusReason
 from infra.engine_errors import (
     EngineRefused,
     EngineUnavailable,
@@ -101,13 +110,17 @@ async def test_the_book(rig: Rig) -> None:
 
 async def test_status_names_engine_and_state(rig: Rig) -> None:
     """Sequence, durable sequence, engine kind, epoch, markets; the digest only when asked."""
-    await rig.grpc("admin").submit(SetSymbolState(1, SymbolState.CANCEL_ONLY))
+    why = (StateCause.OPERATOR, "ada", "a glitch")
+    await rig.grpc("admin").submit(SetSymbolState(1, SymbolState.CANCEL_ONLY, *why))
     reader = rig.grpc()
     await reader.register_cursor("ledger", 3)
     status = await reader.status(with_digest=True)
     assert status.engine == "core"
     assert (status.epoch, status.build, status.shard) == (1, 7, 0)
+    assert status.symbols == tuple(rig.host.sequencer.engine.symbols())
     assert status.symbols[0].state is SymbolState.CANCEL_ONLY
+    assert status.symbols[0].status.reason == "a glitch"
+    assert status.status == StatusReason()
     assert status.durable_sequence <= status.sequence
     assert status.cursors == {"ledger": 3}
     assert (await reader.status()).digest_hex == ""
