@@ -27,7 +27,7 @@ _PREFERRED_PORTS = {
     "chain": 18545,
 }
 RETENTION_DAYS = 90
-_POSTGRES_SETTINGS = {"shared_buffers": "128MB", "max_wal_size": "1GB"}
+POSTGRES_SETTINGS = {"shared_buffers": "128MB", "max_wal_size": "1GB"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def build(data_dir: Path) -> Stack:
             logs / "postgres.log",
             ports["postgres"],
             password_path=data_dir / "secrets" / "postgres-password",
-            settings=_POSTGRES_SETTINGS,
+            settings=POSTGRES_SETTINGS,
         ),
         valkey=None
         if "RIALTO_REDIS_URL" in outside

@@ -6,16 +6,16 @@ the stream's chain, then balances in id order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.account import parse_account
-from domain.hash_chain import GENESIS
+from domain.hash_chain import GENESIS, canonical_json
 from domain.ledger import JournalContent, JournalHead, journal_hash
-from infra.postgres import tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,32 @@ _LOCK = sa.text(
     "SELECT account_id, code, floor, balance, version FROM ledger_account"
     " WHERE code = ANY(CAST(:codes AS text[])) ORDER BY account_id FOR UPDATE"
 )
+_INSERT = sa.text(
+    "INSERT INTO journal (stream, position, key, request_hash, kind, first_sequence, last_sequence,"
+    " detail, previous_hash, hash)"
+    " SELECT :stream, position, key, request_hash, kind, first_sequence, last_sequence,"
+    " CAST(detail AS jsonb), previous_hash, hash"
+    " FROM unnest(CAST(:positions AS bigint[]), CAST(:keys AS text[]),"
+    " CAST(:request_hashes AS bytea[]), CAST(:kinds AS text[]), CAST(:firsts AS bigint[]),"
+    " CAST(:lasts AS bigint[]), CAST(:details AS text[]), CAST(:previous AS bytea[]),"
+    " CAST(:hashes AS bytea[]))"
+    " AS new(position, key, request_hash, kind, first_sequence, last_sequence, detail,"
+    " previous_hash, hash) ORDER BY position"
+    " RETURNING position, journal_id"
+)
 _UPDATE = sa.text(
-    "WITH net AS ("
-    "  SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:amounts AS numeric[]))"
-    "    AS net(account_id, amount)"
-    "), changed AS ("
-    "  UPDATE ledger_account a SET balance = a.balance + net.amount, version = a.version + 1"
-    "    FROM net WHERE a.account_id = net.account_id"
-    "  RETURNING a.account_id, net.amount, a.balance"
-    ")"
-    " INSERT INTO entry (journal_id, account_id, amount, balance_after)"
-    " SELECT :journal_id, account_id, amount, balance FROM changed"
-    " RETURNING account_id, balance_after"
+    "WITH changed AS ("
+    "  UPDATE ledger_account a SET balance = a.balance + net.amount,"
+    "    version = a.version + net.changes"
+    "    FROM unnest(CAST(:ids AS bigint[]), CAST(:amounts AS numeric[]),"
+    "      CAST(:changes AS bigint[])) AS net(account_id, amount, changes)"
+    "    WHERE a.account_id = net.account_id"
+    "  RETURNING a.account_id, a.balance"
+    "), entries AS ("
+    "  INSERT INTO entry (journal_id, account_id, amount, balance_after)"
+    "  SELECT * FROM unnest(CAST(:entry_journals AS bigint[]), CAST(:entry_accounts AS bigint[]),"
+    "    CAST(:entry_amounts AS numeric[]), CAST(:entry_afters AS numeric[]))"
+    ") SELECT account_id, balance FROM changed"
 )
 
 
@@ -119,52 +133,80 @@ def first_below_floor(
     return None
 
 
-async def append_journal(
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A journal about to be written: what it says, and the net change per account code."""
+
+    content: JournalContent
+    net: Mapping[str, int]
+
+
+async def append_journals(
     conn: AsyncConnection,
     head: JournalHead,
-    content: JournalContent,
+    drafts: Sequence[Draft],
     balances: Mapping[str, LockedBalance],
-    net: Mapping[str, int],
-) -> tuple[int, JournalHead]:
-    """Write one journal with its entries and new balances; return its id and the new head.
+) -> tuple[list[int], JournalHead]:
+    """Write journals of one stream, in order, with entries and new balances; return ids and head.
 
-    `balances` are locked, so the balance after is known before the database says it; that the
-    database agrees is asserted, row by row.
+    `balances` are locked, so each balance after is known before the database says it; that the
+    database comes to the same is asserted, account by account.
     """
-    after = {code: balances[code].balance + amount for code, amount in net.items()}
-    new_hash = journal_hash(
-        head.hash, content, ((code, amount, after[code]) for code, amount in net.items())
-    )
-    journal_id = (
-        await conn.execute(
-            sa.insert(tables.journal)
-            .values(
-                stream=content.stream,
-                position=content.position,
-                key=content.key,
-                request_hash=content.request_hash,
-                kind=content.kind,
-                first_sequence=content.first_sequence,
-                last_sequence=content.last_sequence,
-                detail=dict(content.detail),
-                previous_hash=head.hash,
-                hash=new_hash,
-            )
-            .returning(tables.journal.c.journal_id)
-        )
-    ).scalar_one()
-    if net:
-        ordered = sorted(net, key=lambda code: balances[code].account_id)
+    running = {code: account.balance for code, account in balances.items()}
+    changes: Counter[str] = Counter()
+    entries: list[tuple[int, int, int, int]] = []  # draft, account id, amount, balance after
+    hashes: list[bytes] = []
+    last = head
+    for number, draft in enumerate(drafts):
+        for code in draft.net:
+            running[code] += draft.net[code]
+            changes[code] += 1
+        lines = [(code, amount, running[code]) for code, amount in draft.net.items()]
+        hashes.append(journal_hash(last.hash, draft.content, lines))
+        last = JournalHead(draft.content.position, hashes[-1])
+        entries += [
+            (number, balances[code].account_id, amount, after) for code, amount, after in lines
+        ]
+    ids = await _insert_journals(conn, head, drafts, hashes)
+    if entries:
+        ordered = sorted(changes, key=lambda code: balances[code].account_id)
         rows = await conn.execute(
             _UPDATE,
             {
-                "journal_id": journal_id,
                 "ids": [balances[code].account_id for code in ordered],
-                "amounts": [net[code] for code in ordered],
+                "amounts": [running[code] - balances[code].balance for code in ordered],
+                "changes": [changes[code] for code in ordered],
+                "entry_journals": [ids[number] for number, _, _, _ in entries],
+                "entry_accounts": [account for _, account, _, _ in entries],
+                "entry_amounts": [amount for _, _, amount, _ in entries],
+                "entry_afters": [after for _, _, _, after in entries],
             },
         )
-        written = {row.account_id: int(row.balance_after) for row in rows}
-        assert written == {balances[code].account_id: after[code] for code in net}, (
+        written = {row.account_id: int(row.balance) for row in rows}
+        assert written == {balances[code].account_id: running[code] for code in ordered}, (
             "the database changed other rows than the ones that were locked"
         )
-    return journal_id, JournalHead(content.position, new_hash)
+    return ids, last
+
+
+async def _insert_journals(
+    conn: AsyncConnection, head: JournalHead, drafts: Sequence[Draft], hashes: Sequence[bytes]
+) -> list[int]:
+    contents = [draft.content for draft in drafts]
+    rows = await conn.execute(
+        _INSERT,
+        {
+            "stream": contents[0].stream,
+            "positions": [content.position for content in contents],
+            "keys": [content.key for content in contents],
+            "request_hashes": [content.request_hash for content in contents],
+            "kinds": [content.kind for content in contents],
+            "firsts": [content.first_sequence for content in contents],
+            "lasts": [content.last_sequence for content in contents],
+            "details": [canonical_json(content.detail).decode("ascii") for content in contents],
+            "previous": [head.hash, *hashes[:-1]],
+            "hashes": list(hashes),
+        },
+    )
+    by_position = {row.position: row.journal_id for row in rows}
+    return [by_position[content.position] for content in contents]

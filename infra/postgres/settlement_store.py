@@ -27,8 +27,9 @@ from domain.ledger import (
 from domain.settlement import MONEY_EVENTS, Settled
 from infra.postgres import tables
 from infra.postgres.journal_rows import (
+    Draft,
     LockedBalance,
-    append_journal,
+    append_journals,
     create_accounts,
     first_below_floor,
     lock_balances,
@@ -132,7 +133,7 @@ class SettlementStore:
             last_sequence=last,
             detail={"trades": len(rows.trades), "transfers": len(rows.balances)},
         )
-        journal_id, new_head = await append_journal(conn, head, content, balances, net)
+        (journal_id,), new_head = await append_journals(conn, head, [Draft(content, net)], balances)
         await self._store(conn, tables.trade_event, rows.trades, journal_id)
         await self._store(conn, tables.balance_event, rows.balances, journal_id)
         await self._mark_transfers(conn, rows)
