@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.account import parse_account
 from domain.hash_chain import GENESIS, canonical_json
 from domain.ledger import JournalContent, JournalHead, journal_hash
+from infra.postgres.partitions import ensure_in_passing
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,7 @@ async def append_journals(
         ]
     ids = await _insert_journals(conn, head, drafts, hashes)
     if entries:
+        await ensure_in_passing(conn, "entry", ids[0], ids[-1])
         ordered = sorted(changes, key=lambda code: balances[code].account_id)
         rows = await conn.execute(
             _UPDATE,

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -56,26 +57,33 @@ _ENTRIES = sa.text(
     " ORDER BY journal_id, code"
 )
 _LINES = sa.text(
-    "SELECT journal_id, account, sum(amount) AS amount FROM event_posting"
-    " WHERE journal_id = ANY(CAST(:ids AS bigint[])) GROUP BY journal_id, account"
+    "SELECT batch.journal_id, line.account, line.amount FROM settlement_range batch, LATERAL ("
+    "  SELECT account, sum(amount) AS amount FROM event_posting e"
+    "  WHERE e.shard = batch.shard AND e.sequence BETWEEN batch.first AND batch.last"
+    "  GROUP BY account) line WHERE batch.journal_id = ANY(CAST(:ids AS bigint[]))"
 )
 _TRADES = sa.text(  # columns and widths as in infra.postgres.settlement_rows.TRADE_COLUMNS
-    "SELECT journal_id, count(*) AS trades, min(trade_id) AS first, max(trade_id) AS last,"
-    " sha256(string_agg(int2send(shard) || int8send(sequence) || int4send(index)"
+    "SELECT batch.journal_id, count(*) AS trades, min(trade_id) AS first,"
+    " max(trade_id) AS last, bool_and(t.journal_id = batch.journal_id) AS own,"
+    " sha256(string_agg(int2send(t.shard) || int8send(sequence) || int4send(index)"
     " || int8send(trade_id) || int4send(symbol_id) || int8send(time_us) || int2send(taker_side)"
     " || int8send(maker_order_id) || int8send(taker_order_id) || int8send(maker_account_id)"
     " || int8send(taker_account_id) || int8send(price_ticks) || int8send(quantity_lots)"
     " || int8send(base_units) || int8send(quote_units) || int8send(maker_fee_units)"
     " || int8send(taker_fee_units), ''::bytea ORDER BY sequence, index)) AS digest"
-    " FROM trade_event WHERE journal_id = ANY(CAST(:ids AS bigint[])) GROUP BY journal_id"
+    " FROM settlement_range batch JOIN trade_event t ON t.shard = batch.shard"
+    "   AND t.sequence BETWEEN batch.first AND batch.last"
+    " WHERE batch.journal_id = ANY(CAST(:ids AS bigint[])) GROUP BY batch.journal_id"
 )
 _BALANCES = sa.text(
-    "SELECT journal_id,"
-    " sha256(string_agg(int2send(shard) || int8send(sequence) || int4send(index)"
+    "SELECT batch.journal_id, bool_and(b.journal_id = batch.journal_id) AS own,"
+    " sha256(string_agg(int2send(b.shard) || int8send(sequence) || int4send(index)"
     " || int8send(time_us) || int2send(event_type) || uuid_send(transfer_id)"
     " || int8send(account_id) || int4send(asset_id) || int8send(amount_units),"
     " ''::bytea ORDER BY sequence, index)) AS digest"
-    " FROM balance_event WHERE journal_id = ANY(CAST(:ids AS bigint[])) GROUP BY journal_id"
+    " FROM settlement_range batch JOIN balance_event b ON b.shard = batch.shard"
+    "   AND b.sequence BETWEEN batch.first AND batch.last"
+    " WHERE batch.journal_id = ANY(CAST(:ids AS bigint[])) GROUP BY batch.journal_id"
 )
 # A withdrawal's transfer stays in transit until its journal takes it on to withdrawal:pending.
 _TRANSFERS = sa.text(
@@ -206,9 +214,7 @@ class Reading:
             trade, balance = trades.get(journal_id), balances.get(journal_id)
             result[journal_id] = EventRows(
                 lines=lines[journal_id],
-                request_hash=settlement_request_hash(
-                    trade.digest if trade else _NOTHING, balance.digest if balance else _NOTHING
-                ),
+                request_hash=settlement_request_hash(_digest(trade), _digest(balance)),
                 trades=trade.trades if trade else 0,
                 first_trade_id=trade.first if trade else 0,
                 last_trade_id=trade.last if trade else 0,
@@ -332,6 +338,13 @@ class Reading:
             )
             for row in await self._conn.execute(sa.select(log).order_by(log.c.audit_id))
         ]
+
+
+def _digest(found: sa.Row[Any] | None) -> bytes:
+    """Return the digest of a journal's rows of one table; rows of another journal give none."""
+    if found is None:
+        return _NOTHING
+    return bytes(found.digest) if found.own else b""
 
 
 class RecordReader:

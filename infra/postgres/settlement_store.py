@@ -35,6 +35,7 @@ from infra.postgres.journal_rows import (
     lock_balances,
     lock_stream,
 )
+from infra.postgres.partitions import ensure_in_passing
 from infra.postgres.settlement_rows import (
     BalanceEvent,
     SettlementRows,
@@ -98,6 +99,8 @@ class SettlementStore:
                 raise SequenceGapError(
                     f"settled up to {cursor}, but the next events begin at {first}"
                 )
+            for table in ("trade_event", "balance_event"):
+                await ensure_in_passing(conn, table, first, last)
             digest = b""
             if rows.moves_money:
                 digest = await self._post(conn, rows, first, last, raw)

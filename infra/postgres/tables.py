@@ -115,18 +115,24 @@ journal = sa.Table(
     sa.Column("detail", JSONB, nullable=False),
     sa.Column("previous_hash", sa.LargeBinary, nullable=False),
     sa.Column("hash", sa.LargeBinary, nullable=False),
-    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column(  # in the order of the ids of any one account, whose lock the writer holds
+        "created_at", Timestamp, nullable=False, server_default=sa.text("clock_timestamp()")
+    ),
     sa.UniqueConstraint("stream", "position"),
+    sa.Index("ix_journal_created", "created_at", "journal_id"),
 )
 
+# Partitioned; both ids come from rows that the writer holds locked, so no foreign keys: they would
+# make each new partition wait for all writers.
 entry = sa.Table(
     "entry",
     metadata,
-    sa.Column("journal_id", sa.ForeignKey("journal.journal_id"), primary_key=True),
-    sa.Column("account_id", sa.ForeignKey("ledger_account.account_id"), primary_key=True),
+    sa.Column("journal_id", sa.BigInteger, primary_key=True),
+    sa.Column("account_id", sa.BigInteger, primary_key=True),
     sa.Column("amount", Money, nullable=False),  # the net change; credit-normal
     sa.Column("balance_after", Money, nullable=False),
     sa.Index("ix_entry_account", "account_id", "journal_id"),
+    postgresql_partition_by="RANGE (journal_id)",
 )
 
 cursor = sa.Table(
@@ -137,6 +143,7 @@ cursor = sa.Table(
     sa.Column("updated_at", Timestamp, nullable=False, server_default=NOW),
 )
 
+# The event rows of a journal are those of its stream's shard and its range of sequences.
 trade_event = sa.Table(
     "trade_event",
     metadata,
@@ -158,10 +165,15 @@ trade_event = sa.Table(
     sa.Column("maker_fee_units", sa.BigInteger, nullable=False),
     sa.Column("taker_fee_units", sa.BigInteger, nullable=False),
     sa.Column("journal_id", sa.BigInteger, nullable=False),
-    sa.UniqueConstraint("shard", "trade_id"),
+    sa.Index(  # trade ids come in the order of the rows, so a few bytes a page find one
+        "ix_trade_event_trade",
+        "trade_id",
+        postgresql_using="brin",
+        postgresql_with={"pages_per_range": "32", "autosummarize": "on"},
+    ),
     sa.Index("ix_trade_event_maker", "maker_account_id", "sequence", "index"),
     sa.Index("ix_trade_event_taker", "taker_account_id", "sequence", "index"),
-    sa.Index("ix_trade_event_journal", "journal_id"),
+    postgresql_partition_by="RANGE (sequence)",
 )
 
 balance_event = sa.Table(  # Credited and Debited
@@ -177,7 +189,8 @@ balance_event = sa.Table(  # Credited and Debited
     sa.Column("asset_id", sa.Integer, nullable=False),
     sa.Column("amount_units", sa.BigInteger, nullable=False),
     sa.Column("journal_id", sa.BigInteger, nullable=False),
-    sa.Index("ix_balance_event_journal", "journal_id"),
+    sa.Index("ix_balance_event_account", "account_id", "sequence"),
+    postgresql_partition_by="RANGE (sequence)",
 )
 
 transfer = sa.Table(  # money between the wallet's side of the ledger and a shard

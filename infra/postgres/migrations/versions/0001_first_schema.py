@@ -1,4 +1,4 @@
-"""The first schema: all tables, and the view `event_posting`."""
+"""The first schema: all tables, two views, and the functions that keep partitions."""
 
 from __future__ import annotations
 
@@ -68,6 +68,61 @@ SELECT b.shard, b.sequence, b.index, b.time_us, b.journal_id, NULL::bigint,
   JOIN scaled_asset a USING (asset_id)
 """
 
+# Which commands a settlement's journal speaks for: those since the journal before it, so that an
+# event row slipped in between two journals belongs to one of them and is found.
+_SETTLEMENT_RANGE = """
+CREATE VIEW settlement_range AS
+SELECT j.journal_id, split_part(j.stream, '.', 2)::smallint AS shard,
+       coalesce(before.last_sequence, 0) + 1 AS first, j.last_sequence AS last
+  FROM journal j
+  LEFT JOIN journal before ON before.stream = j.stream AND before.position = j.position - 1
+ WHERE j.first_sequence IS NOT NULL
+"""
+
+# Makes the partitions that hold `value` and the `ahead` ones after it, of `width` numbers each.
+# Whoever writes calls it in passing, so it must not make writers wait: a partition is made apart
+# and attached, and where somebody else is at it, nothing is done.
+_MAKE_PARTITIONS = """
+CREATE FUNCTION make_partitions(parent text, width bigint, value bigint, ahead integer)
+RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    number bigint;
+    child text;
+    made integer := 0;
+BEGIN
+    EXECUTE format('LOCK TABLE public.%I IN SHARE UPDATE EXCLUSIVE MODE NOWAIT', parent);
+    FOR number IN value / width .. value / width + ahead LOOP
+        child := parent || '_' || number;
+        CONTINUE WHEN to_regclass(format('partition.%I', child)) IS NOT NULL
+                   OR to_regclass(format('archive.%I', child)) IS NOT NULL;
+        EXECUTE format('CREATE TABLE partition.%I (LIKE public.%I INCLUDING ALL)', child, parent);
+        EXECUTE format(
+            'ALTER TABLE public.%I ATTACH PARTITION partition.%I FOR VALUES FROM (%L) TO (%L)',
+            parent, child, number * width, (number + 1) * width);
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN 0;
+END $$
+"""
+
+# Takes a partition out of its table; its rows stay, in the schema `archive`.
+_DETACH_PARTITION = """
+CREATE FUNCTION detach_partition(parent text, number bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE child text := parent || '_' || number;
+BEGIN
+    EXECUTE format('ALTER TABLE public.%I DETACH PARTITION partition.%I', parent, child);
+    EXECUTE format('ALTER TABLE partition.%I SET SCHEMA archive', child);
+END $$
+"""
+_FIRST_PARTITIONS = """
+SELECT make_partitions('trade_event', 4000000, 0, 2),
+       make_partitions('balance_event', 4000000, 0, 2),
+       make_partitions('entry', 1000000, 0, 2)
+"""
+
 
 def upgrade() -> None:
     """Apply."""
@@ -115,8 +170,11 @@ def upgrade() -> None:
         sa.Column("amount_units", sa.BigInteger(), nullable=False),
         sa.Column("journal_id", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("shard", "sequence", "index", name=op.f("pk_balance_event")),
+        postgresql_partition_by="RANGE (sequence)",
     )
-    op.create_index("ix_balance_event_journal", "balance_event", ["journal_id"], unique=False)
+    op.create_index(
+        "ix_balance_event_account", "balance_event", ["account_id", "sequence"], unique=False
+    )
     op.create_table(
         "candle",
         sa.Column("symbol_id", sa.Integer(), nullable=False),
@@ -188,13 +246,14 @@ def upgrade() -> None:
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
+            server_default=sa.text("clock_timestamp()"),
             nullable=False,
         ),
         sa.PrimaryKeyConstraint("journal_id", name=op.f("pk_journal")),
         sa.UniqueConstraint("key", name=op.f("uq_journal_key")),
         sa.UniqueConstraint("stream", "position", name=op.f("uq_journal_stream_position")),
     )
+    op.create_index("ix_journal_created", "journal", ["created_at", "journal_id"], unique=False)
     op.create_table(
         "ledger_account",
         sa.Column("account_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -288,9 +347,16 @@ def upgrade() -> None:
         sa.Column("taker_fee_units", sa.BigInteger(), nullable=False),
         sa.Column("journal_id", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("shard", "sequence", "index", name=op.f("pk_trade_event")),
-        sa.UniqueConstraint("shard", "trade_id", name=op.f("uq_trade_event_shard_trade_id")),
+        postgresql_partition_by="RANGE (sequence)",
     )
-    op.create_index("ix_trade_event_journal", "trade_event", ["journal_id"], unique=False)
+    op.create_index(
+        "ix_trade_event_trade",
+        "trade_event",
+        ["trade_id"],
+        unique=False,
+        postgresql_using="brin",
+        postgresql_with={"pages_per_range": "32", "autosummarize": "on"},
+    )
     op.create_index(
         "ix_trade_event_maker",
         "trade_event",
@@ -392,13 +458,8 @@ def upgrade() -> None:
         sa.Column("account_id", sa.BigInteger(), nullable=False),
         sa.Column("amount", sa.Numeric(precision=38, scale=0), nullable=False),
         sa.Column("balance_after", sa.Numeric(precision=38, scale=0), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["ledger_account.account_id"], name=op.f("fk_entry_account_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["journal_id"], ["journal.journal_id"], name=op.f("fk_entry_journal_id")
-        ),
         sa.PrimaryKeyConstraint("journal_id", "account_id", name=op.f("pk_entry")),
+        postgresql_partition_by="RANGE (journal_id)",
     )
     op.create_index("ix_entry_account", "entry", ["account_id", "journal_id"], unique=False)
     op.create_table(
@@ -544,4 +605,11 @@ def upgrade() -> None:
             "chain", "address", "nonce", name=op.f("uq_wallet_transaction_chain_address_nonce")
         ),
     )
-    op.get_bind().exec_driver_sql(_EVENT_POSTING)  # its colons are not parameters
+    bind = op.get_bind()
+    bind.exec_driver_sql(_EVENT_POSTING)  # its colons are not parameters
+    bind.exec_driver_sql(_SETTLEMENT_RANGE)
+    bind.exec_driver_sql("CREATE SCHEMA partition")
+    bind.exec_driver_sql("CREATE SCHEMA archive")
+    bind.exec_driver_sql(_MAKE_PARTITIONS)
+    bind.exec_driver_sql(_DETACH_PARTITION)
+    bind.exec_driver_sql(_FIRST_PARTITIONS)
