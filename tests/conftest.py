@@ -18,6 +18,7 @@ from infra.embedded.temporal import TemporalServer
 from infra.embedded.valkey import ValkeyServer
 from infra.postgres.migrate import upgrade
 from infra.temporal.search_attributes import SEARCH_ATTRIBUTES
+from tests import recorded
 
 # Safe in tests only: their databases need not survive a power cut.
 _FAST_POSTGRES = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
@@ -33,9 +34,18 @@ _PROCESS_TESTS = (
 _SERVER_FIXTURES = {"servers", "postgres_url", "redis_url", "temporal", "chain_url"}
 
 
+def pytest_report_header() -> str:
+    """Say whether the tests on recorded data run."""
+    return recorded.report()
+
+
 @pytest.hookimpl(tryfirst=True)  # before the marks are used to choose tests
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that needs a server or starts a process, directly or by its fixtures."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark every test that needs a server or starts a process; leave out what has no data here."""
+    if recorded.folder() is None:
+        absent = [item for item in items if item.get_closest_marker("recorded")]
+        config.hook.pytest_deselected(items=absent)
+        items[:] = [item for item in items if item not in absent]
     for item in items:
         by_fixture = _SERVER_FIXTURES & set(getattr(item, "fixturenames", ()))
         if by_fixture or item.nodeid.startswith(_PROCESS_TESTS):

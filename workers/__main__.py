@@ -20,6 +20,7 @@ _GROUPS = (
     "ops",
     "verify",
     "replay",
+    "conform",
     "bench",
     "test",
     "processes",
