@@ -11,6 +11,7 @@
 
 #include "benchmark.hpp"
 #include "engine.hpp"
+#include "load/bindings.hpp"
 #include "snapshot.hpp"
 
 namespace nb = nanobind;
@@ -198,6 +199,7 @@ nb::dict bench_bare_book(nb::bytes raw, unsigned passes) {
 }  // namespace rialto
 
 NB_MODULE(_core, m) {
+  rialto::bind_load(m);
   m.def("bench_engine", &rialto::bench_engine, nb::arg("flow"), nb::arg("passes"), nb::arg("batch"),
         nb::arg("window"), nb::arg("warm"));
   m.def("bench_bare_book", &rialto::bench_bare_book, nb::arg("flow"), nb::arg("passes"));

@@ -1,0 +1,82 @@
+"""`rialto bench engine` measures the real process and trusts no figure that does not add up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from matching.codec import encode_command
+from matching.storage import FileStorage
+from tests.matching.shard import Shard
+from workers.__main__ import build
+from workers.bench.engine import MeasurementFailedError, compare
+from workers.bench.market import LISTING, payments
+from workers.bench.native import native
+
+
+def run(*arguments: str) -> dict[str, Any]:
+    """Run the verb and return its report."""
+    result = CliRunner().invoke(build(), ["bench", "engine", "--json", *arguments])
+    assert result.exit_code == 0, result.output
+    return dict(json.loads(result.stdout))
+
+
+def test_an_open_loop_beside_its_control() -> None:
+    """Every command is acknowledged and journalled, and the digest is that of a replay."""
+    report = run("--rate", "2000", "--seconds", "0.3", "--scenario", "swings", "--policy", "fsync")
+    (row,) = report["scenarios"]
+    assert row["commands"] == 600
+    assert row["checks"]["acknowledged"] == row["checks"]["journalled"] == 600 + 5_000
+    assert row["checks"]["digest_equal"] is True
+    assert 0 < row["p50_us"] <= row["p99_us"] <= row["p999_us"]
+    assert 0 < row["control_p50_us"] <= row["control_p99_us"] <= row["control_p999_us"]
+    assert (report["worst"], report["p99_us"]) == ("swings", row["p99_us"])
+    assert (report["policy"], report["loop"], report["in_flight"]) == ("fsync", "open", None)
+
+
+def test_one_order_in_flight() -> None:
+    """The closed loop has as many commands on the way as it is told."""
+    report = run("--in-flight", "1", "--seconds", "0.2", "--scenario", "normal")
+    assert (report["loop"], report["in_flight"], report["commands_in_frame"]) == ("closed", 1, 1)
+    assert report["scenarios"][0]["commands"] > 10
+
+
+def test_wrong_options_are_usage_errors() -> None:
+    """A scenario or rate that there is not ends with 2 before anything starts."""
+    for options in (["--scenario", "calm"], ["--rate", "fast"], ["--rate", "0"]):
+        result = CliRunner().invoke(build(), ["bench", "engine", *options])
+        assert result.exit_code == 2, options
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Shard:
+    """Give a journal with a drawn flow."""
+    shard = Shard(FileStorage(tmp_path))
+    for batch in (encode_command(LISTING), *payments(shard.clock.now_us)):
+        shard.sequencer.submit(batch)
+    return shard
+
+
+def test_counts_that_disagree_void_the_run(shard: Shard, tmp_path: Path) -> None:
+    """The journal is right with the client's counts only; each other count is refused."""
+    flow = native().LoadFlow("normal", 1, 1)
+    shard.sequencer.submit(flow.take(4_000)[0])
+    shard.sequencer.sync()
+    engine = shard.sequencer.engine
+    sent = {
+        "sent": 4_000,
+        "acknowledged": 4_000,
+        "trades": flow.trades,
+        "resting": flow.resting,
+    }
+    digest = engine.digest().hex()
+    assert compare(tmp_path, engine.sequence, digest, sent)["digest_equal"] is True
+    for name in sent:
+        with pytest.raises(MeasurementFailedError, match="disagree"):
+            compare(tmp_path, engine.sequence, digest, {**sent, name: sent[name] + 1})
+    with pytest.raises(MeasurementFailedError, match="disagree"):
+        compare(tmp_path, engine.sequence, "00", sent)

@@ -1,0 +1,1 @@
+"""What `rialto bench` measures with; nothing else uses it."""

@@ -1,0 +1,19 @@
+"""The control's process: `python -m workers.bench.echo SOCKET FOLDER POLICY`."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from workers.bench.native import native
+
+
+def main() -> None:
+    """Serve one connection; print what came by."""
+    socket_path, folder, policy = sys.argv[1:]
+    counts = native().serve_echo(socket_path, folder, policy == "fsync")
+    print(json.dumps(counts))
+
+
+if __name__ == "__main__":
+    main()
