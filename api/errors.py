@@ -61,6 +61,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "price_outside_band": ProblemKind(422, False, "The price is outside the market's price band"),
     "overflow": ProblemKind(422, False, "A number, or price times quantity, is out of range"),
     "too_many_open_orders": ProblemKind(422, True, "Too many open orders"),
+    "too_many_slices": ProblemKind(422, False, "An iceberg shows too little of its quantity"),
     "invalid_combination": ProblemKind(422, False, "These order options do not go together"),
     "post_only_would_trade": ProblemKind(422, False, "A post-only order would trade at once"),
     "fok_not_fillable": ProblemKind(422, False, "A fill-or-kill order cannot be filled at once"),

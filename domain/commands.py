@@ -45,7 +45,8 @@ class PlaceOrder:
     `client_key` is a non-zero 128-bit integer, `domain.order_id.client_key(client_text)`.
     A market order has `price_ticks` 0 and trades up to the price band. A market buy may name
     `quote_budget_units` instead of a quantity (0): it spends at most that, the fee included.
-    A GTD order leaves the book at `expires_at_us` of engine time.
+    A GTD order leaves the book at `expires_at_us` of engine time. With `display_lots` a limit
+    order is an iceberg: the book shows that many lots at a time and the rest stays hidden.
     """
 
     opcode: ClassVar[Opcode] = Opcode.PLACE_ORDER
@@ -62,6 +63,7 @@ class PlaceOrder:
     client_text: str = ""
     quote_budget_units: int = 0
     expires_at_us: int = 0
+    display_lots: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class RejectReason(IntEnum):
     OVERFLOW = 34
     # limits
     TOO_MANY_OPEN_ORDERS = 40
+    TOO_MANY_SLICES = 41
     # order rules
     INVALID_COMBINATION = 50
     POST_ONLY_WOULD_TRADE = 51

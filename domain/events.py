@@ -17,6 +17,7 @@ from domain.order_events import (
     OrderAmended,
     OrderClosed,
     OrderDuplicate,
+    OrderRefilled,
     OrderRested,
     SelfTradePrevented,
     Trade,
@@ -48,6 +49,7 @@ __all__ = [
     "OrderAmended",
     "OrderClosed",
     "OrderDuplicate",
+    "OrderRefilled",
     "OrderRested",
     "SelfTradePrevented",
     "ShardModeSet",
@@ -69,6 +71,7 @@ Event = (
     | Trade
     | SelfTradePrevented
     | OrderRested
+    | OrderRefilled
     | OrderClosed
     | Credited
     | Debited

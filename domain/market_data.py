@@ -1,7 +1,8 @@
 """Public market data, rebuilt from the engine's events: book mirror, trades, candles. Pure.
 
 The mirror keeps quantities per price level (L2). It needs no order ids: a rested order adds to a
-level, a trade takes from the maker's level, and a resting order that closes takes its remainder.
+level, a trade takes from the maker's level, a resting order that closes takes its remainder, and
+an iceberg adds what it shows, slice by slice.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from domain.events import (
     Event,
     OrderAmended,
     OrderClosed,
+    OrderRefilled,
     OrderRested,
     SelfTradePrevented,
     Trade,
@@ -25,7 +27,7 @@ from domain.order import Side
 CHECKSUM_DEPTH = 10
 MINUTE_SECONDS = 60
 
-BookEvent = Trade | SelfTradePrevented | OrderAmended | OrderRested | OrderClosed
+BookEvent = Trade | SelfTradePrevented | OrderAmended | OrderRested | OrderRefilled | OrderClosed
 Level = tuple[int, int]  # (price_ticks, quantity_lots)
 
 
@@ -64,21 +66,25 @@ class BookMirror:
         """Apply one event of this market; events up to `sequence` are in the book already."""
         if event.sequence <= self._published_sequence:
             return
-        if isinstance(event, OrderRested):
-            self._add(event.side, event.price_ticks, event.remaining_lots, event.sequence)
+        if isinstance(event, OrderRested | OrderRefilled):
+            shown = event.remaining_lots - event.hidden_lots
+            self._add(event.side, event.price_ticks, shown, event.sequence)
         elif isinstance(event, Trade):
             maker_side = event.taker_side.opposite
             self._add(maker_side, event.price_ticks, -event.quantity_lots, event.sequence)
         elif isinstance(event, SelfTradePrevented):
             self._add(event.taker_side.opposite, event.price_ticks, -event.lots, event.sequence)
         elif isinstance(event, OrderAmended):
-            lost = event.previous_quantity_lots - event.quantity_lots
-            if not event.kept_place:
-                lost = event.previous_quantity_lots - event.filled_lots
+            lost = event.previous_quantity_lots - event.previous_hidden_lots
+            lost -= (
+                event.quantity_lots - event.hidden_lots if event.kept_place else event.filled_lots
+            )
             if lost:
                 self._add(event.side, event.previous_price_ticks, -lost, event.sequence)
-        elif isinstance(event, OrderClosed) and event.resting and event.remaining_lots:
-            self._add(event.side, event.price_ticks, -event.remaining_lots, event.sequence)
+        elif isinstance(event, OrderClosed) and event.resting:
+            shown = event.remaining_lots - event.hidden_lots
+            if shown:
+                self._add(event.side, event.price_ticks, -shown, event.sequence)
 
     def take_delta(self) -> BookDelta | None:
         """Return what changed since the last call, or None; call it between whole commands."""

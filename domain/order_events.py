@@ -42,6 +42,7 @@ class OrderAccepted:
     client_text: str
     quote_budget_units: int = 0
     expires_at_us: int = 0
+    display_lots: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,9 @@ class CancelAccepted:
 class OrderAmended:
     """Outcome: an open order has a new price or quantity.
 
-    With `kept_place` it stays where it is and only shrank; otherwise it left the book and acts
-    like a new order: trades, a rest or a close follow.
+    With `kept_place` it stays where it is and only shrank, what is hidden first; otherwise it
+    left the book and acts like a new order: trades, a rest or a close follow. Hidden lots are
+    part of the quantity.
     """
 
     event_type: ClassVar[EventType] = EventType.ORDER_AMENDED
@@ -101,6 +103,8 @@ class OrderAmended:
     filled_lots: int
     previous_price_ticks: int
     previous_quantity_lots: int
+    hidden_lots: int = 0
+    previous_hidden_lots: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,10 @@ class SelfTradePrevented:
 
 @dataclass(frozen=True, slots=True)
 class OrderRested:
-    """The order's remainder joined the end of its price level."""
+    """The order's remainder joined the end of its price level.
+
+    `hidden_lots` of it are not shown in the book: the level grows by the difference.
+    """
 
     event_type: ClassVar[EventType] = EventType.ORDER_RESTED
     sequence: int
@@ -186,13 +193,34 @@ class OrderRested:
     side: Side
     price_ticks: int
     remaining_lots: int
+    hidden_lots: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRefilled:
+    """What an iceberg showed is gone; it shows its next lots, at the end of its price level.
+
+    `hidden_lots` of what remains are still not shown: the level grows by the difference.
+    """
+
+    event_type: ClassVar[EventType] = EventType.ORDER_REFILLED
+    sequence: int
+    index: int
+    symbol_id: int
+    account_id: int
+    order_id: int
+    side: Side
+    price_ticks: int
+    remaining_lots: int
+    hidden_lots: int
 
 
 @dataclass(frozen=True, slots=True)
 class OrderClosed:
     """The order left the engine: filled, cancelled or expired; its hold is released.
 
-    `resting` tells whether it stood in the book (so that a book mirror must take it out).
+    `resting` tells whether it stood in the book (so that a book mirror must take it out);
+    `hidden_lots` of what remained were not shown there.
     """
 
     event_type: ClassVar[EventType] = EventType.ORDER_CLOSED
@@ -207,3 +235,4 @@ class OrderClosed:
     price_ticks: int
     remaining_lots: int
     filled_lots: int
+    hidden_lots: int = 0

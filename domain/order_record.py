@@ -18,6 +18,7 @@ class OrderTerms:
 
     quote_budget_units: int = 0
     expires_at_us: int = 0
+    display_lots: int = 0
 
     @classmethod
     def of(cls, source: object) -> Self:

@@ -6,6 +6,7 @@ post-only, FOK, liquidity -> self-trade -> overflow and funds. No check changes 
 
 from __future__ import annotations
 
+from collections import deque
 from copy import copy
 
 from domain.commands import ListSymbol
@@ -19,6 +20,9 @@ from matching.windows import KEY_MAX_AGE_US, KEY_MAX_AHEAD_US
 
 MAX_MAKERS = 30_000
 """How many resting orders one command may meet: its events are numbered with 16 bits."""
+
+MAX_SLICES = 100
+"""How many times an iceberg may show lots: each time is a meeting, of which a taker has few."""
 
 _MARKET = int(OrderType.MARKET)
 _GTC, _IOC, _FOK = int(TimeInForce.GTC), int(TimeInForce.IOC), int(TimeInForce.FOK)
@@ -38,7 +42,7 @@ def refuse_order(state: EngineState, order: Order) -> RejectReason:
     reason = _syntax(order)
     if reason:
         return reason
-    if order.expires_us and order.expires_us <= state.time_us:
+    if order.terms.expires_at_us and order.terms.expires_at_us <= state.time_us:
         return RejectReason.EXPIRY_PASSED
     market = state.markets.get(order.symbol_id)
     if market is None:
@@ -61,7 +65,7 @@ def refuse_order(state: EngineState, order: Order) -> RejectReason:
     reason = _order_rules(market, order, is_market)
     if reason:
         return reason
-    funds = _budget_funds if order.budget_units else _funds
+    funds = _budget_funds if order.terms.quote_budget_units else _funds
     return funds(state, market, order)
 
 
@@ -79,16 +83,32 @@ def _syntax(order: Order) -> RejectReason:
         return RejectReason.INVALID_COMBINATION
     if flags & _POST_ONLY and not may_rest:
         return RejectReason.INVALID_COMBINATION
-    if (order.expires_us > 0) != (time_in_force == _GTD) or order.expires_us < 0:
+    if (order.terms.expires_at_us > 0) != (time_in_force == _GTD) or order.terms.expires_at_us < 0:
         return RejectReason.INVALID_COMBINATION
-    if order.budget_units and not _may_have_budget(order):
+    if order.terms.quote_budget_units and not _may_have_budget(order):
         return RejectReason.INVALID_COMBINATION
     if order.price_ticks != 0 if order_type == _MARKET else order.price_ticks <= 0:
         return RejectReason.INVALID_PRICE
-    if order.budget_units < 0 or bool(order.budget_units) == (order.quantity_lots > 0):
+    if order.terms.quote_budget_units < 0 or bool(order.terms.quote_budget_units) == (
+        order.quantity_lots > 0
+    ):
         return RejectReason.INVALID_QUANTITY
     if order.quantity_lots < 0:
         return RejectReason.INVALID_QUANTITY
+    return _slices(order)
+
+
+def _slices(order: Order) -> RejectReason:
+    """Return what is wrong with an iceberg: it rests, and takes few meetings to trade away."""
+    display = order.terms.display_lots
+    if display == 0:
+        return _NONE
+    if order.flags >> 1 & 15 == _MARKET or order.flags >> 5 & 7 not in (_GTC, _GTD):
+        return RejectReason.INVALID_COMBINATION
+    if display < 0 or display > order.quantity_lots:
+        return RejectReason.INVALID_QUANTITY
+    if order.quantity_lots > display * MAX_SLICES:
+        return RejectReason.TOO_MANY_SLICES
     return _NONE
 
 
@@ -124,8 +144,8 @@ def _order_rules(market: Market, order: Order, is_market: bool) -> RejectReason:
         return RejectReason.POST_ONLY_WOULD_TRADE
     if is_market and first is None:
         return RejectReason.NO_LIQUIDITY
-    if first is not None and order.budget_units:
-        lots = market.affordable_lots(first.price_ticks, order.budget_units)
+    if first is not None and order.terms.quote_budget_units:
+        lots = market.affordable_lots(first.price_ticks, order.terms.quote_budget_units)
         if lots == 0:
             return RejectReason.BUDGET_TOO_SMALL
         if lots > market.rules.max_order_lots:
@@ -147,18 +167,34 @@ def _fillable(market: Market, order: Order) -> bool:
     """Return whether the book fills the whole order within its limit and the sweep limit."""
     rank = limit_rank(market, order)
     side = market.sides[1 - order.side]
-    missing, met = order.quantity_lots, 0
-    for maker in side.walk():
-        met += 1
-        if maker.price_ticks * side.sign < rank or met > MAX_MAKERS:
-            return False
-        if maker.account_id == order.account_id:
-            if order.flags >> 9 != _EXPIRE_MAKER:
+    missing, met = order.quantity_lots - order.filled_lots, 0
+    for level_rank in reversed(side.ranks):
+        if level_rank < rank:
+            break
+        hidden: deque[tuple[int, int]] = deque()  # (lots, slice) of the icebergs met
+        for maker in side.levels[level_rank].values():
+            met += 1
+            if met > MAX_MAKERS:
                 return False
-            continue
-        missing -= maker.quantity_lots - maker.filled_lots
-        if missing <= 0:
-            return True
+            if maker.account_id == order.account_id:
+                if order.flags >> 9 != _EXPIRE_MAKER:
+                    return False
+                continue
+            missing -= maker.shown_lots
+            if missing <= 0:
+                return True
+            if maker.hidden_lots:
+                hidden.append((maker.hidden_lots, maker.terms.display_lots))
+        while hidden:
+            met += 1
+            if met > MAX_MAKERS:
+                return False
+            lots, display = hidden.popleft()
+            missing -= min(lots, display)
+            if missing <= 0:
+                return True
+            if lots > display:
+                hidden.append((lots - display, display))
     return False
 
 
@@ -180,7 +216,7 @@ def _funds(state: EngineState, market: Market, order: Order, own_hold: int = 0) 
 
 def _budget_funds(state: EngineState, market: Market, order: Order) -> RejectReason:
     free = state.free_units(order.account_id, market.rules.quote_asset_id)
-    return _NONE if free >= order.budget_units else RejectReason.INSUFFICIENT_FUNDS
+    return _NONE if free >= order.terms.quote_budget_units else RejectReason.INSUFFICIENT_FUNDS
 
 
 def refuse_amend(
@@ -224,6 +260,9 @@ def refuse_amend(
         return RejectReason.PRICE_OUTSIDE_BAND
     if amended.quantity_lots > market.rules.max_order_lots:
         return RejectReason.QUANTITY_TOO_LARGE
+    display = order.terms.display_lots
+    if display and amended.quantity_lots > display * MAX_SLICES:
+        return RejectReason.TOO_MANY_SLICES
     reason = _order_rules(market, amended, is_market=False)
     if reason:
         return reason

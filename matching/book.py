@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from domain.commands import ListSymbol
 from domain.money import INT64_MAX, PPM, ceil_ppm
@@ -13,7 +14,17 @@ from domain.status_reason import StatusReason
 
 BUY = int(Side.BUY)
 OPEN = int(OrderStatus.OPEN)
-NO_TERMS = (0, 0)
+
+
+class Terms(NamedTuple):
+    """The rarer terms of an order as it was placed: `domain.order_record.OrderTerms`, but light."""
+
+    quote_budget_units: int = 0
+    expires_at_us: int = 0
+    display_lots: int = 0
+
+
+NO_TERMS = Terms()
 
 
 class Order:
@@ -28,6 +39,7 @@ class Order:
         "closed_us",
         "filled_lots",
         "flags",
+        "hidden_lots",
         "identity",
         "limit_ticks",
         "order_id",
@@ -49,12 +61,9 @@ class Order:
         price_ticks: int,
         quantity_lots: int,
         text: bytes,
-        terms: tuple[int, int] = NO_TERMS,
+        terms: Terms = NO_TERMS,
     ) -> None:
-        """`identity` is account and client key as they lie on the wire, 24 bytes.
-
-        `terms` are the quote budget and the time of expiry, 0 for none.
-        """
+        """`identity` is account and client key as they lie on the wire, 24 bytes."""
         self.order_id = 0
         self.account_id = account_id
         self.identity = identity
@@ -67,6 +76,7 @@ class Order:
         self.asked_ticks = price_ticks  # as placed: a repeat of the command asks for these
         self.asked_lots = quantity_lots
         self.filled_lots = 0
+        self.hidden_lots = 0  # of what remains, when it stands in the book
         self.accepted_sequence = 0
         self.accepted_time_us = 0
         self.text = text
@@ -75,14 +85,15 @@ class Order:
         self.closed_us = 0
 
     @property
-    def budget_units(self) -> int:
-        """Return the most that the order spends, fee included, or 0 when it has a quantity."""
-        return self.terms[0]
+    def shown_lots(self) -> int:
+        """Return what the book shows of the order."""
+        return self.quantity_lots - self.filled_lots - self.hidden_lots
 
-    @property
-    def expires_us(self) -> int:
-        """Return when the order leaves the book, or 0 for never."""
-        return self.terms[1]
+    def show_next(self) -> None:
+        """Hide all but the next slice of what remains, when the order is an iceberg."""
+        if self.terms.display_lots:
+            remaining = self.quantity_lots - self.filled_lots
+            self.hidden_lots = max(0, remaining - self.terms.display_lots)
 
     def keeps_place(self, price_ticks: int, quantity_lots: int) -> bool:
         """Return whether an amend to these terms leaves the order where it stands."""
@@ -132,11 +143,11 @@ class BookSide:
             yield from self.levels[rank].values()
 
     def depth(self, levels: int) -> list[tuple[int, int]]:
-        """Return (price_ticks, remaining lots) of the best `levels` levels."""
+        """Return (price_ticks, shown lots) of the best `levels` levels."""
         return [
             (
                 rank * self.sign,
-                sum(o.quantity_lots - o.filled_lots for o in self.levels[rank].values()),
+                sum(order.shown_lots for order in self.levels[rank].values()),
             )
             for rank in self.ranks[: -levels - 1 : -1]
         ]

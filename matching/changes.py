@@ -103,11 +103,13 @@ def amend(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
         engine.events.rejected(Opcode.AMEND_ORDER, reason, account_id, key, symbol_id)
         return
     market = engine.state.markets[order.symbol_id]
-    before = (order.price_ticks, order.quantity_lots)
+    before = (order.price_ticks, order.quantity_lots, order.hidden_lots)
     after = (price or order.price_ticks, quantity or order.quantity_lots)
     if order.keeps_place(*after):
-        engine.hold(market, order, -engine.released(market, order, before[1] - after[1]))
+        lost = before[1] - after[1]
+        engine.hold(market, order, -engine.released(market, order, lost))
         order.quantity_lots = after[1]
+        order.hidden_lots = max(0, order.hidden_lots - lost)
         engine.events.amended(order, before, kept=True)
     else:
         _requeue(engine, market, order, after)
@@ -115,11 +117,12 @@ def amend(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
 
 def _requeue(engine: Trading, market: Market, order: Order, terms: tuple[int, int]) -> None:
     """Take `order` out, change it, and let it act like a new one under its old id."""
-    before = (order.price_ticks, order.quantity_lots)
+    before = (order.price_ticks, order.quantity_lots, order.hidden_lots)
     engine.hold(market, order, -market.hold_units(order, order.quantity_lots - order.filled_lots))
     engine.state.take_out(market, order)
     order.price_ticks, order.quantity_lots = terms
     order.limit_ticks = order.price_ticks
+    order.hidden_lots = 0
     engine.events.amended(order, before, kept=False)
     stopped = engine.trade(market, order)
     engine.finish(market, order, stopped)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from domain import commands as c
 from domain.commands import Command, Opcode
 from domain.order import SelfTrade, ShardMode, Side, StateCause, SymbolState
+from matching.book import NO_TERMS, Terms
 from matching.event_codec import decode_events, encode_event, encode_events
 from matching.wire import (
     AMEND_STRIPE,
@@ -26,7 +27,8 @@ from matching.wire import (
     MAX_ACTOR,
     MAX_REASON,
     MAX_TEXT,
-    NO_TERMS,
+    NO_TERMS_STRIPE,
+    ORDER_TERMS_FIELDS,
     STAMP,
     STATUS_STRIPES,
     STRIPE,
@@ -108,8 +110,10 @@ def _encode(command: Command, sequence: int, time_us: int) -> bytes:
             if text_length > MAX_TEXT:
                 raise ValueError(f"client text of {text_length} characters")
             extension = TEXT_STRIPE.pack(text) if text else b""
-            terms = TERMS_STRIPE.pack(command.quote_budget_units, command.expires_at_us, b"")
-            extension += terms if terms != NO_TERMS else b""
+            terms = TERMS_STRIPE.pack(
+                *(getattr(command, name) for name, _ in ORDER_TERMS_FIELDS), b""
+            )
+            extension += terms if terms != NO_TERMS_STRIPE else b""
         case c.CancelOrder():
             symbol, account, a = command.symbol_id, command.account_id, command.order_id
             key = command.client_key.to_bytes(16, "little")
@@ -195,14 +199,14 @@ def split_commands(data: bytes | bytearray | memoryview) -> list[Placed]:
     return placed
 
 
-def order_terms(data: bytes, offset: int) -> tuple[int, int, bytes]:
-    """Return budget, expiry and what must be zero after them, of the order at `offset`."""
+def order_terms(data: bytes, offset: int) -> tuple[Terms, bytes]:
+    """Return the rarer terms and what must be zero after them, of the order at `offset`."""
     stripes, text_length = data[offset + 18], data[offset + 19]
     with_text = 2 if text_length else 1
     if stripes == with_text:
-        return 0, 0, b""
-    budget, expires_at_us, rest = TERMS_STRIPE.unpack_from(data, offset + with_text * STRIPE)
-    return budget, expires_at_us, rest.rstrip(b"\0")
+        return NO_TERMS, b""
+    *terms, rest = TERMS_STRIPE.unpack_from(data, offset + with_text * STRIPE)
+    return Terms(*terms), rest.rstrip(b"\0")
 
 
 def stamp(batch: bytearray, offset: int, sequence: int, time_us: int) -> None:
@@ -234,7 +238,7 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
                     bool(flags >> 8 & 1),
                     SelfTrade(flags >> 9),
                     data[start : start + text_length].decode("ascii"),
-                    *order_terms(data, offset)[:2],
+                    *order_terms(data, offset)[0],
                 )
             case Opcode.CANCEL_ORDER:
                 command = c.CancelOrder(account, symbol, a, number)

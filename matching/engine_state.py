@@ -75,15 +75,15 @@ class EngineState:
         """Let `order` stand in its book."""
         market.rest(order)
         self.orders[order.order_id] = order
-        if order.expires_us:
-            insort(self.timed, (order.expires_us, order.order_id))
+        if order.terms.expires_at_us:
+            insort(self.timed, (order.terms.expires_at_us, order.order_id))
 
     def take_out(self, market: Market, order: Order) -> None:
         """Let `order` leave its book."""
         market.take_out(order)
         del self.orders[order.order_id]
-        if order.expires_us:
-            del self.timed[bisect_left(self.timed, (order.expires_us, order.order_id))]
+        if order.terms.expires_at_us:
+            del self.timed[bisect_left(self.timed, (order.terms.expires_at_us, order.order_id))]
 
     def due_switch(self) -> tuple[int, int] | None:
         """Return (deadline, account) of the dead-man's switch to fire first, or None."""

@@ -108,6 +108,7 @@ def _accepted(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> 
         client_text=f.get("client_text", b"").rstrip(b"\0").decode("ascii"),
         quote_budget_units=f.get("quote_budget_units", 0),
         expires_at_us=f.get("expires_at_us", 0),
+        display_lots=f.get("display_lots", 0),
     )
 
 
@@ -216,6 +217,7 @@ _BUILD: dict[EventType, Callable[[int, int, int, int, Fields], Event]] = {
         n, i, s, taker_side=Side(g), **f
     ),
     EventType.ORDER_RESTED: lambda n, i, s, g, f: e.OrderRested(n, i, s, side=Side(g), **f),
+    EventType.ORDER_REFILLED: lambda n, i, s, g, f: e.OrderRefilled(n, i, s, side=Side(g), **f),
     EventType.ORDER_CLOSED: _closed,
     EventType.CREDITED: _money(e.Credited),
     EventType.DEBITED: _money(e.Debited),
@@ -283,7 +285,7 @@ def _flags(event: Event) -> int:
             return int(event.same_body)
         case e.Trade() | e.SelfTradePrevented():
             return event.taker_side
-        case e.OrderRested():
+        case e.OrderRested() | e.OrderRefilled():
             return event.side
         case e.OrderAmended():
             return event.side | int(event.kept_place) << 1

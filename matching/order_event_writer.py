@@ -19,6 +19,7 @@ _TRADE = packer(EventType.TRADE, 0).pack
 _TRADE_1 = packer(EventType.TRADE, 1).pack
 _PREVENTED = packer(EventType.SELF_TRADE_PREVENTED, 0).pack
 _RESTED = packer(EventType.ORDER_RESTED, 0).pack
+_REFILLED = packer(EventType.ORDER_REFILLED, 0).pack
 _CLOSED = packer(EventType.ORDER_CLOSED, 0).pack
 
 _T_ACCEPTED = int(EventType.ORDER_ACCEPTED)
@@ -78,14 +79,15 @@ class OrderEvents(EventBatch):
         )
         self.out.append(_DUPLICATE_1(n, i, kind, 1, symbol_id, g, order.filled_lots))
 
-    def amended(self, order: Order, before: tuple[int, int], kept: bool) -> None:
-        """Outcome: `order` is changed; `before` are its price and quantity until now."""
+    def amended(self, order: Order, before: tuple[int, int, int], kept: bool) -> None:
+        """Outcome: `order` is changed; `before` are price, quantity and hidden lots until now."""
         n, i, kind = self.sequence, self.next_index(), EventType.ORDER_AMENDED
         s, g = order.symbol_id, order.side | (2 if kept else 0)
         about = (order.account_id, order.order_id, order.identity[8:], order.price_ticks)
         self.out.append(_AMENDED(n, i, kind, 0, s, g, self.time_us, *about))
         lots = (order.quantity_lots, order.filled_lots)
-        self.out.append(_AMENDED_1(n, i, kind, 1, s, g, *lots, *before))
+        *terms, hidden = before
+        self.out.append(_AMENDED_1(n, i, kind, 1, s, g, *lots, *terms, order.hidden_lots, hidden))
 
     def trade(
         self,
@@ -148,6 +150,25 @@ class OrderEvents(EventBatch):
                 order.order_id,
                 order.price_ticks,
                 order.quantity_lots - order.filled_lots,
+                order.hidden_lots,
+            )
+        )
+
+    def refilled(self, order: Order) -> None:
+        """Say that an iceberg shows its next lots."""
+        self.out.append(
+            _REFILLED(
+                self.sequence,
+                self.next_index(),
+                EventType.ORDER_REFILLED,
+                0,
+                order.symbol_id,
+                order.side,
+                order.account_id,
+                order.order_id,
+                order.price_ticks,
+                order.quantity_lots - order.filled_lots,
+                order.hidden_lots,
             )
         )
 
@@ -166,5 +187,6 @@ class OrderEvents(EventBatch):
                 order.price_ticks,
                 order.quantity_lots - order.filled_lots,
                 order.filled_lots,
+                order.hidden_lots,
             )
         )

@@ -4,7 +4,7 @@ No clock, no randomness, no float, no IO. Each command is validated fully (`admi
 acts; its first event is its outcome. Order of precedence of the refusals of an order:
 
     duplicate, MALFORMED_COMMAND, INVALID_COMBINATION, INVALID_PRICE, INVALID_QUANTITY,
-    EXPIRY_PASSED, UNKNOWN_SYMBOL, SHARD_HALTED, SHARD_CANCEL_ONLY, SYMBOL_HALTED,
+    TOO_MANY_SLICES, EXPIRY_PASSED, UNKNOWN_SYMBOL, SHARD_HALTED, SHARD_CANCEL_ONLY, SYMBOL_HALTED,
     SYMBOL_CANCEL_ONLY, PRICE_OUTSIDE_BAND, QUANTITY_TOO_LARGE, TOO_MANY_OPEN_ORDERS,
     POST_ONLY_WOULD_TRADE, NO_LIQUIDITY, BUDGET_TOO_SMALL, FOK_NOT_FILLABLE, SELF_TRADE, OVERFLOW,
     INSUFFICIENT_FUNDS
@@ -138,8 +138,7 @@ class ReferenceEngine(Trading):
         text_length, symbol_id, flags, account_id, key, price, quantity = head[5:]
         state = self.state
         identity = batch[offset + 24 : offset + 48]
-        budget, expires_us, surplus = order_terms(batch, offset)
-        terms = (budget, expires_us)
+        terms, surplus = order_terms(batch, offset)
         known = state.window.orders.get(identity)
         if known is not None:
             same = (known.symbol_id, known.flags, known.asked_ticks, known.asked_lots) == (
@@ -162,7 +161,7 @@ class ReferenceEngine(Trading):
         order.accepted_sequence = state.sequence
         order.accepted_time_us = state.time_us
         state.window.orders[identity] = order
-        budget = order.budget_units
+        budget = terms.quote_budget_units
         self.events.accepted(order, budget or market.hold_units(order, quantity))
         if budget:
             self.finish(market, order, self.spend(market, order))

@@ -15,11 +15,11 @@ from typing import Any
 from domain.commands import ListSymbol
 from domain.order import StateCause
 from domain.status_reason import StatusReason
-from matching.book import OPEN, Market, Order
+from matching.book import OPEN, Market, Order, Terms
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.windows import KeyRecord
 
-STATE_VERSION = 6
+STATE_VERSION = 7
 _MAGIC = b"RLTSTATE"
 _HEAD = struct.Struct("<8sIIQqqIIQQ64s")
 _STATUS = struct.Struct("<qQq32s96s")
@@ -27,7 +27,7 @@ _COUNT = struct.Struct("<Q")
 _ASSET = struct.Struct("<Qqq")
 _MARKET = struct.Struct("<13q152s")
 _BALANCE = struct.Struct("<QQqq")
-_ORDER = struct.Struct("<QQ16sHHBB2xqqqQqqqqqq36s4x")
+_ORDER = struct.Struct("<QQ16sHHBB2xqqqQqqqqqqqq36s4x")
 _SWITCH = struct.Struct("<Qq")
 _KEY = struct.Struct("<16sQqHHIQqq")
 _RULES = (
@@ -127,6 +127,7 @@ def _order_bytes(order: Order) -> bytes:
         order.asked_ticks,
         order.asked_lots,
         *order.terms,
+        order.hidden_lots,
         order.text,
     )
 
@@ -233,8 +234,8 @@ def _order(values: tuple[Any, ...]) -> Order:
         closed_us,
         asked_ticks,
         asked_lots,
-        budget_units,
-        expires_us,
+        *terms,
+        hidden_lots,
         text,
     ) = values
     identity = account_id.to_bytes(8, "little") + key
@@ -246,11 +247,12 @@ def _order(values: tuple[Any, ...]) -> Order:
         price_ticks,
         quantity_lots,
         text[:text_length],
-        (budget_units, expires_us),
+        Terms(*terms),
     )
     order.order_id = order_id
     order.status = status
     order.filled_lots = filled_lots
+    order.hidden_lots = hidden_lots
     order.accepted_sequence = accepted_sequence
     order.accepted_time_us = accepted_time_us
     order.closed_us = closed_us

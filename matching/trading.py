@@ -46,7 +46,7 @@ class Trading(Questions):
                     return CloseReason.SELF_TRADE
                 continue
             missing = taker.quantity_lots - taker.filled_lots
-            lots = min(missing, maker.quantity_lots - maker.filled_lots)
+            lots = min(missing, maker.shown_lots)
             self.fill(market, maker, taker, lots)
             if missing == lots:
                 return None
@@ -56,7 +56,7 @@ class Trading(Questions):
         """Trade a market buy until its quote budget is spent; return why it ends."""
         side = market.sides[1 - taker.side]
         rank = limit_rank(market, taker)
-        left = taker.budget_units
+        left = taker.terms.quote_budget_units
         for _ in range(MAX_MAKERS):
             maker = side.first(rank)
             if maker is None:
@@ -69,7 +69,7 @@ class Trading(Questions):
                     return CloseReason.SELF_TRADE
                 continue
             affordable = market.affordable_lots(maker.price_ticks, left)
-            lots = min(affordable, maker.quantity_lots - maker.filled_lots)
+            lots = min(affordable, maker.shown_lots)
             if lots == 0:
                 return CloseReason.FILLED if taker.filled_lots else CloseReason.IOC_REMAINDER
             rules = market.rules
@@ -105,15 +105,14 @@ class Trading(Questions):
 
     def decrement(self, market: Market, maker: Order, taker: Order) -> bool:
         """Shrink both by the smaller remainder; return whether nothing of the taker is left."""
-        remaining = maker.quantity_lots - maker.filled_lots
         missing = taker.quantity_lots - taker.filled_lots
-        lots = min(missing, remaining)
+        lots = min(missing, maker.shown_lots)
         self.hold(market, maker, -self.released(market, maker, lots))
         maker.quantity_lots -= lots
         taker.quantity_lots -= lots
         self.events.prevented(maker, taker, lots)
-        if lots == remaining:
-            self.close_resting(market, maker, CloseReason.SELF_TRADE)
+        if maker.shown_lots == 0:
+            self.used_up(market, maker, CloseReason.SELF_TRADE)
         return lots == missing
 
     def released(self, market: Market, maker: Order, lots: int) -> int:
@@ -129,7 +128,6 @@ class Trading(Questions):
         quote = maker.price_ticks * lots * rules.quote_units_per_tick_lot
         maker_fee = fee_units(quote, rules.maker_fee_ppm)
         taker_fee = fee_units(quote, rules.taker_fee_ppm)
-        remaining = maker.quantity_lots - maker.filled_lots
         released = self.released(market, maker, lots)
         maker_base = state.balance(maker.account_id, base_id)
         maker_quote = state.balance(maker.account_id, quote_id)
@@ -154,8 +152,18 @@ class Trading(Questions):
         trade_id = state.shard << 48 | state.next_trade
         state.next_trade += 1
         self.events.trade(trade_id, maker, taker, lots, (base, quote, maker_fee, taker_fee))
-        if lots == remaining:
-            self.close_resting(market, maker, CloseReason.FILLED)
+        if maker.shown_lots == 0:
+            self.used_up(market, maker, CloseReason.FILLED)
+
+    def used_up(self, market: Market, maker: Order, reason: CloseReason) -> None:
+        """Close a maker that shows nothing any more, or let an iceberg show its next lots."""
+        if maker.hidden_lots == 0:
+            self.close_resting(market, maker, reason)
+            return
+        market.sides[maker.side].remove(maker)
+        maker.show_next()
+        market.sides[maker.side].add(maker)
+        self.events.refilled(maker)
 
     def finish(self, market: Market, order: Order, stopped: CloseReason | None) -> None:
         """Let the rest of a taker stand in the book with its hold, or close it."""
@@ -167,6 +175,7 @@ class Trading(Questions):
             reason = CloseReason.FILLED
         elif order.flags >> 5 & 7 in _RESTING:
             self.hold(market, order, market.hold_units(order, remaining))
+            order.show_next()
             state.rest(market, order)
             self.events.rested(order)
             return

@@ -25,7 +25,6 @@ class SymbolView:
 def order_record(order: Order) -> OrderRecord:
     """Return an order of the engine as its owner sees it."""
     side, order_type, time_in_force = order_words(order.flags)
-    quote_budget_units, expires_at_us = order.terms
     return OrderRecord(
         order_id=order.order_id,
         account_id=order.account_id,
@@ -43,5 +42,5 @@ def order_record(order: Order) -> OrderRecord:
         status=OrderStatus(order.status),
         accepted_sequence=order.accepted_sequence,
         accepted_at_us=order.accepted_time_us,
-        terms=OrderTerms(quote_budget_units, expires_at_us),
+        terms=OrderTerms.of(order.terms),
     )

@@ -74,7 +74,11 @@ LIST_SYMBOL_FIELDS: Final = (
     ("max_order_lots", "q"),
 )
 
-ORDER_TERMS_FIELDS: Final = (("quote_budget_units", "q"), ("expires_at_us", "q"))
+ORDER_TERMS_FIELDS: Final = (
+    ("quote_budget_units", "q"),
+    ("expires_at_us", "q"),
+    ("display_lots", "q"),
+)
 
 EVENT_HEAD: Final = (
     ("sequence", "Q"),
@@ -87,6 +91,13 @@ EVENT_HEAD: Final = (
 
 _TIMED: Final = (("time_us", "q"), ("account_id", "Q"))
 _KEY: Final = (("key_low", "Q"), ("key_high", "Q"))
+_STANDS: Final = (
+    ("account_id", "Q"),
+    ("order_id", "Q"),
+    ("price_ticks", "q"),
+    ("remaining_lots", "q"),
+    ("hidden_lots", "q"),
+)
 _MONEY: Final = (*_TIMED, *_KEY, ("amount_units", "q"))
 
 EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str], ...]]] = (
@@ -120,6 +131,8 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
                 ("filled_lots", "q"),
                 ("previous_price_ticks", "q"),
                 ("previous_quantity_lots", "q"),
+                ("hidden_lots", "q"),
+                ("previous_hidden_lots", "q"),
             ),
             (EventType.DEAD_MANS_SWITCH_SET, 0): (*_TIMED, ("deadline_us", "q")),
             (EventType.DEAD_MANS_SWITCH_FIRED, 0): (
@@ -157,18 +170,15 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
                 ("price_ticks", "q"),
                 ("lots", "q"),
             ),
-            (EventType.ORDER_RESTED, 0): (
-                ("account_id", "Q"),
-                ("order_id", "Q"),
-                ("price_ticks", "q"),
-                ("remaining_lots", "q"),
-            ),
+            (EventType.ORDER_RESTED, 0): _STANDS,
+            (EventType.ORDER_REFILLED, 0): _STANDS,
             (EventType.ORDER_CLOSED, 0): (
                 ("account_id", "Q"),
                 ("order_id", "Q"),
                 ("price_ticks", "q"),
                 ("remaining_lots", "q"),
                 ("filled_lots", "q"),
+                ("hidden_lots", "q"),
             ),
             (EventType.CREDITED, 0): _MONEY,
             (EventType.DEBITED, 0): _MONEY,
@@ -231,8 +241,8 @@ def _dtype(fields: tuple[tuple[str, str], ...]) -> np.dtype[np.void]:
 
 # Only there when they say something: the client text, the rarer terms.
 OPTIONAL_PARTS: Final = frozenset({(EventType.ORDER_ACCEPTED, 2), (EventType.ORDER_ACCEPTED, 3)})
-TERMS_STRIPE: Final = struct.Struct("<qq48s")  # the last 48 bytes are zero
-NO_TERMS: Final = bytes(STRIPE)
+TERMS_STRIPE: Final = struct.Struct("<qqq40s")  # the last 40 bytes are zero
+NO_TERMS_STRIPE: Final = bytes(STRIPE)
 LIST_SYMBOL_STRIPE: Final = _struct(LIST_SYMBOL_FIELDS)
 EVENT_HEAD_STRUCT: Final = struct.Struct("<" + "".join(code for _, code in EVENT_HEAD))
 EVENT_STRUCTS: Final = MappingProxyType(

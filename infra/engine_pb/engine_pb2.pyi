@@ -132,12 +132,14 @@ class OpenOrdersRequest(_message.Message):
     def __init__(self, account_id: _Optional[int] = ..., symbol_id: _Optional[int] = ...) -> None: ...
 
 class OrderTerms(_message.Message):
-    __slots__ = ("quote_budget_units", "expires_at_us")
+    __slots__ = ("quote_budget_units", "expires_at_us", "display_lots")
     QUOTE_BUDGET_UNITS_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_US_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_LOTS_FIELD_NUMBER: _ClassVar[int]
     quote_budget_units: int
     expires_at_us: int
-    def __init__(self, quote_budget_units: _Optional[int] = ..., expires_at_us: _Optional[int] = ...) -> None: ...
+    display_lots: int
+    def __init__(self, quote_budget_units: _Optional[int] = ..., expires_at_us: _Optional[int] = ..., display_lots: _Optional[int] = ...) -> None: ...
 
 class Order(_message.Message):
     __slots__ = ("order_id", "account_id", "client_key", "client_text", "symbol_id", "side", "order_type", "time_in_force", "post_only", "price_ticks", "quantity_lots", "filled_lots", "accepted_sequence", "accepted_time_us", "status", "self_trade", "terms")

@@ -230,6 +230,7 @@ order_history = sa.Table(
     # the rarer terms, named as in domain.order_record.OrderTerms; 0 = none
     sa.Column("quote_budget_units", sa.BigInteger, nullable=False),
     sa.Column("expires_at_us", sa.BigInteger, nullable=False),
+    sa.Column("display_lots", sa.BigInteger, nullable=False),
     sa.Column("filled_lots", sa.BigInteger, nullable=False),
     sa.Column("filled_quote_units", sa.BigInteger, nullable=False),
     sa.Column("fee_units", sa.BigInteger, nullable=False),

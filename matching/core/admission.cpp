@@ -17,6 +17,14 @@ bool may_have_budget(std::uint16_t flags) {
          self_trade_of(flags) != kDecrement;
 }
 
+// What is wrong with an iceberg: it rests, and takes few meetings to trade away.
+Reason slices(std::uint16_t flags, std::int64_t quantity, std::int64_t display) {
+  if (display == 0) return Reason::kNone;
+  if (type_of(flags) == kMarket || !may_rest(flags)) return Reason::kInvalidCombination;
+  if (display < 0 || display > quantity) return Reason::kInvalidQuantity;
+  return too_many_slices(quantity, display) ? Reason::kTooManySlices : Reason::kNone;
+}
+
 Reason syntax(const Command& command, const std::uint8_t* record, const Terms& terms) {
   const std::uint16_t flags = command.flags;
   const bool is_market = type_of(flags) == kMarket;
@@ -35,7 +43,7 @@ Reason syntax(const Command& command, const std::uint8_t* record, const Terms& t
   if (is_market ? command.a != 0 : command.a <= 0) return Reason::kInvalidPrice;
   if (terms.quote_budget < 0 || command.b < 0 || (terms.quote_budget != 0) == (command.b > 0))
     return Reason::kInvalidQuantity;
-  return Reason::kNone;
+  return slices(flags, command.b, terms.display);
 }
 
 }  // namespace
@@ -120,8 +128,12 @@ bool Engine::fillable(const Market& market, const Command& command, std::uint32_
   const Book& book = market.book;
   std::int64_t missing = command.b;
   std::uint32_t met = 0;
+  struct Hidden {
+    std::int64_t lots, slice;
+  };
   for (std::int64_t price = book.best(side); price != kNoPrice && Book::crosses(side, price, limit);
        price = book.next_price(side, price)) {
+    std::vector<Hidden> hidden;  // of the icebergs met at this price
     for (Slot at = book.at(side, price).head; at != 0; at = state.orders[at].next) {
       if (++met > kMaxMakers) return false;
       const Order& maker = state.orders[at];
@@ -131,6 +143,15 @@ bool Engine::fillable(const Market& market, const Command& command, std::uint32_
       }
       missing -= std::min(missing, maker.remaining);
       if (missing == 0) return true;
+      if (const std::int64_t lots = state.hidden(at); lots != 0)
+        hidden.push_back({lots, state.rare[at].terms.display});
+    }
+    for (std::size_t at = 0; at < hidden.size(); ++at) {
+      if (++met > kMaxMakers) return false;
+      const Hidden next = hidden[at];
+      missing -= std::min({missing, next.lots, next.slice});
+      if (missing == 0) return true;
+      if (next.lots > next.slice) hidden.push_back({next.lots - next.slice, next.slice});
     }
   }
   return false;

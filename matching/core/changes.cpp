@@ -11,8 +11,9 @@ namespace {
 
 constexpr std::int64_t kBothSides = 0;  // of a cancel-all; else the side + 1
 
-bool keeps_place(const Order& order, std::int64_t price, std::int64_t quantity) {
-  return price == order.price && quantity <= order.quantity;
+bool keeps_place(const Order& order, std::int64_t whole, std::int64_t price,
+                 std::int64_t quantity) {
+  return price == order.price && quantity <= whole;
 }
 
 }  // namespace
@@ -123,11 +124,14 @@ void Engine::amend(const Command& command, const std::uint8_t* record, std::uint
   Market& market = *state.markets[order.symbol];
   const int side = order.side();
   const std::int64_t price = command.a != 0 ? command.a : order.price;
-  const std::int64_t quantity = command.b != 0 ? command.b : order.quantity;
-  const bool kept = keeps_place(order, price, quantity);
-  const std::int64_t remaining = quantity - order.filled();
+  const std::int64_t hidden = state.hidden(slot);
+  const std::int64_t whole = order.quantity + hidden;
+  const std::int64_t quantity = command.b != 0 ? command.b : whole;
+  const bool kept = keeps_place(order, whole, price, quantity);
+  const std::int64_t filled = order.filled();
+  const std::int64_t hides = kept ? std::max<std::int64_t>(0, hidden - (whole - quantity)) : 0;
   std::int64_t& held = state.balance(order.account, side == kBuy ? market.quote : market.base).held;
-  held -= hold_units(market.rules, side, order.price, order.remaining);
+  held -= hold_units(market.rules, side, order.price, order.remaining + hidden);
 
   EventStripe* event = events.add(EventType::kOrderAmended, 2, market.rules.symbol_id,
                                   static_cast<std::uint16_t>(side | (kept ? 2 : 0)));
@@ -138,17 +142,19 @@ void Engine::amend(const Command& command, const std::uint8_t* record, std::uint
   event[0].body[4] = order.key_high;
   event[0].body[5] = static_cast<std::uint64_t>(price);
   event[1].body[0] = static_cast<std::uint64_t>(quantity);
-  event[1].body[1] = static_cast<std::uint64_t>(order.filled());
+  event[1].body[1] = static_cast<std::uint64_t>(filled);
   event[1].body[2] = static_cast<std::uint64_t>(order.price);
-  event[1].body[3] = static_cast<std::uint64_t>(order.quantity);
-  event[1].body[4] = event[1].body[5] = 0;
+  event[1].body[3] = static_cast<std::uint64_t>(whole);
+  event[1].body[4] = static_cast<std::uint64_t>(hides);
+  event[1].body[5] = static_cast<std::uint64_t>(hidden);
 
   if (!kept) market.book.remove(slot);
   order.price = price;
-  order.quantity = quantity;
-  order.remaining = remaining;
+  order.quantity = quantity - hides;
+  order.remaining = order.quantity - filled;
+  if (order.traits != 0) state.rare[slot].hidden = hides;
   if (kept) {
-    held += hold_units(market.rules, side, price, remaining);
+    held += hold_units(market.rules, side, price, quantity - filled);
     return;
   }
   Close stopped = Close::kFilled;
@@ -179,13 +185,17 @@ Reason Engine::refuse_amend(const Command& command, Slot slot) {
   const int side = order.side();
   const Rules& rules = market.rules;
   const std::int64_t price = command.a != 0 ? command.a : order.price;
-  const std::int64_t quantity = command.b != 0 ? command.b : order.quantity;
+  const std::int64_t hidden = state.hidden(slot);
+  const std::int64_t whole = order.quantity + hidden;
+  const std::int64_t quantity = command.b != 0 ? command.b : whole;
   if (quantity <= order.filled()) return Reason::kQuantityBelowFilled;
-  if (keeps_place(order, price, quantity)) return Reason::kNone;
+  if (keeps_place(order, whole, price, quantity)) return Reason::kNone;
   refresh_band(market);
   if (side == kBuy ? price > market.highest : price < market.lowest)
     return Reason::kPriceOutsideBand;
   if (quantity > rules.max_order_lots) return Reason::kQuantityTooLarge;
+  if ((order.traits & kIceberg) != 0 && too_many_slices(quantity, state.rare[slot].terms.display))
+    return Reason::kTooManySlices;
   Command like = command;
   like.flags = order.flags;
   const Reason broken = order_rules(market, like, order.account, price);
@@ -193,7 +203,7 @@ Reason Engine::refuse_amend(const Command& command, Slot slot) {
   std::int64_t hold = 0;
   if (!checked_hold(rules, side, price, quantity - order.filled(), hold)) return Reason::kOverflow;
   const Balance& balance = state.balance(order.account, side == kBuy ? market.quote : market.base);
-  const std::int64_t own = hold_units(rules, side, order.price, order.remaining);
+  const std::int64_t own = hold_units(rules, side, order.price, order.remaining + hidden);
   if (balance.total - balance.held + own < hold) return Reason::kInsufficientFunds;
   return Reason::kNone;
 }

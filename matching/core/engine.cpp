@@ -204,7 +204,7 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
   TermsStripe more{};
   if (command.stripes > with_text) [[unlikely]]
     std::memcpy(&more, record + with_text * kStripe, sizeof more);
-  const Terms terms{more.quote_budget, more.expires_us};
+  const Terms terms{more.quote_budget, more.expires_us, more.display};
   const bool has_terms = terms != Terms{};
   const Slot known_slot = state.index.find(hash, [&](Slot slot) {
     const Order& order = state.orders[slot];
@@ -216,7 +216,7 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
     const bool same = state.markets[order.symbol]->rules.symbol_id == command.symbol_id &&
                       order.flags == command.flags && order.asked_price == command.a &&
                       order.asked_quantity == command.b &&
-                      (order.has_terms != 0 ? state.terms[known_slot] : Terms{}) == terms;
+                      (order.traits != 0 ? state.rare[known_slot].terms : Terms{}) == terms;
     EventStripe* event = events.add(
         EventType::kOrderDuplicate, 2, command.symbol_id,
         static_cast<std::uint16_t>((same ? 1 : 0) | static_cast<unsigned>(order.status) << 1));
@@ -249,7 +249,7 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
   order.symbol = state.symbol_index[command.symbol_id];
   order.status = Status::kOpen;
   order.text_length = command.text_length;
-  order.has_terms = has_terms;
+  order.traits = has_terms ? kHasTerms : 0;
   order.key_low = command.key_low;
   order.key_high = command.key_high;
   order.accepted_sequence = command.sequence;
@@ -278,7 +278,8 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
     std::memcpy(event[2].body, text, kMaxText);
   }
   if (has_terms) [[unlikely]] {
-    state.terms[slot] = terms;
+    state.rare[slot] = {.terms = terms, .hidden = 0};
+    if (terms.display != 0) order.traits |= kIceberg;
     EventStripe& last = event[1 + with_text];
     last.head = (last.head & ~(std::uint64_t{0xFF} << 24)) | std::uint64_t{3} << 24;
     std::memcpy(last.body, &more, sizeof last.body);

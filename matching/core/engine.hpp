@@ -88,6 +88,9 @@ class Engine {
   bool match(Market& market, Slot taker, std::int64_t limit, Close& stopped);
   [[gnu::always_inline]] inline void fill(Market& market, Slot maker, Slot taker,
                                           std::int64_t lots);
+  [[gnu::always_inline]] inline void use_up(Market& market, Slot slot, Close reason);
+  void refill(Market& market, Slot slot);
+  void hide(Slot slot);
   Close spend(Market& market, Slot taker, std::int64_t limit);
   bool decrement(Market& market, Slot maker, Slot taker);
   void finish(Market& market, Slot slot, bool stop, Close stopped);
@@ -100,6 +103,8 @@ class Engine {
 
   void reject(const Command& command, Reason reason, std::uint64_t account_id,
               std::uint16_t symbol_id);
+  [[gnu::always_inline]] inline void write_standing(EventType type, const Market& market,
+                                                    Slot slot);
   void write_closed(const Market& market, Slot slot, Close reason, bool resting);
   void forget(Slot slot);
   std::size_t expire();

@@ -47,7 +47,7 @@ bool Engine::match(Market& market, Slot taker, std::int64_t limit, Close& stoppe
   const Rules& rules = market.rules;
   const int side = 1 - kBuy;
   const Book& book = market.book;
-  std::int64_t left = state.terms[taker].quote_budget;
+  std::int64_t left = state.rare[taker].terms.quote_budget;
   for (std::uint32_t met = 0; met < kMaxMakers; ++met) {
     const std::int64_t best = book.best(side);
     if (best == kNoPrice) return Close::kIocRemainder;
@@ -78,9 +78,10 @@ bool Engine::match(Market& market, Slot taker, std::int64_t limit, Close& stoppe
   Order& taker = state.orders[taker_slot];
   const int side = maker.side();
   const std::int64_t lots = std::min(maker.remaining, taker.remaining);
+  const std::int64_t before = maker.remaining + state.hidden(maker_slot);
   state.balance(maker.account, side == kBuy ? market.quote : market.base).held -=
-      hold_units(market.rules, side, maker.price, maker.remaining) -
-      hold_units(market.rules, side, maker.price, maker.remaining - lots);
+      hold_units(market.rules, side, maker.price, before) -
+      hold_units(market.rules, side, maker.price, before - lots);
   maker.remaining -= lots;
   maker.quantity -= lots;
   taker.remaining -= lots;
@@ -93,7 +94,7 @@ bool Engine::match(Market& market, Slot taker, std::int64_t limit, Close& stoppe
   event->body[3] = static_cast<std::uint64_t>(maker.price);
   event->body[4] = static_cast<std::uint64_t>(lots);
   event->body[5] = 0;
-  if (maker.remaining == 0) close_resting(market, maker_slot, Close::kSelfTrade);
+  if (maker.remaining == 0) use_up(market, maker_slot, Close::kSelfTrade);
   return taker.remaining == 0;
 }
 
@@ -117,9 +118,9 @@ inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::
     taker_base.total += base;
     taker_quote.total -= quote + taker_fee;
   } else {
-    const std::int64_t after = maker.remaining - lots;
-    maker_quote.held -= hold_units(rules, kBuy, maker.price, maker.remaining) -
-                        hold_units(rules, kBuy, maker.price, after);
+    const std::int64_t before = maker.remaining + state.hidden(maker_slot);
+    maker_quote.held -= hold_units(rules, kBuy, maker.price, before) -
+                        hold_units(rules, kBuy, maker.price, before - lots);
     maker_base.total += base;
     maker_quote.total -= quote + maker_fee;
     taker_base.total -= base;
@@ -144,7 +145,37 @@ inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::
   event[1].body[3] = static_cast<std::uint64_t>(maker_fee);
   event[1].body[4] = static_cast<std::uint64_t>(taker_fee);
   event[1].body[5] = 0;
-  if (maker.remaining == 0) close_resting(market, maker_slot, Close::kFilled);
+  if (maker.remaining == 0) use_up(market, maker_slot, Close::kFilled);
+}
+
+// Closes a maker that shows nothing any more, or lets an iceberg show its next lots.
+inline void Engine::use_up(Market& market, Slot slot, Close reason) {
+  if (state.hidden(slot) != 0) [[unlikely]]
+    refill(market, slot);
+  else
+    close_resting(market, slot, reason);
+}
+
+// Puts the next slice of an iceberg at the end of its level.
+[[gnu::noinline, gnu::cold]] void Engine::refill(Market& market, Slot slot) {
+  Order& order = state.orders[slot];
+  Rare& rare = state.rare[slot];
+  const std::int64_t slice = std::min(rare.terms.display, rare.hidden);
+  rare.hidden -= slice;
+  order.quantity += slice;
+  order.remaining = slice;
+  market.book.remove(slot);
+  market.book.add(slot);
+  write_standing(EventType::kOrderRefilled, market, slot);
+}
+
+// Hides all but the first slice of an iceberg that joins the book.
+[[gnu::noinline, gnu::cold]] void Engine::hide(Slot slot) {
+  Order& order = state.orders[slot];
+  Rare& rare = state.rare[slot];
+  rare.hidden = std::max<std::int64_t>(0, order.remaining - rare.terms.display);
+  order.quantity -= rare.hidden;
+  order.remaining -= rare.hidden;
 }
 
 // Lets the rest of a taker stand in the book with its hold, or closes it.
@@ -174,13 +205,23 @@ void Engine::hold_rested(Market& market, Slot slot) {
   const int side = order.side();
   state.balance(order.account, side == kBuy ? market.quote : market.base).held +=
       hold_units(market.rules, side, order.price, order.remaining);
-  EventStripe* event = events.add(EventType::kOrderRested, 1, market.rules.symbol_id,
-                                  static_cast<std::uint16_t>(side));
+  if ((order.traits & kIceberg) != 0) [[unlikely]]
+    hide(slot);
+  write_standing(EventType::kOrderRested, market, slot);
+}
+
+// Says where an order stands now, and how much of it.
+inline void Engine::write_standing(EventType type, const Market& market, Slot slot) {
+  const Order& order = state.orders[slot];
+  const std::int64_t hidden = state.hidden(slot);
+  EventStripe* event =
+      events.add(type, 1, market.rules.symbol_id, static_cast<std::uint16_t>(order.side()));
   event->body[0] = state.accounts[order.account].id;
   event->body[1] = order_id(order.number);
   event->body[2] = static_cast<std::uint64_t>(order.price);
-  event->body[3] = static_cast<std::uint64_t>(order.remaining);
-  event->body[4] = event->body[5] = 0;
+  event->body[3] = static_cast<std::uint64_t>(order.remaining + hidden);
+  event->body[4] = static_cast<std::uint64_t>(hidden);
+  event->body[5] = 0;
 }
 
 // Puts an order into its book and its account's list of open orders.
@@ -199,7 +240,7 @@ inline void Engine::watch_expiry(Slot slot) {
   const Order& order = state.orders[slot];
   if (tif_of(order.flags) != kGtd) [[likely]]
     return;
-  const std::int64_t expires_us = state.terms[slot].expires_us;
+  const std::int64_t expires_us = state.rare[slot].terms.expires_us;
   state.timed.emplace(expires_us, order.number);
   state.next_expiry_us = std::min(state.next_expiry_us, expires_us - 1);
 }
@@ -236,10 +277,11 @@ void Engine::rest_all(const std::vector<Slot>& slots) {
 // Takes an order out of the book and releases what it still holds.
 void Engine::close_resting(Market& market, Slot slot, Close reason) {
   Order& order = state.orders[slot];
-  if (order.remaining != 0) {
+  const std::int64_t left = order.remaining + state.hidden(slot);
+  if (left != 0) {
     const int side = order.side();
     state.balance(order.account, side == kBuy ? market.quote : market.base).held -=
-        hold_units(market.rules, side, order.price, order.remaining);
+        hold_units(market.rules, side, order.price, left);
   }
   market.book.remove(slot);
   delist(market, slot);
@@ -253,7 +295,7 @@ void Engine::close_resting(Market& market, Slot slot, Close reason) {
 void Engine::delist(Market& market, Slot slot) {
   const Order& order = state.orders[slot];
   if (tif_of(order.flags) == kGtd) [[unlikely]]
-    state.timed.erase({state.terms[slot].expires_us, order.number});
+    state.timed.erase({state.rare[slot].terms.expires_us, order.number});
   --market.open_orders;
   --state.open_count(order.account, order.symbol);
   Account& account = state.accounts[order.account];
@@ -269,15 +311,16 @@ void Engine::delist(Market& market, Slot slot) {
 
 void Engine::write_closed(const Market& market, Slot slot, Close reason, bool resting) {
   const Order& order = state.orders[slot];
+  const std::int64_t hidden = state.hidden(slot);
   EventStripe* event = events.add(EventType::kOrderClosed, 1, market.rules.symbol_id,
                                   static_cast<std::uint16_t>(order.side() | (resting ? 2 : 0) |
                                                              static_cast<unsigned>(reason) << 8));
   event->body[0] = state.accounts[order.account].id;
   event->body[1] = order_id(order.number);
   event->body[2] = static_cast<std::uint64_t>(order.price);
-  event->body[3] = static_cast<std::uint64_t>(order.remaining);
+  event->body[3] = static_cast<std::uint64_t>(order.remaining + hidden);
   event->body[4] = static_cast<std::uint64_t>(order.filled());
-  event->body[5] = 0;
+  event->body[5] = static_cast<std::uint64_t>(hidden);
 }
 
 }  // namespace rialto

@@ -55,6 +55,12 @@ inline std::int64_t affordable_lots(const Rules& rules, std::int64_t price, std:
                                    (lot * (kPpm + rules.taker_fee_ppm)));
 }
 
+// Whether an iceberg would show lots more often than it may; each time is a meeting.
+inline bool too_many_slices(std::int64_t quantity, std::int64_t display) {
+  constexpr std::int64_t kMaxSlices = 100;
+  return Wide{quantity} > Wide{display} * kMaxSlices;
+}
+
 // Lowest and highest price around the last trade or the listing price, rounded inward.
 inline void refresh_band(Market& market) {
   const std::int64_t reference = market.last_ticks ? market.last_ticks : market.rules.listing_ticks;

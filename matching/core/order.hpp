@@ -9,26 +9,35 @@ namespace rialto {
 
 using Slot = std::uint32_t;  // index of an order; 0 is none
 
-struct Terms {  // what most orders do not have
+struct Terms {  // as placed, what most orders do not have
   std::int64_t quote_budget;
   std::int64_t expires_us;
+  std::int64_t display;  // lots that an iceberg shows at a time
   bool operator==(const Terms&) const = default;
 };
+
+struct Rare {  // beside an order with terms, by slot
+  Terms terms;
+  std::int64_t hidden;  // lots of an iceberg that neither `remaining` nor `quantity` count
+};
+
+// Traits of an order; none for most.
+inline constexpr std::uint16_t kHasTerms = 1, kIceberg = 2;
 
 struct alignas(64) Order {
   // hot: matching and cancelling
   std::int64_t price;
-  std::int64_t remaining;
-  std::int64_t quantity;
-  std::uint64_t number;   // dense within the shard; the order id is shard << 48 | number
-  std::uint32_t account;  // dense index
-  Slot prev, next;        // open: its price level; closed: all closed orders, in closing order
+  std::int64_t remaining;  // of an iceberg: what the book shows
+  std::int64_t quantity;   // without what an iceberg hides
+  std::uint64_t number;    // dense within the shard; the order id is shard << 48 | number
+  std::uint32_t account;   // dense index
+  Slot prev, next;         // open: its price level; closed: all closed orders, in closing order
   Slot account_prev, account_next;  // open: the account's open orders; closed: its closed ones
   std::uint16_t flags;
   std::uint16_t symbol;  // dense index
   Status status;
   std::uint8_t text_length;
-  std::uint16_t has_terms;  // not 0: rarer terms lie beside it, by slot
+  std::uint16_t traits;  // not 0: a `Rare` lies beside it
   // cold: identity and answers
   std::uint64_t key_low;
   std::uint64_t key_high;

@@ -8,7 +8,7 @@ namespace rialto {
 
 namespace {
 
-constexpr std::uint32_t kStateVersion = 6;
+constexpr std::uint32_t kStateVersion = 7;
 constexpr char kMagic[9] = "RLTSTATE";
 
 #pragma pack(push, 1)
@@ -41,7 +41,9 @@ struct OrderBytes {
   std::uint8_t status, text_length, zero[2];
   std::int64_t price, quantity, filled;
   std::uint64_t accepted_sequence;
-  std::int64_t accepted_us, closed_us, asked_price, asked_quantity, quote_budget, expires_us;
+  std::int64_t accepted_us, closed_us, asked_price, asked_quantity;
+  Terms terms;
+  std::int64_t hidden;
   char text[kMaxText];
   std::uint8_t more_zero[4];
 };
@@ -59,7 +61,7 @@ struct KeyBytes {
 };
 #pragma pack(pop)
 static_assert(sizeof(HeadBytes) == 128);
-static_assert(sizeof(OrderBytes) == 160);
+static_assert(sizeof(OrderBytes) == 176);
 static_assert(sizeof(KeyBytes) == 64);
 
 class Writer {
@@ -106,16 +108,16 @@ OrderBytes order_bytes(const State& state, Slot slot) {
   out.status = static_cast<std::uint8_t>(order.status);
   out.text_length = order.text_length;
   out.price = order.price;
-  out.quantity = order.quantity;
+  out.quantity = order.quantity + state.hidden(slot);
   out.filled = order.filled();
   out.accepted_sequence = order.accepted_sequence;
   out.accepted_us = order.accepted_us;
   out.closed_us = order.closed_us;
   out.asked_price = order.asked_price;
   out.asked_quantity = order.asked_quantity;
-  if (order.has_terms != 0) {
-    out.quote_budget = state.terms[slot].quote_budget;
-    out.expires_us = state.terms[slot].expires_us;
+  if (order.traits != 0) {
+    out.terms = state.rare[slot].terms;
+    out.hidden = state.rare[slot].hidden;
   }
   if (order.text_length != 0) std::memcpy(out.text, state.texts[slot].bytes, kMaxText);
   return out;
@@ -223,8 +225,8 @@ Slot read_order(Engine& engine, const OrderBytes& in) {
   if (in.text_length > kMaxText) throw std::invalid_argument("an order with too long a text");
   Order order{};
   order.price = in.price;
-  order.quantity = in.quantity;
-  order.remaining = in.quantity - in.filled;
+  order.quantity = in.quantity - in.hidden;
+  order.remaining = order.quantity - in.filled;
   order.number = in.order_id & ((std::uint64_t{1} << 48) - 1);
   order.account = state.need_account(in.account_id);
   order.flags = in.flags;
@@ -239,10 +241,9 @@ Slot read_order(Engine& engine, const OrderBytes& in) {
   order.asked_price = in.asked_price;
   order.asked_quantity = in.asked_quantity;
   order.hash = identity_hash(in.account_id, in.key_low, in.key_high);
-  const Terms terms{in.quote_budget, in.expires_us};
-  order.has_terms = terms != Terms{};
+  if (in.terms != Terms{}) order.traits = kHasTerms | (in.terms.display != 0 ? kIceberg : 0);
   const Slot slot = engine.adopt(order);
-  if (order.has_terms != 0) state.terms[slot] = terms;
+  if (order.traits != 0) state.rare[slot] = {.terms = in.terms, .hidden = in.hidden};
   if (in.text_length != 0) std::memcpy(state.texts[slot].bytes, in.text, kMaxText);
   return slot;
 }

@@ -100,7 +100,7 @@ struct Text {
 class State {
  public:
   explicit State(std::uint32_t shard_number)
-      : shard(shard_number), orders(kMaxOrders), texts(kMaxOrders), terms(kMaxOrders), index(16) {
+      : shard(shard_number), orders(kMaxOrders), texts(kMaxOrders), rare(kMaxOrders), index(16) {
     asset_index.fill(kNone16);
     symbol_index.fill(kNone16);
     accounts.emplace_back();  // 0 is nobody
@@ -123,7 +123,7 @@ class State {
 
   Arena<Order> orders;
   Arena<Text> texts;
-  Arena<Terms> terms;
+  Arena<Rare> rare;
   std::set<std::pair<std::int64_t, std::uint64_t>> timed;  // (expiry, number) of open GTD orders
   OrderIndex index;
   OrderPages pages;
@@ -159,6 +159,8 @@ class State {
     deadlines.emplace(deadline_us, account_id);
     next_expiry_us = std::min(next_expiry_us, deadline_us - 1);
   }
+
+  std::int64_t hidden(Slot slot) const { return orders[slot].traits != 0 ? rare[slot].hidden : 0; }
 
   const Market* market(std::uint16_t symbol_id) const {
     const std::uint16_t at = symbol_index[symbol_id];

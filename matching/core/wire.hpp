@@ -40,6 +40,7 @@ enum class EventType : std::uint8_t {
   kOrderAmended = 10,
   kDeadMansSwitchSet = 11,
   kDeadMansSwitchFired = 12,
+  kOrderRefilled = 13,
   kCredited = 20,
   kDebited = 21,
   kSymbolListed = 60,
@@ -66,6 +67,7 @@ enum class Reason : std::uint16_t {
   kPriceOutsideBand = 33,
   kOverflow = 34,
   kTooManyOpenOrders = 40,
+  kTooManySlices = 41,
   kInvalidCombination = 50,
   kPostOnlyWouldTrade = 51,
   kFokNotFillable = 52,
@@ -160,7 +162,8 @@ static_assert(sizeof(ListSymbolStripe) == kStripe);
 struct TermsStripe {  // of an order: the rarer ones
   std::int64_t quote_budget;
   std::int64_t expires_us;
-  std::uint64_t zero[6];
+  std::int64_t display;
+  std::uint64_t zero[5];
 };
 static_assert(sizeof(TermsStripe) == kStripe);
 

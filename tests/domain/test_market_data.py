@@ -39,15 +39,19 @@ def _command(draw: random.Random, number: int) -> Command:
         price = 250_000 + draw.randrange(-20, 21)
         return AmendOrder(account, 1, draw.randrange(1, number + 2), 0, price, draw.choice((0, 99)))
     is_market = kind < 0.45
+    time_in_force = TimeInForce.IOC if is_market else draw.choice(list(TimeInForce))
+    lots = draw.randrange(1, 5_000)
+    is_iceberg = time_in_force is TimeInForce.GTC and draw.random() < 0.3
     return PlaceOrder(
         account_id=account,
         client_key=client_key(str(number)),
         symbol_id=1,
         side=draw.choice((Side.BUY, Side.SELL)),
         order_type=OrderType.MARKET if is_market else OrderType.LIMIT,
-        time_in_force=TimeInForce.IOC if is_market else draw.choice(list(TimeInForce)),
+        time_in_force=time_in_force,
         price_ticks=0 if is_market else 250_000 + draw.randrange(-20, 21),
-        quantity_lots=draw.randrange(1, 5_000),
+        quantity_lots=lots,
+        display_lots=max(1, lots // 7) if is_iceberg else 0,
         self_trade=draw.choice(list(SelfTrade)),
         client_text=str(number),
     )

@@ -13,6 +13,7 @@ from domain.events import (
     OrderAccepted,
     OrderAmended,
     OrderClosed,
+    OrderRefilled,
     OrderRested,
     SelfTradePrevented,
     SymbolListed,
@@ -33,7 +34,8 @@ class Mirror:
         self.fees: dict[int, int] = defaultdict(int)
         self.accepted: dict[int, OrderAccepted] = {}
         self.shrunk: dict[int, int] = defaultdict(int)  # order id -> lots lost without a trade
-        self.resting: dict[int, list[int]] = {}  # order id -> [price, remaining], in arrival order
+        # order id -> [price, shown lots, hidden lots], in order of arrival
+        self.resting: dict[int, list[int]] = {}
 
     def read(self, events: Iterable[Event]) -> None:
         """Take in events in order."""
@@ -48,7 +50,11 @@ class Mirror:
                 case OrderAccepted():
                     self.accepted[event.order_id] = event
                 case OrderRested():
-                    self.resting[event.order_id] = [event.price_ticks, event.remaining_lots]
+                    self._stand(event)
+                case OrderRefilled():
+                    price, shown, hidden = self.resting.pop(event.order_id)
+                    assert (price, shown, hidden) == (event.price_ticks, 0, event.remaining_lots)
+                    self._stand(event)
                 case Trade():
                     self._trade(event)
                 case SelfTradePrevented():
@@ -61,6 +67,10 @@ class Mirror:
                     self._close(event)
                 case _:
                     pass
+
+    def _stand(self, event: OrderRested | OrderRefilled) -> None:
+        shown = event.remaining_lots - event.hidden_lots
+        self.resting[event.order_id] = [event.price_ticks, shown, event.hidden_lots]
 
     def _trade(self, trade: Trade) -> None:
         rules = self.rules[trade.symbol_id]
@@ -83,17 +93,20 @@ class Mirror:
 
     def _amend(self, amended: OrderAmended) -> None:
         place = self.resting[amended.order_id]
-        before = [amended.previous_price_ticks, amended.previous_quantity_lots]
-        assert place == [before[0], before[1] - amended.filled_lots]
-        self.shrunk[amended.order_id] += before[1] - amended.quantity_lots
+        before, hidden = amended.previous_quantity_lots, amended.previous_hidden_lots
+        shown = before - amended.filled_lots - hidden
+        assert place == [amended.previous_price_ticks, shown, hidden]
+        self.shrunk[amended.order_id] += before - amended.quantity_lots
         if amended.kept_place:
-            place[1] = amended.quantity_lots - amended.filled_lots
+            place[1] = amended.quantity_lots - amended.filled_lots - amended.hidden_lots
+            place[2] = amended.hidden_lots
         else:
             del self.resting[amended.order_id]
 
     def _close(self, close: OrderClosed) -> None:
         if close.resting:
-            assert self.resting.pop(close.order_id)[1] == close.remaining_lots
+            _, shown, hidden = self.resting.pop(close.order_id)
+            assert (shown + hidden, hidden) == (close.remaining_lots, close.hidden_lots)
         order = self.accepted[close.order_id]
         lots = order.quantity_lots - self.shrunk[close.order_id]
         if order.quote_budget_units:
@@ -103,7 +116,8 @@ class Mirror:
     def held(self) -> dict[tuple[int, int], int]:
         """Return what the open orders hold: price and fee of a buy, base of a sell."""
         held: dict[tuple[int, int], int] = defaultdict(int)
-        for order_id, (price, lots) in self.resting.items():
+        for order_id, (price, shown, hidden) in self.resting.items():
+            lots = shown + hidden
             order = self.accepted[order_id]
             rules = self.rules[order.symbol_id]
             if order.side is Side.SELL:
@@ -123,7 +137,7 @@ class Mirror:
     def depth(self, symbol_id: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return (price, lots) of bids and asks, best first."""
         sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
-        for order_id, (price, lots) in self.resting.items():
+        for order_id, (price, lots, _) in self.resting.items():
             order = self.accepted[order_id]
             if order.symbol_id == symbol_id:
                 levels = sides[order.side]
@@ -135,7 +149,7 @@ class Mirror:
         sign = -1 if side is Side.BUY else 1
         mine = [
             (sign * price, place, order_id)
-            for place, (order_id, (price, _)) in enumerate(self.resting.items())
+            for place, (order_id, (price, *_)) in enumerate(self.resting.items())
             if self.accepted[order_id].symbol_id == symbol_id
             and self.accepted[order_id].side is side
         ]

@@ -55,11 +55,11 @@ def session() -> list[tuple[str, Command]]:
         ("symbol state", SetSymbolState(1, SymbolState.CANCEL_ONLY, OPERATOR, "ada", "a glitch")),
         ("shard mode", SetShardMode(ShardMode.HALTED, OPERATOR, "ada", LONG_REASON)),
         ("tick", Tick()),
-        *_later(order),
+        *_later(order, taker),
     ]
 
 
-def _later(order: PlaceOrder) -> list[tuple[str, Command]]:
+def _later(order: PlaceOrder, taker: PlaceOrder) -> list[tuple[str, Command]]:
     """Return what came to the table later, so that the bytes before stay as published."""
     decrement = replace(
         order, client_key=22, side=Side.BUY, quantity_lots=3, self_trade=SelfTrade.DECREMENT
@@ -93,4 +93,6 @@ def _later(order: PlaceOrder) -> list[tuple[str, Command]]:
         ("arm", SetDeadMansSwitch(1, 2)),
         ("disarm", SetDeadMansSwitch(2, 0)),
         ("fire", Tick()),
+        ("iceberg", replace(order, client_key=27, display_lots=4)),
+        ("take a slice", replace(taker, client_key=28, quantity_lots=5)),
     ]

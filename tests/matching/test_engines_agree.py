@@ -125,11 +125,14 @@ class Stream:
                     expires_at_us=self.time_us + rnd.choice((0, 3_000, 10**6, 10**7, HOUR_US))
                     if expires
                     else 0,
+                    display_lots=rnd.choice((1, 2, 5, lots, lots + 1, -1))
+                    if tif in (0, 3) and rnd.random() < 0.25
+                    else 0,
                 )
             )
         )
         if len(raw) == 192 and rnd.random() < 0.05:  # what must be zero
-            raw[rnd.randint(150, 191)] = 1
+            raw[rnd.randint(152, 191)] = 1
         if rnd.random() < 0.02:  # flags that no client may send
             raw[22:24] = rnd.randbytes(2)
         return bytes(raw)

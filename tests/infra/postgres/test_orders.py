@@ -49,6 +49,7 @@ def _order(number: int) -> dict[str, object]:
         "quantity_lots": 5,
         "quote_budget_units": 0,
         "expires_at_us": 0,
+        "display_lots": 0,
         "filled_lots": 5,
         "filled_quote_units": 50,
         "fee_units": 1,

@@ -290,6 +290,7 @@ def upgrade() -> None:
         sa.Column("quantity_lots", sa.BigInteger(), nullable=False),
         sa.Column("quote_budget_units", sa.BigInteger(), nullable=False),
         sa.Column("expires_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("display_lots", sa.BigInteger(), nullable=False),
         sa.Column("filled_lots", sa.BigInteger(), nullable=False),
         sa.Column("filled_quote_units", sa.BigInteger(), nullable=False),
         sa.Column("fee_units", sa.BigInteger(), nullable=False),
