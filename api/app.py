@@ -14,7 +14,15 @@ from starlette.exceptions import HTTPException
 from api.context import RequestContext
 from api.edge import access_of, problem_of
 from api.errors import PROBLEM_TYPE, Problem
-from api.routes import accounts, markets, orders, system, withdrawals
+from api.routes import (
+    accounts,
+    markets,
+    order_batches,
+    order_queries,
+    orders,
+    system,
+    withdrawals,
+)
 from api.routes.pages import add_pages
 from api.services import Services
 from api.websocket import route as websocket_route
@@ -23,6 +31,8 @@ ROUTERS = (
     system.router,
     markets.router,
     orders.router,
+    order_batches.router,
+    order_queries.router,
     accounts.router,
     withdrawals.router,
 )

@@ -1,50 +1,44 @@
-"""From the engine's events to the answers that a client gets."""
+"""From the engine's events, and from records of orders, to the answers that a client gets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any
 
 from api.errors import Problem, refused
 from api.schemas.orders import (
+    AmendOut,
     CancelAllOut,
     CancelOut,
+    DeadMansSwitchOut,
     FillOut,
     OrderOut,
     OwnFillOut,
-    SideText,
-    StatusText,
-    TimeInForceText,
-    TypeText,
 )
 from domain.commands import PlaceOrder
+from domain.errors import RejectReason
 from domain.events import (
     CancelAccepted,
     CommandRejected,
+    DeadMansSwitchSet,
     Event,
     OrderAccepted,
+    OrderAmended,
     OrderClosed,
     OrderDuplicate,
     Trade,
 )
 from domain.instrument import Instrument
 from domain.market import Listings
-from domain.order import OrderStatus, OrderType, Side, TimeInForce
-from domain.order_record import FillRecord, OrderRecord
+from domain.order import OrderType
+from domain.order_history import OrderChange, fold
+from domain.order_record import FillRecord, OrderRecord, OrderTerms
 
-SIDE_TEXTS: dict[Side, SideText] = {Side.BUY: "buy", Side.SELL: "sell"}
-TYPE_TEXTS: dict[OrderType, TypeText] = {OrderType.LIMIT: "limit", OrderType.MARKET: "market"}
-TIME_IN_FORCE_TEXTS: dict[TimeInForce, TimeInForceText] = {
-    TimeInForce.GTC: "gtc",
-    TimeInForce.IOC: "ioc",
-    TimeInForce.FOK: "fok",
-}
-STATUS_TEXTS: dict[OrderStatus, StatusText] = {
-    OrderStatus.OPEN: "open",
-    OrderStatus.FILLED: "filled",
-    OrderStatus.CANCELLED: "cancelled",
-    OrderStatus.EXPIRED: "expired",
-    OrderStatus.REJECTED: "rejected",
-}
+
+def word(member: IntEnum) -> Any:
+    """Return an enumeration's member as the schemas write it; they check that they know it."""
+    return member.name.lower()
 
 
 def placed(
@@ -53,7 +47,8 @@ def placed(
     """Return the placed order with its fills, its first answer again, or why it was refused."""
     outcome = events[0]
     if isinstance(outcome, OrderAccepted):
-        return _accepted(outcome, instrument, events)
+        record = _change(events, outcome.order_id).record()
+        return _order(record, instrument, fills=_fills(events, outcome.order_id, instrument))
     if isinstance(outcome, OrderDuplicate):
         if not outcome.same_body:
             return Problem(
@@ -61,86 +56,46 @@ def placed(
                 "This client order id was used for an order with another content.",
                 extra={"order_id": str(outcome.order_id)},
             )
-        return _repeated(outcome, command, instrument)
+        return _order(_as_it_is_now(outcome, command), instrument, duplicate=True)
     if isinstance(outcome, CommandRejected):
-        return refused(outcome.reason, refusal_detail(outcome, instrument))
+        return refused(outcome.reason, refusal_detail(outcome.reason, instrument))
     raise AssertionError(f"unexpected outcome of an order: {outcome!r}")
 
 
-def _accepted(outcome: OrderAccepted, instrument: Instrument, events: Sequence[Event]) -> OrderOut:
-    trades = [
-        event
-        for event in events
-        if isinstance(event, Trade) and event.taker_order_id == outcome.order_id
-    ]
-    status = OrderStatus.OPEN
-    for event in events:
-        if isinstance(event, OrderClosed) and event.order_id == outcome.order_id:
-            status = event.reason.status
-    quote = instrument.quote
-    return OrderOut(
+def amended(instrument: Instrument, events: Sequence[Event]) -> AmendOut | Problem:
+    """Return the amended order with the fills that followed, or why it was refused."""
+    outcome = events[0]
+    if isinstance(outcome, CommandRejected):
+        return refused(outcome.reason, refusal_detail(outcome.reason, instrument))
+    assert isinstance(outcome, OrderAmended), outcome
+    change = _change(events, outcome.order_id)
+    quantity_lots = outcome.previous_quantity_lots + change.quantity_lots
+    return AmendOut(
         order_id=str(outcome.order_id),
-        client_order_id=outcome.client_text,
         symbol=instrument.symbol,
-        side=SIDE_TEXTS[outcome.side],
-        type=TYPE_TEXTS[outcome.order_type],
-        time_in_force=TIME_IN_FORCE_TEXTS[outcome.time_in_force],
-        post_only=outcome.post_only,
-        price=_price(outcome.order_type, outcome.price_ticks, instrument),
-        quantity=instrument.quantity_text(outcome.quantity_lots),
-        filled_quantity=instrument.quantity_text(sum(trade.quantity_lots for trade in trades)),
-        filled_quote=quote.engine_text(sum(trade.quote_units for trade in trades)),
-        fee=quote.engine_text(sum(trade.taker_fee_units for trade in trades)),
-        fee_asset=quote.code,
-        status=STATUS_TEXTS[status],
+        side=word(outcome.side),
+        price=instrument.price_text(outcome.price_ticks),
+        quantity=instrument.quantity_text(quantity_lots),
+        filled_quantity=instrument.quantity_text(outcome.filled_lots + change.filled_lots),
+        previous_price=instrument.price_text(outcome.previous_price_ticks),
+        previous_quantity=instrument.quantity_text(outcome.previous_quantity_lots),
+        kept_place=outcome.kept_place,
+        status=word(change.status),
         sequence=outcome.sequence,
         time_us=outcome.time_us,
-        fills=tuple(
-            FillOut(
-                trade_id=str(trade.trade_id),
-                price=instrument.price_text(trade.price_ticks),
-                quantity=instrument.quantity_text(trade.quantity_lots),
-                fee=quote.engine_text(trade.taker_fee_units),
-                fee_asset=quote.code,
-            )
-            for trade in trades
-        ),
+        fills=_fills(events, outcome.order_id, instrument),
     )
 
 
-def _repeated(outcome: OrderDuplicate, command: PlaceOrder, instrument: Instrument) -> OrderOut:
-    """Return the order of a repeated request, as it is now; its fills are asked for separately."""
-    return OrderOut(
-        order_id=str(outcome.order_id),
-        client_order_id=command.client_text,
-        symbol=instrument.symbol,
-        side=SIDE_TEXTS[command.side],
-        type=TYPE_TEXTS[command.order_type],
-        time_in_force=TIME_IN_FORCE_TEXTS[command.time_in_force],
-        post_only=command.post_only,
-        price=_price(command.order_type, command.price_ticks, instrument),
-        quantity=instrument.quantity_text(command.quantity_lots),
-        filled_quantity=instrument.quantity_text(outcome.filled_lots),
-        filled_quote="0" if outcome.filled_lots == 0 else None,
-        fee="0" if outcome.filled_lots == 0 else None,
-        fee_asset=instrument.quote.code,
-        status=STATUS_TEXTS[outcome.status],
-        sequence=outcome.accepted_sequence,
-        time_us=outcome.time_us,
-        duplicate=True,
-    )
-
-
-def refusal_detail(outcome: CommandRejected, instrument: Instrument) -> str:
+def refusal_detail(reason: RejectReason, instrument: Instrument) -> str:
     """Return a sentence that helps with the refusal, where one exists beyond the title."""
-    reason = outcome.reason.name
-    if reason == "PRICE_OUTSIDE_BAND":
+    if reason is RejectReason.PRICE_OUTSIDE_BAND:
         percent = instrument.band_ppm / 10_000
         return f"{instrument.symbol} accepts prices within {percent:g} % of its reference price."
-    if reason == "QUANTITY_TOO_LARGE":
+    if reason is RejectReason.QUANTITY_TOO_LARGE:
         largest = instrument.quantity_text(instrument.max_order_lots)
         return f"The largest order of {instrument.symbol} is {largest}."
-    if reason == "TOO_MANY_OPEN_ORDERS":
+    if reason is RejectReason.TOO_MANY_OPEN_ORDERS:
         return f"At most {instrument.max_open_orders} open orders in {instrument.symbol}."
     return ""
 
@@ -169,41 +124,18 @@ def cancelled_all(listings: Listings, events: Sequence[Event]) -> CancelAllOut:
     )
 
 
-def _cancel_out(closed: OrderClosed, instrument: Instrument) -> CancelOut:
-    return CancelOut(
-        order_id=str(closed.order_id),
-        symbol=instrument.symbol,
-        status=STATUS_TEXTS[closed.reason.status],
-        filled_quantity=instrument.quantity_text(closed.filled_lots),
-        remaining_quantity=instrument.quantity_text(closed.remaining_lots),
-        sequence=closed.sequence,
-    )
+def switch_set(events: Sequence[Event]) -> DeadMansSwitchOut:
+    """Return how the dead-man's switch stands; a refusal raises its `Problem`."""
+    outcome = events[0]
+    if isinstance(outcome, CommandRejected):
+        raise refused(outcome.reason)
+    assert isinstance(outcome, DeadMansSwitchSet)
+    return DeadMansSwitchOut(deadline_us=outcome.deadline_us or None, time_us=outcome.time_us)
 
 
 def recorded(record: OrderRecord, listings: Listings) -> OrderOut:
     """Return an order from the engine's or the history's record of it."""
-    instrument = instrument_of(listings, record.symbol_id)
-    quote = instrument.quote
-    quote_units = 0 if record.filled_lots == 0 else record.filled_quote_units
-    fee_units = 0 if record.filled_lots == 0 else record.fee_units
-    return OrderOut(
-        order_id=str(record.order_id),
-        client_order_id=record.client_order_id,
-        symbol=instrument.symbol,
-        side=SIDE_TEXTS[record.side],
-        type=TYPE_TEXTS[record.order_type],
-        time_in_force=TIME_IN_FORCE_TEXTS[record.time_in_force],
-        post_only=record.post_only,
-        price=_price(record.order_type, record.price_ticks, instrument),
-        quantity=instrument.quantity_text(record.quantity_lots),
-        filled_quantity=instrument.quantity_text(record.filled_lots),
-        filled_quote=None if quote_units is None else quote.engine_text(quote_units),
-        fee=None if fee_units is None else quote.engine_text(fee_units),
-        fee_asset=quote.code,
-        status=STATUS_TEXTS[record.status],
-        sequence=record.accepted_sequence,
-        time_us=record.accepted_at_us,
-    )
+    return _order(record, instrument_of(listings, record.symbol_id))
 
 
 def fill(record: FillRecord, listings: Listings) -> OwnFillOut:
@@ -213,7 +145,7 @@ def fill(record: FillRecord, listings: Listings) -> OwnFillOut:
         trade_id=str(record.trade_id),
         order_id=str(record.order_id),
         symbol=instrument.symbol,
-        side=SIDE_TEXTS[record.side],
+        side=word(record.side),
         role="maker" if record.is_maker else "taker",
         price=instrument.price_text(record.price_ticks),
         quantity=instrument.quantity_text(record.quantity_lots),
@@ -233,5 +165,101 @@ def instrument_of(listings: Listings, symbol_id: int) -> Instrument:
     return market.instrument
 
 
-def _price(order_type: OrderType, price_ticks: int, instrument: Instrument) -> str | None:
-    return None if order_type is OrderType.MARKET else instrument.price_text(price_ticks)
+def _order(
+    record: OrderRecord,
+    instrument: Instrument,
+    *,
+    fills: tuple[FillOut, ...] = (),
+    duplicate: bool = False,
+) -> OrderOut:
+    quote, terms = instrument.quote, record.terms
+    is_market = record.order_type is OrderType.MARKET
+    quote_units = record.filled_quote_units if record.filled_lots else 0
+    fee_units = record.fee_units if record.filled_lots else 0
+    return OrderOut(
+        order_id=str(record.order_id),
+        client_order_id=record.client_order_id,
+        symbol=instrument.symbol,
+        side=word(record.side),
+        type=word(record.order_type),
+        time_in_force=word(record.time_in_force),
+        post_only=record.post_only,
+        self_trade=word(record.self_trade),
+        price=None if is_market else instrument.price_text(record.price_ticks),
+        quantity=instrument.quantity_text(record.quantity_lots),
+        quote_amount=quote.engine_text(budget) if (budget := terms.quote_budget_units) else None,
+        expires_at_us=terms.expires_at_us or None,
+        filled_quantity=instrument.quantity_text(record.filled_lots),
+        filled_quote=None if quote_units is None else quote.engine_text(quote_units),
+        average_price=_average(record.filled_lots, quote_units, instrument),
+        fee=None if fee_units is None else quote.engine_text(fee_units),
+        fee_asset=quote.code,
+        status=word(record.status),
+        close_reason=None if record.close_reason is None else word(record.close_reason),
+        sequence=record.accepted_sequence,
+        time_us=record.accepted_at_us,
+        duplicate=duplicate,
+        fills=fills,
+    )
+
+
+def _as_it_is_now(outcome: OrderDuplicate, command: PlaceOrder) -> OrderRecord:
+    """Return the order of a repeated request; its fills are asked for separately."""
+    return OrderRecord(
+        order_id=outcome.order_id,
+        account_id=outcome.account_id,
+        symbol_id=command.symbol_id,
+        client_order_id=command.client_text,
+        client_key=outcome.client_key,
+        side=command.side,
+        order_type=command.order_type,
+        time_in_force=command.time_in_force,
+        post_only=command.post_only,
+        self_trade=command.self_trade,
+        price_ticks=outcome.price_ticks,
+        quantity_lots=outcome.quantity_lots,
+        filled_lots=outcome.filled_lots,
+        status=outcome.status,
+        accepted_sequence=outcome.accepted_sequence,
+        accepted_at_us=outcome.accepted_at_us,
+        terms=OrderTerms.of(command),
+    )
+
+
+def _change(events: Sequence[Event], order_id: int) -> OrderChange:
+    return next(change for change in fold(events) if change.order_id == order_id)
+
+
+def _fills(events: Sequence[Event], order_id: int, instrument: Instrument) -> tuple[FillOut, ...]:
+    """Return what the order took with this command."""
+    quote = instrument.quote
+    return tuple(
+        FillOut(
+            trade_id=str(event.trade_id),
+            price=instrument.price_text(event.price_ticks),
+            quantity=instrument.quantity_text(event.quantity_lots),
+            fee=quote.engine_text(event.taker_fee_units),
+            fee_asset=quote.code,
+        )
+        for event in events
+        if isinstance(event, Trade) and event.taker_order_id == order_id
+    )
+
+
+def _average(filled_lots: int, quote_units: int | None, instrument: Instrument) -> str | None:
+    """Return the quote paid for one whole of the base asset, rounded down to a quote unit."""
+    if not filled_lots or quote_units is None:
+        return None
+    whole = 10**instrument.base.engine_decimals
+    return instrument.quote.engine_text(quote_units * whole // instrument.base_units(filled_lots))
+
+
+def _cancel_out(closed: OrderClosed, instrument: Instrument) -> CancelOut:
+    return CancelOut(
+        order_id=str(closed.order_id),
+        symbol=instrument.symbol,
+        status=word(closed.reason.status),
+        filled_quantity=instrument.quantity_text(closed.filled_lots),
+        remaining_quantity=instrument.quantity_text(closed.remaining_lots),
+        sequence=closed.sequence,
+    )

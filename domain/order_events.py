@@ -61,8 +61,11 @@ class OrderDuplicate:
     symbol_id: int
     order_id: int
     accepted_sequence: int
+    accepted_at_us: int
     same_body: bool
     status: OrderStatus
+    price_ticks: int
+    quantity_lots: int
     filled_lots: int
 
 

@@ -122,8 +122,11 @@ def _duplicate(sequence: int, index: int, symbol: int, flags: int, f: Fields) ->
         symbol_id=symbol,
         order_id=f["order_id"],
         accepted_sequence=f["accepted_sequence"],
+        accepted_at_us=f["accepted_at_us"],
         same_body=bool(flags & 1),
         status=OrderStatus(flags >> 1),
+        price_ticks=f["price_ticks"],
+        quantity_lots=f["quantity_lots"],
         filled_lots=f["filled_lots"],
     )
 

@@ -77,7 +77,9 @@ class OrderEvents(EventBatch):
                 order.accepted_sequence,
             )
         )
-        self.out.append(_DUPLICATE_1(n, i, kind, 1, symbol_id, g, order.filled_lots))
+        numbers = (order.price_ticks, order.quantity_lots, order.filled_lots)
+        accepted_us = order.accepted_time_us
+        self.out.append(_DUPLICATE_1(n, i, kind, 1, symbol_id, g, accepted_us, *numbers))
 
     def amended(self, order: Order, before: tuple[int, int, int], kept: bool) -> None:
         """Outcome: `order` is changed; `before` are price, quantity and hidden lots until now."""

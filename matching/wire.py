@@ -118,7 +118,12 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
                 ("order_id", "Q"),
                 ("accepted_sequence", "Q"),
             ),
-            (EventType.ORDER_DUPLICATE, 1): (("filled_lots", "q"),),
+            (EventType.ORDER_DUPLICATE, 1): (
+                ("accepted_at_us", "q"),
+                ("price_ticks", "q"),
+                ("quantity_lots", "q"),
+                ("filled_lots", "q"),
+            ),
             (EventType.CANCEL_ACCEPTED, 0): (*_TIMED, ("closed_count", "Q")),
             (EventType.ORDER_AMENDED, 0): (
                 *_TIMED,

@@ -1,4 +1,4 @@
-"""Orders, cancels and fills: what comes in, what goes out, and the way between text and units."""
+"""Orders, cancels and fills: what comes in and what goes out, as text."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from api.errors import Problem
 from api.schemas.common import DecimalText, Input, Output, SymbolText
-from domain.commands import CancelOrder, PlaceOrder
-from domain.instrument import Instrument, OffGridError
-from domain.money import INT64_MAX, DecimalTextError
-from domain.order import OrderType, SelfTrade, Side, TimeInForce
-from domain.order_id import CLIENT_ORDER_ID_PATTERN, client_key
+from domain.money import INT64_MAX
+from domain.order_id import CLIENT_ORDER_ID_PATTERN
 
 ClientOrderId = Annotated[
     str,
@@ -22,10 +18,23 @@ ClientOrderId = Annotated[
 OrderIdText = Annotated[
     str, StringConstraints(strict=True, pattern=r"^[0-9]{1,19}$"), Field(examples=["17"])
 ]
+# The words of domain/order.py in lower case; a test holds them complete.
 SideText = Literal["buy", "sell"]
 TypeText = Literal["limit", "market"]
-TimeInForceText = Literal["gtc", "ioc", "fok"]
+TimeInForceText = Literal["gtc", "gtd", "ioc", "fok"]
+SelfTradeText = Literal["expire_maker", "expire_taker", "expire_both", "decrement"]
 StatusText = Literal["open", "filled", "cancelled", "expired", "rejected"]
+CloseReasonText = Literal[
+    "filled",
+    "cancelled_by_user",
+    "ioc_remainder",
+    "self_trade",
+    "cancelled_by_admin",
+    "band_reached",
+    "sweep_limit",
+    "time_expired",
+    "dead_mans_switch",
+]
 
 
 class PlaceOrderIn(Input):
@@ -34,12 +43,38 @@ class PlaceOrderIn(Input):
     symbol: SymbolText
     side: SideText
     type: TypeText = "limit"
-    quantity: DecimalText
+    quantity: DecimalText | None = None
+    quote_amount: DecimalText | None = Field(
+        None,
+        description="Instead of a quantity, for market buys: spend at most this much of the quote "
+        "asset, the fee included.",
+        examples=["100"],
+    )
     price: DecimalText | None = None
-    time_in_force: TimeInForceText | None = None
+    time_in_force: TimeInForceText | None = Field(
+        None, description="Without it, a limit order is gtc and a market order ioc."
+    )
+    expires_at_us: int | None = Field(
+        None,
+        ge=1,
+        le=INT64_MAX,
+        description="For gtd: when the order leaves the book, in microseconds since 1970.",
+    )
     post_only: bool = False
-    self_trade: Literal["expire_maker", "expire_taker", "expire_both"] = "expire_maker"
+    self_trade: SelfTradeText = Field(
+        "expire_maker", description="What gives way when the order meets one of your own."
+    )
     client_order_id: ClientOrderId | None = None
+
+
+class AmendOrderIn(Input):
+    """The new price, the new quantity, or both; what is left out stays.
+
+    `quantity` is the whole quantity, what is filled already included.
+    """
+
+    price: DecimalText | None = None
+    quantity: DecimalText | None = None
 
 
 class BatchPlace(PlaceOrderIn):
@@ -48,21 +83,39 @@ class BatchPlace(PlaceOrderIn):
     op: Literal["place"]
 
 
-class BatchCancel(Input):
-    """A cancel in a batch, by order id or client order id."""
+class _BatchNamed(Input):
+    """An open order in a batch, by order id or client order id."""
 
-    op: Literal["cancel"]
     symbol: SymbolText
     order_id: OrderIdText | None = None
     client_order_id: ClientOrderId | None = None
 
 
+class BatchCancel(_BatchNamed):
+    """A cancel in a batch."""
+
+    op: Literal["cancel"]
+
+
+class BatchAmend(_BatchNamed, AmendOrderIn):
+    """An amend in a batch."""
+
+    op: Literal["amend"]
+
+
+BatchOperation = Annotated[BatchPlace | BatchCancel | BatchAmend, Field(discriminator="op")]
+
+
 class BatchIn(Input):
     """Up to 20 operations, carried out in the order given."""
 
-    operations: list[Annotated[BatchPlace | BatchCancel, Field(discriminator="op")]] = Field(
-        min_length=1, max_length=20
-    )
+    operations: list[BatchOperation] = Field(min_length=1, max_length=20)
+
+
+class DeadMansSwitchIn(Input):
+    """How long the account may be silent; 0 switches it off."""
+
+    timeout_seconds: int = Field(ge=0, le=10**9, examples=[60])
 
 
 class FillOut(Output):
@@ -77,7 +130,11 @@ class FillOut(Output):
 
 
 class OrderOut(Output):
-    """An order as it is after the request. `fills` are those of this very request."""
+    """An order as it is after the request. `fills` are those of this very request.
+
+    Price and quantity are as they are now: an amend, or a self trade that was prevented by
+    `decrement`, changes them.
+    """
 
     order_id: str
     client_order_id: str
@@ -86,16 +143,43 @@ class OrderOut(Output):
     type: TypeText
     time_in_force: TimeInForceText
     post_only: bool
+    self_trade: SelfTradeText
     price: str | None
-    quantity: str
+    quantity: str = Field(description="With a quote amount, what it has bought.")
+    quote_amount: str | None = None
+    expires_at_us: int | None = None
     filled_quantity: str
-    filled_quote: str | None = Field(description="Sum of price x quantity of the fills.")
+    filled_quote: str | None = Field(
+        description="Sum of price x quantity of the fills; null where only the history knows it."
+    )
+    average_price: str | None = Field(
+        description="filled_quote / filled_quantity, rounded down to the quote asset's unit."
+    )
     fee: str | None
     fee_asset: str
     status: StatusText
+    close_reason: CloseReasonText | None = None
     sequence: int = Field(description="The engine's number of the command that accepted it.")
     time_us: int
     duplicate: bool = False
+    fills: tuple[FillOut, ...] = ()
+
+
+class AmendOut(Output):
+    """An order right after an amend; `fills` are those that the amend itself brought."""
+
+    order_id: str
+    symbol: str
+    side: SideText
+    price: str
+    quantity: str
+    filled_quantity: str
+    previous_price: str
+    previous_quantity: str
+    kept_place: bool = Field(description="Whether it stands where it stood in the queue.")
+    status: StatusText
+    sequence: int
+    time_us: int
     fills: tuple[FillOut, ...] = ()
 
 
@@ -116,11 +200,19 @@ class CancelAllOut(Output):
     cancelled: list[CancelOut]
 
 
+class DeadMansSwitchOut(Output):
+    """When all your orders are cancelled, unless you are heard of before; null: not at all."""
+
+    deadline_us: int | None
+    time_us: int
+
+
 class BatchResult(Output):
-    """The result of one operation of a batch: an order, a cancel, or a problem."""
+    """The result of one operation of a batch: an order, an amend, a cancel, or a problem."""
 
     status: int
     order: OrderOut | None = None
+    amended: AmendOut | None = None
     cancelled: CancelOut | None = None
     problem: dict[str, Any] | None = None
 
@@ -160,72 +252,3 @@ class FillPage(Output):
 
     fills: list[OwnFillOut]
     next: str | None = None
-
-
-def place_command(
-    order: PlaceOrderIn, instrument: Instrument, account_id: int, client_order_id: str
-) -> PlaceOrder:
-    """Return the engine's command for an order; a `Problem` names the field that is wrong."""
-    if order.type == "market":
-        if order.price is not None or order.post_only:
-            raise Problem("invalid_combination", "A market order has no price and no post_only.")
-        time_in_force = TimeInForce[(order.time_in_force or "ioc").upper()]
-        if time_in_force is TimeInForce.GTC:
-            raise Problem("invalid_combination", "A market order is ioc or fok.")
-        price_ticks = 0
-    else:
-        if order.price is None:
-            raise Problem("invalid_price", "A limit order needs a price.")
-        time_in_force = TimeInForce[(order.time_in_force or "gtc").upper()]
-        price_ticks = _positive("invalid_price", "price", order.price, instrument)
-    return PlaceOrder(
-        account_id=account_id,
-        client_key=client_key(client_order_id),
-        symbol_id=instrument.symbol_id,
-        side=Side[order.side.upper()],
-        order_type=OrderType[order.type.upper()],
-        time_in_force=time_in_force,
-        price_ticks=price_ticks,
-        quantity_lots=_positive("invalid_quantity", "quantity", order.quantity, instrument),
-        post_only=order.post_only,
-        self_trade=SelfTrade[order.self_trade.upper()],
-        client_text=client_order_id,
-    )
-
-
-def cancel_command(cancel: BatchCancel, instrument: Instrument, account_id: int) -> CancelOrder:
-    """Return the engine's command for a cancel of a batch."""
-    if (cancel.order_id is None) == (cancel.client_order_id is None):
-        raise Problem("invalid_combination", "Give order_id or client_order_id, and only one.")
-    return CancelOrder(
-        account_id=account_id,
-        symbol_id=instrument.symbol_id,
-        order_id=order_id_from(cancel.order_id) if cancel.order_id else 0,
-        client_key=client_key(cancel.client_order_id) if cancel.client_order_id else 0,
-    )
-
-
-def order_id_from(text: str) -> int:
-    """Return the number in an order id; one that cannot exist is not found."""
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else 0
-    if not 0 < number <= INT64_MAX:
-        raise Problem("order_not_found")
-    return number
-
-
-def _positive(code: str, field: str, text: str, instrument: Instrument) -> int:
-    parse = instrument.price_ticks if field == "price" else instrument.quantity_lots
-    step = instrument.tick_size if field == "price" else instrument.lot_size
-    try:
-        count = parse(text)
-    except OffGridError as error:
-        raise Problem(code, f"The {field} is not a multiple of {step}.") from error
-    except DecimalTextError as error:
-        raise Problem(
-            "invalid_number", f"The {field} is {text[:40]!r}; write it like 2500.01."
-        ) from error
-    if count <= 0:
-        raise Problem(code, f"The {field} must be positive.")
-    if count > INT64_MAX:
-        raise Problem("overflow", f"The {field} is out of range.")
-    return count

@@ -226,8 +226,11 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
     event[0].body[3] = command.key_high;
     event[0].body[4] = order_id(order.number);
     event[0].body[5] = order.accepted_sequence;
-    event[1].body[0] = static_cast<std::uint64_t>(order.filled());
-    std::memset(&event[1].body[1], 0, 40);
+    event[1].body[0] = static_cast<std::uint64_t>(order.accepted_us);
+    event[1].body[1] = static_cast<std::uint64_t>(order.price);
+    event[1].body[2] = static_cast<std::uint64_t>(order.quantity);
+    event[1].body[3] = static_cast<std::uint64_t>(order.filled());
+    std::memset(&event[1].body[4], 0, 16);
     return;
   }
   Market* market = nullptr;

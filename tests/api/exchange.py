@@ -13,10 +13,10 @@ from fastapi import FastAPI
 from api.app import create_app
 from api.auth import SignedParts, sign
 from api.limits import Limiter
-from api.ports import EngineAway
+from api.ports import EngineAway, EngineOutcomeUnknown
 from api.services import Services
 from api.websocket.hub import FeedHub
-from domain.commands import Command, Credit, ListSymbol
+from domain.commands import Command, Credit, ListSymbol, Tick
 from domain.customer import ApiKey
 from domain.events import Event
 from domain.instrument import Instrument
@@ -25,6 +25,7 @@ from domain.order_record import OrderRecord
 from matching.codec import decode_events, encode_command
 from matching.engine import create_engine
 from tests.api.memory import ALICE, BOB, ETH, ETH_USDT, USDT, Memory
+from tests.domain.records import Records
 from workers.withdrawals import WithdrawalRules
 
 
@@ -46,18 +47,27 @@ def list_symbol(instrument: Instrument) -> ListSymbol:
 
 
 class LocalDoor:
-    """The API's door straight into an engine of this process; `failure` plays a broken link."""
+    """The API's door straight into an engine of this process; `failure` plays a broken link.
+
+    With `loses_answers` commands take effect and nobody hears of it.
+    """
 
     def __init__(self) -> None:
         self.engine = create_engine()
         self.events: list[Event] = []
         self.failure: Exception | None = None
-        self._time_us = 1_700_000_000_000_000
+        self.loses_answers = False
+        self.time_us = 1_700_000_000_000_000
+
+    def wait(self, seconds: int) -> None:
+        """Let engine time pass."""
+        self.time_us += seconds * 1_000_000
+        self.apply(Tick())
 
     def apply(self, command: Command) -> tuple[Event, ...]:
         """Apply one command with the next number."""
-        self._time_us += 1_000
-        stripes = encode_command(command, sequence=self.engine.sequence + 1, time_us=self._time_us)
+        self.time_us += 1_000
+        stripes = encode_command(command, sequence=self.engine.sequence + 1, time_us=self.time_us)
         events = tuple(decode_events(self.engine.apply(stripes)))
         self.events += events
         return events
@@ -65,7 +75,10 @@ class LocalDoor:
     async def submit(self, command: Command) -> tuple[Event, ...]:
         if self.failure is not None:
             raise self.failure
-        return self.apply(command)
+        events = self.apply(command)
+        if self.loses_answers:
+            raise EngineOutcomeUnknown("played")
+        return events
 
     async def submit_many(self, commands: Sequence[Command]) -> list[tuple[Event, ...]]:
         return [await self.submit(command) for command in commands]
@@ -146,6 +159,11 @@ class Exchange:
                     )
                 )
 
+    def follow(self) -> None:
+        """Let the order history catch up with the engine."""
+        self.memory.history = Records()
+        self.memory.history.read(self.door.events)
+
     def add_key(
         self, customer_id: int, key_id: str, scopes: str = "read trade withdraw", **other: Any
     ) -> None:
@@ -207,6 +225,14 @@ class Exchange:
                 **self.signed(method, target, raw, key_id=key_id, idempotency_key=key),
                 **(headers or {}),
             },
+        )
+
+    async def amend(
+        self, order: httpx.Response, key_id: str = "key-1", **fields: Any
+    ) -> httpx.Response:
+        """Amend the order that `order` is the answer to."""
+        return await self.call(
+            "PATCH", f"/v1/orders/{order.json()['order_id']}", fields, key_id=key_id
         )
 
     async def place(self, key_id: str = "key-1", **fields: Any) -> httpx.Response:

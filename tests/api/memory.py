@@ -17,6 +17,7 @@ from domain.process_beat import ProcessBeat
 from domain.rate_limit import Charge, Charged
 from domain.wallet_record import DepositRecord, NewWithdrawal, Unfunded, WithdrawalRecord
 from domain.withdrawal import CANCELLABLE_STATES
+from tests.domain.records import Records
 
 USDT = Asset(asset_id=1, code="USDT", chain_decimals=6, engine_decimals=6)
 ETH = Asset(asset_id=2, code="ETH", chain_decimals=18, engine_decimals=9)
@@ -59,6 +60,7 @@ class Memory:
     told: list[uuid.UUID] = field(default_factory=list)
     taken: dict[int, int] = field(default_factory=dict)
     used: dict[tuple[str, str], int] = field(default_factory=dict)
+    history: Records = field(default_factory=Records)
     away: bool = False
     keys_away: bool = False
     redis_away: bool = False
@@ -72,17 +74,24 @@ class Memory:
             raise ConnectionError("played")
         return self.keys.get(key_id)
 
-    async def orders(self, *_: Any) -> list[OrderRecord]:
+    async def orders(
+        self, customer_id: int, symbol_id: int, before: tuple[int, ...] | None, limit: int
+    ) -> list[OrderRecord]:
         self._check()
-        return []
+        return [
+            record
+            for _, record in sorted(self.history.by_id.items(), reverse=True)
+            if record.account_id == customer_id and (before is None or record.order_id < before[-1])
+        ][:limit]
 
-    async def order(self, *_: Any) -> OrderRecord | None:
+    async def order(self, customer_id: int, order_id: int) -> OrderRecord | None:
         self._check()
-        return None
+        found = self.history.by_id.get(order_id)
+        return found if found is not None and found.account_id == customer_id else None
 
-    async def order_by_client_key(self, *_: Any) -> OrderRecord | None:
-        self._check()
-        return None
+    async def order_by_client_key(self, customer_id: int, client_key: int) -> OrderRecord | None:
+        mine = await self.orders(customer_id, 0, None, 10**6)
+        return next((record for record in mine if record.client_key == client_key), None)
 
     async def fills(self, *_: Any) -> list[FillRecord]:
         self._check()

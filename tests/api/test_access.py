@@ -19,6 +19,8 @@ BODIES: dict[str, Any] = {
     "/v1/orders/batch": {
         "operations": [{"op": "cancel", "symbol": "ETH/USDT", "client_order_id": "x"}]
     },
+    "/v1/orders/{order_id}": {"quantity": "1"},
+    "/v1/dead-mans-switch": {"timeout_seconds": 0},
     "/v1/withdrawals": {"asset": "USDT", "amount": "20", "address": ADDRESS},
 }
 ROUTES = [
@@ -53,7 +55,7 @@ def _target(route: APIRoute) -> str:
 
 
 def _body(method: str, route: APIRoute) -> bytes:
-    return json.dumps(BODIES[route.path]).encode() if method == "POST" else b""
+    return json.dumps(BODIES[route.path]).encode() if method in ("POST", "PATCH") else b""
 
 
 def test_only_these_routes_are_public() -> None:
@@ -71,8 +73,10 @@ def test_what_moves_money_out_needs_the_withdraw_scope() -> None:
     assert needed == {
         ("POST", "/v1/orders"): Scope.TRADE,
         ("POST", "/v1/orders/batch"): Scope.TRADE,
+        ("PATCH", "/v1/orders/{order_id}"): Scope.TRADE,
         ("DELETE", "/v1/orders/{order_id}"): Scope.TRADE,
         ("DELETE", "/v1/orders"): Scope.TRADE,
+        ("POST", "/v1/dead-mans-switch"): Scope.TRADE,
         ("POST", "/v1/withdrawals"): Scope.WITHDRAW,
         ("DELETE", "/v1/withdrawals/{withdrawal_id}"): Scope.WITHDRAW,
     }
@@ -113,13 +117,16 @@ async def test_another_customers_order_does_not_exist(exchange: Exchange) -> Non
     target = f"/v1/orders/{placed['order_id']}"
     looked = await exchange.call("GET", target, key_id="key-2")
     cancelled = await exchange.call("DELETE", target, key_id="key-2")
+    amended = await exchange.call("PATCH", target, {"quantity": "2"}, key_id="key-2")
     operation = {"op": "cancel", "symbol": "ETH/USDT", "order_id": placed["order_id"]}
     batch = await exchange.call(
         "POST", "/v1/orders/batch", {"operations": [operation]}, key_id="key-2"
     )
     by_name = await exchange.call("GET", "/v1/orders?client_order_id=mine", key_id="key-2")
     everything = await exchange.call("DELETE", "/v1/orders", key_id="key-2")
-    assert [looked.status_code, cancelled.status_code] == [404, 404]
+    await exchange.call("POST", "/v1/dead-mans-switch", {"timeout_seconds": 1}, key_id="key-2")
+    exchange.door.wait(2)
+    assert {answer.status_code for answer in (looked, cancelled, amended)} == {404}
     assert batch.json()["results"][0]["status"] == 404
     assert by_name.json()["orders"] == []
     assert everything.json()["cancelled"] == []

@@ -119,6 +119,12 @@ def test_the_first_body_stays_the_body(desk: Desk) -> None:
     assert isinstance(again, OrderDuplicate)
     assert isinstance(other, OrderDuplicate)
     assert (again.order_id, again.same_body, other.same_body) == (order, True, False)
+    (now,) = desk.engine.open_orders(1)
+    assert (again.price_ticks, again.quantity_lots, again.filled_lots) == (991, 6, 0)
+    assert (again.accepted_sequence, again.accepted_at_us) == (
+        now.accepted_sequence,
+        now.accepted_at_us,
+    )
 
 
 def test_its_own_hold_counts_as_free() -> None:

@@ -9,6 +9,9 @@ import pytest
 from api.ports import EngineAway, EngineOutcomeUnknown
 from tests.api.exchange import Exchange
 
+SWITCH = "/v1/dead-mans-switch"
+SPEND = {"type": "market", "price": ..., "quantity": ..., "quote_amount": "100"}
+
 
 async def test_a_resting_order(exchange: Exchange) -> None:
     """The answer says what was accepted, in text, with the engine's sequence."""
@@ -42,6 +45,45 @@ async def test_a_market_order(exchange: Exchange) -> None:
     assert order["time_in_force"] == "ioc"
 
 
+async def test_a_market_buy_by_quote_amount(exchange: Exchange) -> None:
+    """It spends at most the amount, fee included; quantity and average price are what it got."""
+    await exchange.place(side="sell", price="2500", quantity="0.01")
+    await exchange.place(side="sell", price="2600", quantity="1", client_order_id="deep")
+    order = (await exchange.place("key-2", **SPEND)).json()
+    assert (order["quote_amount"], order["status"]) == ("100", "filled")
+    assert order["quantity"] == order["filled_quantity"] == "0.0387"
+    assert (order["filled_quote"], order["fee"]) == ("99.62", "0.19924")
+    assert order["average_price"] == "2574.160206"  # 99.62 / 0.0387, rounded down
+    refused = await exchange.place("key-2", **{**SPEND, "quote_amount": "0.2"})
+    assert refused.json()["code"] == "budget_too_small"
+
+
+async def test_an_order_with_an_end(exchange: Exchange) -> None:
+    """A gtd order says when it goes, and goes then, by the engine's time."""
+    until = exchange.door.time_us + 60_000_000
+    placed = await exchange.place(time_in_force="gtd", expires_at_us=until)
+    order = placed.json()
+    assert (order["time_in_force"], order["expires_at_us"], order["status"]) == (
+        "gtd",
+        until,
+        "open",
+    )
+    exchange.door.wait(61)
+    target = f"/v1/orders/{order['order_id']}"
+    assert (await exchange.call("GET", target)).json()["status"] == "expired"
+    assert exchange.door.engine.open_orders(1) == []
+
+
+async def test_meeting_ones_own_order_by_decrement(exchange: Exchange) -> None:
+    """Both shrink by the smaller one; nothing is traded, no fee is due."""
+    own = (await exchange.place(side="sell", price="2500", quantity="1")).json()
+    order = (await exchange.place(quantity="0.4", self_trade="decrement")).json()
+    assert (order["status"], order["quantity"], order["fills"]) == ("expired", "0", [])
+    assert (order["self_trade"], order["close_reason"]) == ("decrement", "self_trade")
+    left = (await exchange.call("GET", f"/v1/orders/{own['order_id']}")).json()
+    assert (left["quantity"], left["status"], left["fee"]) == ("0.6", "open", "0")
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "code"),
     [
@@ -71,7 +113,32 @@ async def test_a_market_order(exchange: Exchange) -> None:
         ({"type": "market", "price": ..., "time_in_force": "gtc"}, 422, "invalid_combination"),
         ({"type": "market", "price": ...}, 422, "no_liquidity"),
         ({"time_in_force": "fok"}, 422, "fok_not_fillable"),
+        ({"quantity": ...}, 422, "invalid_quantity"),
+        ({"time_in_force": "gtd"}, 422, "invalid_combination"),
+        ({"expires_at_us": 2**62}, 422, "invalid_combination"),
+        ({"time_in_force": "gtd", "expires_at_us": 10**15}, 422, "expiry_passed"),
+        ({"time_in_force": "gtd", "expires_at_us": 0}, 422, "invalid_field"),
+        ({"time_in_force": "gtd", "expires_at_us": -1}, 422, "invalid_field"),
+        ({"time_in_force": "gtd", "expires_at_us": 2**63}, 422, "invalid_field"),
+        ({"time_in_force": "gtd", "expires_at_us": 1e300}, 422, "invalid_field"),
+        ({"time_in_force": "gtd", "expires_at_us": "2030-01-01"}, 422, "invalid_field"),
+        ({"time_in_force": "gtd", "expires_at_us": True}, 422, "invalid_field"),
+        ({"post_only": True, "time_in_force": "ioc"}, 422, "invalid_combination"),
+        ({"quote_amount": "100"}, 422, "invalid_combination"),
+        ({"quote_amount": "100", "quantity": ...}, 422, "invalid_combination"),
+        ({**SPEND, "quote_amount": ...}, 422, "invalid_quantity"),
+        ({**SPEND, "side": "sell"}, 422, "invalid_combination"),
+        ({**SPEND, "time_in_force": "fok"}, 422, "invalid_combination"),
+        ({**SPEND, "self_trade": "decrement"}, 422, "invalid_combination"),
+        ({**SPEND, "quote_amount": "0"}, 422, "invalid_amount"),
+        ({**SPEND, "quote_amount": "0.0000001"}, 422, "invalid_number"),
+        ({**SPEND, "quote_amount": "-5"}, 422, "invalid_number"),
+        ({**SPEND, "quote_amount": "1" + "0" * 28}, 422, "overflow"),
+        ({**SPEND, "quote_amount": 100}, 422, "invalid_field"),
+        (SPEND, 422, "no_liquidity"),
         ({"type": "stop"}, 422, "invalid_field"),
+        ({"self_trade": "none"}, 422, "invalid_field"),
+        ({"unknown": 1}, 422, "invalid_field"),
         ({"side": "BUY"}, 422, "invalid_field"),
         ({"client_order_id": "a b"}, 422, "invalid_field"),
         ({"client_order_id": "x" * 37}, 422, "invalid_field"),
@@ -108,6 +175,18 @@ async def test_the_same_client_id_with_the_same_body_is_the_first_answer(
     assert len(exchange.door.engine.open_orders(1)) == 1
 
 
+async def test_a_repeat_shows_the_order_as_it_is_by_then(exchange: Exchange) -> None:
+    """An amend between request and repeat is seen; the acceptance is still the first one."""
+    first = await exchange.place(client_order_id="once")
+    await exchange.amend(first, price="2499", quantity="2")
+    again = (await exchange.place(client_order_id="once")).json()
+    assert (again["price"], again["quantity"], again["duplicate"]) == ("2499", "2", True)
+    assert (again["sequence"], again["time_us"]) == (
+        first.json()["sequence"],
+        first.json()["time_us"],
+    )
+
+
 @pytest.mark.parametrize(
     "other", [{"price": "2499"}, {"quantity": "2"}, {"side": "sell"}, {"post_only": True}]
 )
@@ -127,35 +206,6 @@ async def test_two_customers_may_use_the_same_client_id(exchange: Exchange) -> N
     assert [answer.status_code for answer in answers] == [201, 201]
 
 
-async def test_open_orders_in_pages(exchange: Exchange) -> None:
-    """Newest first; the cursor goes on where the page ended, whatever is placed meanwhile."""
-    placed = [
-        (await exchange.place(quantity="0.1", client_order_id=f"p{number}")).json()["order_id"]
-        for number in range(5)
-    ]
-    page = (await exchange.call("GET", "/v1/orders?limit=2")).json()
-    await exchange.place()
-    rest = (await exchange.call("GET", f"/v1/orders?cursor={page['next']}")).json()
-    seen = [order["order_id"] for order in page["orders"] + rest["orders"]]
-    assert seen == placed[::-1]
-    assert rest["next"] is None
-
-
-@pytest.mark.parametrize("cursor", ["x", "AAAA", "%00", "a" * 200, "kqZmaWxsc5MBAgM"])
-async def test_a_foreign_cursor_is_refused(exchange: Exchange, cursor: str) -> None:
-    """Cursors of other endpoints and made-up ones are 400."""
-    answer = await exchange.call("GET", f"/v1/orders?cursor={cursor}")
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor")
-
-
-async def test_an_order_by_its_client_id(exchange: Exchange) -> None:
-    """What a client asks after an unknown outcome."""
-    await exchange.place(client_order_id="find-me")
-    found = (await exchange.call("GET", "/v1/orders?client_order_id=find-me")).json()["orders"]
-    missing = (await exchange.call("GET", "/v1/orders?client_order_id=nobody")).json()["orders"]
-    assert ([order["client_order_id"] for order in found], missing) == (["find-me"], [])
-
-
 async def test_cancel_and_cancel_again(exchange: Exchange) -> None:
     """The first cancel answers what was left, the second that there is nothing."""
     order_id = (await exchange.place()).json()["order_id"]
@@ -171,8 +221,8 @@ async def test_cancel_and_cancel_again(exchange: Exchange) -> None:
 @pytest.mark.parametrize("order_id", ["0", "abc", "-1", "1.0", "9" * 19, "9" * 30, "%00", "²"])
 async def test_impossible_order_ids_are_not_found(exchange: Exchange, order_id: str) -> None:
     """Nothing but a positive 63-bit number names an order."""
-    for method in ("GET", "DELETE"):
-        answer = await exchange.call(method, f"/v1/orders/{order_id}")
+    for method, body in (("GET", None), ("DELETE", None), ("PATCH", {"quantity": "1"})):
+        answer = await exchange.call(method, f"/v1/orders/{order_id}", body)
         assert (answer.status_code, answer.json()["code"]) in (
             (404, "order_not_found"),
             (401, "bad_signature"),  # the path was not sent as it was signed
@@ -190,50 +240,58 @@ async def test_cancel_all_of_one_market(exchange: Exchange) -> None:
     assert exchange.door.engine.open_orders(1) == []
 
 
-async def test_a_batch_in_order(exchange: Exchange) -> None:
-    """Each operation has its own result, and later ones see what earlier ones did."""
-    place = {"op": "place", "symbol": "ETH/USDT", "side": "buy", "quantity": "1"}
-    answer = await exchange.call(
-        "POST",
-        "/v1/orders/batch",
-        {
-            "operations": [
-                {**place, "price": "2500", "client_order_id": "b1"},
-                {**place, "price": "2500.001"},
-                {"op": "cancel", "symbol": "ETH/USDT", "client_order_id": "b1"},
-                {"op": "cancel", "symbol": "ETH/USDT", "client_order_id": "b1"},
-                {"op": "cancel", "symbol": "ETH/USDT"},
-                {**place, "symbol": "NO/NO", "price": "1"},
-                {**place, "price": "2499"},
-            ]
-        },
-    )
-    results = answer.json()["results"]
-    assert [result["status"] for result in results] == [201, 422, 200, 404, 422, 404, 201]
-    assert results[2]["cancelled"]["order_id"] == results[0]["order"]["order_id"]
-    assert results[1]["problem"]["code"] == "invalid_price"
+async def test_cancel_all_of_one_side(exchange: Exchange) -> None:
+    """Buys go and sells stay; a side that does not exist is refused before anything happens."""
+    buy = (await exchange.place(price="2400")).json()
+    await exchange.place(side="sell", price="2600")
+    refused = await exchange.call("DELETE", "/v1/orders?side=both")
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_field")
+    answer = (await exchange.call("DELETE", "/v1/orders?side=buy&symbol=ETH-USDT")).json()
+    assert [order["order_id"] for order in answer["cancelled"]] == [buy["order_id"]]
+    assert [order.side.name for order in exchange.door.engine.open_orders(1)] == ["SELL"]
 
 
-async def test_generated_ids_in_a_batch_are_distinct(exchange: Exchange) -> None:
-    """Two equal operations of one batch are two orders; the batch replayed is the same two."""
-    operation = {
-        "op": "place", "symbol": "ETH/USDT", "side": "buy", "quantity": "1", "price": "2500",
-    }  # fmt: skip
-    body = (b'{"operations":[' + b",".join([str(operation).replace("'", '"').encode()] * 2)) + b"]}"
-    headers = exchange.signed("POST", "/v1/orders/batch", body)
-    first = await exchange.http.post("/v1/orders/batch", content=body, headers=headers)
-    again = await exchange.http.post("/v1/orders/batch", content=body, headers=headers)
-    assert [result["status"] for result in first.json()["results"]] == [201, 201]
-    assert [result["status"] for result in again.json()["results"]] == [200, 200]
-    assert len(exchange.door.engine.open_orders(1)) == 2
+async def test_the_dead_mans_switch(exchange: Exchange) -> None:
+    """It fires for its own account unless it is sent again in time or switched off."""
+    await exchange.place(price="2400")
+    await exchange.place("key-2", price="2401")
+    armed = (await exchange.call("POST", SWITCH, {"timeout_seconds": 60})).json()
+    assert armed["deadline_us"] == armed["time_us"] + 60_000_000
+    exchange.door.wait(50)
+    await exchange.call("POST", SWITCH, {"timeout_seconds": 60})
+    exchange.door.wait(50)
+    assert len(exchange.door.engine.open_orders(1)) == 1
+    off = (await exchange.call("POST", SWITCH, {"timeout_seconds": 0})).json()
+    assert off["deadline_us"] is None
+    exchange.door.wait(100)
+    assert len(exchange.door.engine.open_orders(1)) == 1
+    await exchange.call("POST", SWITCH, {"timeout_seconds": 1})
+    exchange.door.wait(2)
+    assert exchange.door.engine.open_orders(1) == []
+    assert len(exchange.door.engine.open_orders(2)) == 1, "the other account's stay"
 
 
-@pytest.mark.parametrize("count", [0, 21])
-async def test_a_batch_has_1_to_20_operations(exchange: Exchange, count: int) -> None:
-    """Nothing of a batch that is too long is carried out."""
-    operation = {"op": "cancel", "symbol": "ETH/USDT", "client_order_id": "x"}
-    answer = await exchange.call("POST", "/v1/orders/batch", {"operations": [operation] * count})
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_field")
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"timeout_seconds": 86_401}, "invalid_timeout"),
+        ({"timeout_seconds": -1}, "invalid_field"),
+        ({"timeout_seconds": 10**10}, "invalid_field"),
+        ({"timeout_seconds": "60"}, "invalid_field"),
+        ({"timeout_seconds": 1.5}, "invalid_field"),
+        ({"timeout_seconds": 60, "account_id": 2}, "invalid_field"),
+        ({}, "invalid_field"),
+    ],
+)
+async def test_a_dead_mans_switch_that_cannot_be(
+    exchange: Exchange, body: dict[str, Any], code: str
+) -> None:
+    """A wrong time, or a word about another account, arms nothing."""
+    await exchange.place()
+    answer = await exchange.call("POST", SWITCH, body)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    exchange.door.wait(90_000)
+    assert len(exchange.door.engine.open_orders(1)) == 1
 
 
 async def test_an_engine_that_is_away(exchange: Exchange) -> None:
@@ -254,6 +312,16 @@ async def test_an_unknown_outcome(exchange: Exchange) -> None:
     assert answer.json()["client_order_id"].startswith("g-")
 
 
+async def test_a_switch_whose_answer_was_lost_is_sent_again(exchange: Exchange) -> None:
+    """It may have been armed; arming it again moves the deadline and nothing else."""
+    exchange.door.loses_answers = True
+    lost = await exchange.call("POST", SWITCH, {"timeout_seconds": 60})
+    assert (lost.status_code, lost.json()["code"]) == (503, "outcome_unknown")
+    exchange.door.loses_answers = False
+    again = await exchange.call("POST", SWITCH, {"timeout_seconds": 60})
+    assert again.json()["deadline_us"] == again.json()["time_us"] + 60_000_000
+
+
 @pytest.mark.parametrize(
     ("method", "target"),
     [
@@ -261,6 +329,8 @@ async def test_an_unknown_outcome(exchange: Exchange) -> None:
         ("GET", "/v1/orders/1"),
         ("DELETE", "/v1/orders/1"),
         ("DELETE", "/v1/orders"),
+        ("PATCH", "/v1/orders/1"),
+        ("POST", SWITCH),
         ("GET", "/v1/balances"),
     ],
 )
@@ -269,5 +339,6 @@ async def test_every_engine_route_survives_its_absence(
 ) -> None:
     """An absent engine is 503 on every route that needs it."""
     exchange.door.failure = EngineAway("played")
-    answer = await exchange.call(method, target)
+    body = {"PATCH": {"quantity": "1"}, "POST": {"timeout_seconds": 1}}.get(method)
+    answer = await exchange.call(method, target, body)
     assert (answer.status_code, answer.json()["code"]) == (503, "engine_unavailable")

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from enum import IntEnum
+from typing import Any, get_args
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.errors import Problem
-from api.schemas.orders import PlaceOrderIn, place_command
+from api.order_commands import place_command
+from api.schemas import orders as schemas
+from api.schemas.orders import PlaceOrderIn
 from domain.money import INT64_MAX
+from domain.order import CloseReason, OrderStatus, OrderType, SelfTrade, Side, TimeInForce
 from tests.api.memory import ETH_USDT
 
 _numberish = st.text(alphabet="0123456789.-+eE, _", min_size=1, max_size=40)
@@ -37,3 +43,19 @@ def test_text_of_ticks_comes_back(ticks: int, lots: int) -> None:
     )
     command = place_command(order, ETH_USDT, 1, "x")
     assert (command.price_ticks, command.quantity_lots) == (ticks, lots)
+
+
+@pytest.mark.parametrize(
+    ("words", "members"),
+    [
+        (schemas.SideText, Side),
+        (schemas.TypeText, OrderType),
+        (schemas.TimeInForceText, TimeInForce),
+        (schemas.SelfTradeText, SelfTrade),
+        (schemas.StatusText, OrderStatus),
+        (schemas.CloseReasonText, CloseReason),
+    ],
+)
+def test_the_api_has_a_word_for_everything(words: Any, members: type[IntEnum]) -> None:
+    """Whatever the engine may say of an order can be written, and nothing else is accepted."""
+    assert sorted(get_args(words)) == sorted(member.name.lower() for member in members)

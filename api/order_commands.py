@@ -1,0 +1,131 @@
+"""From what a client sends to the engine's commands: text becomes ticks, lots and units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from api.errors import Problem
+from api.schemas.orders import AmendOrderIn, BatchAmend, BatchCancel, PlaceOrderIn
+from domain.commands import AmendOrder, CancelOrder, PlaceOrder
+from domain.instrument import Instrument, OffGridError
+from domain.money import INT64_MAX, DecimalTextError
+from domain.order import OrderType, SelfTrade, Side, TimeInForce
+from domain.order_id import client_key
+
+
+def place_command(
+    order: PlaceOrderIn, instrument: Instrument, account_id: int, client_order_id: str
+) -> PlaceOrder:
+    """Return the engine's command for an order; a `Problem` names the field that is wrong."""
+    is_market = order.type == "market"
+    time_in_force = TimeInForce[(order.time_in_force or ("ioc" if is_market else "gtc")).upper()]
+    if is_market and (order.price is not None or order.post_only):
+        raise Problem("invalid_combination", "A market order has no price and no post_only.")
+    if is_market and time_in_force not in (TimeInForce.IOC, TimeInForce.FOK):
+        raise Problem("invalid_combination", "A market order is ioc or fok.")
+    if not is_market and order.price is None:
+        raise Problem("invalid_price", "A limit order needs a price.")
+    if (order.expires_at_us is not None) != (time_in_force is TimeInForce.GTD):
+        raise Problem("invalid_combination", "expires_at_us and gtd go together.")
+    return PlaceOrder(
+        account_id=account_id,
+        client_key=client_key(client_order_id),
+        symbol_id=instrument.symbol_id,
+        side=Side[order.side.upper()],
+        order_type=OrderType[order.type.upper()],
+        time_in_force=time_in_force,
+        price_ticks=_price(order.price, instrument),
+        quantity_lots=_quantity(order.quantity, instrument),
+        post_only=order.post_only,
+        self_trade=SelfTrade[order.self_trade.upper()],
+        client_text=client_order_id,
+        quote_budget_units=_budget(order, instrument, is_market),
+        expires_at_us=order.expires_at_us or 0,
+    )
+
+
+def amend_command(
+    amend: AmendOrderIn,
+    instrument: Instrument,
+    account_id: int,
+    *,
+    order_id: int = 0,
+    key: int = 0,
+) -> AmendOrder:
+    """Return the engine's command for an amend of the order named by id or by client key."""
+    if amend.price is None and amend.quantity is None:
+        raise Problem("invalid_combination", "Give a price, a quantity, or both.")
+    return AmendOrder(
+        account_id=account_id,
+        symbol_id=instrument.symbol_id,
+        order_id=order_id,
+        client_key=key,
+        price_ticks=_price(amend.price, instrument),
+        quantity_lots=_quantity(amend.quantity, instrument),
+    )
+
+
+def cancel_command(cancel: BatchCancel, instrument: Instrument, account_id: int) -> CancelOrder:
+    """Return the engine's command for a cancel of a batch."""
+    order_id, key = named(cancel)
+    return CancelOrder(account_id, instrument.symbol_id, order_id, key)
+
+
+def named(operation: BatchCancel | BatchAmend) -> tuple[int, int]:
+    """Return (order id, client key) of an operation, one of them 0."""
+    if (operation.order_id is None) == (operation.client_order_id is None):
+        raise Problem("invalid_combination", "Give order_id or client_order_id, and only one.")
+    if operation.order_id is not None:
+        return order_id_from(operation.order_id), 0
+    return 0, client_key(operation.client_order_id or "")
+
+
+def order_id_from(text: str) -> int:
+    """Return the number in an order id; one that cannot exist is not found."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else 0
+    if not 0 < number <= INT64_MAX:
+        raise Problem("order_not_found")
+    return number
+
+
+def _budget(order: PlaceOrderIn, instrument: Instrument, is_market: bool) -> int:
+    """Return the quote budget in engine units, 0 where the order has a quantity."""
+    if order.quote_amount is None:
+        if order.quantity is None:
+            raise Problem("invalid_quantity", "An order needs a quantity.")
+        return 0
+    if order.quantity is not None:
+        raise Problem("invalid_combination", "Give quantity or quote_amount, and only one.")
+    if not is_market or order.side != "buy":
+        raise Problem("invalid_combination", "Only a market buy has a quote_amount.")
+    quote = instrument.quote
+    hint = f"write it like 2500.01, with at most {quote.engine_decimals} decimals"
+    return _count(quote.engine_units, order.quote_amount, "quote_amount", "invalid_amount", hint)
+
+
+def _price(text: str | None, instrument: Instrument) -> int:
+    if text is None:
+        return 0
+    return _count(instrument.price_ticks, text, "price", "invalid_price", "write it like 2500.01")
+
+
+def _quantity(text: str | None, instrument: Instrument) -> int:
+    if text is None:
+        return 0
+    hint = "write it like 0.25"
+    return _count(instrument.quantity_lots, text, "quantity", "invalid_quantity", hint)
+
+
+def _count(parse: Callable[[str], int], text: str, field: str, code: str, hint: str) -> int:
+    """Return `text` as a positive int64 count; a `Problem` (`code` for its value) names `field`."""
+    try:
+        count = parse(text)
+    except OffGridError as error:
+        raise Problem(code, f"The {field} {error}.") from error
+    except DecimalTextError as error:
+        raise Problem("invalid_number", f"The {field} is {text[:40]!r}; {hint}.") from error
+    if count <= 0:
+        raise Problem(code, f"The {field} must be positive.")
+    if count > INT64_MAX:
+        raise Problem("overflow", f"The {field} is out of range.")
+    return count
