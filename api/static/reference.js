@@ -2,7 +2,7 @@
 
 import { element, prose } from "/static/format.js";
 
-const METHODS = ["get", "post", "put", "delete"];
+const METHODS = ["get", "post", "put", "patch", "delete"];
 
 async function start() {
   const api = await (await fetch("/openapi.json")).json();
