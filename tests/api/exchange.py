@@ -125,6 +125,7 @@ class Exchange:
         self.door = LocalDoor()
         self.memory = Memory()
         self.clock_ms = 0  # 0: the real clock
+        self._signed_ms = 0
         self.services = Services(
             doors={0: self.door},
             listings_directory=self.memory,
@@ -193,7 +194,9 @@ class Exchange:
         idempotency_key: str = "",
     ) -> dict[str, str]:
         """Return the headers of a signed request."""
-        timestamp = str(timestamp_ms or self.services.now_ms())
+        if timestamp_ms is None:  # no two requests are signed in the same millisecond
+            timestamp_ms = self._signed_ms = max(self.services.now_ms(), self._signed_ms + 1)
+        timestamp = str(timestamp_ms)
         path, _, query = target.partition("?")
         parts = SignedParts(method, path.encode(), query.encode(), idempotency_key.encode(), body)
         return {
