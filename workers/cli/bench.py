@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workers.cli import bench_engine, bench_ledger
+from workers.cli import bench_engine, bench_ledger, bench_replay
 from workers.cli.context import EXIT_FAILED, EXIT_USAGE
 
 WINDOW = 10_000
@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     bench.command("core")(core)
     bench_engine.add_to(bench)
     bench_ledger.add_to(bench)
+    bench_replay.add_to(bench)
     app.add_typer(bench, name="bench")
 
 
