@@ -26,7 +26,7 @@ from matching.storage import FileStorage
 from matching.wire import STRIPE
 from workers.bench.load import Plan
 from workers.bench.machine import machine
-from workers.bench.native import NothingToMeasureError, native
+from workers.bench.native import native
 from workers.bench.rig import ROOT, EngineRig
 
 _ROUND_SECONDS = 2.5  # engine and control take turns this often, so that both see the same machine
@@ -54,9 +54,9 @@ class Load:
     seed: int
 
 
-def scenario_names() -> list[str]:
-    """Return the scenarios by name."""
-    return [scenario["name"] for scenario in native().load_scenarios()]
+def descriptions() -> dict[str, str]:
+    """Return what each scenario does, by its name."""
+    return {scenario["name"]: scenario["description"] for scenario in native().load_scenarios()}
 
 
 def measure(load: Load, folder: Path | None, say: Callable[[str], None]) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def measure(load: Load, folder: Path | None, say: Callable[[str], None]) -> dict
     `folder` is where temporary folders go: the disk that is measured. Raises
     `MeasurementFailedError`, `NothingToMeasureError`.
     """
-    texts = {scenario["name"]: scenario["description"] for scenario in native().load_scenarios()}
+    texts = descriptions()
     with tempfile.TemporaryDirectory(prefix="rialto-bench-", dir=folder) as place:
         before = machine(Path(place))
     rows = []
@@ -244,6 +244,3 @@ def _count_orders(payload: bytes) -> int:
     if (view[:, _STRIPES_BYTE] == 1).all():
         return int(np.isin(view[:, _OPCODE_BYTE], _OF_FLOW).sum())
     return sum(place.opcode in _OF_FLOW for place in split_commands(payload))
-
-
-__all__ = ["Load", "MeasurementFailedError", "NothingToMeasureError", "measure", "scenario_names"]

@@ -112,8 +112,8 @@ def _replay(directory: Path, live: Engine, *, from_genesis: bool) -> dict[str, A
 
 
 def _rate(runs: list[dict[str, Any]], what: str) -> int:
-    return round(statistics.median(run[what] / run["seconds"] for run in runs))
+    return int(statistics.median(run[what] / run["seconds"] for run in runs))
 
 
 def _median(runs: list[dict[str, Any]]) -> float:
-    return round(statistics.median(run["seconds"] for run in runs), 3)
+    return round(statistics.median(float(run["seconds"]) for run in runs), 3)

@@ -45,6 +45,16 @@ def test_one_order_in_flight() -> None:
     assert report["scenarios"][0]["commands"] > 10
 
 
+def test_batches_over_grpc() -> None:
+    """Every batch of the stream is answered, in order, with as many events as it must."""
+    report = run("--door", "grpc", "--batch", "50", "--seconds", "0.3", "--scenario", "normal")
+    (row,) = report["scenarios"]
+    assert row["checks"]["journalled"] == row["commands"] + 2_000
+    assert row["commands"] % 50 == 0
+    assert report["orders_per_second"] == row["orders_per_second"] > 0
+    assert 0 < row["batch_p50_us"] <= row["batch_p99_us"]
+
+
 def test_wrong_options_are_usage_errors() -> None:
     """A scenario or rate that there is not ends with 2 before anything starts."""
     for options in (["--scenario", "calm"], ["--rate", "fast"], ["--rate", "0"]):
