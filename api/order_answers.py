@@ -189,6 +189,7 @@ def _order(
         quantity=instrument.quantity_text(record.quantity_lots),
         quote_amount=quote.engine_text(budget) if (budget := terms.quote_budget_units) else None,
         expires_at_us=terms.expires_at_us or None,
+        display_quantity=instrument.quantity_text(shown) if (shown := terms.display_lots) else None,
         filled_quantity=instrument.quantity_text(record.filled_lots),
         filled_quote=None if quote_units is None else quote.engine_text(quote_units),
         average_price=_average(record.filled_lots, quote_units, instrument),

@@ -41,6 +41,7 @@ def place_command(
         client_text=client_order_id,
         quote_budget_units=_budget(order, instrument, is_market),
         expires_at_us=order.expires_at_us or 0,
+        display_lots=_quantity(order.display_quantity, instrument, "display_quantity"),
     )
 
 
@@ -109,11 +110,11 @@ def _price(text: str | None, instrument: Instrument) -> int:
     return _count(instrument.price_ticks, text, "price", "invalid_price", "write it like 2500.01")
 
 
-def _quantity(text: str | None, instrument: Instrument) -> int:
+def _quantity(text: str | None, instrument: Instrument, field: str = "quantity") -> int:
     if text is None:
         return 0
     hint = "write it like 0.25"
-    return _count(instrument.quantity_lots, text, "quantity", "invalid_quantity", hint)
+    return _count(instrument.quantity_lots, text, field, "invalid_quantity", hint)
 
 
 def _count(parse: Callable[[str], int], text: str, field: str, code: str, hint: str) -> int:

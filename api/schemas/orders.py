@@ -60,6 +60,12 @@ class PlaceOrderIn(Input):
         le=INT64_MAX,
         description="For gtd: when the order leaves the book, in microseconds since 1970.",
     )
+    display_quantity: DecimalText | None = Field(
+        None,
+        description="An iceberg: the book shows this much at a time and hides the rest, in at "
+        "most 100 slices.",
+        examples=["0.1"],
+    )
     post_only: bool = False
     self_trade: SelfTradeText = Field(
         "expire_maker", description="What gives way when the order meets one of your own."
@@ -148,6 +154,7 @@ class OrderOut(Output):
     quantity: str = Field(description="With a quote amount, what it has bought.")
     quote_amount: str | None = None
     expires_at_us: int | None = None
+    display_quantity: str | None = None
     filled_quantity: str
     filled_quote: str | None = Field(
         description="Sum of price x quantity of the fills; null where only the history knows it."

@@ -58,6 +58,22 @@ async def test_a_market_buy_by_quote_amount(exchange: Exchange) -> None:
     assert refused.json()["code"] == "budget_too_small"
 
 
+async def test_an_iceberg(exchange: Exchange) -> None:
+    """The book shows one slice; its owner sees the whole order."""
+    placed = await exchange.place(display_quantity="0.25")
+    order = placed.json()
+    assert (order["quantity"], order["display_quantity"]) == ("1", "0.25")
+    assert exchange.door.engine.book(1, 9) == ([(250_000, 2_500)], [])
+    await exchange.place("key-2", side="sell", quantity="0.3")
+    assert exchange.door.engine.book(1, 9) == ([(250_000, 2_000)], [])
+    amended = (await exchange.amend(placed, quantity="0.4")).json()
+    assert (amended["quantity"], amended["filled_quantity"], amended["kept_place"]) == (
+        "0.4",
+        "0.3",
+        True,
+    )
+
+
 async def test_an_order_with_an_end(exchange: Exchange) -> None:
     """A gtd order says when it goes, and goes then, by the engine's time."""
     until = exchange.door.time_us + 60_000_000
@@ -123,6 +139,11 @@ async def test_meeting_ones_own_order_by_decrement(exchange: Exchange) -> None:
         ({"time_in_force": "gtd", "expires_at_us": 1e300}, 422, "invalid_field"),
         ({"time_in_force": "gtd", "expires_at_us": "2030-01-01"}, 422, "invalid_field"),
         ({"time_in_force": "gtd", "expires_at_us": True}, 422, "invalid_field"),
+        ({"display_quantity": "0"}, 422, "invalid_quantity"),
+        ({"display_quantity": "1.1"}, 422, "invalid_quantity"),
+        ({"display_quantity": "0.00001"}, 422, "invalid_quantity"),
+        ({"display_quantity": "0.0099"}, 422, "too_many_slices"),
+        ({"display_quantity": "0.5", "time_in_force": "ioc"}, 422, "invalid_combination"),
         ({"post_only": True, "time_in_force": "ioc"}, 422, "invalid_combination"),
         ({"quote_amount": "100"}, 422, "invalid_combination"),
         ({"quote_amount": "100", "quantity": ...}, 422, "invalid_combination"),
