@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -67,15 +68,53 @@ class ApiClient:
         headers = account.headers("GET", target, "") if account else {}
         return _content(await self._http.get(target, headers=headers))
 
+    async def place(self, account: ApiAccount, order: Mapping[str, Any]) -> Any:
+        """Place an order; safe to repeat with the same `client_order_id`."""
+        return await self._send(account, "POST", "/v1/orders", order)
+
+    async def amend(self, account: ApiAccount, order_id: str, terms: Mapping[str, str]) -> Any:
+        """Change `price`, `quantity` or both of an open order; safe to repeat."""
+        return await self._send(account, "PATCH", f"/v1/orders/{quote(order_id, safe='')}", terms)
+
+    async def orders(self, account: ApiAccount, state: str = "open", symbol: str = "") -> Any:
+        """Return the first page of orders, open ones or `all`."""
+        query = urlencode({"state": state, "limit": 100} | ({"symbol": symbol} if symbol else {}))
+        return await self.get(f"/v1/orders?{query}", account)
+
+    async def cancel(self, account: ApiAccount, order_id: str) -> Any:
+        """Cancel one open order."""
+        return await self._send(account, "DELETE", f"/v1/orders/{quote(order_id, safe='')}")
+
+    async def cancel_all(self, account: ApiAccount, symbol: str = "", side: str = "") -> Any:
+        """Cancel all open orders, of one market and side where they are named."""
+        named = {"symbol": symbol, "side": side}
+        query = urlencode({name: text for name, text in named.items() if text})
+        return await self._send(account, "DELETE", f"/v1/orders?{query}".removesuffix("?"))
+
+    async def dead_mans_switch(self, account: ApiAccount, timeout_seconds: int) -> Any:
+        """Cancel all orders unless this is called again in time; 0 switches it off."""
+        body = {"timeout_seconds": timeout_seconds}
+        return await self._send(account, "POST", "/v1/dead-mans-switch", body)
+
     async def withdraw(
         self, account: ApiAccount, asset: str, amount: str, address: str, *, key: str
     ) -> str:
         """Ask for a withdrawal, once per `key`; return its id."""
-        body = json.dumps({"asset": asset, "amount": amount, "address": address})
-        target = "/v1/withdrawals"
-        headers = account.headers("POST", target, body, key)
-        answer = _content(await self._http.post(target, content=body, headers=headers))
+        body = {"asset": asset, "amount": amount, "address": address}
+        answer = await self._send(account, "POST", "/v1/withdrawals", body, key)
         return str(answer["withdrawal_id"])
+
+    async def _send(
+        self,
+        account: ApiAccount,
+        method: str,
+        target: str,
+        body: Mapping[str, Any] | None = None,
+        key: str = "",
+    ) -> Any:
+        text = "" if body is None else json.dumps(dict(body))
+        headers = account.headers(method, target, text, key)
+        return _content(await self._http.request(method, target, content=text, headers=headers))
 
 
 def _content(answer: httpx.Response) -> Any:

@@ -1,12 +1,17 @@
-"""`rialto order`: place, list and cancel orders of the demo's first account, by the public API."""
+"""`rialto order`: the orders of the demo's first account, or another's, by the public API."""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from workers.cli import order_text
 from workers.cli.context import (
     EXIT_FAILED,
     EXIT_NOT_RUNNING,
@@ -17,125 +22,128 @@ from workers.cli.context import (
     load,
 )
 
+if TYPE_CHECKING:
+    from workers.api_client import ApiAccount, ApiClient
+
+SideArgument = Annotated[str, typer.Argument(help="buy or sell.")]
 SymbolArgument = Annotated[str, typer.Argument(help="Market, e.g. ETH/USDT.")]
 QuantityArgument = Annotated[str, typer.Argument(help="Quantity of the base asset, e.g. 0.5.")]
 MarketOption = Annotated[bool, typer.Option("--market", help="Trade at once at the best prices.")]
 LimitOption = Annotated[str, typer.Option("--limit", help="Limit price, e.g. 2500.01.")]
-TifOption = Annotated[str, typer.Option("--tif", help="gtc, ioc or fok.")]
+QuoteOption = Annotated[
+    str, typer.Option("--quote", help="Market buy: spend this much instead of a quantity.")
+]
+TifOption = Annotated[str, typer.Option("--tif", help="gtc, gtd, ioc or fok.")]
+UntilOption = Annotated[
+    str, typer.Option("--until", help="Expire then (gtd): 2030-01-31T12:00, UTC without a zone.")
+]
+DisplayOption = Annotated[
+    str, typer.Option("--display", help="Iceberg: show only this much at a time.")
+]
 PostOnlyOption = Annotated[bool, typer.Option("--post-only", help="Never take liquidity.")]
+SelfTradeOption = Annotated[
+    str,
+    typer.Option(
+        "--self-trade",
+        help="When it meets your own order: expire_maker, expire_taker, expire_both, decrement.",
+    ),
+]
 ClientIdOption = Annotated[str, typer.Option("--client-id", help="Your own id of the order.")]
 AccountOption = Annotated[str, typer.Option("--account", help="Demo account; default: the first.")]
+OrderIdArgument = Annotated[str, typer.Argument(help="The order's id, as `list` shows it.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
-    order = typer.Typer(help="Place, list and cancel orders.", no_args_is_help=True)
-    order.command("buy")(buy)
-    order.command("sell")(sell)
+    order = typer.Typer(help="Place, amend, list and cancel orders.", no_args_is_help=True)
+    order.command("buy")(_on_side("buy"))
+    order.command("sell")(_on_side("sell"))
+    order.command("place")(place)
+    order.command("amend")(amend)
     order.command("list")(list_orders)
     order.command("cancel")(cancel)
+    order.command("dead-mans-switch")(dead_mans_switch)
     app.add_typer(order, name="order")
 
 
-def buy(
+def place(
+    side: SideArgument,
     symbol: SymbolArgument,
-    quantity: QuantityArgument,
+    quantity: QuantityArgument = "",
     market: MarketOption = False,
     limit: LimitOption = "",
+    quote: QuoteOption = "",
     tif: TifOption = "",
+    until: UntilOption = "",
+    display: DisplayOption = "",
     post_only: PostOnlyOption = False,
+    self_trade: SelfTradeOption = "",
     client_id: ClientIdOption = "",
     account: AccountOption = "",
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Buy at the market or at a limit."""
-    body = _order("buy", symbol, quantity, market, limit, tif, post_only, client_id)
-    _place(load(data), account, body, as_json)
-
-
-def sell(
-    symbol: SymbolArgument,
-    quantity: QuantityArgument,
-    market: MarketOption = False,
-    limit: LimitOption = "",
-    tif: TifOption = "",
-    post_only: PostOnlyOption = False,
-    client_id: ClientIdOption = "",
-    account: AccountOption = "",
-    data: DataOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Sell at the market or at a limit."""
-    body = _order("sell", symbol, quantity, market, limit, tif, post_only, client_id)
-    _place(load(data), account, body, as_json)
-
-
-def _order(
-    side: str,
-    symbol: str,
-    quantity: str,
-    market: bool,
-    limit: str,
-    tif: str,
-    post_only: bool,
-    client_id: str,
-) -> dict[str, Any]:
+    """Place an order at the market or at a limit."""
     if market == bool(limit):
-        typer.echo("Give either --market or --limit PRICE.", err=True)
-        raise typer.Exit(EXIT_USAGE)
-    body: dict[str, Any] = {
+        _usage("Give either --market or --limit PRICE.")
+    if bool(quantity) == bool(quote):
+        _usage("Give either a quantity or --quote AMOUNT.")
+    fields = {
         "symbol": symbol.upper().replace("-", "/"),
-        "side": side,
+        "side": side.lower(),
         "type": "market" if market else "limit",
         "quantity": quantity,
+        "quote_amount": quote,
+        "price": limit,
+        "time_in_force": tif.lower() or ("gtd" if until else ""),
+        "expires_at_us": _microseconds(until) if until else 0,
+        "display_quantity": display,
+        "post_only": post_only,
+        "self_trade": self_trade.lower().replace("-", "_"),
+        "client_order_id": client_id,
     }
-    if limit:
-        body["price"] = limit
-    if tif:
-        body["time_in_force"] = tif.lower()
-    if post_only:
-        body["post_only"] = True
-    if client_id:
-        body["client_order_id"] = client_id
-    return body
+    body = {name: value for name, value in fields.items() if value}
+    answer = _call(load(data), account, as_json, lambda api, signer: api.place(signer, body))
+    typer.echo(json.dumps(answer, indent=1) if as_json else order_text.describe(answer))
 
 
-def _place(exchange: RunningExchange, account: str, body: dict[str, Any], as_json: bool) -> None:
-    answer = _request(exchange, account, "POST", "/v1/orders", body, as_json)
-    if as_json:
-        typer.echo(json.dumps(answer, indent=1))
-        return
-    typer.echo(describe(answer))
+def _on_side(side: str) -> Callable[..., None]:
+    """Return `place` with its side given: `buy` and `sell` have the same options."""
 
+    def verb(**options: Any) -> None:
+        place(side, **options)
 
-def describe(order: dict[str, Any]) -> str:
-    """Return what happened to a placed order, in plain English."""
-    base, quote = order["symbol"].split("/")
-    at = f"at {order['price']} {quote}" if order["price"] else "at the market"
-    lines = [
-        f"{order['side'].capitalize()} {order['quantity']} {base} {at}: {_state(order)}",
-    ]
-    if order["duplicate"]:
-        lines[0] += " (this order was placed before; nothing new happened)"
-    lines += [
-        f"  filled {fill['quantity']} {base} at {fill['price']}, "
-        f"fee {fill['fee']} {fill['fee_asset']} (trade {fill['trade_id']})"
-        for fill in order["fills"]
-    ]
-    lines.append(f"  order {order['order_id']}, sequence {order['sequence']}")
-    return "\n".join(lines)
-
-
-def _state(order: dict[str, Any]) -> str:
-    filled = order["filled_quantity"]
-    if order["status"] == "filled":
-        return "filled."
-    if order["status"] == "open":
-        return "open." if filled == "0" else f"open, {filled} filled so far."
-    return (
-        f"{order['status']}." if filled == "0" else f"{filled} filled, the rest {order['status']}."
+    signature = inspect.signature(place, eval_str=True)
+    parameters = {name: p for name, p in signature.parameters.items() if name != "side"}
+    verb.__doc__ = f"{side.capitalize()} at the market or at a limit."
+    verb.__annotations__ = {name: p.annotation for name, p in parameters.items()}
+    verb.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=list(parameters.values())
     )
+    return verb
+
+
+def amend(
+    order_id: OrderIdArgument,
+    limit: Annotated[str, typer.Option("--limit", help="The new price.")] = "",
+    quantity: Annotated[
+        str, typer.Option("--quantity", help="The new quantity, what is filled included.")
+    ] = "",
+    account: AccountOption = "",
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change price or quantity of an open order.
+
+    It keeps its place in the queue only when the price stays and the quantity does not grow.
+    """
+    if not limit and not quantity:
+        _usage("Give --limit PRICE, --quantity QUANTITY, or both.")
+    terms = {name: text for name, text in (("price", limit), ("quantity", quantity)) if text}
+    answer = _call(
+        load(data), account, as_json, lambda api, signer: api.amend(signer, order_id, terms)
+    )
+    typer.echo(json.dumps(answer, indent=1) if as_json else order_text.describe_amend(answer))
 
 
 def list_orders(
@@ -146,103 +154,108 @@ def list_orders(
     as_json: JsonOption = False,
 ) -> None:
     """List open orders, newest first."""
-    query = f"state={'all' if all_orders else 'open'}&limit=100"
-    if symbol:
-        query += f"&symbol={symbol.upper().replace('/', '-')}"
-    answer = _request(load(data), account, "GET", f"/v1/orders?{query}", None, as_json)
+    state = "all" if all_orders else "open"
+    answer = _call(
+        load(data), account, as_json, lambda api, signer: api.orders(signer, state, symbol.upper())
+    )
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
-        return
-    if not answer["orders"]:
-        typer.echo("No open orders." if not all_orders else "No orders.")
-        return
-    _print_table(answer["orders"])
-
-
-def _print_table(orders: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("order", "market", "side", "price", "quantity", "filled", "status"):
-        table.add_column(
-            title, justify="right" if title in ("price", "quantity", "filled") else "left"
-        )
-    for order in orders:
-        table.add_row(
-            order["order_id"],
-            order["symbol"],
-            order["side"],
-            order["price"] or "market",
-            order["quantity"],
-            order["filled_quantity"],
-            order["status"],
-        )
-    Console().print(table)
+    elif answer["orders"]:
+        order_text.print_table(answer["orders"])
+    else:
+        typer.echo("No orders." if all_orders else "No open orders.")
 
 
 def cancel(
     order_id: Annotated[str, typer.Argument(help="Order to cancel.")] = "",
     all_orders: Annotated[bool, typer.Option("--all", help="Every open order.")] = False,
+    symbol: Annotated[str, typer.Option("--symbol", help="With --all: only this market.")] = "",
+    side: Annotated[str, typer.Option("--side", help="With --all: only buy or sell.")] = "",
     account: AccountOption = "",
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Cancel one open order, or all of them."""
     if all_orders == bool(order_id):
-        typer.echo("Give either an order id or --all.", err=True)
-        raise typer.Exit(EXIT_USAGE)
-    target = "/v1/orders" if all_orders else f"/v1/orders/{order_id}"
-    answer = _request(load(data), account, "DELETE", target, None, as_json)
+        _usage("Give either an order id or --all.")
+    if order_id and (symbol or side):
+        _usage("--symbol and --side go with --all.")
+
+    async def send(api: ApiClient, signer: ApiAccount) -> Any:
+        if all_orders:
+            return await api.cancel_all(signer, symbol.upper(), side.lower())
+        return await api.cancel(signer, order_id)
+
+    answer = _call(load(data), account, as_json, send)
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
         return
     cancelled = answer["cancelled"] if all_orders else [answer]
+    for order in cancelled:
+        typer.echo(order_text.describe_cancel(order))
     if not cancelled:
         typer.echo("Nothing was open.")
-    for order in cancelled:
-        typer.echo(
-            f"Cancelled order {order['order_id']} in {order['symbol']}: "
-            f"{order['filled_quantity']} filled, {order['remaining_quantity']} taken back."
-        )
 
 
-def _request(
+def dead_mans_switch(
+    seconds: Annotated[int, typer.Argument(help="How long you may be silent; 0 turns it off.")],
+    account: AccountOption = "",
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel all orders of the account in so many seconds, unless this is run again before."""
+    answer = _call(
+        load(data), account, as_json, lambda api, signer: api.dead_mans_switch(signer, seconds)
+    )
+    typer.echo(json.dumps(answer, indent=1) if as_json else order_text.describe_switch(answer))
+
+
+def _microseconds(text: str) -> int:
+    """Return an ISO time as microseconds since 1970; without a zone it is UTC."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        _usage(f"{text[:40]!r} is not a time; write it like 2030-01-31T12:00.")
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _usage(text: str) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(EXIT_USAGE)
+
+
+def _call(
     exchange: RunningExchange,
     account: str,
-    method: str,
-    target: str,
-    body: dict[str, Any] | None,
     as_json: bool,
+    send: Callable[[ApiClient, ApiAccount], Awaitable[Any]],
 ) -> Any:
-    """Send one signed request; a refusal is printed and ends the verb."""
+    """Return the answer to one request; a refusal is printed and ends the verb."""
     import httpx
 
-    from workers.api_client import ApiAccount
+    from workers.api_client import ApiAccount, ApiClient, ApiError
 
     chosen = exchange.account(account) if account else exchange.demo["accounts"][0]
     signer = ApiAccount(chosen["name"], chosen["api_key"], chosen["api_secret"])
-    text = "" if body is None else json.dumps(body)
+
+    async def answer() -> Any:
+        api = ApiClient(exchange.demo["base_url"])
+        try:
+            return await send(api, signer)
+        finally:
+            await api.close()
+
     try:
-        answer = httpx.request(
-            method,
-            exchange.demo["base_url"] + target,
-            content=text,
-            headers=signer.headers(method, target, text),
-            timeout=10,
-        )
+        return asyncio.run(answer())
     except httpx.HTTPError as error:
         typer.echo(f"The gateway does not answer: {error}", err=True)
         raise typer.Exit(EXIT_NOT_RUNNING) from error
-    if answer.is_success:
-        return answer.json()
-    problem = answer.json()
-    if as_json:
-        typer.echo(json.dumps(problem, indent=1))
-    else:
-        typer.echo(f"Refused: {problem['title']}. {_detail(problem)}", err=True)
-    raise typer.Exit(EXIT_FAILED)
-
-
-def _detail(problem: dict[str, Any]) -> str:
-    return "" if problem["detail"] == problem["title"] else str(problem["detail"])
+    except ApiError as error:
+        problem = error.problem
+        title, detail = problem.get("title", error.status), str(problem.get("detail", ""))
+        if as_json:
+            typer.echo(json.dumps(problem, indent=1))
+        else:
+            typer.echo(f"Refused: {title}. {'' if detail == title else detail}", err=True)
+        raise typer.Exit(EXIT_FAILED) from error

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tests.api.running import RunningExchange
 from workers.cli import order
 from workers.cli.context import RunningExchange as Context
-from workers.cli.order import describe
+from workers.cli.order_text import describe, describe_amend, describe_switch
 
 RUNNER = CliRunner()
 FILLED = {
@@ -21,6 +21,11 @@ FILLED = {
     "side": "buy",
     "price": "2500.1",
     "quantity": "1",
+    "quote_amount": None,
+    "display_quantity": None,
+    "time_in_force": "gtc",
+    "expires_at_us": None,
+    "post_only": False,
     "filled_quantity": "0.4",
     "status": "open",
     "sequence": 9,
@@ -38,9 +43,46 @@ def test_an_answer_in_plain_english() -> None:
         "  filled 0.4 ETH at 2500, fee 2 USDT (trade 3)\n"
         "  order 7, sequence 9"
     )
-    expired = {**FILLED, "status": "expired", "price": None, "fills": []}
+    expired = {
+        **FILLED,
+        "status": "expired",
+        "price": None,
+        "time_in_force": "ioc",
+        "fills": [],
+    }
     assert "at the market: 0.4 filled, the rest expired." in describe(expired)
+    spent = {**expired, "quote_amount": "100"}
+    assert "Buy 1 ETH for at most 100 USDT at the market:" in describe(spent)
+    rare = {
+        "time_in_force": "gtd",
+        "expires_at_us": 1_893_456_000_000_000,
+        "post_only": True,
+        "display_quantity": "0.1",
+    }
+    assert ", until 2030-01-01 00:00:00 UTC, post-only, shows 0.1: open" in describe(
+        {**FILLED, **rare}
+    )
     assert "placed before" in describe({**FILLED, "duplicate": True})
+
+
+def test_an_amend_and_a_switch_in_plain_english() -> None:
+    """What it is now, what it was, and whether it lost its place; until when one may be silent."""
+    amended = {
+        **FILLED,
+        "previous_price": "2500.1",
+        "previous_quantity": "2",
+        "kept_place": True,
+        "fills": [],
+    }
+    assert describe_amend(amended) == (
+        "Order 7 is 1 ETH at 2500.1 USDT (it was 2 at 2500.1) and kept its place: "
+        "open, 0.4 filled so far."
+    )
+    assert "went to the end of its queue" in describe_amend({**amended, "kept_place": False})
+    assert "at 2030-01-01 00:00:00 UTC unless" in describe_switch(
+        {"deadline_us": 1_893_456_000_000_000}
+    )
+    assert describe_switch({"deadline_us": None}) == "The dead-man's switch is off."
 
 
 @pytest.fixture
@@ -72,6 +114,37 @@ def test_place_list_cancel(app: typer.Typer) -> None:
 
 
 @pytest.mark.servers
+def test_every_term_amend_and_cancel_by_side(app: typer.Typer) -> None:
+    """What `place --help` offers reaches the exchange, and `list` shows it."""
+    arguments = "order place buy ETH/USDT 1 --limit 2402 --until 2099-01-01 --display 0.25"
+    placed = RUNNER.invoke(
+        app, [*arguments.split(), "--post-only", "--self-trade", "decrement", "--json"]
+    )
+    order = json.loads(placed.output)
+    assert (order["time_in_force"], order["display_quantity"]) == ("gtd", "0.25")
+    assert (order["post_only"], order["self_trade"]) == (True, "decrement")
+    assert order["expires_at_us"] == 4_070_908_800_000_000
+    listed = RUNNER.invoke(app, ["order", "list"], terminal_width=200, env={"COLUMNS": "200"})
+    assert "until 2099-01-01 00:00:00 UTC, post-only, shows 0.25" in listed.output
+    amended = RUNNER.invoke(app, ["order", "amend", order["order_id"], "--quantity", "0.5"])
+    assert "is 0.5 ETH at 2402 USDT (it was 1 at 2402) and kept its place" in amended.output
+    assert "switch is off" in RUNNER.invoke(app, ["order", "dead-mans-switch", "0"]).output
+    sells = RUNNER.invoke(app, ["order", "cancel", "--all", "--side", "sell"])
+    assert "Nothing was open." in sells.output
+    buys = RUNNER.invoke(app, ["order", "cancel", "--all", "--side", "buy", "--symbol", "eth-usdt"])
+    assert f"Cancelled order {order['order_id']}" in buys.output
+
+
+@pytest.mark.servers
+def test_a_market_buy_by_amount(app: typer.Typer) -> None:
+    """`--quote` spends at most that, fee included."""
+    RUNNER.invoke(app, ["order", "sell", "ETH/USDT", "1", "--limit", "2501", "--account", "bob"])
+    bought = RUNNER.invoke(app, ["order", "buy", "ETH/USDT", "--market", "--quote", "100"])
+    assert "Buy 0.0399 ETH for at most 100 USDT at the market: filled." in bought.output
+    RUNNER.invoke(app, ["order", "cancel", "--all", "--account", "bob"])
+
+
+@pytest.mark.servers
 def test_a_trade_between_two_accounts(app: typer.Typer) -> None:
     """`--account` chooses the demo account; the taker sees the fill."""
     RUNNER.invoke(app, ["order", "sell", "ETH/USDT", "0.3", "--limit", "2501", "--account", "bob"])
@@ -85,7 +158,18 @@ def test_a_trade_between_two_accounts(app: typer.Typer) -> None:
     [
         ("order buy ETH/USDT 1", 2, "either --market or --limit"),
         ("order buy ETH/USDT 1 --market --limit 5", 2, "either --market or --limit"),
+        ("order buy ETH/USDT --limit 5", 2, "either a quantity or --quote"),
+        ("order buy ETH/USDT 1 --limit 5 --quote 7", 2, "either a quantity or --quote"),
+        ("order buy ETH/USDT 1 --limit 2400 --until soon", 2, "'soon' is not a time"),
+        ("order buy ETH/USDT 1 --limit 2400 --until 2020-01-01", 1, "expiry has passed"),
+        ("order place hold ETH/USDT 1 --limit 2400", 1, "not acceptable"),
         ("order cancel", 2, "an order id or --all"),
+        ("order cancel 1 --side buy", 2, "go with --all"),
+        ("order cancel --all --side up", 1, "not acceptable"),
+        ("order amend 1", 2, "Give --limit PRICE, --quantity QUANTITY, or both"),
+        ("order amend 99 --quantity 1", 1, "No such open order"),
+        ("order amend ../x --quantity 1", 1, "Refused"),
+        ("order dead-mans-switch 90000", 1, "at most 24 hours"),
         ("order buy ETH/USDT 1 --limit 2500.001", 1, "not a multiple of 0.01"),
         (
             "order buy ETH/USDT 1 --limit 25oo",

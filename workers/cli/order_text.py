@@ -1,0 +1,109 @@
+"""Orders in plain English and in tables, as `rialto order` prints them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+
+def describe(order: dict[str, Any]) -> str:
+    """Return what happened to a placed order."""
+    base, quote = order["symbol"].split("/")
+    at = f"at {order['price']} {quote}" if order["price"] else "at the market"
+    size = f"{order['quantity']} {base}"
+    if order["quote_amount"]:
+        size = f"{size} for at most {order['quote_amount']} {quote}"
+    lines = [f"{order['side'].capitalize()} {size} {at}{_terms(order)}: {_state(order)}"]
+    if order["duplicate"]:
+        lines[0] += " (this order was placed before; nothing new happened)"
+    lines += _fills(order, base)
+    lines.append(f"  order {order['order_id']}, sequence {order['sequence']}")
+    return "\n".join(lines)
+
+
+def describe_amend(order: dict[str, Any]) -> str:
+    """Return what an amend changed."""
+    base, quote = order["symbol"].split("/")
+    place = "kept its place" if order["kept_place"] else "went to the end of its queue"
+    was = f"it was {order['previous_quantity']} at {order['previous_price']}"
+    size = f"{order['quantity']} {base} at {order['price']} {quote}"
+    first = f"Order {order['order_id']} is {size} ({was}) and {place}: {_state(order)}"
+    return "\n".join([first, *_fills(order, base)])
+
+
+def describe_cancel(order: dict[str, Any]) -> str:
+    """Return what a cancel took back."""
+    return (
+        f"Cancelled order {order['order_id']} in {order['symbol']}: "
+        f"{order['filled_quantity']} filled, {order['remaining_quantity']} taken back."
+    )
+
+
+def describe_switch(switch: dict[str, Any]) -> str:
+    """Return until when the account may be silent."""
+    if switch["deadline_us"] is None:
+        return "The dead-man's switch is off."
+    return f"All orders are cancelled at {_clock(switch['deadline_us'])} unless you set it again."
+
+
+def print_table(orders: list[dict[str, Any]]) -> None:
+    """Print one line an order."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("order", "market", "side", "price", "quantity", "filled", "terms", "status"):
+        table.add_column(
+            title, justify="right" if title in ("price", "quantity", "filled") else "left"
+        )
+    for order in orders:
+        reason = order["close_reason"]
+        told = reason in (None, "filled", "cancelled_by_user")
+        table.add_row(
+            order["order_id"],
+            order["symbol"],
+            order["side"],
+            order["price"] or "market",
+            order["quantity"],
+            order["filled_quantity"],
+            _terms(order).removeprefix(", "),
+            order["status"] if told else f"{order['status']} ({reason.replace('_', ' ')})",
+        )
+    Console().print(table)
+
+
+def _terms(order: dict[str, Any]) -> str:
+    """Return what is not usual about an order, each part after a comma."""
+    parts = []
+    if order["time_in_force"] == "gtd":
+        parts.append(f"until {_clock(order['expires_at_us'])}")
+    elif order["time_in_force"] != ("gtc" if order["price"] else "ioc"):
+        parts.append(order["time_in_force"])
+    if order["post_only"]:
+        parts.append("post-only")
+    if order["display_quantity"]:
+        parts.append(f"shows {order['display_quantity']}")
+    return "".join(f", {part}" for part in parts)
+
+
+def _state(order: dict[str, Any]) -> str:
+    filled = order["filled_quantity"]
+    if order["status"] == "filled":
+        return "filled."
+    if order["status"] == "open":
+        return "open." if filled == "0" else f"open, {filled} filled so far."
+    return (
+        f"{order['status']}." if filled == "0" else f"{filled} filled, the rest {order['status']}."
+    )
+
+
+def _fills(order: dict[str, Any], base: str) -> list[str]:
+    return [
+        f"  filled {fill['quantity']} {base} at {fill['price']}, "
+        f"fee {fill['fee']} {fill['fee_asset']} (trade {fill['trade_id']})"
+        for fill in order["fills"]
+    ]
+
+
+def _clock(microseconds: int) -> str:
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
