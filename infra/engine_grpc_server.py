@@ -11,7 +11,7 @@ import grpc.aio
 
 from domain.order_record import OrderRecord
 from domain.status_reason import StatusReason
-from infra.engine_host import EngineHost
+from infra.engine_hosts import Host
 from infra.engine_pb import engine_pb2 as pb
 from infra.engine_pb import engine_pb2_grpc as rpc
 from infra.engine_roles import Role, Tokens
@@ -86,19 +86,23 @@ def _refusal(handler: Any) -> Any:
 class EngineServicer(rpc.EngineServicer):
     """Answer the calls of `matching/engine.proto`."""
 
-    def __init__(self, host: EngineHost) -> None:
+    def __init__(self, host: Host) -> None:
         self._host = host
         self._sequencer = host.sequencer
         self._engine = host.sequencer.engine
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:  # noqa: N802
         """Say where the shard is; the full digest only when asked, as it reads all state."""
+        with self._engine.steady():
+            return self._status(with_digest=request.with_digest)
+
+    def _status(self, *, with_digest: bool) -> pb.StatusReply:
         sequencer, engine = self._sequencer, self._engine
         return pb.StatusReply(
-            sequence=sequencer.sequence,
+            sequence=engine.sequence,
             durable_sequence=sequencer.durable_sequence,
             time_us=engine.time_us,
-            digest=engine.digest() if request.with_digest else b"",
+            digest=engine.digest() if with_digest else b"",
             chain=engine.chain(),
             engine=engine.kind,
             build=sequencer.build_id,
@@ -150,9 +154,11 @@ class EngineServicer(rpc.EngineServicer):
 
     async def Balances(self, request: pb.BalancesRequest, context: Context) -> pb.BalancesReply:  # noqa: N802
         """Return the account's trading balances."""
-        found = self._engine.account_balances(request.account_id)
+        with self._engine.steady():
+            sequence = self._engine.sequence
+            found = self._engine.account_balances(request.account_id)
         return pb.BalancesReply(
-            sequence=self._sequencer.sequence,
+            sequence=sequence,
             balances=[
                 pb.Balance(asset_id=asset_id, total_units=total, held_units=held)
                 for asset_id, (total, held) in found.items()
@@ -163,26 +169,27 @@ class EngineServicer(rpc.EngineServicer):
         self, request: pb.OpenOrdersRequest, context: Context
     ) -> pb.OpenOrdersReply:
         """Return the account's open orders."""
-        orders = self._engine.open_orders(request.account_id, request.symbol_id)
-        return pb.OpenOrdersReply(
-            sequence=self._sequencer.sequence, orders=[_order(order) for order in orders]
-        )
+        with self._engine.steady():
+            sequence = self._engine.sequence
+            orders = self._engine.open_orders(request.account_id, request.symbol_id)
+        return pb.OpenOrdersReply(sequence=sequence, orders=[_order(order) for order in orders])
 
     async def GetOrder(self, request: pb.OrderRequest, context: Context) -> pb.OrderReply:  # noqa: N802
         """Return one order of the account."""
         key = int.from_bytes(request.client_key[:16], "little")
-        order = self._engine.order(request.account_id, request.order_id, key)
-        return pb.OrderReply(
-            sequence=self._sequencer.sequence, order=None if order is None else _order(order)
-        )
+        with self._engine.steady():
+            sequence = self._engine.sequence
+            order = self._engine.order(request.account_id, request.order_id, key)
+        return pb.OrderReply(sequence=sequence, order=None if order is None else _order(order))
 
     async def Book(self, request: pb.BookRequest, context: Context) -> pb.BookReply:  # noqa: N802
         """Return the best levels of a market."""
-        bids, asks = self._engine.book(
-            request.symbol_id, max(1, min(request.depth or MAX_DEPTH, MAX_DEPTH))
-        )
+        depth = max(1, min(request.depth or MAX_DEPTH, MAX_DEPTH))
+        with self._engine.steady():
+            sequence = self._engine.sequence
+            bids, asks = self._engine.book(request.symbol_id, depth)
         return pb.BookReply(
-            sequence=self._sequencer.sequence,
+            sequence=sequence,
             bids=[pb.BookLevel(price_ticks=p, quantity_lots=q) for p, q in bids],
             asks=[pb.BookLevel(price_ticks=p, quantity_lots=q) for p, q in asks],
         )
@@ -261,7 +268,7 @@ def _status(status: StatusReason) -> pb.StatusReason:
     )
 
 
-async def serve(host: EngineHost, tokens: Tokens, address: str) -> grpc.aio.Server:
+async def serve(host: Host, tokens: Tokens, address: str) -> grpc.aio.Server:
     """Listen at `address` ("unix:path" or "host:port") and return the running server."""
     server = grpc.aio.server(
         interceptors=[AdmitByToken(tokens)],

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,26 +16,23 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import structlog
 
 from domain.commands import Opcode
 from domain.errors import RejectReason
 from domain.events import CommandRejected
 from infra.engine_frames import split_groups
+from infra.engine_house import EngineHouse, report_failure
 from infra.engine_roles import ROLE_OPCODES, Role
-from matching import shadow, snapshot
 from matching.codec import Placed, encode_event, view_events
 from matching.failpoint import hit
 from matching.segments import JournalError
 from matching.sequencer import Sequencer
-from matching.storage import FileStorage
 from matching.wire import STRIPE
 
 Done = Callable[[bytes], None]
-_COMMANDS_PER_TURN = 2_000
+COMMANDS_PER_TURN = 2_000
 _TICK_SECONDS = 0.1
-_SAVE_SECONDS = 1.0
-KEEP_SEGMENTS = 64
+_PREPARE_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -50,6 +45,8 @@ class _Job:
 class EngineHost:
     """Drive one sequencer; `failed` is set when the process must stop."""
 
+    loop_name = "python"
+
     def __init__(
         self,
         sequencer: Sequencer,
@@ -61,9 +58,12 @@ class EngineHost:
         self.sequencer = sequencer
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
-        self._directory = directory
-        self._snapshot_every = snapshot_every_commands
-        self._snapshot_seconds = snapshot_every_seconds
+        self._house = EngineHouse(
+            sequencer,
+            directory,
+            snapshot_every_commands=snapshot_every_commands,
+            snapshot_every_seconds=snapshot_every_seconds,
+        )
         self._jobs: deque[_Job] = deque()
         self._waiting: deque[tuple[int, Done, bytes]] = deque()
         self._draining = False
@@ -76,7 +76,12 @@ class EngineHost:
 
     def start(self) -> None:
         """Begin to sync, tick and take snapshots."""
-        for work in (self._sync_forever(), self._tick_forever(), self._keep_house()):
+        for work in (
+            self._sync_forever(),
+            self._tick_forever(),
+            self._prepare_forever(),
+            self._house.keep(),
+        ):
             task = asyncio.create_task(work)
             task.add_done_callback(self._task_done)
             self._tasks.append(task)
@@ -144,7 +149,7 @@ class EngineHost:
             return
         taken: list[_Job] = []
         count = 0
-        while self._jobs and count < _COMMANDS_PER_TURN:
+        while self._jobs and count < COMMANDS_PER_TURN:
             job = self._jobs.popleft()
             taken.append(job)
             count += len(job.placed)
@@ -214,46 +219,14 @@ class EngineHost:
             self._last_write = self._loop.time()
             self._written.set()
 
-    async def _keep_house(self) -> None:
-        """Save cursors every second; take snapshots and drop what everyone has passed."""
-        storage = FileStorage(self._directory, read_only=True)
-        newest = snapshot.snapshots(storage)[:1]
-        last = newest[0].sequence if newest else 0
-        taken_at = time.monotonic()
+    async def _prepare_forever(self) -> None:
         while True:
-            await asyncio.sleep(_SAVE_SECONDS)
-            await asyncio.to_thread(self.sequencer.cursors.save)
+            await asyncio.sleep(_PREPARE_SECONDS)
             await asyncio.to_thread(self.sequencer.journal.prepare_segment)
-            done = self.sequencer.durable_sequence - last
-            late = time.monotonic() - taken_at > self._snapshot_seconds
-            if done >= self._snapshot_every or (late and done > 0):
-                last, taken_at = self.sequencer.durable_sequence, time.monotonic()
-                if await self.take_snapshot(last):
-                    self.sequencer.retain(KEEP_SEGMENTS)
 
     async def take_snapshot(self, sequence: int) -> bool:
         """Let the shadow process write the snapshot at `sequence`; return whether it did."""
-        log = structlog.get_logger()
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            shadow.__name__,
-            str(self._directory),
-            str(sequence),
-            cwd=Path(__file__).parent.parent,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            _, text = await process.communicate()
-        except asyncio.CancelledError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            raise
-        if process.returncode:
-            log.error("snapshot failed", sequence=sequence, error=text.decode()[-500:])
-            return False
-        log.info("snapshot taken", sequence=sequence)
-        return True
+        return await self._house.take_snapshot(sequence)
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -261,10 +234,8 @@ class EngineHost:
 
     def _fail(self, error: BaseException) -> None:
         """Stop acknowledging for good; the process ends and recovery starts over."""
-        if not self.failed.done():
-            name = type(error).__name__ if not isinstance(error, JournalError) else "journal"
-            structlog.get_logger().critical("engine stops", kind=name, error=str(error))
-            self.failed.set_exception(error)
+        name = type(error).__name__ if not isinstance(error, JournalError) else "journal"
+        report_failure(self.failed, error, name)
 
 
 def _shares(jobs: list[_Job], first_sequence: int, events: bytes) -> list[bytes]:

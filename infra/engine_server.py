@@ -9,6 +9,7 @@ from typing import cast
 
 import structlog
 
+from infra.door_limits import DEFAULT_LIMITS, DoorLimits
 from infra.engine_frames import (
     PROTOCOL_VERSION,
     Frame,
@@ -25,11 +26,6 @@ from infra.engine_roles import Role, Tokens
 from matching.codec import split_commands
 from matching.wire import SCHEMA_VERSION, WireError
 
-HANDSHAKE_SECONDS = 5.0
-MAX_IN_FLIGHT = 20_000
-MAX_UNSENT_BYTES = 32 << 20
-MAX_CONNECTIONS = 256
-
 
 def free_socket_path(path: str) -> None:
     """Make room for a unix socket: its folder, and no left-over of a process that died."""
@@ -40,12 +36,20 @@ def free_socket_path(path: str) -> None:
 class FrameDoor:
     """Listen, and hand what comes in to the host."""
 
-    def __init__(self, host: EngineHost, tokens: Tokens) -> None:
+    def __init__(
+        self, host: EngineHost, tokens: Tokens, limits: DoorLimits = DEFAULT_LIMITS
+    ) -> None:
         self.host = host
         self.tokens = tokens
+        self.limits = limits
         self.connections: set[FrameConnection] = set()
         self.stopping = False
         self._servers: list[asyncio.Server] = []
+
+    @property
+    def connected(self) -> int:
+        """Return how many clients there are."""
+        return len(self.connections)
 
     async def listen_unix(self, path: str) -> None:
         """Listen on a unix socket that only this user may open."""
@@ -94,11 +98,14 @@ class FrameConnection(asyncio.Protocol):
         """Wait for HELLO, not for long."""
         self._transport = cast("asyncio.Transport", transport)
         self._door.connections.add(self)
-        if len(self._door.connections) > MAX_CONNECTIONS:
+        if len(self._door.connections) > self._door.limits.max_connections:
             self.end(FrameFault.STOPPING, "too many connections")
             return
         self._deadline = asyncio.get_running_loop().call_later(
-            HANDSHAKE_SECONDS, self.end, FrameFault.HANDSHAKE_TIMEOUT, "no HELLO"
+            self._door.limits.handshake_seconds,
+            self.end,
+            FrameFault.HANDSHAKE_TIMEOUT,
+            "no HELLO",
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -135,7 +142,8 @@ class FrameConnection(asyncio.Protocol):
             placed,
             lambda events: self._answer(correlation, events, len(placed)),
         )
-        if self._in_flight > MAX_IN_FLIGHT and not self._paused and self._transport is not None:
+        too_many = self._in_flight > self._door.limits.max_in_flight
+        if too_many and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
 
@@ -166,9 +174,11 @@ class FrameConnection(asyncio.Protocol):
         if self._transport is None:
             return
         self._write(encode_frame(FrameKind.EVENTS, correlation, events))
-        if self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+        limits = self._door.limits
+        few = self._in_flight < limits.max_in_flight // 2
+        if self._transport.get_write_buffer_size() > limits.max_unsent_bytes:
             self.end(FrameFault.SLOW_READER, "answers are not read")
-        elif self._paused and self._in_flight < MAX_IN_FLIGHT // 2 and not self._door.stopping:
+        elif self._paused and few and not self._door.stopping:
             self._paused = False
             self._transport.resume_reading()
 

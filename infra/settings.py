@@ -38,6 +38,8 @@ class Settings(BaseSettings):
         ""  # host:port or unix:path; default: data_dir/run/engine-{shard}.grpc
     )
     engine_kind: Literal["auto", "core", "reference"] = "auto"
+    engine_loop: Literal["auto", "native", "python"] = "auto"
+    engine_busy_poll_us: int = 0  # after work, how long the native loop looks before it sleeps
     ack_policy: Literal["os", "fsync"] = "fsync"
     metrics_port: int = 0
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
+from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 from domain.order import ShardMode, SymbolState
 from domain.order_record import OrderRecord
@@ -64,6 +67,19 @@ class CoreEngine:
     def status(self) -> StatusReason:
         """Return why the shard's mode is what it is."""
         return read_status(self._core.status())
+
+    def shared(self) -> Any:
+        """Return the native engine, for the loop that drives it from now on."""
+        return self._core.shared()
+
+    @contextlib.contextmanager
+    def steady(self) -> Iterator[None]:
+        """Let several questions see one state: a loop beside this thread waits meanwhile."""
+        self._core.hold()
+        try:
+            yield
+        finally:
+            self._core.release()
 
     def apply(self, batch: bytes) -> bytes:
         """Apply sequenced command stripes; the interpreter is free while the core works."""

@@ -43,6 +43,16 @@ class NotRetainedError(LookupError):
     """The wanted events are older than what is kept."""
 
 
+@dataclass(frozen=True, slots=True)
+class EventLogEnd:
+    """What another writer needs to go on."""
+
+    head: bytes  # that begins each file
+    file_bytes: int
+    last_sequence: int
+    files: list[tuple[str, int, list[tuple[int, int]]]]  # name, end, [(first sequence, offset)]
+
+
 @dataclass(slots=True)
 class _Mark:
     """A place to start reading: the blob that begins with `first`."""
@@ -61,7 +71,7 @@ class EventLog:
         """Open what is there, verify it, and cut the first damage off with all that follows."""
         self._storage = storage
         self._head = _FILE.pack(_FILE_MAGIC, SCHEMA_VERSION, shard, journal_id)
-        self._file_bytes = file_bytes
+        self.file_bytes = file_bytes
         self._marks: list[_Mark] = []
         self._ends: dict[str, int] = {}
         self._name = ""
@@ -129,7 +139,7 @@ class EventLog:
     def append(self, first: int, last: int, data: bytes, chain: bytes) -> None:
         """Add the events of the commands `first` to `last`."""
         assert first == self.last_sequence + 1
-        if not self._name or self._ends[self._name] >= self._file_bytes:
+        if not self._name or self._ends[self._name] >= self.file_bytes:
             self._name = f"events/{first:020d}.events"
             self._storage.create(self._name, 0)
             self._storage.write(self._name, 0, self._head)
@@ -141,6 +151,14 @@ class EventLog:
         self._mark(first, self._name, offset)
         self._ends[self._name] = offset + len(head) + len(data)
         self.last_sequence, self.chain_name = last, name
+
+    def hand_over(self) -> EventLogEnd:
+        """Return where another writer goes on; this one appends no more."""
+        marks: dict[str, list[tuple[int, int]]] = {name: [] for name in self._ends}
+        for mark in self._marks:
+            marks[mark.name].append((mark.first, mark.offset))
+        files = [(name, end, marks[name]) for name, end in self._ends.items()]
+        return EventLogEnd(self._head, self.file_bytes, self.last_sequence, files)
 
     def _mark(self, first: int, name: str, offset: int) -> None:
         previous = self._marks[-1] if self._marks else None

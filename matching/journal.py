@@ -8,7 +8,6 @@ kernel may call lost pages clean, so a second sync would be a lie.
 from __future__ import annotations
 
 import threading
-from itertools import pairwise
 
 from matching.failpoint import hit
 from matching.journal_scan import JournalEnd
@@ -21,7 +20,6 @@ from matching.segments import (
     SegmentHeader,
     encode_block,
     segment_name,
-    segment_start,
 )
 from matching.storage import Storage
 
@@ -37,7 +35,7 @@ class Journal:
         """Go on at `end`, which is taken as durable: the caller has synced or scanned it."""
         self._storage = storage
         self._shard = shard
-        self._segment_bytes = segment_bytes
+        self.segment_bytes = segment_bytes
         self._name = end.segment
         self._offset = end.offset
         self._chain = end.chain
@@ -72,7 +70,7 @@ class Journal:
         )
         hit("before_write")
         try:
-            if self._offset + len(block) > self._segment_bytes:
+            if self._offset + len(block) > self.segment_bytes:
                 self._rotate(first_sequence)
             self._storage.write(self._name, self._offset, block)
         except OSError as error:
@@ -103,18 +101,22 @@ class Journal:
     def prepare_segment(self) -> None:
         """Preallocate the next segment when this one is half full; slow: call it in a thread."""
         with self._spare_lock:
-            if self._has_spare or self._offset < self._segment_bytes // 2:
+            if self._has_spare or self._offset < self.segment_bytes // 2:
                 return
             try:
-                _make_spare(self._storage, self._segment_bytes)
+                _make_spare(self._storage, self.segment_bytes)
             except OSError as error:
                 raise self._fail(JournalFault.WRITE_FAILED, error) from error
             self._has_spare = True
 
-    def segments_before(self, sequence: int) -> list[str]:
-        """Return the segments that hold only commands below `sequence`, oldest first."""
-        names = [name for name in self._storage.names("journal") if name.endswith(".seg")]
-        return [name for name, following in pairwise(names) if segment_start(following) <= sequence]
+    def hand_over(self) -> JournalEnd:
+        """Return where another writer goes on; this one writes no more."""
+        self._check()
+        assert self.durable_sequence == self.last_sequence
+        self._failed = JournalError(JournalFault.LOCKED, "another writer has this journal")
+        return JournalEnd(
+            self._name, self._offset, self.last_sequence, self._chain, self.epoch, self.journal_id
+        )
 
     def _rotate(self, first_sequence: int) -> None:
         name = segment_name(first_sequence)
@@ -123,7 +125,7 @@ class Journal:
         )
         with self._spare_lock:
             if not self._has_spare:
-                _make_spare(self._storage, self._segment_bytes)
+                _make_spare(self._storage, self.segment_bytes)
             self._has_spare = False
             _publish(self._storage, name, header)
         self._name, self._offset = name, HEADER_BYTES

@@ -71,6 +71,8 @@ class JournalScan:
         starts = [segment_start(name) for name in self.segments]
         first = max(i for i, start in enumerate(starts) if start <= from_sequence)
         for index in range(first, len(self.segments)):
+            if index > first and self._never_synced(index):
+                return
             header = self._header(index)
             if index == first:
                 self._chain = header.previous_chain
@@ -84,6 +86,10 @@ class JournalScan:
             for block in self._segment_blocks(index):
                 if block.last_sequence >= from_sequence:
                     yield block
+
+    def _never_synced(self, index: int) -> bool:
+        """Return whether a power loss left a segment its name and not yet its header."""
+        return not any(self._storage.read(self.segments[index], 0, HEADER_BYTES))
 
     def _header(self, index: int) -> SegmentHeader:
         name = self.segments[index]

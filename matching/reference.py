@@ -17,6 +17,7 @@ window; every first use of a command key, refused or not, occupies the key windo
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from functools import partial
@@ -62,6 +63,10 @@ class ReferenceEngine(Trading):
         }
         for opcode, act in _ADMINISTRATION.items():
             self._handlers[opcode] = partial(self._administer, act)
+
+    def steady(self) -> contextlib.AbstractContextManager[None]:
+        """Let several questions see one state, which here nobody changes beside the asker."""
+        return contextlib.nullcontext()
 
     def apply(self, batch: bytes) -> bytes:
         """Apply sequenced commands and return their event stripes.

@@ -44,6 +44,9 @@ def recover(
     Snapshot, tail and events are checked against each other. `cursors` are what readers are known
     to have: one beyond the journal stops the start with JOURNAL_BEHIND_LEDGER.
     """
+    for name in storage.names("journal"):
+        if name.endswith(".new"):  # made ahead and never needed
+            storage.remove(name)
     scan = JournalScan(storage, shard)
     if not scan.segments:
         _refuse_cursors_beyond(0, cursors or {})

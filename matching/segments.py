@@ -18,6 +18,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 FORMAT = 1
 SEGMENT_BYTES = 16 << 20
@@ -184,3 +185,8 @@ def segment_name(first_sequence: int) -> str:
 def segment_start(name: str) -> int:
     """Return the first sequence of the segment `name`."""
     return int(name.rsplit("/", 1)[1].split(".")[0])
+
+
+def segments_before(names: list[str], sequence: int) -> list[str]:
+    """Return those of the segments, oldest first, that hold only commands below `sequence`."""
+    return [name for name, following in pairwise(names) if segment_start(following) <= sequence]

@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from domain.commands import Opcode, Started, Tick
-from matching import snapshot
 from matching.codec import Placed, encode_command, split_commands, stamp
 from matching.cursors import Cursors
 from matching.engine import Engine
-from matching.event_log import EventLog, EventRange
+from matching.event_log import EventLog
 from matching.failpoint import hit
 from matching.journal import Journal
+from matching.readers import Readers
 from matching.replay import recover
-from matching.segments import JournalError, JournalFault
 from matching.storage import Storage
 
 AckPolicy = Literal["os", "fsync"]
@@ -38,7 +37,7 @@ class Sequenced:
     events: bytes
 
 
-class Sequencer:
+class Sequencer(Readers):
     """Take commands in, give events out, keep the journal. One per shard."""
 
     def __init__(
@@ -54,9 +53,8 @@ class Sequencer:
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Recover the shard and write `Started` with a new epoch, synced before anything else."""
-        self._storage = storage
+        super().__init__(storage, Cursors(storage))
         self._clock_us = clock_us
-        self.cursors = Cursors(storage)
         recovered = recover(
             storage,
             shard,
@@ -77,11 +75,6 @@ class Sequencer:
         self.journal.epoch = max(self.journal.epoch, self.engine.epoch) + 1
         self._own(encode_command(Started(self.journal.epoch, build_id)))
         self.sync()
-
-    @property
-    def sequence(self) -> int:
-        """Return the number of the last command applied."""
-        return self.engine.sequence
 
     @property
     def durable_sequence(self) -> int:
@@ -149,43 +142,3 @@ class Sequencer:
     def sync(self) -> int:
         """Make durable what is written; blocks, so call it in a thread."""
         return self.journal.sync()
-
-    def read_events(self, after: int, limit_bytes: int) -> EventRange | None:
-        """Return durable events after `after`, whole commands; None when there are none yet.
-
-        A reader beyond the journal has read another journal: JOURNAL_BEHIND_LEDGER.
-        """
-        if after > self.sequence:
-            raise JournalError(
-                JournalFault.JOURNAL_BEHIND_LEDGER,
-                f"events after {after} are wanted, the journal ends at {self.sequence}",
-            )
-        return self.events.read(after, limit_bytes, self.durable_sequence)
-
-    def register_cursor(self, name: str, sequence: int) -> None:
-        """Note a reader's cursor for retention; one beyond the journal is refused."""
-        if sequence > self.durable_sequence:
-            raise JournalError(
-                JournalFault.JOURNAL_BEHIND_LEDGER,
-                f"{name} is at {sequence}, the journal ends at {self.durable_sequence}",
-            )
-        self.cursors.register(name, sequence)
-
-    def retain(self, keep_segments: int) -> int:
-        """Drop events and journal that every reader and the oldest kept snapshot have passed.
-
-        The newest `keep_segments` segments stay in any case. Return how many files went.
-        """
-        kept = snapshot.snapshots(self._storage)
-        if not kept:
-            return 0
-        passed = min(kept[-1].sequence, self.cursors.lowest(0))
-        old = self.journal.segments_before(passed + 1)
-        whole = [name for name in self._storage.names("journal") if name.endswith(".seg")]
-        droppable = old[: max(0, len(whole) - keep_segments)]
-        for name in droppable:
-            self._storage.remove(name)
-        dropped = len(droppable)
-        if droppable:
-            dropped += self.events.drop_before(passed + 1)
-        return dropped

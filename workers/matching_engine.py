@@ -16,9 +16,9 @@ import uvloop
 from redis.asyncio import Redis
 
 from infra.engine_grpc_server import serve
-from infra.engine_host import EngineHost
-from infra.engine_roles import ensure_tokens
-from infra.engine_server import FrameDoor, free_socket_path
+from infra.engine_hosts import Door, Host, host_for
+from infra.engine_roles import Tokens, ensure_tokens
+from infra.engine_server import free_socket_path
 from infra.heartbeat import Heartbeat, rialto_version
 from infra.redis.event_stream import EventPublisher
 from infra.settings import Settings
@@ -65,11 +65,18 @@ async def run(settings: Settings) -> int:
         torn_bytes_erased=sequencer.erased_bytes,
     )
     _quiet_collector()
-    host = EngineHost(sequencer, directory)
+    tokens = ensure_tokens(settings.secrets_dir)
+    host, door = host_for(
+        sequencer,
+        directory,
+        tokens,
+        kind=settings.engine_loop,
+        busy_poll_us=settings.engine_busy_poll_us,
+    )
     host.start()
     redis = Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5)
     try:
-        await _serve(settings, host, redis, stop)
+        await _serve(settings, host, door, tokens, redis, stop)
     except JournalError:
         return 1
     finally:
@@ -100,12 +107,12 @@ def _recover(settings: Settings, storage: FileStorage) -> Sequencer:
     )
 
 
-async def _serve(settings: Settings, host: EngineHost, redis: Redis, stop: asyncio.Event) -> None:
+async def _serve(
+    settings: Settings, host: Host, door: Door, tokens: Tokens, redis: Redis, stop: asyncio.Event
+) -> None:
     """Open the doors, publish and beat until `stop` or until the engine fails."""
     shard, sequencer = settings.shard, host.sequencer
-    tokens = ensure_tokens(settings.secrets_dir)
     settings.run_dir.mkdir(parents=True, exist_ok=True)
-    door = FrameDoor(host, tokens)
     await door.listen_unix(settings.engine_socket_path(shard))
     if settings.engine_tcp_port:
         await door.listen_tcp("127.0.0.1", settings.engine_tcp_port)
@@ -141,7 +148,7 @@ async def _serve(settings: Settings, host: EngineHost, redis: Redis, stop: async
         host.failed.result()
 
 
-async def _beat(heartbeat: Heartbeat, host: EngineHost, publisher: EventPublisher) -> None:
+async def _beat(heartbeat: Heartbeat, host: Host, publisher: EventPublisher) -> None:
     sequencer = host.sequencer
     while True:
         with contextlib.suppress(OSError):
@@ -150,6 +157,7 @@ async def _beat(heartbeat: Heartbeat, host: EngineHost, publisher: EventPublishe
                 lag=sequencer.sequence - sequencer.durable_sequence,
                 detail={
                     "engine": sequencer.engine.kind,
+                    "loop": host.loop_name,
                     "mode": sequencer.engine.mode.name,
                     "durable_sequence": sequencer.durable_sequence,
                     "published_sequence": max(0, publisher.cursor),

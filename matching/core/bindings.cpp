@@ -2,6 +2,7 @@
 // is its only user.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -10,8 +11,9 @@
 #include <tuple>
 
 #include "benchmark.hpp"
-#include "engine.hpp"
 #include "load/bindings.hpp"
+#include "server/module.hpp"
+#include "shared_engine.hpp"
 #include "snapshot.hpp"
 
 namespace nb = nanobind;
@@ -24,56 +26,80 @@ nb::bytes as_bytes(const std::string& text) { return nb::bytes(text.data(), text
 
 class Core {
  public:
-  explicit Core(std::uint32_t shard) : engine_(std::make_unique<Engine>(shard)) {}
-  explicit Core(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
+  explicit Core(std::uint32_t shard) : Core(std::make_unique<Engine>(shard)) {}
+  explicit Core(std::unique_ptr<Engine> engine)
+      : shared_(std::make_shared<SharedEngine>(std::move(engine))) {}
+
+  // For the loop that drives this engine from now on.
+  std::shared_ptr<SharedEngine> shared() const { return shared_; }
+
+  // Between these two nothing is applied; calls may be nested, in one thread.
+  void hold() const { lock().release(); }
+  void release() const { shared_->mutex.unlock(); }
 
   nb::bytes apply(nb::bytes batch) {
+    const auto held = lock();
     std::span<const EventStripe> out;
     {
       nb::gil_scoped_release free;
-      out = engine_->apply(reinterpret_cast<const std::uint8_t*>(batch.c_str()), batch.size());
+      out = engine().apply(reinterpret_cast<const std::uint8_t*>(batch.c_str()), batch.size());
     }
     return nb::bytes(out.data(), out.size_bytes());
   }
 
   nb::bytes snapshot() const {
+    const auto held = lock();
     std::string bytes;
     {
       nb::gil_scoped_release free;
-      bytes = encode_state(*engine_);
+      bytes = encode_state(engine());
     }
     return as_bytes(bytes);
   }
 
-  nb::bytes chain() const { return nb::bytes(engine_->events.lanes, sizeof engine_->events.lanes); }
+  nb::bytes chain() const {
+    const auto held = lock();
+    return nb::bytes(engine().events.lanes, sizeof engine().events.lanes);
+  }
 
   void reserve(std::uint64_t orders) { state().reserve(orders); }
 
   std::uint32_t shard() const { return state().shard; }
-  std::uint64_t sequence() const { return state().sequence; }
-  std::int64_t time_us() const { return state().time_us; }
-  std::uint64_t trades() const { return state().next_trade - 1; }
-  std::uint64_t epoch() const { return state().epoch; }
-  int mode() const { return state().mode; }
+
+  template <typename Number>
+  Number read(Number State::*field) const {
+    const auto held = lock();
+    return state().*field;
+  }
+
+  std::uint64_t sequence() const { return read(&State::sequence); }
+  std::int64_t time_us() const { return read(&State::time_us); }
+  std::uint64_t trades() const { return read(&State::next_trade) - 1; }
+  std::uint64_t epoch() const { return read(&State::epoch); }
+  int mode() const { return read(&State::mode); }
   nb::bytes status() const {
+    const auto held = lock();
     return nb::bytes(reinterpret_cast<const char*>(&state().status), sizeof state().status);
   }
 
   using BalanceLine = std::tuple<std::uint64_t, std::uint16_t, std::int64_t, std::int64_t>;
 
   std::vector<BalanceLine> balances() const {
+    const auto held = lock();
     std::vector<BalanceLine> lines;
     for (std::uint32_t at = 1; at < state().accounts.size(); ++at) add_balances(at, lines);
     return lines;
   }
 
   std::vector<BalanceLine> account_balances(std::uint64_t account_id) const {
+    const auto held = lock();
     std::vector<BalanceLine> lines;
     if (const std::uint32_t at = state().find_account(account_id)) add_balances(at, lines);
     return lines;
   }
 
   std::vector<std::tuple<std::uint16_t, std::int64_t, std::int64_t>> assets() const {
+    const auto held = lock();
     std::vector<std::tuple<std::uint16_t, std::int64_t, std::int64_t>> lines;
     for (const Asset& asset : state().assets)
       lines.emplace_back(asset.id, asset.issued, asset.fees);
@@ -83,6 +109,7 @@ class Core {
   using SymbolLine = std::tuple<std::uint16_t, int, std::int64_t, std::uint64_t, nb::bytes>;
 
   std::vector<SymbolLine> symbols() const {
+    const auto held = lock();
     std::vector<SymbolLine> lines;
     for (const auto& market : state().markets)
       lines.emplace_back(
@@ -92,35 +119,39 @@ class Core {
   }
 
   nb::bytes open_orders(std::uint64_t account_id, std::uint16_t symbol_id) const {
+    const auto held = lock();
     std::string lines;
     const std::uint32_t at = state().find_account(account_id);
     Slot slot = at == 0 ? 0 : state().accounts[at].open_head;
     for (; slot != 0; slot = state().orders[slot].account_next) {
       const Order& order = state().orders[slot];
       if (symbol_id == 0 || state().markets[order.symbol]->rules.symbol_id == symbol_id)
-        lines += order_line(*engine_, slot);
+        lines += order_line(engine(), slot);
     }
     return as_bytes(lines);
   }
 
   nb::bytes order_by_id(std::uint64_t order_id) const {
+    const auto held = lock();
     constexpr std::uint64_t kMask = (std::uint64_t{1} << 48) - 1;
     const Slot slot = order_id >> 48 == state().shard ? state().pages.find(order_id & kMask) : 0;
-    return as_bytes(slot == 0 ? std::string() : order_line(*engine_, slot));
+    return as_bytes(slot == 0 ? std::string() : order_line(engine(), slot));
   }
 
   nb::bytes order_by_key(std::uint64_t account_id, std::uint64_t low, std::uint64_t high) const {
+    const auto held = lock();
     const std::uint32_t account = state().find_account(account_id);
     const Slot slot = state().index.find(identity_hash(account_id, low, high), [&](Slot at) {
       const Order& order = state().orders[at];
       return order.key_low == low && order.key_high == high && order.account == account;
     });
-    return as_bytes(slot == 0 ? std::string() : order_line(*engine_, slot));
+    return as_bytes(slot == 0 ? std::string() : order_line(engine(), slot));
   }
 
   using Depth = std::vector<std::pair<std::int64_t, std::int64_t>>;
 
   Depth depth(std::uint16_t symbol_id, int side, std::size_t levels) const {
+    const auto held = lock();
     Depth lines;
     const std::uint16_t at = state().symbol_index[symbol_id];
     if (at == kNone16) return lines;
@@ -136,8 +167,20 @@ class Core {
   }
 
  private:
-  State& state() { return engine_->state; }
-  const State& state() const { return engine_->state; }
+  Engine& engine() { return *shared_->engine; }
+  const Engine& engine() const { return *shared_->engine; }
+  State& state() { return engine().state; }
+  const State& state() const { return engine().state; }
+
+  // Who has to wait lets the interpreter go: the holder may need it to come to its end.
+  std::unique_lock<std::recursive_mutex> lock() const {
+    std::unique_lock held(shared_->mutex, std::try_to_lock);
+    if (!held) {
+      nb::gil_scoped_release free;
+      held.lock();
+    }
+    return held;
+  }
 
   void add_balances(std::uint32_t at, std::vector<BalanceLine>& lines) const {
     for (std::size_t asset = 0; asset < state().assets.size(); ++asset) {
@@ -148,7 +191,7 @@ class Core {
     }
   }
 
-  std::unique_ptr<Engine> engine_;
+  std::shared_ptr<SharedEngine> shared_;
 };
 
 }  // namespace
@@ -213,12 +256,16 @@ NB_MODULE(_core, m) {
       PyErr_SetObject(wire_error.ptr(), nb::make_tuple(error.fault, error.what()).ptr());
     }
   });
+  nb::class_<rialto::SharedEngine>(m, "SharedEngine");
   nb::class_<Core>(m, "Core")
       .def(nb::init<std::uint32_t>(), nb::arg("shard"))
       .def_static("restore",
                   [](nb::bytes data) {
                     return Core(rialto::decode_state(std::string(data.c_str(), data.size())));
                   })
+      .def("shared", &Core::shared)
+      .def("hold", &Core::hold)
+      .def("release", &Core::release)
       .def("apply", &Core::apply)
       .def("snapshot", &Core::snapshot)
       .def("chain", &Core::chain)
@@ -238,4 +285,5 @@ NB_MODULE(_core, m) {
       .def_prop_ro("trades", &Core::trades)
       .def_prop_ro("epoch", &Core::epoch)
       .def_prop_ro("mode", &Core::mode);
+  rialto::server::bind_server(m);
 }

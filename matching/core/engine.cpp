@@ -11,31 +11,6 @@ namespace rialto {
 
 namespace {
 
-enum Fault { kBadLength = 1, kBadVersion = 2, kUnknownOpcode = 3, kBadField = 6 };
-
-bool known(std::uint8_t opcode) {
-  switch (static_cast<Opcode>(opcode)) {
-    case Opcode::kPlaceOrder:
-    case Opcode::kCancelOrder:
-    case Opcode::kCancelAll:
-    case Opcode::kAmendOrder:
-    case Opcode::kSetDeadMansSwitch:
-    case Opcode::kCredit:
-    case Opcode::kDebit:
-    case Opcode::kListSymbol:
-    case Opcode::kSetSymbolState:
-    case Opcode::kSetShardMode:
-    case Opcode::kStarted:
-    case Opcode::kTick:
-      return true;
-  }
-  return false;
-}
-
-std::string place_text(const char* what, std::size_t offset) {
-  return std::string(what) + " at " + std::to_string(offset);
-}
-
 const Command& command_at(const std::uint8_t* record) {
   return *reinterpret_cast<const Command*>(record);
 }
@@ -95,36 +70,21 @@ void Engine::look_near(const std::uint8_t* data, const Place& place) const {
 
 // Framing, numbering and time of the whole batch, before any effect.
 void Engine::check(const std::uint8_t* data, std::size_t size) {
-  if (size % kStripe != 0)
-    throw WireError(kBadLength, std::to_string(size) + " bytes are not whole stripes");
+  check_whole_stripes(size);
   places_.clear();
   std::uint64_t sequence = state.sequence;
   std::int64_t time_us = state.time_us;
   for (std::size_t offset = 0; offset < size;) {
     const Command& command = command_at(data + offset);
-    if (command.version != kCommandVersion)
-      throw WireError(kBadVersion, place_text("command version", offset));
-    const auto opcode = static_cast<std::uint8_t>(command.opcode);
-    if (!known(opcode)) throw WireError(kUnknownOpcode, place_text("opcode", offset));
-    const bool is_order = command.opcode == Opcode::kPlaceOrder;
-    const bool is_amend = command.opcode == Opcode::kAmendOrder;
-    const bool wide =
-        is_order ? command.text_length != 0 : is_amend || command.opcode == Opcode::kListSymbol;
-    std::uint8_t stripes = wide ? 2 : 1;
-    if (is_order && command.stripes == stripes + 1) ++stripes;  // the rarer terms
-    if (command.opcode == Opcode::kSetSymbolState || command.opcode == Opcode::kSetShardMode)
-      stripes = 3;
-    if (command.stripes != stripes || command.text_length > (is_order ? kMaxText : 0))
-      throw WireError(kBadLength, place_text("stripes", offset));
-    if (offset + stripes * kStripe > size)
-      throw WireError(kBadLength, place_text("a cut off record", offset));
+    const std::uint8_t stripes = stripes_of(command, offset, size);
     if (command.sequence != ++sequence || command.time_us < time_us)
       throw SequenceError("command " + std::to_string(command.sequence) + " at " +
                           std::to_string(command.time_us) + " after " +
                           std::to_string(sequence - 1) + " at " + std::to_string(time_us));
     time_us = command.time_us;
     std::uint64_t hash = 0;
-    if (is_order || is_amend || command.opcode == Opcode::kCancelOrder)
+    if (command.opcode == Opcode::kPlaceOrder || command.opcode == Opcode::kAmendOrder ||
+        command.opcode == Opcode::kCancelOrder)
       hash = identity_hash(command.account_id, command.key_low, command.key_high);
     state.index.prefetch(hash);
     places_.push_back({static_cast<std::uint32_t>(offset), hash});

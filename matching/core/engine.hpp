@@ -9,17 +9,11 @@
 #include <vector>
 
 #include "events.hpp"
+#include "framing.hpp"
 #include "state.hpp"
 #include "wire.hpp"
 
 namespace rialto {
-
-// Bytes that do not follow the byte table; `fault` is matching.wire.WireFault.
-struct WireError : std::runtime_error {
-  WireError(int fault_number, const std::string& text)
-      : std::runtime_error(text), fault(fault_number) {}
-  int fault;
-};
 
 struct SequenceError : std::runtime_error {
   using std::runtime_error::runtime_error;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 import time
@@ -14,12 +15,12 @@ from typing import Any
 import grpc.aio
 
 from domain.commands import Credit
+from infra.door_limits import DEFAULT_LIMITS, DoorLimits
 from infra.engine_client import EngineClient
 from infra.engine_grpc import EngineGrpc
 from infra.engine_grpc_server import serve
-from infra.engine_host import EngineHost
+from infra.engine_hosts import Door, Host, LoopKind, host_for
 from infra.engine_roles import Tokens, ensure_tokens
-from infra.engine_server import FrameDoor
 from matching.sequencer import AckPolicy, Sequencer
 from matching.storage import FileStorage
 from tests.matching.desk import LISTING
@@ -35,8 +36,8 @@ class Rig:
     """The running engine and what was opened to it."""
 
     folder: Path
-    host: EngineHost
-    door: FrameDoor
+    host: Host
+    door: Door
     server: grpc.aio.Server
     tokens: Tokens
     _opened: list[EngineClient | EngineGrpc] = field(default_factory=list)
@@ -71,6 +72,12 @@ class Rig:
             for asset in (1, 2):
                 await treasury.submit(Credit(account * 9 + asset, account, asset, 10**15, now_us()))
 
+    async def connected(self, count: int) -> None:
+        """Wait until there are `count` connections."""
+        async with asyncio.timeout(2):
+            while self.door.connected != count:  # noqa: ASYNC110 - the loop does not say
+                await asyncio.sleep(0.005)
+
     async def close(self) -> None:
         """Close the clients, then the doors, then the engine."""
         for client in self._opened:
@@ -82,9 +89,19 @@ class Rig:
 
 @asynccontextmanager
 async def running(
-    *, ack_policy: AckPolicy = "fsync", folder: Path | None = None, storage: Any = None
+    *,
+    ack_policy: AckPolicy = "fsync",
+    folder: Path | None = None,
+    storage: Any = None,
+    loop: LoopKind = "auto",
+    limits: DoorLimits = DEFAULT_LIMITS,
+    file_bytes: int | None = None,
 ) -> AsyncIterator[Rig]:
-    """Run an engine; without `folder` in a short-named one of its own (socket paths are short)."""
+    """Run an engine; without `folder` in a short-named one of its own (socket paths are short).
+
+    A `storage` of the test's own is one that only the Python loop writes to. `file_bytes` makes
+    segments and event files small.
+    """
     own = folder is None
     folder = folder or Path(tempfile.mkdtemp(prefix="rialto-"))
     shard = folder / "shard-0"
@@ -92,10 +109,13 @@ async def running(
     sequencer = Sequencer(
         files, 0, now_us, fresh_journal_id=bytes(16), build_id=7, ack_policy=ack_policy
     )
-    host = EngineHost(sequencer, shard)
-    host.start()
+    if file_bytes is not None:
+        sequencer.journal.segment_bytes = sequencer.events.file_bytes = file_bytes
     tokens = ensure_tokens(folder / "secrets")
-    door = FrameDoor(host, tokens)
+    host, door = host_for(
+        sequencer, shard, tokens, kind="python" if storage else loop, limits=limits
+    )
+    host.start()
     await door.listen_unix(str(folder / "door"))
     server = await serve(host, tokens, f"unix:{folder / 'grpc'}")
     rig = Rig(folder, host, door, server, tokens)

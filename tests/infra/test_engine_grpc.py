@@ -31,6 +31,7 @@ from infra.engine_errors import (
     OutcomeUnknown,
 )
 from infra.engine_grpc import EngineGrpc
+from infra.engine_hosts import LoopKind
 from infra.engine_pb import engine_pb2 as pb
 from infra.engine_pb import engine_pb2_grpc as rpc
 from matching.codec import decode_events, encode_command
@@ -38,10 +39,10 @@ from matching.replay import engine_at
 from tests.infra.engine_rig import Rig, running
 
 
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    """Give a running engine with an open market."""
-    async with running() as rig:
+@pytest.fixture(params=["native", "python"])
+async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    """Give a running engine with an open market, driven by each loop."""
+    async with running(loop=request.param) as rig:
         await rig.open_market()
         yield rig
 
@@ -165,11 +166,23 @@ async def test_a_reader_of_another_journal_is_told(rig: Rig) -> None:
         await reader.register_cursor("ledger", 10**6)
 
 
-async def test_events_that_are_gone_are_named(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader that is too far behind hears so."""
-    monkeypatch.setattr(type(rig.host.sequencer.events), "first_sequence", 10)
-    with pytest.raises(EventsNotRetained):
-        _ = [found async for found in rig.grpc().events(3)]
+@pytest.mark.parametrize("loop", ["native", "python"])
+async def test_events_that_are_gone_are_named(loop: LoopKind) -> None:
+    """A reader that is too far behind hears so; what is kept is read on."""
+    async with running(loop=loop, file_bytes=16_384) as rig:
+        gateway, reader = rig.grpc("gateway"), rig.grpc()
+        for _ in range(20):
+            await gateway.submit_bytes(encode_command(CancelOrder(1, 0, 5)) * 50)
+        events = rig.host.sequencer.events
+        assert events.drop_before(500) > 0
+        assert 3 < events.first_sequence <= 500
+        with pytest.raises(EventsNotRetained):
+            _ = [found async for found in reader.events(3)]
+        sequence = (await reader.status()).sequence
+        assert await rig.host.wait_durable(sequence - 1, 5)
+        ranges = [found async for found in reader.events(499)]
+        assert ranges[0].first_sequence == 500
+        assert ranges[-1].last_sequence >= sequence
 
 
 async def test_every_call_needs_a_proven_role(rig: Rig) -> None:

@@ -11,6 +11,7 @@ from domain.commands import CancelOrder, Opcode, SetShardMode
 from domain.errors import RejectReason
 from domain.events import CommandRejected
 from domain.order import ShardMode
+from infra.door_limits import DoorLimits
 from infra.engine_frames import (
     HEADER,
     MAX_FRAME,
@@ -22,6 +23,7 @@ from infra.engine_frames import (
     encode_frame,
     encode_hello,
 )
+from infra.engine_hosts import LoopKind
 from infra.engine_roles import ROLE_OPCODES, Role
 from matching.codec import decode_events, encode_command
 from tests.infra.engine_rig import Rig, running
@@ -30,10 +32,17 @@ from tests.matching.samples import session
 COMMANDS = {command.opcode: encode_command(command) for _, command in session()}
 
 
+@pytest.fixture(params=["native", "python"])
+def loop(request: pytest.FixtureRequest) -> LoopKind:
+    """Give each loop in turn: their doors are one."""
+    kind: LoopKind = request.param
+    return kind
+
+
 @pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
+async def rig(loop: LoopKind) -> AsyncIterator[Rig]:
     """Give a running engine."""
-    async with running() as rig:
+    async with running(loop=loop) as rig:
         yield rig
 
 
@@ -73,7 +82,7 @@ async def test_strangers_are_told_and_closed(rig: Rig, frame: bytes, fault: Fram
     """A wrong greeting gets one named error and the end of the connection."""
     (answer,) = await _talk(rig, frame)
     assert (answer.kind, answer.code) == (FrameKind.ERROR, fault)
-    assert not rig.door.connections
+    await rig.connected(0)
 
 
 async def test_a_role_needs_its_own_token(rig: Rig) -> None:
@@ -83,11 +92,11 @@ async def test_a_role_needs_its_own_token(rig: Rig) -> None:
     assert answer.code == FrameFault.BAD_TOKEN
 
 
-async def test_silence_is_not_waited_for(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence_is_not_waited_for(loop: LoopKind) -> None:
     """A client that never greets is closed."""
-    monkeypatch.setattr("infra.engine_server.HANDSHAKE_SECONDS", 0.05)
-    (answer,) = await _talk(rig)
-    assert answer.code == FrameFault.HANDSHAKE_TIMEOUT
+    async with running(loop=loop, limits=DoorLimits(handshake_seconds=0.05)) as rig:
+        (answer,) = await _talk(rig)
+        assert answer.code == FrameFault.HANDSHAKE_TIMEOUT
 
 
 @pytest.mark.parametrize(
@@ -162,31 +171,29 @@ async def test_forbidden_commands_leave_no_trace(rig: Rig) -> None:
     assert rig.host.sequencer.engine.mode is ShardMode.NORMAL
 
 
-async def test_a_client_that_does_not_read_hurts_only_itself(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_client_that_does_not_read_hurts_only_itself(loop: LoopKind) -> None:
     """Its answers are not kept without bound: it is closed, and others are served."""
-    monkeypatch.setattr("infra.engine_server.MAX_UNSENT_BYTES", 200_000)
     batch = encode_frame(FrameKind.COMMANDS, 1, encode_command(CancelOrder(1, 0, 5)) * 2_000)
-    _, writer = await asyncio.open_unix_connection(rig.socket, limit=1_024)
-    writer.write(_hello(rig))
-    writer.transport.pause_reading()  # type: ignore[attr-defined]
-    for _ in range(40):
-        writer.write(batch)
-    client = await rig.client()
-    for _ in range(50):
-        assert (await client.submit(CancelOrder(1, 0, 5)))[0].sequence > 0
-        if len(rig.door.connections) == 1:
-            break
-        await asyncio.sleep(0.05)
-    assert len(rig.door.connections) == 1
-    writer.transport.abort()
+    async with running(loop=loop, limits=DoorLimits(max_unsent_bytes=200_000)) as rig:
+        _, writer = await asyncio.open_unix_connection(rig.socket, limit=1_024)
+        writer.write(_hello(rig))
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for _ in range(40):
+            writer.write(batch)
+        client = await rig.client()
+        for _ in range(50):
+            assert (await client.submit(CancelOrder(1, 0, 5)))[0].sequence > 0
+            if rig.door.connected == 1:
+                break
+            await asyncio.sleep(0.05)
+        assert rig.door.connected == 1
+        writer.transport.abort()
 
 
-async def test_a_busy_client_is_not_read_further(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_busy_client_is_not_read_further(loop: LoopKind) -> None:
     """Beyond the limit of commands in flight the door stops reading and later goes on."""
-    monkeypatch.setattr("infra.engine_server.MAX_IN_FLIGHT", 100)
-    client = await rig.client()
     cancel = encode_command(CancelOrder(1, 0, 5))
-    answers = await asyncio.gather(*(client.submit_bytes(cancel * 90, 90) for _ in range(20)))
-    assert all(len(answer) == 90 * 64 for answer in answers)
+    async with running(loop=loop, limits=DoorLimits(max_in_flight=100)) as rig:
+        client = await rig.client()
+        answers = await asyncio.gather(*(client.submit_bytes(cancel * 90, 90) for _ in range(20)))
+        assert all(len(answer) == 90 * 64 for answer in answers)

@@ -132,8 +132,8 @@ def test_retention_keeps_what_readers_and_snapshots_need() -> None:
     """Files go only when every cursor and the oldest kept snapshot have passed."""
     disk = SimulatedDisk()
     shard, chance = Shard(disk), random.Random(2)
-    shard.sequencer.journal._segment_bytes = 16_384
-    shard.sequencer.events._file_bytes = 16_384
+    shard.sequencer.journal.segment_bytes = 16_384
+    shard.sequencer.events.file_bytes = 16_384
     shard.open_market()
     for _ in range(4):
         for _ in range(60):

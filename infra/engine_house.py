@@ -1,0 +1,82 @@
+"""What a shard's host does beside orders, whichever loop it runs: cursors, snapshots, retention."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from pathlib import Path
+
+import structlog
+
+from matching import shadow, snapshot
+from matching.readers import Readers
+from matching.storage import FileStorage
+
+KEEP_SEGMENTS = 64
+_SAVE_SECONDS = 1.0
+
+
+class EngineHouse:
+    """Save cursors every second; take snapshots and drop what everyone has passed."""
+
+    def __init__(
+        self,
+        readers: Readers,
+        directory: Path,
+        *,
+        snapshot_every_commands: int = 100_000,
+        snapshot_every_seconds: float = 600.0,
+    ) -> None:
+        self._readers = readers
+        self._directory = directory
+        self._snapshot_every = snapshot_every_commands
+        self._snapshot_seconds = snapshot_every_seconds
+
+    async def keep(self) -> None:
+        """Keep house for ever."""
+        storage = FileStorage(self._directory, read_only=True)
+        newest = snapshot.snapshots(storage)[:1]
+        last = newest[0].sequence if newest else 0
+        taken_at = time.monotonic()
+        while True:
+            await asyncio.sleep(_SAVE_SECONDS)
+            await asyncio.to_thread(self._readers.cursors.save)
+            done = self._readers.durable_sequence - last
+            late = time.monotonic() - taken_at > self._snapshot_seconds
+            if done >= self._snapshot_every or (late and done > 0):
+                last, taken_at = self._readers.durable_sequence, time.monotonic()
+                if await self.take_snapshot(last):
+                    self._readers.retain(KEEP_SEGMENTS)
+
+    async def take_snapshot(self, sequence: int) -> bool:
+        """Let the shadow process write the snapshot at `sequence`; return whether it did."""
+        log = structlog.get_logger()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            shadow.__name__,
+            str(self._directory),
+            str(sequence),
+            cwd=Path(__file__).parent.parent,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            _, text = await process.communicate()
+        except asyncio.CancelledError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            raise
+        if process.returncode:
+            log.error("snapshot failed", sequence=sequence, error=text.decode()[-500:])
+            return False
+        log.info("snapshot taken", sequence=sequence)
+        return True
+
+
+def report_failure(failed: asyncio.Future[None], error: BaseException, kind: str) -> None:
+    """Say why the engine stops, once; the process ends and recovery starts over."""
+    if not failed.done():
+        structlog.get_logger().critical("engine stops", kind=kind, error=str(error))
+        failed.set_exception(error)

@@ -1,0 +1,68 @@
+// Where a record of a batch ends: the framing rules of the byte table, for engine and doors.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#include "wire.hpp"
+
+namespace rialto {
+
+// Bytes that do not follow the byte table; `fault` is matching.wire.WireFault.
+struct WireError : std::runtime_error {
+  WireError(int fault_number, const std::string& text)
+      : std::runtime_error(text), fault(fault_number) {}
+  int fault;
+};
+
+enum WireFault { kBadLength = 1, kBadVersion = 2, kUnknownOpcode = 3, kBadField = 6 };
+
+inline bool known(Opcode opcode) {
+  switch (opcode) {
+    case Opcode::kPlaceOrder:
+    case Opcode::kCancelOrder:
+    case Opcode::kCancelAll:
+    case Opcode::kAmendOrder:
+    case Opcode::kSetDeadMansSwitch:
+    case Opcode::kCredit:
+    case Opcode::kDebit:
+    case Opcode::kListSymbol:
+    case Opcode::kSetSymbolState:
+    case Opcode::kSetShardMode:
+    case Opcode::kStarted:
+    case Opcode::kTick:
+      return true;
+  }
+  return false;
+}
+
+[[noreturn, gnu::cold]] inline void refuse_record(int fault, const char* what, std::size_t offset) {
+  throw WireError(fault, std::string(what) + " at " + std::to_string(offset));
+}
+
+inline void check_whole_stripes(std::size_t size) {
+  if (size % kStripe != 0)
+    throw WireError(kBadLength, std::to_string(size) + " bytes are not whole stripes");
+}
+
+// Stripes of the record at `offset` of a batch of `size` bytes (whole stripes); else WireError.
+inline std::uint8_t stripes_of(const Command& command, std::size_t offset, std::size_t size) {
+  if (command.version != kCommandVersion) refuse_record(kBadVersion, "command version", offset);
+  if (!known(command.opcode)) refuse_record(kUnknownOpcode, "opcode", offset);
+  const bool is_order = command.opcode == Opcode::kPlaceOrder;
+  const bool wide =
+      is_order ? command.text_length != 0
+               : command.opcode == Opcode::kAmendOrder || command.opcode == Opcode::kListSymbol;
+  std::uint8_t stripes = wide ? 2 : 1;
+  if (is_order && command.stripes == stripes + 1) ++stripes;  // the rarer terms
+  if (command.opcode == Opcode::kSetSymbolState || command.opcode == Opcode::kSetShardMode)
+    stripes = 3;
+  if (command.stripes != stripes || command.text_length > (is_order ? kMaxText : 0))
+    refuse_record(kBadLength, "stripes", offset);
+  if (offset + stripes * kStripe > size) refuse_record(kBadLength, "a cut off record", offset);
+  return stripes;
+}
+
+}  // namespace rialto

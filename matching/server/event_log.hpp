@@ -1,0 +1,83 @@
+// The events family of matching/event_log.py: appended by the loop, read by anyone meanwhile.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/wire.hpp"
+#include "files.hpp"
+
+namespace rialto::server {
+
+// A file of the family: where its blobs end, and (first sequence, offset) of some of them.
+struct EventFile {
+  std::string name;
+  std::uint64_t end;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> marks;
+};
+
+// What recovery found.
+struct EventLogEnd {
+  std::string head;  // the 64 bytes that begin each file
+  std::size_t file_bytes;
+  std::uint64_t last_sequence;
+  std::vector<EventFile> files;
+};
+
+struct EventRange {
+  std::uint64_t first, last;
+  std::string data;
+};
+
+// The wanted events are older than what is kept.
+struct NotRetained : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+class EventLog {
+ public:
+  EventLog(const Folder& folder, const EventLogEnd& end);
+
+  // Loop thread: adds the events of the commands `first` to `last`; `chain` is the engine's.
+  void append(std::uint64_t first, std::uint64_t last, std::span<const EventStripe> events,
+              std::span<const std::uint64_t, 8> chain);
+
+  // Events of `after` + 1 and on, whole commands, at most `up_to`, about `limit` bytes.
+  std::optional<EventRange> read(std::uint64_t after, std::size_t limit, std::uint64_t up_to);
+
+  std::uint64_t first_sequence();
+  std::uint64_t last_sequence() const { return last_.load(std::memory_order_acquire); }
+
+  // Removes the files that hold only sequences below `sequence`; returns how many.
+  unsigned drop_before(std::uint64_t sequence);
+
+ private:
+  struct Place {
+    std::string name;
+    std::uint64_t offset, end;
+  };
+
+  void open_next(std::uint64_t first);
+  std::uint64_t first_kept() const;  // with the mutex
+  Place place_of(std::uint64_t sequence);
+  Descriptor open_at(const Place& place, std::uint64_t sequence);
+
+  const Folder& folder_;
+  const std::string head_;
+  const std::size_t file_bytes_;
+  std::atomic<std::uint64_t> last_;
+  Descriptor current_;
+  std::mutex mutex_;
+  std::deque<EventFile> files_;
+};
+
+}  // namespace rialto::server

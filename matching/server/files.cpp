@@ -1,0 +1,116 @@
+#include "files.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+
+#include "fault.hpp"
+
+namespace rialto::server {
+
+Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+  if (this != &other) {
+    reset();
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+void Descriptor::reset() {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+Descriptor Folder::open(const std::string& name, int flags) const {
+  const int fd = ::open((root_ + "/" + name).c_str(), flags | O_CLOEXEC, 0600);
+  if (fd < 0) throw FileError(name, errno);
+  return Descriptor(fd);
+}
+
+void Folder::rename(const std::string& from, const std::string& to) const {
+  if (::rename((root_ + "/" + from).c_str(), (root_ + "/" + to).c_str()) != 0)
+    throw FileError(to, errno);
+}
+
+void Folder::remove(const std::string& name) const {
+  if (::unlink((root_ + "/" + name).c_str()) != 0 && errno != ENOENT) throw FileError(name, errno);
+}
+
+void Folder::sync_folder(const std::string& name) const {
+  const Descriptor folder = open(name, O_RDONLY | O_DIRECTORY);
+  if (::fsync(folder.get()) != 0) throw FileError(name, errno);
+}
+
+Descriptor Folder::zeros(const std::string& name, std::size_t size) const {
+  constexpr std::size_t kStep = 1 << 20;
+  static const std::unique_ptr<char[]> blank(new char[kStep]());
+  Descriptor file = open(name, O_RDWR | O_CREAT | O_TRUNC);
+  for (std::size_t offset = 0; offset < size; offset += kStep) {
+    write_all(file, name, blank.get(), std::min(kStep, size - offset), offset);
+    sync_data(file, name);  // a little at a time: others sync on this disk
+  }
+  if (::fsync(file.get()) != 0) throw FileError(name, errno);
+  return file;
+}
+
+Descriptor Folder::reserved(const std::string& name, std::size_t size) const {
+  Descriptor file = open(name, O_RDWR | O_CREAT | O_TRUNC);
+  const int error = ::posix_fallocate(file.get(), 0, static_cast<off_t>(size));
+  if (error != 0) throw FileError(name, error);
+  return file;
+}
+
+void write_all(const Descriptor& file, const std::string& name, const void* data, std::size_t size,
+               std::uint64_t offset) {
+  const auto* bytes = static_cast<const char*>(data);
+  while (size != 0) {
+    const ssize_t done = ::pwrite(file.get(), bytes, size, static_cast<off_t>(offset));
+    if (done < 0 && errno == EINTR) continue;
+    if (done <= 0) throw FileError(name, done == 0 ? ENOSPC : errno);
+    bytes += done;
+    size -= static_cast<std::size_t>(done);
+    offset += static_cast<std::uint64_t>(done);
+  }
+}
+
+void write_both(const Descriptor& file, const std::string& name, const void* head,
+                std::size_t head_size, const void* body, std::size_t body_size,
+                std::uint64_t offset) {
+  const iovec parts[2] = {{const_cast<void*>(head), head_size},
+                          {const_cast<void*>(body), body_size}};
+  const ssize_t done = ::pwritev(file.get(), parts, 2, static_cast<off_t>(offset));
+  if (done < 0 && errno != EINTR) throw FileError(name, errno);
+  auto written = done < 0 ? 0 : static_cast<std::size_t>(done);
+  if (written < head_size) {
+    write_all(file, name, static_cast<const char*>(head) + written, head_size - written,
+              offset + written);
+    written = head_size;
+  }
+  written -= head_size;
+  write_all(file, name, static_cast<const char*>(body) + written, body_size - written,
+            offset + head_size + written);
+}
+
+void sync_data(const Descriptor& file, const std::string& name) {
+  if (::fdatasync(file.get()) != 0) throw FileError(name, errno);
+}
+
+std::size_t read_at(const Descriptor& file, const std::string& name, void* data, std::size_t size,
+                    std::uint64_t offset) {
+  std::size_t had = 0;
+  while (had < size) {
+    const ssize_t got = ::pread(file.get(), static_cast<char*>(data) + had, size - had,
+                                static_cast<off_t>(offset + had));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw FileError(name, errno);
+    if (got == 0) break;
+    had += static_cast<std::size_t>(got);
+  }
+  return had;
+}
+
+}  // namespace rialto::server

@@ -1,0 +1,63 @@
+#include "sequencer.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "failpoint.hpp"
+#include "threads.hpp"
+
+namespace rialto::server {
+
+std::uint32_t Group::add(const std::uint8_t* data, std::size_t size) {
+  check_whole_stripes(size);
+  const std::size_t before = bytes();
+  stripes_.resize(stripes_.size() + size / kStripe);
+  std::memcpy(payload() + before, data, size);
+  std::uint32_t count = 0;
+  try {
+    for (std::size_t offset = 0; offset < size; ++count)
+      offset += stripes_of(at(before + offset), offset, size) * kStripe;
+  } catch (const WireError&) {
+    cut(before, commands_);
+    throw;
+  }
+  commands_ += count;
+  return count;
+}
+
+void Group::cut(std::size_t bytes, std::uint32_t commands) {
+  stripes_.resize(1 + bytes / kStripe);
+  commands_ = commands;
+}
+
+Sequencer::Sequencer(std::shared_ptr<SharedEngine> engine, Journal& journal, EventLog& events)
+    : engine_(std::move(engine)),
+      journal_(journal),
+      log_(events),
+      sequence_(engine_->engine->state.sequence),
+      last_us_(engine_->engine->state.time_us) {}
+
+std::span<const EventStripe> Sequencer::run(Group& group) {
+  last_us_ = std::max(last_us_, static_cast<std::int64_t>(clock_ns(CLOCK_REALTIME) / 1000));
+  first_ = sequence() + 1;
+  std::uint64_t next = first_;
+  for (std::size_t offset = 0; offset < group.bytes();) {
+    Command& command = group.at(offset);
+    command.sequence = next++;
+    command.time_us = last_us_;
+    offset += command.stripes * kStripe;
+  }
+  journal_.append(group.payload(), group.bytes(), first_, group.commands());
+  {
+    const std::lock_guard lock(engine_->mutex);
+    events_ = engine_->engine->apply(group.payload(), group.bytes());
+    std::memcpy(chain_, engine_->engine->events.lanes, sizeof chain_);
+  }
+  hit("after_apply");
+  sequence_.store(next - 1, std::memory_order_release);
+  return events_;
+}
+
+void Sequencer::keep_events() { log_.append(first_, sequence(), events_, chain_); }
+
+}  // namespace rialto::server

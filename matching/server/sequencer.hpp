@@ -1,0 +1,64 @@
+// Number, time, journal, apply, events: `matching/sequencer.py` on the loop's thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/shared_engine.hpp"
+#include "event_log.hpp"
+#include "journal.hpp"
+
+namespace rialto::server {
+
+// Commands that are written and applied together: one block of the journal.
+class Group {
+ public:
+  // Takes over whole records and returns how many; throws WireError, taking none, where the bytes
+  // do not follow the byte table.
+  std::uint32_t add(const std::uint8_t* data, std::size_t size);
+
+  bool fits(std::size_t size) const { return bytes() + size <= kBlockPayloadBytes; }
+  std::size_t bytes() const { return (stripes_.size() - 1) * kStripe; }
+  std::uint32_t commands() const { return commands_; }
+  std::uint8_t* payload() { return stripes_[1].bytes; }
+
+  // The record at `offset`, and how it is taken back: it has to be the last.
+  Command& at(std::size_t offset) { return *reinterpret_cast<Command*>(payload() + offset); }
+  void cut(std::size_t bytes, std::uint32_t commands);
+  void clear() { cut(0, 0); }
+
+ private:
+  struct alignas(kStripe) Stripe {
+    std::uint8_t bytes[kStripe];
+  };
+  std::vector<Stripe> stripes_{1};  // the first is the block's head
+  std::uint32_t commands_ = 0;
+};
+
+class Sequencer {
+ public:
+  Sequencer(std::shared_ptr<SharedEngine> engine, Journal& journal, EventLog& events);
+
+  // Stamps, journals and applies the group; returns its events, good until the next call.
+  std::span<const EventStripe> run(Group& group);
+
+  // Appends the events of the last run to the log: they may follow the answers, being derived.
+  void keep_events();
+
+  std::uint64_t sequence() const { return sequence_.load(std::memory_order_acquire); }
+
+ private:
+  std::shared_ptr<SharedEngine> engine_;
+  Journal& journal_;
+  EventLog& log_;
+  std::atomic<std::uint64_t> sequence_;
+  std::int64_t last_us_;
+  std::uint64_t first_ = 0;  // of the last run
+  std::span<const EventStripe> events_;
+  std::uint64_t chain_[8];
+};
+
+}  // namespace rialto::server

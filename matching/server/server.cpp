@@ -1,0 +1,65 @@
+#include "server.hpp"
+
+#include <algorithm>
+
+#include "threads.hpp"
+
+namespace rialto::server {
+
+Server::Server(std::shared_ptr<SharedEngine> engine, const std::string& root,
+               const JournalEnd& journal, const EventLogEnd& events, const LoopOptions& options)
+    : folder_(root),
+      acks_follow_syncs_(options.ack_policy != AckPolicy::kOs),
+      journal_(folder_, journal,
+               [this](Fault fault, const std::string& text) { mailbox_.fail(fault, text); }),
+      events_(folder_, events),
+      sequencer_(std::move(engine), journal_, events_),
+      loop_(options, sequencer_, journal_, events_, mailbox_, times_) {}
+
+void Server::start() {
+  sync_thread_ = start_thread("journal-sync", [this] { sync_forever(); });
+  loop_thread_ = start_thread("engine-loop", [this] {
+    loop_.run([this] {
+      writes_.fetch_add(1, std::memory_order_release);
+      writes_.notify_one();
+    });
+  });
+}
+
+void Server::stop() {
+  if (!loop_thread_.joinable()) return;
+  mailbox_.wishes.quit = true;
+  mailbox_.to_loop.ring();
+  loop_thread_.join();
+  stopping_ = true;
+  writes_.fetch_add(1);
+  writes_.notify_one();
+  sync_thread_.join();
+}
+
+// One sync covers everything written when it begins; a failed one is never tried again.
+void Server::sync_forever() try {
+  while (!stopping_) {
+    const std::uint32_t seen = writes_.load(std::memory_order_acquire);
+    if (journal_.written_sequence() == journal_.durable_sequence()) {
+      writes_.wait(seen, std::memory_order_acquire);
+      continue;
+    }
+    journal_.sync();
+    mailbox_.readable(durable_sequence());
+    if (acks_follow_syncs_ || mailbox_.wishes.drain) mailbox_.to_loop.ring();
+  }
+} catch (const EngineFault& error) {
+  mailbox_.fail(error.fault, error.what());
+}
+
+std::uint64_t Server::durable_sequence() const {
+  return std::min(journal_.durable_sequence(), events_.last_sequence());
+}
+
+bool Server::await_readable(std::uint64_t sequence) {
+  mailbox_.want_readable(sequence);
+  return durable_sequence() > sequence;
+}
+
+}  // namespace rialto::server

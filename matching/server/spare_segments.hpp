@@ -1,0 +1,52 @@
+// Segments made ahead of need, in a thread of their own: the loop never waits for zeros.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "fault.hpp"
+#include "files.hpp"
+
+namespace rialto::server {
+
+class SpareSegments {
+ public:
+  struct Spare {
+    std::string name;
+    Descriptor file;
+  };
+
+  SpareSegments(const Folder& folder, std::size_t segment_bytes,
+                std::function<void(Fault, const std::string&)> fail);
+  ~SpareSegments();
+
+  // From now on there is to be at least one.
+  void keep_one();
+  // A ready one; where there is none, one of reserved space, and from now on twice as many are
+  // kept ready. Throws FileError.
+  Spare take();
+
+ private:
+  static constexpr std::size_t kMost = 8;
+
+  void run();
+  std::string fresh_name();
+
+  const Folder& folder_;
+  const std::size_t segment_bytes_;
+  const std::function<void(Fault, const std::string&)> fail_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Spare> ready_;
+  std::size_t wanted_ = 0;
+  std::size_t named_ = 0;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace rialto::server
