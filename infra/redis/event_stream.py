@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -27,6 +28,7 @@ from matching.wire import STRIPE
 
 BLOB_BYTES = 256 << 10
 MAX_ENTRIES = 20_000
+STREAM_BYTES = 64 << 20  # a full server refuses every write, the rate limits' too
 _BACKLOG = 10_000
 _RANGE_BYTES = 4 << 20
 _AWAY_SECONDS = 1.0
@@ -83,6 +85,8 @@ class EventPublisher:
         journal_id: bytes,
         oldest_sequence: Callable[[], int],
         wait_durable: Callable[[int, float], Any],
+        *,
+        stream_bytes: int = STREAM_BYTES,
     ) -> None:
         self._redis = redis
         self._source = source
@@ -90,6 +94,10 @@ class EventPublisher:
         self._journal_id = journal_id
         self._oldest = oldest_sequence
         self._wait = wait_durable
+        self._stream_bytes = stream_bytes
+        self._kept: deque[tuple[int, int]] = deque()  # (last sequence, bytes) of our entries
+        self._kept_bytes = 0
+        self._trimmed = False  # until then entries of an earlier publisher stay
         self.cursor = -1  # unknown: ask Redis first
 
     async def run(self) -> None:
@@ -120,8 +128,8 @@ class EventPublisher:
                 self._stream,
                 {"first": found.first_sequence, "last": found.last_sequence, "blob": found.data},
                 id=f"{found.last_sequence}-0",
-                maxlen=MAX_ENTRIES,
-                approximate=True,
+                minid=f"{self._oldest_to_keep(found)}-0",
+                approximate=False,
             )
         except ResponseError as error:
             if "equal or smaller" not in str(error):
@@ -129,6 +137,17 @@ class EventPublisher:
             self.cursor = -1  # someone published this already: ask where the stream ends
             return
         self.cursor = found.last_sequence
+
+    def _oldest_to_keep(self, found: EventRange) -> int:
+        """Return the last sequence of the oldest entry for which there is room with `found`."""
+        self._kept.append((found.last_sequence, len(found.data)))
+        self._kept_bytes += len(found.data)
+        while len(self._kept) > MAX_ENTRIES or (
+            self._kept_bytes > self._stream_bytes and len(self._kept) > 1
+        ):
+            self._kept_bytes -= self._kept.popleft()[1]
+            self._trimmed = True
+        return self._kept[0][0] if self._trimmed else 0
 
     async def _resume(self) -> int:
         """Return after which sequence to go on; a stream of another journal is erased."""

@@ -145,3 +145,26 @@ async def test_a_reader_beyond_the_journal_is_told(rig: Rig, redis: Redis) -> No
     """A cursor that the journal never reached is an error, not an endless wait."""
     with pytest.raises(JournalBehindLedger):
         await EventReader(redis, rig.grpc()).read(10**6, 0.05)
+
+
+async def test_the_stream_never_fills_the_server(rig: Rig, redis: Redis) -> None:
+    """It is bounded by bytes, keeps the newest, and what it dropped comes from the engine."""
+    room = 20_000
+    sequencer = rig.host.sequencer
+    journal = sequencer.journal.journal_id
+    publisher = EventPublisher(
+        redis, sequencer, journal, lambda: 1, rig.host.wait_durable, stream_bytes=room
+    )
+    task = asyncio.create_task(publisher.run())
+    last = 0
+    for _ in range(20):
+        last = await _submit(rig, 50)
+        while publisher.cursor < last:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.005)
+    entries = cast("list[Entry]", await redis.xrange(STREAM))
+    assert 0 < sum(len(fields[b"blob"]) for _, fields in entries) <= room
+    assert int(entries[-1][1][b"last"]) == last
+    reader = EventReader(redis, rig.grpc())
+    assert await _read_to(reader, 0, last) == last
+    assert reader.from_engine > 0
+    task.cancel()
