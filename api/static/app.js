@@ -4,6 +4,7 @@ import { drawBook } from "/static/book.js";
 import { Chart } from "/static/chart.js";
 import { Feed } from "/static/feed.js";
 import { decimals, element, pad, setText } from "/static/format.js";
+import { selectMarket, watchOrders } from "/static/orders.js";
 import { watchSystem } from "/static/system.js";
 import { Tape } from "/static/tape.js";
 
@@ -86,6 +87,7 @@ function select(chosen) {
   chart.reset([]);
   tape.reset([]);
   feed.select(market.symbol);
+  selectMarket(market);
   loadCandles();
   redraw();
 }
@@ -114,4 +116,5 @@ async function start() {
 }
 
 start();
+watchOrders();
 watchSystem();

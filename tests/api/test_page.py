@@ -81,6 +81,82 @@ async def test_orders_show_and_go(running: RunningExchange, browser: Browser) ->
     await expect(row).to_have_count(0)
 
 
+async def sign_in(page: Page, running: RunningExchange, name: str = "alice") -> None:
+    """Open the page and show the orders of a customer."""
+    await page.goto(running.base_url)
+    await expect(page.locator("#connection")).to_have_text("live")
+    account = running.accounts[name]
+    await page.get_by_label("API key").fill(account.api_key)
+    await page.get_by_label("Secret").fill(account.api_secret)
+    await page.get_by_role("button", name="Show my orders").click()
+    await expect(page.locator("#desk")).to_be_visible()
+    await expect(page.locator("#sign-in")).to_be_hidden()
+
+
+async def test_an_order_from_the_ticket_to_its_cancel(
+    running: RunningExchange, browser: Browser
+) -> None:
+    """Placed with its terms, seen in the list, amended in its row by keyboard, cancelled."""
+    page = browser.page
+    await sign_in(page, running)
+    await page.get_by_label("Price", exact=True).fill("2433.3")
+    await page.get_by_label("Quantity", exact=True).fill("0.8")
+    await page.get_by_label("Time in force").select_option("gtd")
+    await page.get_by_label("Until", exact=True).fill("2099-01-01T00:00")
+    await page.get_by_label("Show only").fill("0.2")
+    await page.get_by_label("Post-only").check()
+    await page.get_by_role("button", name="Place").click()
+    row = page.locator("#orders tr").filter(has_text="2433.3")
+    await expect(row).to_contain_text("buy limit")
+    await expect(row).to_contain_text("2099, 12:00:00 AM, post-only, shows 0.2")
+    await expect(page.locator("#bids .row").filter(has_text="2433.30")).to_contain_text("0.2000")
+    await row.get_by_role("button", name="Amend").click()
+    await page.get_by_label("New quantity").fill("0.5")
+    await page.keyboard.press("Enter")
+    amended = page.locator("#orders tr").filter(has_text="0.5")
+    await expect(amended).to_contain_text("open")
+    await amended.get_by_role("button", name="Cancel").click()
+    await expect(page.locator("#orders-empty")).to_be_visible()
+    await page.get_by_label("Closed orders too").check()
+    assert await page.locator("#orders-problem").inner_text() == ""
+
+
+async def test_the_ticket_asks_for_what_an_order_has(
+    running: RunningExchange, browser: Browser
+) -> None:
+    """A market order has no price; a buy may name what to spend; a refusal is told in words."""
+    page = browser.page
+    await sign_in(page, running)
+    await page.get_by_label("Type").select_option("market")
+    await expect(page.get_by_label("Price", exact=True)).to_be_hidden()
+    await expect(page.get_by_label("Time in force")).to_have_value("ioc")
+    await page.get_by_label("or spend at most").fill("50")
+    await expect(page.get_by_label("Quantity", exact=True)).to_be_hidden()
+    await page.get_by_role("button", name="Place").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Nothing to trade against")
+    browser.faults = [fault for fault in browser.faults if "status of 422" not in fault]
+    await page.get_by_label("Side").select_option("sell")
+    await expect(page.get_by_label("or spend at most")).to_be_hidden()
+    await running.place("bob", "buy", "2466.6", "0.3")
+    await page.locator("#bids .row").filter(has_text="2466.60").click()
+    await page.get_by_label("Type").select_option("limit")
+    await expect(page.get_by_label("Price", exact=True)).to_have_value("2466.60")
+    await running.request("bob", "DELETE", "/v1/orders")
+
+
+async def test_a_wrong_key_shows_nothing(running: RunningExchange, browser: Browser) -> None:
+    """The form stays, with the reason."""
+    page = browser.page
+    await page.goto(running.base_url)
+    await expect(page.locator("#connection")).to_have_text("live")
+    await page.get_by_label("API key").fill("nobody")
+    await page.get_by_label("Secret").fill("wrong")
+    await page.get_by_role("button", name="Show my orders").click()
+    await expect(page.get_by_role("alert")).to_contain_text("not valid")
+    await expect(page.locator("#desk")).to_be_hidden()
+    browser.faults = [fault for fault in browser.faults if "status of 401" not in fault]
+
+
 async def test_a_dead_gateway_shows_and_heals(running: RunningExchange, browser: Browser) -> None:
     """`reconnecting` while it is gone; then the book again, with what happened meanwhile."""
     page = browser.page

@@ -1,0 +1,48 @@
+// One customer's signed requests. The key stays in this page's memory and is gone with it.
+
+export class Refusal extends Error {
+  constructor(problem) {
+    super(problem.detail === problem.title ? problem.title : `${problem.title}. ${problem.detail}`);
+    this.code = problem.code;
+  }
+}
+
+export class Account {
+  constructor(key, secret) {
+    this.key = key;
+    this.secret = secret;
+  }
+
+  // `target` is path and query; returns the answer's JSON or throws a Refusal.
+  async send(method, target, body = null) {
+    const text = body === null ? "" : JSON.stringify(body);
+    const timestamp = String(Date.now());
+    const [path, query = ""] = target.split("?");
+    const lines = [timestamp, method, path, query, "", text];
+    const answer = await fetch(target, {
+      method,
+      body: text || undefined,
+      headers: {
+        "Content-Type": "application/json",
+        "RIALTO-KEY": this.key,
+        "RIALTO-TIMESTAMP": timestamp,
+        "RIALTO-SIGNATURE": await this.sign(lines.map((line) => `${line}\n`).join("")),
+      },
+    });
+    const content = await answer.json();
+    if (!answer.ok) throw new Refusal(content);
+    return content;
+  }
+
+  async sign(text) {
+    const bytes = new TextEncoder();
+    const algorithm = { name: "HMAC", hash: "SHA-256" };
+    this.imported ??= await crypto.subtle.importKey(
+      "raw", bytes.encode(this.secret), algorithm, false, ["sign"],
+    );
+    const signature = new Uint8Array(
+      await crypto.subtle.sign(algorithm, this.imported, bytes.encode(text)),
+    );
+    return [...signature].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+}

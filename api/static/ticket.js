@@ -1,0 +1,55 @@
+// The order ticket: which fields a kind of order has, and the request that they make.
+
+const form = document.getElementById("ticket");
+const field = (name) => form.elements.namedItem(name);
+
+// Which fields are asked for; what is hidden is not sent.
+const SHOWN = {
+  price: () => field("type").value === "limit",
+  quantity: () => !field("quote_amount").value || !SHOWN.quote_amount(),
+  quote_amount: () =>
+    field("type").value === "market" && field("side").value === "buy" && !field("quantity").value,
+  until: () => field("time_in_force").value === "gtd",
+  display_quantity: () => field("type").value === "limit",
+  post_only: () => field("type").value === "limit",
+};
+
+function arrange() {
+  const isMarket = field("type").value === "market";
+  for (const option of field("time_in_force").options) {
+    option.disabled = option.hidden = isMarket === ["gtc", "gtd"].includes(option.value);
+  }
+  if (field("time_in_force").selectedOptions[0]?.disabled) {
+    field("time_in_force").value = isMarket ? "ioc" : "gtc";
+  }
+  for (const [name, isShown] of Object.entries(SHOWN)) {
+    field(name).closest("label").hidden = !isShown();
+  }
+}
+
+function request(symbol) {
+  const order = { symbol };
+  for (const name of ["side", "type", "time_in_force"]) order[name] = field(name).value;
+  for (const name of ["price", "quantity", "quote_amount", "display_quantity"]) {
+    if (SHOWN[name]() && field(name).value.trim()) order[name] = field(name).value.trim();
+  }
+  if (SHOWN.until()) order.expires_at_us = new Date(field("until").value).getTime() * 1000 || 0;
+  if (SHOWN.post_only() && field("post_only").checked) order.post_only = true;
+  return order;
+}
+
+// Calls `place(order)` when the ticket is sent; `market()` is the market on the page.
+export function openTicket(market, place) {
+  form.addEventListener("input", arrange);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    place(request(market().symbol));
+  });
+  for (const side of ["asks", "bids"]) {
+    document.getElementById(side).addEventListener("click", (event) => {
+      const row = event.target.closest(".row");
+      if (row) field("price").value = row.firstElementChild.textContent;
+    });
+  }
+  arrange();
+}
