@@ -17,7 +17,7 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from domain.ledger import LedgerInvariantError, SequenceGapError
+from domain.ledger import LedgerInvariantError, SequenceGapError, settlement_stream
 from domain.settlement import (
     LEDGER_INVARIANT,
     SEQUENCE_GAP,
@@ -116,8 +116,9 @@ class SettlementActivities:
         shard = request.shard
         cursor = await self._ledger.cursor(shard)
         run = _Progress(started_at_sequence=cursor, position=cursor)
+        self.settled[shard] = cursor
         try:
-            async with _beating(run):
+            async with _beating(run), self._announcing(shard):
                 await self._stream(request, run)
         except LedgerInvariantError as error:
             _log.error("ledger_invariant", alarm=True, shard=shard, error=str(error))
@@ -126,7 +127,7 @@ class SettlementActivities:
             _log.error("sequence_gap", alarm=True, shard=shard, error=str(error))
             raise ApplicationError(str(error), type=SEQUENCE_GAP, non_retryable=True) from None
         lag = max(0, await self._engines[shard].durable_sequence() - run.position)
-        await self._engines[shard].register_cursor(f"settlement.{shard}", run.position)
+        await self._register(shard, run.position)
         self.lag[shard] = lag
         return SettleResult(
             from_sequence=run.started_at_sequence,
@@ -155,6 +156,31 @@ class SettlementActivities:
             if run.waiting and time.monotonic() - run.waiting_since >= _SAVE_SECONDS:
                 await self._save(request, run)
         await self._save(request, run)
+
+    @asynccontextmanager
+    async def _announcing(self, shard: int) -> AsyncIterator[None]:
+        """Tell the engine once a second how far the ledger is: it counts our lag.
+
+        An engine that is away is no reason to stop settling what was read.
+        """
+
+        async def announce() -> None:
+            while True:
+                await asyncio.sleep(_BEAT_SECONDS)
+                with suppress(Exception):
+                    async with asyncio.timeout(_BEAT_SECONDS):
+                        await self._register(shard, self.settled[shard])
+
+        task = asyncio.create_task(announce())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _register(self, shard: int, sequence: int) -> None:
+        await self._engines[shard].register_cursor(settlement_stream(shard), sequence)
 
     async def _take(self, request: SettleRequest, run: _Progress, batch: EventBatch) -> None:
         if batch.first_sequence != run.position + 1:

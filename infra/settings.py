@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import NonNegativeInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
     engine_loop: Literal["auto", "native", "python"] = "auto"
     engine_busy_poll_us: int = 0  # after work, how long the native loop looks before it sleeps
     ack_policy: Literal["os", "fsync"] = "fsync"
+    settlement_lag_bound: NonNegativeInt = 1_000_000  # commands; beyond: cancels only; 0 = no bound
     metrics_port: int = 0
 
     log_level: str = "INFO"

@@ -15,6 +15,7 @@ import structlog
 import uvloop
 from redis.asyncio import Redis
 
+from infra.engine_backpressure import Backpressure
 from infra.engine_grpc_server import serve
 from infra.engine_hosts import Door, Host, host_for
 from infra.engine_roles import Tokens, ensure_tokens
@@ -127,10 +128,12 @@ async def _serve(
         lambda: sequencer.events.first_sequence,
         host.wait_durable,
     )
+    backpressure = Backpressure(host, settings.settlement_lag_bound)
     heartbeat = Heartbeat(f"matching-engine-{shard}", settings.run_dir, redis)
     tasks = [
         asyncio.create_task(publisher.run()),
-        asyncio.create_task(_beat(heartbeat, host, publisher)),
+        asyncio.create_task(backpressure.run()),
+        asyncio.create_task(_beat(heartbeat, host, publisher, backpressure)),
     ]
     stopping = asyncio.ensure_future(stop.wait())
     try:
@@ -148,17 +151,28 @@ async def _serve(
         host.failed.result()
 
 
-async def _beat(heartbeat: Heartbeat, host: Host, publisher: EventPublisher) -> None:
+async def _beat(
+    heartbeat: Heartbeat, host: Host, publisher: EventPublisher, backpressure: Backpressure
+) -> None:
     sequencer = host.sequencer
     while True:
+        engine = sequencer.engine
+        status = engine.status
         with contextlib.suppress(OSError):
             await heartbeat.beat(
                 sequence=sequencer.sequence,
                 lag=sequencer.sequence - sequencer.durable_sequence,
                 detail={
-                    "engine": sequencer.engine.kind,
+                    "engine": engine.kind,
                     "loop": host.loop_name,
-                    "mode": sequencer.engine.mode.name,
+                    "mode": engine.mode.name.lower(),
+                    "cause": status.cause.name.lower(),
+                    "reason": status.reason,
+                    "actor": status.actor,
+                    "since_sequence": status.sequence,
+                    "since_us": status.time_us,
+                    "settlement_lag": backpressure.lag,
+                    "settlement_lag_bound": backpressure.bound,
                     "durable_sequence": sequencer.durable_sequence,
                     "published_sequence": max(0, publisher.cursor),
                     "ack_policy": sequencer.ack_policy,

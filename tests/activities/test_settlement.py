@@ -107,6 +107,13 @@ async def test_everything_is_settled_once_in_order() -> None:
     assert engine.cursors == [("settlement.0", 200)]
 
 
+async def test_the_engine_hears_of_it_while_it_runs() -> None:
+    """A long run tells the engine every second what is settled, not only at its end."""
+    engine = Engine(200)
+    await run(Ledger(), Source(trading_day(1, 1, 200, 5)), engine, seconds=1.3)
+    assert engine.cursors == [("settlement.0", 200)] * 2
+
+
 async def test_goes_on_at_the_cursor_whatever_was_remembered() -> None:
     """A second run begins where the ledger stands and settles nothing twice."""
     events = trading_day(2, 1, 100, 5)
