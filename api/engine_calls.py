@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from api.errors import Problem
 from api.ports import EngineAway, EngineDoor, EngineOutcomeUnknown
+from api.services import Services
 from domain.commands import Command
 from domain.events import Event
 
@@ -37,6 +38,19 @@ async def submit_many(
         raise away() from error
     except EngineOutcomeUnknown as error:
         raise _unknown(advice, named) from error
+
+
+async def submit_to_all(
+    services: Services, shards: Sequence[int], command: Command
+) -> tuple[list[tuple[Event, ...]], Problem | None]:
+    """Submit to each of the shards; return their events, and the problem of one that failed."""
+    answered, failed = [], None
+    for shard in shards:
+        try:
+            answered.append(await submit(services.door(shard), command))
+        except Problem as problem:
+            failed = problem
+    return answered, failed
 
 
 async def ask(question: Awaitable[Answer]) -> Answer:

@@ -115,6 +115,12 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
         self.extra = dict(extra or {})
         self.headers = dict(headers or {})
 
+    def with_extra(self, extra: Mapping[str, Any], detail: str = "") -> Problem:
+        """Return the same problem with more members, and another detail if one is given."""
+        return Problem(
+            self.code, detail or self.detail, extra={**self.extra, **extra}, headers=self.headers
+        )
+
     def document(self, request_id: str) -> dict[str, Any]:
         """Return the RFC 9457 members."""
         return {

@@ -109,11 +109,11 @@ def cancelled(listings: Listings, events: Sequence[Event]) -> CancelOut | Proble
     return _cancel_out(closed, instrument_of(listings, closed.symbol_id))
 
 
-def cancelled_all(listings: Listings, events: Sequence[Event]) -> CancelAllOut:
-    """Return every order that a cancel-all closed; a refusal raises its `Problem`."""
+def cancelled_all(listings: Listings, events: Sequence[Event]) -> CancelAllOut | Problem:
+    """Return every order that a cancel-all closed, or why it was refused."""
     outcome = events[0]
     if isinstance(outcome, CommandRejected):
-        raise refused(outcome.reason)
+        return refused(outcome.reason)
     assert isinstance(outcome, CancelAccepted)
     return CancelAllOut(
         cancelled=[

@@ -17,6 +17,7 @@ from domain.market_data import Candle, Level, PublicTrade
 from domain.order_record import FillRecord, OrderRecord
 from domain.process_beat import ProcessBeat
 from domain.rate_limit import Charge, Charged
+from domain.trading_status import TradingStatus
 from domain.wallet_record import DepositRecord, NewWithdrawal, Unfunded, WithdrawalRecord
 
 
@@ -50,6 +51,9 @@ class EngineDoor(Protocol):
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
         """Return (sequence, bids, asks), best first."""
+
+    async def trading_status(self) -> TradingStatus:
+        """Return whether shard and markets take orders, and why not."""
 
 
 class KeyDirectory(Protocol):

@@ -60,6 +60,13 @@ class Services:
             raise Problem("unknown_asset", f"There is no asset {code[:16]!r}.")
         return listing
 
+    def shards_of(self, symbol: str | None) -> tuple[list[int], int]:
+        """Return where a market is, (shards, symbol id); without a symbol every shard, and 0."""
+        if symbol is None:
+            return sorted(self.doors), 0
+        market = self.market(symbol)
+        return [market.shard], market.instrument.symbol_id
+
     def door(self, shard: int) -> EngineDoor:
         """Return the door of the engine that trades `shard`."""
         return self.doors[shard]

@@ -14,7 +14,7 @@ from domain.commands import SetShardMode
 from domain.events import CommandRejected
 from domain.ledger import settlement_stream
 from domain.order import ShardMode, StateCause
-from infra.engine_host import EngineHost
+from infra.engine_hosts import Host
 from infra.engine_roles import Role
 from matching.codec import decode_events, encode_command, split_commands
 
@@ -32,7 +32,7 @@ class Backpressure:
     ours. A bound of 0 lifts the rule, for benchmarks: then a mode that is ours is lifted too.
     """
 
-    def __init__(self, host: EngineHost, bound: int) -> None:
+    def __init__(self, host: Host, bound: int) -> None:
         self._host = host
         self.bound = bound
         self._stream = settlement_stream(host.sequencer.shard)

@@ -22,7 +22,7 @@ from domain.order import (
     TimeInForce,
 )
 from domain.order_record import OrderRecord, OrderTerms
-from domain.status_reason import StatusReason
+from domain.trading_status import StatusReason
 from infra.engine_errors import (
     EngineError,
     EngineRefused,

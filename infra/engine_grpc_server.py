@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 
 from domain.order_record import OrderRecord
-from domain.status_reason import StatusReason
+from domain.trading_status import StatusReason
 from infra.engine_hosts import Host
 from infra.engine_pb import engine_pb2 as pb
 from infra.engine_pb import engine_pb2_grpc as rpc

@@ -6,7 +6,7 @@ from domain.commands import ListSymbol, Opcode
 from domain.errors import RejectReason
 from domain.events import EventType
 from domain.order import ShardMode, StateCause, SymbolState
-from domain.status_reason import StatusReason
+from domain.trading_status import StatusReason
 from matching.admission import refuse_listing
 from matching.book import Market
 from matching.engine_state import EngineState

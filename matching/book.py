@@ -10,7 +10,7 @@ from typing import NamedTuple
 from domain.commands import ListSymbol
 from domain.money import INT64_MAX, PPM, ceil_ppm
 from domain.order import OrderStatus, Side, SymbolState
-from domain.status_reason import StatusReason
+from domain.trading_status import StatusReason
 
 BUY = int(Side.BUY)
 OPEN = int(OrderStatus.OPEN)

@@ -11,7 +11,7 @@ from typing import Any
 
 from domain.order import ShardMode, SymbolState
 from domain.order_record import OrderRecord
-from domain.status_reason import StatusReason
+from domain.trading_status import StatusReason
 from matching.state_codec import SnapshotError, decode_orders, read_status
 from matching.views import SymbolView, order_record
 from matching.wire import SequenceError, WireError, WireFault

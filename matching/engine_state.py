@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 
 from domain.order import ShardMode
-from domain.status_reason import StatusReason
+from domain.trading_status import StatusReason
 from matching.book import Market, Order
 from matching.windows import KeyWindow, OrderWindow
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain.commands import ListSymbol
 from domain.event_type import EventType
-from domain.status_reason import StatusReason
+from domain.trading_status import StatusReason
 from matching.event_batch import packer
 from matching.order_event_writer import OrderEvents
 from matching.windows import KeyRecord

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain.order import ShardMode, SymbolState
 from domain.order_record import OrderRecord
-from domain.status_reason import StatusReason
+from domain.trading_status import StatusReason
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.views import SymbolView, order_record
 

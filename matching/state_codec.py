@@ -14,7 +14,7 @@ from typing import Any
 
 from domain.commands import ListSymbol
 from domain.order import StateCause
-from domain.status_reason import StatusReason
+from domain.trading_status import StatusReason
 from matching.book import OPEN, Market, Order, Terms
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.windows import KeyRecord

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from domain.order import OrderStatus, SelfTrade, SymbolState
 from domain.order_record import OrderRecord, OrderTerms
-from domain.status_reason import StatusReason
+from domain.trading_status import StatusReason
 from matching.book import Order
 from matching.wire import order_words
 

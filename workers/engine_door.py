@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
@@ -10,11 +11,13 @@ from domain.commands import Command
 from domain.events import Event
 from domain.market_data import Level
 from domain.order_record import OrderRecord
+from domain.trading_status import TradingStatus
 from infra.engine_client import EngineClient
 from infra.engine_errors import EngineError, OutcomeUnknown
-from infra.engine_grpc import EngineGrpc
+from infra.engine_grpc import EngineGrpc, EngineStatus
 
 Answer = TypeVar("Answer")
+_STATUS_SECONDS = 0.25
 
 
 class ShardDoor:
@@ -23,6 +26,7 @@ class ShardDoor:
     def __init__(self, client: EngineClient, queries: EngineGrpc) -> None:
         self._client = client
         self._queries = queries
+        self._status: tuple[float, TradingStatus] | None = None
 
     async def submit(self, command: Command) -> tuple[Event, ...]:
         """Return the command's events."""
@@ -50,6 +54,21 @@ class ShardDoor:
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
         """Return (sequence, bids, asks)."""
         return await _answered(self._queries.book(symbol_id, depth))
+
+    async def trading_status(self) -> TradingStatus:
+        """Return whether shard and markets take orders; asked anew after a quarter of a second."""
+        now = time.monotonic()
+        known = self._status
+        if known is None or now - known[0] > _STATUS_SECONDS:
+            found = await _answered(self._queries.status())
+            known = self._status = (now, trading_status(found))
+        return known[1]
+
+
+def trading_status(found: EngineStatus) -> TradingStatus:
+    """Return what an engine's status says about trading."""
+    markets = {market.symbol_id: (market.state, market.status) for market in found.symbols}
+    return TradingStatus(found.mode, found.status, markets)
 
 
 async def _answered(call: Awaitable[Answer]) -> Answer:

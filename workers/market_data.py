@@ -202,7 +202,7 @@ async def run(settings: Settings) -> None:
         publisher=MarketFeedPublisher(redis),
         reader=EventReader(redis, engine, settings.shard),
         engine=engine,
-        heartbeat=Heartbeat("market-data", settings.run_dir, redis),
+        heartbeat=Heartbeat(f"market-data-{settings.shard}", settings.run_dir, redis),
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -220,5 +220,5 @@ def main() -> None:
     import uvloop
 
     settings = Settings()
-    configure_logging("market-data", settings.log_level, settings.log_format)
+    configure_logging(f"market-data-{settings.shard}", settings.log_level, settings.log_format)
     uvloop.run(run(settings))

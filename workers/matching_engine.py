@@ -15,6 +15,7 @@ import structlog
 import uvloop
 from redis.asyncio import Redis
 
+from domain.order import SymbolState
 from infra.engine_backpressure import Backpressure
 from infra.engine_grpc_server import serve
 from infra.engine_hosts import Door, Host, host_for
@@ -171,6 +172,16 @@ async def _beat(
                     "actor": status.actor,
                     "since_sequence": status.sequence,
                     "since_us": status.time_us,
+                    "closed_markets": [
+                        {
+                            "symbol_id": market.symbol_id,
+                            "state": market.state.name.lower(),
+                            "cause": market.status.cause.name.lower(),
+                            "reason": market.status.reason,
+                        }
+                        for market in engine.symbols()
+                        if market.state is not SymbolState.OPEN
+                    ],
                     "settlement_lag": backpressure.lag,
                     "settlement_lag_bound": backpressure.bound,
                     "durable_sequence": sequencer.durable_sequence,

@@ -47,7 +47,12 @@ PROCESSES = (
     ),
     ProcessSpec("temporal-worker", "workers.temporal_worker", "Run workflows and their steps."),
     ProcessSpec("chain-watcher", "workers.chain_watcher", "Watch the chain for deposits."),
-    ProcessSpec("market-data", "workers.market_data", "Mirror books, publish trades and candles."),
+    ProcessSpec(
+        "market-data",
+        "workers.market_data",
+        "Mirror books, publish trades and candles.",
+        sharded=True,
+    ),
     ProcessSpec("order-history", "workers.order_history", "Write orders to the database."),
     ProcessSpec("gateway", "workers.gateway", "Serve the public API and the page."),
     ProcessSpec("bots", "workers.bots", "Trade on the demo markets."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -16,6 +17,7 @@ from api.schemas.accounts import (
     DepositAddressOut,
     DepositOut,
     DepositPage,
+    ShardBalanceOut,
 )
 from api.schemas.common import decode_cursor, encode_cursor
 from domain.customer import Scope
@@ -35,23 +37,19 @@ async def balances(caller: CallerDep, services: ServicesDep) -> BalancesOut:
     `total` is `available` + `in_orders` + `main` + `withdrawing`: all that is yours. A withdrawal
     moves its amount from `available` to `withdrawing`, and out of the total once it is paid.
     """
-    trading: dict[int, tuple[int, int, int]] = {}
+    trading: dict[int, tuple[int, dict[int, tuple[int, int]]]] = {}
     for shard in sorted(services.doors):
         try:
-            sequence, per_asset = await services.door(shard).balances(caller.customer_id)
+            trading[shard] = await services.door(shard).balances(caller.customer_id)
         except EngineAway as error:
             raise Problem("engine_unavailable") from error
-        for listing in services.listings.assets:
-            total, held = per_asset.get(listing.asset.asset_id, (0, 0))
-            before = trading.get(listing.asset.asset_id, (0, 0, 0))
-            trading[listing.asset.asset_id] = (before[0] + total, before[1] + held, sequence)
     main = await services.wallet.main_balances(caller.customer_id)
     withdrawing = await services.wallet.withdrawing(caller.customer_id)
     return BalancesOut(
         balances=[
             _balance(
                 listing,
-                trading[listing.asset.asset_id],
+                trading,
                 main.get(listing.asset.code, 0),
                 withdrawing.get(listing.asset.asset_id, 0),
             )
@@ -61,10 +59,23 @@ async def balances(caller: CallerDep, services: ServicesDep) -> BalancesOut:
 
 
 def _balance(
-    listing: AssetListing, trading: tuple[int, int, int], main: int, withdrawing: int
+    listing: AssetListing,
+    trading: Mapping[int, tuple[int, Mapping[int, tuple[int, int]]]],
+    main: int,
+    withdrawing: int,
 ) -> BalanceOut:
     asset = listing.asset
-    total_units, held_units, sequence = trading
+    total_units = held_units = 0
+    shards = []
+    for shard, (sequence, per_asset) in trading.items():
+        total, held = per_asset.get(asset.asset_id, (0, 0))
+        total_units, held_units = total_units + total, held_units + held
+        available, in_orders = asset.engine_text(total - held), asset.engine_text(held)
+        shards.append(
+            ShardBalanceOut(
+                shard=shard, available=available, in_orders=in_orders, sequence=sequence
+            )
+        )
     trading_amount = total_units * asset.chain_units_per_engine_unit
     return BalanceOut(
         asset=asset.code,
@@ -73,7 +84,8 @@ def _balance(
         in_orders=asset.engine_text(held_units),
         main=asset.chain_text(main),
         withdrawing=asset.chain_text(withdrawing),
-        sequence=sequence,
+        sequence=shards[0].sequence,
+        shards=tuple(shards),
     )
 
 

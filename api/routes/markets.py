@@ -23,8 +23,10 @@ from api.schemas.markets import (
     TimeOut,
 )
 from api.services import Services
+from api.trading_state import market_state, trading_statuses
 from domain.market import Market
 from domain.market_data import MINUTE_SECONDS, checksum, level_texts
+from domain.trading_status import TradingStatus
 
 router = APIRouter(prefix="/v1", tags=["markets"], route_class=EdgeRoute)
 
@@ -61,8 +63,10 @@ async def list_assets(services: ServicesDep) -> AssetsOut:
 @router.get("/markets", response_model=MarketsOut)
 @access(None)
 async def list_markets(services: ServicesDep) -> MarketsOut:
-    """List the markets with their rules."""
-    return MarketsOut(markets=[_market(market) for market in services.listings.markets])
+    """List the markets with their rules and whether they take orders."""
+    markets = services.listings.markets
+    statuses = await trading_statuses(services, {market.shard for market in markets})
+    return MarketsOut(markets=[_market(market, statuses[market.shard]) for market in markets])
 
 
 @router.get("/markets/{symbol}/book", response_model=BookOut)
@@ -120,8 +124,9 @@ async def candles(
     )
 
 
-def _market(market: Market) -> MarketOut:
+def _market(market: Market, status: TradingStatus | None) -> MarketOut:
     instrument = market.instrument
+    state, reason = market_state(status, instrument.symbol_id)
     return MarketOut(
         symbol=instrument.symbol,
         base=instrument.base.code,
@@ -135,6 +140,8 @@ def _market(market: Market) -> MarketOut:
         max_order=instrument.quantity_text(instrument.max_order_lots),
         max_open_orders=instrument.max_open_orders,
         shard=market.shard,
+        state=state,
+        state_reason=reason.reason,
     )
 
 

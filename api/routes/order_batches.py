@@ -10,6 +10,7 @@ from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.engine_calls import REPEAT_OR_ASK, submit_many
 from api.errors import Problem
 from api.order_commands import amend_command, cancel_command, named, place_command
+from api.refusals import explained
 from api.schemas.orders import BatchAmend, BatchCancel, BatchIn, BatchOut, BatchPlace, BatchResult
 from domain.commands import AmendOrder, CancelOrder, PlaceOrder
 from domain.customer import Scope
@@ -26,7 +27,8 @@ BatchCommand = PlaceOrder | AmendOrder | CancelOrder
 async def place_batch(batch: BatchIn, caller: CallerDep, services: ServicesDep) -> BatchOut:
     """Place, amend and cancel up to 20 orders, carried out in the order given.
 
-    Each operation has its own result; one's refusal does not stop the others.
+    Each operation has its own result; one's refusal does not stop the others. Operations on markets
+    of different shards keep their order within each shard.
     """
     results: list[BatchResult | None] = [None] * len(batch.operations)
     queued: dict[int, list[tuple[int, Market, BatchCommand]]] = {}
@@ -40,11 +42,21 @@ async def place_batch(batch: BatchIn, caller: CallerDep, services: ServicesDep) 
     for shard, items in queued.items():
         commands = [item[2] for item in items]
         names = [each.client_text for each in commands if isinstance(each, PlaceOrder)]
-        outcomes = await submit_many(
-            services.door(shard), commands, REPEAT_OR_ASK, client_order_ids=names
-        )
+        try:
+            outcomes = await submit_many(
+                services.door(shard), commands, REPEAT_OR_ASK, client_order_ids=names
+            )
+        except Problem as problem:
+            if len(queued) == 1:
+                raise
+            for index, _, _ in items:  # the other shards answer for themselves
+                results[index] = _problem_result(problem)
+            continue
         for (index, market, command), events in zip(items, outcomes, strict=True):
-            results[index] = _result(market, services.listings, command, events)
+            result = _result(market, services.listings, command, events)
+            if isinstance(result, Problem):
+                result = _problem_result(await explained(services, result, market, command))
+            results[index] = result
     return BatchOut(results=[result for result in results if result is not None])
 
 
@@ -65,21 +77,21 @@ def _command(
 
 def _result(
     market: Market, listings: Listings, command: BatchCommand, events: tuple[Event, ...]
-) -> BatchResult:
+) -> BatchResult | Problem:
     if isinstance(command, PlaceOrder):
         placed = answers.placed(command, market.instrument, events)
         if isinstance(placed, Problem):
-            return _problem_result(placed)
+            return placed
         status = 201 if isinstance(events[0], OrderAccepted) else 200
         return BatchResult(status=status, order=placed)
     if isinstance(command, AmendOrder):
         amended = answers.amended(market.instrument, events)
         if isinstance(amended, Problem):
-            return _problem_result(amended)
+            return amended
         return BatchResult(status=200, amended=amended)
     cancelled = answers.cancelled(listings, events)
     if isinstance(cancelled, Problem):
-        return _problem_result(cancelled)
+        return cancelled
     return BatchResult(status=200, cancelled=cancelled)
 
 

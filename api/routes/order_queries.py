@@ -41,13 +41,17 @@ async def list_orders(
 
     With `client_order_id` the page holds that one order; ask this after an unknown outcome.
     """
-    symbol_id = services.market(symbol).instrument.symbol_id if symbol else 0
+    shards, symbol_id = services.shards_of(symbol)
     if client_order_id is not None:
         record = await _by_client_order_id(services, caller, client_order_id)
         records, following = ([record] if record else []), None
     elif state == "open":
         before = decode_cursor("open-orders", cursor, 1)
-        records, following = await _open_orders(services, caller, symbol_id, before, limit)
+        live: list[OrderRecord] = []
+        for shard in shards:
+            door = services.door(shard)
+            live += (await ask(door.open_orders(caller.customer_id, symbol_id)))[1]
+        records, following = _page_of(live, before, limit)
     else:
         before = decode_cursor("orders", cursor, 2)
         records = await services.orders.orders(caller.customer_id, symbol_id, before, limit)
@@ -120,10 +124,17 @@ async def _by_client_order_id(
     if not is_client_order_id(client_order_id):
         return None
     key = client_key(client_order_id)
+    away: Problem | None = None
     for shard in sorted(services.doors):
-        live = await ask(services.door(shard).order(caller.customer_id, client_key=key))
+        try:
+            live = await ask(services.door(shard).order(caller.customer_id, client_key=key))
+        except Problem as problem:
+            away = problem  # another shard may know the order all the same
+            continue
         if live is not None:
             return await _with_totals(services, live)
+    if away is not None:
+        raise away
     return await services.orders.order_by_client_key(caller.customer_id, key)
 
 
@@ -136,17 +147,10 @@ async def _with_totals(services: Services, live: OrderRecord) -> OrderRecord:
     return stored if stored is not None and stored.as_engine() == live else live
 
 
-async def _open_orders(
-    services: Services,
-    caller: Caller,
-    symbol_id: int,
-    before: tuple[int, ...] | None,
-    limit: int,
+def _page_of(
+    records: list[OrderRecord], before: tuple[int, ...] | None, limit: int
 ) -> tuple[list[OrderRecord], str | None]:
-    records: list[OrderRecord] = []
-    for shard in sorted(services.doors):
-        _, found = await ask(services.door(shard).open_orders(caller.customer_id, symbol_id))
-        records += found
+    """Return the newest open orders before a cursor, and the cursor of the page that follows."""
     records.sort(key=lambda record: record.order_id, reverse=True)
     if before is not None:
         records = [record for record in records if record.order_id < before[0]]

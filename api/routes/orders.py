@@ -9,9 +9,10 @@ from fastapi import APIRouter, Query, Response
 from api import order_answers as answers
 from api.auth import generated_client_order_id
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
-from api.engine_calls import REPEAT_OR_ASK, ask, submit
+from api.engine_calls import REPEAT_OR_ASK, ask, submit, submit_to_all
 from api.errors import Problem
 from api.order_commands import amend_command, order_id_from, place_command
+from api.refusals import explained
 from api.schemas.orders import (
     AmendOrderIn,
     AmendOut,
@@ -50,7 +51,7 @@ async def place_order(
     )
     answer = answers.placed(command, market.instrument, events)
     if isinstance(answer, Problem):
-        raise answer
+        raise await explained(services, answer, market, command)
     if answer.duplicate:
         response.status_code = 200
     return answer
@@ -104,17 +105,24 @@ async def cancel_all_orders(
     symbol: Annotated[str | None, Query(max_length=32)] = None,
     side: SideText | None = None,
 ) -> CancelAllOut:
-    """Cancel all your open orders, of one market or of all, of one side or of both."""
-    if symbol is not None:
-        market = services.market(symbol)
-        shards, symbol_id = [market.shard], market.instrument.symbol_id
-    else:
-        shards, symbol_id = sorted(services.doors), 0
+    """Cancel all your open orders, of one market or of all, of one side or of both.
+
+    Every shard is asked. Where one cannot, its problem is the answer, with the orders that the
+    others `cancelled`; asking again is safe.
+    """
+    shards, symbol_id = services.shards_of(symbol)
     command = CancelAll(caller.customer_id, symbol_id, Side[side.upper()] if side else None)
+    answered, failed = await submit_to_all(services, shards, command)
     cancelled: list[CancelOut] = []
-    for shard in shards:
-        events = await submit(services.door(shard), command)
-        cancelled += answers.cancelled_all(services.listings, events).cancelled
+    for events in answered:
+        outcome = answers.cancelled_all(services.listings, events)
+        if isinstance(outcome, Problem):
+            failed = outcome
+        else:
+            cancelled += outcome.cancelled
+    if failed is not None:
+        done = {"cancelled": [order.model_dump() for order in cancelled]}
+        raise failed.with_extra(done)
     return CancelAllOut(cancelled=cancelled)
 
 
@@ -126,11 +134,12 @@ async def set_dead_mans_switch(
     """Cancel all your orders unless you send this again in time; 0 switches it off.
 
     The deadline, at most 24 hours away, is the engine's own state: it fires within 100 ms of its
-    time even when everything else is down, and a restart of the engine does not forget it.
+    time even when everything else is down, and a restart of the engine does not forget it. After an
+    error some shards may have it: send it again.
     """
     command = SetDeadMansSwitch(caller.customer_id, switch.timeout_seconds * 1_000_000)
-    switches = [
-        answers.switch_set(await submit(services.door(shard), command))
-        for shard in sorted(services.doors)
-    ]
+    answered, failed = await submit_to_all(services, sorted(services.doors), command)
+    if failed is not None:
+        raise failed
+    switches = [answers.switch_set(events) for events in answered]
     return min(switches, key=lambda each: each.deadline_us or 0)

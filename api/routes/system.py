@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fastapi import APIRouter
 
 from api.edge import EdgeRoute, ServicesDep, access
-from api.schemas.markets import ComponentOut, SystemOut
+from api.schemas.markets import ClosedMarketOut, ComponentOut, ShardOut, SystemOut
+from domain.market import Listings
 from domain.process_beat import ProcessBeat
 
 router = APIRouter(prefix="/v1", tags=["system"], route_class=EdgeRoute)
 
 FRESH_SECONDS = 5.0
-ENGINE = "matching-engine-0"
+ENGINE = "matching-engine-{shard}"
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
     """One component: the processes that host it and the event log cursor that shows its work.
 
-    `concern` is the name under which its processes report what people should look at.
+    `{shard}` in a process or a stream stands for each shard. `concern` is the name under which its
+    processes report what people should look at.
     """
 
     name: str
@@ -29,27 +32,36 @@ class Component:
     note: str = ""
     concern: str = ""
 
+    def processes_of(self, shards: Iterable[int]) -> list[str]:
+        """Return the names of the processes that host it."""
+        numbers = sorted(shards)
+        return [
+            name
+            for process in self.processes
+            for name in dict.fromkeys(process.format(shard=shard) for shard in numbers)
+        ]
+
 
 COMPONENTS = (
     Component("API gateway", ("gateway",)),
     Component(
         "Order service",
         ("gateway", ENGINE, "order-history"),
-        "order-history.0",
+        "order-history.{shard}",
         "validation in the gateway, life cycle in the engine, history with its own cursor",
     ),
     Component("Matching engine", (ENGINE,)),
     Component(
         "Account service",
         (ENGINE, "temporal-worker"),
-        "settlement.0",
+        "settlement.{shard}",
         "trading balances in the engine, the double-entry ledger in PostgreSQL",
         "settlement",
     ),
-    Component("Settlement service", ("temporal-worker",), "settlement.0", "", "settlement"),
+    Component("Settlement service", ("temporal-worker",), "settlement.{shard}", "", "settlement"),
     Component("Risk service", (ENGINE,), "", "pre-trade checks in the engine"),
     Component("Liquidation service", (), "", "not built yet"),
-    Component("Market data service", ("market-data",), "market-data.0"),
+    Component("Market data service", ("market-data-{shard}",), "market-data.{shard}"),
     Component(
         "Wallet service", ("chain-watcher", "wallet-signer", "temporal-worker"), concern="wallet"
     ),
@@ -59,32 +71,81 @@ COMPONENTS = (
 @router.get("/system", response_model=SystemOut)
 @access(None)
 async def system(services: ServicesDep) -> SystemOut:
-    """Return the nine components with hosting process, version, health, sequence and lag."""
+    """Return the nine components with hosting process, version, health, sequence and lag.
+
+    Of several shards a component shows the lowest sequence and the greatest lag; `shards` has each.
+    """
     beats = await services.board.beats()
     cursors = await services.board.cursors()
     now = services.now_ms() / 1000
-    engine = beats.get(ENGINE)
-    sequence = engine.sequence if engine else None
-    if sequence is not None:  # a heartbeat is up to a second old; the log's readers may be ahead
-        reached = [cursor for stream, cursor in cursors.items() if stream.endswith(".0")]
-        sequence = max(sequence, *reached, 0)
+    sequences = {
+        shard: _sequence(shard, beats.get(ENGINE.format(shard=shard)), cursors)
+        for shard in sorted(services.doors)
+    }
+    engine = beats.get(ENGINE.format(shard=0))
     return SystemOut(
         version=services.version,
         time_ms=services.now_ms(),
-        sequence=sequence,
+        sequence=sequences.get(0),
         engine=str(engine.detail["engine"]) if engine and "engine" in engine.detail else None,
         components=[
-            component_state(component, beats, cursors, sequence, now) for component in COMPONENTS
+            component_state(component, beats, cursors, sequences, now) for component in COMPONENTS
+        ],
+        shards=[
+            shard_state(shard, beats, sequence, services.listings)
+            for shard, sequence in sequences.items()
         ],
         temporal_ui=services.temporal_ui_url,
     )
 
 
+def _sequence(shard: int, engine: ProcessBeat | None, cursors: Mapping[str, int]) -> int | None:
+    """Return the shard's sequence; a heartbeat is up to a second old, readers may be ahead."""
+    if engine is None or engine.sequence is None:
+        return None
+    reached = [cursor for stream, cursor in cursors.items() if stream.endswith(f".{shard}")]
+    return max(engine.sequence, *reached, 0)
+
+
+def shard_state(
+    shard: int, beats: Mapping[str, ProcessBeat], sequence: int | None, listings: Listings
+) -> ShardOut:
+    """Return a shard's line, from its engine's last heartbeat."""
+    process = ENGINE.format(shard=shard)
+    beat = beats.get(process)
+    if beat is None or "mode" not in beat.detail:
+        return ShardOut(shard=shard, process=process, mode=None, sequence=sequence)
+    detail = beat.detail
+    closed = [
+        ClosedMarketOut(
+            symbol=listed.instrument.symbol,
+            state=market["state"],
+            cause=market["cause"],
+            reason=market["reason"],
+        )
+        for market in detail["closed_markets"]
+        if (listed := listings.market_by_id(market["symbol_id"])) is not None
+    ]
+    return ShardOut(
+        shard=shard,
+        process=process,
+        mode=detail["mode"],
+        cause=detail["cause"],
+        reason=detail["reason"],
+        since_sequence=detail["since_sequence"],
+        since_us=detail["since_us"],
+        sequence=sequence,
+        settlement_lag=detail["settlement_lag"],
+        settlement_lag_bound=detail["settlement_lag_bound"],
+        closed_markets=tuple(closed),
+    )
+
+
 def component_state(
     component: Component,
-    beats: dict[str, ProcessBeat],
-    cursors: dict[str, int],
-    engine_sequence: int | None,
+    beats: Mapping[str, ProcessBeat],
+    cursors: Mapping[str, int],
+    engine_sequences: Mapping[int, int | None],
     now: float,
 ) -> ComponentOut:
     """Return a component's line: as healthy as the worst of its processes."""
@@ -98,24 +159,38 @@ def component_state(
             lag=None,
             note="planned: workflows/liquidation.py",
         )
-    found = [beats.get(process) for process in component.processes]
+    processes = component.processes_of(engine_sequences)
+    found = [beats.get(process) for process in processes]
     last = found[-1]
-    reached = cursors.get(component.stream) if component.stream else None
+    reached, lag = _progress(component, cursors, engine_sequences)
     if reached is None and last is not None:
         reached = last.sequence
+    if lag is None and last is not None:
+        lag = last.lag
     reason = _attention(component, found)
-    lag = last.lag if last is not None else None
-    if component.stream in cursors and engine_sequence is not None:
-        lag = max(0, engine_sequence - cursors[component.stream])
     return ComponentOut(
         name=component.name,
-        process=", ".join(component.processes),
+        process=", ".join(processes),
         version=next((beat.version for beat in found if beat is not None), ""),
         health=_health(found, now, reason),
         sequence=reached,
         lag=lag,
         note=reason or component.note,
     )
+
+
+def _progress(
+    component: Component, cursors: Mapping[str, int], engine_sequences: Mapping[int, int | None]
+) -> tuple[int | None, int | None]:
+    """Return the lowest cursor and the greatest lag over the shards; None where not known."""
+    reached, lags = [], []
+    for shard, sequence in engine_sequences.items():
+        cursor = cursors.get(component.stream.format(shard=shard)) if component.stream else None
+        if cursor is not None:
+            reached.append(cursor)
+            if sequence is not None:
+                lags.append(max(0, sequence - cursor))
+    return min(reached, default=None), max(lags, default=None)
 
 
 def _attention(component: Component, beats: list[ProcessBeat | None]) -> str:

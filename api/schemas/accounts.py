@@ -9,6 +9,15 @@ from pydantic import Field, StringConstraints
 from api.schemas.common import DecimalText, Input, Output
 
 
+class ShardBalanceOut(Output):
+    """The part of an asset that is on one shard, where only that shard's markets can use it."""
+
+    shard: int
+    available: str
+    in_orders: str
+    sequence: int = Field(description="The event sequence at which this is true.")
+
+
 class BalanceOut(Output):
     """One asset; `total` = `available` + `in_orders` + `main` + `withdrawing`."""
 
@@ -18,7 +27,8 @@ class BalanceOut(Output):
     in_orders: str = Field(description="Held by your open orders.")
     main: str = Field(description="What rests outside the engine.")
     withdrawing: str = Field(description="Taken by withdrawals that are not paid yet; fees too.")
-    sequence: int = Field(description="The event sequence at which the trading part is true.")
+    sequence: int = Field(description="The event sequence at which shard 0's part is true.")
+    shards: tuple[ShardBalanceOut, ...] = Field(description="The trading part, shard by shard.")
 
 
 class BalancesOut(Output):

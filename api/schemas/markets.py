@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from api.schemas.common import Output
+
+MarketStateText = Literal["open", "cancel_only", "halted", "engine_away"]
 
 
 class TimeOut(Output):
@@ -34,7 +38,7 @@ class AssetsOut(Output):
 
 
 class MarketOut(Output):
-    """A market and its rules."""
+    """A market, its rules, and whether it takes orders now: `state_reason` says why not."""
 
     symbol: str
     base: str
@@ -48,6 +52,8 @@ class MarketOut(Output):
     max_order: str
     max_open_orders: int
     shard: int
+    state: MarketStateText
+    state_reason: str = ""
 
 
 class MarketsOut(Output):
@@ -117,12 +123,42 @@ class ComponentOut(Output):
     note: str = ""
 
 
+class ClosedMarketOut(Output):
+    """A market that does not take orders, and why."""
+
+    symbol: str
+    state: MarketStateText
+    cause: str
+    reason: str
+
+
+class ShardOut(Output):
+    """One shard: whether it takes orders, since when and why, and how far settlement is behind.
+
+    `mode` is None where its engine does not say. Beyond `settlement_lag_bound` commands the shard
+    takes cancels only; 0 is no bound.
+    """
+
+    shard: int
+    process: str
+    mode: Literal["normal", "cancel_only", "halted"] | None
+    cause: str = ""
+    reason: str = ""
+    since_sequence: int = 0
+    since_us: int = 0
+    sequence: int | None = None
+    settlement_lag: int | None = None
+    settlement_lag_bound: int | None = None
+    closed_markets: tuple[ClosedMarketOut, ...] = ()
+
+
 class SystemOut(Output):
-    """The exchange at this moment."""
+    """The exchange at this moment; `sequence` is that of shard 0."""
 
     version: str
     time_ms: int
     sequence: int | None
     engine: str | None
     components: list[ComponentOut]
+    shards: list[ShardOut]
     temporal_ui: str

@@ -17,6 +17,9 @@ export async function watchSystem() {
 function draw(system) {
   const engine = system.engine ? `, ${system.engine} engine` : "";
   setText("system-sequence", system.sequence === null ? "" : `sequence ${system.sequence}${engine}`);
+  document.getElementById("closed").replaceChildren(
+    ...system.shards.flatMap(closed).map((text) => element("p", text)),
+  );
   document.getElementById("components").replaceChildren(
     ...system.components.map((component) => {
       const row = element("tr");
@@ -38,6 +41,16 @@ function draw(system) {
     link.href = system.temporal_ui;
     link.hidden = false;
   }
+}
+
+// What does not take orders, in words: the shard itself, or single markets of it.
+function closed(shard) {
+  const why = (state, reason) => `${state.replace("_", "-")}${reason ? `: ${reason}` : ""}`;
+  const lines = shard.closed_markets.map((m) => `${m.symbol} is ${why(m.state, m.reason)}`);
+  if (shard.mode !== null && shard.mode !== "normal") {
+    lines.unshift(`shard ${shard.shard} is ${why(shard.mode, shard.reason)}`);
+  }
+  return lines;
 }
 
 function number(value) {

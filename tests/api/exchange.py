@@ -20,11 +20,23 @@ from domain.commands import Command, Credit, ListSymbol, Tick
 from domain.customer import ApiKey
 from domain.events import Event
 from domain.instrument import Instrument
+from domain.market import Listings, Market
 from domain.market_data import Level
 from domain.order_record import OrderRecord
+from domain.trading_status import TradingStatus
 from matching.codec import decode_events, encode_command
 from matching.engine import create_engine
-from tests.api.memory import ALICE, BOB, ETH, ETH_USDT, USDT, Memory
+from tests.api.memory import (
+    ALICE,
+    BOB,
+    BTC_LISTING,
+    BTC_USDT,
+    ETH,
+    ETH_USDT,
+    LISTINGS,
+    USDT,
+    Memory,
+)
 from tests.domain.records import Records
 from workers.withdrawals import WithdrawalRules
 
@@ -52,8 +64,8 @@ class LocalDoor:
     With `loses_answers` commands take effect and nobody hears of it.
     """
 
-    def __init__(self) -> None:
-        self.engine = create_engine()
+    def __init__(self, shard: int = 0) -> None:
+        self.engine = create_engine(shard)
         self.events: list[Event] = []
         self.failure: Exception | None = None
         self.loses_answers = False
@@ -102,6 +114,11 @@ class LocalDoor:
         bids, asks = self.engine.book(symbol_id, depth)
         return self.engine.sequence, bids, asks
 
+    async def trading_status(self) -> TradingStatus:
+        self._check()
+        markets = {m.symbol_id: (m.state, m.status) for m in self.engine.symbols()}
+        return TradingStatus(self.engine.mode, self.engine.status, markets)
+
     def _check(self) -> None:
         if self.failure is not None:
             raise EngineAway("played")
@@ -123,11 +140,12 @@ class Exchange:
 
     def __init__(self) -> None:
         self.door = LocalDoor()
+        self.doors = {0: self.door}
         self.memory = Memory()
         self.clock_ms = 0  # 0: the real clock
         self._signed_ms = 0
         self.services = Services(
-            doors={0: self.door},
+            doors=self.doors,
             listings_directory=self.memory,
             keys=self.memory,
             orders=self.memory,
@@ -164,6 +182,15 @@ class Exchange:
         """Let the order history catch up with the engine."""
         self.memory.history = Records()
         self.memory.history.read(self.door.events)
+
+    def add_shard(self) -> LocalDoor:
+        """Open a second shard, which trades BTC/USDT; return its door."""
+        door = self.doors[1] = LocalDoor(1)
+        door.apply(list_symbol(BTC_USDT))
+        self.memory.listings = Listings(
+            [*LISTINGS.markets, Market(BTC_USDT, 1)], [*LISTINGS.assets, BTC_LISTING]
+        )
+        return door
 
     def add_key(
         self, customer_id: int, key_id: str, scopes: str = "read trade withdraw", **other: Any

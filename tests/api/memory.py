@@ -21,6 +21,7 @@ from tests.domain.records import Records
 
 USDT = Asset(asset_id=1, code="USDT", chain_decimals=6, engine_decimals=6)
 ETH = Asset(asset_id=2, code="ETH", chain_decimals=18, engine_decimals=9)
+BTC = Asset(asset_id=3, code="BTC", chain_decimals=8, engine_decimals=8)
 ETH_USDT = Instrument.listed(
     symbol_id=1,
     base=ETH,
@@ -34,6 +35,20 @@ ETH_USDT = Instrument.listed(
     max_order="1000",
     max_open_orders=60,
 )
+BTC_USDT = Instrument.listed(
+    symbol_id=2,
+    base=BTC,
+    quote=USDT,
+    tick_size="0.01",
+    lot_size="0.0001",
+    listing_price="2500",
+    maker_fee_ppm=1000,
+    taker_fee_ppm=2000,
+    band_ppm=100_000,
+    max_order="1000",
+    max_open_orders=60,
+)
+BTC_LISTING = AssetListing(BTC, "ETH", None, 2, 10**4, 10**5, 10**4, 10**8)
 ALICE, BOB = 1, 2
 LISTINGS = Listings(
     [Market(ETH_USDT, 0)],
@@ -53,6 +68,7 @@ class Memory:
     """Every store of the API, in memory; `away` plays a database that is gone."""
 
     keys: dict[str, ApiKey] = field(default_factory=dict)
+    listings: Listings = LISTINGS
     withdrawals_written: dict[tuple[int, str], tuple[NewWithdrawal, WithdrawalRecord]] = field(
         default_factory=dict
     )
@@ -217,7 +233,7 @@ class Memory:
         return is_first
 
     def current(self) -> Listings:
-        return LISTINGS
+        return self.listings
 
     async def messages(self) -> AsyncIterator[bytes]:
         raise ConnectionError("no feed")

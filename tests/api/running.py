@@ -66,9 +66,9 @@ class RunningExchange:
         await self.ready("matching-engine-0")
         async with self.engine("admin") as engine:
             assert isinstance((await engine.submit(list_symbol(ETH_USDT)))[0], SymbolListed)
-        self.launch("market-data", "workers.market_data")
+        self.launch("market-data-0", "workers.market_data")
         self.launch("gateway", "workers.gateway")
-        await asyncio.gather(self.ready("market-data"), self.ready("gateway"))
+        await asyncio.gather(self.ready("market-data-0"), self.ready("gateway"))
         for name in ("alice", "bob"):
             await self.add_customer(name)
             await self.credit(name, USDT, "1000000")

@@ -22,7 +22,7 @@ from domain.order import (
 )
 from domain.order_id import client_key
 from domain.order_record import OrderTerms
-from domain.status_reason import StatusReason
+from domain.trading_status import StatusReason
 from infra.engine_errors import (
     EngineRefused,
     EngineUnavailable,

@@ -10,7 +10,7 @@ from domain.commands import SetShardMode, SetSymbolState
 from domain.errors import RejectReason as R
 from domain.events import CommandRejected, Event, ShardModeSet, SymbolStateSet
 from domain.order import ShardMode, StateCause, SymbolState
-from domain.status_reason import StatusReason
+from domain.trading_status import StatusReason
 from matching.codec import encode_command
 from matching.engine import restore_engine
 from matching.wire import WireError

@@ -21,6 +21,14 @@ async def test_balances_add_up(exchange: Exchange) -> None:
         "main": "0",
         "withdrawing": "0",
         "sequence": exchange.door.engine.sequence,
+        "shards": [
+            {
+                "shard": 0,
+                "available": "7495",
+                "in_orders": "2505",
+                "sequence": exchange.door.engine.sequence,
+            }
+        ],
     }
     assert balances["ETH"]["total"] == "10000.000000000000000005"
     assert balances["ETH"]["main"] == "0.000000000000000005"

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from api.routes.system import COMPONENTS, Component, component_state
+from api.routes.system import COMPONENTS, Component, component_state, shard_state
 from domain.process_beat import ProcessBeat
 from tests.api.exchange import Exchange
+from tests.api.memory import LISTINGS
 
 NOW = 1_000.0
 NAMES = [
@@ -37,7 +38,7 @@ async def test_the_nine_components_are_listed(exchange: Exchange) -> None:
 def test_what_is_not_built_says_so() -> None:
     """No process is claimed for a component that does not exist yet."""
     component = next(item for item in COMPONENTS if item.name == "Liquidation service")
-    state = component_state(component, {}, {}, 10, NOW)
+    state = component_state(component, {}, {}, {0: 10}, NOW)
     assert (state.health, state.process) == ("not built yet", "")
 
 
@@ -53,29 +54,66 @@ def test_a_component_is_as_healthy_as_its_worst_process(
     beats = {
         name: _beat(name, age) for name, age in zip("ab", ages, strict=True) if age is not None
     }
-    assert component_state(component, beats, {}, 10, NOW).health == health
+    assert component_state(component, beats, {}, {0: 10}, NOW).health == health
 
 
 def test_what_needs_people_is_named() -> None:
     """A process that lives and reports a concern is no healthy component; others are not blamed."""
     beat = replace(_beat("a"), detail={"attention": {"wallet": "2 parked"}})
-    state = component_state(Component("X", ("a",), concern="wallet"), {"a": beat}, {}, 1, NOW)
+    wanting = Component("X", ("a",), concern="wallet")
+    state = component_state(wanting, {"a": beat}, {}, {0: 1}, NOW)
     assert (state.health, state.note) == ("attention", "2 parked")
-    other = component_state(Component("Y", ("a",), concern="settlement"), {"a": beat}, {}, 1, NOW)
+    other = component_state(
+        Component("Y", ("a",), concern="settlement"), {"a": beat}, {}, {0: 1}, NOW
+    )
     assert (other.health, other.note) == ("ok", "")
     silent = replace(beat, updated_at=NOW - 60)
-    state = component_state(Component("X", ("a",), concern="wallet"), {"a": silent}, {}, 1, NOW)
+    state = component_state(
+        Component("X", ("a",), concern="wallet"), {"a": silent}, {}, {0: 1}, NOW
+    )
     assert (state.health, state.note) == ("silent", "2 parked")
 
 
 def test_lag_is_counted_from_the_engines_sequence() -> None:
     """A cursor in the database says how far a component is behind."""
     component = Component("X", ("a",), "settlement.0")
-    state = component_state(component, {"a": _beat("a")}, {"settlement.0": 90}, 100, NOW)
+    state = component_state(component, {"a": _beat("a")}, {"settlement.0": 90}, {0: 100}, NOW)
     assert (state.sequence, state.lag) == (90, 10)
 
 
 def test_without_a_cursor_the_heartbeat_tells() -> None:
     """The process' own figures are used then."""
-    state = component_state(Component("X", ("a",)), {"a": _beat("a", 0, 7)}, {}, 100, NOW)
+    state = component_state(Component("X", ("a",)), {"a": _beat("a", 0, 7)}, {}, {0: 100}, NOW)
     assert (state.sequence, state.lag) == (7, 3)
+
+
+def test_of_several_shards_the_worst_shows() -> None:
+    """Each shard's engine hosts the component; the lowest cursor and the greatest lag are shown."""
+    component = Component("X", ("engine-{shard}", "reader"), "settlement.{shard}")
+    beats = {name: _beat(name) for name in ("engine-0", "engine-1", "reader")}
+    cursors = {"settlement.0": 90, "settlement.1": 40}
+    state = component_state(component, beats, cursors, {0: 100, 1: 70}, NOW)
+    assert (state.process, state.health) == ("engine-0, engine-1, reader", "ok")
+    assert (state.sequence, state.lag) == (40, 30)
+    del beats["engine-1"]
+    assert component_state(component, beats, cursors, {0: 100, 1: None}, NOW).health == "down"
+
+
+def test_a_shard_says_why_it_takes_no_orders() -> None:
+    """Mode, cause and reason come from the engine's heartbeat; a silent engine has no mode."""
+    market = {"symbol_id": 1, "state": "halted", "cause": "operator", "reason": "a glitch"}
+    detail = {
+        "mode": "cancel_only",
+        "cause": "settlement_behind",
+        "reason": "settlement is behind",
+        "since_sequence": 7,
+        "since_us": 8,
+        "settlement_lag": 30,
+        "settlement_lag_bound": 20,
+        "closed_markets": [market, {**market, "symbol_id": 99}],
+    }
+    beat = replace(_beat("matching-engine-1", 0, 9), detail=detail)
+    shard = shard_state(1, {"matching-engine-1": beat}, 9, LISTINGS)
+    assert (shard.mode, shard.reason) == ("cancel_only", "settlement is behind")
+    assert [(m.symbol, m.reason) for m in shard.closed_markets] == [("ETH/USDT", "a glitch")]
+    assert shard_state(0, {"matching-engine-1": beat}, None, LISTINGS).mode is None

@@ -200,12 +200,12 @@ async def test_a_killed_market_data_process_comes_back_without_a_hole(
     """Orders while it is dead are in the book and in the candles afterwards."""
     async with connect(running.ws_url) as client:
         reader = await _subscribed(running, client, "book")
-        running.kill("market-data")
+        running.kill("market-data-0")
         await running.place("alice", "sell", "2499.99", "0.5")
         taken = (await running.place("bob", "buy", "2499.99", "0.2")).json()
         await running.place("alice", "buy", "2345.67", "0.1")
-        running.launch("market-data", "workers.market_data")
-        await running.ready("market-data")
+        running.launch("market-data-0", "workers.market_data")
+        await running.ready("market-data-0")
         while "2345.67" not in reader.bids:
             await reader.next(channel="book")
         assert reader.asks["2499.99"] == "0.3"

@@ -1,0 +1,61 @@
+"""What a client should know about a refusal that the engine's reason alone does not say."""
+
+from __future__ import annotations
+
+from api.errors import Problem
+from api.ports import EngineAway
+from api.services import Services
+from api.trading_state import market_state, trading_statuses
+from domain.commands import Command, PlaceOrder
+from domain.market import Market
+from domain.order import Side
+
+_CLOSED = frozenset({"shard_halted", "shard_cancel_only", "symbol_halted", "symbol_cancel_only"})
+
+
+async def explained(
+    services: Services, problem: Problem, market: Market, command: Command
+) -> Problem:
+    """Return the problem with why the market is closed, or where else the funds are."""
+    if problem.code in _CLOSED:
+        return await _closed(services, problem, market)
+    if problem.code == "insufficient_funds" and isinstance(command, PlaceOrder):
+        return await _elsewhere(services, problem, market, command)
+    return problem
+
+
+async def _closed(services: Services, problem: Problem, market: Market) -> Problem:
+    """Name who closed it, as asked a moment later: `since_sequence` tells which change it is."""
+    status = (await trading_statuses(services, [market.shard]))[market.shard]
+    if status is None:
+        return problem
+    _, why = market_state(status, market.instrument.symbol_id)
+    detail = f"{problem.kind.title}: {why.reason}" if why.reason else problem.kind.title
+    extra = {"cause": why.cause.name.lower(), "since_sequence": why.sequence}
+    return problem.with_extra(extra, detail)
+
+
+async def _elsewhere(
+    services: Services, problem: Problem, market: Market, order: PlaceOrder
+) -> Problem:
+    """Point to the customer's free funds on other shards."""
+    instrument = market.instrument
+    asset = instrument.quote if order.side is Side.BUY else instrument.base
+    found = []
+    for shard in sorted(services.doors.keys() - {market.shard}):
+        try:
+            _, balances = await services.door(shard).balances(order.account_id)
+        except EngineAway:
+            continue
+        total_units, held_units = balances.get(asset.asset_id, (0, 0))
+        if total_units > held_units:
+            found.append({"shard": shard, "available": asset.engine_text(total_units - held_units)})
+    if not found:
+        return problem
+    places = ", ".join(f"{place['available']} on shard {place['shard']}" for place in found)
+    detail = (
+        f"{instrument.symbol} trades on shard {market.shard}. You have {asset.code} elsewhere: "
+        f"{places}."
+    )
+    extra = {"asset": asset.code, "shard": market.shard, "elsewhere": found}
+    return problem.with_extra(extra, detail)
