@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from domain.commands import SetShardMode
+from domain.commands import CancelAll, SetShardMode
 from domain.events import ShardModeSet
 from domain.order import ShardMode, StateCause
 from infra.engine_backpressure import BEHIND, CAUGHT_UP, Backpressure
@@ -27,10 +27,9 @@ async def rig() -> AsyncIterator[Rig]:
 
 async def _write(rig: Rig, count: int) -> None:
     """Let `count` commands become durable."""
-    wanted = rig.host.sequencer.sequence + count
-    for _ in range(count):
-        rig.host.sequencer.tick()
-    await rig.host.wait_durable(wanted - 1, 5)
+    cancels = b"".join(encode_command(CancelAll(1)) for _ in range(count))
+    await rig.grpc("gateway").submit_bytes(cancels)
+    await rig.host.wait_durable(rig.host.sequencer.sequence - 1, 5)
 
 
 async def _settle(rig: Rig, behind: int) -> None:
@@ -43,7 +42,7 @@ async def _look(rig: Rig, watch: Backpressure) -> ShardMode:
     """Let the watch look, and what it asks for happen."""
     watch.look()
     sequencer = rig.host.sequencer
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
     await rig.host.wait_durable(sequencer.sequence - 1, 5)
     await asyncio.sleep(0.05)
     return sequencer.engine.mode
