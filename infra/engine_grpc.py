@@ -35,6 +35,7 @@ from infra.engine_pb import engine_pb2 as pb
 from infra.engine_pb import engine_pb2_grpc as rpc
 from matching.codec import decode_events, encode_command
 from matching.event_log import EventRange
+from matching.readers import ServiceTimes
 from matching.views import SymbolView
 
 T = TypeVar("T")
@@ -67,6 +68,8 @@ class EngineStatus:
     first_event_sequence: int
     symbols: tuple[SymbolView, ...]
     cursors: dict[str, int]
+    loop: str
+    service: ServiceTimes
     status: StatusReason
 
 
@@ -103,11 +106,13 @@ class EngineGrpc:
         except grpc.aio.AioRpcError as error:
             raise _engine_error(error) from error
 
-    async def status(self, *, with_digest: bool = False) -> EngineStatus:
-        """Return where the shard is."""
+    async def status(
+        self, *, with_digest: bool = False, reset_service_times: bool = False
+    ) -> EngineStatus:
+        """Return where the shard is; the service times may begin anew after that."""
         reply = await self._ask(
             self._stub().Status(
-                pb.StatusRequest(with_digest=with_digest),
+                pb.StatusRequest(with_digest=with_digest, reset_service_times=reset_service_times),
                 timeout=self._timeout,
                 metadata=self._metadata,
             )
@@ -137,6 +142,14 @@ class EngineGrpc:
                 for s in reply.symbols
             ),
             cursors=dict(reply.cursors),
+            loop=reply.loop,
+            service=ServiceTimes(
+                reply.service_count,
+                reply.service_p50_ns,
+                reply.service_p99_ns,
+                reply.service_p999_ns,
+                reply.service_max_ns,
+            ),
             status=_status(reply.mode_status),
         )
 

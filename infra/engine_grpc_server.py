@@ -94,10 +94,14 @@ class EngineServicer(rpc.EngineServicer):
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:  # noqa: N802
         """Say where the shard is; the full digest only when asked, as it reads all state."""
         with self._engine.steady():
-            return self._status(with_digest=request.with_digest)
+            reply = self._status(with_digest=request.with_digest)
+        if request.reset_service_times:
+            self._sequencer.reset_service_times()
+        return reply
 
     def _status(self, *, with_digest: bool) -> pb.StatusReply:
         sequencer, engine = self._sequencer, self._engine
+        times = sequencer.service_times()
         return pb.StatusReply(
             sequence=engine.sequence,
             durable_sequence=sequencer.durable_sequence,
@@ -124,6 +128,12 @@ class EngineServicer(rpc.EngineServicer):
             ],
             cursors=sequencer.cursors.positions,
             mode_status=_status(engine.status),
+            loop=self._host.loop_name,
+            service_count=times.count,
+            service_p50_ns=times.p50_ns,
+            service_p99_ns=times.p99_ns,
+            service_p999_ns=times.p999_ns,
+            service_max_ns=times.max_ns,
         )
 
     async def _run(self, context: Context, batch: pb.CommandBatch) -> pb.EventBatch:

@@ -13,7 +13,7 @@ from typing import Any
 from matching.core_engine import CoreEngine, load_core
 from matching.event_log import EventRange, NotRetainedError
 from matching.journal_scan import JournalEnd
-from matching.readers import Readers
+from matching.readers import Readers, ServiceTimes
 from matching.segments import JournalError, JournalFault
 from matching.sequencer import AckPolicy, Sequencer
 from matching.wire import SCHEMA_VERSION
@@ -30,17 +30,6 @@ class LoopSettings:
     max_connections: int
     commands_per_group: int
     busy_poll_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceTimes:
-    """Frame read to answer written, of the frames since the last reset; upper bounds within 2 %."""
-
-    count: int
-    p50_ns: int
-    p99_ns: int
-    p999_ns: int
-    max_ns: int
 
 
 class EngineLoopError(RuntimeError):

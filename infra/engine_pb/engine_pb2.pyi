@@ -23,10 +23,12 @@ class EventBatch(_message.Message):
     def __init__(self, events: _Optional[bytes] = ..., correlation: _Optional[int] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
-    __slots__ = ("with_digest",)
+    __slots__ = ("with_digest", "reset_service_times")
     WITH_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    RESET_SERVICE_TIMES_FIELD_NUMBER: _ClassVar[int]
     with_digest: bool
-    def __init__(self, with_digest: _Optional[bool] = ...) -> None: ...
+    reset_service_times: bool
+    def __init__(self, with_digest: _Optional[bool] = ..., reset_service_times: _Optional[bool] = ...) -> None: ...
 
 class StatusReason(_message.Message):
     __slots__ = ("cause", "sequence", "time_us", "actor", "reason")
@@ -57,7 +59,7 @@ class SymbolStatus(_message.Message):
     def __init__(self, symbol_id: _Optional[int] = ..., state: _Optional[int] = ..., last_ticks: _Optional[int] = ..., open_orders: _Optional[int] = ..., status: _Optional[_Union[StatusReason, _Mapping]] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("sequence", "durable_sequence", "time_us", "digest", "chain", "engine", "build", "mode", "shard", "epoch", "journal_id", "ack_policy", "first_event_sequence", "symbols", "cursors", "mode_status")
+    __slots__ = ("sequence", "durable_sequence", "time_us", "digest", "chain", "engine", "build", "mode", "shard", "epoch", "journal_id", "ack_policy", "first_event_sequence", "symbols", "cursors", "mode_status", "loop", "service_count", "service_p50_ns", "service_p99_ns", "service_p999_ns", "service_max_ns")
     class CursorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +83,12 @@ class StatusReply(_message.Message):
     SYMBOLS_FIELD_NUMBER: _ClassVar[int]
     CURSORS_FIELD_NUMBER: _ClassVar[int]
     MODE_STATUS_FIELD_NUMBER: _ClassVar[int]
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_P50_NS_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_P99_NS_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_P999_NS_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_MAX_NS_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     durable_sequence: int
     time_us: int
@@ -97,7 +105,13 @@ class StatusReply(_message.Message):
     symbols: _containers.RepeatedCompositeFieldContainer[SymbolStatus]
     cursors: _containers.ScalarMap[str, int]
     mode_status: StatusReason
-    def __init__(self, sequence: _Optional[int] = ..., durable_sequence: _Optional[int] = ..., time_us: _Optional[int] = ..., digest: _Optional[bytes] = ..., chain: _Optional[bytes] = ..., engine: _Optional[str] = ..., build: _Optional[int] = ..., mode: _Optional[int] = ..., shard: _Optional[int] = ..., epoch: _Optional[int] = ..., journal_id: _Optional[bytes] = ..., ack_policy: _Optional[str] = ..., first_event_sequence: _Optional[int] = ..., symbols: _Optional[_Iterable[_Union[SymbolStatus, _Mapping]]] = ..., cursors: _Optional[_Mapping[str, int]] = ..., mode_status: _Optional[_Union[StatusReason, _Mapping]] = ...) -> None: ...
+    loop: str
+    service_count: int
+    service_p50_ns: int
+    service_p99_ns: int
+    service_p999_ns: int
+    service_max_ns: int
+    def __init__(self, sequence: _Optional[int] = ..., durable_sequence: _Optional[int] = ..., time_us: _Optional[int] = ..., digest: _Optional[bytes] = ..., chain: _Optional[bytes] = ..., engine: _Optional[str] = ..., build: _Optional[int] = ..., mode: _Optional[int] = ..., shard: _Optional[int] = ..., epoch: _Optional[int] = ..., journal_id: _Optional[bytes] = ..., ack_policy: _Optional[str] = ..., first_event_sequence: _Optional[int] = ..., symbols: _Optional[_Iterable[_Union[SymbolStatus, _Mapping]]] = ..., cursors: _Optional[_Mapping[str, int]] = ..., mode_status: _Optional[_Union[StatusReason, _Mapping]] = ..., loop: _Optional[str] = ..., service_count: _Optional[int] = ..., service_p50_ns: _Optional[int] = ..., service_p99_ns: _Optional[int] = ..., service_p999_ns: _Optional[int] = ..., service_max_ns: _Optional[int] = ...) -> None: ...
 
 class BalancesRequest(_message.Message):
     __slots__ = ("account_id",)

@@ -133,6 +133,7 @@ async def _scenario(load: Load, name: str, folder: Path) -> dict[str, Any]:
         "event_bytes_a_command": round(engine["bytes_in"] / engine["sent"]),
         "engine_cpu_seconds": round(cpu, 1),
         "engine_kind": status.engine,
+        "engine_loop": status.loop,
         "published_sequence": published,
         "checks": checks,
         "latency": _curve(engine),
@@ -202,10 +203,16 @@ def _curve(report: dict[str, Any]) -> dict[str, Any]:
 
 def _service(status: EngineStatus) -> dict[str, Any]:
     """Return what the engine measured between reading a frame and writing its answer."""
+    times = status.service
+    if not times.count:
+        reason = f"the {status.loop} loop does not measure itself"
+        return {"service_p50_us": None, "service_p99_us": None, "service_reason": reason}
     return {
-        "service_p50_us": None,
-        "service_p99_us": None,
-        "service_reason": f"the {status.engine} engine's loop does not measure itself",
+        "service_p50_us": round(times.p50_ns / _US, 1),
+        "service_p99_us": round(times.p99_ns / _US, 1),
+        "service_p999_us": round(times.p999_ns / _US, 1),
+        "service_most_us": round(times.max_ns / _US, 1),
+        "service_reason": None,
     }
 
 
