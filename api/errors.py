@@ -62,6 +62,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "overflow": ProblemKind(422, False, "A number, or price times quantity, is out of range"),
     "too_many_open_orders": ProblemKind(422, True, "Too many open orders"),
     "too_many_slices": ProblemKind(422, False, "An iceberg shows too little of its quantity"),
+    "position_limit": ProblemKind(422, True, "The account would hold too much of the asset"),
     "invalid_combination": ProblemKind(422, False, "These order options do not go together"),
     "post_only_would_trade": ProblemKind(422, False, "A post-only order would trade at once"),
     "fok_not_fillable": ProblemKind(422, False, "A fill-or-kill order cannot be filled at once"),
@@ -78,6 +79,14 @@ PROBLEMS: dict[str, ProblemKind] = {
     "forbidden_opcode": ProblemKind(403, False, "The command is not allowed at this door"),
     "unknown_opcode": ProblemKind(400, False, "The engine does not know the command"),
     "key_expired": ProblemKind(409, False, "The command is too old"),
+    # a market's parameters, an account's tier: met by administrators
+    "invalid_fees": ProblemKind(422, False, "A fee rate is out of range"),
+    "fee_above_maximum": ProblemKind(422, False, "A rate exceeds the market's highest taker fee"),
+    "rebate_above_taker_fee": ProblemKind(
+        422, False, "A maker's rebate exceeds the lowest taker fee"
+    ),
+    "fixed_parameter": ProblemKind(409, False, "This parameter of a listed market cannot change"),
+    "unknown_fee_tier": ProblemKind(422, False, "No such fee tier"),
     # money
     "insufficient_funds": ProblemKind(422, False, "Not enough free balance"),
     "invalid_amount": ProblemKind(422, False, "The amount is not valid"),

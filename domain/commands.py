@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
+from domain.fees import FeeTable
 from domain.order import (
     OrderType,
     SelfTrade,
@@ -34,6 +35,8 @@ class Opcode(IntEnum):
     LIST_SYMBOL = 60
     SET_SYMBOL_STATE = 61
     SET_SHARD_MODE = 62
+    SET_PARAMETERS = 63
+    SET_ACCOUNT_TIER = 64
     STARTED = 90
     TICK = 91
 
@@ -150,21 +153,53 @@ class Debit:
 
 
 @dataclass(frozen=True, slots=True)
-class ListSymbol:
-    """Open a spot market. Fields as in `domain.instrument.Instrument`."""
+class MarketRules:
+    """The whole rules of a spot market. Fields as in `domain.instrument.Instrument`.
 
-    opcode: ClassVar[Opcode] = Opcode.LIST_SYMBOL
+    Every buy order holds for its fee at `max_taker_fee_ppm`, which no rate of `fees` exceeds.
+    `max_position_lots` bounds what an account has of the base asset together with its open buys;
+    0 for no bound.
+    """
+
     symbol_id: int
     base_asset_id: int
     quote_asset_id: int
     base_units_per_lot: int
     quote_units_per_tick_lot: int
-    maker_fee_ppm: int
-    taker_fee_ppm: int
+    fees: FeeTable
+    max_taker_fee_ppm: int
     band_ppm: int
     listing_price_ticks: int
     max_order_lots: int
     max_open_orders: int
+    max_position_lots: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListSymbol(MarketRules):
+    """Open a spot market."""
+
+    opcode: ClassVar[Opcode] = Opcode.LIST_SYMBOL
+
+
+@dataclass(frozen=True, slots=True)
+class SetParameters(MarketRules):
+    """Give a listed market new rules from this sequence on; resting orders stay as they are.
+
+    What resting orders and balances are counted in cannot change: assets, grid, listing price and
+    the highest taker fee must be the listing's.
+    """
+
+    opcode: ClassVar[Opcode] = Opcode.SET_PARAMETERS
+
+
+@dataclass(frozen=True, slots=True)
+class SetAccountTier:
+    """Let the account pay the fees of `tier` from this sequence on, in every market."""
+
+    opcode: ClassVar[Opcode] = Opcode.SET_ACCOUNT_TIER
+    account_id: int
+    tier: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +257,8 @@ Command = (
     | ListSymbol
     | SetSymbolState
     | SetShardMode
+    | SetParameters
+    | SetAccountTier
     | Started
     | Tick
 )

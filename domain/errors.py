@@ -36,6 +36,7 @@ class RejectReason(IntEnum):
     # limits
     TOO_MANY_OPEN_ORDERS = 40
     TOO_MANY_SLICES = 41
+    POSITION_LIMIT = 42
     # order rules
     INVALID_COMBINATION = 50
     POST_ONLY_WOULD_TRADE = 51
@@ -51,3 +52,9 @@ class RejectReason(IntEnum):
     INSUFFICIENT_FUNDS = 60
     INVALID_AMOUNT = 61
     UNKNOWN_ASSET = 62
+    # a market's parameters, an account's tier
+    INVALID_FEES = 70
+    FEE_ABOVE_MAXIMUM = 71
+    REBATE_ABOVE_TAKER_FEE = 72
+    FIXED_PARAMETER = 73
+    UNKNOWN_FEE_TIER = 74

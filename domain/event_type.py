@@ -26,5 +26,7 @@ class EventType(IntEnum):
     SYMBOL_LISTED = 60
     SYMBOL_STATE_SET = 61
     SHARD_MODE_SET = 62
+    PARAMETERS_SET = 63
+    ACCOUNT_TIER_SET = 64
     STARTED = 90
     TICKED = 91

@@ -23,11 +23,13 @@ from domain.order_events import (
     Trade,
 )
 from domain.shard_events import (
+    AccountTierSet,
     CommandRejected,
     Credited,
     Debited,
     EngineStarted,
     KeyDuplicate,
+    ParametersSet,
     ShardModeSet,
     SymbolListed,
     SymbolStateSet,
@@ -35,6 +37,7 @@ from domain.shard_events import (
 )
 
 __all__ = [
+    "AccountTierSet",
     "CancelAccepted",
     "CommandRejected",
     "Credited",
@@ -51,6 +54,7 @@ __all__ = [
     "OrderDuplicate",
     "OrderRefilled",
     "OrderRested",
+    "ParametersSet",
     "SelfTradePrevented",
     "ShardModeSet",
     "SymbolListed",
@@ -78,6 +82,8 @@ Event = (
     | SymbolListed
     | SymbolStateSet
     | ShardModeSet
+    | ParametersSet
+    | AccountTierSet
     | EngineStarted
     | Ticked
 )

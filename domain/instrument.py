@@ -6,8 +6,12 @@ of base a lot is, and how many engine units of quote one tick times one lot is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from domain.commands import ListSymbol
+from domain.errors import RejectReason
+from domain.fees import FeeRates, FeeTable, fee_table, refuse_fees
 from domain.money import DecimalTextError, text_from_units, units_from_text
 
 _GRID_DECIMALS = 18
@@ -61,12 +65,13 @@ class Instrument:
     lot_size: str
     base_units_per_lot: int
     quote_units_per_tick_lot: int
-    maker_fee_ppm: int
-    taker_fee_ppm: int
+    fees: FeeTable
+    max_taker_fee_ppm: int
     band_ppm: int
     listing_price_ticks: int
     max_order_lots: int
     max_open_orders: int
+    max_position_lots: int
 
     @staticmethod
     def listed(
@@ -82,11 +87,16 @@ class Instrument:
         band_ppm: int,
         max_order: str,
         max_open_orders: int,
+        max_position: str = "0",
+        tier_fees: Sequence[FeeRates] = (),
+        max_taker_fee_ppm: int | None = None,
     ) -> Instrument:
         """Return a checked instrument; `ValueError` says which listing rule is broken.
 
         Rules: a lot is a whole number of base units, tick x lot a whole number of quote units,
-        and a maker rebate (negative fee) may not exceed the lowest taker fee.
+        and the fees are lawful (`domain.fees.refuse_fees`). `tier_fees` are the rates of tier 1,
+        2, ...; tiers beyond pay like the last. Without `max_taker_fee_ppm` the highest rate is it,
+        and no rate can be raised above that later. `max_position` "0" is no limit.
         """
         tick = units_from_text(tick_size, _GRID_DECIMALS)
         lot = units_from_text(lot_size, _GRID_DECIMALS)
@@ -103,8 +113,12 @@ class Instrument:
                 f"tick {tick_size} x lot {lot_size} is not a whole number of "
                 f"{quote.code} engine units"
             )
-        if maker_fee_ppm < 0 and -maker_fee_ppm > taker_fee_ppm:
-            raise ValueError("a maker rebate may not exceed the taker fee")
+        fees = fee_table(FeeRates(maker_fee_ppm, taker_fee_ppm), *tier_fees)
+        if max_taker_fee_ppm is None:
+            max_taker_fee_ppm = max(rates.taker_ppm for rates in fees)
+        reason = refuse_fees(fees, max_taker_fee_ppm)
+        if reason is not RejectReason.NONE:
+            raise ValueError(f"fees of {base.code}/{quote.code}: {reason.name}")
         return Instrument(
             symbol_id=symbol_id,
             symbol=f"{base.code}/{quote.code}",
@@ -114,12 +128,30 @@ class Instrument:
             lot_size=lot_size,
             base_units_per_lot=base_units,
             quote_units_per_tick_lot=quote_units,
-            maker_fee_ppm=maker_fee_ppm,
-            taker_fee_ppm=taker_fee_ppm,
+            fees=fees,
+            max_taker_fee_ppm=max_taker_fee_ppm,
             band_ppm=band_ppm,
             listing_price_ticks=on_grid(listing_price, tick_size),
             max_order_lots=on_grid(max_order, lot_size),
             max_open_orders=max_open_orders,
+            max_position_lots=on_grid(max_position, lot_size),
+        )
+
+    def listing(self) -> ListSymbol:
+        """Return the command that opens this market in an engine."""
+        return ListSymbol(
+            symbol_id=self.symbol_id,
+            base_asset_id=self.base.asset_id,
+            quote_asset_id=self.quote.asset_id,
+            base_units_per_lot=self.base_units_per_lot,
+            quote_units_per_tick_lot=self.quote_units_per_tick_lot,
+            fees=self.fees,
+            max_taker_fee_ppm=self.max_taker_fee_ppm,
+            band_ppm=self.band_ppm,
+            listing_price_ticks=self.listing_price_ticks,
+            max_order_lots=self.max_order_lots,
+            max_open_orders=self.max_open_orders,
+            max_position_lots=self.max_position_lots,
         )
 
     def price_ticks(self, text: str) -> int:

@@ -262,8 +262,9 @@ def postings_for(
 ) -> tuple[Posting, ...]:
     """Return the postings of one engine event, in chain units.
 
-    Trade: base seller -> buyer, quote buyer -> seller, each side's fee -> fees (a negative maker
-    fee, a rebate, goes the other way). Credited: transit -> trading. Debited: trading -> transit.
+    Trade: base seller -> buyer, quote buyer -> seller, the taker's fee -> fees, then the maker's
+    (a negative one, a rebate, goes the other way and is never more than the taker's fee).
+    Credited: transit -> trading. Debited: trading -> transit.
     """
     if isinstance(event, Trade):
         pair = pairs.get(event.symbol_id)
@@ -294,8 +295,8 @@ def _trade_postings(event: Trade, shard: int, pair: Pair) -> tuple[Posting, ...]
     moves = (
         (trading(seller, shard, base), trading(buyer, shard, base), base, event.base_units),
         (trading(buyer, shard, quote), trading(seller, shard, quote), quote, event.quote_units),
-        (trading(event.maker_account_id, shard, quote), income, quote, event.maker_fee_units),
         (trading(event.taker_account_id, shard, quote), income, quote, event.taker_fee_units),
+        (trading(event.maker_account_id, shard, quote), income, quote, event.maker_fee_units),
     )
     postings = []
     for source, destination, asset, units in moves:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from domain.commands import Opcode
 from domain.errors import RejectReason
 from domain.event_type import EventType
+from domain.fees import FeeTable
 from domain.order import ShardMode, StateCause, SymbolState
 
 
@@ -90,12 +91,47 @@ class SymbolListed:
     quote_asset_id: int
     base_units_per_lot: int
     quote_units_per_tick_lot: int
-    maker_fee_ppm: int
-    taker_fee_ppm: int
+    fees: FeeTable
+    max_taker_fee_ppm: int
     band_ppm: int
     listing_price_ticks: int
     max_order_lots: int
     max_open_orders: int
+    max_position_lots: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParametersSet:
+    """Outcome: a market's parameters are these from here on, and what they were until now."""
+
+    event_type: ClassVar[EventType] = EventType.PARAMETERS_SET
+    sequence: int
+    index: int
+    time_us: int
+    symbol_id: int
+    fees: FeeTable
+    band_ppm: int
+    max_order_lots: int
+    max_open_orders: int
+    max_position_lots: int
+    previous_fees: FeeTable
+    previous_band_ppm: int
+    previous_max_order_lots: int
+    previous_max_open_orders: int
+    previous_max_position_lots: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTierSet:
+    """Outcome: the account pays the fees of `tier` from here on."""
+
+    event_type: ClassVar[EventType] = EventType.ACCOUNT_TIER_SET
+    sequence: int
+    index: int
+    time_us: int
+    account_id: int
+    tier: int
+    previous_tier: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,15 @@ ROLE_OPCODES: Final = MappingProxyType(
             )
         ),
         Role.TREASURY: frozenset((Opcode.CREDIT, Opcode.DEBIT)),
-        Role.ADMIN: frozenset((Opcode.LIST_SYMBOL, Opcode.SET_SYMBOL_STATE, Opcode.SET_SHARD_MODE)),
+        Role.ADMIN: frozenset(
+            (
+                Opcode.LIST_SYMBOL,
+                Opcode.SET_PARAMETERS,
+                Opcode.SET_ACCOUNT_TIER,
+                Opcode.SET_SYMBOL_STATE,
+                Opcode.SET_SHARD_MODE,
+            )
+        ),
         Role.RISK: frozenset[Opcode](),
         Role.READER: frozenset[Opcode](),
     }

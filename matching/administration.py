@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from domain.commands import ListSymbol, Opcode
+from domain.commands import ListSymbol, Opcode, SetParameters
 from domain.errors import RejectReason
 from domain.events import EventType
+from domain.limits import MAX_FEE_TIERS
 from domain.order import ShardMode, StateCause, SymbolState
 from domain.trading_status import StatusReason
-from matching.admission import refuse_listing
+from matching.admission import refuse_listing, refuse_parameters
 from matching.book import Market
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
-from matching.wire import LIST_SYMBOL_FIELDS, LIST_SYMBOL_STRIPE, STATUS_STRIPES, STRIPE
+from matching.market_codec import unpack_rules
+from matching.wire import STATUS_STRIPES, STRIPE
 
 NO_KEY = bytes(16)
 Head = tuple[int, int, int, int, int, int, int, int, int, bytes, int, int]
@@ -21,17 +23,46 @@ def list_symbol(
     state: EngineState, events: EventWriter, head: Head, batch: bytes, offset: int
 ) -> None:
     """Open a market."""
-    values = LIST_SYMBOL_STRIPE.unpack_from(batch, offset + STRIPE)
-    named = dict(zip((name for name, _ in LIST_SYMBOL_FIELDS), values, strict=True))
-    rules = ListSymbol(
-        symbol_id=head[6], base_units_per_lot=head[10], quote_units_per_tick_lot=head[11], **named
-    )
+    rules = unpack_rules(ListSymbol, (head[6], head[10], head[11]), batch, offset)
     reason = refuse_listing(state, rules)
     if reason:
         events.rejected(Opcode.LIST_SYMBOL, reason, 0, NO_KEY, rules.symbol_id)
         return
     state.list_market(Market(rules))
     events.listed(rules)
+
+
+def set_parameters(
+    state: EngineState, events: EventWriter, head: Head, batch: bytes, offset: int
+) -> None:
+    """Give a market new rules. Orders in its book stay, with the holds they have."""
+    rules = unpack_rules(SetParameters, (head[6], head[10], head[11]), batch, offset)
+    market = state.markets.get(rules.symbol_id)
+    reason = refuse_parameters(market, rules)
+    if reason or market is None:
+        events.rejected(Opcode.SET_PARAMETERS, reason, 0, NO_KEY, rules.symbol_id)
+        return
+    events.parameters_set(rules, market.rules)
+    market.rules = rules
+
+
+def set_account_tier(
+    state: EngineState, events: EventWriter, head: Head, _batch: bytes, _offset: int
+) -> None:
+    """Let an account pay the fees of another tier. Tier 0 is everybody's and kept nowhere."""
+    account_id, tier = head[8], head[10]
+    reason = RejectReason.NONE
+    if account_id == 0:
+        reason = RejectReason.MALFORMED_COMMAND
+    elif not 0 <= tier < MAX_FEE_TIERS:
+        reason = RejectReason.UNKNOWN_FEE_TIER
+    if reason:
+        events.rejected(Opcode.SET_ACCOUNT_TIER, reason, account_id, NO_KEY, 0)
+        return
+    previous = state.tiers.pop(account_id, 0)
+    if tier:
+        state.tiers[account_id] = tier
+    events.tier_set(account_id, tier, previous)
 
 
 def set_symbol_state(

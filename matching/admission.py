@@ -9,20 +9,15 @@ from __future__ import annotations
 from collections import deque
 from copy import copy
 
-from domain.commands import ListSymbol
+from domain.commands import MarketRules
 from domain.errors import RejectReason
-from domain.money import INT64_MAX, PPM
+from domain.fees import refuse_fees
+from domain.limits import KEY_MAX_AGE_US, KEY_MAX_AHEAD_US, MAX_MAKERS, MAX_SLICES
+from domain.money import INT64_MAX
 from domain.order import OrderType, SelfTrade, ShardMode, SymbolState, TimeInForce
 from domain.order_id import is_client_order_id
 from matching.book import BUY, Market, Order
 from matching.engine_state import EngineState
-from matching.windows import KEY_MAX_AGE_US, KEY_MAX_AHEAD_US
-
-MAX_MAKERS = 30_000
-"""How many resting orders one command may meet: its events are numbered with 16 bits."""
-
-MAX_SLICES = 100
-"""How many times an iceberg may show lots: each time is a meeting, of which a taker has few."""
 
 _MARKET = int(OrderType.MARKET)
 _GTC, _IOC, _FOK = int(TimeInForce.GTC), int(TimeInForce.IOC), int(TimeInForce.FOK)
@@ -62,7 +57,10 @@ def refuse_order(state: EngineState, order: Order) -> RejectReason:
     may_rest = order.flags >> 5 & 7 in (_GTC, _GTD)
     if may_rest and len(market.open_by_account.get(order.account_id, ())) >= rules.max_open_orders:
         return RejectReason.TOO_MANY_OPEN_ORDERS
-    reason = _order_rules(market, order, is_market)
+    reason = _position(state, market, order, order.quantity_lots)
+    if reason:
+        return reason
+    reason = _order_rules(state, market, order, is_market)
     if reason:
         return reason
     funds = _budget_funds if order.terms.quote_budget_units else _funds
@@ -138,18 +136,38 @@ def _closed_to_orders(state: EngineState, market: Market) -> RejectReason:
     return _NONE
 
 
-def _order_rules(market: Market, order: Order, is_market: bool) -> RejectReason:
+def _position(state: EngineState, market: Market, order: Order, more_lots: int) -> RejectReason:
+    """Refuse a buy of `more_lots` that could leave its account with too much of the base asset.
+
+    What the account has, held or not, counts with all that its open buys of this market may add.
+    """
+    rules = market.rules
+    if rules.max_position_lots == 0 or order.side != BUY or more_lots <= 0:
+        return _NONE
+    lots = market.open_buy_lots(order.account_id) + more_lots
+    units = state.total_units(order.account_id, rules.base_asset_id)
+    if units + lots * rules.base_units_per_lot > rules.max_position_lots * rules.base_units_per_lot:
+        return RejectReason.POSITION_LIMIT
+    return _NONE
+
+
+def _order_rules(state: EngineState, market: Market, order: Order, is_market: bool) -> RejectReason:
     first = market.sides[1 - order.side].first(limit_rank(market, order))
     if first is not None and order.flags & _POST_ONLY:
         return RejectReason.POST_ONLY_WOULD_TRADE
     if is_market and first is None:
         return RejectReason.NO_LIQUIDITY
     if first is not None and order.terms.quote_budget_units:
-        lots = market.affordable_lots(first.price_ticks, order.terms.quote_budget_units)
+        budget = order.terms.quote_budget_units
+        rates = market.rules.fees[state.tier(order.account_id)]
+        lots = market.affordable_lots(first.price_ticks, budget, rates.taker_ppm)
         if lots == 0:
             return RejectReason.BUDGET_TOO_SMALL
         if lots > market.rules.max_order_lots:
             return RejectReason.QUANTITY_TOO_LARGE
+        reason = _position(state, market, order, lots)
+        if reason:
+            return reason
         if lots * market.rules.base_units_per_lot > INT64_MAX:
             return RejectReason.OVERFLOW
     if order.flags >> 5 & 7 == _FOK and not _fillable(market, order):
@@ -263,7 +281,10 @@ def refuse_amend(
     display = order.terms.display_lots
     if display and amended.quantity_lots > display * MAX_SLICES:
         return RejectReason.TOO_MANY_SLICES
-    reason = _order_rules(market, amended, is_market=False)
+    reason = _position(state, market, order, amended.quantity_lots - order.quantity_lots)
+    if reason:
+        return reason
+    reason = _order_rules(state, market, amended, is_market=False)
     if reason:
         return reason
     own_hold = market.hold_units(order, order.quantity_lots - order.filled_lots)
@@ -326,8 +347,38 @@ def _money_syntax(
     return _NONE
 
 
-def refuse_listing(state: EngineState, rules: ListSymbol) -> RejectReason:
+def refuse_listing(state: EngineState, rules: MarketRules) -> RejectReason:
     """Return why a market may not be listed, or NONE."""
+    if not _is_whole(rules):
+        return RejectReason.MALFORMED_COMMAND
+    if rules.symbol_id in state.markets:
+        return RejectReason.SYMBOL_ALREADY_LISTED
+    return refuse_fees(rules.fees, rules.max_taker_fee_ppm)
+
+
+def refuse_parameters(market: Market | None, rules: MarketRules) -> RejectReason:
+    """Return why a listed market may not have these rules, or NONE."""
+    if not _is_whole(rules):
+        return RejectReason.MALFORMED_COMMAND
+    if market is None:
+        return RejectReason.UNKNOWN_SYMBOL
+    if any(getattr(rules, name) != getattr(market.rules, name) for name in _FIXED):
+        return RejectReason.FIXED_PARAMETER
+    return refuse_fees(rules.fees, rules.max_taker_fee_ppm)
+
+
+_FIXED = (
+    "base_asset_id",
+    "quote_asset_id",
+    "base_units_per_lot",
+    "quote_units_per_tick_lot",
+    "max_taker_fee_ppm",
+    "listing_price_ticks",
+)
+"""What balances and holds are counted in, or what they were counted with."""
+
+
+def _is_whole(rules: MarketRules) -> bool:
     positive = (
         rules.symbol_id,
         rules.base_asset_id,
@@ -338,11 +389,6 @@ def refuse_listing(state: EngineState, rules: ListSymbol) -> RejectReason:
         rules.max_order_lots,
         rules.max_open_orders,
     )
-    if min(positive) <= 0 or rules.base_asset_id == rules.quote_asset_id or rules.band_ppm < 0:
-        return RejectReason.MALFORMED_COMMAND
-    if rules.symbol_id in state.markets:
-        return RejectReason.SYMBOL_ALREADY_LISTED
-    # A hold at the taker's rate covers a maker's fee, and a rebate is paid by the taker's fee.
-    if not 0 <= rules.taker_fee_ppm < PPM or abs(rules.maker_fee_ppm) > rules.taker_fee_ppm:
-        return RejectReason.INVALID_COMBINATION
-    return _NONE
+    if min(positive) <= 0 or min(rules.band_ppm, rules.max_position_lots) < 0:
+        return False
+    return rules.base_asset_id != rules.quote_asset_id

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from domain.commands import ListSymbol
+from domain.commands import MarketRules
 from domain.money import INT64_MAX, PPM, ceil_ppm
 from domain.order import OrderStatus, Side, SymbolState
 from domain.trading_status import StatusReason
@@ -158,7 +158,7 @@ class Market:
 
     __slots__ = ("last_ticks", "open_by_account", "rules", "sides", "state", "status")
 
-    def __init__(self, rules: ListSymbol) -> None:
+    def __init__(self, rules: MarketRules) -> None:
         self.rules = rules
         self.state = int(SymbolState.OPEN)
         self.status = StatusReason()
@@ -177,21 +177,28 @@ class Market:
         return lowest, min(INT64_MAX, reference * (PPM + width) // PPM)
 
     def hold_units(self, order: Order, lots: int) -> int:
-        """Return what `lots` of `order` hold, rounded up: a buy quote and fee, a sell base."""
+        """Return what `lots` of `order` hold, rounded up: a buy quote and fee, a sell base.
+
+        The fee is the market's highest, so that no tier and no change of rates uncovers an order.
+        """
         rules = self.rules
         if order.side == BUY:
             quote = order.limit_ticks * lots * rules.quote_units_per_tick_lot
-            return quote + ceil_ppm(quote, rules.taker_fee_ppm)
+            return quote + ceil_ppm(quote, rules.max_taker_fee_ppm)
         return lots * rules.base_units_per_lot
 
-    def affordable_lots(self, price_ticks: int, units: int) -> int:
+    def affordable_lots(self, price_ticks: int, units: int, taker_ppm: int) -> int:
         """Return how many lots `units` of quote buy at a price, the taker's fee included.
 
         Exact: the most lots whose quote and rounded-down fee are together at most `units`.
         """
-        rules = self.rules
-        lot_units = price_ticks * rules.quote_units_per_tick_lot
-        return ((units + 1) * PPM - 1) // (lot_units * (PPM + rules.taker_fee_ppm))
+        lot_units = price_ticks * self.rules.quote_units_per_tick_lot
+        return ((units + 1) * PPM - 1) // (lot_units * (PPM + taker_ppm))
+
+    def open_buy_lots(self, account_id: int) -> int:
+        """Return how much the account's open buys have still to buy."""
+        mine = self.open_by_account.get(account_id, {}).values()
+        return sum(order.quantity_lots - order.filled_lots for order in mine if order.side == BUY)
 
     def rest(self, order: Order) -> None:
         """Let `order` stand in the book."""
@@ -205,10 +212,3 @@ class Market:
         del mine[order.order_id]
         if not mine:
             del self.open_by_account[order.account_id]
-
-
-def fee_units(quote_units: int, rate_ppm: int) -> int:
-    """Return a fill's fee, magnitude rounded down: a rebate never exceeds the fee that pays it."""
-    if rate_ppm >= 0:
-        return quote_units * rate_ppm // PPM
-    return -(quote_units * -rate_ppm // PPM)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.commands import Opcode
 from domain.errors import RejectReason
+from domain.limits import MAX_CANCELS, MAX_TIMEOUT_US
 from domain.order import CloseReason, SymbolState
 from matching.administration import Head
 from matching.admission import refuse_amend, refuse_cancel
@@ -11,10 +12,6 @@ from matching.book import OPEN, Market, Order
 from matching.trading import Trading
 from matching.wire import AMEND_STRIPE, STRIPE
 
-MAX_CANCELS = 60_000
-"""How many orders one cancel-all closes, the oldest first; `closed_count` tells."""
-
-MAX_TIMEOUT_US = 24 * 3_600_000_000
 _BOTH_SIDES = 0  # of a cancel-all; else the side + 1
 
 

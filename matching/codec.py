@@ -17,13 +17,12 @@ from domain.commands import Command, Opcode
 from domain.order import SelfTrade, ShardMode, Side, StateCause, SymbolState
 from matching.book import NO_TERMS, Terms
 from matching.event_codec import decode_events, encode_event, encode_events
+from matching.market_codec import pack_rules, unpack_rules
 from matching.wire import (
     AMEND_STRIPE,
     COMMAND_HEAD,
     COMMAND_VERSION,
     EVENT_DTYPE,
-    LIST_SYMBOL_FIELDS,
-    LIST_SYMBOL_STRIPE,
     MAX_ACTOR,
     MAX_REASON,
     MAX_TEXT,
@@ -55,9 +54,10 @@ __all__ = [
 ]
 
 _OPCODES = frozenset(int(opcode) for opcode in Opcode)
-_STRIPES: dict[int, int] = {
-    Opcode.LIST_SYMBOL: 2,
+_STRIPES: dict[int, int] = {  # else 1
     Opcode.AMEND_ORDER: 2,
+    Opcode.LIST_SYMBOL: 3,
+    Opcode.SET_PARAMETERS: 3,
     Opcode.SET_SYMBOL_STATE: 3,
     Opcode.SET_SHARD_MODE: 3,
 }
@@ -131,12 +131,12 @@ def _encode(command: Command, sequence: int, time_us: int) -> bytes:
             symbol, account = command.asset_id, command.account_id
             a, b = command.amount_units, command.created_at_us
             key = command.key.to_bytes(16, "little")
-        case c.ListSymbol():
+        case c.ListSymbol() | c.SetParameters():
             symbol = command.symbol_id
             a, b = command.base_units_per_lot, command.quote_units_per_tick_lot
-            extension = LIST_SYMBOL_STRIPE.pack(
-                *(getattr(command, name) for name, _ in LIST_SYMBOL_FIELDS)
-            )
+            extension = pack_rules(command)
+        case c.SetAccountTier():
+            account, a = command.account_id, command.tier
         case c.SetSymbolState():
             symbol, a, b = command.symbol_id, command.state, command.cause
             extension = _status_stripes(command.actor, command.reason)
@@ -254,11 +254,11 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
             case Opcode.DEBIT:
                 command = c.Debit(number, account, symbol, a, b)
             case Opcode.LIST_SYMBOL:
-                values = LIST_SYMBOL_STRIPE.unpack_from(data, offset + STRIPE)
-                named = dict(zip((name for name, _ in LIST_SYMBOL_FIELDS), values, strict=True))
-                command = c.ListSymbol(
-                    symbol_id=symbol, base_units_per_lot=a, quote_units_per_tick_lot=b, **named
-                )
+                command = unpack_rules(c.ListSymbol, (symbol, a, b), data, offset)
+            case Opcode.SET_PARAMETERS:
+                command = unpack_rules(c.SetParameters, (symbol, a, b), data, offset)
+            case Opcode.SET_ACCOUNT_TIER:
+                command = c.SetAccountTier(account, a)
             case Opcode.SET_SYMBOL_STATE:
                 said = _said(data, offset)
                 command = c.SetSymbolState(symbol, SymbolState(a), StateCause(b), *said)

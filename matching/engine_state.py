@@ -34,6 +34,7 @@ class EngineState:
         "shard",
         "status",
         "switches",
+        "tiers",
         "time_us",
         "timed",
         "window",
@@ -55,6 +56,7 @@ class EngineState:
         self.orders: dict[int, Order] = {}
         self.timed: list[tuple[int, int]] = []  # (expiry, order id) of open GTD orders, sorted
         self.switches: dict[int, int] = {}  # account -> deadline of its dead-man's switch
+        self.tiers: dict[int, int] = {}  # account -> fee tier, where it is not 0
         self.window = OrderWindow()
         self.keys = KeyWindow()
 
@@ -70,6 +72,15 @@ class EngineState:
         """Return what the account may spend of an asset."""
         pair = self.balances.get(account_id << ASSET_BITS | asset_id)
         return pair[0] - pair[1] if pair else 0
+
+    def total_units(self, account_id: int, asset_id: int) -> int:
+        """Return what the account has of an asset, held or not."""
+        pair = self.balances.get(account_id << ASSET_BITS | asset_id)
+        return pair[0] if pair else 0
+
+    def tier(self, account_id: int) -> int:
+        """Return the account's fee tier."""
+        return self.tiers.get(account_id, 0)
 
     def rest(self, market: Market, order: Order) -> None:
         """Let `order` stand in its book."""

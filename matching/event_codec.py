@@ -19,6 +19,7 @@ from domain.order import (
     StateCause,
     SymbolState,
 )
+from matching.market_codec import pack_fees, unpack_fees
 from matching.wire import (
     EVENT_FIELDS,
     EVENT_HEAD_STRUCT,
@@ -191,6 +192,16 @@ def _status(fields: Fields) -> tuple[StateCause, str, str]:
     return StateCause(fields["cause"]), actor, reason.rstrip(b"\0").decode("ascii")
 
 
+def _with_fees(kind: type[e.SymbolListed | e.ParametersSet]) -> Callable[..., Event]:
+    def build(sequence: int, index: int, symbol: int, _flags: int, f: Fields) -> Event:
+        for name in [name for name in f if name.endswith("fees_low")]:
+            table = name.removesuffix("_low")
+            f[table] = unpack_fees(f.pop(name) + f.pop(f"{table}_high"))
+        return kind(sequence=sequence, index=index, symbol_id=symbol, **f)
+
+    return build
+
+
 def _money(kind: type[e.Credited | e.Debited]) -> Callable[..., Event]:
     def build(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Event:
         return kind(
@@ -224,13 +235,15 @@ _BUILD: dict[EventType, Callable[[int, int, int, int, Fields], Event]] = {
     EventType.ORDER_CLOSED: _closed,
     EventType.CREDITED: _money(e.Credited),
     EventType.DEBITED: _money(e.Debited),
-    EventType.SYMBOL_LISTED: lambda n, i, s, _, f: e.SymbolListed(n, i, symbol_id=s, **f),
+    EventType.SYMBOL_LISTED: _with_fees(e.SymbolListed),
     EventType.SYMBOL_STATE_SET: lambda n, i, s, _, f: e.SymbolStateSet(
         n, i, f["time_us"], s, SymbolState(f["state"]), *_status(f)
     ),
     EventType.SHARD_MODE_SET: lambda n, i, _s, _, f: e.ShardModeSet(
         n, i, f["time_us"], ShardMode(f["mode"]), *_status(f)
     ),
+    EventType.PARAMETERS_SET: _with_fees(e.ParametersSet),
+    EventType.ACCOUNT_TIER_SET: lambda n, i, _s, _, f: e.AccountTierSet(n, i, **f),
     EventType.STARTED: lambda n, i, _s, _, f: e.EngineStarted(n, i, **f),
     EventType.TICKED: lambda n, i, _s, _, f: e.Ticked(n, i, **f),
 }
@@ -267,6 +280,10 @@ def _value(event: Event, name: str) -> int | bytes:
     if name in ("reason", "reason_more") and isinstance(event, e.SymbolStateSet | e.ShardModeSet):
         text = event.reason.encode("ascii")
         return text[:REASON_PART] if name == "reason" else text[REASON_PART:]
+    if name.endswith("fees_low"):
+        return pack_fees(getattr(event, name.removesuffix("_low")))[:32]
+    if name.endswith("fees_high"):
+        return pack_fees(getattr(event, name.removesuffix("_high")))[32:]
     return int(getattr(event, name))
 
 

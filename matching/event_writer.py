@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from domain.commands import ListSymbol
+from dataclasses import fields
+
+from domain.commands import MarketRules
 from domain.event_type import EventType
 from domain.trading_status import StatusReason
 from matching.event_batch import packer
+from matching.market_codec import pack_fees
 from matching.order_event_writer import OrderEvents
 from matching.windows import KeyRecord
-from matching.wire import EVENT_FIELDS, REASON_PART
+from matching.wire import EVENT_FIELDS, EVENT_STRUCTS, REASON_PART
 
 _CANCEL_ACCEPTED = packer(EventType.CANCEL_ACCEPTED, 0).pack
 _SWITCH_SET = packer(EventType.DEAD_MANS_SWITCH_SET, 0).pack
@@ -16,13 +19,20 @@ _SWITCH_FIRED = packer(EventType.DEAD_MANS_SWITCH_FIRED, 0).pack
 _REJECTED = packer(EventType.COMMAND_REJECTED, 0).pack
 _KEY_DUPLICATE = packer(EventType.KEY_DUPLICATE, 0).pack
 _MONEY = packer(EventType.CREDITED, 0).pack
-_LISTED = packer(EventType.SYMBOL_LISTED, 0).pack
-_LISTED_1 = packer(EventType.SYMBOL_LISTED, 1).pack
+_TIER = packer(EventType.ACCOUNT_TIER_SET, 0).pack
 _STATE = packer(EventType.SYMBOL_STATE_SET, 0).pack
 _ACTOR = packer(EventType.SYMBOL_STATE_SET, 1).pack
 _REASON = packer(EventType.SYMBOL_STATE_SET, 2).pack
 _STARTED = packer(EventType.STARTED, 0).pack
 _TICKED = packer(EventType.TICKED, 0).pack
+_PARTS = {EventType.SYMBOL_LISTED: 4, EventType.PARAMETERS_SET: 6}
+
+
+def _values(rules: MarketRules) -> dict[str, int | bytes]:
+    """Return the fields of `rules` by the names that they have in events."""
+    values = {field.name: getattr(rules, field.name) for field in fields(rules)}
+    fees = pack_fees(values.pop("fees"))
+    return {**values, "fees_low": fees[:32], "fees_high": fees[32:]}
 
 
 class EventWriter(OrderEvents):
@@ -105,14 +115,26 @@ class EventWriter(OrderEvents):
             _MONEY(n, i, kind, 0, asset_id, 0, self.time_us, account_id, key, amount_units)
         )
 
-    def listed(self, rules: ListSymbol) -> None:
+    def listed(self, rules: MarketRules) -> None:
         """Outcome: a market exists."""
-        n, i, kind, s = self.sequence, self.next_index(), EventType.SYMBOL_LISTED, rules.symbol_id
-        for part, pack, first in ((0, _LISTED, (self.time_us,)), (1, _LISTED_1, ())):
-            values = [
-                getattr(rules, name) for name, _ in EVENT_FIELDS[kind, part] if name != "time_us"
-            ]
-            self.out.append(pack(n, i, kind, part, s, 0, *first, *values))
+        self._rules(EventType.SYMBOL_LISTED, rules.symbol_id, _values(rules))
+
+    def parameters_set(self, rules: MarketRules, previous: MarketRules) -> None:
+        """Outcome: a market's rules are changed; `previous` are those until now."""
+        before = {f"previous_{name}": value for name, value in _values(previous).items()}
+        self._rules(EventType.PARAMETERS_SET, rules.symbol_id, {**_values(rules), **before})
+
+    def _rules(self, kind: EventType, symbol_id: int, values: dict[str, int | bytes]) -> None:
+        n, i = self.sequence, self.next_index()
+        values["time_us"] = self.time_us
+        for part in range(_PARTS[kind]):
+            body = (values[name] for name, _ in EVENT_FIELDS[kind, part])
+            self.out.append(EVENT_STRUCTS[kind, part].pack(n, i, kind, part, symbol_id, 0, *body))
+
+    def tier_set(self, account_id: int, tier: int, previous: int) -> None:
+        """Outcome: an account has a fee tier."""
+        n, i, kind = self.sequence, self.next_index(), EventType.ACCOUNT_TIER_SET
+        self.out.append(_TIER(n, i, kind, 0, 0, 0, self.time_us, account_id, tier, previous))
 
     def state_set(self, kind: EventType, symbol_id: int, value: int, said: StatusReason) -> None:
         """Outcome: a market's state or the shard's mode is `value`."""

@@ -6,8 +6,8 @@ acts; its first event is its outcome. Order of precedence of the refusals of an 
     duplicate, MALFORMED_COMMAND, INVALID_COMBINATION, INVALID_PRICE, INVALID_QUANTITY,
     TOO_MANY_SLICES, EXPIRY_PASSED, UNKNOWN_SYMBOL, SHARD_HALTED, SHARD_CANCEL_ONLY, SYMBOL_HALTED,
     SYMBOL_CANCEL_ONLY, PRICE_OUTSIDE_BAND, QUANTITY_TOO_LARGE, TOO_MANY_OPEN_ORDERS,
-    POST_ONLY_WOULD_TRADE, NO_LIQUIDITY, BUDGET_TOO_SMALL, FOK_NOT_FILLABLE, SELF_TRADE, OVERFLOW,
-    INSUFFICIENT_FUNDS
+    POSITION_LIMIT, POST_ONLY_WOULD_TRADE, NO_LIQUIDITY, BUDGET_TOO_SMALL, FOK_NOT_FILLABLE,
+    SELF_TRADE, OVERFLOW, INSUFFICIENT_FUNDS
 
 Expiries and switches whose time has come close orders before any command acts, whose outcome is
 index 0 all the same.
@@ -38,6 +38,8 @@ from matching.wire import COMMAND_HEAD, STAMP, STRIPE, SequenceError
 
 _ADMINISTRATION = {
     Opcode.LIST_SYMBOL: administration.list_symbol,
+    Opcode.SET_PARAMETERS: administration.set_parameters,
+    Opcode.SET_ACCOUNT_TIER: administration.set_account_tier,
     Opcode.SET_SYMBOL_STATE: administration.set_symbol_state,
     Opcode.SET_SHARD_MODE: administration.set_shard_mode,
     Opcode.STARTED: administration.started,

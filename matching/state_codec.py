@@ -2,8 +2,8 @@
 
 Little endian. Head; why the mode is what it is; assets by id; markets by id; non-zero balances by
 account and asset; open orders market by market, buy side first, in priority; closed orders in
-closing order; command keys in order of first use; dead-man's switches by account. Each section
-begins with its count (u64).
+closing order; command keys in order of first use; dead-man's switches by account; fee tiers by
+account. Each section begins with its count (u64).
 """
 
 from __future__ import annotations
@@ -13,22 +13,25 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from domain.commands import ListSymbol
+from domain.limits import MAX_FEE_TIERS
 from domain.order import StateCause
 from domain.trading_status import StatusReason
 from matching.book import OPEN, Market, Order, Terms
 from matching.engine_state import ASSET_BITS, EngineState
+from matching.market_codec import pack_fees, unpack_fees
 from matching.windows import KeyRecord
 
-STATE_VERSION = 7
+STATE_VERSION = 8
 _MAGIC = b"RLTSTATE"
 _HEAD = struct.Struct("<8sIIQqqIIQQ64s")
 _STATUS = struct.Struct("<qQq32s96s")
 _COUNT = struct.Struct("<Q")
 _ASSET = struct.Struct("<Qqq")
-_MARKET = struct.Struct("<13q152s")
+_MARKET = struct.Struct("<13q152s64s")
 _BALANCE = struct.Struct("<QQqq")
 _ORDER = struct.Struct("<QQ16sHHBB2xqqqQqqqqqqqq36s4x")
 _SWITCH = struct.Struct("<Qq")
+_TIER = struct.Struct("<QQ")
 _KEY = struct.Struct("<16sQqHHIQqq")
 _RULES = (
     "symbol_id",
@@ -36,12 +39,12 @@ _RULES = (
     "quote_asset_id",
     "base_units_per_lot",
     "quote_units_per_tick_lot",
-    "maker_fee_ppm",
-    "taker_fee_ppm",
+    "max_taker_fee_ppm",
     "band_ppm",
     "listing_price_ticks",
     "max_order_lots",
     "max_open_orders",
+    "max_position_lots",
 )
 
 
@@ -83,6 +86,7 @@ def encode(state: EngineState, chain: bytes) -> bytes:
     _section(parts, map(_order_bytes, state.window.closed.values()))
     _section(parts, map(_key_bytes, state.keys.records.values()))
     _section(parts, (_SWITCH.pack(*switch) for switch in sorted(state.switches.items())))
+    _section(parts, (_TIER.pack(*tier) for tier in sorted(state.tiers.items())))
     return b"".join(parts)
 
 
@@ -94,7 +98,8 @@ def _section(parts: list[bytes], records: Iterable[bytes]) -> None:
 
 def _market_bytes(market: Market) -> bytes:
     rules = [getattr(market.rules, name) for name in _RULES]
-    return _MARKET.pack(*rules, market.state, market.last_ticks, _status_bytes(market.status))
+    numbers = (*rules, market.state, market.last_ticks)
+    return _MARKET.pack(*numbers, _status_bytes(market.status), pack_fees(market.rules.fees))
 
 
 def _status_bytes(status: StatusReason) -> bytes:
@@ -167,9 +172,11 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
         state.issued[asset_id] = issued
         state.fees[asset_id] = fees
     for values in reader.section(_MARKET):
-        market = Market(ListSymbol(*values[:11]))
-        market.state, market.last_ticks = values[11:13]
-        market.status = read_status(values[13])
+        *numbers, market_state, last_ticks, status, fees = values
+        named = dict(zip(_RULES, numbers, strict=True))
+        market = Market(ListSymbol(**named, fees=unpack_fees(fees)))
+        market.state, market.last_ticks = market_state, last_ticks
+        market.status = read_status(status)
         state.markets[market.rules.symbol_id] = market
     for account_id, asset_id, total, held in reader.section(_BALANCE):
         state.balances[account_id << ASSET_BITS | asset_id] = [total, held]
@@ -190,6 +197,10 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
             KeyRecord(key, sequence, time_us, opcode, reason, account, asset, amount, created)
         )
     state.switches.update(reader.section(_SWITCH))
+    for account_id, tier in reader.section(_TIER):
+        if tier >= MAX_FEE_TIERS:
+            raise SnapshotError("an unknown fee tier")
+        state.tiers[account_id] = tier
     if reader.offset != len(data):
         raise SnapshotError("bytes after the last section")
     return state, struct.unpack("<8Q", head[10])

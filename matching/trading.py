@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from domain.fees import fee_units
+from domain.limits import MAX_EXPIRIES, MAX_MAKERS
 from domain.order import CloseReason, OrderType, SelfTrade, TimeInForce
-from matching.admission import MAX_MAKERS, limit_rank
-from matching.book import BUY, Market, Order, fee_units
+from matching.admission import limit_rank
+from matching.book import BUY, Market, Order
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
 from matching.questions import Questions
@@ -12,9 +14,6 @@ from matching.questions import Questions
 _EXPIRE_TAKER, _EXPIRE_BOTH = int(SelfTrade.EXPIRE_TAKER), int(SelfTrade.EXPIRE_BOTH)
 _DECREMENT = int(SelfTrade.DECREMENT)
 _RESTING = (int(TimeInForce.GTC), int(TimeInForce.GTD))
-MAX_EXPIRIES = 5_000
-"""How many events expiries and switches make with one command; the rest come with the next."""
-
 _MARKET = int(OrderType.MARKET)
 _STATUS = {reason: reason.status for reason in CloseReason}
 
@@ -57,6 +56,8 @@ class Trading(Questions):
         side = market.sides[1 - taker.side]
         rank = limit_rank(market, taker)
         left = taker.terms.quote_budget_units
+        rules = market.rules
+        taker_ppm = rules.fees[self.state.tier(taker.account_id)].taker_ppm
         for _ in range(MAX_MAKERS):
             maker = side.first(rank)
             if maker is None:
@@ -68,13 +69,12 @@ class Trading(Questions):
                 if mode in (_EXPIRE_TAKER, _EXPIRE_BOTH):
                     return CloseReason.SELF_TRADE
                 continue
-            affordable = market.affordable_lots(maker.price_ticks, left)
+            affordable = market.affordable_lots(maker.price_ticks, left, taker_ppm)
             lots = min(affordable, maker.shown_lots)
             if lots == 0:
                 return CloseReason.FILLED if taker.filled_lots else CloseReason.IOC_REMAINDER
-            rules = market.rules
             quote = maker.price_ticks * lots * rules.quote_units_per_tick_lot
-            left -= quote + fee_units(quote, rules.taker_fee_ppm)
+            left -= quote + fee_units(quote, taker_ppm)
             taker.quantity_lots += lots
             self.fill(market, maker, taker, lots)
         return CloseReason.SWEEP_LIMIT
@@ -126,8 +126,8 @@ class Trading(Questions):
         base_id, quote_id = rules.base_asset_id, rules.quote_asset_id
         base = lots * rules.base_units_per_lot
         quote = maker.price_ticks * lots * rules.quote_units_per_tick_lot
-        maker_fee = fee_units(quote, rules.maker_fee_ppm)
-        taker_fee = fee_units(quote, rules.taker_fee_ppm)
+        maker_fee = fee_units(quote, rules.fees[state.tier(maker.account_id)].maker_ppm)
+        taker_fee = fee_units(quote, rules.fees[state.tier(taker.account_id)].taker_ppm)
         released = self.released(market, maker, lots)
         maker_base = state.balance(maker.account_id, base_id)
         maker_quote = state.balance(maker.account_id, quote_id)

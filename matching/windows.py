@@ -8,15 +8,10 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
+from domain.limits import CLOSED_FOR_US, CLOSED_PER_ACCOUNT, KEY_FOR_US
 from domain.order import OrderStatus
 from matching.book import Order
 
-CLOSED_PER_ACCOUNT = 10_000
-HOUR_US = 3_600_000_000
-CLOSED_FOR_US = 24 * HOUR_US
-KEY_FOR_US = 48 * HOUR_US
-KEY_MAX_AGE_US = 24 * HOUR_US
-KEY_MAX_AHEAD_US = HOUR_US
 _NEVER = 2**63
 
 

@@ -6,8 +6,9 @@ Command, first stripe: sequence u64 | time_us i64 | opcode u8 | version u8 | str
 text_length u8 | symbol_id u16 | flags u16 | account_id u64 | key 16 bytes | a i64 | b i64.
 What `symbol_id`, `a` and `b` mean is in `COMMAND_FIELDS` (`sides`: 0 both, else side + 1);
 extension stripes: an order's client text (36 bytes, zero padded) if it has one, then its rarer
-terms `ORDER_TERMS_FIELDS` if there are any; `LIST_SYMBOL_FIELDS`; an amend's order id (u64);
-who sets a state and why (32 and 96 bytes of printable ASCII, zero padded).
+terms `ORDER_TERMS_FIELDS` if there are any; a market's `MARKET_FIELDS` and then its fees, maker
+and taker rate (i32) by tier; an amend's order id (u64); who sets a state and why (32 and 96 bytes
+of printable ASCII, zero padded).
 
 Event, every stripe: sequence u64 | index u16 | type u8 | part u8 | symbol_id u16 | flags u16 and
 a body of 48 bytes, `EVENT_FIELDS` by (type, part). An event of several parts repeats the header.
@@ -30,8 +31,8 @@ from domain.commands import Opcode
 from domain.events import EventType
 from domain.order import OrderType, Side, TimeInForce
 
-SCHEMA_VERSION: Final = 2
-COMMAND_VERSION: Final = 1
+SCHEMA_VERSION: Final = 4
+COMMAND_VERSION: Final = 2
 STRIPE: Final = 64
 MAX_TEXT: Final = 36
 MAX_EVENTS_PER_COMMAND: Final = 2**16
@@ -57,21 +58,23 @@ COMMAND_FIELDS: Final = MappingProxyType(
         Opcode.LIST_SYMBOL: ("symbol_id", "base_units_per_lot", "quote_units_per_tick_lot"),
         Opcode.SET_SYMBOL_STATE: ("symbol_id", "state", "cause"),
         Opcode.SET_SHARD_MODE: ("", "mode", "cause"),
+        Opcode.SET_PARAMETERS: ("symbol_id", "base_units_per_lot", "quote_units_per_tick_lot"),
+        Opcode.SET_ACCOUNT_TIER: ("", "tier", ""),
         Opcode.STARTED: ("", "epoch", "build_id"),
         Opcode.TICK: ("", "", ""),
     }
 )
 
 # (name, struct format) of an extension stripe; what is left of the 64 bytes is zero.
-LIST_SYMBOL_FIELDS: Final = (
+MARKET_FIELDS: Final = (
     ("base_asset_id", "H"),
     ("quote_asset_id", "H"),
-    ("maker_fee_ppm", "i"),
-    ("taker_fee_ppm", "i"),
-    ("max_open_orders", "I"),
+    ("max_taker_fee_ppm", "i"),
     ("band_ppm", "q"),
     ("listing_price_ticks", "q"),
     ("max_order_lots", "q"),
+    ("max_position_lots", "q"),
+    ("max_open_orders", "I"),
 )
 
 ORDER_TERMS_FIELDS: Final = (
@@ -198,10 +201,30 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
             (EventType.SYMBOL_LISTED, 1): (
                 ("base_asset_id", "H"),
                 ("quote_asset_id", "H"),
-                ("maker_fee_ppm", "i"),
-                ("taker_fee_ppm", "i"),
+                ("max_taker_fee_ppm", "i"),
+                ("max_position_lots", "q"),
                 ("max_open_orders", "I"),
             ),
+            (EventType.SYMBOL_LISTED, 2): (("fees_low", "32s"),),
+            (EventType.SYMBOL_LISTED, 3): (("fees_high", "32s"),),
+            (EventType.PARAMETERS_SET, 0): (
+                ("time_us", "q"),
+                ("band_ppm", "q"),
+                ("max_order_lots", "q"),
+                ("max_position_lots", "q"),
+                ("max_open_orders", "I"),
+            ),
+            (EventType.PARAMETERS_SET, 1): (
+                ("previous_band_ppm", "q"),
+                ("previous_max_order_lots", "q"),
+                ("previous_max_position_lots", "q"),
+                ("previous_max_open_orders", "I"),
+            ),
+            (EventType.PARAMETERS_SET, 2): (("fees_low", "32s"),),
+            (EventType.PARAMETERS_SET, 3): (("fees_high", "32s"),),
+            (EventType.PARAMETERS_SET, 4): (("previous_fees_low", "32s"),),
+            (EventType.PARAMETERS_SET, 5): (("previous_fees_high", "32s"),),
+            (EventType.ACCOUNT_TIER_SET, 0): (*_TIMED, ("tier", "q"), ("previous_tier", "q")),
             (EventType.SYMBOL_STATE_SET, 0): (
                 ("time_us", "q"),
                 ("state", "q"),
@@ -248,7 +271,8 @@ def _dtype(fields: tuple[tuple[str, str], ...]) -> np.dtype[np.void]:
 OPTIONAL_PARTS: Final = frozenset({(EventType.ORDER_ACCEPTED, 2), (EventType.ORDER_ACCEPTED, 3)})
 TERMS_STRIPE: Final = struct.Struct("<qqq40s")  # the last 40 bytes are zero
 NO_TERMS_STRIPE: Final = bytes(STRIPE)
-LIST_SYMBOL_STRIPE: Final = _struct(LIST_SYMBOL_FIELDS)
+MARKET_STRIPE: Final = _struct(MARKET_FIELDS)
+FEES_STRIPE: Final = struct.Struct("<16i")  # maker and taker rate by tier
 EVENT_HEAD_STRUCT: Final = struct.Struct("<" + "".join(code for _, code in EVENT_HEAD))
 EVENT_STRUCTS: Final = MappingProxyType(
     {place: _struct((*EVENT_HEAD, *fields)) for place, fields in EVENT_FIELDS.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from domain.fees import FeeRates
 from domain.instrument import Asset, Instrument
 
 CHAIN = "ETH"
@@ -64,6 +65,7 @@ MARKETS = (
         band_ppm=100_000,
         max_order="1000",
         max_open_orders=1000,
+        tier_fees=(FeeRates(500, 1500), FeeRates(0, 1000), FeeRates(-200, 800)),
     ),
     Instrument.listed(
         symbol_id=2,
@@ -105,10 +107,13 @@ def market_row(market: Instrument) -> dict[str, object]:
         "lot_size": market.lot_size,
         "listing_price": market.price_text(market.listing_price_ticks),
         "max_order": market.quantity_text(market.max_order_lots),
-        "maker_fee_ppm": market.maker_fee_ppm,
-        "taker_fee_ppm": market.taker_fee_ppm,
+        "maker_fee_ppm": market.fees[0].maker_ppm,
+        "taker_fee_ppm": market.fees[0].taker_ppm,
+        "tier_fees": [[rates.maker_ppm, rates.taker_ppm] for rates in market.fees[1:]],
+        "max_taker_fee_ppm": market.max_taker_fee_ppm,
         "band_ppm": market.band_ppm,
         "max_open_orders": market.max_open_orders,
+        "max_position": market.quantity_text(market.max_position_lots),
     }
 
 

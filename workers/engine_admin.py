@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from domain.commands import ListSymbol
 from domain.errors import RejectReason
 from domain.events import CommandRejected, EventType, SymbolListed
 from domain.instrument import Instrument
@@ -26,23 +25,7 @@ async def list_market(settings: Settings, market: Instrument) -> int | None:
     """List a market; return the sequence of its listing, None when it was listed before."""
     engine = connect(settings, "admin")
     try:
-        outcome = (
-            await engine.submit(
-                ListSymbol(
-                    symbol_id=market.symbol_id,
-                    base_asset_id=market.base.asset_id,
-                    quote_asset_id=market.quote.asset_id,
-                    base_units_per_lot=market.base_units_per_lot,
-                    quote_units_per_tick_lot=market.quote_units_per_tick_lot,
-                    maker_fee_ppm=market.maker_fee_ppm,
-                    taker_fee_ppm=market.taker_fee_ppm,
-                    band_ppm=market.band_ppm,
-                    listing_price_ticks=market.listing_price_ticks,
-                    max_order_lots=market.max_order_lots,
-                    max_open_orders=market.max_open_orders,
-                )
-            )
-        )[0]
+        outcome = (await engine.submit(market.listing()))[0]
     finally:
         await engine.close()
     if isinstance(outcome, SymbolListed):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from domain.commands import CancelOrder, Command, Credit, ListSymbol, PlaceOrder
 from domain.events import Event, OrderAccepted, OrderClosed, Trade
+from domain.fees import flat_fees
 from domain.money import text_from_units
 from domain.order import OrderType, Side, TimeInForce
 from domain.order_id import client_key
@@ -26,6 +27,19 @@ SEED = 20150501
 ORDER_COUNT = 2_500
 _START_MS = 1_430_438_400_000
 _START_TICKS = 23_500
+_MARKET = ListSymbol(
+    symbol_id=1,
+    base_asset_id=1,
+    quote_asset_id=2,
+    base_units_per_lot=1,
+    quote_units_per_tick_lot=1,
+    fees=flat_fees(0, 0),
+    max_taker_fee_ppm=0,
+    band_ppm=10**9,
+    listing_price_ticks=_START_TICKS,
+    max_order_lots=10**15,
+    max_open_orders=10**6,
+)
 _ACCOUNTS = {Side.BUY: 1, Side.SELL: 2}
 _DIRECTIONS = {Side.BUY: "bid", Side.SELL: "ask"}
 
@@ -48,7 +62,7 @@ class FlowMaker:
         self._engine = create_engine(kind="reference")
         self._time_ms = _START_MS
         self._live: dict[int, _Live] = {}
-        self._apply(ListSymbol(1, 1, 2, 1, 1, 0, 0, 10**9, _START_TICKS, 10**15, 10**6))
+        self._apply(_MARKET)
         for number, account in enumerate(_ACCOUNTS.values(), 1):
             for asset in (1, 2):
                 self._apply(Credit(10 * number + asset, account, asset, 10**18, _START_MS * 1000))

@@ -16,6 +16,7 @@ from api.schemas.markets import (
     BookOut,
     CandleOut,
     CandlesOut,
+    FeeTierOut,
     MarketOut,
     MarketsOut,
     PublicTradeOut,
@@ -133,12 +134,18 @@ def _market(market: Market, status: TradingStatus | None) -> MarketOut:
         quote=instrument.quote.code,
         tick_size=instrument.tick_size,
         lot_size=instrument.lot_size,
-        maker_fee_ppm=instrument.maker_fee_ppm,
-        taker_fee_ppm=instrument.taker_fee_ppm,
+        maker_fee_ppm=instrument.fees[0].maker_ppm,
+        taker_fee_ppm=instrument.fees[0].taker_ppm,
+        fee_tiers=[
+            FeeTierOut(tier=tier, maker_fee_ppm=rates.maker_ppm, taker_fee_ppm=rates.taker_ppm)
+            for tier, rates in enumerate(instrument.fees)
+        ],
+        max_taker_fee_ppm=instrument.max_taker_fee_ppm,
         band_ppm=instrument.band_ppm,
         listing_price=instrument.price_text(instrument.listing_price_ticks),
         max_order=instrument.quantity_text(instrument.max_order_lots),
         max_open_orders=instrument.max_open_orders,
+        max_position=instrument.quantity_text(instrument.max_position_lots),
         shard=market.shard,
         state=state,
         state_reason=reason.reason,

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from api.edge import EdgeRoute, ServicesDep, access
 from api.schemas.markets import ClosedMarketOut, ComponentOut, ShardOut, SystemOut
+from domain.limits import limits
 from domain.market import Listings
 from domain.process_beat import ProcessBeat
 
@@ -95,6 +96,7 @@ async def system(services: ServicesDep) -> SystemOut:
             shard_state(shard, beats, sequence, services.listings)
             for shard, sequence in sequences.items()
         ],
+        limits={name.lower(): value for name, value in limits().items()},
         temporal_ui=services.temporal_ui_url,
     )
 

@@ -37,8 +37,20 @@ class AssetsOut(Output):
     assets: list[AssetOut]
 
 
+class FeeTierOut(Output):
+    """What accounts of one tier pay, in parts per million of quote; negative: a rebate."""
+
+    tier: int
+    maker_fee_ppm: int
+    taker_fee_ppm: int
+
+
 class MarketOut(Output):
-    """A market, its rules, and whether it takes orders now: `state_reason` says why not."""
+    """A market, its rules, and whether it takes orders now: `state_reason` says why not.
+
+    `maker_fee_ppm` and `taker_fee_ppm` are those of tier 0, in which every account begins. A buy
+    holds for its fee at `max_taker_fee_ppm`. `max_position` "0" is no limit.
+    """
 
     symbol: str
     base: str
@@ -47,10 +59,13 @@ class MarketOut(Output):
     lot_size: str
     maker_fee_ppm: int
     taker_fee_ppm: int
+    fee_tiers: list[FeeTierOut]
+    max_taker_fee_ppm: int
     band_ppm: int
     listing_price: str
     max_order: str
     max_open_orders: int
+    max_position: str
     shard: int
     state: MarketStateText
     state_reason: str = ""
@@ -153,7 +168,7 @@ class ShardOut(Output):
 
 
 class SystemOut(Output):
-    """The exchange at this moment; `sequence` is that of shard 0."""
+    """The exchange at this moment; `sequence` is that of shard 0, `limits` are the engine's own."""
 
     version: str
     time_ms: int
@@ -161,4 +176,5 @@ class SystemOut(Output):
     engine: str | None
     components: list[ComponentOut]
     shards: list[ShardOut]
+    limits: dict[str, int]
     temporal_ui: str

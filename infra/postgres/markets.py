@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from domain.fees import FeeRates
 from domain.instrument import Asset, Instrument
 from domain.market import AssetListing, Listings, Market
 from domain.market_data import Candle, PublicTrade
@@ -145,8 +146,11 @@ def _market(row: Any, assets: dict[int, AssetListing]) -> Market:
         listing_price=row.listing_price,
         maker_fee_ppm=row.maker_fee_ppm,
         taker_fee_ppm=row.taker_fee_ppm,
+        tier_fees=[FeeRates(*rates) for rates in row.tier_fees],
+        max_taker_fee_ppm=row.max_taker_fee_ppm,
         band_ppm=row.band_ppm,
         max_order=row.max_order,
         max_open_orders=row.max_open_orders,
+        max_position=row.max_position,
     )
     return Market(instrument=instrument, shard=row.shard)

@@ -80,8 +80,11 @@ instrument = sa.Table(
     sa.Column("max_order", sa.Text, nullable=False),
     sa.Column("maker_fee_ppm", sa.Integer, nullable=False),
     sa.Column("taker_fee_ppm", sa.Integer, nullable=False),
+    sa.Column("tier_fees", JSONB, nullable=False, server_default="[]"),  # of tier 1, 2, ...
+    sa.Column("max_taker_fee_ppm", sa.Integer, nullable=False),
     sa.Column("band_ppm", sa.Integer, nullable=False),
     sa.Column("max_open_orders", sa.Integer, nullable=False),
+    sa.Column("max_position", sa.Text, nullable=False, server_default="0"),
     sa.Column("listed_sequence", sa.BigInteger),
 )
 

@@ -1,6 +1,7 @@
 // Money in and out, markets, modes: the commands that no trader sends.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "engine.hpp"
 #include "money.hpp"
@@ -74,36 +75,148 @@ void Engine::money(const Command& command) {
 
 // ---- administration -------------------------------------------------------------------------
 
-void Engine::list_symbol(const Command& command, const std::uint8_t* record) {
-  ListSymbolStripe more;
+namespace {
+
+Rules rules_of(const Command& command, const std::uint8_t* record) {
+  MarketStripe more;
+  Rules rules{};
   std::memcpy(&more, record + kStripe, sizeof more);
+  std::memcpy(&rules.fees, record + 2 * kStripe, sizeof rules.fees);
+  rules.symbol_id = command.symbol_id;
+  rules.base_asset_id = more.base_asset_id;
+  rules.quote_asset_id = more.quote_asset_id;
+  rules.base_per_lot = command.a;
+  rules.quote_per_tick_lot = command.b;
+  rules.max_taker_fee_ppm = more.max_taker_fee_ppm;
+  rules.band_ppm = more.band_ppm;
+  rules.listing_ticks = more.listing_price_ticks;
+  rules.max_order_lots = more.max_order_lots;
+  rules.max_open_orders = more.max_open_orders;
+  rules.max_position_lots = more.max_position_lots;
+  return rules;
+}
+
+bool is_whole(const Rules& rules) {
+  return rules.symbol_id != 0 && rules.base_asset_id != 0 && rules.quote_asset_id != 0 &&
+         rules.base_per_lot > 0 && rules.quote_per_tick_lot > 0 && rules.listing_ticks > 0 &&
+         rules.max_order_lots > 0 && rules.max_open_orders != 0 && rules.max_position_lots >= 0 &&
+         rules.band_ppm >= 0 && rules.base_asset_id != rules.quote_asset_id;
+}
+
+// Orders hold at the highest taker rate; no rebate may exceed the lowest, whoever trades.
+Reason refuse_fees(const Rules& rules) {
+  const FeeTable& fees = rules.fees;
+  std::int64_t lowest_taker = kPpm, highest = 0, rebate = 0;
+  for (const FeeRates& rates : fees.tier) {
+    lowest_taker = std::min<std::int64_t>(lowest_taker, rates.taker_ppm);
+    highest = std::max<std::int64_t>({highest, rates.taker_ppm, rates.maker_ppm});
+    rebate = std::max(rebate, -std::int64_t{rates.maker_ppm});
+  }
+  if (rules.max_taker_fee_ppm < 0 || rules.max_taker_fee_ppm >= kPpm || lowest_taker < 0)
+    return Reason::kInvalidFees;
+  if (highest > rules.max_taker_fee_ppm) return Reason::kFeeAboveMaximum;
+  if (rebate > lowest_taker) return Reason::kRebateAboveTakerFee;
+  return Reason::kNone;
+}
+
+// What balances and holds are counted in, or what they were counted with.
+bool same_where_fixed(const Rules& a, const Rules& b) {
+  return a.base_asset_id == b.base_asset_id && a.quote_asset_id == b.quote_asset_id &&
+         a.base_per_lot == b.base_per_lot && a.quote_per_tick_lot == b.quote_per_tick_lot &&
+         a.max_taker_fee_ppm == b.max_taker_fee_ppm && a.listing_ticks == b.listing_ticks;
+}
+
+void write_fees(EventStripe* parts, const FeeTable& fees) {
+  const auto* half = reinterpret_cast<const std::uint8_t*>(&fees);
+  for (int part = 0; part < 2; ++part, half += 32) {
+    std::memset(parts[part].body, 0, sizeof parts[part].body);
+    std::memcpy(parts[part].body, half, 32);
+  }
+}
+
+}  // namespace
+
+void Engine::list_symbol(const Command& command, const std::uint8_t* record) {
+  const Rules rules = rules_of(command, record);
   Reason reason = Reason::kNone;
-  if (command.symbol_id == 0 || more.base_asset_id == 0 || more.quote_asset_id == 0 ||
-      command.a <= 0 || command.b <= 0 || more.listing_price_ticks <= 0 ||
-      more.max_order_lots <= 0 || more.max_open_orders == 0 ||
-      more.base_asset_id == more.quote_asset_id || more.band_ppm < 0)
+  if (!is_whole(rules))
     reason = Reason::kMalformedCommand;
   else if (state.symbol_index[command.symbol_id] != kNone16)
     reason = Reason::kSymbolAlreadyListed;
-  else if (more.taker_fee_ppm < 0 || more.taker_fee_ppm >= kPpm ||
-           std::abs(std::int64_t{more.maker_fee_ppm}) > more.taker_fee_ppm)
-    reason = Reason::kInvalidCombination;
+  else
+    reason = refuse_fees(rules);
   if (reason != Reason::kNone) {
     reject(command, reason, 0, command.symbol_id);
     return;
   }
-  state.list_market({command.symbol_id, more.base_asset_id, more.quote_asset_id, command.a,
-                     command.b, more.maker_fee_ppm, more.taker_fee_ppm, more.band_ppm,
-                     more.listing_price_ticks, more.max_order_lots, more.max_open_orders});
-  EventStripe* event = events.add(EventType::kSymbolListed, 2, command.symbol_id, 0);
+  state.list_market(rules);
+  EventStripe* event = events.add(EventType::kSymbolListed, 4, command.symbol_id, 0);
   event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
-  event[0].body[1] = static_cast<std::uint64_t>(command.a);
-  event[0].body[2] = static_cast<std::uint64_t>(command.b);
-  event[0].body[3] = static_cast<std::uint64_t>(more.listing_price_ticks);
-  event[0].body[4] = static_cast<std::uint64_t>(more.max_order_lots);
-  event[0].body[5] = static_cast<std::uint64_t>(more.band_ppm);
+  event[0].body[1] = static_cast<std::uint64_t>(rules.base_per_lot);
+  event[0].body[2] = static_cast<std::uint64_t>(rules.quote_per_tick_lot);
+  event[0].body[3] = static_cast<std::uint64_t>(rules.listing_ticks);
+  event[0].body[4] = static_cast<std::uint64_t>(rules.max_order_lots);
+  event[0].body[5] = static_cast<std::uint64_t>(rules.band_ppm);
   std::memset(event[1].body, 0, sizeof event[1].body);
-  std::memcpy(event[1].body, &more, 16);  // both assets, both fees, open orders: as they came
+  std::memcpy(event[1].body, record + kStripe, 8);  // both assets, the highest fee: as they came
+  event[1].body[1] = static_cast<std::uint64_t>(rules.max_position_lots);
+  event[1].body[2] = rules.max_open_orders;
+  write_fees(event + 2, rules.fees);
+}
+
+void Engine::set_parameters(const Command& command, const std::uint8_t* record) {
+  const Rules rules = rules_of(command, record);
+  Market* market = state.market(command.symbol_id);
+  Reason reason = Reason::kNone;
+  if (!is_whole(rules))
+    reason = Reason::kMalformedCommand;
+  else if (market == nullptr)
+    reason = Reason::kUnknownSymbol;
+  else if (!same_where_fixed(rules, market->rules))
+    reason = Reason::kFixedParameter;
+  else
+    reason = refuse_fees(rules);
+  if (reason != Reason::kNone) {
+    reject(command, reason, 0, command.symbol_id);
+    return;
+  }
+  EventStripe* event = events.add(EventType::kParametersSet, 6, command.symbol_id, 0);
+  std::memset(event[0].body, 0, sizeof event[0].body);
+  std::memset(event[1].body, 0, sizeof event[1].body);
+  event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
+  std::uint64_t* to = &event[0].body[1];
+  for (const Rules* each : {&rules, &std::as_const(market->rules)}) {
+    to[0] = static_cast<std::uint64_t>(each->band_ppm);
+    to[1] = static_cast<std::uint64_t>(each->max_order_lots);
+    to[2] = static_cast<std::uint64_t>(each->max_position_lots);
+    to[3] = each->max_open_orders;
+    to = event[1].body;
+  }
+  write_fees(event + 2, rules.fees);
+  write_fees(event + 4, market->rules.fees);
+  market->rules = rules;
+  market->band_reference = 0;  // the cached band is another one's
+}
+
+// Tier 0 is everybody's.
+void Engine::set_account_tier(const Command& command) {
+  Reason reason = Reason::kNone;
+  if (command.account_id == 0)
+    reason = Reason::kMalformedCommand;
+  else if (command.a < 0 || command.a >= kMaxFeeTiers)
+    reason = Reason::kUnknownFeeTier;
+  if (reason != Reason::kNone) {
+    reject(command, reason, command.account_id, 0);
+    return;
+  }
+  Account& account = state.accounts[state.need_account(command.account_id)];
+  EventStripe* event = events.add(EventType::kAccountTierSet, 1, 0, 0);
+  event->body[0] = static_cast<std::uint64_t>(command.time_us);
+  event->body[1] = command.account_id;
+  event->body[2] = static_cast<std::uint64_t>(command.a);
+  event->body[3] = account.tier;
+  std::memset(&event->body[4], 0, 16);
+  account.tier = static_cast<std::uint32_t>(command.a);
 }
 
 namespace {

@@ -70,10 +70,10 @@ Reason Engine::refuse_order(const Command& command, const std::uint8_t* record, 
     return Reason::kPriceOutsideBand;
   const Rules& rules = market->rules;
   if (command.b > rules.max_order_lots) return Reason::kQuantityTooLarge;
-  const std::uint16_t at = state.symbol_index[command.symbol_id];
   if (may_rest(command.flags) && account != 0 &&
-      state.open_count(account, at) >= rules.max_open_orders)
+      state.open_of(account, market->at).count >= rules.max_open_orders)
     return Reason::kTooManyOpenOrders;
+  if (buys && exceeds_position(*market, account, command.b)) return Reason::kPositionLimit;
   if (terms.quote_budget != 0) {
     hold = terms.quote_budget;
     return refuse_budget(*market, command, account, hold, limit);
@@ -93,10 +93,12 @@ Reason Engine::refuse_budget(Market& market, const Command& command, std::uint32
                              std::int64_t budget, std::int64_t limit) {
   const std::int64_t best = market.book.best(1 - kBuy);
   if (best == kNoPrice || best > limit) return Reason::kNoLiquidity;
-  const std::int64_t lots = affordable_lots(market.rules, best, budget);
+  const std::int32_t taker_ppm = market.rules.fees.tier[state.accounts[account].tier].taker_ppm;
+  const std::int64_t lots = affordable_lots(market.rules, best, budget, taker_ppm);
   std::int64_t base = 0;
   if (lots == 0) return Reason::kBudgetTooSmall;
   if (lots > market.rules.max_order_lots) return Reason::kQuantityTooLarge;
+  if (exceeds_position(market, account, lots)) return Reason::kPositionLimit;
   if (__builtin_mul_overflow(lots, market.rules.base_per_lot, &base)) return Reason::kOverflow;
   if (self_trade_of(command.flags) == kExpireTaker &&
       state.orders[market.book.first(1 - kBuy)].account == account)
@@ -104,6 +106,19 @@ Reason Engine::refuse_budget(Market& market, const Command& command, std::uint32
   if (account == 0) return Reason::kInsufficientFunds;
   const Balance& balance = state.balance(account, market.quote);
   return balance.total - balance.held < budget ? Reason::kInsufficientFunds : Reason::kNone;
+}
+
+// Whether a buy of `more_lots` could leave its account with too much of the base asset: what it
+// has, held or not, counts with all that its open buys of this market may add.
+bool Engine::exceeds_position(const Market& market, std::uint32_t account,
+                              std::int64_t more_lots) const {
+  const Rules& rules = market.rules;
+  if (rules.max_position_lots == 0) [[likely]]
+    return false;
+  if (more_lots <= 0) return false;
+  const Balance base = account == 0 ? Balance{} : state.balance(account, market.base);
+  const Wide lots = Wide{state.open_of(account, market.at).buy_lots} + more_lots;
+  return base.total + lots * rules.base_per_lot > Wide{rules.max_position_lots} * rules.base_per_lot;
 }
 
 Reason Engine::order_rules(const Market& market, const Command& command, std::uint32_t account,

@@ -40,7 +40,7 @@ Command numbered(Opcode opcode, std::uint64_t sequence, std::int64_t time_us) {
   command.time_us = time_us;
   command.opcode = opcode;
   command.version = kCommandVersion;
-  command.stripes = opcode == Opcode::kListSymbol ? 2 : 1;
+  command.stripes = opcode == Opcode::kListSymbol ? 3 : 1;
   return command;
 }
 
@@ -55,17 +55,19 @@ std::vector<std::uint8_t> opening(std::uint64_t& sequence) {
   Command listing = numbered(Opcode::kListSymbol, ++sequence, 1'000);
   listing.symbol_id = kSymbol;
   listing.a = listing.b = 1;
-  ListSymbolStripe more{};
+  MarketStripe more{};
+  FeeTable fees{};
+  for (FeeRates& rates : fees.tier) rates = {100, 200};
   more.base_asset_id = kBase;
   more.quote_asset_id = kQuote;
-  more.maker_fee_ppm = 100;
-  more.taker_fee_ppm = 200;
+  more.max_taker_fee_ppm = 200;
   more.max_open_orders = 1'000'000'000;
   more.band_ppm = 1'000'000'000;
   more.listing_price_ticks = 100'000;
   more.max_order_lots = 1'000'000'000;
   append(bytes, &listing);
   append(bytes, &more);
+  append(bytes, &fees);
   for (std::uint64_t account = 1; account <= kAccounts; ++account)
     for (const std::uint16_t asset : {kBase, kQuote}) {
       Command credit = numbered(Opcode::kCredit, ++sequence, 1'000);

@@ -245,6 +245,11 @@ NB_MODULE(_core, m) {
   rialto::bind_load(m);
   m.def("bench_engine", &rialto::bench_engine, nb::arg("flow"), nb::arg("passes"), nb::arg("batch"),
         nb::arg("window"), nb::arg("warm"));
+  m.def("limits", [] {
+    nb::dict out;
+    for (const rialto::Limit& limit : rialto::kLimits) out[limit.name] = limit.value;
+    return out;
+  });
   m.def("bench_bare_book", &rialto::bench_bare_book, nb::arg("flow"), nb::arg("passes"));
   using rialto::Core;
   nb::exception<rialto::SequenceError>(m, "CoreSequenceError", PyExc_RuntimeError);

@@ -50,7 +50,7 @@ class Book {
     level.tail = slot;
   }
 
-  void remove(Slot slot) {
+  [[gnu::always_inline]] void remove(Slot slot) {
     const Order& order = orders_[slot];
     const int side = order.side();
     Level& level = at(side, order.price);

@@ -130,8 +130,7 @@ void Engine::amend(const Command& command, const std::uint8_t* record, std::uint
   const bool kept = keeps_place(order, whole, price, quantity);
   const std::int64_t filled = order.filled();
   const std::int64_t hides = kept ? std::max<std::int64_t>(0, hidden - (whole - quantity)) : 0;
-  std::int64_t& held = state.balance(order.account, side == kBuy ? market.quote : market.base).held;
-  held -= hold_units(market.rules, side, order.price, order.remaining + hidden);
+  release(state, market, slot, state.open_lots(slot));
 
   EventStripe* event = events.add(EventType::kOrderAmended, 2, market.rules.symbol_id,
                                   static_cast<std::uint16_t>(side | (kept ? 2 : 0)));
@@ -154,7 +153,7 @@ void Engine::amend(const Command& command, const std::uint8_t* record, std::uint
   order.remaining = order.quantity - filled;
   if (order.traits != 0) state.rare[slot].hidden = hides;
   if (kept) {
-    held += hold_units(market.rules, side, price, quantity - filled);
+    hold(state, market, slot);
     return;
   }
   Close stopped = Close::kFilled;
@@ -196,6 +195,8 @@ Reason Engine::refuse_amend(const Command& command, Slot slot) {
   if (quantity > rules.max_order_lots) return Reason::kQuantityTooLarge;
   if ((order.traits & kIceberg) != 0 && too_many_slices(quantity, state.rare[slot].terms.display))
     return Reason::kTooManySlices;
+  if (side == kBuy && exceeds_position(market, order.account, quantity - whole))
+    return Reason::kPositionLimit;
   Command like = command;
   like.flags = order.flags;
   const Reason broken = order_rules(market, like, order.account, price);

@@ -132,6 +132,12 @@ inline void Engine::act(const Command& command, const std::uint8_t* record, std:
     case Opcode::kListSymbol:
       list_symbol(command, record);
       break;
+    case Opcode::kSetParameters:
+      set_parameters(command, record);
+      break;
+    case Opcode::kSetAccountTier:
+      set_account_tier(command);
+      break;
     case Opcode::kSetSymbolState:
       set_symbol_state(command, record);
       break;
@@ -188,7 +194,7 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
     event[0].body[5] = order.accepted_sequence;
     event[1].body[0] = static_cast<std::uint64_t>(order.accepted_us);
     event[1].body[1] = static_cast<std::uint64_t>(order.price);
-    event[1].body[2] = static_cast<std::uint64_t>(order.quantity);
+    event[1].body[2] = static_cast<std::uint64_t>(order.quantity + state.hidden(known_slot));
     event[1].body[3] = static_cast<std::uint64_t>(order.filled());
     std::memset(&event[1].body[4], 0, 16);
     return;

@@ -21,10 +21,6 @@ struct SequenceError : std::runtime_error {
 
 class Engine {
  public:
-  static constexpr std::uint32_t kMaxMakers = 30'000;
-  static constexpr std::size_t kMaxCancels = 60'000;
-  static constexpr std::size_t kMaxExpiries = 5'000;
-
   explicit Engine(std::uint32_t shard) : state(shard) {}
 
   // Applies a whole batch, or throws before any effect.
@@ -61,6 +57,8 @@ class Engine {
   void set_dead_mans_switch(const Command& command);
   void money(const Command& command);
   void list_symbol(const Command& command, const std::uint8_t* record);
+  void set_parameters(const Command& command, const std::uint8_t* record);
+  void set_account_tier(const Command& command);
   void set_symbol_state(const Command& command, const std::uint8_t* record);
   void set_shard_mode(const Command& command, const std::uint8_t* record);
   bool read_status(const Command& command, const std::uint8_t* record, StatusReason& status) const;
@@ -75,6 +73,7 @@ class Engine {
                      std::int64_t limit) const;
   bool fillable(const Market& market, const Command& command, std::uint32_t account,
                 std::int64_t limit) const;
+  bool exceeds_position(const Market& market, std::uint32_t account, std::int64_t more_lots) const;
   Reason refuse_cancel(const Command& command);
   Reason refuse_amend(const Command& command, Slot slot);
   Slot find_open(const Command& command, std::uint64_t id, std::uint64_t hash) const;

@@ -31,11 +31,19 @@ inline bool known(Opcode opcode) {
     case Opcode::kListSymbol:
     case Opcode::kSetSymbolState:
     case Opcode::kSetShardMode:
+    case Opcode::kSetParameters:
+    case Opcode::kSetAccountTier:
     case Opcode::kStarted:
     case Opcode::kTick:
       return true;
   }
   return false;
+}
+
+// Commands of three stripes: a market's rules and fees, or who sets a state and why.
+inline bool has_rules_or_status(Opcode opcode) {
+  return opcode == Opcode::kListSymbol || opcode == Opcode::kSetParameters ||
+         opcode == Opcode::kSetSymbolState || opcode == Opcode::kSetShardMode;
 }
 
 [[noreturn, gnu::cold]] inline void refuse_record(int fault, const char* what, std::size_t offset) {
@@ -53,12 +61,10 @@ inline std::uint8_t stripes_of(const Command& command, std::size_t offset, std::
   if (!known(command.opcode)) refuse_record(kUnknownOpcode, "opcode", offset);
   const bool is_order = command.opcode == Opcode::kPlaceOrder;
   const bool wide =
-      is_order ? command.text_length != 0
-               : command.opcode == Opcode::kAmendOrder || command.opcode == Opcode::kListSymbol;
+      is_order ? command.text_length != 0 : command.opcode == Opcode::kAmendOrder;
   std::uint8_t stripes = wide ? 2 : 1;
   if (is_order && command.stripes == stripes + 1) ++stripes;  // the rarer terms
-  if (command.opcode == Opcode::kSetSymbolState || command.opcode == Opcode::kSetShardMode)
-    stripes = 3;
+  if (has_rules_or_status(command.opcode)) stripes = 3;
   if (command.stripes != stripes || command.text_length > (is_order ? kMaxText : 0))
     refuse_record(kBadLength, "stripes", offset);
   if (offset + stripes * kStripe > size) refuse_record(kBadLength, "a cut off record", offset);

@@ -47,6 +47,7 @@ bool Engine::match(Market& market, Slot taker, std::int64_t limit, Close& stoppe
   const Rules& rules = market.rules;
   const int side = 1 - kBuy;
   const Book& book = market.book;
+  const std::int32_t taker_ppm = rules.fees.tier[state.accounts[order.account].tier].taker_ppm;
   std::int64_t left = state.rare[taker].terms.quote_budget;
   for (std::uint32_t met = 0; met < kMaxMakers; ++met) {
     const std::int64_t best = book.best(side);
@@ -60,10 +61,10 @@ bool Engine::match(Market& market, Slot taker, std::int64_t limit, Close& stoppe
       if (mode != kExpireMaker) return Close::kSelfTrade;
       continue;
     }
-    const std::int64_t lots = std::min(affordable_lots(rules, best, left), other.remaining);
+    const std::int64_t lots = std::min(affordable_lots(rules, best, left, taker_ppm), other.remaining);
     if (lots == 0) return order.quantity != 0 ? Close::kFilled : Close::kIocRemainder;
     const std::int64_t quote = best * lots * rules.quote_per_tick_lot;
-    left -= quote + fee_units(quote, rules.taker_fee_ppm);
+    left -= quote + fee_units(quote, taker_ppm);
     order.quantity += lots;
     order.remaining += lots;
     fill(market, maker, taker, lots);
@@ -76,12 +77,8 @@ bool Engine::match(Market& market, Slot taker, std::int64_t limit, Close& stoppe
                                                     Slot taker_slot) {
   Order& maker = state.orders[maker_slot];
   Order& taker = state.orders[taker_slot];
-  const int side = maker.side();
   const std::int64_t lots = std::min(maker.remaining, taker.remaining);
-  const std::int64_t before = maker.remaining + state.hidden(maker_slot);
-  state.balance(maker.account, side == kBuy ? market.quote : market.base).held -=
-      hold_units(market.rules, side, maker.price, before) -
-      hold_units(market.rules, side, maker.price, before - lots);
+  release(state, market, maker_slot, lots);
   maker.remaining -= lots;
   maker.quantity -= lots;
   taker.remaining -= lots;
@@ -105,8 +102,10 @@ inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::
   const Rules& rules = market.rules;
   const std::int64_t base = lots * rules.base_per_lot;
   const std::int64_t quote = maker.price * lots * rules.quote_per_tick_lot;
-  const std::int64_t maker_fee = fee_units(quote, rules.maker_fee_ppm);
-  const std::int64_t taker_fee = fee_units(quote, rules.taker_fee_ppm);
+  const Account& maker_owner = state.accounts[maker.account];
+  const Account& taker_owner = state.accounts[taker.account];
+  const std::int64_t maker_fee = fee_units(quote, rules.fees.tier[maker_owner.tier].maker_ppm);
+  const std::int64_t taker_fee = fee_units(quote, rules.fees.tier[taker_owner.tier].taker_ppm);
   Balance& maker_base = state.balance(maker.account, market.base);
   Balance& maker_quote = state.balance(maker.account, market.quote);
   Balance& taker_base = state.balance(taker.account, market.base);
@@ -118,9 +117,7 @@ inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::
     taker_base.total += base;
     taker_quote.total -= quote + taker_fee;
   } else {
-    const std::int64_t before = maker.remaining + state.hidden(maker_slot);
-    maker_quote.held -= hold_units(rules, kBuy, maker.price, before) -
-                        hold_units(rules, kBuy, maker.price, before - lots);
+    release(state, market, maker_slot, lots);
     maker_base.total += base;
     maker_quote.total -= quote + maker_fee;
     taker_base.total -= base;
@@ -136,8 +133,8 @@ inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::
   event[0].body[0] = order_id(state.next_trade++);
   event[0].body[1] = order_id(maker.number);
   event[0].body[2] = order_id(taker.number);
-  event[0].body[3] = state.accounts[maker.account].id;
-  event[0].body[4] = state.accounts[taker.account].id;
+  event[0].body[3] = maker_owner.id;
+  event[0].body[4] = taker_owner.id;
   event[0].body[5] = static_cast<std::uint64_t>(maker.price);
   event[1].body[0] = static_cast<std::uint64_t>(lots);
   event[1].body[1] = static_cast<std::uint64_t>(base);
@@ -202,9 +199,7 @@ void Engine::finish(Market& market, Slot slot, bool stop, Close stopped) {
 // Holds for an order that just joined its level, and says where it stands.
 void Engine::hold_rested(Market& market, Slot slot) {
   const Order& order = state.orders[slot];
-  const int side = order.side();
-  state.balance(order.account, side == kBuy ? market.quote : market.base).held +=
-      hold_units(market.rules, side, order.price, order.remaining);
+  hold(state, market, slot);
   if ((order.traits & kIceberg) != 0) [[unlikely]]
     hide(slot);
   write_standing(EventType::kOrderRested, market, slot);
@@ -230,7 +225,7 @@ void Engine::rest(Slot slot) {
   Market& market = *state.markets[order.symbol];
   market.book.add(slot);
   ++market.open_orders;
-  ++state.open_count(order.account, order.symbol);
+  ++state.open_of(order.account, order.symbol).count;
   list_open(slot);
   watch_expiry(slot);
 }
@@ -265,7 +260,9 @@ void Engine::rest_all(const std::vector<Slot>& slots) {
     Market& market = *state.markets[order.symbol];
     market.book.add(slot);
     ++market.open_orders;
-    ++state.open_count(order.account, order.symbol);
+    OpenOrders& open = state.open_of(order.account, order.symbol);
+    ++open.count;
+    if (order.side() == kBuy) open.buy_lots += state.open_lots(slot);
     watch_expiry(slot);
   }
   std::vector<Slot> by_number = slots;
@@ -277,12 +274,8 @@ void Engine::rest_all(const std::vector<Slot>& slots) {
 // Takes an order out of the book and releases what it still holds.
 void Engine::close_resting(Market& market, Slot slot, Close reason) {
   Order& order = state.orders[slot];
-  const std::int64_t left = order.remaining + state.hidden(slot);
-  if (left != 0) {
-    const int side = order.side();
-    state.balance(order.account, side == kBuy ? market.quote : market.base).held -=
-        hold_units(market.rules, side, order.price, left);
-  }
+  const std::int64_t left = state.open_lots(slot);
+  if (left != 0) release(state, market, slot, left);
   market.book.remove(slot);
   delist(market, slot);
   order.status = status_of(reason);
@@ -297,7 +290,7 @@ void Engine::delist(Market& market, Slot slot) {
   if (tif_of(order.flags) == kGtd) [[unlikely]]
     state.timed.erase({state.rare[slot].terms.expires_us, order.number});
   --market.open_orders;
-  --state.open_count(order.account, order.symbol);
+  --state.open_of(order.account, order.symbol).count;
   Account& account = state.accounts[order.account];
   if (order.account_prev != 0)
     state.orders[order.account_prev].account_next = order.account_next;

@@ -25,16 +25,37 @@ inline std::int64_t fee_units(std::int64_t quote, std::int32_t rate) {
   return rate >= 0 ? floor_ppm(quote, rate) : -floor_ppm(quote, -std::int64_t{rate});
 }
 
-// What `lots` of an order hold: quote and the taker's fee rounded up, or base. Never overflows
+// What `lots` of an order hold: quote and the market's highest fee rounded up, or base. Never overflows
 // for an accepted order, whose whole hold was checked.
 inline std::int64_t hold_units(const Rules& rules, int side, std::int64_t limit,
                                std::int64_t lots) {
   if (side != kBuy) return lots * rules.base_per_lot;
   const std::int64_t quote = limit * lots * rules.quote_per_tick_lot;
-  return quote + ceil_ppm(quote, rules.taker_fee_ppm);
+  return quote + ceil_ppm(quote, rules.max_taker_fee_ppm);
 }
 
-// The same for an order not yet accepted; false where any of its amounts is beyond an int64.
+// Holds for all that an open order may still trade.
+inline void hold(State& state, const Market& market, Slot slot) {
+  const Order& order = state.orders[slot];
+  const int side = order.side();
+  const std::int64_t lots = state.open_lots(slot);
+  if (side == kBuy) state.open_of(order.account, order.symbol).buy_lots += lots;
+  state.balance(order.account, side == kBuy ? market.quote : market.base).held +=
+      hold_units(market.rules, side, order.price, lots);
+}
+
+// Releases what the last `lots` of an open order hold, which are about to go.
+inline void release(State& state, const Market& market, Slot slot, std::int64_t lots) {
+  const Order& order = state.orders[slot];
+  const int side = order.side();
+  const std::int64_t before = state.open_lots(slot);
+  if (side == kBuy) state.open_of(order.account, order.symbol).buy_lots -= lots;
+  state.balance(order.account, side == kBuy ? market.quote : market.base).held -=
+      hold_units(market.rules, side, order.price, before) -
+      hold_units(market.rules, side, order.price, before - lots);
+}
+
+// What an order not yet accepted would hold; false where any of its amounts is beyond an int64.
 inline bool checked_hold(const Rules& rules, int side, std::int64_t limit, std::int64_t lots,
                          std::int64_t& hold) {
   std::int64_t notional = 0, quote = 0, base = 0;
@@ -44,20 +65,20 @@ inline bool checked_hold(const Rules& rules, int side, std::int64_t limit, std::
     return false;
   hold = base;
   return side != kBuy ||
-         !__builtin_add_overflow(quote, ceil_ppm(quote, rules.taker_fee_ppm), &hold);
+         !__builtin_add_overflow(quote, ceil_ppm(quote, rules.max_taker_fee_ppm), &hold);
 }
 
 // The most lots that `units` of quote buy at a price, the taker's fee included; exact.
-inline std::int64_t affordable_lots(const Rules& rules, std::int64_t price, std::int64_t units) {
+inline std::int64_t affordable_lots(const Rules& rules, std::int64_t price, std::int64_t units,
+                                    std::int32_t taker_ppm) {
   const Wide lot = Wide{price} * rules.quote_per_tick_lot;
   if (lot > units) return 0;
   return static_cast<std::int64_t>(((Wide{units} + 1) * kPpm - 1) /
-                                   (lot * (kPpm + rules.taker_fee_ppm)));
+                                   (lot * (kPpm + taker_ppm)));
 }
 
 // Whether an iceberg would show lots more often than it may; each time is a meeting.
 inline bool too_many_slices(std::int64_t quantity, std::int64_t display) {
-  constexpr std::int64_t kMaxSlices = 100;
   return Wide{quantity} > Wide{display} * kMaxSlices;
 }
 

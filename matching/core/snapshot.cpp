@@ -8,7 +8,7 @@ namespace rialto {
 
 namespace {
 
-constexpr std::uint32_t kStateVersion = 7;
+constexpr std::uint32_t kStateVersion = 8;
 constexpr char kMagic[9] = "RLTSTATE";
 
 #pragma pack(push, 1)
@@ -27,9 +27,10 @@ struct AssetBytes {
 };
 struct MarketBytes {
   std::int64_t symbol_id, base_asset_id, quote_asset_id, base_per_lot, quote_per_tick_lot;
-  std::int64_t maker_fee_ppm, taker_fee_ppm, band_ppm, listing_ticks, max_order_lots;
-  std::int64_t max_open_orders, state, last_ticks;
+  std::int64_t max_taker_fee_ppm, band_ppm, listing_ticks, max_order_lots, max_open_orders;
+  std::int64_t max_position_lots, state, last_ticks;
   StatusReason status;
+  FeeTable fees;
 };
 struct BalanceBytes {
   std::uint64_t account, asset;
@@ -50,6 +51,9 @@ struct OrderBytes {
 struct SwitchBytes {
   std::uint64_t account;
   std::int64_t deadline_us;
+};
+struct TierBytes {
+  std::uint64_t account, tier;
 };
 struct KeyBytes {
   std::uint64_t low, high, sequence;
@@ -185,9 +189,9 @@ std::string encode_state(const Engine& engine) {
   for (const Market* market : markets) {
     const Rules& r = market->rules;
     out.put(MarketBytes{r.symbol_id, r.base_asset_id, r.quote_asset_id, r.base_per_lot,
-                        r.quote_per_tick_lot, r.maker_fee_ppm, r.taker_fee_ppm, r.band_ppm,
-                        r.listing_ticks, r.max_order_lots, r.max_open_orders, market->state,
-                        market->last_ticks, market->status});
+                        r.quote_per_tick_lot, r.max_taker_fee_ppm, r.band_ppm, r.listing_ticks,
+                        r.max_order_lots, r.max_open_orders, r.max_position_lots, market->state,
+                        market->last_ticks, market->status, r.fees});
     open += market->open_orders;
   }
   write_balances(state, out);
@@ -212,6 +216,13 @@ std::string encode_state(const Engine& engine) {
             [](const SwitchBytes& a, const SwitchBytes& b) { return a.account < b.account; });
   out.count(switches.size());
   for (const SwitchBytes& row : switches) out.put(row);
+  std::vector<TierBytes> tiers;
+  for (const Account& account : state.accounts)
+    if (account.tier != 0) tiers.push_back({account.id, account.tier});
+  std::sort(tiers.begin(), tiers.end(),
+            [](const TierBytes& a, const TierBytes& b) { return a.account < b.account; });
+  out.count(tiers.size());
+  for (const TierBytes& row : tiers) out.put(row);
   return std::move(out.bytes);
 }
 
@@ -275,9 +286,9 @@ std::unique_ptr<Engine> decode_state(const std::string& bytes) {
     state.list_market({static_cast<std::uint16_t>(m.symbol_id),
                        static_cast<std::uint16_t>(m.base_asset_id),
                        static_cast<std::uint16_t>(m.quote_asset_id), m.base_per_lot,
-                       m.quote_per_tick_lot, static_cast<std::int32_t>(m.maker_fee_ppm),
-                       static_cast<std::int32_t>(m.taker_fee_ppm), m.band_ppm, m.listing_ticks,
-                       m.max_order_lots, static_cast<std::uint32_t>(m.max_open_orders)});
+                       m.quote_per_tick_lot, static_cast<std::int32_t>(m.max_taker_fee_ppm),
+                       m.band_ppm, m.listing_ticks, m.max_order_lots,
+                       static_cast<std::uint32_t>(m.max_open_orders), m.max_position_lots, m.fees});
     state.markets.back()->state = static_cast<int>(m.state);
     state.markets.back()->last_ticks = m.last_ticks;
     state.markets.back()->status = m.status;
@@ -305,6 +316,10 @@ std::unique_ptr<Engine> decode_state(const std::string& bytes) {
   });
   in.section<SwitchBytes>(
       [&](const SwitchBytes& row) { state.set_switch(row.account, row.deadline_us); });
+  in.section<TierBytes>([&](const TierBytes& row) {
+    if (row.tier >= kMaxFeeTiers) throw std::invalid_argument("an unknown fee tier");
+    state.accounts[state.need_account(row.account)].tier = static_cast<std::uint32_t>(row.tier);
+  });
   engine->expect_expiry();
   if (!in.done()) throw std::invalid_argument("bytes after the last section");
   return engine;

@@ -19,22 +19,17 @@
 
 namespace rialto {
 
-inline constexpr std::int64_t kHourUs = 3'600'000'000;
-inline constexpr std::int64_t kClosedForUs = 24 * kHourUs;
-inline constexpr std::int64_t kKeyForUs = 48 * kHourUs;
-inline constexpr std::int64_t kKeyMaxAgeUs = 24 * kHourUs;
-inline constexpr std::int64_t kKeyMaxAheadUs = kHourUs;
-inline constexpr std::int64_t kMaxTimeoutUs = 24 * kHourUs;
-inline constexpr std::uint32_t kClosedPerAccount = 10'000;
 inline constexpr std::uint32_t kNone32 = 0xFFFFFFFFu;
 inline constexpr std::uint16_t kNone16 = 0xFFFF;
 
 struct Rules {
   std::uint16_t symbol_id, base_asset_id, quote_asset_id;
   std::int64_t base_per_lot, quote_per_tick_lot;
-  std::int32_t maker_fee_ppm, taker_fee_ppm;
+  std::int32_t max_taker_fee_ppm;  // what buys hold at; no rate exceeds it
   std::int64_t band_ppm, listing_ticks, max_order_lots;
   std::uint32_t max_open_orders;
+  std::int64_t max_position_lots;  // 0: no bound
+  FeeTable fees;
 };
 
 struct StatusReason {  // who set a market's state or the shard's mode, when and why
@@ -48,6 +43,7 @@ static_assert(sizeof(StatusReason) == 152);
 struct Market {
   Market(const Rules& given, Arena<Order>& orders) : rules(given), book(orders) {}
   Rules rules;
+  std::uint16_t at = 0;               // dense index of itself
   std::uint16_t base = 0, quote = 0;  // dense asset indices
   int state = kOpen;
   std::int64_t last_ticks = 0;
@@ -73,6 +69,12 @@ struct Account {
   Slot open_head = 0, open_tail = 0;      // by order number
   Slot closed_head = 0, closed_tail = 0;  // in closing order
   std::uint32_t closed_count = 0;
+  std::uint32_t tier = 0;  // of its fees
+};
+
+struct OpenOrders {  // of one account in one market
+  std::uint32_t count = 0;
+  std::int64_t buy_lots = 0;  // what the buys among them have still to buy
 };
 
 struct Key {
@@ -135,7 +137,7 @@ class State {
 
   std::vector<Account> accounts;
   std::vector<Balance> balances;           // account x stride + asset
-  std::vector<std::uint32_t> open_counts;  // account x market stride + market
+  std::vector<OpenOrders> open;            // account x market stride + market
   std::size_t balance_stride = 4, market_stride = 4;
 
   std::deque<KeyRecord> keys;                                 // in order of first use
@@ -162,6 +164,9 @@ class State {
 
   std::int64_t hidden(Slot slot) const { return orders[slot].traits != 0 ? rare[slot].hidden : 0; }
 
+  // What an open order may still trade, shown or not.
+  std::int64_t open_lots(Slot slot) const { return orders[slot].remaining + hidden(slot); }
+
   const Market* market(std::uint16_t symbol_id) const {
     const std::uint16_t at = symbol_index[symbol_id];
     return at == kNone16 ? nullptr : markets[at].get();
@@ -184,7 +189,7 @@ class State {
     const auto at = static_cast<std::uint32_t>(accounts.size());
     accounts.push_back(Account{.id = id});
     balances.resize(accounts.size() * balance_stride);
-    open_counts.resize(accounts.size() * market_stride);
+    open.resize(accounts.size() * market_stride);
     if (id < kDirect) {
       if (id >= direct_.size()) direct_.resize(id + id / 2 + 64);
       direct_[id] = at;
@@ -198,8 +203,16 @@ class State {
     return balances[account * balance_stride + asset];
   }
 
-  std::uint32_t& open_count(std::uint32_t account, std::uint16_t market_at) {
-    return open_counts[account * market_stride + market_at];
+  const Balance& balance(std::uint32_t account, std::uint16_t asset) const {
+    return balances[account * balance_stride + asset];
+  }
+
+  OpenOrders& open_of(std::uint32_t account, std::uint16_t market_at) {
+    return open[account * market_stride + market_at];
+  }
+
+  const OpenOrders& open_of(std::uint32_t account, std::uint16_t market_at) const {
+    return open[account * market_stride + market_at];
   }
 
   std::uint16_t need_asset(std::uint16_t id) {
@@ -215,9 +228,10 @@ class State {
     auto market = std::make_unique<Market>(rules, orders);
     market->base = need_asset(rules.base_asset_id);
     market->quote = need_asset(rules.quote_asset_id);
-    symbol_index[rules.symbol_id] = static_cast<std::uint16_t>(markets.size());
+    market->at = static_cast<std::uint16_t>(markets.size());
+    symbol_index[rules.symbol_id] = market->at;
     markets.push_back(std::move(market));
-    widen(open_counts, market_stride, markets.size());
+    widen(open, market_stride, markets.size());
   }
 
   Slot new_order() {

@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <limits>
 
+#include "limits.hpp"
+
 namespace rialto {
 
 inline constexpr std::int64_t kInt64Max = std::numeric_limits<std::int64_t>::max();
 inline constexpr std::int64_t kPpm = 1'000'000;
 inline constexpr std::uint32_t kStripe = 64;
-inline constexpr std::uint8_t kCommandVersion = 1;
+inline constexpr std::uint8_t kCommandVersion = 2;
 inline constexpr std::uint8_t kMaxText = 36;
 
 enum class Opcode : std::uint8_t {
@@ -23,6 +25,8 @@ enum class Opcode : std::uint8_t {
   kListSymbol = 60,
   kSetSymbolState = 61,
   kSetShardMode = 62,
+  kSetParameters = 63,
+  kSetAccountTier = 64,
   kStarted = 90,
   kTick = 91,
 };
@@ -46,6 +50,8 @@ enum class EventType : std::uint8_t {
   kSymbolListed = 60,
   kSymbolStateSet = 61,
   kShardModeSet = 62,
+  kParametersSet = 63,
+  kAccountTierSet = 64,
   kStarted = 90,
   kTicked = 91,
 };
@@ -68,6 +74,7 @@ enum class Reason : std::uint16_t {
   kOverflow = 34,
   kTooManyOpenOrders = 40,
   kTooManySlices = 41,
+  kPositionLimit = 42,
   kInvalidCombination = 50,
   kPostOnlyWouldTrade = 51,
   kFokNotFillable = 52,
@@ -81,6 +88,11 @@ enum class Reason : std::uint16_t {
   kInsufficientFunds = 60,
   kInvalidAmount = 61,
   kUnknownAsset = 62,
+  kInvalidFees = 70,
+  kFeeAboveMaximum = 71,
+  kRebateAboveTakerFee = 72,
+  kFixedParameter = 73,
+  kUnknownFeeTier = 74,
 };
 
 enum class Close : std::uint8_t {
@@ -144,20 +156,28 @@ struct Command {  // first stripe
 };
 static_assert(sizeof(Command) == kStripe);
 
-#pragma pack(push, 1)
-struct ListSymbolStripe {
+struct MarketStripe {  // of a market's rules, then their fees
   std::uint16_t base_asset_id;
   std::uint16_t quote_asset_id;
-  std::int32_t maker_fee_ppm;
-  std::int32_t taker_fee_ppm;
-  std::uint32_t max_open_orders;
+  std::int32_t max_taker_fee_ppm;
   std::int64_t band_ppm;
   std::int64_t listing_price_ticks;
   std::int64_t max_order_lots;
-  std::uint8_t zero[24];
+  std::int64_t max_position_lots;
+  std::uint32_t max_open_orders;
+  std::uint32_t zero[5];
 };
-#pragma pack(pop)
-static_assert(sizeof(ListSymbolStripe) == kStripe);
+static_assert(sizeof(MarketStripe) == kStripe);
+
+struct FeeRates {
+  std::int32_t maker_ppm;  // negative: a rebate
+  std::int32_t taker_ppm;
+};
+
+struct FeeTable {  // by tier
+  FeeRates tier[kMaxFeeTiers];
+};
+static_assert(sizeof(FeeTable) == kStripe);
 
 struct TermsStripe {  // of an order: the rarer ones
   std::int64_t quote_budget;

@@ -16,10 +16,9 @@ from api.limits import Limiter
 from api.ports import EngineAway, EngineOutcomeUnknown
 from api.services import Services
 from api.websocket.hub import FeedHub
-from domain.commands import Command, Credit, ListSymbol, Tick
+from domain.commands import Command, Credit, Tick
 from domain.customer import ApiKey
 from domain.events import Event
-from domain.instrument import Instrument
 from domain.market import Listings, Market
 from domain.market_data import Level
 from domain.order_record import OrderRecord
@@ -39,23 +38,6 @@ from tests.api.memory import (
 )
 from tests.domain.records import Records
 from workers.withdrawals import WithdrawalRules
-
-
-def list_symbol(instrument: Instrument) -> ListSymbol:
-    """Return the command that lists `instrument`."""
-    return ListSymbol(
-        symbol_id=instrument.symbol_id,
-        base_asset_id=instrument.base.asset_id,
-        quote_asset_id=instrument.quote.asset_id,
-        base_units_per_lot=instrument.base_units_per_lot,
-        quote_units_per_tick_lot=instrument.quote_units_per_tick_lot,
-        maker_fee_ppm=instrument.maker_fee_ppm,
-        taker_fee_ppm=instrument.taker_fee_ppm,
-        band_ppm=instrument.band_ppm,
-        listing_price_ticks=instrument.listing_price_ticks,
-        max_order_lots=instrument.max_order_lots,
-        max_open_orders=instrument.max_open_orders,
-    )
 
 
 class LocalDoor:
@@ -164,7 +146,7 @@ class Exchange:
             transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
             base_url="http://rialto",
         )
-        self.door.apply(list_symbol(ETH_USDT))
+        self.door.apply(ETH_USDT.listing())
         for customer_id in (ALICE, BOB):
             self.add_key(customer_id, f"key-{customer_id}")
             for asset in (USDT, ETH):
@@ -186,7 +168,7 @@ class Exchange:
     def add_shard(self) -> LocalDoor:
         """Open a second shard, which trades BTC/USDT; return its door."""
         door = self.doors[1] = LocalDoor(1)
-        door.apply(list_symbol(BTC_USDT))
+        door.apply(BTC_USDT.listing())
         self.memory.listings = Listings(
             [*LISTINGS.markets, Market(BTC_USDT, 1)], [*LISTINGS.assets, BTC_LISTING]
         )

@@ -26,7 +26,6 @@ from infra.postgres.customers import CustomerStore, IssuedKey
 from infra.secret_box import SecretBox, gateway_key_path
 from infra.settings import Settings
 from infra.wallet.keys import create_wallet
-from tests.api.exchange import list_symbol
 from tests.api.memory import ETH, ETH_USDT, USDT
 from workers.api_client import ApiAccount
 
@@ -65,7 +64,7 @@ class RunningExchange:
         self.launch("matching-engine-0", "workers.matching_engine")
         await self.ready("matching-engine-0")
         async with self.engine("admin") as engine:
-            assert isinstance((await engine.submit(list_symbol(ETH_USDT)))[0], SymbolListed)
+            assert isinstance((await engine.submit(ETH_USDT.listing()))[0], SymbolListed)
         self.launch("market-data-0", "workers.market_data")
         self.launch("gateway", "workers.gateway")
         await asyncio.gather(self.ready("market-data-0"), self.ready("gateway"))
@@ -199,8 +198,9 @@ class RunningExchange:
                     lot_size=ETH_USDT.lot_size,
                     listing_price="2500",
                     max_order="1000",
-                    maker_fee_ppm=ETH_USDT.maker_fee_ppm,
-                    taker_fee_ppm=ETH_USDT.taker_fee_ppm,
+                    maker_fee_ppm=ETH_USDT.fees[0].maker_ppm,
+                    taker_fee_ppm=ETH_USDT.fees[0].taker_ppm,
+                    max_taker_fee_ppm=ETH_USDT.max_taker_fee_ppm,
                     band_ppm=ETH_USDT.band_ppm,
                     max_open_orders=ETH_USDT.max_open_orders,
                 )

@@ -133,7 +133,13 @@ def _expected(role: Role, opcode: Opcode) -> bool:
             Opcode.SET_DEAD_MANS_SWITCH,
         },
         Role.TREASURY: {Opcode.CREDIT, Opcode.DEBIT},
-        Role.ADMIN: {Opcode.LIST_SYMBOL, Opcode.SET_SYMBOL_STATE, Opcode.SET_SHARD_MODE},
+        Role.ADMIN: {
+            Opcode.LIST_SYMBOL,
+            Opcode.SET_PARAMETERS,
+            Opcode.SET_ACCOUNT_TIER,
+            Opcode.SET_SYMBOL_STATE,
+            Opcode.SET_SHARD_MODE,
+        },
     }.get(role, set())
 
 

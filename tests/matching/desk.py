@@ -18,6 +18,7 @@ from domain.commands import (
 )
 from domain.errors import RejectReason
 from domain.events import CommandRejected, Event, OrderAccepted, OrderClosed, Trade
+from domain.fees import flat_fees
 from domain.order import OrderType, Side, TimeInForce
 from matching.codec import decode_events, encode_command
 from matching.engine import create_engine
@@ -30,8 +31,8 @@ LISTING = ListSymbol(
     quote_asset_id=USDT,
     base_units_per_lot=100_000,
     quote_units_per_tick_lot=1,
-    maker_fee_ppm=1_000,
-    taker_fee_ppm=2_000,
+    fees=flat_fees(1_000, 2_000),
+    max_taker_fee_ppm=2_000,
     band_ppm=100_000,
     listing_price_ticks=1_000,
     max_order_lots=1_000_000_000,

@@ -125,7 +125,7 @@ class Mirror:
                 held[order.account_id, rules.base_asset_id] += units
             else:
                 quote = price * lots * rules.quote_units_per_tick_lot
-                units = quote + ceil_ppm(quote, rules.taker_fee_ppm)
+                units = quote + ceil_ppm(quote, rules.max_taker_fee_ppm)
                 held[order.account_id, rules.quote_asset_id] += units
         return held
 

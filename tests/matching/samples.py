@@ -13,12 +13,15 @@ from domain.commands import (
     Debit,
     ListSymbol,
     PlaceOrder,
+    SetAccountTier,
     SetDeadMansSwitch,
+    SetParameters,
     SetShardMode,
     SetSymbolState,
     Started,
     Tick,
 )
+from domain.fees import FeeRates, fee_table, flat_fees
 from domain.order import (
     OrderType,
     SelfTrade,
@@ -32,6 +35,26 @@ from domain.order import (
 OPERATOR = StateCause.OPERATOR
 LONG_REASON = "a reason that fills more than one stripe: " + "x" * 54  # 96 characters
 
+_RULES = {
+    "symbol_id": 1,
+    "base_asset_id": 2,
+    "quote_asset_id": 1,
+    "base_units_per_lot": 100_000,
+    "quote_units_per_tick_lot": 1,
+    "max_taker_fee_ppm": 2_000,
+    "listing_price_ticks": 1_000,
+}
+_LIMITS = {"band_ppm": 100_000, "max_order_lots": 10**9, "max_open_orders": 1_000}
+_LISTING = ListSymbol(**_RULES, **_LIMITS, fees=flat_fees(1_000, 2_000))
+_CHANGED = SetParameters(
+    **_RULES,
+    band_ppm=200_000,
+    max_order_lots=10**8,
+    max_open_orders=200,
+    max_position_lots=10**10,
+    fees=fee_table(FeeRates(1_000, 2_000), FeeRates(-300, 900)),
+)
+
 
 def session() -> list[tuple[str, Command]]:
     """Return a day in a small market in which every command and every event occurs."""
@@ -41,7 +64,7 @@ def session() -> list[tuple[str, Command]]:
     taker = PlaceOrder(2, 12, 1, Side.BUY, OrderType.MARKET, TimeInForce.IOC, 0, 4)
     return [
         ("started", Started(1, 7)),
-        ("list", ListSymbol(1, 2, 1, 100_000, 1, 1_000, 2_000, 100_000, 1_000, 10**9, 1_000)),
+        ("list", _LISTING),
         ("credit", Credit(2**127 + 5, 1, 2, 10**12, 900)),
         ("credit again", Credit(2**127 + 5, 1, 2, 10**12, 900)),
         ("credit quote", Credit(6, 2, 1, 10**12, 900)),
@@ -95,4 +118,9 @@ def _later(order: PlaceOrder, taker: PlaceOrder) -> list[tuple[str, Command]]:
         ("fire", Tick()),
         ("iceberg", replace(order, client_key=27, display_lots=4)),
         ("take a slice", replace(taker, client_key=28, quantity_lots=5)),
+        ("tier", SetAccountTier(1, 1)),
+        ("parameters", _CHANGED),
+        ("rest in tier 1", replace(order, client_key=29)),
+        ("take from tier 1", replace(budget, account_id=2, client_key=30)),
+        ("too much", replace(order, client_key=31, side=Side.BUY, quantity_lots=10**8)),
     ]

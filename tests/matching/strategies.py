@@ -11,6 +11,8 @@ from domain import commands, events
 from domain.commands import Command, Opcode
 from domain.errors import RejectReason
 from domain.events import Event
+from domain.fees import FeeRates, FeeTable
+from domain.limits import MAX_FEE_TIERS
 from domain.order import (
     CloseReason,
     OrderStatus,
@@ -41,6 +43,7 @@ _U64 = st.integers(0, 2**64 - 1)
 _U32 = st.integers(0, 2**32 - 1)
 _I32 = st.integers(-(2**31), 2**31 - 1)
 _U16 = st.integers(0, 2**16 - 1)
+_FEES = st.tuples(*[st.builds(FeeRates, _I32, _I32)] * MAX_FEE_TIERS)
 _TEXT = st.text("abcXYZ019._:-", max_size=36)
 _PRINTABLE = st.characters(min_codepoint=32, max_codepoint=126)
 _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
@@ -54,8 +57,8 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "asset_id": _U16,
     "base_asset_id": _U16,
     "quote_asset_id": _U16,
-    "maker_fee_ppm": _I32,
-    "taker_fee_ppm": _I32,
+    "max_taker_fee_ppm": _I32,
+    "previous_max_open_orders": _U32,
     "max_open_orders": _U32,
     "sequence": _U64,
     "account_id": _U64,
@@ -73,6 +76,8 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
 def _strategy(name: str, hint: Any, owner: type) -> st.SearchStrategy[Any]:
     if hint == Side | None:
         return st.none() | st.sampled_from(Side)
+    if hint == FeeTable:
+        return _FEES
     if hint is bool:
         return st.booleans()
     if hint in _ENUMS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, cast
 
 import pytest
@@ -24,6 +24,7 @@ from domain.events import (
     OrderAccepted,
     SymbolListed,
 )
+from domain.fees import FeeRates, fee_table, flat_fees
 from domain.money import INT64_MAX
 from domain.order import OrderType, SelfTrade, ShardMode, Side, SymbolState, TimeInForce
 from tests.matching.desk import (
@@ -283,9 +284,16 @@ def test_supply_of_an_asset_fits_an_int64(desk: Desk) -> None:
         (R.MALFORMED_COMMAND, {"quote_asset_id": BTC}),
         (R.MALFORMED_COMMAND, {"max_open_orders": 0}),
         (R.MALFORMED_COMMAND, {"band_ppm": -1}),
-        (R.INVALID_COMBINATION, {"maker_fee_ppm": -2_001}),
-        (R.INVALID_COMBINATION, {"maker_fee_ppm": 2_001}),
-        (R.INVALID_COMBINATION, {"taker_fee_ppm": 1_000_000}),
+        (R.MALFORMED_COMMAND, {"max_position_lots": -1}),
+        (R.INVALID_FEES, {"max_taker_fee_ppm": 1_000_000}),
+        (R.INVALID_FEES, {"fees": flat_fees(0, -1)}),
+        (R.FEE_ABOVE_MAXIMUM, {"max_taker_fee_ppm": 1_999}),
+        (R.FEE_ABOVE_MAXIMUM, {"fees": flat_fees(2_001, 2_000)}),
+        (R.REBATE_ABOVE_TAKER_FEE, {"fees": flat_fees(-2_001, 2_000)}),
+        (
+            R.REBATE_ABOVE_TAKER_FEE,
+            {"fees": fee_table(FeeRates(-500, 2_000), FeeRates(-100, 499))},
+        ),
     ],
 )
 def test_listing_rules(desk: Desk, expected: R, fields: dict[str, Any]) -> None:
@@ -316,5 +324,5 @@ def test_listing_needs_every_field() -> None:
     desk = Desk()
     outcome = desk.events[0]
     assert isinstance(outcome, SymbolListed)
-    for name in ListSymbol.__slots__:
-        assert getattr(outcome, name) == getattr(LISTING, name)
+    for field in fields(ListSymbol):
+        assert getattr(outcome, field.name) == getattr(LISTING, field.name)

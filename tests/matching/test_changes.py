@@ -18,8 +18,8 @@ from domain.events import (
     OrderDuplicate,
     OrderRested,
 )
+from domain.limits import MAX_EXPIRIES
 from domain.order import SelfTrade, ShardMode, Side, SymbolState
-from matching import trading
 from matching.engine import restore_engine
 from tests.matching.desk import (
     ETH,
@@ -263,10 +263,10 @@ def test_a_switch_with_too_many_orders_fires_again() -> None:
     """What one command may not close, the next one does."""
     desk = Desk(listings=(replace(LISTING, max_open_orders=10_000),))
     desk.fund(1)
-    for _ in range(trading.MAX_EXPIRIES + 3):
+    for _ in range(MAX_EXPIRIES + 3):
         desk.buy(1, 990, 1)
     desk.run(SetDeadMansSwitch(1, 1))
     first, second = desk.run(Tick()), desk.run(Tick())
-    assert [len(closes(events)) for events in (first, second)] == [trading.MAX_EXPIRIES - 1, 4]
+    assert [len(closes(events)) for events in (first, second)] == [MAX_EXPIRIES - 1, 4]
     assert desk.balance(1, USDT) == (RICH, 0)
     assert len(desk.run(Tick())) == 1

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import random
+from dataclasses import fields as dataclass_fields
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from domain import commands as c
+from domain.fees import FeeRates, fee_table, flat_fees
+from domain.limits import HOUR_US
 from domain.order import (
     OrderType,
     SelfTrade,
@@ -21,7 +26,7 @@ from matching.engine import create_engine, restore_engine
 from matching.wire import SequenceError, WireError
 
 ACCOUNTS = (1, 2, 3, 4, 7, 2**40)
-HOUR_US = 3_600_000_000
+TIERS = fee_table(FeeRates(1_000, 2_000), FeeRates(300, 900), FeeRates(-400, 400))
 EVERY_SEQUENCES = 25
 
 
@@ -34,6 +39,7 @@ class Stream:
         self.time_us = 10**12
         self.keys: list[int] = []
         self.placed = 0
+        self.listings: list[c.ListSymbol] = []
 
     def encode(self, command: c.Command) -> bytes:
         """Return a command numbered and stamped; sometimes much time has passed."""
@@ -47,21 +53,22 @@ class Stream:
     def opening(self) -> list[bytes]:
         """Three markets with drawn rules, and money for everybody."""
         pick = self.random.choice
-        maker, taker = pick([(1_000, 2_000), (-500, 700), (0, 0)])
+        fees = pick([flat_fees(1_000, 2_000), TIERS, flat_fees(-500, 700), flat_fees(0, 0)])
         assets = {1: (2, 1), 2: (1, 2), 3: (2, 3)}
-        listings: list[c.Command] = [
+        self.listings = [
             c.ListSymbol(
                 symbol_id=symbol,
                 base_asset_id=base,
                 quote_asset_id=quote,
                 base_units_per_lot=pick([1, 10**5, 10**9]),
                 quote_units_per_tick_lot=pick([1, 7, 100]),
-                maker_fee_ppm=maker,
-                taker_fee_ppm=taker,
+                fees=fees,
+                max_taker_fee_ppm=pick([2_000, 100_000]),
                 band_ppm=pick([100_000, 10**9, 2_000_000]),
                 listing_price_ticks=100,
                 max_order_lots=10**6,
                 max_open_orders=pick([5, 1_000]),
+                max_position_lots=pick([0, 0, 150, 10**9, 10**12]),
             )
             for symbol, (base, quote) in assets.items()
         ]
@@ -72,7 +79,7 @@ class Stream:
             for account in ACCOUNTS
             for asset in assets
         ]
-        return [self.encode(command) for command in (*listings, *funding)]
+        return [self.encode(command) for command in (*self.listings, *funding)]
 
     def next(self) -> bytes:
         """Draw the next command."""
@@ -185,11 +192,44 @@ class Stream:
                 self._symbol(), SymbolState(self.random.choice((0, 0, 0, 1, 2))), *self._said()
             ),
             c.SetShardMode(ShardMode(self.random.choice((0, 0, 0, 0, 1, 2))), *self._said()),
+            c.SetAccountTier(
+                self.random.choice((*ACCOUNTS, 99, 0)), self.random.choice((0, 1, 2, 7, 8, -1))
+            ),
+            self._parameters(),
             c.Started(3, 4),
             c.Tick(),
             c.Tick(),
         )
         return self.random.choice(choices)
+
+    def _parameters(self) -> c.SetParameters:
+        """Change a market's rules, now and then beyond what may be."""
+        pick = self.random.choice
+        listing = pick(self.listings)
+        fields = {field.name: getattr(listing, field.name) for field in dataclass_fields(listing)}
+        changed = c.SetParameters(**fields)
+        changed = replace(
+            changed,
+            fees=pick((TIERS, flat_fees(-700, 700), flat_fees(0, 2_000), flat_fees(5, 3_000))),
+            band_ppm=pick((100_000, 2_000_000, 10**9)),
+            max_order_lots=pick((40, 10**6)),
+            max_open_orders=pick((5, 50)),
+            max_position_lots=pick((0, 60, 200, 10**9)),
+        )
+        if self.random.random() < 0.8:
+            return changed
+        broken: dict[str, Any] = pick(
+            (
+                {"symbol_id": 9},
+                {"base_units_per_lot": 3},
+                {"quote_asset_id": 4},
+                {"max_taker_fee_ppm": 3_000},
+                {"listing_price_ticks": 101},
+                {"band_ppm": -1},
+                {"max_position_lots": -1},
+            )
+        )
+        return replace(changed, **broken)
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -15,8 +15,8 @@ from domain.events import (
     OrderRefilled,
     OrderRested,
 )
+from domain.limits import MAX_MAKERS, MAX_SLICES
 from domain.order import OrderType, SelfTrade, Side, TimeInForce
-from matching import admission
 from matching.engine import restore_engine
 from tests.matching.desk import (
     ETH,
@@ -116,7 +116,7 @@ def test_every_slice_is_a_meeting(each_engine: str) -> None:
     """A sweep meets each slice anew; fill-or-kill knows exactly how far a sweep comes."""
     desk = Desk()
     desk.fund(2)
-    bergs, slices = admission.MAX_MAKERS // 100, 100
+    bergs, slices = MAX_MAKERS // MAX_SLICES, MAX_SLICES
     for account in range(10, 10 + bergs + 1):
         desk.fund(account, assets=(ETH,))
         desk.sell(account, 1_000, slices, display_lots=1)

@@ -20,8 +20,9 @@ from domain.events import (
     Ticked,
     Trade,
 )
+from domain.fees import flat_fees
+from domain.limits import MAX_MAKERS
 from domain.order import SelfTrade, Side, TimeInForce
-from matching import admission
 from matching.codec import decode_events, encode_command
 from matching.reference import ReferenceEngine
 from matching.wire import SequenceError, WireError
@@ -138,7 +139,7 @@ def test_sweep_of_five_thousand_orders(desk: Desk) -> None:
 
 def test_the_sweep_limit_closes_the_remainder() -> None:
     """A command that would number too many events stops, and says so."""
-    limit = admission.MAX_MAKERS
+    limit = MAX_MAKERS
     desk = Desk(listings=(dataclasses.replace(LISTING, max_open_orders=limit + 1),))
     desk.fund(1, 2)
     for _ in range(limit + 1):
@@ -321,7 +322,7 @@ def test_ids_carry_the_shard() -> None:
 
 def test_rebates_never_exceed_the_taker_fee() -> None:
     """A negative maker fee is rounded toward zero, so each trade's fees are never negative."""
-    listing = replace(LISTING, maker_fee_ppm=-2_000)
+    listing = replace(LISTING, fees=flat_fees(-2_000, 2_000))
     desk = Desk(listings=(listing,))
     desk.fund(1, 2)
     desk.sell(1, 999, 7)

@@ -17,9 +17,9 @@ from domain.events import (
     OrderRested,
     Ticked,
 )
+from domain.limits import MAX_EXPIRIES
 from domain.money import INT64_MAX
 from domain.order import OrderType, SelfTrade, ShardMode, Side, TimeInForce
-from matching import trading
 from matching.codec import decode_events, encode_command
 from matching.engine import restore_engine
 from tests.matching.desk import (
@@ -193,10 +193,10 @@ def test_many_expiries_take_several_commands() -> None:
     desk = Desk(listings=(replace(LISTING, max_open_orders=10_000),))
     desk.fund(1)
     at = desk.time_us + 10**6
-    for _ in range(trading.MAX_EXPIRIES + 3):
+    for _ in range(MAX_EXPIRIES + 3):
         desk.buy(1, 990, 1, time_in_force=GTD, expires_at_us=at)
     desk.time_us = at
-    assert len(closes(desk.run(Tick()))) == trading.MAX_EXPIRIES
+    assert len(closes(desk.run(Tick()))) == MAX_EXPIRIES
     assert len(closes(desk.run(Tick()))) == 3
     assert desk.balance(1, USDT) == (RICH, 0)
 

@@ -6,9 +6,9 @@ import pytest
 
 from domain.errors import RejectReason
 from domain.events import Credited, Debited, Event, KeyDuplicate, OrderAccepted, OrderDuplicate
+from domain.limits import CLOSED_PER_ACCOUNT
 from domain.order import OrderStatus
 from matching.engine import restore_engine
-from matching.windows import CLOSED_PER_ACCOUNT
 from tests.matching.desk import ETH, USDT, Desk, only, order_id, reason, why
 
 pytestmark = pytest.mark.usefixtures("each_engine")

@@ -36,7 +36,8 @@ from matching.wire import (
     EVENT_HEAD_STRUCT,
     EVENT_PART_DTYPES,
     EVENT_STRUCTS,
-    LIST_SYMBOL_STRIPE,
+    FEES_STRIPE,
+    MARKET_STRIPE,
     STRIPE,
     TERMS_STRIPE,
     TEXT_STRIPE,
@@ -106,7 +107,7 @@ def test_numbers_only_grow() -> None:
 
 def test_every_record_is_whole_stripes() -> None:
     """Command heads, extensions and event parts are 64 bytes each."""
-    extensions = [TERMS_STRIPE, TEXT_STRIPE, AMEND_STRIPE, LIST_SYMBOL_STRIPE]
+    extensions = [TERMS_STRIPE, TEXT_STRIPE, AMEND_STRIPE, MARKET_STRIPE, FEES_STRIPE]
     structs = [COMMAND_HEAD, *extensions, *EVENT_STRUCTS.values()]
     assert {s.size for s in structs} == {STRIPE}
     assert EVENT_HEAD_STRUCT.size == 16

@@ -14,7 +14,7 @@ from domain.commands import CancelOrder, Credit, PlaceOrder
 from domain.events import OrderAccepted, Trade
 from domain.order import OrderType, Side, TimeInForce
 from domain.order_id import client_key
-from tests.api.exchange import LocalDoor, list_symbol
+from tests.api.exchange import LocalDoor
 from tests.api.memory import ETH, ETH_USDT, USDT
 from workers.cli.feed import OWN_FLOW
 from workers.feed_file import (
@@ -85,7 +85,7 @@ def test_a_delete_before_its_order_follows_it() -> None:
 def _trades_of(groups: list[list[FlowRow]]) -> tuple[set[FlowFill], object]:
     """Return the trades and the book that the engine makes of batches of rows."""
     door = LocalDoor()
-    door.apply(list_symbol(replace(ETH_USDT, band_ppm=10**9, max_open_orders=10**6)))
+    door.apply(replace(ETH_USDT, band_ppm=10**9, max_open_orders=10**6).listing())
     for account, asset in ((1, USDT), (2, ETH)):
         door.apply(Credit(account, account, asset.asset_id, 10**18, 1_700_000_000_000_000))
     names: dict[int, int] = {}

@@ -11,6 +11,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from domain.commands import Command, ListSymbol
 from domain.events import Event
+from domain.fees import flat_fees
 from infra.postgres.settlement_store import SettlementStore
 from matching.codec import encode_command
 from matching.event_codec import decode_events
@@ -51,8 +52,8 @@ ETH_USDT = ListSymbol(
     quote_asset_id=1,
     base_units_per_lot=10**5,
     quote_units_per_tick_lot=1,
-    maker_fee_ppm=1000,
-    taker_fee_ppm=2000,
+    fees=flat_fees(1000, 2000),
+    max_taker_fee_ppm=2000,
     band_ppm=100_000,
     listing_price_ticks=250_000,
     max_order_lots=10**7,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domain.commands import Credit, ListSymbol
+from domain.fees import flat_fees
 from matching.codec import encode_command
 
 SYMBOL, BASE, QUOTE = 1, 1, 2
@@ -17,8 +18,8 @@ LISTING = ListSymbol(
     quote_asset_id=QUOTE,
     base_units_per_lot=1,
     quote_units_per_tick_lot=1,
-    maker_fee_ppm=100,
-    taker_fee_ppm=200,
+    fees=flat_fees(100, 200),
+    max_taker_fee_ppm=200,
     band_ppm=1_000_000_000,
     listing_price_ticks=100_000,
     max_order_lots=1_000_000_000,

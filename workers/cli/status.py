@@ -83,6 +83,7 @@ def exchange_state(folder: Path, pid: int) -> dict[str, Any]:
         "temporal_ui": environment(folder).get("RIALTO_TEMPORAL_UI_URL", ""),
         "attention": _attention(system or {}),
         "components": (system or {}).get("components", []),
+        "limits": (system or {}).get("limits", {}),
         "processes": processes,
     }
 

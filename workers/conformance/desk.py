@@ -14,6 +14,7 @@ from domain.events import (
     SelfTradePrevented,
     Trade,
 )
+from domain.fees import flat_fees
 from domain.order import Side
 from matching.codec import decode_events, encode_command
 from matching.engine import create_engine
@@ -33,8 +34,8 @@ def market(symbol_id: int, listing_price_ticks: int, band_ppm: int) -> ListSymbo
         quote_asset_id=2 * symbol_id,
         base_units_per_lot=1,
         quote_units_per_tick_lot=1,
-        maker_fee_ppm=0,
-        taker_fee_ppm=0,
+        fees=flat_fees(0, 0),
+        max_taker_fee_ppm=0,
         band_ppm=band_ppm,
         listing_price_ticks=listing_price_ticks,
         max_order_lots=10**15,

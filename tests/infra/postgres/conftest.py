@@ -52,6 +52,7 @@ async def seed_listings(conn: AsyncConnection) -> None:
             "max_order": "1000",
             "maker_fee_ppm": 1000,
             "taker_fee_ppm": 2000,
+            "max_taker_fee_ppm": 2000,
             "band_ppm": 100000,
             "max_open_orders": 200,
         },

@@ -476,8 +476,11 @@ def upgrade() -> None:
         sa.Column("max_order", sa.Text(), nullable=False),
         sa.Column("maker_fee_ppm", sa.Integer(), nullable=False),
         sa.Column("taker_fee_ppm", sa.Integer(), nullable=False),
+        sa.Column("tier_fees", postgresql.JSONB(), server_default="[]", nullable=False),
+        sa.Column("max_taker_fee_ppm", sa.Integer(), nullable=False),
         sa.Column("band_ppm", sa.Integer(), nullable=False),
         sa.Column("max_open_orders", sa.Integer(), nullable=False),
+        sa.Column("max_position", sa.Text(), server_default="0", nullable=False),
         sa.Column("listed_sequence", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["base_asset_id"], ["asset.asset_id"], name=op.f("fk_instrument_base_asset_id")

@@ -1,0 +1,52 @@
+"""The exchange's fixed limits, each named once; limits of one market are in its listing.
+
+They are part of the engine's rules: another number gives other events, so a change of one is a
+change of the state's version. `matching/core/limits.hpp` has the same numbers for the C++ core,
+and a test compares the two. `GET /v1/system` and `rialto status --json` show them.
+"""
+
+from __future__ import annotations
+
+HOUR_US = 3_600_000_000
+
+MAX_MAKERS = 30_000
+"""How many resting orders one command may meet: its events are numbered with 16 bits."""
+
+MAX_SLICES = 100
+"""How many times an iceberg may show lots: each time is a meeting, of which a taker has few."""
+
+MAX_CANCELS = 60_000
+"""How many orders one cancel-all closes, the oldest first; `closed_count` tells."""
+
+MAX_EXPIRIES = 5_000
+"""How many events expiries and switches make with one command; the rest come with the next."""
+
+MAX_TIMEOUT_US = 24 * HOUR_US
+"""How far ahead a dead-man's switch may be set."""
+
+MAX_FEE_TIERS = 8
+"""How many fee tiers there are; an account's tier is 0 to one less."""
+
+CLOSED_PER_ACCOUNT = 10_000
+"""How many closed orders an account's window of client order ids remembers."""
+
+CLOSED_FOR_US = 24 * HOUR_US
+"""How long the window remembers a closed order at most."""
+
+KEY_FOR_US = 48 * HOUR_US
+"""How long a command key is remembered."""
+
+KEY_MAX_AGE_US = 24 * HOUR_US
+"""How old the business row of a money command may be."""
+
+KEY_MAX_AHEAD_US = HOUR_US
+"""How far a business row may seem to come from the future."""
+
+
+def limits() -> dict[str, int]:
+    """Return every limit by its name."""
+    return {
+        name: value
+        for name, value in sorted(globals().items())
+        if isinstance(value, int) and name != "HOUR_US"
+    }
