@@ -10,12 +10,14 @@ from domain.events import EventType
 from matching.codec import view_events
 from matching.wire import STRIPE
 
-_ORDER_EVENTS = (
+_HISTORY = (
     EventType.ORDER_ACCEPTED,
     EventType.ORDER_AMENDED,
     EventType.TRADE,
     EventType.SELF_TRADE_PREVENTED,
     EventType.ORDER_CLOSED,
+    EventType.SYMBOL_STATE_SET,
+    EventType.SHARD_MODE_SET,
 )
 
 
@@ -64,6 +66,6 @@ def moves_money(raw: bytes) -> bool:
     return bool(np.isin(view_events(raw)["type"], kinds).any())
 
 
-def has_orders(raw: bytes) -> bool:
-    """Return whether `raw` holds an event of an order's life."""
-    return bool(np.isin(view_events(raw)["type"], _ORDER_EVENTS).any())
+def has_history(raw: bytes) -> bool:
+    """Return whether `raw` holds an event of an order's life, or of a state that was set."""
+    return bool(np.isin(view_events(raw)["type"], _HISTORY).any())

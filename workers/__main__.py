@@ -18,6 +18,7 @@ _GROUPS = (
     "order",
     "feed",
     "ops",
+    "kill_switch",
     "verify",
     "replay",
     "conform",

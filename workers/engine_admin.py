@@ -15,10 +15,13 @@ from matching.codec import decode_events
 _RANGE_BYTES = 4_000_000
 
 
-def connect(settings: Settings, role: str, shard: int = 0) -> EngineGrpc:
+def connect(
+    settings: Settings, role: str, shard: int = 0, *, timeout_seconds: float = 10.0
+) -> EngineGrpc:
     """Return a gRPC client of a shard's engine; close it after use."""
     tokens = json.loads((settings.secrets_dir / "engine-tokens.json").read_text())
-    return EngineGrpc(settings.engine_grpc_target(shard), role=role, token=tokens[role])
+    target = settings.engine_grpc_target(shard)
+    return EngineGrpc(target, role=role, token=tokens[role], timeout_seconds=timeout_seconds)
 
 
 async def list_market(settings: Settings, market: Instrument) -> int | None:

@@ -280,17 +280,33 @@ async def faucet(settings: Settings, receiver: str, asset: str, amount: str) -> 
     return await demo.fund(settings.chain_url, address, listed.contract, units)
 
 
-async def withdrawal_story(settings: Settings, name: str) -> dict[str, Any]:
-    """Return the withdrawal and everything the audit log says about it, oldest first."""
-    row = await _row(settings, name)
+async def records_about(settings: Settings, subject: str) -> list[dict[str, Any]]:
+    """Return what the audit log says about a subject, oldest first, each with its `fault`."""
     engine = create(settings.database_url, pool_size=1)
     try:
         async with engine.connect() as connection:
-            records = await AuditStore().read(connection, row.subject)
+            records = await AuditStore().read(connection, subject)
             faults = await AuditStore().faults(connection, records)
     finally:
         await engine.dispose()
     keys = officers.load_officers(officers.pinned_path(settings.data_dir))
+    return [
+        {
+            "audit_id": record.audit_id,
+            "at": record.at.isoformat(),
+            "actor": record.actor,
+            "action": record.action,
+            "detail": dict(record.detail),
+            "hash": record.hash.hex(),
+            "fault": faults.get(record.audit_id) or _signature_fault(record, keys),
+        }
+        for record in records
+    ]
+
+
+async def withdrawal_story(settings: Settings, name: str) -> dict[str, Any]:
+    """Return the withdrawal and everything the audit log says about it, oldest first."""
+    row = await _row(settings, name)
     return {
         "withdrawal_id": row.withdrawal_id,
         "customer_id": row.customer_id,
@@ -301,18 +317,7 @@ async def withdrawal_story(settings: Settings, name: str) -> dict[str, Any]:
         "state": row.state,
         "stage": row.stage,
         "tx_hash": row.tx_hash,
-        "records": [
-            {
-                "audit_id": record.audit_id,
-                "at": record.at.isoformat(),
-                "actor": record.actor,
-                "action": record.action,
-                "detail": dict(record.detail),
-                "hash": record.hash.hex(),
-                "fault": faults.get(record.audit_id) or _signature_fault(record, keys),
-            }
-            for record in records
-        ],
+        "records": await records_about(settings, row.subject),
     }
 
 

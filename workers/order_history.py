@@ -1,4 +1,8 @@
-"""Order history: follows the events and writes each order's life to the database."""
+"""Order history: follows the events and writes each order's life to the database.
+
+It also audits who set the state of a market or the mode of a shard: derived from the engine's
+journal, an entry of the audit log can be late, but not lost.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import structlog
 import uvloop
 from redis.asyncio import Redis
 
+from domain.events import ShardModeSet, SymbolStateSet
 from domain.order_history import fold
 from infra.engine_grpc import EngineGrpc
 from infra.heartbeat import Heartbeat
@@ -18,7 +23,7 @@ from infra.postgres.order_history_store import OrderHistoryStore, order_history_
 from infra.redis.event_stream import EventBatch, EventReader
 from infra.settings import Settings
 from infra.telemetry import configure_logging
-from matching.batches import has_orders
+from matching.batches import has_history
 from matching.codec import decode_events
 from workers import engine_admin
 from workers.stopping import stop_on_signals
@@ -51,7 +56,7 @@ class Follower:
     async def step(self) -> None:
         """Store the next events; commands without orders are stored together, once a second."""
         batch = await self.reader.read(self.position, _READ_SECONDS)
-        if batch is not None and has_orders(batch.raw):
+        if batch is not None and has_history(batch.raw):
             await self._save(batch)
         elif batch is not None:
             self.position = batch.last_sequence
@@ -65,10 +70,11 @@ class Follower:
             await self._save(None)
 
     async def _save(self, batch: EventBatch | None) -> None:
-        changes = fold(decode_events(batch.raw)) if batch is not None else []
+        events = decode_events(batch.raw) if batch is not None else []
         last = batch.last_sequence if batch is not None else self.position
+        states = [event for event in events if isinstance(event, ShardModeSet | SymbolStateSet)]
         self.position = self.saved = await self.store.apply(
-            self.shard, self.saved + 1, last, changes
+            self.shard, self.saved + 1, last, fold(events), states
         )
         self.saved_at = time.monotonic()
 

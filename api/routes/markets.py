@@ -130,6 +130,7 @@ def _market(market: Market, status: TradingStatus | None) -> MarketOut:
     state, reason = market_state(status, instrument.symbol_id)
     return MarketOut(
         symbol=instrument.symbol,
+        symbol_id=instrument.symbol_id,
         base=instrument.base.code,
         quote=instrument.quote.code,
         tick_size=instrument.tick_size,

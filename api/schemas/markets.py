@@ -53,6 +53,7 @@ class MarketOut(Output):
     """
 
     symbol: str
+    symbol_id: int = Field(description="The market's number in its engine.")
     base: str
     quote: str
     tick_size: str

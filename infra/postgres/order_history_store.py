@@ -8,9 +8,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from domain.events import ShardModeSet, SymbolStateSet
+from domain.hash_chain import JsonValue
 from domain.ledger import SequenceGapError
+from domain.order import ShardMode, SymbolState
 from domain.order_history import OrderChange
 from infra.postgres import tables
+from infra.postgres.audit_store import AuditStore
 
 _CURSOR = sa.text("SELECT last_sequence FROM cursor WHERE stream = :stream FOR UPDATE")
 _CREATE_CURSOR = sa.text(
@@ -55,8 +59,18 @@ class OrderHistoryStore:
             )
         return int(found or 0)
 
-    async def apply(self, shard: int, first: int, last: int, changes: Sequence[OrderChange]) -> int:
-        """Store commands `first`..`last` and return the cursor; a repeat changes nothing."""
+    async def apply(
+        self,
+        shard: int,
+        first: int,
+        last: int,
+        changes: Sequence[OrderChange],
+        states: Sequence[ShardModeSet | SymbolStateSet] = (),
+    ) -> int:
+        """Store commands `first`..`last` and return the cursor; a repeat changes nothing.
+
+        Each of `states` becomes a record of the audit log, in the same transaction.
+        """
         stream = order_history_stream(shard)
         async with self._engine.begin() as conn:
             await conn.execute(_CREATE_CURSOR, {"stream": stream})
@@ -67,8 +81,28 @@ class OrderHistoryStore:
                 raise SequenceGapError(f"{stream} has {cursor}, the next events begin at {first}")
             await self._insert(conn, shard, [c for c in changes if c.accepted is not None])
             await self._update(conn, shard, [c for c in changes if c.accepted is None])
+            for event in states:
+                await self._audit_state(conn, shard, event)
             await conn.execute(_MOVE_CURSOR, {"stream": stream, "sequence": last})
         return last
+
+    async def _audit_state(
+        self, conn: AsyncConnection, shard: int, event: ShardModeSet | SymbolStateSet
+    ) -> None:
+        state: SymbolState | ShardMode
+        if isinstance(event, SymbolStateSet):
+            subject, state = f"market-{event.symbol_id}", event.state
+        else:
+            subject, state = f"shard-{shard}", event.mode
+        detail: dict[str, JsonValue] = {
+            "shard": shard,
+            "sequence": event.sequence,
+            "engine_time_us": event.time_us,
+            "cause": event.cause.name.lower(),
+            "reason": event.reason,
+        }
+        key = f"shard-{shard}:state-{event.sequence}"
+        await AuditStore().append(conn, subject, event.actor, state.name.lower(), key, detail)
 
     async def _insert(
         self, conn: AsyncConnection, shard: int, changes: Sequence[OrderChange]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from domain.events import Event, Trade
 from domain.order import Side
 from domain.order_history import fold
-from matching.batches import has_orders, moves_money, split_by_trades
+from matching.batches import has_history, moves_money, split_by_trades
 from matching.event_codec import decode_events, encode_events
 from tests.infra.postgres.flows import accepted, tick, trade, trading_day
 from tests.matching.strategies import any_event
@@ -60,4 +60,4 @@ def test_money_is_seen() -> None:
 @given(any_event)
 def test_what_changes_an_order_is_seen(event: Event) -> None:
     """A run of events holds orders exactly when the order history makes something of it."""
-    assert has_orders(encode_events([event])) == bool(fold([event]))
+    assert has_history(encode_events([event])) == bool(fold([event]))

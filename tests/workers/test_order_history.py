@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from domain.events import Event
+from domain.events import Event, ShardModeSet, SymbolStateSet
 from domain.order import Side
 from domain.order_history import OrderChange
 from infra.postgres import tables
@@ -53,7 +53,14 @@ class Store:
     async def cursor(self, shard: int) -> int:
         return self.last
 
-    async def apply(self, shard: int, first: int, last: int, changes: list[OrderChange]) -> int:
+    async def apply(
+        self,
+        shard: int,
+        first: int,
+        last: int,
+        changes: list[OrderChange],
+        states: Sequence[ShardModeSet | SymbolStateSet],
+    ) -> int:
         assert first == self.last + 1
         self.calls += 1
         self.orders += [change.order_id for change in changes]

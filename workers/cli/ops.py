@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
     app.command("faucet")(faucet)
     audit = typer.Typer(help="Read the audit log.", cls=_AuditGroup)
     audit.command("withdrawal")(audit_withdrawal)
+    audit.command("about")(audit_about)
     audit.command("verify")(audit_verify)
     audit.callback()(_audit)
     app.add_typer(audit, name="audit")
@@ -212,6 +213,23 @@ def audit_withdrawal(
         raise typer.Exit(EXIT_FAILED)
 
 
+def audit_about(
+    subject: Annotated[str, typer.Argument(help="shard-0, market-1, withdrawal-..., deposit-...")],
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show who did what to one subject; exit code 1 if a record is not genuine."""
+    from workers import officer_desk as desk
+
+    records = _run(desk.records_about(load(data).settings, subject))
+    if as_json:
+        typer.echo(json.dumps({"subject": subject, "records": records}, indent=1))
+    else:
+        _print_records(records)
+    if any(record["fault"] for record in records):
+        raise typer.Exit(EXIT_FAILED)
+
+
 def audit_verify(data: DataOption = None, as_json: JsonOption = False) -> None:
     """Check the whole audit log from its first record; exit code 1 names the first bad one."""
     from workers import officer_desk as desk
@@ -231,7 +249,11 @@ def _print_story(story: dict[str, Any]) -> None:
         f"(fee {story['fee']}) of customer {story['customer_id']} to {story['address']}"
     )
     typer.echo(f"state {story['state']}, stage {story['stage']}, tx {story['tx_hash']}")
-    for record in story["records"]:
+    _print_records(story["records"])
+
+
+def _print_records(records: list[dict[str, Any]]) -> None:
+    for record in records:
         detail = json.dumps(record["detail"], sort_keys=True)
         mark = f"  NOT GENUINE: {record['fault']}" if record["fault"] else ""
         typer.echo(

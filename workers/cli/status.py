@@ -82,10 +82,21 @@ def exchange_state(folder: Path, pid: int) -> dict[str, Any]:
         "page": page,
         "temporal_ui": environment(folder).get("RIALTO_TEMPORAL_UI_URL", ""),
         "attention": _attention(system or {}),
+        "shards": (system or {}).get("shards") or _shards(folder),
         "components": (system or {}).get("components", []),
         "limits": (system or {}).get("limits", {}),
         "processes": processes,
     }
+
+
+def _shards(folder: Path) -> list[dict[str, Any]]:
+    """Return the engines' own word on their modes, while the gateway does not answer."""
+    found: list[dict[str, Any]] = []
+    for path in sorted((folder / "run").glob("matching-engine-*.json")):
+        detail = read_json(path).get("detail")
+        if isinstance(detail, dict):
+            found.append({"shard": int(path.stem.rpartition("-")[2]), **detail})
+    return found
 
 
 def _attention(system: dict[str, Any]) -> list[str]:
@@ -104,6 +115,12 @@ def _print_status(found: dict[str, Any]) -> None:
             f"{_text(component['sequence']):>12} {_text(component['lag']):>6}  "
             f"{component['process']}"
         )
+    for shard in found["shards"]:
+        if shard["mode"] not in ("normal", None):
+            typer.echo(f"shard {shard['shard']} is {shard['mode']}: {shard['reason']}")
+        for market in shard["closed_markets"]:
+            name = market.get("symbol", f"market {market.get('symbol_id')}")
+            typer.echo(f"{name} is {market['state']}: {market['reason']}")
     for reason in found["attention"]:
         typer.echo(f"attention: {reason}")
     if not found["components"]:

@@ -1,0 +1,143 @@
+"""Halt, cancel-only and resume, as an operator types them, on a real engine without any server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from domain.commands import CancelOrder
+from domain.errors import RejectReason
+from domain.events import CommandRejected, Event, OrderAccepted
+from infra.engine_grpc import EngineGrpc
+from infra.postgres import tables
+from infra.postgres.audit_store import AuditStore
+from infra.postgres.engine import create
+from infra.postgres.order_history_store import OrderHistoryStore
+from infra.redis.event_stream import EventReader
+from tests.chaos.engine_process import EngineProcess, order
+from workers.order_history import Follower
+
+pytestmark = pytest.mark.servers
+
+WITHIN_SECONDS = 5.0  # far above what it takes: the promise of a second is measured, not raced
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[EngineProcess]:
+    """Give a running engine process with an open market, in a folder that the verbs know."""
+    engine = EngineProcess("os")
+    await engine.start()
+    await engine.open_market(time.time_ns() // 1000)
+    settings = {
+        "RIALTO_DATA_DIR": str(engine.folder),
+        "RIALTO_DATABASE_URL": "postgresql+asyncpg://nobody@127.0.0.1:1/none",
+        "RIALTO_REDIS_URL": "redis://127.0.0.1:1",
+        "RIALTO_TEMPORAL_ADDRESS": "127.0.0.1:1",
+        "RIALTO_CHAIN_URL": "http://127.0.0.1:1",
+    }
+    (engine.folder / "run" / "env.json").write_text(json.dumps(settings))
+    yield engine
+    engine.kill()
+    shutil.rmtree(engine.folder)
+
+
+def verb(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a verb on the engine's folder."""
+    command = [sys.executable, "-P", "-m", "workers", *words, "--data", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def _reason(events: tuple[Event, ...]) -> RejectReason:
+    return events[0].reason if isinstance(events[0], CommandRejected) else RejectReason.NONE
+
+
+async def test_a_halt_is_in_force_at_once_and_survives_a_kill(engine: EngineProcess) -> None:
+    """No order and no cancel after it, also after kill -9, until somebody resumes."""
+    client = await engine.client()
+    rested = (await client.submit(order(0, 1)))[0]
+    assert isinstance(rested, OrderAccepted)
+    cancel = CancelOrder(1, 1, rested.order_id)
+    halted = verb(engine.folder, "halt", "--reason", "a drill", "--by", "ada", "--json")
+    assert halted.returncode == 0, halted.stderr
+    (shard,) = json.loads(halted.stdout)["shards"]
+    assert 0 < shard["seconds"] < WITHIN_SECONDS
+    print(f"halted {shard['seconds'] * 1000:.0f} ms after the verb asked the engine")
+    assert _reason(await client.submit(order(0, 2))) is RejectReason.SHARD_HALTED
+    assert _reason(await client.submit(cancel)) is RejectReason.SHARD_HALTED
+    await client.close()
+
+    engine.kill()
+    await engine.start()
+    client = await engine.client()
+    assert _reason(await client.submit(order(0, 2))) is RejectReason.SHARD_HALTED
+    detail = json.loads((engine.folder / "run" / "matching-engine-0.json").read_text())["detail"]
+    assert (detail["mode"], detail["reason"], detail["actor"]) == ("halted", "a drill", "ada")
+    assert detail["since_sequence"] == shard["sequence"]
+
+    assert verb(engine.folder, "cancel-only", "--reason", "leave").returncode == 0
+    assert _reason(await client.submit(order(0, 2))) is RejectReason.SHARD_CANCEL_ONLY
+    assert _reason(await client.submit(cancel)) is RejectReason.NONE
+    resumed = verb(engine.folder, "resume", "--shard", "0", "--reason", "the drill is over")
+    assert (resumed.returncode, "shard 0 is open" in resumed.stdout) == (0, True)
+    assert _reason(await client.submit(order(0, 2))) is RejectReason.NONE
+    await client.close()
+
+
+SENSELESS = (
+    (("halt",), 2),
+    (("halt", "--reason", ""), 2),
+    (("halt", "--reason", "x" * 97), 2),
+    (("halt", "--reason", "\u20ac"), 2),
+    (("halt", "--reason", "why", "--by", "a\nb"), 2),
+    (("halt", "--reason", "why", "--shard", "1"), 2),
+    (("resume", "--reason", "why", "--shard", "0", "--market", "ETH/USDT"), 2),
+    (("halt", "--reason", "why", "--market", "ETH/USDT"), 3),  # nobody can say where it is
+)
+
+
+def test_what_makes_no_sense_changes_nothing(engine: EngineProcess) -> None:
+    """Bad words end with 2 before anything is sent."""
+    for words, code in SENSELESS:
+        found = verb(engine.folder, *words)
+        assert found.returncode == code, (words, found.stderr)
+    detail = json.loads((engine.folder / "run" / "matching-engine-0.json").read_text())["detail"]
+    assert detail["mode"] == "normal"
+    assert detail["since_sequence"] == 0
+
+
+async def test_the_audit_is_written_when_the_database_is_back(
+    engine: EngineProcess, fresh_database: str
+) -> None:
+    """Nothing but the engine ran while it was halted; its events bring the audit, once."""
+    assert verb(engine.folder, "halt", "--reason", "a drill", "--by", "ada").returncode == 0
+    assert verb(engine.folder, "resume", "--reason", "over", "--by", "bea").returncode == 0
+    database = create(fresh_database)
+    reader = EngineGrpc(engine.target, "reader", engine.tokens.of("reader"))
+    store = OrderHistoryStore(database)
+    for _ in range(2):  # the second follower begins at the stored cursor
+        follower = Follower(0, EventReader(None, reader), store)
+        await follower.start()
+        await follower.step()
+        await follower.finish()
+    async with database.connect() as conn:
+        records = await AuditStore().read(conn, "shard-0")
+        assert (await AuditStore().verify(conn))[1] == ""
+    told: list[tuple[str, str, Any]] = [
+        (record.actor, record.action, record.detail["reason"]) for record in records
+    ]
+    assert told == [("ada", "halted", "a drill"), ("bea", "normal", "over")]
+    status = await reader.status()
+    assert records[1].detail["sequence"] == status.status.sequence
+    async with database.begin() as conn:
+        assert await conn.scalar(sa.select(sa.func.count()).select_from(tables.audit_log)) == 2
+    await reader.close()
+    await database.dispose()

@@ -1,0 +1,157 @@
+"""`rialto halt`, `cancel-only`, `resume`: stop and reopen trading, within a second."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from matching.wire import MAX_ACTOR, MAX_REASON
+from workers.cli.context import (
+    EXIT_FAILED,
+    EXIT_NOT_RUNNING,
+    EXIT_USAGE,
+    DataOption,
+    JsonOption,
+    data_dir,
+    environment,
+)
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+    from workers.kill_switch import Switched
+
+ShardOption = Annotated[
+    int | None, typer.Option("--shard", min=0, help="One shard; default: every shard.")
+]
+MarketOption = Annotated[str, typer.Option("--market", help="One market, e.g. ETH/USDT.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; customers read it.")]
+ByOption = Annotated[str, typer.Option("--by", help="Who decides.", show_default="your login")]
+_HELP = {
+    "HALTED": "Stop trading at once: no orders, no cancels; money may come in, not out.",
+    "CANCEL_ONLY": "Take cancels only: whoever wants may leave, nobody may enter.",
+    "NORMAL": "Open trading again after `halt` or `cancel-only`.",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the three verbs."""
+    for verb, mode in (("halt", "HALTED"), ("cancel-only", "CANCEL_ONLY"), ("resume", "NORMAL")):
+        app.command(verb, help=_HELP[mode])(_verb(mode))
+
+
+def _verb(mode: str) -> Callable[..., None]:
+    def run(
+        reason: ReasonOption,
+        shard: ShardOption = None,
+        market: MarketOption = "",
+        by: ByOption = "",
+        data: DataOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        _switch(mode, shard, market, (by or getpass.getuser(), reason.strip()), data, as_json)
+
+    return run
+
+
+def _switch(
+    mode: str,
+    shard: int | None,
+    market: str,
+    said: tuple[str, str],
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Do it, and end with 0 done, 1 refused or not everywhere, 2 usage, 3 no engine answers."""
+    from infra.settings import Settings
+
+    _require_printable(*said)
+    if shard is not None and market:
+        _end("Give either --shard or --market.", EXIT_USAGE)
+    folder = data_dir(data)
+    known = environment(folder)
+    if not known:
+        _end(f"No exchange has ever run in {folder}.", EXIT_NOT_RUNNING)
+    settings = Settings.of(known)
+    if shard is not None and shard >= settings.shard_count:
+        _end(f"There are {settings.shard_count} shards, counted from 0.", EXIT_USAGE)
+    found = asyncio.run(_carry_out(settings, mode, shard, market, said))
+    if as_json:
+        typer.echo(json.dumps({"mode": mode.lower(), "shards": [asdict(one) for one in found]}))
+    else:
+        _print(mode, market, found)
+    if all(one.unreachable for one in found):
+        raise typer.Exit(EXIT_NOT_RUNNING)
+    if not all(one.done for one in found):
+        raise typer.Exit(EXIT_FAILED)
+
+
+async def _carry_out(
+    settings: Settings, mode: str, shard: int | None, market: str, said: tuple[str, str]
+) -> list[Switched]:
+    from domain.order import ShardMode, SymbolState
+    from workers.kill_switch import switch_market, switch_shards
+
+    if not market:
+        shards = range(settings.shard_count) if shard is None else [shard]
+        return await switch_shards(settings, shards, ShardMode[mode], *said)
+    state = SymbolState.OPEN if mode == "NORMAL" else SymbolState[mode]
+    place = await _find_market(settings, market)
+    return [await switch_market(settings, *place, state, *said)]
+
+
+async def _find_market(settings: Settings, symbol: str) -> tuple[int, int]:
+    """Return (shard, symbol id), from the gateway's memory or else from PostgreSQL."""
+    from infra.embedded.temporal import http_json
+    from infra.postgres.engine import create
+    from infra.postgres.markets import MarketStore
+
+    name = symbol.replace("-", "/", 1)
+    page = settings.gateway_public_url
+    answer: Any = await asyncio.to_thread(http_json, f"{page}/v1/markets") if page else None
+    listed = answer["markets"] if answer else []
+    places = {market["symbol"]: (market["shard"], market["symbol_id"]) for market in listed}
+    if not places:
+        database = create(settings.database_url)
+        try:
+            markets = (await MarketStore(database).listings()).markets
+        except ConnectionError:
+            text = "Nobody can say where that market is; --shard does not need to know."
+            _end(text, EXIT_NOT_RUNNING)
+        finally:
+            await database.dispose()
+        places = {m.instrument.symbol: (m.shard, m.instrument.symbol_id) for m in markets}
+    if name not in places:
+        _end(f"There is no market {symbol}; there are {', '.join(sorted(places))}.", EXIT_USAGE)
+    return places[name]
+
+
+def _require_printable(actor: str, reason: str) -> None:
+    for name, text, longest in (("--by", actor, MAX_ACTOR), ("--reason", reason, MAX_REASON)):
+        if not text or len(text) > longest or not (text.isascii() and text.isprintable()):
+            _end(f"{name} takes 1 to {longest} printable ASCII characters.", EXIT_USAGE)
+
+
+def _print(mode: str, market: str, found: list[Switched]) -> None:
+    word = {"HALTED": "halted", "CANCEL_ONLY": "cancel-only", "NORMAL": "open"}[mode]
+    for one in found:
+        place = f"{market} (shard {one.shard})" if market else f"shard {one.shard}"
+        if one.done:
+            after = f"at sequence {one.sequence}, after {one.seconds * 1000:.0f} ms"
+            typer.echo(f"{place} is {word} {after}")
+            if mode == "NORMAL" and not market and one.closed_markets:
+                count = len(one.closed_markets)
+                typer.echo(f"{count} of its markets stay closed by themselves: `rialto status`")
+        else:
+            typer.echo(f"{place}: {one.refused or 'no answer: ' + one.unreachable}", err=True)
+
+
+def _end(text: str, code: int) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(code)
