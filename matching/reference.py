@@ -34,7 +34,7 @@ from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
 from matching.trading import Trading
 from matching.windows import KeyRecord
-from matching.wire import COMMAND_HEAD, STAMP, STRIPE, SequenceError
+from matching.wire import COMMAND_HEAD, MAX_TIME_US, STAMP, STRIPE, SequenceError
 
 _ADMINISTRATION = {
     Opcode.LIST_SYMBOL: administration.list_symbol,
@@ -104,7 +104,7 @@ class ReferenceEngine(Trading):
         for place in places:
             expected += 1
             sequence, time_us = STAMP.unpack_from(batch, place.offset)
-            if sequence != expected or time_us < earliest_us:
+            if sequence != expected or not earliest_us <= time_us <= MAX_TIME_US:
                 raise SequenceError(
                     f"command {sequence} at {time_us} after {expected - 1} at {earliest_us}"
                 )

@@ -36,6 +36,7 @@ COMMAND_VERSION: Final = 2
 STRIPE: Final = 64
 MAX_TEXT: Final = 36
 MAX_EVENTS_PER_COMMAND: Final = 2**16
+MAX_TIME_US: Final = 2**62  # so that a time and any window after it fit an int64
 
 COMMAND_HEAD: Final = struct.Struct("<QqBBBBHHQ16sqq")
 STAMP: Final = struct.Struct("<Qq")

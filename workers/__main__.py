@@ -22,6 +22,7 @@ _GROUPS = (
     "verify",
     "replay",
     "conform",
+    "fuzz",
     "bench",
     "test",
     "processes",

@@ -109,8 +109,9 @@ class Book {
     return side == kBuy ? price > than : price < than;
   }
 
-  bool inside(std::int64_t price) const {
-    return static_cast<std::uint64_t>(price - base_) < static_cast<std::uint64_t>(kWindow);
+  bool inside(std::int64_t price) const {  // of any price at all: prefetching asks unchecked ones
+    return static_cast<std::uint64_t>(price) - static_cast<std::uint64_t>(base_) <
+           static_cast<std::uint64_t>(kWindow);
   }
 
   Level& at(int side, std::int64_t price) {

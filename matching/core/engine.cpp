@@ -77,7 +77,7 @@ void Engine::check(const std::uint8_t* data, std::size_t size) {
   for (std::size_t offset = 0; offset < size;) {
     const Command& command = command_at(data + offset);
     const std::uint8_t stripes = stripes_of(command, offset, size);
-    if (command.sequence != ++sequence || command.time_us < time_us)
+    if (command.sequence != ++sequence || command.time_us < time_us || command.time_us > kMaxTimeUs)
       throw SequenceError("command " + std::to_string(command.sequence) + " at " +
                           std::to_string(command.time_us) + " after " +
                           std::to_string(sequence - 1) + " at " + std::to_string(time_us));

@@ -11,6 +11,7 @@ namespace rialto {
 inline constexpr std::int64_t kInt64Max = std::numeric_limits<std::int64_t>::max();
 inline constexpr std::int64_t kPpm = 1'000'000;
 inline constexpr std::uint32_t kStripe = 64;
+inline constexpr std::int64_t kMaxTimeUs = std::int64_t{1} << 62;  // a window after it fits too
 inline constexpr std::uint8_t kCommandVersion = 2;
 inline constexpr std::uint8_t kMaxText = 36;
 

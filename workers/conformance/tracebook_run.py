@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-_SECONDS_AN_ANSWER = "30"
+_SECONDS_AN_ANSWER = "120"  # the first one is our start, perhaps on a busy machine
 
 
 def program() -> str | None:

@@ -1,0 +1,184 @@
+// What must hold of an engine after every command, whatever was sent to it.
+#pragma once
+
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <utility>
+
+#include "engine.hpp"
+#include "money.hpp"
+
+namespace rialto::fuzz {
+
+inline void hold(bool fine, const char* rule) {
+  if (fine) return;
+  std::fprintf(stderr, "broken rule: %s\n", rule);
+  std::abort();
+}
+
+class Invariants {
+ public:
+  explicit Invariants(const Engine& engine) : state_(engine.state) {}
+
+  void check() {
+    for (std::uint16_t at = 0; at < state_.markets.size(); ++at) {
+      const Market& market = *state_.markets[at];
+      const std::uint64_t before = open_orders_;
+      book(market, at);
+      waiting(market, at);
+      hold(open_orders_ - before == market.open_orders, "a market counts its open orders");
+    }
+    money();
+    accounts();
+    windows();
+  }
+
+ private:
+  using Place = std::pair<std::uint32_t, std::uint16_t>;  // dense account, dense asset or market
+
+  // Levels in order, not crossed, linked both ways, every order known by key and by number.
+  void book(const Market& market, std::uint16_t at) {
+    const std::int64_t bid = market.book.best(kBuy), ask = market.book.best(1 - kBuy);
+    hold(bid == kNoPrice || ask == kNoPrice || bid < ask, "the book is not crossed");
+    for (int side = 0; side < 2; ++side) {
+      std::int64_t before = kNoPrice;
+      for (std::int64_t price = market.book.best(side); price != kNoPrice;
+           price = market.book.next_price(side, price)) {
+        hold(before == kNoPrice || (side == kBuy ? price < before : price > before),
+             "levels go from the best to the worst");
+        before = price;
+        const Level& level = market.book.at(side, price);
+        hold(level.head != 0, "a level has an order");
+        Slot previous = 0;
+        for (Slot slot = level.head; slot != 0; slot = state_.orders[slot].next) {
+          const Order& order = state_.orders[slot];
+          hold(order.prev == previous, "a level is linked both ways");
+          hold(order.price == price && order.side() == side && order.symbol == at,
+               "an order stands at its price");
+          hold(order.status == Status::kOpen, "a resting order is open");
+          hold(order.remaining > 0 && order.remaining <= order.quantity,
+               "a resting order has something left");
+          open(market, at, slot, price, state_.open_lots(slot));
+          previous = slot;
+        }
+        hold(level.tail == previous, "a level ends with its last order");
+      }
+    }
+  }
+
+  // Orders that wait for a trigger hold for the price up to which they will trade.
+  template <typename M>
+  void waiting(const M& market, std::uint16_t at) {
+    if constexpr (requires { market.rising; }) {
+      for (const auto* side : {&market.rising, &market.falling})
+        for (const auto& row : *side) {
+          const Slot slot = state_.pages.find(row.second);
+          hold(slot != 0 && state_.orders[slot].status == Status::kOpen, "what waits is open");
+          const auto limit = [](const auto& rare) { return rare.limit; }(state_.rare[slot]);
+          open(market, at, slot, limit, state_.orders[slot].remaining);
+        }
+    }
+  }
+
+  void open(const Market& market, std::uint16_t at, Slot slot, std::int64_t price,
+            std::int64_t lots) {
+    const Order& order = state_.orders[slot];
+    const int side = order.side();
+    holds_[{order.account, side == kBuy ? market.quote : market.base}] +=
+        hold_units(market.rules, side, price, lots);
+    OpenOrders& row = open_[{order.account, at}];
+    ++row.count;
+    if (side == kBuy) row.buy_lots += lots;
+    ++open_orders_;
+    known(slot);
+  }
+
+  void known(Slot slot) {
+    const Order& order = state_.orders[slot];
+    hold(state_.pages.find(order.number) == slot, "an order is found by its number");
+    hold(state_.index.find(order.hash, [&](Slot other) { return other == slot; }) == slot,
+         "an order is found by its key");
+    hold(order.number < state_.next_order, "order numbers come from the counter");
+  }
+
+  // Held is what the open orders hold, nothing is overspent, nothing comes from nowhere.
+  void money() {
+    std::vector<Wide> sums(state_.assets.size());
+    for (std::uint32_t account = 0; account < state_.accounts.size(); ++account)
+      for (std::uint16_t asset = 0; asset < state_.assets.size(); ++asset) {
+        const Balance& balance = state_.balances[account * state_.balance_stride + asset];
+        hold(balance.held == holds_[{account, asset}], "held is the sum over the open orders");
+        hold(balance.held >= 0 && balance.held <= balance.total, "held is at most the total");
+        sums[asset] += balance.total;
+      }
+    for (std::uint16_t asset = 0; asset < state_.assets.size(); ++asset) {
+      const Asset& row = state_.assets[asset];
+      hold(row.fees >= 0, "fees are never negative");
+      hold(sums[asset] + row.fees == row.issued, "totals and fees are what was credited");
+    }
+  }
+
+  // An account's lists: open orders by number, closed ones in closing order.
+  void accounts() {
+    for (std::uint32_t at = 1; at < state_.accounts.size(); ++at) {
+      const Account& account = state_.accounts[at];
+      std::uint64_t before = 0;
+      Slot previous = 0;
+      for (Slot slot = account.open_head; slot != 0; slot = state_.orders[slot].account_next) {
+        const Order& order = state_.orders[slot];
+        hold(order.account == at && order.status == Status::kOpen && order.number > before,
+             "open orders of an account go by number");
+        hold(order.account_prev == previous, "an account's open orders are linked both ways");
+        before = order.number;
+        previous = slot;
+        ++listed_;
+      }
+      hold(account.open_tail == previous, "the last open order is the tail");
+      for (std::uint16_t market = 0; market < state_.markets.size(); ++market) {
+        const OpenOrders& row = state_.open_of(at, market);
+        hold(row.count == open_[{at, market}].count,
+             "open orders are counted by account and market");
+        hold(row.buy_lots == open_[{at, market}].buy_lots, "lots to buy are counted");
+      }
+    }
+    hold(listed_ == open_orders_, "every open order is in its account's list");
+  }
+
+  // Closed orders, keys, expiries and deadlines: counted, ordered, and none overlooked.
+  void windows() {
+    std::uint64_t closed = 0;
+    std::int64_t latest = 0;
+    for (Slot slot = state_.closed_head; slot != 0; slot = state_.orders[slot].next) {
+      const Order& order = state_.orders[slot];
+      hold(order.status != Status::kOpen, "a closed order is closed");
+      hold(order.closed_us >= latest, "closed orders go by time");
+      hold(order.closed_us + kClosedForUs > state_.next_expiry_us ||
+               order.closed_us + kClosedForUs == state_.next_expiry_us,
+           "no closed order is overlooked");
+      latest = order.closed_us;
+      known(slot);
+      ++closed;
+    }
+    hold(closed == state_.closed_count, "closed orders are counted");
+    hold(state_.index.count() == closed + open_orders_, "the index has open and closed orders");
+    hold(state_.key_index.size() == state_.keys.size(), "every key is found");
+    for (const auto& [expires_us, number] : state_.timed) {
+      const Slot slot = state_.pages.find(number);
+      hold(slot != 0 && state_.orders[slot].status == Status::kOpen &&
+               state_.rare[slot].terms.expires_us == expires_us,
+           "what expires is open");
+      hold(expires_us > state_.next_expiry_us, "no expiry is overlooked");
+    }
+    hold(state_.deadlines.size() == state_.switches.size(), "every switch has its deadline");
+    for (const auto& [deadline_us, account] : state_.deadlines)
+      hold(state_.switches.at(account) == deadline_us, "a switch has one deadline");
+  }
+
+  const State& state_;
+  std::map<Place, std::int64_t> holds_;
+  std::map<Place, OpenOrders> open_;
+  std::uint64_t open_orders_ = 0, listed_ = 0;
+};
+
+}  // namespace rialto::fuzz

@@ -1,0 +1,223 @@
+"""Builds the fuzz targets of `tests/fuzz` with sanitizers and runs them.
+
+With clang a target is a libFuzzer program. With another compiler it is driven by our own
+coverage-guided loop (`tests/fuzz/driver.cpp`), so that address and undefined-behaviour sanitizers
+run wherever the core can be built at all. What is compiled is kept in `build/fuzz` under the hash
+of what went into it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "build" / "fuzz"
+_TARGETS = ROOT / "tests" / "fuzz"
+_CORE = ROOT / "matching" / "core"
+_NOT_ENGINE = ("bindings.cpp", "benchmark.cpp")
+_COMMON = (
+    *("-std=gnu++20", "-O1", "-g1", "-fno-omit-frame-pointer", "-D_GLIBCXX_ASSERTIONS"),
+    *("-Wall", "-Wextra", "-Wno-missing-field-initializers"),
+    *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+)
+_SANITIZERS = "abort_on_error=1:detect_leaks=0:print_stacktrace=1"
+_MAX_INPUT_BYTES = 16_384
+_STATUS = re.compile(r"#(?P<runs>\d+)\s.*cov: (?P<places>\d+)")
+_TOTAL = re.compile(r"\((?P<total>\d+) inline 8-bit counters\)")
+_WRITTEN = re.compile(r"Test unit written to (?P<path>\S+)")
+_ERRORS = ("ERROR: ", "runtime error: ", "broken rule: ", "terminate called", "Assertion ")
+
+
+class FuzzError(RuntimeError):
+    """The target cannot be built or run here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """A C++ compiler and whether it brings libFuzzer."""
+
+    command: str
+    has_libfuzzer: bool
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run found; `places` are the covered ones of `all_places` (0: nobody counted)."""
+
+    compiler: str
+    driver: str
+    seconds: float = 0.0
+    runs: int = 0
+    places: int = 0
+    all_places: int = 0
+    findings: list[dict[str, str]] = field(default_factory=list)
+
+
+def find_compiler(wanted: str | None = None) -> Compiler:
+    """Return the wanted compiler, else clang, else the system's; `FuzzError` without any."""
+    for command in (wanted,) if wanted else ("clang++", "c++", "g++"):
+        if shutil.which(command):
+            return Compiler(command, _has_libfuzzer(command))
+    raise FuzzError(f"{wanted or 'a C++ compiler'} is not installed here")
+
+
+def _has_libfuzzer(command: str) -> bool:
+    program = 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }'
+    with tempfile.TemporaryDirectory(prefix="rialto-") as folder:
+        done = subprocess.run(  # noqa: S603 - a compiler
+            [command, "-fsanitize=fuzzer,address", "-x", "c++", "-", "-o", f"{folder}/probe"],
+            input=program,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+    return done.returncode == 0
+
+
+def build(compiler: Compiler) -> Path:
+    """Return the program of the core's target, compiled now or before; else `FuzzError`."""
+    sources = [path for path in sorted(_CORE.glob("*.cpp")) if path.name not in _NOT_ENGINE]
+    sources.append(_TARGETS / "target.cpp")
+    inside = ["-fsanitize-coverage=trace-pc"]
+    link = list(_COMMON)
+    if compiler.has_libfuzzer:
+        inside = ["-fsanitize=fuzzer-no-link"]
+        link.append("-fsanitize=fuzzer")
+    jobs = [(source, [*_COMMON, *inside]) for source in sources]
+    if not compiler.has_libfuzzer:
+        jobs.append((_TARGETS / "driver.cpp", list(_COMMON)))
+    headers = sorted([*_CORE.rglob("*.hpp"), *_TARGETS.glob("*.hpp")])
+    base = _hash(_version(compiler), *(path.read_bytes() for path in headers))
+    with _locked(FOLDER):
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = list(pool.map(lambda job: _compile(compiler, base, *job), jobs))
+        program = FOLDER / f"target-{_hash(*(path.name.encode() for path in objects))}"
+        if not program.exists():
+            _make([compiler.command, *link, *map(str, objects)], program)
+    return program
+
+
+def _hash(*parts: bytes) -> str:
+    return hashlib.blake2b(b"\0".join(parts), digest_size=8).hexdigest()
+
+
+def _version(compiler: Compiler) -> bytes:
+    command = [compiler.command, "--version"]
+    return subprocess.run(command, capture_output=True, check=False).stdout  # noqa: S603 - ditto
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time build in a folder."""
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _compile(compiler: Compiler, base: str, source: Path, flags: list[str]) -> Path:
+    """Return the object of a source, made before from the same source, headers and flags or now."""
+    key = _hash(base.encode(), repr(flags).encode(), source.read_bytes())
+    made = FOLDER / f"{source.stem}-{key}.o"
+    if not made.exists():
+        include = [f"-I{_CORE}", f"-I{_TARGETS}"]
+        _make([compiler.command, *flags, *include, "-c", str(source)], made)
+    return made
+
+
+def _make(command: list[str], made: Path) -> None:
+    """Run a compiler; its output is there whole or not at all."""
+    fresh = made.with_suffix(".new")
+    _call([*command, "-o", str(fresh)])
+    fresh.replace(made)
+
+
+def _call(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    if done.returncode:
+        raise FuzzError(f"{' '.join(command)}\n{done.stderr[-4000:]}")
+
+
+def write_seeds(folder: Path) -> None:
+    """Write the seeds, drawn by the agreement test's generator, into `folder`."""
+    _call([sys.executable, "-m", "tests.fuzz.seeds", str(folder)])
+
+
+def run(
+    compiler: Compiler,
+    *,
+    seconds: int,
+    seed: int,
+    findings: Path,
+    corpus: Path | None = None,
+    progress: Callable[[int, int], None] = lambda _runs, _places: None,
+) -> Report:
+    """Fuzz for `seconds`; inputs that break a rule go to `findings`, new ones to `corpus`."""
+    program = build(compiler)
+    findings.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="rialto-") as folder:
+        seeds = Path(folder) / "seeds"
+        write_seeds(seeds)
+        fresh = corpus or Path(folder) / "corpus"
+        fresh.mkdir(parents=True, exist_ok=True)
+        options = [f"-max_total_time={seconds}", f"-max_len={_MAX_INPUT_BYTES}", f"-seed={seed}"]
+        return _watch(
+            compiler,
+            [str(program), *options, f"-artifact_prefix={findings}/", str(fresh), str(seeds)],
+            progress,
+        )
+
+
+def reproduce(compiler: Compiler, path: Path) -> Report:
+    """Run one input; what it breaks is the report's finding."""
+    return _watch(compiler, [str(build(compiler)), str(path)], lambda _runs, _places: None)
+
+
+def _watch(compiler: Compiler, command: list[str], progress: Callable[[int, int], None]) -> Report:
+    report = Report(compiler.command, "libFuzzer" if compiler.has_libfuzzer else "own")
+    started = time.monotonic()
+    said: list[str] = []
+    kept = ""
+    process = subprocess.Popen(  # noqa: S603 - our own target
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env={**os.environ, "ASAN_OPTIONS": _SANITIZERS, "UBSAN_OPTIONS": _SANITIZERS},
+        cwd=ROOT,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if found := _STATUS.search(line):
+            report.runs, report.places = int(found["runs"]), int(found["places"])
+            progress(report.runs, report.places)
+        elif found := _TOTAL.search(line):
+            report.all_places = int(found["total"])
+        elif found := _WRITTEN.search(line):
+            kept = found["path"]
+        elif any(word in line for word in _ERRORS):
+            said.append(line.strip())
+    code = process.wait()
+    report.seconds = round(time.monotonic() - started, 1)
+    if code != 0:
+        said = said or [f"the target ended with code {code}"]
+        path = kept or command[-1]
+        report.findings.append(
+            {"error": said[0], "input": path, "reproduce": f"rialto fuzz --input {path}"}
+        )
+    return report
