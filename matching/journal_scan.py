@@ -143,7 +143,10 @@ class JournalScan:
         )
 
     def judge_tail(self) -> None:
-        """Stop with CORRUPT_BLOCK where what follows the end proves that it was durable once."""
+        """Stop where what follows the end proves that it was durable once.
+
+        CORRUPT_BLOCK for damage, MISSING_SEGMENT for a file that is gone.
+        """
         if not self.segments:
             return
         claimed = 0
@@ -155,11 +158,23 @@ class JournalScan:
                 return  # a running engine has appended since
             claimed = max(claimed, _highest_mark(data))
         if claimed >= self.next_sequence:
+            self._refuse_gap()
             raise JournalError(
                 JournalFault.CORRUPT_BLOCK,
                 f"{self.segments[self._segment]} at {self._offset}: sequence "
                 f"{self.next_sequence} is damaged, though {claimed} was durable; restore the file "
                 "from a copy, nothing was changed",
+            )
+
+    def _refuse_gap(self) -> None:
+        """Stop with MISSING_SEGMENT where a whole segment ends before the next one begins."""
+        name, following = self.segments[self._segment], self.segments[self._segment + 1 :]
+        rest = self._storage.read(name, self._offset, self._storage.size(name) - self._offset)
+        if following and segment_start(following[0]) > self.next_sequence and not rest.strip(b"\0"):
+            raise JournalError(
+                JournalFault.MISSING_SEGMENT,
+                f"sequence {self.next_sequence} is missing: {name} ends before it, {following[0]} "
+                "begins after it; restore the file between them from a copy, nothing was changed",
             )
 
     def harden_tail(self) -> None:

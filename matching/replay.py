@@ -49,7 +49,7 @@ def recover(
             storage.remove(name)
     scan = JournalScan(storage, shard)
     if not scan.segments:
-        _refuse_cursors_beyond(0, cursors or {})
+        refuse_cursors_beyond(0, cursors or {})
         journal = Journal.begin(storage, shard, fresh_journal_id)
         events = EventLog(storage, shard, fresh_journal_id)
         return Recovered(create_engine(shard, kind), journal, events, 0, 0)
@@ -62,12 +62,8 @@ def recover(
         _replay_block(engine, events, block)
         progress(engine.sequence)
     scan.judge_tail()
-    if scan.next_sequence - 1 < engine.sequence:
-        raise JournalError(
-            JournalFault.JOURNAL_BEHIND_LEDGER,
-            f"a snapshot has {engine.sequence}, the journal ends at {scan.next_sequence - 1}",
-        )
-    _refuse_cursors_beyond(engine.sequence, cursors or {})
+    _refuse_journal_behind(scan, engine)
+    refuse_cursors_beyond(engine.sequence, cursors or {})
     events.cut_after(engine.sequence)
     _compare(engine, events)
     erased = scan.cut_tail()
@@ -87,7 +83,8 @@ def _starting_engine(
 ) -> Engine:
     """Return the newest good snapshot that the events reach up to, else the oldest, else none."""
     oldest: Engine | None = None
-    for engine in snapshot.good_engines(storage, shard, kind=kind):
+    journal_id = _journal_id(storage, scan)
+    for engine in snapshot.good_engines(storage, shard, journal_id, kind=kind):
         if engine.sequence + 1 < scan.oldest_sequence:
             break
         if engine.sequence <= events.last_sequence:
@@ -127,7 +124,17 @@ def _compare(engine: Engine, events: EventLog) -> None:
         )
 
 
-def _refuse_cursors_beyond(sequence: int, cursors: dict[str, int]) -> None:
+def _refuse_journal_behind(scan: JournalScan, engine: Engine) -> None:
+    """Stop where a snapshot, which is taken of durable commands only, has more than the journal."""
+    if scan.next_sequence - 1 < engine.sequence:
+        raise JournalError(
+            JournalFault.JOURNAL_BEHIND_LEDGER,
+            f"a snapshot has {engine.sequence}, the journal ends at {scan.next_sequence - 1}",
+        )
+
+
+def refuse_cursors_beyond(sequence: int, cursors: dict[str, int]) -> None:
+    """Stop with JOURNAL_BEHIND_LEDGER where a reader has more than the journal up to `sequence`."""
     for name, cursor in sorted(cursors.items()):
         if cursor > sequence:
             raise JournalError(
@@ -169,8 +176,9 @@ def replay_to(
     """
     scan = JournalScan(storage, shard)
     engine: Engine | None = None
-    if not from_genesis or scan.oldest_sequence > 1:
-        engine = next(snapshot.good_engines(storage, shard, until, kind), None)
+    if scan.segments and (not from_genesis or scan.oldest_sequence > 1):
+        journal_id = _journal_id(storage, scan)
+        engine = next(snapshot.good_engines(storage, shard, journal_id, until, kind), None)
     engine = engine or create_engine(shard, kind)
     if until is not None and engine.sequence > until:
         raise JournalError(JournalFault.NOT_IN_JOURNAL, f"{until} is before what is kept")
@@ -188,6 +196,8 @@ def replay_to(
         progress(engine.sequence - before, len(out))
     if until is None or engine.sequence != until:
         scan.judge_tail()
+        if scan.segments:
+            _refuse_journal_behind(scan, engine)
     if until is not None and engine.sequence != until:
         raise JournalError(
             JournalFault.NOT_IN_JOURNAL,

@@ -46,15 +46,19 @@ def write(storage: Storage, engine: Engine, journal_id: bytes) -> SnapshotFile:
     return SnapshotFile(name, engine.sequence)
 
 
-def read(storage: Storage, file: SnapshotFile, shard: int, kind: str = "auto") -> Engine:
+def read(
+    storage: Storage, file: SnapshotFile, shard: int, journal_id: bytes, kind: str = "auto"
+) -> Engine:
     """Return the engine of a snapshot file; anything wrong with it is a `SnapshotError`."""
     data = storage.read(file.name, 0, storage.size(file.name))
     if len(data) < _HEAD.size:
         raise SnapshotError(f"{file.name} is cut off")
-    magic, version, of_shard, _, sequence, digest, size = _HEAD.unpack_from(data)
+    magic, version, of_shard, of_journal, sequence, digest, size = _HEAD.unpack_from(data)
     body = data[_HEAD.size :]
     if magic != _MAGIC or version != _FORMAT or of_shard != shard:
         raise SnapshotError(f"{file.name} is not a snapshot of shard {shard} in format {_FORMAT}")
+    if of_journal != journal_id:
+        raise SnapshotError(f"{file.name} is of another journal")
     if len(body) != size or hashlib.blake2b(body, digest_size=16).digest() != digest:
         raise SnapshotError(f"{file.name}: digest does not match")
     engine = restore_engine(body, kind)
@@ -64,13 +68,20 @@ def read(storage: Storage, file: SnapshotFile, shard: int, kind: str = "auto") -
 
 
 def good_engines(
-    storage: Storage, shard: int, at_most: int | None = None, kind: str = "auto"
+    storage: Storage,
+    shard: int,
+    journal_id: bytes,
+    at_most: int | None = None,
+    kind: str = "auto",
 ) -> Iterator[Engine]:
-    """Yield the engines of the good snapshots, newest first, up to a sequence; skip bad files."""
+    """Yield the engines of a journal's good snapshots, newest first, up to a sequence.
+
+    Bad files, and those of another journal, are passed over.
+    """
     for file in snapshots(storage):
         if at_most is not None and file.sequence > at_most:
             continue
         try:
-            yield read(storage, file, shard, kind)
+            yield read(storage, file, shard, journal_id, kind)
         except (SnapshotError, OSError):
             continue

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from itertools import count
@@ -14,11 +17,13 @@ import pytest
 from domain.commands import CancelOrder
 from domain.events import CommandRejected, OrderAccepted, OrderDuplicate
 from infra.engine_errors import EngineError
+from infra.engine_grpc import EngineGrpc
+from matching import snapshot
 from matching.codec import decode_events
 from matching.event_log import EventLog
 from matching.replay import replay_to
 from matching.storage import FileStorage
-from tests.chaos.engine_process import EngineProcess, order
+from tests.chaos.engine_process import ROOT, EngineProcess, order
 from tests.matching.mirror import Mirror
 
 FAILPOINTS = ("before_write", "after_write", "after_sync", "after_apply", "before_ack")
@@ -124,3 +129,36 @@ async def test_kill_at_named_places(engine: EngineProcess) -> None:
         numbers = list(await asyncio.gather(*workers))
         _check(engine, acknowledged)
     assert acknowledged
+
+
+@pytest.mark.parametrize("engine", ["fsync"], indirect=True)
+async def test_kill_of_what_writes_whole_files(engine: EngineProcess) -> None:
+    """The shadow dies in the middle of a snapshot, the engine while it saves cursors: no harm."""
+    client = await engine.client()
+    outcomes = [group[0] for group in await client.submit_many([order(0, n) for n in range(100)])]
+    acknowledged: Acknowledged = {o.sequence: (0, n) for n, o in enumerate(outcomes)}
+    await client.close()
+    sequence = max(acknowledged)
+    for failpoint, code in (("mid_snapshot", -9), ("before_rename", -9), ("", 0)):
+        assert await asyncio.to_thread(_shadow, engine, sequence, failpoint) == code
+        storage = FileStorage(engine.shard, read_only=True)
+        taken = [file.sequence for file in snapshot.snapshots(storage)]
+        assert taken == ([] if code else [sequence])
+        storage.close()
+    engine.kill()
+    await engine.start(RIALTO_FAILPOINT="before_rename")
+    worker = asyncio.create_task(_load(engine, 0, 100, acknowledged))
+    reader = EngineGrpc(engine.target, "reader", engine.tokens.of("reader"))
+    await reader.register_cursor("reader", sequence)
+    assert await asyncio.to_thread(engine.wait) == -9
+    await reader.close()
+    await worker
+    _check(engine, acknowledged)
+    await engine.start()
+
+
+def _shadow(engine: EngineProcess, sequence: int, failpoint: str) -> int:
+    """Let the shadow write a snapshot, dying at `failpoint`; return its exit code."""
+    command = [sys.executable, "-m", "matching.shadow", str(engine.shard), str(sequence)]
+    env = {**os.environ, **({"RIALTO_FAILPOINT": failpoint} if failpoint else {})}
+    return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode

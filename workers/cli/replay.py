@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from workers.cli.context import EXIT_USAGE, DataOption, data_dir
+from workers.cli.context import (
+    EXIT_FAILED,
+    EXIT_NOT_RUNNING,
+    EXIT_USAGE,
+    DataOption,
+    data_dir,
+)
 
 
 def replay(
@@ -26,7 +32,8 @@ def replay(
     import json
     import time
 
-    from matching.replay import replay_to, shard_of
+    from matching.cursors import Cursors
+    from matching.replay import refuse_cursors_beyond, replay_to, shard_of
     from matching.segments import JournalError, JournalFault
     from matching.storage import FileStorage
 
@@ -45,13 +52,17 @@ def replay(
         blocks += 1
 
     begun = time.perf_counter()
+    shard = -1
     try:
         shard = shard_of(storage)
+        cursors = Cursors(storage).positions  # before: a running engine goes on meanwhile
         engine = replay_to(storage, shard, until, from_genesis=not snapshot, progress=count)
+        if until is None:
+            refuse_cursors_beyond(engine.sequence, cursors)
     except JournalError as error:
         typer.echo(str(error), err=True)
-        empty = error.fault is JournalFault.NOT_IN_JOURNAL
-        raise typer.Exit(3 if empty else 1) from None
+        no_journal = shard < 0 and error.fault is JournalFault.NOT_IN_JOURNAL
+        raise typer.Exit(EXIT_NOT_RUNNING if no_journal else EXIT_FAILED) from None
     finally:
         storage.close()
     seconds = time.perf_counter() - begun
