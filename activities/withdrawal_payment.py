@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +92,10 @@ def _shortage(
 
 
 class WithdrawalPayment:
-    """Activities that talk to the chain. `hot_address` pays; the key is elsewhere."""
+    """Activities that talk to the chain. `hot_address` pays; the key is elsewhere.
+
+    `gate` says why nothing may be paid out now; "" when payments go out.
+    """
 
     def __init__(
         self,
@@ -101,7 +104,9 @@ class WithdrawalPayment:
         chain: ChainAdapter,
         builder: TransactionBuilder,
         hot_address: str,
+        gate: Callable[[], Awaitable[str]],
     ) -> None:
+        self._gate = gate
         self._rows = rows
         self._blocks = blocks
         self._chain = chain
@@ -150,6 +155,8 @@ class WithdrawalPayment:
         row = await require(self._rows, request.withdrawal_id)
         if row.state is not WithdrawalState.APPROVED:
             return StepResult(row.state)
+        if closed := await self._gate():
+            raise _parked("BooksDiffer", closed)
         await self._require_chain(row.chain)
         state = await self._chain.address_state(self._hot_address, {None, row.contract})
         expected = await self._rows.next_nonce(row.chain, self._hot_address)

@@ -9,7 +9,8 @@ then ask for the `report`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from domain import ledger
 from domain.account import AccountKind, UnknownAccountError, parse_account
@@ -27,7 +28,6 @@ from domain.checker_records import (
     WithdrawalRecord,
 )
 from domain.checker_report import CheckReport, Findings
-from domain.hash_chain import GENESIS
 
 
 class Checker:
@@ -36,26 +36,45 @@ class Checker:
     def __init__(self, assets: Assets, opening: Opening | None = None) -> None:
         self._assets = assets
         self._findings = Findings()
-        self._journals = JournalChecker(self._findings, opening or Opening())
+        self._opening = opening or Opening()
+        self._journals = JournalChecker(self._findings, self._opening)
         self._balances: dict[str, AccountRecord] = {}
+        self._audit = self._opening.audit
+        self._in_transit: tuple[str, ...] = ()
 
     def journal(self, record: JournalRecord) -> None:
         """Check one journal against the ones before it, its own rows and its entries."""
         self._journals.journal(record)
 
+    @property
+    def first_journals(self) -> Mapping[str, int]:
+        """Return the accounts that the journals touch, each with the first one's id."""
+        return {code: journal_id for code, (_, journal_id, _) in self._journals.before.items()}
+
+    @property
+    def keys(self) -> set[str]:
+        """Return the keys of the journals."""
+        return self._journals.keys
+
     # ---- the state now ------------------------------------------------------------------------
 
-    def accounts(self, records: Iterable[AccountRecord]) -> None:
-        """Check all balances: against the last entry, the floor and, per asset, the sum zero."""
+    def accounts(
+        self, records: Iterable[AccountRecord], before: Mapping[str, int] | None = None
+    ) -> None:
+        """Check balances: against the last entry, the floor and, per asset, the sum zero.
+
+        `before` is {account: balance before the journals that were read}, 0 where it is missing.
+        After a checkpoint only some accounts come; that each journal balances keeps the sum then.
+        """
+        before = before or {}
+        self._journals.opening_balances(before)
         totals: Counter[str] = Counter()
         members: Counter[str] = Counter()
         for record in records:
             self._balances[record.code] = record
             totals[record.asset] += record.balance
             members[record.asset] += 1
-            last = self._journals.after.get(
-                record.code, 0 if self._journals.complete else record.balance
-            )
+            last = self._journals.after.get(record.code, before.get(record.code, 0))
             self._findings.expect(
                 "entries_equal_balances",
                 record.balance == last,
@@ -76,7 +95,7 @@ class Checker:
                 amount=record.balance,
                 sequence=self._journals.touched_at.get(record.code),
             )
-        for asset, total in sorted(totals.items()):
+        for asset, total in sorted(totals.items() if not self._opening.is_checkpoint else ()):
             self._findings.expect(
                 "assets_sum_to_zero",
                 total == 0,
@@ -101,8 +120,13 @@ class Checker:
             sequence=min(last_sequence, settled) + 1,
         )
 
-    def engine(self, record: EngineRecord, cursor: int) -> None:
-        """Check the shard's accounts against an engine at the cursor's sequence."""
+    def engine(
+        self, record: EngineRecord, cursor: int, only: AbstractSet[str] | None = None
+    ) -> None:
+        """Check the shard's accounts against an engine at the cursor's sequence.
+
+        After a checkpoint `only` names the accounts that were read.
+        """
         self._findings.expect(
             "cursor_follows_journal",
             record.sequence == cursor,
@@ -120,7 +144,9 @@ class Checker:
             amount=trades - record.trades,
             sequence=cursor,
         )
-        expected = self._engine_accounts(record)
+        expected = self.engine_accounts(record)
+        if only is not None:
+            expected = {code: amount for code, amount in expected.items() if code in only}
         ours = {
             code: account.balance
             for code, account in self._balances.items()
@@ -139,7 +165,8 @@ class Checker:
                 sequence=self._journals.touched_at.get(code, record.sequence),
             )
 
-    def _engine_accounts(self, record: EngineRecord) -> dict[str, int]:
+    def engine_accounts(self, record: EngineRecord) -> dict[str, int]:
+        """Return what the ledger must have on the accounts of the record's shard, chain units."""
         found: dict[str, int] = {}
         for (account_id, asset_id), units in record.balances_units.items():
             code = ledger.trading(account_id, record.shard, self._assets.code(asset_id))
@@ -153,10 +180,14 @@ class Checker:
         """Check that each transit account is the sum of the transfers on their way."""
         expected: Counter[str] = Counter()
         counted: Counter[str] = Counter()
+        in_transit = []
         for record in records:
             code = ledger.transit(record.shard, record.asset)
+            if record.in_transit:
+                in_transit.append(record.transfer_id)
             counted[code] += 1
             expected[code] += record.amount if record.in_transit else 0
+        self._in_transit = tuple(sorted(in_transit))
         transit = {
             code for code in self._balances if _kind_of(code) is AccountKind.TRANSIT
         } | counted.keys()
@@ -233,8 +264,8 @@ class Checker:
             )
 
     def audit(self, records: Iterable[AuditRecord]) -> None:
-        """Check the audit log from its first record: dense and chained."""
-        previous, number = GENESIS, 0
+        """Check the audit log after the opening's record: dense and chained."""
+        number, previous = self._audit
         for record in records:
             number += 1
             self._findings.expect(
@@ -246,6 +277,7 @@ class Checker:
                 f"as number {number}",
             )
             previous, number = record.hash, record.audit_id
+        self._audit = (number, previous)
 
     # ---- the outcome --------------------------------------------------------------------------
 
@@ -253,9 +285,16 @@ class Checker:
         """Return what was checked and what was found."""
         return self._findings.report()
 
-    def closing(self) -> Opening:
-        """Return where this check ended, for the next one to begin at."""
-        return self._journals.closing()
+    def closing(self, taken_at: str) -> Opening:
+        """Return where this check ended, for the next one to begin at; `taken_at` as read."""
+        return Opening(
+            heads=dict(self._journals.heads),
+            last_sequences=dict(self._journals.last_sequences),
+            last_trade_ids=dict(self._journals.last_trade_ids),
+            audit=self._audit,
+            in_transit=self._in_transit,
+            taken_at=taken_at,
+        )
 
 
 def _asset_of(code: str) -> str:

@@ -14,18 +14,19 @@ from domain.hash_chain import GENESIS
 class JournalChecker:
     """Reads journals in `journal_id` order and remembers where each chain and account stands.
 
-    `after` is {account: balance after its last entry}, `touched_at` {account: sequence of its
-    last settled entry}; `complete` says that the first journal ever was the first one read.
+    `after` is {account: balance after its last entry}, `before` {account: (balance before its
+    first entry that was read, that journal's id and first sequence)}, `touched_at` {account:
+    sequence of its last settled entry}; `keys` are the keys that were read.
     """
 
     def __init__(self, findings: Findings, opening: Opening) -> None:
         self._findings = findings
-        self._keys: set[str] = set()
-        self.complete = opening.is_beginning
+        self.keys: set[str] = set()
         self.heads = dict(opening.heads)
         self.last_sequences = dict(opening.last_sequences)
         self.last_trade_ids = dict(opening.last_trade_ids)
         self.after: dict[str, int] = {}
+        self.before: dict[str, tuple[int, int, int | None]] = {}
         self.touched_at: dict[str, int] = {}
 
     def journal(self, record: JournalRecord) -> None:
@@ -68,11 +69,11 @@ class JournalChecker:
         self.heads[record.stream] = (record.position, record.hash)
         self._findings.expect(
             "keys_used_once",
-            record.key not in self._keys,
+            record.key not in self.keys,
             f"{place}: the key was posted before",
             sequence=record.first_sequence,
         )
-        self._keys.add(record.key)
+        self.keys.add(record.key)
 
     def _check_request(self, record: JournalRecord) -> None:
         """Check that what was asked for is still what is stored: event rows, or postings."""
@@ -121,7 +122,10 @@ class JournalChecker:
     def _check_running_balance(
         self, record: JournalRecord, account: str, amount: int, after: int
     ) -> None:
-        before = self.after.get(account, 0 if self.complete else after - amount)
+        before = self.after.get(account)
+        if before is None:  # that the account stood there is checked with the opening balances
+            before = after - amount
+            self.before[account] = (before, record.journal_id, record.first_sequence)
         self._findings.expect(
             "entries_equal_balances",
             before + amount == after,
@@ -172,9 +176,21 @@ class JournalChecker:
         """Return the last settled trade of `shard`; before the first one, the id before it."""
         return self.last_trade_ids.get(shard, shard << 48)
 
-    def closing(self) -> Opening:
-        """Return where this check ended, for the next one to begin at."""
-        return Opening(dict(self.heads), dict(self.last_sequences), dict(self.last_trade_ids))
+    def opening_balances(self, stored: Mapping[str, int]) -> None:
+        """Check that each account's entries begin where the ones before them ended.
+
+        `stored` is {account: balance before the journals that were read}; 0 where it is missing.
+        """
+        for account, (before, journal_id, sequence) in sorted(self.before.items()):
+            self._findings.expect(
+                "entries_equal_balances",
+                before == stored.get(account, 0),
+                f"journal {journal_id} found {account} at {before}, "
+                f"the entries before it left {stored.get(account, 0)}",
+                account=account,
+                amount=before - stored.get(account, 0),
+                sequence=sequence,
+            )
 
 
 def _lines_of(record: JournalRecord) -> Mapping[str, int]:

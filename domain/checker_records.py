@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from domain.hash_chain import JsonValue
+from domain.hash_chain import GENESIS, JsonValue
 from domain.instrument import Asset
 
 
@@ -164,17 +164,21 @@ class Opening:
     """Where an earlier, clean check ended; a check from the beginning has an empty one.
 
     `heads` is {stream: (position, hash)}; `last_sequences` {stream: last settled sequence};
-    `last_trade_ids` {shard: trade id}.
+    `last_trade_ids` {shard: trade id}; `audit` the last audit record's number and hash;
+    `in_transit` the transfers that were on their way; `taken_at` the moment, ISO 8601, UTC.
     """
 
     heads: Mapping[str, tuple[int, bytes]] = field(default_factory=dict)
     last_sequences: Mapping[str, int] = field(default_factory=dict)
     last_trade_ids: Mapping[int, int] = field(default_factory=dict)
+    audit: tuple[int, bytes] = (0, GENESIS)
+    in_transit: tuple[str, ...] = ()
+    taken_at: str = ""
 
     @property
-    def is_beginning(self) -> bool:
-        """Return whether the check begins with the first journal."""
-        return not self.heads
+    def is_checkpoint(self) -> bool:
+        """Return whether a clean check ended here, so that only what is new is to be read."""
+        return bool(self.taken_at)
 
 
 @dataclass(frozen=True, slots=True)

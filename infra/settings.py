@@ -12,6 +12,8 @@ from typing import Any, Literal
 from pydantic import NonNegativeInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domain.reconciliation import Policy
+
 
 class Settings(BaseSettings):
     """One field, one environment variable: `data_dir` is `RIALTO_DATA_DIR`."""
@@ -44,6 +46,8 @@ class Settings(BaseSettings):
     ack_policy: Literal["os", "fsync"] = "fsync"
     settlement_lag_bound: NonNegativeInt = 1_000_000  # commands; beyond: cancels only; 0 = no bound
     metrics_port: int = 0
+    ledger_retention_days: int = 400  # then rows that are compared leave for the archive
+    reconciliation_policy: Policy = Policy.HALT  # alarm | gate | halt
 
     log_level: str = "INFO"
     log_format: Literal["json", "console"] = "json"

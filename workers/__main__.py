@@ -20,6 +20,7 @@ _GROUPS = (
     "ops",
     "kill_switch",
     "verify",
+    "ledger",
     "replay",
     "conform",
     "fuzz",

@@ -7,7 +7,7 @@ work is taken up by the next one after seconds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
@@ -17,14 +17,17 @@ from redis.asyncio import Redis
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.ledger_care import LedgerCareActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.settlement import SettlementActivities
+from domain.ledger_care import CareRequest
 from domain.reconciliation import ReconcileRequest
 from domain.settlement import SettlementState
 from infra.heartbeat import Heartbeat, rialto_version
 from infra.postgres import engine as postgres
 from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.postgres.record_reader import RecordReader
+from infra.postgres.retention import LedgerRetention
 from infra.postgres.settlement_store import SettlementStore
 from infra.redis.event_stream import EventReader
 from infra.second_engine import SecondEngines
@@ -40,10 +43,11 @@ from infra.wallet.keys import load_public
 from workers import engine_admin
 from workers.shard_engine import ShardEngine
 from workers.stopping import stop_on_signals
-from workers.wallet_wiring import wire_wallet
+from workers.wallet_wiring import utc_now, wire_wallet
 from workers.wiring import Connections, Wiring
 from workers.worker_care import WorkerCare
-from workflows import reconciliation, task_queues
+from workflows import ledger_care, reconciliation, task_queues
+from workflows.ledger_care import LedgerCareWorkflow
 from workflows.reconciliation import ReconciliationWorkflow, reconciliation_workflow_id
 from workflows.settlement import (
     SETTLEMENT_WORKFLOW,
@@ -63,19 +67,30 @@ def wire_settlement(to: Connections) -> Wiring:
     settings = to.settings
     shards = range(settings.shard_count)
     queries = {shard: engine_admin.connect(settings, "reader", shard) for shard in shards}
+    engines = {
+        shard: ShardEngine(queries[shard], engine_admin.connect(settings, "admin", shard))
+        for shard in shards
+    }
     settlement = SettlementActivities(
         SettlementStore(to.database),
         {shard: EventReader(to.redis, queries[shard], shard) for shard in shards},
-        {
-            shard: ShardEngine(queries[shard], engine_admin.connect(settings, "admin", shard))
-            for shard in shards
-        },
+        engines,
     )
+
+    async def halt(shard: int, reason: str) -> None:
+        await engines[shard].halt(reason)
+
     reconciling = ReconciliationActivities(
         RecordReader(to.database),
         SecondEngines(settings.engine_dir),
         WalletCoins(EvmChain(settings.chain_url), load_public(settings.data_dir).hot_address),
         ReconciliationLog(to.database),
+        halt,
+        settings.reconciliation_policy,
+    )
+
+    caring = LedgerCareActivities(
+        LedgerRetention(to.database), ReconciliationLog(to.database), utc_now
     )
 
     def report() -> tuple[int | None, int | None, dict[str, object]]:
@@ -83,30 +98,51 @@ def wire_settlement(to: Connections) -> Wiring:
         return (
             min(sequences, default=None),
             max(lags, default=None),
-            {"violations": reconciling.violations},
+            {"violations": sum(reconciling.violations.values())},
         )
 
     def concerns() -> list[str]:
-        found = reconciling.violations
+        found = sum(reconciling.violations.values())
         return [f"reconciliation found {found} violations: `rialto verify`"] if found else []
 
     return Wiring(
         task_queue=task_queues.SETTLEMENT,
-        workflows=(SettlementWorkflow, ReconciliationWorkflow),
-        activities=(settlement.settle, settlement.halt_shard, reconciling.reconcile),
+        workflows=(SettlementWorkflow, ReconciliationWorkflow, LedgerCareWorkflow),
+        activities=(
+            settlement.settle,
+            settlement.halt_shard,
+            reconciling.reconcile,
+            caring.care,
+        ),
         entities=tuple(settlement_entity(shard) for shard in shards),
         report=report,
         concerns=concerns,
-        schedules=tuple(
-            ScheduledWorkflow(
-                schedule_id=reconciliation_workflow_id(shard),
+        schedules=(*_reconciliations(shards), _care(settings)),
+    )
+
+
+def _reconciliations(shards: Iterable[int]) -> Iterator[ScheduledWorkflow]:
+    """Yield, for each shard, the frequent run of what is new and the daily one of everything."""
+    for shard in shards:
+        for full in (False, True):
+            every = reconciliation.FULL_EVERY_SECONDS if full else reconciliation.EVERY_SECONDS
+            yield ScheduledWorkflow(
+                schedule_id=reconciliation_workflow_id(shard, full=full),
                 workflow=reconciliation.RECONCILIATION_WORKFLOW,
-                argument=ReconcileRequest(shard),
+                argument=ReconcileRequest(shard, full=full),
                 task_queue=task_queues.SETTLEMENT,
-                every_seconds=reconciliation.EVERY_SECONDS,
+                every_seconds=every,
+                run_timeout_seconds=max(900, every // 4),
             )
-            for shard in shards
-        ),
+
+
+def _care(settings: Settings) -> ScheduledWorkflow:
+    return ScheduledWorkflow(
+        schedule_id=ledger_care.LEDGER_CARE_ID,
+        workflow=ledger_care.LEDGER_CARE_WORKFLOW,
+        argument=CareRequest(settings.ledger_retention_days),
+        task_queue=task_queues.SETTLEMENT,
+        every_seconds=ledger_care.EVERY_SECONDS,
     )
 
 

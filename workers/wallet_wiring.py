@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,8 +18,10 @@ from activities.withdrawal_money import WithdrawalMoney
 from activities.withdrawal_payment import WithdrawalPayment
 from activities.withdrawal_review import WithdrawalReview
 from domain.approval import Officer
+from domain.reconciliation import Policy
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import LedgerStore
+from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.temporal.entities import EntityWorkflow
 from infra.wallet.builder import EvmTransactionBuilder
 from infra.wallet.chain import EvmChain
@@ -51,6 +54,19 @@ class WalletAdapters:
     officers: dict[str, Officer]
     policy_facts: PolicyFactsReader
     starter: TemporalStarter
+    gate: Callable[[], Awaitable[str]]
+
+
+def payment_gate(log: ReconciliationLog, policy: Policy) -> Callable[[], Awaitable[str]]:
+    """Return what says why nothing may be paid out: the books differed when last compared."""
+
+    async def gate() -> str:
+        if policy is Policy.ALARM:
+            return ""
+        failing = await log.failing()
+        return f"reconciliation found differences; {failing[0]}" if failing else ""
+
+    return gate
 
 
 def utc_now() -> dt.datetime:
@@ -78,6 +94,7 @@ def wire_wallet(to: Connections) -> Wiring:
             officers=load_officers(pinned_path(settings.data_dir)),
             policy_facts=PolicyFactsReader(to.database, settings.data_dir, public.hot_address),
             starter=TemporalStarter(connected, task_queues.WALLET),
+            gate=payment_gate(ReconciliationLog(to.database), settings.reconciliation_policy),
         )
     )
 
@@ -103,6 +120,7 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         adapters.chain,
         EvmTransactionBuilder(adapters.hot_address),
         adapters.hot_address,
+        adapters.gate,
     )
     deposit = DepositActivities(deposits, transfers, steps, adapters.chain)
     sweep = OrphanSweepActivities(withdrawals, deposits, adapters.starter)

@@ -39,6 +39,8 @@ _ADVICE = {
     "PaidAfterAll": "call the developers: the books say that nothing was paid",
     "TransactionReverted": "look at the receipt, remove the cause; `rialto reject ID` gives the "
     "amount back to the customer, who may ask again",
+    "BooksDiffer": "find the difference with `rialto verify`, mend its cause, wait for a clean "
+    "reconciliation",
     "LedgerRefusedError": "run `rialto verify`; the ledger refused a posting",
 }
 _RETRY = "retry with the update `retry` or `rialto ops retry ID`; before signing it can be rejected"

@@ -1,24 +1,24 @@
-"""The records that the checker reads, all from one moment: one REPEATABLE READ transaction."""
+"""The records that the checker reads, all from one moment: one REPEATABLE READ transaction.
+
+After a checkpoint only what is new or open is read, by indexes; without one, everything.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import datetime as dt
+import re
 from collections.abc import AsyncIterator
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
-from datetime import UTC
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.audit import AuditRecord
 from domain.checker_records import (
-    AccountRecord,
     Assets,
     DepositRecord,
-    EntryRecord,
-    EventRows,
-    JournalRecord,
     Opening,
     TransferRecord,
     UnsettledPayment,
@@ -27,64 +27,15 @@ from domain.checker_records import (
 )
 from domain.deposit import UNPOSTED_STATES, DepositState
 from domain.instrument import Asset
-from domain.ledger import (
-    settlement_request_hash,
-    settlement_stream,
-    wallet_deposit,
-    wallet_hot,
-)
+from domain.ledger import settlement_stream, wallet_deposit, wallet_hot
 from domain.withdrawal import WithdrawalState
 from infra.postgres import tables
+from infra.postgres.journal_reader import JournalReader
 
-_CHUNK = 200  # journals read at a time
-_NOTHING = hashlib.sha256().digest()
+_OVERLAP = dt.timedelta(minutes=5)  # longer than any transaction that stamps a row
+_DEPOSIT_KEY = re.compile(r"(deposit-[^-]+-[^-]+-[^-]+)-")
+_WITHDRAWAL_KEY = re.compile(r"withdrawal-(.{36})-")
 
-_STREAMS = sa.text(
-    "WITH RECURSIVE name AS ("
-    " (SELECT stream FROM journal ORDER BY stream LIMIT 1)"
-    " UNION ALL"
-    " SELECT (SELECT stream FROM journal j WHERE j.stream > name.stream ORDER BY stream LIMIT 1)"
-    " FROM name WHERE name.stream IS NOT NULL"
-    ") SELECT stream FROM name WHERE stream IS NOT NULL"
-)
-_IDS = sa.text(
-    "SELECT journal_id FROM journal WHERE stream = :stream AND position > :position"
-    " ORDER BY position"
-)
-_ENTRIES = sa.text(
-    "SELECT journal_id, code, amount, balance_after FROM entry"
-    " JOIN ledger_account USING (account_id) WHERE journal_id = ANY(CAST(:ids AS bigint[]))"
-    " ORDER BY journal_id, code"
-)
-_LINES = sa.text(
-    "SELECT batch.journal_id, line.account, line.amount FROM settlement_range batch, LATERAL ("
-    "  SELECT account, sum(amount) AS amount FROM event_posting e"
-    "  WHERE e.shard = batch.shard AND e.sequence BETWEEN batch.first AND batch.last"
-    "  GROUP BY account) line WHERE batch.journal_id = ANY(CAST(:ids AS bigint[]))"
-)
-_TRADES = sa.text(  # columns and widths as in infra.postgres.settlement_rows.TRADE_COLUMNS
-    "SELECT batch.journal_id, count(*) AS trades, min(trade_id) AS first,"
-    " max(trade_id) AS last, bool_and(t.journal_id = batch.journal_id) AS own,"
-    " sha256(string_agg(int2send(t.shard) || int8send(sequence) || int4send(index)"
-    " || int8send(trade_id) || int4send(symbol_id) || int8send(time_us) || int2send(taker_side)"
-    " || int8send(maker_order_id) || int8send(taker_order_id) || int8send(maker_account_id)"
-    " || int8send(taker_account_id) || int8send(price_ticks) || int8send(quantity_lots)"
-    " || int8send(base_units) || int8send(quote_units) || int8send(maker_fee_units)"
-    " || int8send(taker_fee_units), ''::bytea ORDER BY sequence, index)) AS digest"
-    " FROM settlement_range batch JOIN trade_event t ON t.shard = batch.shard"
-    "   AND t.sequence BETWEEN batch.first AND batch.last"
-    " WHERE batch.journal_id = ANY(CAST(:ids AS bigint[])) GROUP BY batch.journal_id"
-)
-_BALANCES = sa.text(
-    "SELECT batch.journal_id, bool_and(b.journal_id = batch.journal_id) AS own,"
-    " sha256(string_agg(int2send(b.shard) || int8send(sequence) || int4send(index)"
-    " || int8send(time_us) || int2send(event_type) || uuid_send(transfer_id)"
-    " || int8send(account_id) || int4send(asset_id) || int8send(amount_units),"
-    " ''::bytea ORDER BY sequence, index)) AS digest"
-    " FROM settlement_range batch JOIN balance_event b ON b.shard = batch.shard"
-    "   AND b.sequence BETWEEN batch.first AND batch.last"
-    " WHERE batch.journal_id = ANY(CAST(:ids AS bigint[])) GROUP BY batch.journal_id"
-)
 # A withdrawal's transfer stays in transit until its journal takes it on to withdrawal:pending.
 _TRANSFERS = sa.text(
     "SELECT t.transfer_id, t.shard, a.code, t.amount,"
@@ -92,6 +43,32 @@ _TRANSFERS = sa.text(
     " OR (t.direction = 'from_trading' AND t.state = 'posted' AND NOT EXISTS ("
     "   SELECT FROM journal j WHERE j.key = 'transfer-' || t.transfer_id)) AS in_transit"
     " FROM transfer t JOIN asset a USING (asset_id)"
+)
+_TRANSFERS_SINCE = sa.text(
+    "WITH wanted AS ("
+    " SELECT unnest(CAST(:ids AS uuid[])) AS transfer_id"
+    " UNION SELECT transfer_id FROM transfer WHERE state = 'open'"
+    " UNION SELECT t.transfer_id FROM unnest(CAST(:shards AS smallint[]),"
+    "   CAST(:sequences AS bigint[])) AS settled(shard, sequence)"
+    "   JOIN transfer t ON t.shard = settled.shard AND t.settled_sequence > settled.sequence)"
+    " SELECT t.transfer_id, t.shard, a.code, t.amount,"
+    " (t.direction = 'to_trading' AND t.state = 'open')"
+    " OR (t.direction = 'from_trading' AND t.state = 'posted' AND NOT EXISTS ("
+    "   SELECT FROM journal j WHERE j.key = 'transfer-' || t.transfer_id)) AS in_transit"
+    " FROM wanted JOIN transfer t USING (transfer_id) JOIN asset a USING (asset_id)"
+)
+_DEPOSITS_SINCE = sa.text(
+    "WITH wanted AS ("
+    " SELECT deposit_id FROM deposit WHERE updated_at >= :since"
+    " UNION SELECT unnest(CAST(:ids AS text[])))"
+    " SELECT d.deposit_id, a.code, d.amount, d.state, ARRAY("
+    "   SELECT -e.amount FROM journal j JOIN entry e USING (journal_id)"
+    "   JOIN ledger_account la USING (account_id)"
+    "   WHERE (j.key = d.deposit_id || '-post' OR j.key = ANY("
+    "     SELECT key FROM unnest(CAST(:keys AS text[])) AS new(key)"
+    "     WHERE starts_with(key, d.deposit_id || '-')))"
+    "   AND la.code LIKE 'wallet:%' ORDER BY j.journal_id) AS postings"
+    " FROM wanted JOIN deposit d USING (deposit_id) JOIN asset a USING (asset_id)"
 )
 _DEPOSITS = sa.text(
     "SELECT d.deposit_id, a.code, d.amount, d.state,"
@@ -121,6 +98,26 @@ _WITHDRAWALS = sa.text(
     " GROUP BY w.withdrawal_id, a.code"
 )
 
+_WITHDRAWALS_SINCE = sa.text(
+    "WITH wanted AS ("
+    " SELECT withdrawal_id FROM withdrawal WHERE updated_at >= :since"
+    " UNION SELECT CAST(unnest(CAST(:ids AS text[])) AS uuid))"
+    " SELECT w.withdrawal_id, a.code, w.amount, w.state, w.release_transfer_id,"
+    " (SELECT count(*) FROM wallet_transaction t"
+    "   WHERE t.withdrawal_id = w.withdrawal_id) AS signed,"
+    " EXISTS (SELECT FROM wallet_transaction t WHERE t.withdrawal_id = w.withdrawal_id"
+    "   AND t.broadcast_at IS NOT NULL) AS broadcast,"
+    " EXISTS (SELECT FROM journal j"
+    "   WHERE j.key = 'withdrawal-' || w.withdrawal_id || '-reverted') AS reverted, ARRAY("
+    "   SELECT e.amount FROM journal j JOIN entry e USING (journal_id)"
+    "   JOIN ledger_account la USING (account_id)"
+    "   WHERE (j.key = 'withdrawal-' || w.withdrawal_id || '-settle' OR (j.key = ANY("
+    "     SELECT key FROM unnest(CAST(:keys AS text[])) AS new(key)"
+    "     WHERE key LIKE 'withdrawal-' || w.withdrawal_id || '%-settle')))"
+    "   AND la.code LIKE 'wallet:hot:%' AND la.asset = a.code) AS payments"
+    " FROM wanted JOIN withdrawal w USING (withdrawal_id) JOIN asset a USING (asset_id)"
+)
+
 _UNBOOKED = sa.text(
     "SELECT d.customer_id IS NULL AS refill, a.code, sum(d.amount) AS amount"
     " FROM deposit d JOIN asset a USING (asset_id)"
@@ -135,11 +132,8 @@ _UNSETTLED = sa.text(
 )
 
 
-class Reading:
+class Reading(JournalReader):
     """One consistent reading; valid while its transaction is open."""
-
-    def __init__(self, conn: AsyncConnection) -> None:
-        self._conn = conn
 
     async def assets(self) -> Assets:
         """Return the listed assets."""
@@ -159,95 +153,51 @@ class Reading:
         )
         return int(found or 0)
 
-    async def journals(self, opening: Opening) -> AsyncIterator[JournalRecord]:
-        """Yield the journals after `opening`, in `journal_id` order."""
-        ids: list[int] = []
-        for stream in (await self._conn.execute(_STREAMS)).scalars().all():
-            position = opening.heads.get(stream, (0, b""))[0]
-            found = await self._conn.execute(_IDS, {"stream": stream, "position": position})
-            ids += found.scalars().all()
-        ids.sort()
-        for start in range(0, len(ids), _CHUNK):
-            for record in await self._journals(ids[start : start + _CHUNK]):
-                yield record
+    async def taken_at(self) -> str:
+        """Return the reading's moment, ISO 8601."""
+        now: dt.datetime = (await self._conn.execute(sa.select(sa.func.now()))).scalar_one()
+        return now.astimezone(dt.UTC).isoformat()
 
-    async def _journals(self, ids: list[int]) -> list[JournalRecord]:
-        wanted = {"ids": ids}
-        entries: dict[int, list[EntryRecord]] = {}
-        for row in await self._conn.execute(_ENTRIES, wanted):
-            entries.setdefault(row.journal_id, []).append(
-                EntryRecord(row.code, int(row.amount), int(row.balance_after))
-            )
-        rows = await self._event_rows(ids)
-        column = tables.journal.c
-        found = await self._conn.execute(
-            sa.select(tables.journal).where(column.journal_id.in_(ids)).order_by(column.journal_id)
-        )
-        return [
-            JournalRecord(
-                journal_id=row.journal_id,
-                stream=row.stream,
-                position=row.position,
-                key=row.key,
-                kind=row.kind,
-                request_hash=row.request_hash,
-                first_sequence=row.first_sequence,
-                last_sequence=row.last_sequence,
-                detail=row.detail,
-                previous_hash=row.previous_hash,
-                hash=row.hash,
-                entries=tuple(entries.get(row.journal_id, ())),
-                rows=rows[row.journal_id] if row.first_sequence is not None else None,
-            )
-            for row in found
-        ]
-
-    async def _event_rows(self, ids: list[int]) -> dict[int, EventRows]:
-        wanted = {"ids": ids}
-        lines: dict[int, dict[str, int]] = {journal_id: {} for journal_id in ids}
-        for row in await self._conn.execute(_LINES, wanted):
-            lines[row.journal_id][row.account] = int(row.amount)
-        trades = {row.journal_id: row for row in await self._conn.execute(_TRADES, wanted)}
-        balances = {row.journal_id: row for row in await self._conn.execute(_BALANCES, wanted)}
-        result = {}
-        for journal_id in ids:
-            trade, balance = trades.get(journal_id), balances.get(journal_id)
-            result[journal_id] = EventRows(
-                lines=lines[journal_id],
-                request_hash=settlement_request_hash(_digest(trade), _digest(balance)),
-                trades=trade.trades if trade else 0,
-                first_trade_id=trade.first if trade else 0,
-                last_trade_id=trade.last if trade else 0,
-            )
-        return result
-
-    async def accounts(self) -> list[AccountRecord]:
-        """Return all accounts."""
+    async def standing_accounts(self) -> set[str]:
+        """Return the accounts that are compared with other records each time, touched or not."""
         row = tables.ledger_account.c
-        found = await self._conn.execute(
-            sa.select(row.code, row.asset, row.balance, row.floor).order_by(row.code)
-        )
-        return [
-            AccountRecord(
-                item.code,
-                item.asset,
-                int(item.balance),
-                None if item.floor is None else int(item.floor),
+        names = await self._conn.execute(
+            sa.select(row.code).where(
+                row.customer_id.is_(None), row.code.op("~")("^(wallet:|transit)")
             )
-            for item in found
-        ]
+        )
+        return set(names.scalars())
 
-    async def transfers(self) -> list[TransferRecord]:
-        """Return all transfers."""
+    async def transfers(self, opening: Opening) -> list[TransferRecord]:
+        """Return the transfers that are on their way now, or were, or moved since `opening`."""
+        if not opening.is_checkpoint:
+            rows = await self._conn.execute(_TRANSFERS)
+        else:
+            shards = {
+                int(stream.rpartition(".")[2]): sequence
+                for stream, sequence in opening.last_sequences.items()
+            }
+            rows = await self._conn.execute(
+                _TRANSFERS_SINCE,
+                {
+                    "ids": list(opening.in_transit),
+                    "shards": list(shards),
+                    "sequences": list(shards.values()),
+                },
+            )
         return [
             TransferRecord(
                 str(row.transfer_id), row.shard, row.code, int(row.amount), row.in_transit
             )
-            for row in await self._conn.execute(_TRANSFERS)
+            for row in rows
         ]
 
-    async def deposits(self) -> list[DepositRecord]:
-        """Return all deposits with what their journals booked."""
+    async def deposits(self, opening: Opening, keys: AbstractSet[str]) -> list[DepositRecord]:
+        """Return deposits with what their journals booked; `keys` are the journals' since then."""
+        if not opening.is_checkpoint:
+            rows = await self._conn.execute(_DEPOSITS)
+        else:
+            rows = await self._conn.execute(_DEPOSITS_SINCE, _since(opening, keys, _DEPOSIT_KEY))
         unbooked = {*UNPOSTED_STATES, DepositState.VOIDED}
         return [
             DepositRecord(
@@ -257,11 +207,17 @@ class Reading:
                 booked=DepositState(row.state) not in unbooked,
                 postings=tuple(int(amount) for amount in row.postings),
             )
-            for row in await self._conn.execute(_DEPOSITS)
+            for row in rows
         ]
 
-    async def withdrawals(self) -> list[WithdrawalRecord]:
-        """Return all withdrawals with what their journals paid."""
+    async def withdrawals(self, opening: Opening, keys: AbstractSet[str]) -> list[WithdrawalRecord]:
+        """Return withdrawals with what their journals paid; `keys` as for deposits."""
+        if not opening.is_checkpoint:
+            rows = await self._conn.execute(_WITHDRAWALS)
+        else:
+            rows = await self._conn.execute(
+                _WITHDRAWALS_SINCE, _since(opening, keys, _WITHDRAWAL_KEY)
+            )
         return [
             WithdrawalRecord(
                 withdrawal_id=str(row.withdrawal_id),
@@ -274,7 +230,7 @@ class Reading:
                 payments=tuple(int(amount) for amount in row.payments),
                 reverted=row.reverted,
             )
-            for row in await self._conn.execute(_WITHDRAWALS)
+            for row in rows
         ]
 
     async def wallet_facts(self) -> list[WalletFacts]:
@@ -321,9 +277,10 @@ class Reading:
             ),
         )
 
-    async def audit(self) -> list[AuditRecord]:
-        """Return the audit log, oldest first."""
+    async def audit(self, opening: Opening) -> list[AuditRecord]:
+        """Return the audit log after the opening's record, oldest first."""
         log = tables.audit_log
+        query = sa.select(log).where(log.c.audit_id > opening.audit[0]).order_by(log.c.audit_id)
         return [
             AuditRecord(
                 audit_id=row.audit_id,
@@ -332,19 +289,12 @@ class Reading:
                 action=row.action,
                 key=row.key,
                 detail=row.detail,
-                at=row.at.astimezone(UTC),
+                at=row.at.astimezone(dt.UTC),
                 previous_hash=row.previous_hash,
                 hash=row.hash,
             )
-            for row in await self._conn.execute(sa.select(log).order_by(log.c.audit_id))
+            for row in await self._conn.execute(query)
         ]
-
-
-def _digest(found: sa.Row[Any] | None) -> bytes:
-    """Return the digest of a journal's rows of one table; rows of another journal give none."""
-    if found is None:
-        return _NOTHING
-    return bytes(found.digest) if found.own else b""
 
 
 class RecordReader:
@@ -358,3 +308,13 @@ class RecordReader:
         """Give one reading; what others commit meanwhile is not in it."""
         async with self._engine.connect() as conn, conn.begin():
             yield Reading(conn)
+
+
+def _since(opening: Opening, keys: AbstractSet[str], pattern: re.Pattern[str]) -> dict[str, Any]:
+    """Return the parameters of what changed since `opening`, or is named by a journal's key."""
+    named = {found[1]: key for key in keys if (found := pattern.match(key))}
+    return {
+        "since": dt.datetime.fromisoformat(opening.taken_at) - _OVERLAP,
+        "ids": sorted(named),
+        "keys": sorted(key for key in keys if pattern.match(key)),
+    }

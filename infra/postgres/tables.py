@@ -138,6 +138,28 @@ entry = sa.Table(
     postgresql_partition_by="RANGE (journal_id)",
 )
 
+# Where the archive ends: journals up to here keep their row, while their entries and event rows
+# may be in detached partitions. `ledger_floor_balance` is where the accounts stood then.
+ledger_floor = sa.Table(
+    "ledger_floor",
+    metadata,
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("journal_id", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.Column("last_sequence", sa.BigInteger),
+    sa.Column("last_trade_id", sa.BigInteger),
+    sa.Column("moved_at", Timestamp, nullable=False, server_default=NOW),
+)
+
+ledger_floor_balance = sa.Table(
+    "ledger_floor_balance",
+    metadata,
+    sa.Column("account_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("journal_id", sa.BigInteger, nullable=False),
+    sa.Column("balance", Money, nullable=False),
+)
+
 cursor = sa.Table(
     "cursor",
     metadata,
@@ -210,6 +232,7 @@ transfer = sa.Table(  # money between the wallet's side of the ledger and a shar
     sa.Column("settled_sequence", sa.BigInteger),
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
     sa.Index("ix_transfer_open", "state", postgresql_where=sa.text("state = 'open'")),
+    sa.Index("ix_transfer_settled", "shard", "settled_sequence"),
 )
 
 # ---- orders and market data -------------------------------------------------------------------
@@ -306,6 +329,7 @@ deposit = sa.Table(
     sa.Column("updated_at", Timestamp, nullable=False, server_default=NOW),
     sa.UniqueConstraint("chain", "tx_hash", "log_index"),
     sa.Index("ix_deposit_customer", "customer_id", "created_at"),
+    sa.Index("ix_deposit_updated", "updated_at"),
 )
 
 withdrawal = sa.Table(
@@ -333,6 +357,7 @@ withdrawal = sa.Table(
     sa.Column("updated_at", Timestamp, nullable=False, server_default=NOW),
     sa.UniqueConstraint("customer_id", "idempotency_key"),
     sa.Index("ix_withdrawal_customer", "customer_id", "created_at"),
+    sa.Index("ix_withdrawal_updated", "updated_at"),
 )
 
 wallet_nonce = sa.Table(
@@ -393,6 +418,7 @@ reconciliation_run = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("invariants", JSONB, nullable=False),
     sa.Column("violations", JSONB, nullable=False),
-    sa.Column("positions", JSONB, nullable=False),  # stream -> last journal position checked
+    sa.Column("full", sa.Boolean, nullable=False),  # not only what was new
+    sa.Column("positions", JSONB, nullable=False),  # where it ended, for the next one
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
 )

@@ -15,9 +15,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.reconciliation import ReconciliationActivities, check_exchange
 from domain import ledger
-from domain.checker_records import ChainRecord, Opening, WalletFacts
+from domain.checker_records import ChainRecord, WalletFacts
 from domain.ledger import JournalRequest, Posting
-from domain.reconciliation import ReconcileRequest, ReconcileResult
+from domain.reconciliation import Policy, ReconcileRequest, ReconcileResult
 from domain.transfer import TO_TRADING, NewTransfer
 from infra.postgres import tables
 from infra.postgres.engine import create
@@ -41,6 +41,16 @@ class NoChain:
 
     async def at(self, facts: WalletFacts) -> list[ChainRecord]:
         return []
+
+
+class Halts:
+    """Remembers which shards were stopped."""
+
+    def __init__(self) -> None:
+        self.reasons: list[tuple[int, str]] = []
+
+    async def stop(self, shard: int, reason: str) -> None:
+        self.reasons.append((shard, reason))
 
 
 @pytest.fixture
@@ -94,10 +104,15 @@ async def test_engine_and_ledger_agree_while_both_move(
     shard: Shard, database: AsyncEngine, tmp_path: Path
 ) -> None:
     """At each cursor, with the engine ahead, every balance, fee and trade count is equal."""
-    store, chance = SettlementStore(database), random.Random(11)
+    store, chance, halts = SettlementStore(database), random.Random(11), Halts()
     log = ReconciliationLog(database)
     activities = ReconciliationActivities(
-        RecordReader(database), SecondEngines(lambda _: tmp_path), NoChain(), log
+        RecordReader(database),
+        SecondEngines(lambda _: tmp_path),
+        NoChain(),
+        log,
+        halts.stop,
+        Policy.HALT,
     )
     for _ in range(6):
         await settle(shard, store)
@@ -121,7 +136,7 @@ async def test_ledger_that_is_ahead_of_the_journal_is_named(
     async with database.begin() as conn:
         await conn.execute(sa.text("UPDATE cursor SET last_sequence = last_sequence + 5"))
     engines = SecondEngines(lambda _: tmp_path)
-    checked = await check_exchange(RecordReader(database), engines, None, [0], Opening())
+    checked = await check_exchange(RecordReader(database), engines, None, [0])
     assert {v.invariant for v in checked.report.violations} == {"cursor_follows_journal"}
 
 
@@ -139,7 +154,7 @@ async def test_event_that_settlement_missed_is_named(
             sa.text("UPDATE cursor SET last_sequence = :n"), {"n": shard.sequencer.sequence}
         )
     checked = await check_exchange(
-        RecordReader(database), SecondEngines(lambda _: tmp_path), None, [0], Opening()
+        RecordReader(database), SecondEngines(lambda _: tmp_path), None, [0]
     )
     broken = {violation.invariant for violation in checked.report.violations}
     assert broken == {"engine_equals_ledger", "trades_settled_once"}
@@ -151,9 +166,14 @@ async def test_violation_is_reported_and_kept_until_it_is_gone(
     """A run with violations is stored, and the next one begins at the last clean one again."""
     store = SettlementStore(database)
     await settle(shard, store)
-    log = ReconciliationLog(database)
+    log, halts = ReconciliationLog(database), Halts()
     activities = ReconciliationActivities(
-        RecordReader(database), SecondEngines(lambda _: tmp_path), NoChain(), log
+        RecordReader(database),
+        SecondEngines(lambda _: tmp_path),
+        NoChain(),
+        log,
+        halts.stop,
+        Policy.HALT,
     )
     damage = sa.text("UPDATE ledger_account SET balance = balance + :n WHERE code = 'capital:ETH'")
     for amount, violations in ((1, 2), (0, 2), (-1, 0)):
@@ -162,7 +182,50 @@ async def test_violation_is_reported_and_kept_until_it_is_gone(
         result: ReconcileResult = await ActivityEnvironment().run(
             activities.reconcile, ReconcileRequest(0)
         )
-        assert result.violations == activities.violations == violations
+        assert result.violations == activities.violations[0] == violations
+        assert (result.halted, result.gated) == (violations > 0, violations > 0)
     async with database.connect() as conn:
         count = await conn.scalar(sa.select(sa.func.count()).select_from(tables.reconciliation_run))
     assert count == 3
+    assert len(halts.reasons) == 2
+    assert "capital:ETH" in halts.reasons[0][1]
+
+
+async def test_damage_to_what_is_old_is_found_by_a_full_run_and_stays_named(
+    shard: Shard, database: AsyncEngine, tmp_path: Path
+) -> None:
+    """A run of what is new passes over an old account; a full one does not, nor any after it."""
+    store, log, halts = SettlementStore(database), ReconciliationLog(database), Halts()
+    await settle(shard, store)
+    activities = ReconciliationActivities(
+        RecordReader(database),
+        SecondEngines(lambda _: tmp_path),
+        NoChain(),
+        log,
+        halts.stop,
+        Policy.GATE,
+    )
+
+    async def run(*, full: bool = False) -> ReconcileResult:
+        request = ReconcileRequest(0, full=full)
+        result: ReconcileResult = await ActivityEnvironment().run(activities.reconcile, request)
+        return result
+
+    everything = await run()
+    assert everything.violations == 0
+    idle = await run()
+    assert idle.violations == 0
+    assert idle.rows < everything.rows
+    damage = sa.text("UPDATE ledger_account SET balance = balance + :n WHERE code = 'capital:ETH'")
+    async with database.begin() as conn:
+        await conn.execute(damage, {"n": 1})
+    assert (await run()).violations == 0
+    found = await run(full=True)
+    assert (found.violations, found.halted, found.gated) == (2, False, True)
+    assert (await run()).violations == 2
+    assert await log.failing() == [f"shard 0: {found.first}"]
+    async with database.begin() as conn:
+        await conn.execute(damage, {"n": -1})
+    assert (await run()).violations == 0
+    assert await log.failing() == []
+    assert halts.reasons == []

@@ -13,6 +13,8 @@ from temporalio.client import WorkflowUpdateFailedError
 from activities.reconciliation import check_exchange
 from domain.approval import REJECT
 from domain.checker_records import EngineRecord, Opening
+from domain.checker_report import Findings
+from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.postgres.record_reader import RecordReader
 from infra.wallet.coins import WalletCoins
 from tests.workflows.conftest import WalletServers
@@ -152,7 +154,7 @@ async def _no_violation_of_the_wallet(rig: Rig) -> None:
     await rig.mine(1)
     await asyncio.sleep(1.5)  # the watcher's next look
     coins = WalletCoins(rig.chain, rig.wallet.public.hot_address)
-    checked = await check_exchange(RecordReader(rig.engine), _Engine(), coins, [0], Opening())
+    checked = await check_exchange(RecordReader(rig.engine), _Engine(), coins, [0])
     found = {
         violation.invariant: violation.text
         for violation in checked.report.violations
@@ -160,3 +162,23 @@ async def _no_violation_of_the_wallet(rig: Rig) -> None:
     }
     assert found == {}
     assert "chain_equals_wallet" in {looked.name for looked in checked.report.invariants}
+
+
+async def test_nothing_is_paid_while_the_books_differ(poor: tuple[Rig, Gate]) -> None:
+    """A run with a difference parks the next payment before its nonce; a clean one lets it go."""
+    rig, _ = poor
+    await rig.fund(rig.wallet.public.hot_address, "USDT", 100 * USDT)
+    await rig.funded_customer(5, "USDT", 100 * USDT)
+    log = ReconciliationLog(rig.engine)
+    findings = Findings()
+    findings.expect("engine_equals_ledger", False, "customer:1:trading.0:USDT differs", amount=3)
+    await log.append(0, 7, findings.report(), Opening(), full=False)
+    name = await rig.request(5, "USDT", 50 * USDT)
+    await rig.start(name)
+    await rig.until(lambda: rig.stage(name), "failed:nonce")
+    details = str(await rig.handle(name).query("__temporal_workflow_metadata"))
+    assert "BooksDiffer" in details
+    assert "customer:1:trading.0:USDT differs" in details
+    await log.append(0, 8, Findings().report(), Opening(), full=False)
+    await rig.handle(name).execute_update("retry", RetryRequest("ops", "mended"))
+    await rig.until_settled(name)

@@ -28,6 +28,7 @@ from temporalio.worker import (
 
 from activities.orphan_sweep import OrphanSweepActivities, SweepRequest, SweepResult
 from domain.approval import APPROVE, Decision, Statement
+from domain.reconciliation import Policy
 from domain.wallet_record import NewWithdrawal
 from domain.withdrawal import WITHDRAWAL_WORKFLOW, Withdrawal, WithdrawalRequest
 from infra.postgres import tables
@@ -35,6 +36,7 @@ from infra.postgres.audit_store import AuditStore
 from infra.postgres.customer_wallet import CustomerWalletStore
 from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
+from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.postgres.settlement_store import SettlementStore
 from infra.settings import Settings
 from infra.temporal.runs import OPEN, list_runs
@@ -49,7 +51,7 @@ from infra.wallet.workflow_starter import TemporalStarter
 from tests.workflows.wallet_parts import ASSET_ROWS, ETH_USDT, OUTSIDE, EngineInProcess
 from workers.chain_watcher import ChainWatcher, watch
 from workers.wallet_signer import open_signer, signer_worker
-from workers.wallet_wiring import WalletAdapters, wiring_of
+from workers.wallet_wiring import WalletAdapters, payment_gate, wiring_of
 from workflows import task_queues
 
 WAIT_SECONDS = 30.0
@@ -254,6 +256,7 @@ class Rig:
                 self.engine, self.settings.data_dir, self.wallet.public.hot_address
             ),
             "starter": TemporalStarter(self._connected, task_queues.WALLET),
+            "gate": payment_gate(ReconciliationLog(self.engine), Policy.HALT),
         }
         wiring = wiring_of(WalletAdapters(**(adapters | replaced)))
         return Worker(

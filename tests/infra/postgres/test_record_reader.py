@@ -45,9 +45,7 @@ class KnownEngine:
 
 
 async def check(database: AsyncEngine, opening: Opening | None = None) -> Checked:
-    return await check_exchange(
-        RecordReader(database), KnownEngine(), None, [0], opening or Opening()
-    )
+    return await check_exchange(RecordReader(database), KnownEngine(), None, [0], opening)
 
 
 @pytest.fixture
@@ -99,7 +97,7 @@ async def test_next_check_begins_where_a_clean_one_ended(settled: AsyncEngine) -
     """A run reads only what is new since the last clean run, and still checks all balances."""
     first = await check(settled)
     log = ReconciliationLog(settled)
-    await log.append(0, 4, first.report, first.closing)
+    await log.append(0, 4, first.report, first.closing, full=True)
     opening = await log.last_clean(0)
     assert opening == first.closing
     again = await check(settled, opening)

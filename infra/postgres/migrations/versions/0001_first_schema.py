@@ -255,6 +255,26 @@ def upgrade() -> None:
     )
     op.create_index("ix_journal_created", "journal", ["created_at", "journal_id"], unique=False)
     op.create_table(
+        "ledger_floor",
+        sa.Column("stream", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("journal_id", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("last_sequence", sa.BigInteger(), nullable=True),
+        sa.Column("last_trade_id", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "moved_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("stream", name=op.f("pk_ledger_floor")),
+    )
+    op.create_table(
+        "ledger_floor_balance",
+        sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("journal_id", sa.BigInteger(), nullable=False),
+        sa.Column("balance", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_ledger_floor_balance")),
+    )
+    op.create_table(
         "ledger_account",
         sa.Column("account_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("code", sa.Text(), nullable=False),
@@ -318,6 +338,7 @@ def upgrade() -> None:
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("invariants", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("violations", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("full", sa.Boolean(), nullable=False),
         sa.Column("positions", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column(
             "created_at",
@@ -433,6 +454,7 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_deposit_customer", "deposit", ["customer_id", "created_at"], unique=False)
+    op.create_index("ix_deposit_updated", "deposit", ["updated_at"], unique=False)
     op.create_table(
         "deposit_address",
         sa.Column("chain", sa.Text(), nullable=False),
@@ -523,6 +545,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state = 'open'"),
     )
+    op.create_index("ix_transfer_settled", "transfer", ["shard", "settled_sequence"], unique=False)
     op.create_table(
         "withdrawal",
         sa.Column("withdrawal_id", sa.Uuid(), nullable=False),
@@ -569,6 +592,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_withdrawal_customer", "withdrawal", ["customer_id", "created_at"], unique=False
     )
+    op.create_index("ix_withdrawal_updated", "withdrawal", ["updated_at"], unique=False)
     op.create_table(
         "approval",
         sa.Column("withdrawal_id", sa.Uuid(), nullable=False),
