@@ -33,8 +33,8 @@ from infra.postgres import tables
 from infra.postgres.journal_reader import JournalReader
 
 _OVERLAP = dt.timedelta(minutes=5)  # longer than any transaction that stamps a row
-_DEPOSIT_KEY = re.compile(r"(deposit-[^-]+-[^-]+-[^-]+)-")
-_WITHDRAWAL_KEY = re.compile(r"withdrawal-(.{36})-")
+_DEPOSIT_KEY = re.compile(r"(deposit-[^-]+-[^-]+-[^-]+)-.*")
+_WITHDRAWAL_KEY = re.compile(r"withdrawal-(.{36})-.*")
 
 # A withdrawal's transfer stays in transit until its journal takes it on to withdrawal:pending.
 _TRANSFERS = sa.text(
@@ -312,9 +312,9 @@ class RecordReader:
 
 def _since(opening: Opening, keys: AbstractSet[str], pattern: re.Pattern[str]) -> dict[str, Any]:
     """Return the parameters of what changed since `opening`, or is named by a journal's key."""
-    named = {found[1]: key for key in keys if (found := pattern.match(key))}
+    named = {found[1]: key for key in keys if (found := pattern.fullmatch(key))}
     return {
         "since": dt.datetime.fromisoformat(opening.taken_at) - _OVERLAP,
         "ids": sorted(named),
-        "keys": sorted(key for key in keys if pattern.match(key)),
+        "keys": sorted(key for key in keys if pattern.fullmatch(key)),
     }
