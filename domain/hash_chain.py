@@ -32,8 +32,18 @@ def link(previous: bytes, content: JsonValue) -> bytes:
     return hashlib.sha256(previous + canonical_json(content)).digest()
 
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+
+
 def _refuse_floats(value: object) -> None:
-    if value is None or isinstance(value, (str, int)):
+    if type(value) in _PLAIN:
+        return
+    if type(value) is list:  # the long ones, thousands of entries a batch
+        for item in value:
+            if type(item) not in _PLAIN:
+                _refuse_floats(item)
+        return
+    if isinstance(value, (str, int)):  # an enumeration's member
         return
     if isinstance(value, Mapping):
         for key, item in value.items():

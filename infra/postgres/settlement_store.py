@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ from infra.postgres import tables
 from infra.postgres.journal_rows import (
     Draft,
     LockedBalance,
+    StaleBalancesError,
     append_journals,
     create_accounts,
     first_below_floor,
@@ -44,6 +45,8 @@ from infra.postgres.settlement_rows import (
     rows_from,
 )
 from matching.event_codec import decode_events
+
+_MOST_KNOWN = 200_000  # accounts, some 50 MB
 
 _CURSOR = sa.text("SELECT last_sequence FROM cursor WHERE stream = :stream FOR UPDATE")
 _CREATE_CURSOR = sa.text(
@@ -72,6 +75,9 @@ class SettlementStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._listings = _Listings({}, {})
+        # What the last committed batches left on accounts that only settlement writes. A guess:
+        # the update compares each one, and where it differs, all are read again.
+        self._known: dict[str, LockedBalance] = {}
 
     async def cursor(self, shard: int) -> int:
         """Return the sequence of the last command that is settled; 0 = none."""
@@ -90,7 +96,15 @@ class SettlementStore:
         and then changes nothing.
         """
         rows = rows_from(shard, first, last, raw)
-        stream = settlement_stream(shard)
+        try:
+            return await self._settle(rows, first, last, raw)
+        except StaleBalancesError:  # another worker has settled meanwhile, or somebody corrected
+            self._known.clear()
+            return await self._settle(rows, first, last, raw)
+
+    async def _settle(self, rows: SettlementRows, first: int, last: int, raw: bytes) -> Settled:
+        stream = settlement_stream(rows.shard)
+        after: dict[str, LockedBalance] = {}
         async with self._engine.begin() as conn:
             cursor = await self._lock_cursor(conn, stream)
             if cursor >= first:  # another run settled it, or a part: the caller reads on from there
@@ -103,8 +117,9 @@ class SettlementStore:
                 await ensure_in_passing(conn, table, first, last)
             digest = b""
             if rows.moves_money:
-                digest = await self._post(conn, rows, first, last, raw)
+                digest = await self._post(conn, rows, (first, last), raw, after)
             await conn.execute(_MOVE_CURSOR, {"stream": stream, "sequence": last})
+        self._remember(after)
         return Settled(last_sequence=last, trades=len(rows.trades), digest=digest.hex())
 
     async def _lock_cursor(self, conn: AsyncConnection, stream: str) -> int:
@@ -115,16 +130,33 @@ class SettlementStore:
         assert found is not None
         return int(found)
 
+    def _remember(self, after: Mapping[str, LockedBalance]) -> None:
+        """Keep committed balances of trading and fee accounts, in bounded memory."""
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        self._known |= {code: row for code, row in after.items() if not code.startswith("transit")}
+
     async def _post(
-        self, conn: AsyncConnection, rows: SettlementRows, first: int, last: int, raw: bytes
+        self,
+        conn: AsyncConnection,
+        rows: SettlementRows,
+        commands: tuple[int, int],
+        raw: bytes,
+        after: dict[str, LockedBalance],
     ) -> bytes:
+        """Post one batch; `after` receives what the accounts hold once it is committed."""
+        first, last = commands
         stream = settlement_stream(rows.shard)
         net = await self._net(conn, rows)
         head = await lock_stream(conn, stream)
-        await create_accounts(conn, net)
-        balances = await lock_balances(conn, net)
+        unknown = net.keys() - self._known.keys()
+        await create_accounts(conn, unknown)
+        balances = {code: self._known[code] for code in net.keys() - unknown}
+        balances |= await lock_balances(conn, unknown)
         short = first_below_floor(balances, net)
         if short is not None:
+            if self._known:
+                raise StaleBalancesError("a floor is judged by what the database says")
             raise LedgerInvariantError(self._explain(rows.shard, raw, short, net[short.code]))
         content = JournalContent(
             stream=stream,
@@ -140,6 +172,9 @@ class SettlementStore:
         await self._store(conn, tables.trade_event, rows.trades, journal_id)
         await self._store(conn, tables.balance_event, rows.balances, journal_id)
         await self._mark_transfers(conn, rows)
+        for code, amount in net.items():
+            row = balances[code]
+            after[code] = replace(row, balance=row.balance + amount, version=row.version + 1)
         return new_head.hash
 
     async def _net(self, conn: AsyncConnection, rows: SettlementRows) -> dict[str, int]:
