@@ -45,6 +45,9 @@ class Journal {
   // Sync thread: makes durable what was written when it begins; returns the durable sequence.
   std::uint64_t sync();
 
+  // After the last append and sync.
+  void close() { spares_.stop(); }
+
   std::uint64_t written_sequence() const { return written_.load(std::memory_order_acquire); }
   std::uint64_t durable_sequence() const { return durable_.load(std::memory_order_acquire); }
   std::uint64_t epoch() const { return end_.epoch; }

@@ -35,6 +35,7 @@ void Server::stop() {
   writes_.fetch_add(1);
   writes_.notify_one();
   sync_thread_.join();
+  journal_.close();
 }
 
 // One sync covers everything written when it begins; a failed one is never tried again.

@@ -12,7 +12,8 @@ SpareSegments::SpareSegments(const Folder& folder, std::size_t segment_bytes,
   thread_ = start_thread("segments", [this] { run(); });
 }
 
-SpareSegments::~SpareSegments() {
+void SpareSegments::stop() {
+  if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;

@@ -23,7 +23,10 @@ class SpareSegments {
 
   SpareSegments(const Folder& folder, std::size_t segment_bytes,
                 std::function<void(Fault, const std::string&)> fail);
-  ~SpareSegments();
+  ~SpareSegments() { stop(); }
+
+  // Ends the thread and removes what was not needed.
+  void stop();
 
   // From now on there is to be at least one.
   void keep_one();

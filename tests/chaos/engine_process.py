@@ -26,10 +26,11 @@ START_SECONDS = 30.0
 class EngineProcess:
     """`python -m workers.matching_engine` in a folder of its own, without Redis."""
 
-    def __init__(self, ack_policy: str = "fsync") -> None:
+    def __init__(self, ack_policy: str = "fsync", loop: str = "auto") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="rialto-"))
         self.shard = self.folder / "engine" / "shard-0"
         self._policy = ack_policy
+        self._loop = loop
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -57,6 +58,7 @@ class EngineProcess:
             "RIALTO_TEMPORAL_ADDRESS": "none",
             "RIALTO_CHAIN_URL": "none",
             "RIALTO_ACK_POLICY": self._policy,
+            "RIALTO_ENGINE_LOOP": self._loop,
             "RIALTO_LOG_LEVEL": "ERROR",
             **environment,
         }

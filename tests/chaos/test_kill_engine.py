@@ -30,10 +30,13 @@ FAILPOINTS = ("before_write", "after_write", "after_sync", "after_apply", "befor
 Acknowledged = dict[int, tuple[int, int]]  # sequence -> (worker, number)
 
 
-@pytest.fixture(params=["fsync", "os"])
+@pytest.fixture(
+    params=["fsync-native", "os-native", pytest.param("fsync-python", marks=pytest.mark.long)]
+)
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[EngineProcess]:
-    """Give a running engine process with an open market."""
-    engine = EngineProcess(request.param)
+    """Give a running engine process with an open market, by ack policy and loop."""
+    policy, loop = request.param.split("-")
+    engine = EngineProcess(policy, loop)
     await engine.start()
     await engine.open_market(time.time_ns() // 1000)
     yield engine
@@ -112,7 +115,11 @@ async def test_kill_at_random_moments(engine: EngineProcess) -> None:
     _check(engine, acknowledged)
 
 
-@pytest.mark.parametrize("engine", ["fsync"], indirect=True)
+@pytest.mark.parametrize(
+    "engine",
+    ["fsync-native", "fsync-python", pytest.param("os-native", marks=pytest.mark.long)],
+    indirect=True,
+)
 async def test_kill_at_named_places(engine: EngineProcess) -> None:
     """Before and after write, sync, apply and answer: the same promise."""
     acknowledged: Acknowledged = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,6 +13,7 @@ from domain.errors import RejectReason
 from domain.events import CommandRejected
 from domain.order import ShardMode
 from infra.door_limits import DoorLimits
+from infra.engine_client import EngineClient
 from infra.engine_frames import (
     HEADER,
     MAX_FRAME,
@@ -203,3 +205,89 @@ async def test_a_busy_client_is_not_read_further(loop: LoopKind) -> None:
         client = await rig.client()
         answers = await asyncio.gather(*(client.submit_bytes(cancel * 90, 90) for _ in range(20)))
         assert all(len(answer) == 90 * 64 for answer in answers)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_frames_may_come_in_pieces(rig: Rig, seed: int) -> None:
+    """However the bytes are cut, the answers are the same, in order, one a frame."""
+    chance = random.Random(seed)
+    cancel = encode_command(CancelOrder(1, 0, 5))
+    sizes = [chance.randint(0, 30) for _ in range(12)]
+    data = _hello(rig) + b"".join(
+        encode_frame(FrameKind.COMMANDS, number, cancel * size) for number, size in enumerate(sizes)
+    )
+    reader, writer = await asyncio.open_unix_connection(rig.socket)
+    while data:
+        size = chance.choice([1, 7, 15, 16, 17, 64, 500])
+        writer.write(data[:size])
+        await writer.drain()
+        await asyncio.sleep(0)
+        data = data[size:]
+    cutter, found = FrameReader(), list[Frame]()
+    async with asyncio.timeout(5):
+        while len(found) < 1 + len(sizes):
+            found += cutter.feed(await reader.read(65_536))
+    assert [frame.correlation for frame in found[1:]] == list(range(len(sizes)))
+    assert [len(frame.payload) // 64 for frame in found[1:]] == sizes
+    writer.close()
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_garbage_is_refused_and_changes_nothing(rig: Rig, seed: int) -> None:
+    """Random bytes, before and after the greeting, end their own connection only."""
+    chance = random.Random(seed)
+    client = await rig.client()
+    before = (await client.submit(CancelOrder(1, 0, 5)))[0].sequence
+    for opening in (b"", _hello(rig)):
+        found = await _talk(rig, opening, chance.randbytes(chance.randint(16, 4_000)))
+        assert found[-1].kind == FrameKind.ERROR
+    assert (await client.submit(CancelOrder(1, 0, 5)))[0].sequence > before
+    assert rig.host.sequencer.engine.trades() == 0
+
+
+async def test_only_so_many_clients(loop: LoopKind) -> None:
+    """One too many is told and closed; the others go on, and a place that is free is given."""
+    async with running(loop=loop, limits=DoorLimits(max_connections=2)) as rig:
+        first, second = await rig.client(), await rig.client()
+        (answer,) = await _talk(rig)
+        assert (answer.kind, answer.code) == (FrameKind.ERROR, FrameFault.STOPPING)
+        assert (await first.submit(CancelOrder(1, 0, 5)))[0].sequence > 0
+        await second.close()
+        await rig.connected(1)
+        third = await rig.client()
+        assert (await third.submit(CancelOrder(1, 0, 5)))[0].sequence > 0
+
+
+async def test_many_clients_at_once(rig: Rig) -> None:
+    """As many as the door takes are each answered."""
+    clients = await asyncio.gather(*(rig.client() for _ in range(DoorLimits().max_connections)))
+    answers = await asyncio.gather(*(client.submit(CancelOrder(1, 0, 5)) for client in clients))
+    sequences = {answer[0].sequence for answer in answers}
+    assert len(sequences) == len(clients)
+
+
+async def test_what_was_sent_stays_sent(rig: Rig) -> None:
+    """A client that leaves without waiting for answers has its commands carried out."""
+    cancel = encode_command(CancelOrder(1, 0, 5))
+    before = rig.host.sequencer.sequence
+    reader, writer = await asyncio.open_unix_connection(rig.socket)
+    writer.write(_hello(rig))
+    await reader.readexactly(HEADER.size)
+    writer.write(b"".join(encode_frame(FrameKind.COMMANDS, n, cancel * 10) for n in range(50)))
+    await writer.drain()
+    writer.close()
+    client = await rig.client()
+    async with asyncio.timeout(5):
+        while (await client.submit(CancelOrder(1, 0, 5)))[0].sequence < before + 500:
+            pass
+    await rig.connected(1)
+
+
+async def test_the_tcp_door_is_the_same(rig: Rig) -> None:
+    """A client over TCP greets, sends and is answered."""
+    port = await rig.door.listen_tcp("127.0.0.1", 0)
+    client = await EngineClient.connect(
+        f"127.0.0.1:{port}", "gateway", rig.tokens.of("gateway"), timeout_seconds=5
+    )
+    assert (await client.submit(CancelOrder(1, 0, 5)))[0].sequence > 0
+    await client.close()
