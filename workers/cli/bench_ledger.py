@@ -1,9 +1,13 @@
-"""`rialto bench ledger` and `rialto bench settlement`: what the ledger takes, on this machine."""
+"""`rialto bench ledger | settlement | growth`: what the ledger takes, on this machine."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +18,8 @@ from workers.cli.context import EXIT_FAILED, JsonOption
 def add_to(bench: typer.Typer) -> None:
     """Add the ledger's measurements to `bench`."""
     bench.command("ledger")(ledger)
+    bench.command("settlement")(settlement)
+    bench.command("growth")(growth)
 
 
 def ledger(
@@ -39,6 +45,73 @@ def ledger(
     typer.echo(json.dumps(report, indent=1) if as_json else as_table(report))
     if report["many_lost_updates"] or report["two_lost_updates"]:
         raise typer.Exit(EXIT_FAILED)
+
+
+def settlement(
+    trades: Annotated[int, typer.Option(min=1000, help="Trades in the journal.")] = 500_000,
+    lag_seconds: Annotated[float, typer.Option(min=1, help="How long the lag is measured.")] = 15,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure settlement: an engine's journal through Temporal into PostgreSQL.
+
+    Event rows are written, PostgreSQL syncs at each commit. `lag` is from a trade's release to
+    its commit, at half the measured rate; `row_by_row` commits each command by itself, in the same
+    run.
+    """
+    from workers import settlement_bench as bench
+    from workers.bench_servers import postgres, scratch_folder, temporal
+
+    report: dict[str, Any] = {}
+    with scratch_folder() as folder:
+        flow = bench.Flow(folder / "engine", trades)
+        with _part(folder, "rate") as place, postgres(place) as url, temporal(place) as address:
+            report |= asyncio.run(bench.measure_rate(url, address, flow))
+        with _part(folder, "rows") as place, postgres(place) as url:
+            few = max(200, min(3_000, trades // 10))
+            report |= asyncio.run(bench.measure_row_by_row(url, flow, few))
+        rate = report["trades_per_second"] / 2
+        flow = bench.Flow(folder / "slow", min(trades, int(rate * lag_seconds) + 1))
+        with _part(folder, "lag") as place, postgres(place) as url, temporal(place) as address:
+            report |= asyncio.run(bench.measure_lag(url, address, flow, rate))
+    typer.echo(json.dumps(report, indent=1) if as_json else as_table(report))
+
+
+def growth(
+    rows: Annotated[int, typer.Option(min=1000, help="Trades at the end.")] = 10_000_000,
+    step: Annotated[int, typer.Option(min=1000, help="Trades between two points.")] = 100_000,
+    svg: Annotated[Path | None, typer.Option(help="Where to draw the curve.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure what a trade costs as the books grow; long (10 million: a quarter of an hour)."""
+    from workers.bench_servers import postgres, scratch_folder
+    from workers.settlement_bench import Flow
+    from workers.settlement_growth import measure_growth, plot
+
+    def tell(count: int, cost: float) -> None:
+        typer.echo(f"{count:>12,} rows {cost:8.1f} us a trade", err=True)
+
+    with scratch_folder() as folder, postgres(folder) as url:
+        flow = Flow(folder / "engine", step)
+        points = asyncio.run(measure_growth(url, flow, rows, step, tell))
+    if svg is not None:
+        svg.write_text(plot(points))
+    tail = [cost for _, cost in points[-5:]]
+    head = [cost for _, cost in points[:5]]
+    report = {
+        "rows": points[-1][0],
+        "first_us_per_trade": round(statistics.median(head), 1),
+        "last_us_per_trade": round(statistics.median(tail), 1),
+        "ratio": round(statistics.median(tail) / statistics.median(head), 2),
+    }
+    typer.echo(json.dumps(report, indent=1) if as_json else as_table(report))
+
+
+@contextmanager
+def _part(folder: Path, name: str) -> Iterator[Path]:
+    """Give a folder for one part's servers."""
+    place = folder / name
+    place.mkdir(mode=0o755)
+    yield place
 
 
 def as_table(report: dict[str, Any]) -> str:
