@@ -45,7 +45,11 @@ class Settings(BaseSettings):
     engine_busy_poll_us: int = 0  # after work, how long the native loop looks before it sleeps
     ack_policy: Literal["os", "fsync"] = "fsync"
     settlement_lag_bound: NonNegativeInt = 1_000_000  # commands; beyond: cancels only; 0 = no bound
-    metrics_port: int = 0
+    metrics_port: int = 0  # of the worker's /metrics on loopback; 0 = any free port
+    alarm_webhook_url: str = ""  # each alarm is POSTed there as JSON
+    alarm_smtp_url: str = ""  # smtp://[user:password@]host[:port], or smtps://
+    alarm_mail_from: str = "rialto@localhost"
+    alarm_mail_to: str = ""
     ledger_retention_days: int = 400  # then rows that are compared leave for the archive
     reconciliation_policy: Policy = Policy.HALT  # alarm | gate | halt
 

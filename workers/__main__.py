@@ -21,6 +21,7 @@ _GROUPS = (
     "kill_switch",
     "verify",
     "ledger",
+    "alarms",
     "replay",
     "conform",
     "fuzz",

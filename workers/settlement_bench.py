@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import secrets
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,10 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio.client import Client
 
 from activities.settlement import SettlementActivities
-from domain.commands import Credit, ListSymbol, PlaceOrder
-from domain.events import EventType
 from domain.ledger import JournalRequest, Posting, capital, transit
-from domain.order import OrderType, Side, TimeInForce
 from domain.settlement import OperatorRequest, Settled
 from domain.transfer import TO_TRADING, NewTransfer
 from infra.postgres import tables
@@ -31,161 +24,27 @@ from infra.postgres.settlement_store import SettlementStore
 from infra.temporal.data_converter import data_converter
 from infra.temporal.entities import ensure_entity
 from matching.batches import split_by_trades
-from matching.codec import encode_command, view_events
-from matching.event_log import EventRange
-from matching.sequencer import Sequencer
-from matching.storage import FileStorage
+from workers.settlement_flow import (
+    ACCOUNTS,
+    ETH,
+    RICH,
+    SYMBOL,
+    USDT,
+    Flow,
+    JournalSource,
+    transfer_number,
+)
 from workers.temporal_worker import settlement_entity, worker_of
 from workers.wiring import Wiring
 from workflows import task_queues
 from workflows.settlement import SettlementWorkflow, settlement_workflow_id
 
-ACCOUNTS = 1_000
-_RICH = 10**15  # engine units of each asset
-_USDT, _ETH, _SYMBOL = 1, 2, 1
-_PRICE, _SPREAD = 100_000, 3
-_CHUNK = 2_000  # orders handed to the engine at a time
 _ACTIVITY_SECONDS = 5.5
-_READ_BYTES = 4 << 20  # as the reader of the event log
-_LISTING = ListSymbol(
-    symbol_id=_SYMBOL,
-    base_asset_id=_ETH,
-    quote_asset_id=_USDT,
-    base_units_per_lot=100_000,
-    quote_units_per_tick_lot=1,
-    maker_fee_ppm=1_000,
-    taker_fee_ppm=2_000,
-    band_ppm=100_000,
-    listing_price_ticks=_PRICE,
-    max_order_lots=1_000_000,
-    max_open_orders=100_000,
-)
 _SIZES = sa.text(
     "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n"
     " ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND (n.nspname = 'partition'"
     " OR (n.nspname = 'public' AND c.relname IN ('journal', 'ledger_account', 'cursor')))"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Whole commands, as settlement reads them."""
-
-    first_sequence: int
-    last_sequence: int
-    raw: bytes
-
-
-class Flow:
-    """An engine's journal with at least so many trades between 1,000 accounts."""
-
-    def __init__(self, folder: Path, trades: int) -> None:
-        self._now = time.time_ns() // 1000
-        self._chance = random.Random(7)  # noqa: S311 - a load, not a secret
-        self._number = 0
-        self.sequencer = Sequencer(
-            FileStorage(folder),
-            0,
-            self._clock,
-            fresh_journal_id=secrets.token_bytes(16),
-            build_id=1,
-            ack_policy="os",
-        )
-        self._open()
-        self.funded = self.sequencer.sequence
-        self.extend(trades)
-
-    def extend(self, trades: int) -> None:
-        """Go on until there are `trades` in all; forget the sequences of the earlier ones."""
-        before = self.sequencer.sequence
-        while self.sequencer.engine.trades() < trades:
-            self.sequencer.submit(b"".join(self._order() for _ in range(_CHUNK)))
-        self.sequencer.sync()
-        self.last = self.sequencer.sequence
-        self.trades = self.sequencer.engine.trades()
-        self.sequences = self._trade_sequences(before)  # of each new trade, its command
-
-    def _clock(self) -> int:
-        self._now += 1
-        return self._now
-
-    def _open(self) -> None:
-        self.sequencer.submit(encode_command(_LISTING))
-        credits_ = (
-            Credit(transfer_number(account, asset), account, asset, _RICH, self._now)
-            for account in range(1, ACCOUNTS + 1)
-            for asset in (_USDT, _ETH)
-        )
-        self.sequencer.submit(b"".join(encode_command(credit) for credit in credits_))
-
-    def _order(self) -> bytes:
-        self._number += 1
-        chance = self._chance
-        return encode_command(
-            PlaceOrder(
-                chance.randint(1, ACCOUNTS),
-                self._number,
-                _SYMBOL,
-                Side(chance.randint(0, 1)),
-                OrderType.LIMIT,
-                TimeInForce.GTC,
-                _PRICE + chance.randint(-_SPREAD, _SPREAD),
-                chance.randint(1, 50),
-            )
-        )
-
-    def read(self, after: int, last: int) -> EventRange | None:
-        """Return events after `after`, at most up to `last`."""
-        return self.sequencer.events.read(after, _READ_BYTES, min(last, self.last))
-
-    def _trade_sequences(self, after: int) -> npt.NDArray[np.int64]:
-        found = []
-        while (part := self.read(after, self.last)) is not None:
-            events = view_events(part.data)
-            first = (events["type"] == EventType.TRADE) & (events["part"] == 0)
-            found.append(events["sequence"][first].astype(np.int64))
-            after = part.last_sequence
-        return np.concatenate(found)
-
-
-def transfer_number(account: int, asset: int) -> int:
-    """Return the number of the transfer that funds an account."""
-    return account * 10 + asset
-
-
-class JournalSource:
-    """Gives the flow's events as fast as they are asked for, or at `trades_per_second`."""
-
-    def __init__(self, flow: Flow, sequences: npt.NDArray[np.int64], rate: float = 0) -> None:
-        self._flow = flow
-        self._sequences = sequences
-        self._rate = rate
-        self._begun = time.monotonic()
-
-    def begin(self) -> None:
-        """Start the clock."""
-        self._begun = time.monotonic()
-
-    def released(self) -> int:
-        """Return up to which command the engine has come by now."""
-        if not self._rate:
-            return self._flow.last
-        made = int((time.monotonic() - self._begun) * self._rate)
-        return int(self._sequences[made] - 1) if made < len(self._sequences) else self._flow.last
-
-    def release_times(self) -> npt.NDArray[np.float64]:
-        """Return when each trade was released."""
-        return self._begun + (np.arange(len(self._sequences)) + 1) / self._rate
-
-    async def read(self, after: int, max_wait_seconds: float) -> Batch | None:
-        """Return what is released after `after`, or None."""
-        deadline = time.monotonic() + max_wait_seconds
-        while (last := self.released()) <= after:
-            if time.monotonic() >= deadline:
-                return None
-            await asyncio.sleep(0.002)
-        found = self._flow.read(after, last)
-        return found and Batch(found.first_sequence, found.last_sequence, found.data)
 
 
 class QuietEngine:
@@ -237,20 +96,21 @@ _TERMS = {
     "approval_above": 10**12,
 }
 _ASSETS = (
-    {"asset_id": _USDT, "code": "USDT", "chain_decimals": 6, "engine_decimals": 6, **_TERMS},
-    {"asset_id": _ETH, "code": "ETH", "chain_decimals": 18, "engine_decimals": 9, **_TERMS},
+    {"asset_id": USDT, "code": "USDT", "chain_decimals": 6, "engine_decimals": 6, **_TERMS},
+    {"asset_id": ETH, "code": "ETH", "chain_decimals": 18, "engine_decimals": 9, **_TERMS},
 )
 _INSTRUMENT = {
-    "symbol_id": _SYMBOL,
+    "symbol_id": SYMBOL,
     "symbol": "ETH/USDT",
-    "base_asset_id": _ETH,
-    "quote_asset_id": _USDT,
+    "base_asset_id": ETH,
+    "quote_asset_id": USDT,
     "tick_size": "0.01",
     "lot_size": "0.0001",
     "listing_price": "1000",
     "max_order": "100",
     "maker_fee_ppm": 1000,
     "taker_fee_ppm": 2000,
+    "max_taker_fee_ppm": 2000,
     "band_ppm": 100000,
     "max_open_orders": 200,
 }
@@ -272,8 +132,8 @@ async def prepare(engine: AsyncEngine, flow: Flow) -> None:
 
 async def _open_transfers(conn: AsyncConnection) -> None:
     rows, postings = [], []
-    for asset_id, code, scale in ((_USDT, "USDT", 1), (_ETH, "ETH", 10**9)):
-        amount = _RICH * scale
+    for asset_id, code, scale in ((USDT, "USDT", 1), (ETH, "ETH", 10**9)):
+        amount = RICH * scale
         for account in range(1, ACCOUNTS + 1):
             name = UUID(int=transfer_number(account, asset_id))
             transfer = NewTransfer(name, account, asset_id, 0, TO_TRADING, amount, "bench")

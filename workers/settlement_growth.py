@@ -9,7 +9,8 @@ from domain.settlement import MAX_BATCH_TRADES
 from infra.postgres.engine import create
 from infra.postgres.settlement_store import SettlementStore
 from matching.batches import split_by_trades
-from workers.settlement_bench import Flow, prepare
+from workers.settlement_bench import prepare
+from workers.settlement_flow import Flow
 
 
 async def measure_growth(

@@ -24,6 +24,7 @@ from domain.ledger_care import CareRequest
 from domain.reconciliation import ReconcileRequest
 from domain.settlement import SettlementState
 from infra.heartbeat import Heartbeat, rialto_version
+from infra.metrics import MetricsServer
 from infra.postgres import engine as postgres
 from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.postgres.record_reader import RecordReader
@@ -41,6 +42,7 @@ from infra.wallet.chain import EvmChain
 from infra.wallet.coins import WalletCoins
 from infra.wallet.keys import load_public
 from workers import engine_admin
+from workers.alarm_wiring import WorkerAlarms
 from workers.shard_engine import ShardEngine
 from workers.stopping import stop_on_signals
 from workers.wallet_wiring import utc_now, wire_wallet
@@ -173,16 +175,21 @@ async def run(settings: Settings) -> None:
         client = await _connected(settings, stop)
         if client is None:
             return
-        wirings = [wire(Connections(settings, client, database, redis)) for wire in WIRINGS]
+        connections = Connections(settings, client, database, redis)
+        wirings = [wire(connections) for wire in WIRINGS]
+        alarms = WorkerAlarms(connections)
         heartbeat = Heartbeat(PROCESS, settings.run_dir, redis)
         async with AsyncExitStack() as stack:
             for wiring in wirings:
                 await stack.enter_async_context(worker_of(client, wiring))
             care = WorkerCare(client, wirings, settings.temporal_retention_days)
             stack.callback(asyncio.create_task(care.run()).cancel)
+            stack.callback(asyncio.create_task(alarms.watch.run()).cancel)
+            metrics = MetricsServer(settings.metrics_port, alarms.gauges)
+            stack.callback(metrics.close)
             _log.info("ready", task_queues=[wiring.task_queue for wiring in wirings])
             while not stop.is_set():
-                await _beat(heartbeat, wirings, care)
+                await _beat(heartbeat, wirings, care, metrics.url)
                 try:
                     await asyncio.wait_for(stop.wait(), timeout=1)
                 except TimeoutError:
@@ -224,10 +231,12 @@ async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
     return None
 
 
-async def _beat(heartbeat: Heartbeat, wirings: Sequence[Wiring], care: WorkerCare) -> None:
+async def _beat(
+    heartbeat: Heartbeat, wirings: Sequence[Wiring], care: WorkerCare, metrics_url: str
+) -> None:
     sequence: int | None = None
     lag: int | None = None
-    detail: dict[str, object] = care.detail()
+    detail: dict[str, object] = {**care.detail(), "metrics": metrics_url}
     for wiring in wirings:
         if wiring.report is not None:
             own_sequence, own_lag, own_detail = wiring.report()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.checker_records import Opening
-from domain.checker_report import CheckReport
+from domain.checker_report import CheckReport, Violation
 from infra.postgres import tables
 
 _KEPT_RUNS = 10_000
@@ -111,17 +112,36 @@ class ReconciliationLog:
             )
         return found
 
-    async def failing(self) -> list[str]:
-        """Return what the newest run of each shard found, one text a shard; none when clean."""
+    async def newest(self) -> dict[int, tuple[list[Violation], dict[str, bool]]]:
+        """Return shard -> (violations of its newest run, invariant -> whether it holds)."""
         run = tables.reconciliation_run.c
-        newest = (
-            sa.select(run.shard, run.violations)
+        query = (
+            sa.select(run.shard, run.violations, run.invariants)
             .ext(distinct_on(run.shard))
             .order_by(run.shard, run.run_id.desc())
         )
         async with self._engine.connect() as conn:
-            rows = (await conn.execute(newest)).all()
-        return [f"shard {row.shard}: {row.violations[0]['text']}" for row in rows if row.violations]
+            rows = (await conn.execute(query)).all()
+        return {
+            row.shard: (
+                [_violation(found) for found in row.violations],
+                {found["name"]: found["ok"] for found in row.invariants},
+            )
+            for row in rows
+        }
+
+    async def failing(self) -> list[str]:
+        """Return what the newest run of each shard found, one text a shard; none when clean."""
+        return [
+            f"shard {shard}: {violations[0].text}"
+            for shard, (violations, _) in (await self.newest()).items()
+            if violations
+        ]
+
+
+def _violation(stored: dict[str, Any]) -> Violation:
+    amount = stored["amount"]
+    return Violation(**{**stored, "amount": None if amount is None else int(amount)})
 
 
 def _plain(violation: dict[str, object]) -> dict[str, object]:

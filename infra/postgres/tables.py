@@ -410,6 +410,27 @@ audit_log = sa.Table(
 
 # ---- operations -------------------------------------------------------------------------------
 
+alarm = sa.Table(
+    "alarm",
+    metadata,
+    sa.Column("alarm_id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("key", sa.Text, nullable=False),  # kind:subject; one open alarm each
+    sa.Column("kind", sa.Text, nullable=False),  # domain.alarm.AlarmKind
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("severity", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("runbook", sa.Text, nullable=False),
+    sa.Column("workflow_id", sa.Text, nullable=False),  # "" = nothing to see
+    sa.Column("times", sa.BigInteger, nullable=False, server_default="1"),  # rounds that found it
+    sa.Column("sent_by", sa.ARRAY(sa.Text), nullable=False, server_default="{}"),
+    sa.Column("raised_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("seen_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("acked_by", sa.Text),
+    sa.Column("acked_at", Timestamp),
+    sa.Column("cleared_at", Timestamp),
+    sa.Index("ix_alarm_open", "key", unique=True, postgresql_where=sa.text("cleared_at IS NULL")),
+)
+
 reconciliation_run = sa.Table(
     "reconciliation_run",
     metadata,

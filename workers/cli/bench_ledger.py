@@ -60,17 +60,18 @@ def settlement(
     """
     from workers import settlement_bench as bench
     from workers.bench_servers import postgres, scratch_folder, temporal
+    from workers.settlement_flow import Flow
 
     report: dict[str, Any] = {}
     with scratch_folder() as folder:
-        flow = bench.Flow(folder / "engine", trades)
+        flow = Flow(folder / "engine", trades)
         with _part(folder, "rate") as place, postgres(place) as url, temporal(place) as address:
             report |= asyncio.run(bench.measure_rate(url, address, flow))
         with _part(folder, "rows") as place, postgres(place) as url:
             few = max(200, min(3_000, trades // 10))
             report |= asyncio.run(bench.measure_row_by_row(url, flow, few))
         rate = report["trades_per_second"] / 2
-        flow = bench.Flow(folder / "slow", min(trades, int(rate * lag_seconds) + 1))
+        flow = Flow(folder / "slow", min(trades, int(rate * lag_seconds) + 1))
         with _part(folder, "lag") as place, postgres(place) as url, temporal(place) as address:
             report |= asyncio.run(bench.measure_lag(url, address, flow, rate))
     typer.echo(json.dumps(report, indent=1) if as_json else as_table(report))
@@ -84,7 +85,7 @@ def growth(
 ) -> None:
     """Measure what a trade costs as the books grow; long (10 million: a quarter of an hour)."""
     from workers.bench_servers import postgres, scratch_folder
-    from workers.settlement_bench import Flow
+    from workers.settlement_flow import Flow
     from workers.settlement_growth import measure_growth, plot
 
     def tell(count: int, cost: float) -> None:

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import json
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from workers.cli.context import (
-    EXIT_FAILED,
-    EXIT_NOT_RUNNING,
-    EXIT_USAGE,
-    DataOption,
-    JsonOption,
-    data_dir,
-    environment,
-)
+from workers.cli.context import EXIT_FAILED, EXIT_USAGE, DataOption, JsonOption
+from workers.cli.database import with_database
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from infra.postgres.retention import Partition
+    from infra.settings import Settings
 
-Answer = TypeVar("Answer")
 _CUSTOMER = typer.Argument(metavar="CUSTOMER", help="Name or number.")
 _FORMATS = ("csv", "json")
 
@@ -65,14 +55,14 @@ def statement(
     if since >= until:
         _usage("the period ends before it begins")
 
-    async def work(engine: AsyncEngine) -> str:
+    async def work(engine: AsyncEngine, _: Settings) -> str:
         found = await StatementStore(engine).statement(
             await _customer_id(engine, customer), since, until
         )
         return json.dumps(found.as_json(), indent=1) if form == "json" else found.as_csv()
 
     try:
-        typer.echo(_with_database(data, work), nl=form == "json")
+        typer.echo(with_database(data, work), nl=form == "json")
     except (ArchivedError, LedgerInvariantError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(EXIT_FAILED) from error
@@ -89,13 +79,13 @@ def balances(
 
     moment = _moment(at) if at else dt.datetime.now(dt.UTC)
 
-    async def work(engine: AsyncEngine) -> dict[str, int]:
+    async def work(engine: AsyncEngine, _: Settings) -> dict[str, int]:
         return await StatementStore(engine).balances_at(
             await _customer_id(engine, customer), moment
         )
 
     try:
-        found = _with_database(data, work)
+        found = with_database(data, work)
     except ArchivedError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(EXIT_FAILED) from error
@@ -113,10 +103,10 @@ def partitions(data: DataOption = None, as_json: JsonOption = False) -> None:
 
     from infra.postgres.retention import LedgerRetention
 
-    async def work(engine: AsyncEngine) -> list[Partition]:
+    async def work(engine: AsyncEngine, _: Settings) -> list[Partition]:
         return await LedgerRetention(engine).partitions()
 
-    found = _with_database(data, work)
+    found = with_database(data, work)
     if as_json:
         typer.echo(json.dumps([{**asdict(p), "name": p.name} for p in found], indent=1))
         return
@@ -142,11 +132,11 @@ def detach(
 
     before = dt.datetime.now(dt.UTC) - dt.timedelta(days=older_than_days)
 
-    async def work(engine: AsyncEngine) -> list[str]:
+    async def work(engine: AsyncEngine, _: Settings) -> list[str]:
         checked = await ReconciliationLog(engine).checked_positions()
         return await LedgerRetention(engine).detach(before, checked)
 
-    names = _with_database(data, work)
+    names = with_database(data, work)
     if as_json:
         typer.echo(json.dumps({"detached": names}))
     else:
@@ -179,27 +169,3 @@ async def _customer_id(engine: AsyncEngine, name: str) -> int:
         typer.echo(f"there is no customer {name!r}", err=True)
         raise typer.Exit(EXIT_USAGE)
     return int(found)
-
-
-def _with_database(data: Path | None, work: Callable[[AsyncEngine], Awaitable[Answer]]) -> Answer:
-    """Run `work` on the exchange's database; exit code 3 when it cannot be reached."""
-    from infra.postgres.engine import create
-    from infra.settings import Settings
-
-    known = environment(data_dir(data))
-    if not known:
-        typer.echo(f"No exchange has ever run in {data_dir(data)}.", err=True)
-        raise typer.Exit(EXIT_NOT_RUNNING)
-
-    async def run() -> Answer:
-        engine = create(Settings.of(known).database_url, pool_size=1)
-        try:
-            return await work(engine)
-        finally:
-            await engine.dispose()
-
-    try:
-        return asyncio.run(run())
-    except OSError as error:
-        typer.echo(f"not reachable: {error}", err=True)
-        raise typer.Exit(EXIT_NOT_RUNNING) from error
