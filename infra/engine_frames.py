@@ -22,8 +22,8 @@ from matching.wire import SCHEMA_VERSION, STRIPE
 PROTOCOL_VERSION = 1
 MAX_FRAME = 1 << 20
 HEADER = struct.Struct("<IBBHQ")
-_HELLO = struct.Struct("<HHB3xQ")
-_WELCOME = struct.Struct("<HHIQQQ")
+HELLO = struct.Struct("<HHB3xQ")
+WELCOME = struct.Struct("<HHIQQQ")
 _MAX_TOKEN = 256
 _FEW_STRIPES = 24 * STRIPE
 
@@ -99,30 +99,30 @@ def encode_frame(kind: FrameKind, correlation: int, payload: bytes, code: int = 
 
 def encode_hello(role: int, token: str, build_id: int, schema: int = SCHEMA_VERSION) -> bytes:
     """Return the HELLO frame."""
-    body = _HELLO.pack(PROTOCOL_VERSION, schema, role, build_id) + token.encode()
+    body = HELLO.pack(PROTOCOL_VERSION, schema, role, build_id) + token.encode()
     return encode_frame(FrameKind.HELLO, 0, body)
 
 
 def decode_hello(payload: bytes) -> Hello:
     """Return the HELLO in a payload; else `FrameError`."""
-    if not _HELLO.size <= len(payload) <= _HELLO.size + _MAX_TOKEN:
+    if not HELLO.size <= len(payload) <= HELLO.size + _MAX_TOKEN:
         raise FrameError(FrameFault.BAD_FRAME, "HELLO of a wrong length")
-    protocol, schema, role, build_id = _HELLO.unpack_from(payload)
-    token = payload[_HELLO.size :].decode("utf-8", errors="replace")
+    protocol, schema, role, build_id = HELLO.unpack_from(payload)
+    token = payload[HELLO.size :].decode("utf-8", errors="replace")
     return Hello(protocol, schema, role, build_id, token)
 
 
 def encode_welcome(shard: int, epoch: int, sequence: int, build_id: int) -> bytes:
     """Return the WELCOME frame."""
-    body = _WELCOME.pack(PROTOCOL_VERSION, SCHEMA_VERSION, shard, epoch, sequence, build_id)
+    body = WELCOME.pack(PROTOCOL_VERSION, SCHEMA_VERSION, shard, epoch, sequence, build_id)
     return encode_frame(FrameKind.WELCOME, 0, body)
 
 
 def decode_welcome(payload: bytes) -> Welcome:
     """Return the WELCOME in a payload; else `FrameError`."""
-    if len(payload) != _WELCOME.size:
+    if len(payload) != WELCOME.size:
         raise FrameError(FrameFault.BAD_FRAME, "WELCOME of a wrong length")
-    return Welcome(*_WELCOME.unpack(payload))
+    return Welcome(*WELCOME.unpack(payload))
 
 
 class FrameReader:

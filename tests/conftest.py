@@ -28,6 +28,7 @@ _TEMPLATE = "migrated"
 _PROCESS_TESTS = (
     "tests/architecture/test_packaging.py",
     "tests/chaos/",
+    "tests/infra/test_engine_protocol.py",
     "tests/workers/bench/test_engine.py",
     "tests/workers/test_matching_engine.py",
     "tests/workers/test_supervisor.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.events import Event, Trade
+from domain.events import Event, ShardModeSet, SymbolStateSet, Trade
 from domain.order import Side
 from domain.order_history import fold
 from matching.batches import has_history, moves_money, split_by_trades
@@ -59,5 +59,6 @@ def test_money_is_seen() -> None:
 
 @given(any_event)
 def test_what_changes_an_order_is_seen(event: Event) -> None:
-    """A run of events holds orders exactly when the order history makes something of it."""
-    assert has_history(encode_events([event])) == bool(fold([event]))
+    """A run of events holds history exactly when an order changes in it or a state is set."""
+    kept = bool(fold([event])) or isinstance(event, ShardModeSet | SymbolStateSet)
+    assert has_history(encode_events([event])) == kept

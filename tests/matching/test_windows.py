@@ -6,7 +6,7 @@ import pytest
 
 from domain.errors import RejectReason
 from domain.events import Credited, Debited, Event, KeyDuplicate, OrderAccepted, OrderDuplicate
-from domain.limits import CLOSED_PER_ACCOUNT
+from domain.limits import CLOSED_FOR_US, CLOSED_PER_ACCOUNT, KEY_FOR_US
 from domain.order import OrderStatus
 from matching.engine import restore_engine
 from tests.matching.desk import ETH, USDT, Desk, only, order_id, reason, why
@@ -74,6 +74,22 @@ def test_closed_orders_are_forgotten_after_a_day(desk: Desk) -> None:
     desk.wait(2)
     assert isinstance(desk.sell(1, 1_000, 1, client_key=7)[0], OrderAccepted)
     assert _duplicate(desk.sell(1, 1_000, 1, client_key=8)).status is OrderStatus.OPEN
+
+
+def test_windows_end_to_the_microsecond(desk: Desk) -> None:
+    """After exactly 24 h an order's id and after exactly 48 h a key is still known, later not."""
+    desk.credit(1, USDT, 5, key=99)
+    credited = desk.time_us
+    desk.sell(1, 1_000, 1, client_key=7)
+    desk.cancel(1, client_key=7)
+    closed = desk.time_us
+    desk.time_us = closed + CLOSED_FOR_US - 1
+    _duplicate(desk.sell(1, 1_000, 1, client_key=7))  # a microsecond later: to the day
+    assert desk.time_us == closed + CLOSED_FOR_US
+    assert isinstance(desk.sell(1, 1_000, 1, client_key=7)[0], OrderAccepted)
+    desk.time_us = credited + KEY_FOR_US - 1
+    assert isinstance(desk.credit(1, USDT, 5, key=99), KeyDuplicate)
+    assert isinstance(desk.credit(1, USDT, 5, key=99), Credited)
 
 
 def test_the_oldest_of_too_many_closed_orders_is_forgotten(desk: Desk) -> None:
