@@ -1,5 +1,7 @@
 // The core as a Python class: bytes in, bytes out, and read-only questions. `matching/engine.py`
 // is its only user.
+#include "load/bindings.hpp"
+
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
@@ -11,7 +13,6 @@
 #include <tuple>
 
 #include "benchmark.hpp"
-#include "load/bindings.hpp"
 #include "server/module.hpp"
 #include "shared_engine.hpp"
 #include "snapshot.hpp"

@@ -15,11 +15,18 @@ const Command& command_at(const std::uint8_t* record) {
   return *reinterpret_cast<const Command*>(record);
 }
 
+[[noreturn, gnu::cold]] void refuse_number(const Command& command, std::uint64_t sequence,
+                                           std::int64_t time_us) {
+  throw SequenceError("command " + std::to_string(command.sequence) + " at " +
+                      std::to_string(command.time_us) + " after " + std::to_string(sequence) +
+                      " at " + std::to_string(time_us));
+}
+
 }  // namespace
 
 std::span<const EventStripe> Engine::apply(const std::uint8_t* data, std::size_t size) {
   check(data, size);
-  const std::size_t count = places_.size();
+  const std::size_t count = count_;
   events.start_batch(count);
   for (std::size_t at = 0; at < std::min(kAheadOrder, count); ++at)
     look_at_order(data, places_[at]);
@@ -71,28 +78,29 @@ void Engine::look_near(const std::uint8_t* data, const Place& place) const {
 // Framing, numbering and time of the whole batch, before any effect.
 void Engine::check(const std::uint8_t* data, std::size_t size) {
   check_whole_stripes(size);
-  places_.clear();
+  if (places_.size() < size / kStripe) places_.resize(size / kStripe);
+  Place* next = places_.data();
   std::uint64_t sequence = state.sequence;
   std::int64_t time_us = state.time_us;
   for (std::size_t offset = 0; offset < size;) {
     const Command& command = command_at(data + offset);
     const std::uint8_t stripes = stripes_of(command, offset, size);
     if (command.sequence != ++sequence || command.time_us < time_us || command.time_us > kMaxTimeUs)
-      throw SequenceError("command " + std::to_string(command.sequence) + " at " +
-                          std::to_string(command.time_us) + " after " +
-                          std::to_string(sequence - 1) + " at " + std::to_string(time_us));
+        [[unlikely]]
+      refuse_number(command, sequence - 1, time_us);
     time_us = command.time_us;
     std::uint64_t hash = 0;
     if (command.opcode == Opcode::kPlaceOrder || command.opcode == Opcode::kAmendOrder ||
         command.opcode == Opcode::kCancelOrder)
       hash = identity_hash(command.account_id, command.key_low, command.key_high);
     state.index.prefetch(hash);
-    places_.push_back({static_cast<std::uint32_t>(offset), hash});
+    *next++ = {static_cast<std::uint32_t>(offset), hash};
     offset += stripes * kStripe;
   }
+  count_ = static_cast<std::size_t>(next - places_.data());
 }
 
-void Engine::step(const std::uint8_t* record, std::uint64_t hash) {
+inline void Engine::step(const std::uint8_t* record, std::uint64_t hash) {
   const Command& command = command_at(record);
   state.sequence = command.sequence;
   state.time_us = command.time_us;
@@ -167,11 +175,13 @@ inline void Engine::act(const Command& command, const std::uint8_t* record, std:
 void Engine::place(const Command& command, const std::uint8_t* record, std::uint64_t hash) {
   const std::uint32_t account = state.find_account(command.account_id);
   const unsigned with_text = command.text_length != 0 ? 2 : 1;
-  TermsStripe more{};
-  if (command.stripes > with_text) [[unlikely]]
-    std::memcpy(&more, record + with_text * kStripe, sizeof more);
-  const Terms terms{more.quote_budget, more.expires_us, more.display};
-  const bool has_terms = terms != Terms{};
+  const TermsStripe* more = nullptr;
+  Terms terms{};
+  if (command.stripes > with_text) [[unlikely]] {
+    more = reinterpret_cast<const TermsStripe*>(record + with_text * kStripe);
+    terms = {more->quote_budget, more->expires_us, more->display};
+  }
+  const bool has_terms = more != nullptr && terms != Terms{};
   const Slot known_slot = state.index.find(hash, [&](Slot slot) {
     const Order& order = state.orders[slot];
     return order.key_low == command.key_low && order.key_high == command.key_high &&
@@ -202,7 +212,7 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
   Market* market = nullptr;
   std::int64_t limit = 0, hold = 0;
   Reason reason = Reason::kMalformedCommand;
-  if (std::all_of(std::begin(more.zero), std::end(more.zero), [](auto word) { return word == 0; }))
+  if (more == nullptr || more->is_whole())
     reason = refuse_order(command, record, market, account, terms, limit, hold);
   if (reason != Reason::kNone) {
     reject(command, reason, command.account_id, command.symbol_id);
@@ -251,7 +261,7 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
     if (terms.display != 0) order.traits |= kIceberg;
     EventStripe& last = event[1 + with_text];
     last.head = (last.head & ~(std::uint64_t{0xFF} << 24)) | std::uint64_t{3} << 24;
-    std::memcpy(last.body, &more, sizeof last.body);
+    std::memcpy(last.body, more, sizeof last.body);
     if (terms.quote_budget != 0) {
       const Close ended = spend(*market, slot, limit);
       finish(*market, slot, true, ended);

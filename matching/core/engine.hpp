@@ -46,7 +46,7 @@ class Engine {
   void look_at_order(const std::uint8_t* data, const Place& place) const;
   void look_near(const std::uint8_t* data, const Place& place) const;
   void check(const std::uint8_t* data, std::size_t size);
-  void step(const std::uint8_t* record, std::uint64_t hash);
+  [[gnu::always_inline]] inline void step(const std::uint8_t* record, std::uint64_t hash);
   [[gnu::always_inline]] inline void act(const Command& command, const std::uint8_t* record,
                                          std::uint64_t hash);
 
@@ -67,6 +67,7 @@ class Engine {
   Reason refuse_order(const Command& command, const std::uint8_t* record, Market*& market,
                       std::uint32_t account, const Terms& terms, std::int64_t& limit,
                       std::int64_t& hold);
+  Reason closed(const Market& market) const;
   Reason refuse_budget(Market& market, const Command& command, std::uint32_t account,
                        std::int64_t budget, std::int64_t limit);
   Reason order_rules(const Market& market, const Command& command, std::uint32_t account,
@@ -87,8 +88,8 @@ class Engine {
   Close spend(Market& market, Slot taker, std::int64_t limit);
   bool decrement(Market& market, Slot maker, Slot taker);
   void finish(Market& market, Slot slot, bool stop, Close stopped);
-  void rest(Slot slot);
-  void list_open(Slot slot);
+  [[gnu::always_inline]] inline void rest(Slot slot);
+  [[gnu::always_inline]] inline void list_open(Slot slot);
   [[gnu::always_inline]] inline void watch_expiry(Slot slot);
   void delist(Market& market, Slot slot);
   void hold_rested(Market& market, Slot slot);
@@ -108,7 +109,8 @@ class Engine {
     return std::uint64_t{state.shard} << 48 | number;
   }
 
-  std::vector<Place> places_;
+  std::vector<Place> places_;  // of the batch at hand, the first `count_`
+  std::size_t count_ = 0;
 };
 
 }  // namespace rialto

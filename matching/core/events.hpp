@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <vector>
+#include <memory>
+#include <utility>
 
 #include "wire.hpp"
 
@@ -18,7 +19,7 @@ class EventWriter {
 
   void start_batch(std::size_t commands) {
     used_ = 0;
-    if (stripes_.size() < commands * 8 + 64) stripes_.resize(commands * 8 + 64);
+    if (size_ < commands * 8 + 64) grow(commands * 8 + 64);
   }
 
   void begin(std::uint64_t sequence) {
@@ -27,8 +28,10 @@ class EventWriter {
   }
 
   // Starts an event of `parts` stripes; the caller fills the bodies.
-  EventStripe* add(EventType type, unsigned parts, std::uint16_t symbol_id, std::uint16_t flags) {
-    if (used_ + parts > stripes_.size()) stripes_.resize(stripes_.size() * 2);
+  [[gnu::always_inline]] EventStripe* add(EventType type, unsigned parts, std::uint16_t symbol_id,
+                                          std::uint16_t flags) {
+    if (used_ + parts > size_) [[unlikely]]
+      grow(size_ * 2);
     EventStripe* first = &stripes_[used_];
     used_ += parts;
     std::uint64_t head = event_head(index_++, type, 0, symbol_id, flags);
@@ -48,12 +51,12 @@ class EventWriter {
 
   // Moves the outcome before the `count` stripes at `mark`, which happened before it.
   void outcome_first(std::size_t mark, std::size_t count) {
-    const auto first = stripes_.begin() + static_cast<std::ptrdiff_t>(mark);
-    const auto outcome = first + static_cast<std::ptrdiff_t>(count);
-    const auto end = stripes_.begin() + static_cast<std::ptrdiff_t>(used_);
-    auto rest = outcome;
+    EventStripe* const first = &stripes_[mark];
+    EventStripe* const outcome = first + count;
+    EventStripe* const end = &stripes_[used_];
+    EventStripe* rest = outcome;
     while (rest != end && (rest->head & 0xFFFF) == 0) ++rest;
-    for (auto at = rest; at != end; ++at) at->head += count;
+    for (EventStripe* at = rest; at != end; ++at) at->head += count;
     std::rotate(first, outcome, rest);
   }
 
@@ -61,7 +64,7 @@ class EventWriter {
   void seal() {
     std::uint64_t lane[8];
     std::memcpy(lane, lanes, sizeof lane);
-    const auto* words = reinterpret_cast<const std::uint64_t*>(stripes_.data());
+    const auto* words = reinterpret_cast<const std::uint64_t*>(stripes_.get());
     for (std::size_t stripe = 0; stripe < used_; ++stripe, words += 8)
       for (int i = 0; i < 8; ++i) {
         const std::uint64_t mixed = words[i] ^ kOdd;
@@ -71,12 +74,20 @@ class EventWriter {
     std::memcpy(lanes, lane, sizeof lane);
   }
 
-  const EventStripe* data() const { return stripes_.data(); }
+  const EventStripe* data() const { return stripes_.get(); }
   std::size_t stripes() const { return used_; }
 
  private:
-  std::vector<EventStripe> stripes_;
-  std::size_t used_ = 0;
+  // Bare memory: what is written later need not be zero before.
+  [[gnu::noinline, gnu::cold]] void grow(std::size_t size) {
+    std::unique_ptr<EventStripe[]> wider(new EventStripe[size]);
+    if (used_ != 0) std::memcpy(wider.get(), stripes_.get(), used_ * sizeof(EventStripe));
+    stripes_ = std::move(wider);
+    size_ = size;
+  }
+
+  std::unique_ptr<EventStripe[]> stripes_;
+  std::size_t size_ = 0, used_ = 0;
   std::uint64_t sequence_ = 0;
   std::uint16_t index_ = 0;
 };

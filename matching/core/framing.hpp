@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 
@@ -55,13 +56,25 @@ inline void check_whole_stripes(std::size_t size) {
     throw WireError(kBadLength, std::to_string(size) + " bytes are not whole stripes");
 }
 
+// The first four bytes after the stamp of a plain order or cancel, which need no further look.
+inline constexpr std::uint32_t plain_record(Opcode opcode) {
+  return static_cast<std::uint32_t>(opcode) | std::uint32_t{kCommandVersion} << 8 | 1u << 16;
+}
+
+inline bool is_plain(const Command& command) {
+  std::uint32_t word;
+  std::memcpy(&word, &command.opcode, sizeof word);
+  return word == plain_record(Opcode::kPlaceOrder) || word == plain_record(Opcode::kCancelOrder);
+}
+
 // Stripes of the record at `offset` of a batch of `size` bytes (whole stripes); else WireError.
 inline std::uint8_t stripes_of(const Command& command, std::size_t offset, std::size_t size) {
+  if (is_plain(command)) [[likely]]
+    return 1;
   if (command.version != kCommandVersion) refuse_record(kBadVersion, "command version", offset);
   if (!known(command.opcode)) refuse_record(kUnknownOpcode, "opcode", offset);
   const bool is_order = command.opcode == Opcode::kPlaceOrder;
-  const bool wide =
-      is_order ? command.text_length != 0 : command.opcode == Opcode::kAmendOrder;
+  const bool wide = is_order ? command.text_length != 0 : command.opcode == Opcode::kAmendOrder;
   std::uint8_t stripes = wide ? 2 : 1;
   if (is_order && command.stripes == stripes + 1) ++stripes;  // the rarer terms
   if (has_rules_or_status(command.opcode)) stripes = 3;

@@ -7,7 +7,8 @@
 namespace rialto {
 
 // Trades against the book; returns whether the taker must stop, and why.
-bool Engine::match(Market& market, Slot taker, std::int64_t limit, Close& stopped) {
+[[gnu::flatten]] bool Engine::match(Market& market, Slot taker, std::int64_t limit,
+                                    Close& stopped) {
   Order& order = state.orders[taker];
   const int side = 1 - order.side();
   Book& book = market.book;
@@ -61,7 +62,8 @@ bool Engine::match(Market& market, Slot taker, std::int64_t limit, Close& stoppe
       if (mode != kExpireMaker) return Close::kSelfTrade;
       continue;
     }
-    const std::int64_t lots = std::min(affordable_lots(rules, best, left, taker_ppm), other.remaining);
+    const std::int64_t lots =
+        std::min(affordable_lots(rules, best, left, taker_ppm), other.remaining);
     if (lots == 0) return order.quantity != 0 ? Close::kFilled : Close::kIocRemainder;
     const std::int64_t quote = best * lots * rules.quote_per_tick_lot;
     left -= quote + fee_units(quote, taker_ppm);
@@ -176,7 +178,7 @@ inline void Engine::use_up(Market& market, Slot slot, Close reason) {
 }
 
 // Lets the rest of a taker stand in the book with its hold, or closes it.
-void Engine::finish(Market& market, Slot slot, bool stop, Close stopped) {
+[[gnu::flatten]] void Engine::finish(Market& market, Slot slot, bool stop, Close stopped) {
   Order& order = state.orders[slot];
   Close reason = Close::kIocRemainder;
   if (stop) {
@@ -233,11 +235,8 @@ void Engine::rest(Slot slot) {
 // Remembers when a GTD order has to go.
 inline void Engine::watch_expiry(Slot slot) {
   const Order& order = state.orders[slot];
-  if (tif_of(order.flags) != kGtd) [[likely]]
-    return;
-  const std::int64_t expires_us = state.rare[slot].terms.expires_us;
-  state.timed.emplace(expires_us, order.number);
-  state.next_expiry_us = std::min(state.next_expiry_us, expires_us - 1);
+  if (tif_of(order.flags) == kGtd) [[unlikely]]
+    state.time(slot);
 }
 
 // Appends an order to its account's list of open orders, which is in order of their numbers.
@@ -272,7 +271,7 @@ void Engine::rest_all(const std::vector<Slot>& slots) {
 }
 
 // Takes an order out of the book and releases what it still holds.
-void Engine::close_resting(Market& market, Slot slot, Close reason) {
+[[gnu::flatten]] void Engine::close_resting(Market& market, Slot slot, Close reason) {
   Order& order = state.orders[slot];
   const std::int64_t left = state.open_lots(slot);
   if (left != 0) release(state, market, slot, left);
@@ -288,7 +287,7 @@ void Engine::close_resting(Market& market, Slot slot, Close reason) {
 void Engine::delist(Market& market, Slot slot) {
   const Order& order = state.orders[slot];
   if (tif_of(order.flags) == kGtd) [[unlikely]]
-    state.timed.erase({state.rare[slot].terms.expires_us, order.number});
+    state.untime(slot);
   --market.open_orders;
   --state.open_of(order.account, order.symbol).count;
   Account& account = state.accounts[order.account];

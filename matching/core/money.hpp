@@ -25,8 +25,8 @@ inline std::int64_t fee_units(std::int64_t quote, std::int32_t rate) {
   return rate >= 0 ? floor_ppm(quote, rate) : -floor_ppm(quote, -std::int64_t{rate});
 }
 
-// What `lots` of an order hold: quote and the market's highest fee rounded up, or base. Never overflows
-// for an accepted order, whose whole hold was checked.
+// What `lots` of an order hold: quote and the market's highest fee rounded up, or base. Never
+// overflows for an accepted order, whose whole hold was checked.
 inline std::int64_t hold_units(const Rules& rules, int side, std::int64_t limit,
                                std::int64_t lots) {
   if (side != kBuy) return lots * rules.base_per_lot;
@@ -73,8 +73,7 @@ inline std::int64_t affordable_lots(const Rules& rules, std::int64_t price, std:
                                     std::int32_t taker_ppm) {
   const Wide lot = Wide{price} * rules.quote_per_tick_lot;
   if (lot > units) return 0;
-  return static_cast<std::int64_t>(((Wide{units} + 1) * kPpm - 1) /
-                                   (lot * (kPpm + taker_ppm)));
+  return static_cast<std::int64_t>(((Wide{units} + 1) * kPpm - 1) / (lot * (kPpm + taker_ppm)));
 }
 
 // Whether an iceberg would show lots more often than it may; each time is a meeting.

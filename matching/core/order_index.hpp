@@ -14,10 +14,11 @@ namespace rialto {
 
 inline std::uint64_t identity_hash(std::uint64_t account_id, std::uint64_t low,
                                    std::uint64_t high) {
-  std::uint64_t h = (account_id ^ 0x2545F4914F6CDD1Dull) * 0x9E3779B97F4A7C15ull;
-  h = (h ^ (h >> 29) ^ low) * 0xBF58476D1CE4E5B9ull;
-  h = (h ^ (h >> 32) ^ high) * 0x94D049BB133111EBull;
-  return h ^ (h >> 31);
+  const std::uint64_t account = account_id * 0x9E3779B97F4A7C15ull;
+  const auto product = static_cast<unsigned __int128>(low ^ account ^ 0x2545F4914F6CDD1Dull) *
+                       (high ^ 0xBF58476D1CE4E5B9ull);
+  const auto h = static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+  return (h ^ (h >> 32)) * 0x94D049BB133111EBull;
 }
 
 // A cell keeps 32 bits of the hash, which is also where it wants to be: no order is touched

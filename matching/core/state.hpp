@@ -136,8 +136,8 @@ class State {
   std::set<std::pair<std::int64_t, std::uint64_t>> deadlines;  // (deadline, account id) of them
 
   std::vector<Account> accounts;
-  std::vector<Balance> balances;           // account x stride + asset
-  std::vector<OpenOrders> open;            // account x market stride + market
+  std::vector<Balance> balances;  // account x stride + asset
+  std::vector<OpenOrders> open;   // account x market stride + market
   std::size_t balance_stride = 4, market_stride = 4;
 
   std::deque<KeyRecord> keys;                                 // in order of first use
@@ -148,6 +148,16 @@ class State {
   void reserve(std::uint64_t count) {
     orders.prefault(count);
     index.reserve(count);
+  }
+
+  // Remembers when a GTD order has to go, or no longer.
+  [[gnu::noinline, gnu::cold]] void time(Slot slot) {
+    const std::int64_t expires_us = rare[slot].terms.expires_us;
+    timed.emplace(expires_us, orders[slot].number);
+    next_expiry_us = std::min(next_expiry_us, expires_us - 1);
+  }
+  [[gnu::noinline, gnu::cold]] void untime(Slot slot) {
+    timed.erase({rare[slot].terms.expires_us, orders[slot].number});
   }
 
   // Arms or (0) disarms an account's dead-man's switch.

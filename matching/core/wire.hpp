@@ -185,6 +185,8 @@ struct TermsStripe {  // of an order: the rarer ones
   std::int64_t expires_us;
   std::int64_t display;
   std::uint64_t zero[5];
+
+  bool is_whole() const { return (zero[0] | zero[1] | zero[2] | zero[3] | zero[4]) == 0; }
 };
 static_assert(sizeof(TermsStripe) == kStripe);
 
