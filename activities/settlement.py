@@ -22,6 +22,7 @@ from domain.settlement import (
     LEDGER_INVARIANT,
     SEQUENCE_GAP,
     HaltRequest,
+    Origin,
     Settled,
     SettleRequest,
     SettleResult,
@@ -65,7 +66,9 @@ class SettlementLedger(Protocol):
     async def cursor(self, shard: int) -> int:
         """Return the last settled sequence."""
 
-    async def settle(self, shard: int, first: int, last: int, raw: bytes) -> Settled:
+    async def settle(
+        self, shard: int, first: int, last: int, raw: bytes, origin: Origin | None = None
+    ) -> Settled:
         """Settle one batch, or raise `LedgerInvariantError` or `SequenceGapError`."""
 
 
@@ -88,6 +91,7 @@ class _Progress:
 
     started_at_sequence: int
     position: int  # read so far; never behind the ledger's cursor
+    origin: Origin
     batches: int = 0
     trades: int = 0
     digest: str = ""
@@ -115,7 +119,9 @@ class SettlementActivities:
         """Settle events for about `max_seconds`; a broken rule is a non-retryable error."""
         shard = request.shard
         cursor = await self._ledger.cursor(shard)
-        run = _Progress(started_at_sequence=cursor, position=cursor)
+        info = activity.info()
+        origin = Origin(info.workflow_id or "", info.workflow_run_id or "", info.activity_id)
+        run = _Progress(started_at_sequence=cursor, position=cursor, origin=origin)
         self.settled[shard] = cursor
         try:
             async with _beating(run), self._announcing(shard):
@@ -202,7 +208,7 @@ class SettlementActivities:
         run.waiting.clear()
         for part in split_by_trades(raw, request.max_trades):
             settled = await self._ledger.settle(
-                request.shard, part.first_sequence, part.last_sequence, part.raw
+                request.shard, part.first_sequence, part.last_sequence, part.raw, run.origin
             )
             run.trades += settled.trades
             run.digest = settled.digest or run.digest

@@ -28,6 +28,15 @@ class Settled:
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which run of which workflow settles: it stands in the journal, for whoever audits it."""
+
+    workflow_id: str
+    run_id: str
+    activity_id: str
+
+
 @dataclass(frozen=True)
 class SettleRequest:
     """Settle the events of `shard` as they come, for about `max_seconds`."""

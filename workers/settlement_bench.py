@@ -15,7 +15,7 @@ from temporalio.client import Client
 
 from activities.settlement import SettlementActivities
 from domain.ledger import JournalRequest, Posting, capital, transit
-from domain.settlement import OperatorRequest, Settled
+from domain.settlement import OperatorRequest, Origin, Settled
 from domain.transfer import TO_TRADING, NewTransfer
 from infra.postgres import tables
 from infra.postgres.engine import create
@@ -78,9 +78,11 @@ class TimedLedger(SettlementStore):
         async with self._news:
             await self._news.wait_for(lambda: self.commits and self.commits[-1][1] >= last)
 
-    async def settle(self, shard: int, first: int, last: int, raw: bytes) -> Settled:
+    async def settle(
+        self, shard: int, first: int, last: int, raw: bytes, origin: Origin | None = None
+    ) -> Settled:
         """Settle and note the time."""
-        settled = await super().settle(shard, first, last, raw)
+        settled = await super().settle(shard, first, last, raw, origin)
         async with self._news:
             self.commits.append((time.monotonic(), settled.last_sequence))
             self._news.notify_all()

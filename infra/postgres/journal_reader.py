@@ -165,6 +165,11 @@ class JournalReader:
             )
         return result
 
+    async def journal(self, journal_id: int) -> JournalRecord:
+        """Return one journal with its rows and entries."""
+        (record,) = await self._journals([journal_id])
+        return record
+
     async def accounts(self, codes: Collection[str] | None = None) -> list[AccountRecord]:
         """Return accounts by code; None: all of them."""
         row = tables.ledger_account.c

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from domain.ledger import (
     postings_for,
     settlement_stream,
 )
-from domain.settlement import MONEY_EVENTS, Settled
+from domain.settlement import MONEY_EVENTS, Origin, Settled
 from infra.postgres import tables
 from infra.postgres.journal_rows import (
     Draft,
@@ -88,7 +88,9 @@ class SettlementStore:
             )
         return int(found or 0)
 
-    async def settle(self, shard: int, first: int, last: int, raw: bytes) -> Settled:
+    async def settle(
+        self, shard: int, first: int, last: int, raw: bytes, origin: Origin | None = None
+    ) -> Settled:
         """Settle commands `first`..`last`, whose events are `raw`, and move the cursor to `last`.
 
         Already settled: nothing happens and the result says where the cursor is. A batch that
@@ -97,12 +99,14 @@ class SettlementStore:
         """
         rows = rows_from(shard, first, last, raw)
         try:
-            return await self._settle(rows, first, last, raw)
+            return await self._settle(rows, first, last, raw, origin)
         except StaleBalancesError:  # another worker has settled meanwhile, or somebody corrected
             self._known.clear()
-            return await self._settle(rows, first, last, raw)
+            return await self._settle(rows, first, last, raw, origin)
 
-    async def _settle(self, rows: SettlementRows, first: int, last: int, raw: bytes) -> Settled:
+    async def _settle(
+        self, rows: SettlementRows, first: int, last: int, raw: bytes, origin: Origin | None
+    ) -> Settled:
         stream = settlement_stream(rows.shard)
         after: dict[str, LockedBalance] = {}
         async with self._engine.begin() as conn:
@@ -117,7 +121,7 @@ class SettlementStore:
                 await ensure_in_passing(conn, table, first, last)
             digest = b""
             if rows.moves_money:
-                digest = await self._post(conn, rows, (first, last), raw, after)
+                digest = await self._post(conn, rows, (first, last), raw, origin, after)
             await conn.execute(_MOVE_CURSOR, {"stream": stream, "sequence": last})
         self._remember(after)
         return Settled(last_sequence=last, trades=len(rows.trades), digest=digest.hex())
@@ -142,6 +146,7 @@ class SettlementStore:
         rows: SettlementRows,
         commands: tuple[int, int],
         raw: bytes,
+        origin: Origin | None,
         after: dict[str, LockedBalance],
     ) -> bytes:
         """Post one batch; `after` receives what the accounts hold once it is committed."""
@@ -166,7 +171,11 @@ class SettlementStore:
             request_hash=rows.request_hash(),
             first_sequence=first,
             last_sequence=last,
-            detail={"trades": len(rows.trades), "transfers": len(rows.balances)},
+            detail={
+                "trades": len(rows.trades),
+                "transfers": len(rows.balances),
+                **(asdict(origin) if origin else {}),
+            },
         )
         (journal_id,), new_head = await append_journals(conn, head, [Draft(content, net)], balances)
         await self._store(conn, tables.trade_event, rows.trades, journal_id)

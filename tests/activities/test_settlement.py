@@ -14,7 +14,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.settlement import SettlementActivities
 from domain.events import Event
 from domain.ledger import LedgerInvariantError, SequenceGapError
-from domain.settlement import HaltRequest, Settled, SettleRequest, SettleResult
+from domain.settlement import HaltRequest, Origin, Settled, SettleRequest, SettleResult
 from matching.event_codec import decode_events, encode_events
 from tests.infra.postgres.flows import tick, trading_day
 
@@ -57,7 +57,9 @@ class Ledger:
     async def cursor(self, shard: int) -> int:
         return self.last
 
-    async def settle(self, shard: int, first: int, last: int, raw: bytes) -> Settled:
+    async def settle(
+        self, shard: int, first: int, last: int, raw: bytes, origin: Origin | None = None
+    ) -> Settled:
         if self.error:
             raise self.error
         if first <= self.last:

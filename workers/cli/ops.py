@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from workers.cli import audit_trade
 from workers.cli.context import (
     EXIT_FAILED,
     EXIT_NOT_RUNNING,
@@ -41,6 +42,7 @@ def register(app: typer.Typer) -> None:
     audit.command("withdrawal")(audit_withdrawal)
     audit.command("about")(audit_about)
     audit.command("verify")(audit_verify)
+    audit_trade.add_to(audit)
     audit.callback()(_audit)
     app.add_typer(audit, name="audit")
 
