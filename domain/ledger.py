@@ -8,7 +8,7 @@ exact multiplication (`Asset.chain_units_per_engine_unit`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from uuid import UUID
@@ -24,6 +24,14 @@ MoneyEvent = Trade | Credited | Debited
 
 class LedgerInvariantError(Exception):
     """The ledger cannot post this without breaking one of its own rules; a bug or a forgery."""
+
+
+class UnknownEventError(LedgerInvariantError):
+    """Events of types that this version does not know: they may move money. `places` names them."""
+
+    def __init__(self, kind: int, places: Sequence[tuple[int, int]]) -> None:
+        super().__init__(f"sequence {places[0][0]}: an event of the unknown type {kind}")
+        self.places = places  # (sequence, index)
 
 
 class SequenceGapError(Exception):
@@ -111,6 +119,16 @@ def transfer_key(transfer_id: UUID) -> str:
 def transfer_return_key(transfer_id: UUID) -> str:
     """Return the journal key of transit -> main after the engine refused the transfer's credit."""
     return f"transfer-{transfer_id}-return"
+
+
+def correction_key(shard: int, sequence: int, index: int) -> str:
+    """Return the journal key of the correcting entry of an event."""
+    return f"correction-{shard}-{sequence}-{index}"
+
+
+def quarantine_key(shard: int, sequence: int, index: int) -> str:
+    """Return the journal key under which people attest that an unknown event moves no money."""
+    return f"quarantine-{shard}-{sequence}-{index}"
 
 
 def settlement_stream(shard: int) -> str:

@@ -22,6 +22,7 @@ _GROUPS = (
     "verify",
     "ledger",
     "alarms",
+    "adjust",
     "replay",
     "conform",
     "fuzz",

@@ -141,11 +141,11 @@ def workflow_id_of(name: str) -> str:
 async def retry(settings: Settings, name: str, reason: str) -> str:
     """Retry one parked workflow, of whatever kind; return the stage that it is in then, if told."""
     handle = (await connect(settings)).get_workflow_handle(workflow_id_of(name))
-    request = RetryRequest(by=_login(), reason=reason)
+    request = RetryRequest(by=login(), reason=reason)
     try:
         result: Any = await handle.execute_update("retry", request)
     except (WorkflowUpdateFailedError, RPCError) as error:
-        raise DeskError(_why(error)) from error
+        raise DeskError(why(error)) from error
     return str(result.get("stage", "")) if isinstance(result, dict) else ""
 
 
@@ -159,7 +159,7 @@ async def retry_all(settings: Settings, query: str) -> Batch:
         try:
             await client.get_workflow_handle(name).signal("retry_parked")
         except RPCError as error:
-            batch.skipped[name] = _why(error)
+            batch.skipped[name] = why(error)
         else:
             batch.asked.append(name)
     return batch
@@ -205,8 +205,8 @@ async def decide(settings: Settings, officer: str, statement: Statement) -> Deci
             statement.action, decision, result_type=DecisionResult
         )
     except (WorkflowUpdateFailedError, RPCError) as error:
-        await _note_refusal(settings, officer, statement, _why(error))
-        raise DeskError(_why(error)) from error
+        await _note_refusal(settings, officer, statement, why(error))
+        raise DeskError(why(error)) from error
     return result
 
 
@@ -218,7 +218,7 @@ async def _note_refusal(settings: Settings, officer: str, statement: Statement, 
             await AuditStore().append(
                 connection,
                 withdrawal_workflow_id(statement.withdrawal_id),
-                f"staff:{_login()}",
+                f"staff:{login()}",
                 f"{statement.action}_refused",
                 f"refused:{uuid4()}",
                 {"officer": officer, "statement": statement.canonical(), "refused": why[:500]},
@@ -227,7 +227,7 @@ async def _note_refusal(settings: Settings, officer: str, statement: Statement, 
         await engine.dispose()
 
 
-def _login() -> str:
+def login() -> str:
     """Return the name under which this person works on this machine."""
     try:
         return getpass.getuser()
@@ -235,7 +235,8 @@ def _login() -> str:
         return f"uid {os.getuid()}"
 
 
-def _why(error: WorkflowUpdateFailedError | RPCError) -> str:
+def why(error: WorkflowUpdateFailedError | RPCError) -> str:
+    """Return, for people, why a workflow refused or could not be reached."""
     if isinstance(error, RPCError):
         if error.status is RPCStatusCode.NOT_FOUND:
             return "there is no such running workflow"

@@ -7,6 +7,7 @@ work is taken up by the next one after seconds.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -17,6 +18,7 @@ from redis.asyncio import Redis
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.adjustment import AdjustmentActivities
 from activities.ledger_care import LedgerCareActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.settlement import SettlementActivities
@@ -26,6 +28,9 @@ from domain.settlement import SettlementState
 from infra.heartbeat import Heartbeat, rialto_version
 from infra.metrics import MetricsServer
 from infra.postgres import engine as postgres
+from infra.postgres.adjustment_store import AdjustmentStore
+from infra.postgres.audit_store import AuditStore
+from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.postgres.record_reader import RecordReader
 from infra.postgres.retention import LedgerRetention
@@ -41,6 +46,7 @@ from infra.temporal.schedules import ScheduledWorkflow
 from infra.wallet.chain import EvmChain
 from infra.wallet.coins import WalletCoins
 from infra.wallet.keys import load_public
+from infra.wallet.officers import load_officers, pinned_path, verify_ed25519
 from workers import engine_admin
 from workers.alarm_wiring import WorkerAlarms
 from workers.shard_engine import ShardEngine
@@ -49,6 +55,7 @@ from workers.wallet_wiring import utc_now, wire_wallet
 from workers.wiring import Connections, Wiring
 from workers.worker_care import WorkerCare
 from workflows import ledger_care, reconciliation, task_queues
+from workflows.adjustment import AdjustmentWorkflow
 from workflows.ledger_care import LedgerCareWorkflow
 from workflows.reconciliation import ReconciliationWorkflow, reconciliation_workflow_id
 from workflows.settlement import (
@@ -95,6 +102,13 @@ def wire_settlement(to: Connections) -> Wiring:
         LedgerRetention(to.database), ReconciliationLog(to.database), utc_now
     )
 
+    adjusting = AdjustmentActivities(
+        AdjustmentStore(to.database, LedgerStore(), AuditStore()),
+        load_officers(pinned_path(settings.data_dir)),
+        verify_ed25519,
+        lambda: int(time.time()),
+    )
+
     def report() -> tuple[int | None, int | None, dict[str, object]]:
         sequences, lags = settlement.settled.values(), settlement.lag.values()
         return (
@@ -109,12 +123,21 @@ def wire_settlement(to: Connections) -> Wiring:
 
     return Wiring(
         task_queue=task_queues.SETTLEMENT,
-        workflows=(SettlementWorkflow, ReconciliationWorkflow, LedgerCareWorkflow),
+        workflows=(
+            SettlementWorkflow,
+            ReconciliationWorkflow,
+            LedgerCareWorkflow,
+            AdjustmentWorkflow,
+        ),
         activities=(
             settlement.settle,
             settlement.halt_shard,
             reconciling.reconcile,
             caring.care,
+            adjusting.load,
+            adjusting.sign,
+            adjusting.post,
+            adjusting.expire,
         ),
         entities=tuple(settlement_entity(shard) for shard in shards),
         report=report,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from domain.ledger import (
     LedgerInvariantError,
     Pair,
     SequenceGapError,
+    UnknownEventError,
     fees,
     settlement_request_hash,
     trading,
@@ -119,10 +121,17 @@ class SettlementRows:
         ]
 
 
-def rows_from(shard: int, first_sequence: int, last_sequence: int, raw: bytes) -> SettlementRows:
+def rows_from(
+    shard: int,
+    first_sequence: int,
+    last_sequence: int,
+    raw: bytes,
+    quarantined: AbstractSet[tuple[int, int]] = frozenset(),
+) -> SettlementRows:
     """Return the rows of the events of commands `first_sequence`..`last_sequence`, all of them.
 
-    `SequenceGapError` when `raw` is not exactly those commands, each beginning with its outcome.
+    `SequenceGapError` when `raw` is not exactly those commands, each beginning with its outcome;
+    `UnknownEventError` for events of unknown types, unless (sequence, index) is `quarantined`.
     """
     events = view_events(raw)
     outcome_places = np.flatnonzero((events["index"] == 0) & (events["part"] == 0))
@@ -133,11 +142,10 @@ def rows_from(shard: int, first_sequence: int, last_sequence: int, raw: bytes) -
         raise SequenceGapError(
             f"the events handed over are not commands {first_sequence} to {last_sequence}"
         )
-    unknown = ~np.isin(events["type"], _KNOWN_TYPES)
-    if unknown.any():
-        kind = int(events["type"][unknown][0])
-        sequence = int(sequences[unknown][0])
-        raise LedgerInvariantError(f"sequence {sequence}: an event of the unknown type {kind}")
+    unknown = np.flatnonzero(~np.isin(events["type"], _KNOWN_TYPES))
+    places = [(int(sequences[place]), int(events["index"][place])) for place in unknown]
+    if not set(places) <= quarantined:
+        raise UnknownEventError(int(events["type"][unknown[0]]), places)
     owner = np.searchsorted(outcome_places, np.arange(len(events)), side="right") - 1
     if not np.array_equal(sequences, wanted[owner]):
         raise SequenceGapError(f"an event stands under another command after {first_sequence}")

@@ -7,7 +7,7 @@ so a retried, duplicated or forgotten activity can do nothing twice.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -21,7 +21,10 @@ from domain.ledger import (
     LedgerInvariantError,
     Pair,
     SequenceGapError,
+    UnknownEventError,
+    correction_key,
     postings_for,
+    quarantine_key,
     settlement_stream,
 )
 from domain.settlement import MONEY_EVENTS, Origin, Settled
@@ -97,7 +100,11 @@ class SettlementStore:
         moves no money only moves the cursor. Raises `SequenceGapError` or `LedgerInvariantError`
         and then changes nothing.
         """
-        rows = rows_from(shard, first, last, raw)
+        try:
+            rows = rows_from(shard, first, last, raw)
+        except UnknownEventError as error:
+            allowed = await self._quarantined(shard, error.places)
+            rows = rows_from(shard, first, last, raw, allowed)
         try:
             return await self._settle(rows, first, last, raw, origin)
         except StaleBalancesError:  # another worker has settled meanwhile, or somebody corrected
@@ -133,6 +140,14 @@ class SettlementStore:
             found = await conn.scalar(_CURSOR, {"stream": stream})
         assert found is not None
         return int(found)
+
+    async def _quarantined(
+        self, shard: int, places: Iterable[tuple[int, int]]
+    ) -> set[tuple[int, int]]:
+        """Return those events of which two people have attested that they move no money."""
+        keys = {quarantine_key(shard, *place): place for place in places}
+        async with self._engine.connect() as conn:
+            return {keys[key] for key in await _posted_keys(conn, keys)}
 
     def _remember(self, after: Mapping[str, LockedBalance]) -> None:
         """Keep committed balances of trading and fee accounts, in bounded memory."""
@@ -209,7 +224,10 @@ class SettlementStore:
         )
 
     async def _mark_transfers(self, conn: AsyncConnection, rows: SettlementRows) -> None:
-        """Set the batch' transfers to posted; each must be open and ask for exactly its event."""
+        """Set the batch' transfers to posted; each must be open and ask for exactly its event.
+
+        An event that has a correcting entry under its own key is excused.
+        """
         events = rows.balance_events()
         if not events:
             return
@@ -223,7 +241,11 @@ class SettlementStore:
                 },
             )
         }
+        corrected = {correction_key(rows.shard, event.sequence, event.index) for event in events}
+        corrected = await _posted_keys(conn, corrected)
         for event in events:
+            if correction_key(rows.shard, event.sequence, event.index) in corrected:
+                continue  # two people have brought the money that its transfer did not
             wanted = self._transfer_of(rows.shard, event)
             row = found.pop(event.transfer_id, None)
             stored = row and (
@@ -266,6 +288,12 @@ class SettlementStore:
                     f"event {event.sequence}.{event.index}: {event}"
                 )
         return f"{short.code} would change by {change} from {short.balance}, below its floor"
+
+
+async def _posted_keys(conn: AsyncConnection, keys: Iterable[str]) -> set[str]:
+    journal = tables.journal.c
+    found = await conn.execute(sa.select(journal.key).where(journal.key.in_(list(keys))))
+    return set(found.scalars())
 
 
 async def _read_listings(conn: AsyncConnection) -> _Listings:

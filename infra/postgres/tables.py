@@ -410,6 +410,20 @@ audit_log = sa.Table(
 
 # ---- operations -------------------------------------------------------------------------------
 
+adjustment = sa.Table(
+    "adjustment",
+    metadata,
+    sa.Column("adjustment_id", sa.Uuid, primary_key=True),
+    sa.Column("postings", JSONB, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),  # "" or shard:sequence.index
+    sa.Column("expiry", sa.BigInteger, nullable=False),  # seconds since 1970
+    sa.Column("proposed_by", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # domain.adjustment.AdjustmentState
+    sa.Column("signatures", JSONB, nullable=False, server_default="{}"),  # officer -> hex
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+)
+
 alarm = sa.Table(
     "alarm",
     metadata,

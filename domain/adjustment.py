@@ -1,0 +1,174 @@
+"""Adjustments: what people post by hand, with a reason and two signatures.
+
+Nothing that is stored is ever changed: an adjustment is a journal of its own. One that names an
+event of a parked settlement is that event's correcting entry, under the event's own key; without
+postings it attests that an event of an unknown type moves no money (quarantine).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from domain.account import UnknownAccountError, parse_account
+from domain.approval import Decision, Officer, VerifySignature
+from domain.hash_chain import JsonValue, canonical_json
+from domain.ledger import JournalRequest, Posting, correction_key, quarantine_key
+
+ADJUST = "adjust"
+STREAM = "adjustment"
+SIGNATURES_NEEDED = 2
+MAX_REASON = 500
+_EVENT = re.compile(r"([0-9]{1,5}):([0-9]{1,18})\.([0-9]{1,5})")
+
+
+class AdjustmentState(StrEnum):
+    """Where an adjustment stands; the business row's `state`."""
+
+    PROPOSED = "proposed"
+    POSTED = "posted"
+    EXPIRED = "expired"
+
+
+def adjustment_workflow_id(adjustment_id: str) -> str:
+    """Return the workflow's id."""
+    return f"adjustment-{adjustment_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """What is proposed. `event` is "" or shard:sequence.index; `expiry` in seconds since 1970."""
+
+    adjustment_id: str
+    postings: tuple[Posting, ...]
+    reason: str
+    event: str
+    expiry: int
+    proposed_by: str
+    state: AdjustmentState = AdjustmentState.PROPOSED
+
+    def statement(self) -> str:
+        """Return the one text that officers sign."""
+        return canonical_json(
+            {
+                "id": self.adjustment_id,
+                "action": ADJUST,
+                "postings": [
+                    [p.source, p.destination, p.asset, str(p.amount)] for p in self.postings
+                ],
+                "reason": self.reason,
+                "event": self.event,
+                "expiry": self.expiry,
+            }
+        ).decode("ascii")
+
+    def request(self, signatures: Mapping[str, str]) -> JournalRequest:
+        """Return what is posted: once, whoever tries how often; {officer: signature, hex}."""
+        detail: dict[str, JsonValue] = {
+            "statement": self.statement(),
+            "signatures": dict(sorted(signatures.items())),
+        }
+        return JournalRequest(STREAM, self.key, self.kind, self.postings, detail)
+
+    @property
+    def kind(self) -> str:
+        """Return the journal's business reason."""
+        if not self.event:
+            return "adjustment"
+        return "correction" if self.postings else "quarantine"
+
+    @property
+    def key(self) -> str:
+        """Return the journal's key."""
+        place = event_place(self.event)
+        if place is None:
+            return adjustment_workflow_id(self.adjustment_id)
+        return correction_key(*place) if self.postings else quarantine_key(*place)
+
+
+def event_place(text: str) -> tuple[int, int, int] | None:
+    """Return (shard, sequence, index) of an event's name; None where it is none."""
+    found = _EVENT.fullmatch(text)
+    return None if found is None else (int(found[1]), int(found[2]), int(found[3]))
+
+
+def proposal_refusal(proposed: Adjustment) -> str | None:
+    """Return why an adjustment may not even be proposed, in words, or None."""
+    reason = proposed.reason.strip()
+    if not reason or len(reason) > MAX_REASON:
+        return f"an adjustment needs a reason of at most {MAX_REASON} characters"
+    if proposed.event and event_place(proposed.event) is None:
+        return "an event is named shard:sequence.index"
+    if not proposed.postings and not proposed.event:
+        return "an adjustment without postings needs the event that it puts into quarantine"
+    for posting in proposed.postings:
+        for code in (posting.source, posting.destination):
+            try:
+                account = parse_account(code)
+            except UnknownAccountError as error:
+                return str(error)
+            if account.asset != posting.asset:
+                return f"{code} does not hold {posting.asset}"
+            if account.shard is not None and not proposed.event:
+                return f"{code} is settlement's; a correction names the event that it belongs to"
+    return None
+
+
+def signature_refusal(
+    decision: Decision,
+    adjustment: Adjustment,
+    *,
+    officers: Mapping[str, Officer],
+    signed: Collection[str],
+    now: int,
+    verify: VerifySignature,
+) -> str | None:
+    """Return why a signature does not count, or None when it does; checked in this order."""
+    officer = officers.get(decision.officer)
+    if officer is None:
+        return "unknown officer"
+    if decision.action != ADJUST or decision.statement != adjustment.statement():
+        return "the statement is not this adjustment's"
+    try:
+        signature = bytes.fromhex(decision.signature_hex)
+    except ValueError:
+        return "invalid signature"
+    key = bytes.fromhex(officer.public_key_hex)
+    if not verify(key, decision.statement.encode(), signature):
+        return "invalid signature"
+    if adjustment.state is not AdjustmentState.PROPOSED:
+        return f"the adjustment is {adjustment.state}"
+    if adjustment.expiry <= now:
+        return "expired"
+    if decision.officer in signed:
+        return "this officer has signed already"
+    return None
+
+
+@dataclass(frozen=True)
+class AdjustmentRequest:
+    """The argument of the workflow `adjustment-{id}`."""
+
+    adjustment_id: str
+
+
+@dataclass(frozen=True)
+class AdjustmentView:
+    """What the workflow sees of the row. `seconds_left` until it expires."""
+
+    state: str
+    kind: str
+    reason: str
+    signatures: int
+    seconds_left: int
+    settlement_shard: int | None = None  # whose settlement is to try again afterwards
+
+
+@dataclass(frozen=True)
+class SignRequest:
+    """One officer's signature, on its way to be checked."""
+
+    adjustment_id: str
+    decision: dict[str, str] = field(default_factory=dict)

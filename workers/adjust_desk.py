@@ -1,0 +1,138 @@
+"""What staff do with adjustments, for the command line: propose, sign, list."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.service import RPCError
+
+from domain.adjustment import (
+    ADJUST,
+    Adjustment,
+    AdjustmentRequest,
+    adjustment_workflow_id,
+    proposal_refusal,
+)
+from domain.approval import Decision
+from domain.instrument import Asset
+from domain.ledger import Posting
+from domain.money import DecimalTextError
+from infra.postgres import tables
+from infra.postgres.adjustment_store import AdjustmentStore
+from infra.postgres.audit_store import AuditStore
+from infra.postgres.ledger_store import LedgerStore
+from infra.settings import Settings
+from infra.temporal.client import connect
+from infra.temporal.entities import EntityWorkflow, ensure_entity
+from infra.wallet import officers
+from workers.officer_desk import DeskError, login, why
+from workflows import task_queues
+from workflows.adjustment import ADJUSTMENT_WORKFLOW
+
+VALID_SECONDS = 24 * 3600
+
+
+def store_of(engine: AsyncEngine) -> AdjustmentStore:
+    """Return the rows of adjustments."""
+    return AdjustmentStore(engine, LedgerStore(), AuditStore())
+
+
+async def posting_of(
+    engine: AsyncEngine, source: str, target: str, asset: str, amount: str
+) -> Posting:
+    """Return the posting of an amount in decimal text; `DeskError` says what makes no sense."""
+    async with engine.connect() as conn:
+        row = (
+            await conn.execute(sa.select(tables.asset).where(tables.asset.c.code == asset.upper()))
+        ).one_or_none()
+    if row is None:
+        raise DeskError(f"there is no asset {asset}")
+    listed = Asset(row.asset_id, row.code, row.chain_decimals, row.engine_decimals)
+    try:
+        return Posting(source, target, listed.code, listed.chain_units(amount))
+    except (DecimalTextError, ValueError) as error:
+        raise DeskError(str(error)) from error
+
+
+async def propose(
+    engine: AsyncEngine,
+    settings: Settings,
+    postings: tuple[Posting, ...],
+    reason: str,
+    event: str,
+) -> Adjustment:
+    """Write a proposal down and start its workflow; it moves nothing by itself."""
+    proposed = Adjustment(
+        adjustment_id=str(uuid4()),
+        postings=postings,
+        reason=reason.strip(),
+        event=event,
+        expiry=int(time.time()) + VALID_SECONDS,
+        proposed_by=login(),
+    )
+    refusal = proposal_refusal(proposed)
+    if refusal is not None:
+        raise DeskError(refusal)
+    await store_of(engine).propose(proposed)
+    await ensure_running(settings, proposed)
+    return proposed
+
+
+async def ensure_running(settings: Settings, adjustment: Adjustment) -> None:
+    """Start the adjustment's workflow unless it runs: the row is what counts."""
+    await ensure_entity(
+        await connect(settings),
+        EntityWorkflow(
+            workflow_id=adjustment_workflow_id(adjustment.adjustment_id),
+            workflow=ADJUSTMENT_WORKFLOW,
+            argument=AdjustmentRequest(adjustment.adjustment_id),
+            task_queue=task_queues.SETTLEMENT,
+            summary=f"{adjustment.kind}: two signatures, one journal",
+        ),
+    )
+
+
+async def load(engine: AsyncEngine, adjustment_id: str) -> Adjustment:
+    """Return the adjustment that somebody is about to sign."""
+    try:
+        return (await store_of(engine).load(adjustment_id))[0]
+    except (LookupError, ValueError) as error:
+        raise DeskError(f"there is no adjustment {adjustment_id}") from error
+
+
+async def sign(settings: Settings, officer: str, adjustment: Adjustment) -> int:
+    """Sign with the officer's key and hand it to the workflow; return the signatures so far."""
+    path = officers.private_key_path(settings.data_dir, officer)
+    if not path.exists():
+        raise DeskError(f"there is no key of an officer {officer!r} on this machine")
+    text = adjustment.statement()
+    signature = officers.load_private_key(path).sign(text.encode()).hex()
+    await ensure_running(settings, adjustment)
+    client = await connect(settings)
+    handle = client.get_workflow_handle(adjustment_workflow_id(adjustment.adjustment_id))
+    decision = asdict(Decision(officer, ADJUST, text, signature))
+    try:
+        return int(await handle.execute_update("sign", decision))
+    except (WorkflowUpdateFailedError, RPCError) as error:
+        raise DeskError(why(error)) from error
+
+
+def as_json(adjustment: Adjustment, signed_by: list[str]) -> dict[str, Any]:
+    """Return an adjustment for JSON."""
+    return {
+        "adjustment_id": adjustment.adjustment_id,
+        "kind": adjustment.kind,
+        "state": adjustment.state,
+        "reason": adjustment.reason,
+        "event": adjustment.event,
+        "expiry": adjustment.expiry,
+        "proposed_by": adjustment.proposed_by,
+        "signed_by": signed_by,
+        "statement": adjustment.statement(),
+    }
