@@ -8,7 +8,7 @@ from collections import Counter
 from domain.errors import RejectReason
 from domain.events import CommandRejected, EventType, SymbolListed
 from domain.instrument import Instrument
-from infra.engine_grpc import EngineGrpc
+from infra.engine_grpc import EngineGrpc, EngineStatus
 from infra.settings import Settings
 from matching.codec import decode_events
 
@@ -40,12 +40,11 @@ async def list_market(settings: Settings, market: Instrument) -> int | None:
     raise TypeError(f"the engine answered a listing with {type(outcome).__name__}")
 
 
-async def last_sequence(settings: Settings) -> tuple[int, str]:
-    """Return the last durable sequence of the engine, and its kind (`core` or `reference`)."""
+async def status_of(settings: Settings) -> EngineStatus:
+    """Return where the engine is, and which it is."""
     engine = connect(settings, "reader")
     try:
-        status = await engine.status()
-        return status.durable_sequence, status.engine
+        return await engine.status()
     finally:
         await engine.close()
 

@@ -56,10 +56,10 @@ class OnceRun:
         """Do it all; what fails becomes a problem, not an exception."""
         await self.exchange.start(bots=False)
         settings = self.exchange.settings
-        first, kind = await engine_admin.last_sequence(settings)
+        began = await engine_admin.status_of(settings)
         await self.exchange.start_bots()
         self.report["healthy_seconds"] = self.exchange.healthy_seconds
-        self.report["engine"] = kind
+        self.report |= {"engine": began.engine, "loop": began.loop}
         self.say(f"healthy after {self.exchange.healthy_seconds} s; trading for {self.seconds} s")
         database = create(settings.database_url)
         try:
@@ -67,9 +67,9 @@ class OnceRun:
                 await self._trade(demo)
                 await self.exchange.supervisor.stop_child("bots")
                 await self._finish_transfers(demo, database)
-            last, _ = await engine_admin.last_sequence(settings)
+            last = (await engine_admin.status_of(settings)).durable_sequence
             await self._wait_for_cursor(database, last)
-            await self._count(database, first, last)
+            await self._count(database, began.durable_sequence, last)
         finally:
             await database.dispose()
         self.say("checking the books")

@@ -62,8 +62,7 @@ EventLog::EventLog(const Folder& folder, const EventLogEnd& end)
 
 void EventLog::append(std::uint64_t first, std::uint64_t last, std::span<const EventStripe> events,
                       std::span<const std::uint64_t, 8> chain) try {
-  if (files_.empty() || files_.back().end >= file_bytes_) open_next(first);
-  EventFile& file = files_.back();
+  EventFile& file = file_for(first);
   const std::uint64_t offset = file.end;
   BlobHead head{kBlobMagic, static_cast<std::uint32_t>(events.size_bytes()), first,
                 last,       blake2b16(chain.data(), chain.size_bytes()),     0,
@@ -79,13 +78,18 @@ void EventLog::append(std::uint64_t first, std::uint64_t last, std::span<const E
   throw EngineFault(Fault::kWriteFailed, error.what());
 }
 
-void EventLog::open_next(std::uint64_t first) {
+// Only this thread adds files and moves their ends, and the last one is never dropped.
+EventFile& EventLog::file_for(std::uint64_t first) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!files_.empty() && files_.back().end < file_bytes_) return files_.back();
+  }
   char name[48];
   std::snprintf(name, sizeof name, "events/%020llu.events", static_cast<unsigned long long>(first));
   current_ = folder_.open(name, O_RDWR | O_CREAT | O_TRUNC);
   write_all(current_, name, head_.data(), head_.size(), 0);
   const std::lock_guard lock(mutex_);
-  files_.push_back({name, head_.size(), {}});
+  return files_.emplace_back(EventFile{name, head_.size(), {}});
 }
 
 std::uint64_t EventLog::first_kept() const {

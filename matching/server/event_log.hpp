@@ -66,7 +66,7 @@ class EventLog {
     std::uint64_t offset, end;
   };
 
-  void open_next(std::uint64_t first);
+  EventFile& file_for(std::uint64_t first);
   std::uint64_t first_kept() const;  // with the mutex
   Place place_of(std::uint64_t sequence);
   Descriptor open_at(const Place& place, std::uint64_t sequence);

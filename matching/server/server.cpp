@@ -1,10 +1,19 @@
 #include "server.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 #include "threads.hpp"
 
 namespace rialto::server {
+
+namespace {
+
+// Where answers do not wait for syncs, readers gather this long for the next one: a sync after the
+// other would take from the loop what it needs of a core.
+constexpr std::chrono::milliseconds kRest{1};
+
+}  // namespace
 
 Server::Server(std::shared_ptr<SharedEngine> engine, const std::string& root,
                const JournalEnd& journal, const EventLogEnd& events, const LoopOptions& options)
@@ -48,7 +57,10 @@ void Server::sync_forever() try {
     }
     journal_.sync();
     mailbox_.readable(durable_sequence());
-    if (acks_follow_syncs_ || mailbox_.wishes.drain) mailbox_.to_loop.ring();
+    if (acks_follow_syncs_ || mailbox_.wishes.drain)
+      mailbox_.to_loop.ring();
+    else
+      std::this_thread::sleep_for(kRest);
   }
 } catch (const EngineFault& error) {
   mailbox_.fail(error.fault, error.what());

@@ -245,7 +245,7 @@ def test_once_holds_under_fire(running: Running) -> None:
     assert report["deposits_credited"] > 0
     assert report["withdrawals_settled"] > 0
     assert report["approved_by_officer"]
-    assert report["engine"] == "core"
+    assert (report["engine"], report["loop"]) == ("core", "native")
     assert report["healthy_seconds"] > 0
     assert {"rialto", "python", "postgres", "temporal"} <= report["versions"].keys()
     for invariant in report["invariants"]:
