@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -12,6 +13,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx
+
+_PATIENCE_SECONDS = 30.0
+_AGAIN_SECONDS = 0.25
 
 
 class ApiError(RuntimeError):
@@ -99,10 +103,20 @@ class ApiClient:
     async def withdraw(
         self, account: ApiAccount, asset: str, amount: str, address: str, *, key: str
     ) -> str:
-        """Ask for a withdrawal, once per `key`; return its id."""
+        """Ask for a withdrawal, once per `key`; return its id.
+
+        While a part of the exchange is away (503) it is asked again: the key makes that safe.
+        """
         body = {"asset": asset, "amount": amount, "address": address}
-        answer = await self._send(account, "POST", "/v1/withdrawals", body, key)
-        return str(answer["withdrawal_id"])
+        patience = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                answer = await self._send(account, "POST", "/v1/withdrawals", body, key)
+                return str(answer["withdrawal_id"])
+            except ApiError as error:
+                if error.status != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > patience:
+                    raise
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _send(
         self,
