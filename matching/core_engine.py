@@ -32,7 +32,7 @@ class CoreEngine:
 
     def __init__(self, module: ModuleType, shard: int = 0, data: bytes | None = None) -> None:
         """Start empty, or with the state whose snapshot `data` is (else `SnapshotError`)."""
-        self._module = module
+        self._refusals = (module.CoreWireError, module.CoreSequenceError)
         try:
             self._core = module.Core(shard) if data is None else module.Core.restore(data)
         except ValueError as error:
@@ -85,11 +85,15 @@ class CoreEngine:
         """Apply sequenced command stripes; the interpreter is free while the core works."""
         try:
             return bytes(self._core.apply(bytes(batch)))
-        except self._module.CoreWireError as error:
-            fault, text = error.args
-            raise WireError(WireFault(fault), text) from error
-        except self._module.CoreSequenceError as error:
-            raise SequenceError(str(error)) from error
+        except self._refusals as error:
+            raise _named(error) from error
+
+    def replay(self, batch: bytes) -> int:
+        """Apply as `apply` does, for the state alone; return how many bytes of events it gave."""
+        try:
+            return int(self._core.replay(batch))
+        except self._refusals as error:
+            raise _named(error) from error
 
     def chain(self) -> bytes:
         """Return the running chain over all event stripes so far, 64 bytes."""
@@ -154,3 +158,11 @@ class CoreEngine:
 def _records(lines: bytes) -> list[OrderRecord]:
     """Return orders from their lines of a snapshot."""
     return [order_record(order) for order in decode_orders(lines)]
+
+
+def _named(error: Exception) -> Exception:
+    """Return what the core refuses as an exception of this package."""
+    if isinstance(error, ValueError):
+        fault, text = error.args
+        return WireError(WireFault(fault), text)
+    return SequenceError(str(error))

@@ -1,4 +1,8 @@
-"""Reading the journal: block after block, each checked; and judging what lies at its end."""
+"""Reading the journal: block after block, each checked; and judging what lies at its end.
+
+The C++ module, where it is built, takes many blocks in one call and stops before the first that
+breaks a rule. Here are the rules and the names of what breaks them.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,11 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from matching.core_engine import load_core
 from matching.segments import (
     BLOCK_MAGIC_BYTES,
     GENESIS_CHAIN,
     HEADER_BYTES,
-    Block,
     JournalError,
     JournalFault,
     SegmentHeader,
@@ -20,6 +24,28 @@ from matching.segments import (
 )
 from matching.storage import Storage
 from matching.wire import STRIPE
+
+RUN_BYTES = 64 << 10  # about a thousand commands: their events stay in the processor's cache
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Commands of some whole blocks that follow one another."""
+
+    first_sequence: int
+    last_sequence: int
+    blocks: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsure:
+    """Blocks of which no later one says that they are durable."""
+
+    segment: str
+    offset: int
+    size: int
+    last_sequence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +65,7 @@ class JournalScan:
 
     def __init__(self, storage: Storage, shard: int) -> None:
         self._storage = storage
+        self._native = load_core()
         self._shard = shard
         self.segments = [name for name in storage.names("journal") if name.endswith(".seg")]
         self._chain = GENESIS_CHAIN
@@ -47,7 +74,7 @@ class JournalScan:
         self._offset = HEADER_BYTES
         self.journal_id = b""
         self.durable_mark = 0
-        self._unsure: deque[tuple[str, int, Block]] = deque()
+        self._unsure: deque[_Unsure] = deque()
         self.next_sequence = 1
 
     @property
@@ -55,11 +82,12 @@ class JournalScan:
         """Return the first sequence still kept."""
         return segment_start(self.segments[0]) if self.segments else 1
 
-    def blocks(self, from_sequence: int) -> Iterator[Block]:
+    def runs(self, from_sequence: int, most_bytes: int = RUN_BYTES) -> Iterator[Run]:
         """Yield the blocks that hold `from_sequence` and later; stop at the first that is not one.
 
-        Checks format, shard, checksum, hash chain, epoch and dense numbering from the start of
-        the segment that holds `from_sequence`; a broken rule is a `JournalError`.
+        A run has about `most_bytes`, and one block at least. Checks format, shard, checksum, hash
+        chain, epoch and dense numbering from the start of the segment that holds `from_sequence`;
+        a broken rule is a `JournalError`.
         """
         if not self.segments:
             return
@@ -83,9 +111,9 @@ class JournalScan:
             ):
                 return
             self._segment, self._offset = index, HEADER_BYTES
-            for block in self._segment_blocks(index):
-                if block.last_sequence >= from_sequence:
-                    yield block
+            for run in self._segment_runs(self.segments[index], most_bytes):
+                if run.last_sequence >= from_sequence:
+                    yield run
 
     def _never_synced(self, index: int) -> bool:
         """Return whether a power loss left a segment its name and not yet its header."""
@@ -106,33 +134,57 @@ class JournalScan:
         self._epoch = max(self._epoch, header.epoch)
         return header
 
-    def _segment_blocks(self, index: int) -> Iterator[Block]:
-        name = self.segments[index]
-        data = memoryview(self._storage.read(name, 0, self._storage.size(name)))
-        while (block := decode_block(data, self._offset)) is not None:
-            if block.first_sequence != self.next_sequence or not chain_holds(block, self._chain):
-                raise JournalError(
-                    JournalFault.BROKEN_CHAIN,
-                    f"{name} at {self._offset}: block {block.first_sequence} does not follow "
-                    f"{self.next_sequence - 1}",
-                )
-            if block.epoch < self._epoch:
-                raise JournalError(
-                    JournalFault.EPOCH_WENT_BACK,
-                    f"{name} at {self._offset}: epoch {block.epoch} after {self._epoch}",
-                )
-            self._chain, self._epoch = block.chain, block.epoch
-            self._offset += block.size
-            self.next_sequence = block.last_sequence + 1
-            if block.durable_sequence > self.durable_mark:
-                self.durable_mark = block.durable_sequence
-                while self._unsure and self._unsure[0][2].last_sequence <= self.durable_mark:
-                    self._unsure.popleft()
-            self._unsure.append((name, self._offset - block.size, block))
-            yield block
+    def _segment_runs(self, name: str, most_bytes: int) -> Iterator[Run]:
+        data = self._storage.read(name, 0, self._storage.size(name))
+        while True:
+            start = self._offset
+            run = self._good_run(data, most_bytes) or self._one_block(name, data)
+            if run is None:
+                return
+            size = self._offset - start
+            self._unsure.append(_Unsure(name, start, size, run.last_sequence))
+            while self._unsure and self._unsure[0].last_sequence <= self.durable_mark:
+                self._unsure.popleft()
+            yield run
+
+    def _good_run(self, data: bytes, most_bytes: int) -> Run | None:
+        """Take the blocks that break no rule, in C++; None: there is none, or no C++ here."""
+        if self._native is None:
+            return None
+        first = self.next_sequence
+        end, following, blocks, epoch, durable, chain, payload = self._native.read_blocks(
+            data, self._offset, first, self._epoch, self._chain, most_bytes
+        )
+        if not blocks:
+            return None
+        self._offset, self.next_sequence, self._epoch, self._chain = end, following, epoch, chain
+        self.durable_mark = max(self.durable_mark, durable)
+        return Run(first, following - 1, blocks, payload)
+
+    def _one_block(self, name: str, data: bytes) -> Run | None:
+        """Take the next block, None where none lies; a broken rule is a `JournalError`."""
+        block = decode_block(data, self._offset)
+        if block is None:
+            return None
+        if block.first_sequence != self.next_sequence or not chain_holds(block, self._chain):
+            raise JournalError(
+                JournalFault.BROKEN_CHAIN,
+                f"{name} at {self._offset}: block {block.first_sequence} does not follow "
+                f"{self.next_sequence - 1}",
+            )
+        if block.epoch < self._epoch:
+            raise JournalError(
+                JournalFault.EPOCH_WENT_BACK,
+                f"{name} at {self._offset}: epoch {block.epoch} after {self._epoch}",
+            )
+        self._chain, self._epoch = block.chain, block.epoch
+        self._offset += block.size
+        self.next_sequence = block.last_sequence + 1
+        self.durable_mark = max(self.durable_mark, block.durable_sequence)
+        return Run(block.first_sequence, block.last_sequence, 1, block.payload)
 
     def end(self) -> JournalEnd:
-        """Return the end reached; call it after `blocks` is exhausted."""
+        """Return the end reached; call it after `runs` is exhausted."""
         return JournalEnd(
             self.segments[self._segment],
             self._offset,
@@ -183,11 +235,11 @@ class JournalScan:
         After a failed sync the kernel may hold pages as clean that the disk does not have: a sync
         alone would say yes to them.
         """
-        for name in {name: None for name, _, _ in self._unsure}:
-            for owner, offset, block in self._unsure:
-                if owner == name:
-                    data = self._storage.read(name, offset, block.size)
-                    self._storage.write(name, offset, data)
+        for name in {unsure.segment: None for unsure in self._unsure}:
+            for unsure in self._unsure:
+                if unsure.segment == name:
+                    data = self._storage.read(name, unsure.offset, unsure.size)
+                    self._storage.write(name, unsure.offset, data)
             self._storage.sync(name)
         self._unsure.clear()
 

@@ -99,6 +99,10 @@ class ReferenceEngine(Trading):
                 handlers[place.opcode](head, batch, place.offset)
         return events.take()
 
+    def replay(self, batch: bytes) -> int:
+        """Apply as `apply` does, for the state alone; return how many bytes of events it gave."""
+        return len(self.apply(batch))
+
     def _check_numbers(self, batch: bytes, places: list[Placed]) -> None:
         expected, earliest_us = self.state.sequence, self.state.time_us
         for place in places:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matching import snapshot
+from matching.ahead import ahead
 from matching.codec import split_commands
 from matching.engine import Engine, create_engine
 from matching.event_log import EventLog, chain_name
 from matching.journal import Journal
-from matching.journal_scan import JournalScan
-from matching.segments import HEADER_BYTES, Block, JournalError, JournalFault, SegmentHeader
+from matching.journal_scan import JournalScan, Run
+from matching.segments import HEADER_BYTES, JournalError, JournalFault, SegmentHeader
 from matching.storage import FileStorage, Storage
 
 
@@ -58,8 +59,8 @@ def recover(
     started_at = engine.sequence
     if events.last_sequence < started_at:
         events.reset(started_at)
-    for block in scan.blocks(engine.sequence + 1):
-        _replay_block(engine, events, block)
+    for run in scan.runs(engine.sequence + 1):
+        _replay_run(engine, events, run)
         progress(engine.sequence)
     scan.judge_tail()
     _refuse_journal_behind(scan, engine)
@@ -100,16 +101,22 @@ def _starting_engine(
     return oldest
 
 
-def _replay_block(engine: Engine, events: EventLog, block: Block) -> None:
-    payload, first = block.payload, block.first_sequence
-    if first <= engine.sequence:  # the snapshot lies inside the block
+def _replay_run(engine: Engine, events: EventLog, run: Run) -> None:
+    """Apply a run, compare where the recorded events end, and write those that are missing."""
+    payload, first = run.payload, run.first_sequence
+    if first <= engine.sequence:  # the snapshot lies inside the run
         payload, first = _from(payload, engine.sequence + 1), engine.sequence + 1
-    out = engine.apply(payload)
-    if events.last_sequence == block.last_sequence:
+    if first <= events.last_sequence <= run.last_sequence:
+        known = _until(payload, events.last_sequence)
+        engine.replay(known)
         _compare(engine, events)
-    elif events.last_sequence < block.last_sequence:
-        events.cut_after(first - 1)
-        events.append(first, block.last_sequence, out, engine.chain())
+        payload, first = payload[len(known) :], events.last_sequence + 1
+    if first > run.last_sequence:
+        return
+    if events.last_sequence >= first:
+        engine.replay(payload)
+    else:
+        events.append(first, run.last_sequence, engine.apply(payload), engine.chain())
 
 
 def _compare(engine: Engine, events: EventLog) -> None:
@@ -167,12 +174,13 @@ def replay_to(
     *,
     from_genesis: bool = False,
     kind: str = "auto",
-    progress: Callable[[int, int], None] = lambda _commands, _bytes: None,
+    progress: Callable[[Run, int], None] = lambda _run, _event_bytes: None,
 ) -> Engine:
     """Return an engine at exactly `until`, or, for None, at the last durable block known.
 
-    Reads only, and only complete blocks, so the folder may belong to a running engine. A sequence
-    that is not (or no longer) there is `JournalError` NOT_IN_JOURNAL.
+    Reads only, and only complete blocks, so the folder may belong to a running engine. One thread
+    reads and checks while this one applies; `progress` gets each run and its bytes of events. A
+    sequence that is not (or no longer) there is `JournalError` NOT_IN_JOURNAL.
     """
     scan = JournalScan(storage, shard)
     engine: Engine | None = None
@@ -182,18 +190,18 @@ def replay_to(
     engine = engine or create_engine(shard, kind)
     if until is not None and engine.sequence > until:
         raise JournalError(JournalFault.NOT_IN_JOURNAL, f"{until} is before what is kept")
-    limit = until
-    for block in scan.blocks(engine.sequence + 1) if engine.sequence != until else ():
-        if limit is not None and block.first_sequence > limit:
-            break
-        payload = block.payload
-        if block.first_sequence <= engine.sequence:
-            payload = _from(payload, engine.sequence + 1)
-        if limit is not None and block.last_sequence > limit:
-            payload = _until(payload, limit)
-        before = engine.sequence
-        out = engine.apply(payload)
-        progress(engine.sequence - before, len(out))
+    runs = scan.runs(engine.sequence + 1) if engine.sequence != until else iter(())
+    with ahead(runs) as ready:
+        for run in ready:
+            if until is not None and run.first_sequence > until:
+                break
+            payload, first = run.payload, run.first_sequence
+            if first <= engine.sequence:
+                payload, first = _from(payload, engine.sequence + 1), engine.sequence + 1
+            if until is not None and run.last_sequence > until:
+                payload = _until(payload, until)
+            event_bytes = engine.replay(payload)
+            progress(Run(first, engine.sequence, run.blocks, payload), event_bytes)
     if until is None or engine.sequence != until:
         scan.judge_tail()
         if scan.segments:

@@ -48,6 +48,15 @@ class Core {
     return nb::bytes(out.data(), out.size_bytes());
   }
 
+  // As `apply`, for who wants the state and not the events: returns how many bytes they have.
+  std::size_t replay(nb::bytes batch) {
+    const auto held = lock();
+    nb::gil_scoped_release free;
+    return engine()
+        .apply(reinterpret_cast<const std::uint8_t*>(batch.c_str()), batch.size())
+        .size_bytes();
+  }
+
   nb::bytes snapshot() const {
     const auto held = lock();
     std::string bytes;
@@ -273,6 +282,7 @@ NB_MODULE(_core, m) {
       .def("hold", &Core::hold)
       .def("release", &Core::release)
       .def("apply", &Core::apply)
+      .def("replay", &Core::replay)
       .def("snapshot", &Core::snapshot)
       .def("chain", &Core::chain)
       .def("reserve", &Core::reserve)

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "blake2b.hpp"
+#include "block_run.hpp"
 #include "crc32.hpp"
 #include "module.hpp"
 #include "server.hpp"
@@ -161,6 +162,26 @@ class PyServer {
   Server server_;
 };
 
+// Returns (end, next sequence, blocks, epoch, durable sequence, chain, payloads).
+nb::tuple read_blocks_of(nb::bytes data, std::size_t offset, std::uint64_t next_sequence,
+                         std::uint64_t epoch, nb::bytes chain, std::size_t most_bytes) {
+  const Digest16 before = digest_of(chain);
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(data.c_str());
+  const std::size_t size = data.size();
+  BlockRun run;
+  {
+    nb::gil_scoped_release free;
+    run = read_blocks(bytes, size, offset, next_sequence, epoch, before, most_bytes);
+  }
+  PyObject* payload =
+      PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(run.payload_bytes));
+  if (payload == nullptr) throw nb::python_error();
+  copy_payloads(run, bytes, reinterpret_cast<std::uint8_t*>(PyBytes_AS_STRING(payload)));
+  return nb::make_tuple(run.end, run.next_sequence, run.blocks.size(), run.epoch,
+                        run.durable_sequence, nb::bytes(run.chain.data(), run.chain.size()),
+                        nb::steal<nb::bytes>(payload));
+}
+
 }  // namespace
 
 void bind_server(nb::module_& m) {
@@ -182,6 +203,8 @@ void bind_server(nb::module_& m) {
       PyErr_SetString(PyExc_OSError, error.what());
     }
   });
+  m.def("read_blocks", &read_blocks_of, nb::arg("data"), nb::arg("offset"),
+        nb::arg("next_sequence"), nb::arg("epoch"), nb::arg("chain"), nb::arg("most_bytes"));
   nb::class_<PyServer>(m, "Server")
       .def(nb::init<std::shared_ptr<SharedEngine>, const std::string&, const nb::dict&,
                     const nb::dict&, const nb::dict&>(),

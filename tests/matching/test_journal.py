@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from domain.commands import Tick
+from matching import journal_scan
 from matching.codec import encode_command
 from matching.journal import Journal
 from matching.journal_scan import JournalScan
@@ -25,6 +26,13 @@ _SMALL = HEADER_BYTES + 8 * (BLOCK_HEAD_BYTES + 2 * 64)
 FIRST = segment_name(1)
 
 
+@pytest.fixture(params=["native", "python"], autouse=True)
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read with the C++ module and without it: what is wrong has the same name."""
+    if request.param == "python":
+        monkeypatch.setattr(journal_scan, "load_core", lambda: None)
+
+
 def _payload(first: int, count: int) -> bytes:
     return b"".join(
         encode_command(Tick(), sequence=number, time_us=number)
@@ -40,7 +48,7 @@ def _append(journal: Journal, blocks: int, count: int = 2) -> None:
 
 def _reopened(disk: SimulatedDisk) -> tuple[JournalScan, list[int]]:
     scan = JournalScan(disk, 0)
-    found = [block.last_sequence for block in scan.blocks(1)]
+    found = [block.last_sequence for block in scan.runs(1, 1)]
     scan.judge_tail()
     return scan, found
 
@@ -56,9 +64,9 @@ def test_blocks_come_back_over_segments() -> None:
     _append(journal, 40)
     journal.sync()
     scan = JournalScan(disk, 0)
-    assert [block.last_sequence for block in scan.blocks(1)] == list(range(2, 82, 2))
+    assert [block.last_sequence for block in scan.runs(1, 1)] == list(range(2, 82, 2))
     assert len(scan.segments) == 5
-    later = [block.first_sequence for block in JournalScan(disk, 0).blocks(50)]
+    later = [block.first_sequence for block in JournalScan(disk, 0).runs(50, 1)]
     assert later[0] == 49
     assert later[-1] == 79
     assert scan.end().last_sequence == 80
@@ -273,6 +281,21 @@ def test_the_next_segment_is_made_ahead() -> None:
         journal.prepare_segment()
 
 
+@pytest.mark.parametrize("most_bytes", [1, 300, 64 << 10])
+def test_runs_are_whole_blocks_and_dense(most_bytes: int) -> None:
+    """However long a run, its commands are those of its blocks, and none is left out."""
+    disk = SimulatedDisk()
+    journal = _begin(disk, 64 << 10)
+    for count in (1, 7, 2, 30, 3, 3, 1, 12):
+        _append(journal, 1, count)
+    journal.sync()
+    runs = list(JournalScan(disk, 0).runs(1, most_bytes))
+    assert sum(run.blocks for run in runs) == 8
+    assert b"".join(run.payload for run in runs) == _payload(1, 59)
+    assert [run.first_sequence for run in runs][1:] == [run.last_sequence + 1 for run in runs][:-1]
+    assert max(run.blocks for run in runs) in (1, {1: 1, 300: 2, 64 << 10: 8}[most_bytes])
+
+
 def test_a_reader_follows_a_running_writer(tmp_path: Path) -> None:
     """On real files: a scan sees whole blocks only, and more of them later."""
     storage = FileStorage(tmp_path)
@@ -283,7 +306,7 @@ def test_a_reader_follows_a_running_writer(tmp_path: Path) -> None:
             _append(journal, 1)
             journal.sync()
         scan = JournalScan(reader, 0)
-        assert [block.last_sequence for block in scan.blocks(1)][-1] == expected
+        assert [block.last_sequence for block in scan.runs(1, 1)][-1] == expected
         scan.judge_tail()
     storage.close()
     reader.close()

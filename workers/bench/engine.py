@@ -225,7 +225,7 @@ def compare(shard: Path, sequence: int, digest_hex: str, sent: dict[str, Any]) -
     try:
         number = shard_of(storage)
         scan = JournalScan(storage, number)
-        journalled = sum(_count_orders(block.payload) for block in scan.blocks(1))
+        journalled = sum(_count_orders(run.payload) for run in scan.runs(1))
         replayed = replay_to(storage, number, sequence)
     finally:
         storage.close()

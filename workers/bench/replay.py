@@ -11,6 +11,7 @@ from typing import Any
 
 from matching.codec import encode_command
 from matching.engine import Engine
+from matching.journal_scan import Run
 from matching.replay import replay_to
 from matching.sequencer import Sequencer
 from matching.shadow import take_snapshot
@@ -90,9 +91,9 @@ def _write(directory: Path, commands: int, group: int) -> tuple[Engine, int]:
 def _replay(directory: Path, live: Engine, *, from_genesis: bool) -> dict[str, Any]:
     commands = event_bytes = 0
 
-    def count(applied: int, out: int) -> None:
+    def count(run: Run, out: int) -> None:
         nonlocal commands, event_bytes
-        commands += applied
+        commands += run.last_sequence - run.first_sequence + 1
         event_bytes += out
 
     storage = FileStorage(directory, read_only=True)

@@ -33,9 +33,11 @@ def replay(
     import time
 
     from matching.cursors import Cursors
+    from matching.journal_scan import Run
     from matching.replay import refuse_cursors_beyond, replay_to, shard_of
     from matching.segments import JournalError, JournalFault
     from matching.storage import FileStorage
+    from matching.wire import STRIPE
 
     if directory is not None and data is not None:
         typer.echo("Give either a shard's folder or --data.", err=True)
@@ -45,11 +47,11 @@ def replay(
     storage = FileStorage(directory, read_only=True)
     commands = stripes = blocks = 0
 
-    def count(block_commands: int, event_bytes: int) -> None:
+    def count(run: Run, event_bytes: int) -> None:
         nonlocal commands, stripes, blocks
-        commands += block_commands
-        stripes += event_bytes // 64
-        blocks += 1
+        commands += run.last_sequence - run.first_sequence + 1
+        stripes += event_bytes // STRIPE
+        blocks += run.blocks
 
     begun = time.perf_counter()
     shard = -1
