@@ -45,9 +45,8 @@ def ahead(items: Iterator[T]) -> Iterator[Iterator[T]]:
         yield taken()
     finally:
         stop.set()
-        while thread.is_alive():
-            _empty(ready)
-            thread.join(0.001)
+        _empty(ready)  # it puts at most one more, for which there is room now
+        thread.join()
 
 
 def _empty(queue: Queue[tuple[T] | Exception | None]) -> None:

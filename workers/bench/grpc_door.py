@@ -96,6 +96,7 @@ async def _scenario(load: GrpcLoad, name: str, folder: Path) -> dict[str, Any]:
         "batch_p99_us": round(waits[len(waits) * 99 // 100] * 1e6, 1),
         "engine_cpu_seconds": round(cpu, 1),
         "engine_kind": status.engine,
+        "engine_loop": status.loop,
         "checks": checks,
     }
 

@@ -1,4 +1,4 @@
-"""The load's process: `python -m workers.bench.load`, a plan on standard input, JSON out.
+"""The load's process: `python -m workers.bench.load PLAN`; it says READY, waits for a line, runs.
 
 It drives the engine and, by turns, the control with the same flow, in C++ and without the
 interpreter's lock; this process does nothing else.
@@ -14,6 +14,8 @@ from typing import Any
 from infra.engine_frames import encode_hello
 from infra.engine_roles import Role
 from workers.bench.native import native
+
+READY = b"ready\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def _run(client: Any, plan: Plan) -> None:
 
 
 def drive(plan: Plan) -> dict[str, Any]:
-    """Run the plan; a wrong or missing answer is a `RuntimeError`."""
+    """Open the books, wait for the word, run the plan; a wrong answer is a `RuntimeError`."""
     module = native()
     flow = module.LoadFlow(plan.scenario, plan.seed, plan.run)
     hello = bytes.fromhex(plan.engine_hello_hex)
@@ -56,6 +58,9 @@ def drive(plan: Plan) -> dict[str, Any]:
     )
     engine.open_book()
     control.open_book()
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
+    sys.stdin.readline()
     for _ in range(plan.rounds):
         _run(engine, plan)
         _run(control, plan)
@@ -63,8 +68,8 @@ def drive(plan: Plan) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the plan, run it, print what came out; exit code 1 with the reason on failure."""
-    plan = Plan(**json.loads(sys.stdin.read()))
+    """Run the plan, print what came out; exit code 1 with the reason on failure."""
+    plan = Plan(**json.loads(sys.argv[1]))
     try:
         report = drive(plan)
     except RuntimeError as error:

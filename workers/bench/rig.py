@@ -1,7 +1,7 @@
 """The exchange's engine process as it runs in production, in a temporary folder of its own.
 
-Journal, `events/`, both doors and the publisher into a real Valkey are on. Nobody settles, and no
-reader registers a cursor, so the bound on settlement's lag never closes the market.
+Journal, `events/`, both doors and the publisher into a real Valkey are on. Nobody settles, so the
+bound on settlement's lag is lifted.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class EngineRig:
             "RIALTO_TEMPORAL_ADDRESS": "none",
             "RIALTO_CHAIN_URL": "none",
             "RIALTO_ACK_POLICY": self._policy,
+            "RIALTO_SETTLEMENT_LAG_BOUND": "0",
             "RIALTO_LOG_LEVEL": "WARNING",
             "RIALTO_ENGINE_SOCKET": self.socket,
             "RIALTO_ENGINE_GRPC_ADDRESS": self.target,

@@ -34,14 +34,20 @@ def test_an_open_loop_beside_its_control() -> None:
     assert row["checks"]["digest_equal"] is True
     assert 0 < row["p50_us"] <= row["p99_us"] <= row["p999_us"]
     assert 0 < row["control_p50_us"] <= row["control_p99_us"] <= row["control_p999_us"]
+    assert (row["engine_kind"], row["engine_loop"]) == ("core", "native")
+    assert 0 < row["service_p50_us"] <= row["service_p99_us"]
     assert (report["worst"], report["p99_us"]) == ("swings", row["p99_us"])
-    assert (report["policy"], report["loop"], report["in_flight"]) == ("fsync", "open", None)
+    assert (report["policy"], report["load"], report["in_flight"]) == ("fsync", "open loop", None)
 
 
 def test_one_order_in_flight() -> None:
     """The closed loop has as many commands on the way as it is told."""
     report = run("--in-flight", "1", "--seconds", "0.2", "--scenario", "normal")
-    assert (report["loop"], report["in_flight"], report["commands_in_frame"]) == ("closed", 1, 1)
+    assert (report["load"], report["in_flight"], report["commands_in_frame"]) == (
+        "closed loop",
+        1,
+        1,
+    )
     assert report["scenarios"][0]["commands"] > 10
 
 
