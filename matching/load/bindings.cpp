@@ -98,6 +98,7 @@ void bind_load(nb::module_& m) {
       .def_prop_ro("opening_quotes", &Flow::opening_quotes)
       .def_prop_ro("commands", &Flow::commands)
       .def_prop_ro("trades", [](const Flow& flow) { return flow.book().trades(); })
+      .def_prop_ro("volume_lots", [](const Flow& flow) { return flow.book().volume(); })
       .def_prop_ro("resting", [](const Flow& flow) { return flow.book().resting(); });
   nb::class_<LoadClient>(m, "LoadClient")
       .def(

@@ -9,11 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from workers.cli import bench_engine, bench_ledger, bench_replay
+from workers.bench.drawn import drawn_flow
+from workers.cli import bench_engine, bench_ledger, bench_picture, bench_replay
 from workers.cli.context import EXIT_FAILED, EXIT_USAGE
 
 WINDOW = 10_000
 SMALL_WINDOW = 100
+DRAWN_COMMANDS = 1_000_000
 
 
 def register(app: typer.Typer) -> None:
@@ -27,14 +29,18 @@ def register(app: typer.Typer) -> None:
     bench_engine.add_to(bench)
     bench_ledger.add_to(bench)
     bench_replay.add_to(bench)
+    bench_picture.add_to(bench)
     app.add_typer(bench, name="bench")
 
 
 def core(
     flow: Annotated[
-        Path,
-        typer.Option(help="Flow of 24-byte lines; FLOW.json beside it says what must come out."),
-    ],
+        Path | None,
+        typer.Option(
+            help="Flow of 24-byte lines; FLOW.json beside it says what must come out.",
+            show_default="a million drawn commands",
+        ),
+    ] = None,
     passes: Annotated[int, typer.Option(min=1, help="Passes; the median counts.")] = 9,
     batch: Annotated[int, typer.Option(min=1, help="Commands in a batch.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
@@ -51,19 +57,25 @@ def core(
     if module is None:
         typer.echo("the C++ core is not built here; install a C++ compiler", err=True)
         raise typer.Exit(EXIT_FAILED)
-    if not flow.is_file():
+    if flow is not None and not flow.is_file():
         typer.echo(f"no flow at {flow}", err=True)
         raise typer.Exit(EXIT_USAGE)
-    report = measure(module, flow.read_bytes(), passes, batch)
-    expected_path = flow.with_name(flow.name + ".json")
-    if expected_path.is_file():
-        expected = json.loads(expected_path.read_text())
-        report["as_expected"] = all(
-            report[name] == expected[name] for name in ("trades", "volume", "checksum")
-        )
+    raw, expected = drawn_flow(DRAWN_COMMANDS) if flow is None else _recorded_flow(flow)
+    report = measure(module, raw, passes, batch)
+    if expected:
+        report["as_expected"] = all(report[name] == expected[name] for name in expected)
     typer.echo(json.dumps(report, indent=1) if as_json else _table(report))
     if not report.get("as_expected", True) or report["rejected"]:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _recorded_flow(flow: Path) -> tuple[bytes, dict[str, Any]]:
+    """Return a file's flow, and what must come out where that is known."""
+    expected_path = flow.with_name(flow.name + ".json")
+    if not expected_path.is_file():
+        return flow.read_bytes(), {}
+    expected = json.loads(expected_path.read_text())
+    return flow.read_bytes(), {name: expected[name] for name in ("trades", "volume", "checksum")}
 
 
 def measure(module: Any, raw: bytes, passes: int, batch: int) -> dict[str, Any]:

@@ -12,6 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from workers.__main__ import build
+from workers.bench.drawn import drawn_flow
+from workers.bench.native import native
+from workers.cli.bench import measure
 
 LINE = struct.Struct("<BBHIQq")
 MASK = 2**64 - 1
@@ -84,6 +87,15 @@ def test_core_reports_rates_and_the_flows_own_fills(flow: Path) -> None:
     assert len(rates) == 5
     assert all(report[name] > 0 for name in rates)
     assert 0 < report["p50_ns"] <= report["p99_ns"] <= report["p999_ns"]
+
+
+def test_core_draws_a_flow_of_its_own() -> None:
+    """Without a file there is one all the same, and its fills are those of its own book."""
+    raw, expected = drawn_flow(4_000)
+    assert len(raw) == 4_000 * LINE.size
+    report = measure(native(), raw, 1, 100)
+    assert {name: report[name] for name in expected} == expected
+    assert (report["bare_book_agrees"], report["rejected"]) == (True, 0)
 
 
 def test_wrong_fills_are_a_failure(flow: Path) -> None:
