@@ -21,7 +21,7 @@ from domain.commands import Opcode
 from domain.errors import RejectReason
 from domain.events import CommandRejected
 from infra.engine_frames import split_groups
-from infra.engine_house import EngineHouse, report_failure
+from infra.engine_house import SNAPSHOT_COMMANDS, EngineHouse, report_failure
 from infra.engine_roles import ROLE_OPCODES, Role
 from matching.codec import Placed, encode_event, view_events
 from matching.failpoint import hit
@@ -52,7 +52,7 @@ class EngineHost:
         sequencer: Sequencer,
         directory: Path,
         *,
-        snapshot_every_commands: int = 100_000,
+        snapshot_every_commands: int = SNAPSHOT_COMMANDS,
         snapshot_every_seconds: float = 600.0,
     ) -> None:
         self.sequencer = sequencer

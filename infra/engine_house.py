@@ -15,6 +15,7 @@ from matching.readers import Readers
 from matching.storage import FileStorage
 
 KEEP_SEGMENTS = 64
+SNAPSHOT_COMMANDS = 1_000_000  # replaying them takes less than a second
 _SAVE_SECONDS = 1.0
 
 
@@ -26,7 +27,7 @@ class EngineHouse:
         readers: Readers,
         directory: Path,
         *,
-        snapshot_every_commands: int = 100_000,
+        snapshot_every_commands: int = SNAPSHOT_COMMANDS,
         snapshot_every_seconds: float = 600.0,
     ) -> None:
         self._readers = readers

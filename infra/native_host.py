@@ -19,7 +19,7 @@ import structlog
 from infra.door_limits import DEFAULT_LIMITS, DoorLimits
 from infra.engine_frames import FrameFault
 from infra.engine_host import COMMANDS_PER_TURN, Done
-from infra.engine_house import EngineHouse, report_failure
+from infra.engine_house import SNAPSHOT_COMMANDS, EngineHouse, report_failure
 from infra.engine_roles import ROLE_OPCODES, Role, Tokens
 from infra.engine_server import free_socket_path
 from matching.codec import Placed
@@ -44,7 +44,7 @@ class NativeHost:
         *,
         limits: DoorLimits = DEFAULT_LIMITS,
         busy_poll_us: int = 0,
-        snapshot_every_commands: int = 100_000,
+        snapshot_every_commands: int = SNAPSHOT_COMMANDS,
         snapshot_every_seconds: float = 600.0,
     ) -> None:
         """Take over from a recovered sequencer, which must not be used again."""

@@ -57,6 +57,14 @@ nb::dict latency_of(const LoadClient& client) {
   return out;
 }
 
+nb::dict last_run(const LoadClient& client) {
+  nb::dict out;
+  for (const auto& [name, part] :
+       {std::pair{"p50_ns", 500'000}, {"p99_ns", 990'000}, {"p999_ns", 999'000}})
+    out[name] = client.last_run.at(static_cast<std::uint64_t>(part));
+  return out;
+}
+
 nb::dict report(const LoadClient& client) {
   nb::dict out = latency_of(client);
   out["measured"] = client.measured;
@@ -113,6 +121,7 @@ void bind_load(nb::module_& m) {
       .def("run_open", &LoadClient::run_open, nb::arg("rate"), nb::arg("seconds"), Unlocked())
       .def("run_window", &LoadClient::run_window, nb::arg("seconds"), nb::arg("window"),
            nb::arg("frame"), Unlocked())
+      .def("last_run", &last_run)
       .def("report", &report);
 }
 

@@ -66,6 +66,7 @@ void LoadClient::open_book() {
 
 void LoadClient::run_open(double rate, double seconds) {
   measuring_ = true;
+  last_run = Histogram();
   const auto total = static_cast<std::uint64_t>(rate * seconds);
   const double step = 1e9 / rate;
   const std::uint64_t start = now_ns() + kLeadNs, goal = acknowledged + total;
@@ -97,6 +98,7 @@ void LoadClient::run_open(double rate, double seconds) {
 
 void LoadClient::run_window(double seconds, unsigned window, unsigned frame) {
   measuring_ = true;
+  last_run = Histogram();
   const std::uint64_t start = progress_ns_ = now_ns();
   window_loop(start + static_cast<std::uint64_t>(seconds * 1e9), ~std::uint64_t{0}, window, frame);
   busy_seconds += static_cast<double>(last_answer_ns_ - start) * 1e-9;
@@ -196,7 +198,10 @@ void LoadClient::take(const FrameHeader& header, const std::uint8_t* payload, st
     if (at + size > header.bytes || type_of_stripe(group) != waiting.answer.outcome)
       refuse(at < header.bytes ? group : nullptr, waiting.answer);
     at += size;
-    if (measuring_) latency.add(at_ns > waiting.due_ns ? at_ns - waiting.due_ns : 0);
+    if (!measuring_) continue;
+    const std::uint64_t ns = at_ns > waiting.due_ns ? at_ns - waiting.due_ns : 0;
+    latency.add(ns);
+    last_run.add(ns);
   }
   if (at != header.bytes) throw std::runtime_error("an answer is longer than the book says");
   acknowledged += commands;

@@ -31,7 +31,8 @@ class LoadClient {
   // Up to `window` commands in flight, in frames of up to `frame`, for `seconds`.
   void run_window(double seconds, unsigned window, unsigned frame);
 
-  Histogram latency;
+  Histogram latency;   // of all measured runs
+  Histogram last_run;  // of the last one
   std::uint64_t measured = 0, sent = 0, acknowledged = 0, frames = 0;
   std::uint64_t bytes_out = 0, bytes_in = 0;
   double busy_seconds = 0;  // of the measured runs, from the first intended to the last answer

@@ -61,10 +61,12 @@ def drive(plan: Plan) -> dict[str, Any]:
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
     sys.stdin.readline()
+    rounds = []
     for _ in range(plan.rounds):
         _run(engine, plan)
         _run(control, plan)
-    return {"engine": engine.report(), "control": control.report()}
+        rounds.append({"engine": engine.last_run(), "control": control.last_run()})
+    return {"engine": engine.report(), "control": control.report(), "rounds": rounds}
 
 
 def main() -> None:

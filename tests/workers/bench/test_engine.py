@@ -33,6 +33,8 @@ def test_an_open_loop_beside_its_control() -> None:
     assert row["checks"]["acknowledged"] == row["checks"]["journalled"] == 600 + 5_000
     assert row["checks"]["digest_equal"] is True
     assert 0 < row["p50_us"] <= row["p99_us"] <= row["p999_us"]
+    assert row["rounds"] == 1
+    assert (row["round_p50_us"], row["round_p99_us"]) == (row["p50_us"], row["p99_us"])
     assert 0 < row["control_p50_us"] <= row["control_p99_us"] <= row["control_p999_us"]
     assert (row["engine_kind"], row["engine_loop"]) == ("core", "native")
     assert 0 < row["service_p50_us"] <= row["service_p99_us"]
