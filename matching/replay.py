@@ -19,6 +19,8 @@ from matching.journal_scan import JournalScan, Run
 from matching.segments import HEADER_BYTES, JournalError, JournalFault, SegmentHeader
 from matching.storage import FileStorage, Storage
 
+_AHEAD_BYTES = 1 << 20  # long stretches for both threads: handing over costs the interpreter's lock
+
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
@@ -190,7 +192,7 @@ def replay_to(
     engine = engine or create_engine(shard, kind)
     if until is not None and engine.sequence > until:
         raise JournalError(JournalFault.NOT_IN_JOURNAL, f"{until} is before what is kept")
-    runs = scan.runs(engine.sequence + 1) if engine.sequence != until else iter(())
+    runs = scan.runs(engine.sequence + 1, _AHEAD_BYTES) if engine.sequence != until else iter(())
     with ahead(runs) as ready:
         for run in ready:
             if until is not None and run.first_sequence > until:

@@ -9,6 +9,8 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <tuple>
 
@@ -26,6 +28,8 @@ namespace {
 nb::bytes as_bytes(const std::string& text) { return nb::bytes(text.data(), text.size()); }
 
 class Core {
+  static constexpr std::size_t kReplayBytes = 64 << 10;
+
  public:
   explicit Core(std::uint32_t shard) : Core(std::make_unique<Engine>(shard)) {}
   explicit Core(std::unique_ptr<Engine> engine)
@@ -48,13 +52,25 @@ class Core {
     return nb::bytes(out.data(), out.size_bytes());
   }
 
-  // As `apply`, for who wants the state and not the events: returns how many bytes they have.
+  // As `apply`, for who wants the state and not the events: returns how many bytes they have. A
+  // long batch is applied in pieces whose events stay in the cache.
   std::size_t replay(nb::bytes batch) {
     const auto held = lock();
     nb::gil_scoped_release free;
-    return engine()
-        .apply(reinterpret_cast<const std::uint8_t*>(batch.c_str()), batch.size())
-        .size_bytes();
+    const auto* data = reinterpret_cast<const std::uint8_t*>(batch.c_str());
+    const std::size_t size = batch.size();
+    std::size_t event_bytes = 0;
+    for (std::size_t start = 0; start < size;) {
+      std::size_t end = start;
+      while (end + kStripe <= size && end - start < kReplayBytes) {
+        const std::size_t stripes = data[end + offsetof(Command, stripes)];
+        end = stripes == 0 ? size : std::min(size, end + stripes * kStripe);
+      }
+      if (size - end < kStripe) end = size;  // what is no whole command is for `apply` to refuse
+      event_bytes += engine().apply(data + start, end - start).size_bytes();
+      start = end;
+    }
+    return event_bytes;
   }
 
   nb::bytes snapshot() const {
