@@ -14,7 +14,7 @@ def read_command(folder: Path, shard: int, sequence: int) -> CommandRecord | Non
     """Return the command `sequence`; None where the journal does not hold it (any more)."""
     storage = FileStorage(folder, read_only=True)
     try:
-        for block in JournalScan(storage, shard).blocks(sequence):
+        for block in JournalScan(storage, shard).runs(sequence, 1):
             if block.last_sequence >= sequence:
                 commands = decode_commands(block.payload)
                 return next((c for c in commands if c.sequence == sequence), None)

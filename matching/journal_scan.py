@@ -35,6 +35,7 @@ class Run:
     first_sequence: int
     last_sequence: int
     blocks: int
+    durable_sequence: int  # the highest that one of them claims
     payload: bytes
 
 
@@ -159,7 +160,7 @@ class JournalScan:
             return None
         self._offset, self.next_sequence, self._epoch, self._chain = end, following, epoch, chain
         self.durable_mark = max(self.durable_mark, durable)
-        return Run(first, following - 1, blocks, payload)
+        return Run(first, following - 1, blocks, durable, payload)
 
     def _one_block(self, name: str, data: bytes) -> Run | None:
         """Take the next block, None where none lies; a broken rule is a `JournalError`."""
@@ -181,7 +182,9 @@ class JournalScan:
         self._offset += block.size
         self.next_sequence = block.last_sequence + 1
         self.durable_mark = max(self.durable_mark, block.durable_sequence)
-        return Run(block.first_sequence, block.last_sequence, 1, block.payload)
+        return Run(
+            block.first_sequence, block.last_sequence, 1, block.durable_sequence, block.payload
+        )
 
     def end(self) -> JournalEnd:
         """Return the end reached; call it after `runs` is exhausted."""

@@ -203,7 +203,8 @@ def replay_to(
             if until is not None and run.last_sequence > until:
                 payload = _until(payload, until)
             event_bytes = engine.replay(payload)
-            progress(Run(first, engine.sequence, run.blocks, payload), event_bytes)
+            done = Run(first, engine.sequence, run.blocks, run.durable_sequence, payload)
+            progress(done, event_bytes)
     if until is None or engine.sequence != until:
         scan.judge_tail()
         if scan.segments:

@@ -75,7 +75,7 @@ def test_the_hashes_are_those_of_the_standard_library() -> None:
 
 def _rewritten(source: FileStorage, directory: Path, file_bytes: int) -> FileStorage:
     """Let the Python sequencer write the journal in `source` anew, in the same blocks."""
-    blocks = list(JournalScan(source, 0).blocks(1))
+    blocks = list(JournalScan(source, 0).runs(1, 1))
     times = [int.from_bytes(block.payload[8:16], "little") for block in blocks]
     storage = FileStorage(directory)
     clock = iter(times)
@@ -201,7 +201,7 @@ def test_a_segment_without_its_header_is_a_torn_tail(tmp_path: Path) -> None:
     storage.create(last, 2 * HEADER_BYTES)
     storage.write(last, 100, b"x")
     with pytest.raises(JournalError) as caught:
-        list(JournalScan(storage, 0).blocks(1))
+        list(JournalScan(storage, 0).runs(1))
     assert caught.value.fault is JournalFault.CORRUPT_SEGMENT
     storage.close()
 
