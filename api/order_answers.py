@@ -12,6 +12,7 @@ from api.schemas.orders import (
     CancelAllOut,
     CancelOut,
     DeadMansSwitchOut,
+    DryRunOut,
     FillOut,
     OrderOut,
     OwnFillOut,
@@ -31,7 +32,7 @@ from domain.events import (
 )
 from domain.instrument import Instrument
 from domain.market import Listings
-from domain.order import OrderType
+from domain.order import OrderType, Side
 from domain.order_history import OrderChange, fold
 from domain.order_record import FillRecord, OrderRecord, OrderTerms
 
@@ -60,6 +61,23 @@ def placed(
     if isinstance(outcome, CommandRejected):
         return refused(outcome.reason, refusal_detail(outcome.reason, instrument))
     raise AssertionError(f"unexpected outcome of an order: {outcome!r}")
+
+
+def dry_run(
+    command: PlaceOrder, instrument: Instrument, found: tuple[int, RejectReason, int]
+) -> DryRunOut:
+    """Return what an order would hold; the refusal that it would meet raises its `Problem`."""
+    sequence, reason, hold_units = found
+    if reason:
+        raise refused(reason, refusal_detail(reason, instrument))
+    held = instrument.quote if command.side is Side.BUY else instrument.base
+    return DryRunOut(
+        symbol=instrument.symbol,
+        side=word(command.side),
+        hold=held.engine_text(hold_units),
+        hold_asset=held.code,
+        sequence=sequence,
+    )
 
 
 def amended(instrument: Instrument, events: Sequence[Event]) -> AmendOut | Problem:

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from domain.commands import Command
+from domain.commands import Command, PlaceOrder
 from domain.customer import ApiKey
+from domain.errors import RejectReason
 from domain.events import Event
 from domain.market import AssetListing, Listings
 from domain.market_data import Candle, Level, PublicTrade
@@ -48,6 +49,9 @@ class EngineDoor(Protocol):
         self, account_id: int, order_id: int = 0, client_key: int = 0
     ) -> OrderRecord | None:
         """Return the account's order, by id or client key, if the engine still knows it."""
+
+    async def dry_run(self, order: PlaceOrder) -> tuple[int, RejectReason, int]:
+        """Return (sequence, reason of refusal or NONE, units it would hold); no effect."""
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
         """Return (sequence, bids, asks), best first."""

@@ -9,7 +9,8 @@ from typing import TypeVar
 import grpc
 import grpc.aio
 
-from domain.commands import Command
+from domain.commands import Command, PlaceOrder
+from domain.errors import RejectReason
 from domain.events import Event
 from domain.order import (
     OrderStatus,
@@ -210,6 +211,17 @@ class EngineGrpc:
             )
         )
         return reply.sequence, _order(reply.order) if reply.HasField("order") else None
+
+    async def dry_run(self, order: PlaceOrder) -> tuple[int, RejectReason, int]:
+        """Return (sequence, why the order would be refused, what it would hold); no effect."""
+        reply = await self._ask(
+            self._stub().DryRun(
+                pb.DryRunRequest(order=encode_command(order)),
+                timeout=self._timeout,
+                metadata=self._metadata,
+            )
+        )
+        return reply.sequence, RejectReason(reply.reason), reply.hold_units
 
     async def book(self, symbol_id: int, depth: int = 0) -> tuple[int, list[Level], list[Level]]:
         """Return (sequence, bids, asks), each [(price_ticks, lots)], best first; 0 is all."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from domain import commands as c
 from domain.commands import Command, Opcode
 from domain.order import SelfTrade, ShardMode, Side, StateCause, SymbolState
-from matching.book import NO_TERMS, Terms
+from matching.book import NO_TERMS, Order, Terms
 from matching.event_codec import decode_events, encode_event, encode_events
 from matching.market_codec import pack_rules, unpack_rules
 from matching.wire import (
@@ -42,12 +42,13 @@ from matching.wire import (
 __all__ = [
     "CommandRecord",
     "Placed",
+    "check_order",
     "decode_commands",
     "decode_events",
     "encode_command",
     "encode_event",
     "encode_events",
-    "order_terms",
+    "read_order",
     "split_commands",
     "stamp",
     "view_events",
@@ -199,14 +200,32 @@ def split_commands(data: bytes | bytearray | memoryview) -> list[Placed]:
     return placed
 
 
-def order_terms(data: bytes, offset: int) -> tuple[Terms, bytes]:
-    """Return the rarer terms and what must be zero after them, of the order at `offset`."""
+def read_order(data: bytes, offset: int) -> tuple[Order, bytes]:
+    """Return the order that the PLACE_ORDER at `offset` asks for, and what must be zero there."""
+    text_length, symbol_id, flags, account_id, _, price, quantity = COMMAND_HEAD.unpack_from(
+        data, offset
+    )[5:]
+    identity = data[offset + 24 : offset + 48]
+    text = data[offset + STRIPE : offset + STRIPE + text_length]
+    terms, surplus = _order_terms(data, offset)
+    order = Order(account_id, identity, symbol_id, flags, price, quantity, text, terms)
+    return order, surplus
+
+
+def _order_terms(data: bytes, offset: int) -> tuple[Terms, bytes]:
     stripes, text_length = data[offset + 18], data[offset + 19]
     with_text = 2 if text_length else 1
     if stripes == with_text:
         return NO_TERMS, b""
     *terms, rest = TERMS_STRIPE.unpack_from(data, offset + with_text * STRIPE)
     return Terms(*terms), rest.rstrip(b"\0")
+
+
+def check_order(record: bytes) -> None:
+    """Refuse anything but one well-formed PLACE_ORDER with `WireError`."""
+    places = split_commands(record)
+    if [place.opcode for place in places] != [Opcode.PLACE_ORDER]:
+        raise WireError(WireFault.UNKNOWN_OPCODE, "not one PLACE_ORDER")
 
 
 def stamp(batch: bytearray, offset: int, sequence: int, time_us: int) -> None:
@@ -238,7 +257,7 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
                     bool(flags >> 8 & 1),
                     SelfTrade(flags >> 9),
                     data[start : start + text_length].decode("ascii"),
-                    *order_terms(data, offset)[0],
+                    *_order_terms(data, offset)[0],
                 )
             case Opcode.CANCEL_ORDER:
                 command = c.CancelOrder(account, symbol, a, number)

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from domain.errors import RejectReason
 from domain.order import ShardMode, SymbolState
 from domain.order_record import OrderRecord
 from domain.trading_status import StatusReason
+from matching.codec import check_order
 from matching.state_codec import SnapshotError, decode_orders, read_status
 from matching.views import SymbolView, order_record
 from matching.wire import SequenceError, WireError, WireFault
@@ -140,6 +142,12 @@ class CoreEngine:
             low, high = client_key & 2**64 - 1, client_key >> 64
             found = _records(self._core.order_by_key(account_id, low, high))
         return found[0] if found and found[0].account_id == account_id else None
+
+    def dry_run(self, record: bytes) -> tuple[RejectReason, int]:
+        """Return why an unsequenced PLACE_ORDER would be refused now, and what it would hold."""
+        check_order(record)
+        reason, hold_units = self._core.dry_run(record)
+        return RejectReason(reason), hold_units
 
     def book(
         self, symbol_id: int, depth: int

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from domain.errors import RejectReason
 from domain.order import ShardMode, SymbolState
 from domain.order_record import OrderRecord
 from domain.trading_status import StatusReason
+from matching.admission import refuse_order
+from matching.codec import check_order, read_order
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.views import SymbolView, order_record
 
@@ -88,6 +91,23 @@ class Questions:
             identity = account_id.to_bytes(8, "little") + client_key.to_bytes(16, "little")
             found = state.window.orders.get(identity)
         return order_record(found) if found is not None and found.account_id == account_id else None
+
+    def dry_run(self, record: bytes) -> tuple[RejectReason, int]:
+        """Return why an unsequenced PLACE_ORDER would be refused now, and what it would hold.
+
+        The same checks in the same order as when it is placed, at the time of the last command;
+        nothing changes. `WireError` for anything but one such record.
+        """
+        check_order(record)
+        order, surplus = read_order(record, 0)
+        if order.identity in self.state.window.orders:
+            return RejectReason.DUPLICATE_CLIENT_ORDER_ID, 0
+        reason = RejectReason.MALFORMED_COMMAND if surplus else refuse_order(self.state, order)
+        if reason:
+            return reason, 0
+        market = self.state.markets[order.symbol_id]
+        budget = order.terms.quote_budget_units
+        return reason, budget or market.hold_units(order, order.quantity_lots)
 
     def book(
         self, symbol_id: int, depth: int

@@ -28,13 +28,12 @@ from domain.events import EventType
 from matching import administration, changes, state_codec
 from matching.administration import NO_KEY, Head
 from matching.admission import refuse_credit, refuse_debit, refuse_order
-from matching.book import Order
-from matching.codec import Placed, order_terms, split_commands
+from matching.codec import Placed, read_order, split_commands
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
 from matching.trading import Trading
 from matching.windows import KeyRecord
-from matching.wire import COMMAND_HEAD, MAX_TIME_US, STAMP, STRIPE, SequenceError
+from matching.wire import COMMAND_HEAD, MAX_TIME_US, STAMP, SequenceError
 
 _ADMINISTRATION = {
     Opcode.LIST_SYMBOL: administration.list_symbol,
@@ -146,10 +145,10 @@ class ReferenceEngine(Trading):
     # -- orders ---------------------------------------------------------------------------
 
     def _place(self, head: Head, batch: bytes, offset: int) -> None:
-        text_length, symbol_id, flags, account_id, key, price, quantity = head[5:]
+        symbol_id, flags, account_id, key, price, quantity = head[6:]
         state = self.state
-        identity = batch[offset + 24 : offset + 48]
-        terms, surplus = order_terms(batch, offset)
+        order, surplus = read_order(batch, offset)
+        identity, terms = order.identity, order.terms
         known = state.window.orders.get(identity)
         if known is not None:
             same = (known.symbol_id, known.flags, known.asked_ticks, known.asked_lots) == (
@@ -160,8 +159,6 @@ class ReferenceEngine(Trading):
             ) and known.terms == terms
             self.events.duplicate(known, symbol_id, same)
             return
-        text = batch[offset + STRIPE : offset + STRIPE + text_length]
-        order = Order(account_id, identity, symbol_id, flags, price, quantity, text, terms)
         reason = RejectReason.MALFORMED_COMMAND if surplus else refuse_order(state, order)
         if reason:
             self.events.rejected(Opcode.PLACE_ORDER, reason, account_id, key, symbol_id)

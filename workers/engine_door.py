@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from api.ports import EngineAway, EngineOutcomeUnknown
-from domain.commands import Command
+from domain.commands import Command, PlaceOrder
+from domain.errors import RejectReason
 from domain.events import Event
 from domain.market_data import Level
 from domain.order_record import OrderRecord
@@ -50,6 +51,10 @@ class ShardDoor:
         """Return the order if the engine still knows it."""
         _, found = await _answered(self._queries.order(account_id, order_id, client_key))
         return found
+
+    async def dry_run(self, order: PlaceOrder) -> tuple[int, RejectReason, int]:
+        """Return (sequence, why it would be refused, what it would hold)."""
+        return await _answered(self._queries.dry_run(order))
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
         """Return (sequence, bids, asks)."""

@@ -20,6 +20,7 @@ from api.schemas.orders import (
     CancelOut,
     DeadMansSwitchIn,
     DeadMansSwitchOut,
+    DryRunOut,
     OrderOut,
     PlaceOrderIn,
     SideText,
@@ -55,6 +56,20 @@ async def place_order(
     if answer.duplicate:
         response.status_code = 200
     return answer
+
+
+@router.post("/orders/dry-run", response_model=DryRunOut)
+@access(Scope.TRADE, weight=2)
+async def dry_run_order(order: PlaceOrderIn, caller: CallerDep, services: ServicesDep) -> DryRunOut:
+    """Check an order without placing it: the same refusals, or what it would hold.
+
+    The engine answers from its state of this moment; nothing is recorded and nothing is promised.
+    """
+    market = services.market(order.symbol)
+    client_order_id = order.client_order_id or generated_client_order_id(caller.signature)
+    command = place_command(order, market.instrument, caller.customer_id, client_order_id)
+    found = await ask(services.door(market.shard).dry_run(command))
+    return answers.dry_run(command, market.instrument, found)
 
 
 @router.patch("/orders/{order_id}", response_model=AmendOut)

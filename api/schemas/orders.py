@@ -172,6 +172,19 @@ class OrderOut(Output):
     fills: tuple[FillOut, ...] = ()
 
 
+class DryRunOut(Output):
+    """An order that would be accepted: what it would hold until it trades or ends.
+
+    A buy holds the quote asset with the largest fee, a sell what it sells.
+    """
+
+    symbol: str
+    side: SideText
+    hold: str
+    hold_asset: str
+    sequence: int = Field(description="The engine's number of the command after which this holds.")
+
+
 class AmendOut(Output):
     """An order right after an amend; `fills` are those that the amend itself brought."""
 

@@ -219,6 +219,22 @@ class OrderReply(_message.Message):
     order: Order
     def __init__(self, sequence: _Optional[int] = ..., order: _Optional[_Union[Order, _Mapping]] = ...) -> None: ...
 
+class DryRunRequest(_message.Message):
+    __slots__ = ("order",)
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    order: bytes
+    def __init__(self, order: _Optional[bytes] = ...) -> None: ...
+
+class DryRunReply(_message.Message):
+    __slots__ = ("sequence", "reason", "hold_units")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    HOLD_UNITS_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    reason: int
+    hold_units: int
+    def __init__(self, sequence: _Optional[int] = ..., reason: _Optional[int] = ..., hold_units: _Optional[int] = ...) -> None: ...
+
 class BookRequest(_message.Message):
     __slots__ = ("symbol_id", "depth")
     SYMBOL_ID_FIELD_NUMBER: _ClassVar[int]

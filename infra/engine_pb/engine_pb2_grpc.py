@@ -64,6 +64,11 @@ class EngineStub:
                 request_serializer=engine__pb2.OrderRequest.SerializeToString,
                 response_deserializer=engine__pb2.OrderReply.FromString,
                 _registered_method=True)
+        self.DryRun = channel.unary_unary(
+                '/rialto.engine.Engine/DryRun',
+                request_serializer=engine__pb2.DryRunRequest.SerializeToString,
+                response_deserializer=engine__pb2.DryRunReply.FromString,
+                _registered_method=True)
         self.Book = channel.unary_unary(
                 '/rialto.engine.Engine/Book',
                 request_serializer=engine__pb2.BookRequest.SerializeToString,
@@ -122,6 +127,13 @@ class EngineServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DryRun(self, request, context):
+        """What would come of one PLACE_ORDER record now; nothing is journalled and nothing changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Book(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -174,6 +186,11 @@ def add_EngineServicer_to_server(servicer, server):
                     servicer.GetOrder,
                     request_deserializer=engine__pb2.OrderRequest.FromString,
                     response_serializer=engine__pb2.OrderReply.SerializeToString,
+            ),
+            'DryRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.DryRun,
+                    request_deserializer=engine__pb2.DryRunRequest.FromString,
+                    response_serializer=engine__pb2.DryRunReply.SerializeToString,
             ),
             'Book': grpc.unary_unary_rpc_method_handler(
                     servicer.Book,
@@ -353,6 +370,33 @@ class Engine:
             '/rialto.engine.Engine/GetOrder',
             engine__pb2.OrderRequest.SerializeToString,
             engine__pb2.OrderReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DryRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rialto.engine.Engine/DryRun',
+            engine__pb2.DryRunRequest.SerializeToString,
+            engine__pb2.DryRunReply.FromString,
             options,
             channel_credentials,
             insecure,

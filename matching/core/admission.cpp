@@ -1,4 +1,6 @@
 // The checks before an order or cancel acts, one a line, in their order of precedence.
+#include <cstring>
+
 #include "engine.hpp"
 #include "money.hpp"
 
@@ -102,6 +104,28 @@ Reason Engine::refuse_order(const Command& command, const std::uint8_t* record, 
   const Balance& balance = state.balance(account, buys ? market->quote : market->base);
   if (balance.total - balance.held < hold) return Reason::kInsufficientFunds;
   return Reason::kNone;
+}
+
+std::pair<Reason, std::int64_t> Engine::dry_run(const std::uint8_t* record) {
+  const Command& command = command_at(record);
+  const std::uint32_t account = state.find_account(command.account_id);
+  const std::uint64_t hash = identity_hash(command.account_id, command.key_low, command.key_high);
+  const Slot known = state.index.find(hash, [&](Slot slot) {
+    const Order& order = state.orders[slot];
+    return order.key_low == command.key_low && order.key_high == command.key_high &&
+           order.account == account;
+  });
+  if (known != 0) return {Reason::kDuplicateClientOrderId, 0};
+  const unsigned with_text = command.text_length != 0 ? 2 : 1;
+  TermsStripe more{};
+  if (command.stripes > with_text) std::memcpy(&more, record + with_text * kStripe, sizeof more);
+  for (const std::uint64_t word : more.zero)
+    if (word != 0) return {Reason::kMalformedCommand, 0};
+  Market* market = nullptr;
+  std::int64_t limit = 0, hold = 0;
+  const Terms terms{more.quote_budget, more.expires_us, more.display};
+  const Reason reason = refuse_order(command, record, market, account, terms, limit, hold);
+  return {reason, reason == Reason::kNone ? hold : 0};
 }
 
 // The rules of a market buy by quote budget. Later prices are worse, so the best one bounds it.

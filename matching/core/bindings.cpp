@@ -174,6 +174,14 @@ class Core {
     return as_bytes(slot == 0 ? std::string() : order_line(engine(), slot));
   }
 
+  // `record` is one whole PLACE_ORDER; (reason, what it would hold).
+  std::pair<int, std::int64_t> dry_run(nb::bytes record) const {
+    const auto held = lock();
+    const auto [reason, hold] =
+        shared_->engine->dry_run(reinterpret_cast<const std::uint8_t*>(record.c_str()));
+    return {static_cast<int>(reason), hold};
+  }
+
   using Depth = std::vector<std::pair<std::int64_t, std::int64_t>>;
 
   Depth depth(std::uint16_t symbol_id, int side, std::size_t levels) const {
@@ -311,6 +319,7 @@ NB_MODULE(_core, m) {
       .def("order_by_id", &Core::order_by_id)
       .def("order_by_key", &Core::order_by_key)
       .def("depth", &Core::depth)
+      .def("dry_run", &Core::dry_run)
       .def_prop_ro("shard", &Core::shard)
       .def_prop_ro("sequence", &Core::sequence)
       .def_prop_ro("time_us", &Core::time_us)

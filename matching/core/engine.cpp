@@ -11,10 +11,6 @@ namespace rialto {
 
 namespace {
 
-const Command& command_at(const std::uint8_t* record) {
-  return *reinterpret_cast<const Command*>(record);
-}
-
 [[noreturn, gnu::cold]] void refuse_number(const Command& command, std::uint64_t sequence,
                                            std::int64_t time_us) {
   throw SequenceError("command " + std::to_string(command.sequence) + " at " +

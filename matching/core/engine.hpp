@@ -6,6 +6,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "events.hpp"
@@ -25,6 +26,9 @@ class Engine {
 
   // Applies a whole batch, or throws before any effect.
   std::span<const EventStripe> apply(const std::uint8_t* data, std::size_t size);
+
+  // Why a whole PLACE_ORDER record would be refused now, and what it would hold; no effect.
+  std::pair<Reason, std::int64_t> dry_run(const std::uint8_t* record);
 
   State state;
   EventWriter events;

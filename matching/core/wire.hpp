@@ -60,6 +60,7 @@ enum class EventType : std::uint8_t {
 enum class Reason : std::uint16_t {
   kNone = 0,
   kMalformedCommand = 1,
+  kDuplicateClientOrderId = 10,
   kKeyExpired = 12,
   kUnknownSymbol = 20,
   kSymbolHalted = 21,
@@ -156,6 +157,10 @@ struct Command {  // first stripe
   std::int64_t b;
 };
 static_assert(sizeof(Command) == kStripe);
+
+inline const Command& command_at(const std::uint8_t* record) {
+  return *reinterpret_cast<const Command*>(record);
+}
 
 struct MarketStripe {  // of a market's rules, then their fees
   std::uint16_t base_asset_id;

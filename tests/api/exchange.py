@@ -16,8 +16,9 @@ from api.limits import Limiter
 from api.ports import EngineAway, EngineOutcomeUnknown
 from api.services import Services
 from api.websocket.hub import FeedHub
-from domain.commands import Command, Credit, Tick
+from domain.commands import Command, Credit, PlaceOrder, Tick
 from domain.customer import ApiKey
+from domain.errors import RejectReason
 from domain.events import Event
 from domain.market import Listings, Market
 from domain.market_data import Level
@@ -90,6 +91,10 @@ class LocalDoor:
     ) -> OrderRecord | None:
         self._check()
         return self.engine.order(account_id, order_id, client_key)
+
+    async def dry_run(self, order: PlaceOrder) -> tuple[int, RejectReason, int]:
+        self._check()
+        return self.engine.sequence, *self.engine.dry_run(encode_command(order))
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
         self._check()
@@ -247,7 +252,9 @@ class Exchange:
             "PATCH", f"/v1/orders/{order.json()['order_id']}", fields, key_id=key_id
         )
 
-    async def place(self, key_id: str = "key-1", **fields: Any) -> httpx.Response:
+    async def place(
+        self, key_id: str = "key-1", *, target: str = "/v1/orders", **fields: Any
+    ) -> httpx.Response:
         """Place an order: a buy of 1 ETH at 2500 unless `fields` say otherwise."""
         order = {
             "symbol": "ETH/USDT",
@@ -258,4 +265,4 @@ class Exchange:
             **fields,
         }
         kept = {name: value for name, value in order.items() if value is not ...}
-        return await self.call("POST", "/v1/orders", kept, key_id=key_id)
+        return await self.call("POST", target, kept, key_id=key_id)

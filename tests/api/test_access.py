@@ -19,6 +19,7 @@ BODIES: dict[str, Any] = {
     "/v1/orders/batch": {
         "operations": [{"op": "cancel", "symbol": "ETH/USDT", "client_order_id": "x"}]
     },
+    "/v1/orders/dry-run": {"symbol": "ETH/USDT", "side": "sell", "price": "2500", "quantity": "1"},
     "/v1/orders/{order_id}": {"quantity": "1"},
     "/v1/dead-mans-switch": {"timeout_seconds": 0},
     "/v1/withdrawals": {"asset": "USDT", "amount": "20", "address": ADDRESS},
@@ -73,6 +74,7 @@ def test_what_moves_money_out_needs_the_withdraw_scope() -> None:
     assert needed == {
         ("POST", "/v1/orders"): Scope.TRADE,
         ("POST", "/v1/orders/batch"): Scope.TRADE,
+        ("POST", "/v1/orders/dry-run"): Scope.TRADE,
         ("PATCH", "/v1/orders/{order_id}"): Scope.TRADE,
         ("DELETE", "/v1/orders/{order_id}"): Scope.TRADE,
         ("DELETE", "/v1/orders"): Scope.TRADE,

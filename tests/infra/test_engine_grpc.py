@@ -10,6 +10,7 @@ import grpc.aio
 import pytest
 
 from domain.commands import CancelOrder, PlaceOrder, SetSymbolState
+from domain.errors import RejectReason
 from domain.events import OrderAccepted
 from domain.order import (
     OrderStatus,
@@ -95,6 +96,23 @@ async def test_an_order_comes_with_all_its_terms(rig: Rig) -> None:
     assert [order] == rig.host.sequencer.engine.open_orders(1)
     assert order.terms == OrderTerms(expires_at_us=2**62)
     assert (order.self_trade, order.close_reason) == (SelfTrade.DECREMENT, None)
+
+
+async def test_a_dry_run(rig: Rig) -> None:
+    """The engine's verdict with its sequence; the journal does not see it; junk is refused."""
+    reader, before = rig.grpc(), rig.host.sequencer.sequence
+    assert await reader.dry_run(_order("dry")) == (before, RejectReason.NONE, 9_519)
+    high = await reader.dry_run(_order("dry", price=10**6))
+    assert high == (before, RejectReason.PRICE_OUTSIDE_BAND, 0)
+    assert rig.host.sequencer.sequence == before
+    async with grpc.aio.insecure_channel(rig.target) as channel:
+        call = rpc.EngineStub(channel).DryRun(  # type: ignore[no-untyped-call]
+            pb.DryRunRequest(order=b"junk"),
+            metadata=(("rialto-role", "reader"), ("rialto-token", rig.tokens.of("reader"))),
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await call
+    assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_the_book(rig: Rig) -> None:

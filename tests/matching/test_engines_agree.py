@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from domain import commands as c
+from domain.errors import RejectReason
+from domain.events import CommandRejected, OrderAccepted, OrderDuplicate
 from domain.fees import FeeRates, fee_table, flat_fees
 from domain.limits import HOUR_US
 from domain.order import (
@@ -21,7 +23,7 @@ from domain.order import (
     SymbolState,
     TimeInForce,
 )
-from matching.codec import encode_command
+from matching.codec import decode_events, encode_command, stamp
 from matching.engine import create_engine, restore_engine
 from matching.wire import SequenceError, WireError
 
@@ -281,3 +283,44 @@ def test_a_malformed_batch_changes_neither() -> None:
             with pytest.raises(error):
                 engine.apply(raw)
             assert engine.snapshot() == before, kind
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("kind", ["core", "reference"])
+def test_a_dry_run_is_what_happens(kind: str, seed: int) -> None:
+    """Asked at the order's own time it gives the same reason or hold, and changes nothing."""
+    stream, engine = Stream(seed), create_engine(kind=kind)
+    engine.apply(b"".join(stream.opening()))
+    told = set[RejectReason]()
+    for _ in range(600):
+        raw = bytearray(stream.next())
+        if raw[16] != c.Opcode.PLACE_ORDER:
+            engine.apply(bytes(raw))
+            continue
+        stream.time_us = engine.time_us
+        stamp(raw, 0, stream.sequence, engine.time_us)
+        reason, hold_units = engine.dry_run(bytes(raw))
+        outcome = decode_events(engine.apply(bytes(raw)))[0]
+        told.add(reason)
+        if isinstance(outcome, OrderDuplicate):
+            assert reason is RejectReason.DUPLICATE_CLIENT_ORDER_ID
+        elif isinstance(outcome, CommandRejected):
+            assert (reason, hold_units) == (outcome.reason, 0)
+        else:
+            assert isinstance(outcome, OrderAccepted)
+            assert (reason, hold_units) == (RejectReason.NONE, outcome.hold_units)
+    assert len(told) > 5
+
+
+@pytest.mark.parametrize("kind", ["core", "reference"])
+def test_a_dry_run_takes_one_order_and_nothing_else(kind: str) -> None:
+    """Other commands, several and broken ones are refused, and the state stays as it is."""
+    engine, stream = create_engine(kind=kind), Stream(1)
+    engine.apply(b"".join(stream.opening()))
+    before = engine.snapshot()
+    order = encode_command(c.PlaceOrder(1, 5, 1, Side.BUY, OrderType.LIMIT, TimeInForce.GTC, 99, 1))
+    assert engine.dry_run(order)[0] is RejectReason.NONE
+    for raw in (b"", order[:-1], order * 2, encode_command(c.Tick()), bytes(64)):
+        with pytest.raises(WireError):
+            engine.dry_run(raw)
+    assert engine.snapshot() == before

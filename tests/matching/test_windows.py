@@ -170,3 +170,11 @@ def test_a_row_from_the_future_is_malformed(desk: Desk) -> None:
     ahead = desk.time_us + 2 * 3_600_000_000
     outcome = desk.credit(1, USDT, 5, created_at_us=ahead)
     assert why(outcome) is RejectReason.MALFORMED_COMMAND
+
+
+def test_a_duplicate_shows_the_whole_iceberg(desk: Desk) -> None:
+    """Of the known order it tells the quantity with what is hidden."""
+    desk.fund(1)
+    desk.sell(1, 1_000, 30, client_key=7, display_lots=4)
+    again = _duplicate(desk.sell(1, 1_000, 30, client_key=7, display_lots=4))
+    assert (again.same_body, again.quantity_lots, again.filled_lots) == (True, 30, 0)

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from api.ports import EngineAway, EngineOutcomeUnknown
+from domain.events import OrderAccepted
 from tests.api.exchange import Exchange
+from tests.api.memory import ETH, USDT
 
 SWITCH = "/v1/dead-mans-switch"
-SPEND = {"type": "market", "price": ..., "quantity": ..., "quote_amount": "100"}
+SPEND: dict[str, Any] = {"type": "market", "price": ..., "quantity": ..., "quote_amount": "100"}
 
 
 async def test_a_resting_order(exchange: Exchange) -> None:
@@ -167,11 +169,45 @@ async def test_meeting_ones_own_order_by_decrement(exchange: Exchange) -> None:
     ],
 )
 async def test_refusals(exchange: Exchange, fields: dict[str, Any], status: int, code: str) -> None:
-    """Each wrong order has its own code, and leaves nothing behind."""
+    """Each wrong order has its own code, dry or not, and leaves nothing behind."""
     before = exchange.door.engine.account_balances(1)
     answer = await exchange.place(**fields)
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    dry = await exchange.place(target="/v1/orders/dry-run", **fields)
+    assert (dry.status_code, dry.json()["code"]) == (status, code), dry.text
     assert exchange.door.engine.account_balances(1) == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "hold", "asset"),
+    [
+        ({"price": "2400", "quantity": "2"}, "4809.6", "USDT"),
+        ({"side": "sell", "price": "2600", "quantity": "2", "post_only": True}, "2", "ETH"),
+        ({"price": "2400", "display_quantity": "0.5"}, "2404.8", "USDT"),
+        ({"type": "market", "price": ..., "quantity": ..., "quote_amount": "100"}, "100", "USDT"),
+    ],
+)
+async def test_a_dry_run_tells_the_hold_and_changes_nothing(
+    exchange: Exchange, fields: dict[str, Any], hold: str, asset: str
+) -> None:
+    """What it answers is what the order then holds."""
+    await exchange.place("key-2", side="sell", price="2500")
+    before = exchange.door.engine.digest()
+    answer = await exchange.place(target="/v1/orders/dry-run", **fields)
+    assert answer.status_code == 200
+    assert (answer.json()["hold"], answer.json()["hold_asset"]) == (hold, asset)
+    assert answer.json()["sequence"] == exchange.door.engine.sequence
+    assert exchange.door.engine.digest() == before
+    placed = await exchange.place(client_order_id="real", **fields)
+    assert placed.status_code == 201
+    (accepted,) = [
+        event for event in exchange.door.events if getattr(event, "client_text", "") == "real"
+    ]
+    assert isinstance(accepted, OrderAccepted)
+    units = USDT.engine_units(hold) if asset == "USDT" else ETH.engine_units(hold)
+    assert accepted.hold_units == units
+    again = await exchange.place(target="/v1/orders/dry-run", client_order_id="real", **fields)
+    assert (again.status_code, again.json()["code"]) == (409, "duplicate_client_order_id")
 
 
 async def test_post_only_does_not_take(exchange: Exchange) -> None:
@@ -352,6 +388,7 @@ async def test_a_switch_whose_answer_was_lost_is_sent_again(exchange: Exchange) 
         ("DELETE", "/v1/orders"),
         ("PATCH", "/v1/orders/1"),
         ("POST", SWITCH),
+        ("POST", "/v1/orders/dry-run"),
         ("GET", "/v1/balances"),
     ],
 )
@@ -360,6 +397,8 @@ async def test_every_engine_route_survives_its_absence(
 ) -> None:
     """An absent engine is 503 on every route that needs it."""
     exchange.door.failure = EngineAway("played")
-    body = {"PATCH": {"quantity": "1"}, "POST": {"timeout_seconds": 1}}.get(method)
+    body: Any = {"PATCH": {"quantity": "1"}, "POST": {"timeout_seconds": 1}}.get(method)
+    if target.endswith("dry-run"):
+        body = {"symbol": "ETH/USDT", "side": "buy", "price": "2500", "quantity": "1"}
     answer = await exchange.call(method, target, body)
     assert (answer.status_code, answer.json()["code"]) == (503, "engine_unavailable")
