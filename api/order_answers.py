@@ -32,7 +32,7 @@ from domain.events import (
 )
 from domain.instrument import Instrument
 from domain.market import Listings
-from domain.order import OrderType, Side
+from domain.order import CloseReason, OrderType, Side
 from domain.order_history import OrderChange, fold
 from domain.order_record import FillRecord, OrderRecord, OrderTerms
 
@@ -123,7 +123,7 @@ def cancelled(listings: Listings, events: Sequence[Event]) -> CancelOut | Proble
     outcome = events[0]
     if isinstance(outcome, CommandRejected):
         return refused(outcome.reason)
-    closed = next(event for event in events if isinstance(event, OrderClosed))
+    (closed,) = _closed_by_user(events)
     return _cancel_out(closed, instrument_of(listings, closed.symbol_id))
 
 
@@ -136,8 +136,7 @@ def cancelled_all(listings: Listings, events: Sequence[Event]) -> CancelAllOut |
     return CancelAllOut(
         cancelled=[
             _cancel_out(event, instrument_of(listings, event.symbol_id))
-            for event in events
-            if isinstance(event, OrderClosed)
+            for event in _closed_by_user(events)
         ]
     )
 
@@ -271,6 +270,15 @@ def _average(filled_lots: int, quote_units: int | None, instrument: Instrument) 
         return None
     whole = 10**instrument.base.engine_decimals
     return instrument.quote.engine_text(quote_units * whole // instrument.base_units(filled_lots))
+
+
+def _closed_by_user(events: Sequence[Event]) -> list[OrderClosed]:
+    """Return what a cancel closed; others' orders may expire in the same command."""
+    return [
+        event
+        for event in events
+        if isinstance(event, OrderClosed) and event.reason is CloseReason.CANCELLED_BY_USER
+    ]
 
 
 def _cancel_out(closed: OrderClosed, instrument: Instrument) -> CancelOut:
