@@ -26,7 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build" / "fuzz"
 _TARGETS = ROOT / "tests" / "fuzz"
 _CORE = ROOT / "matching" / "core"
+_SERVER = ROOT / "matching" / "server"
 _NOT_ENGINE = ("bindings.cpp", "benchmark.cpp")
+TARGETS = ("core", "frames")
 _COMMON = (
     *("-std=gnu++20", "-O1", "-g1", "-fno-omit-frame-pointer", "-D_GLIBCXX_ASSERTIONS"),
     *("-Wall", "-Wextra", "-Wno-missing-field-initializers"),
@@ -56,6 +58,7 @@ class Compiler:
 class Report:
     """What a run found; `places` are the covered ones of `all_places` (0: nobody counted)."""
 
+    target: str
     compiler: str
     driver: str
     seconds: float = 0.0
@@ -86,10 +89,12 @@ def _has_libfuzzer(command: str) -> bool:
     return done.returncode == 0
 
 
-def build(compiler: Compiler) -> Path:
-    """Return the program of the core's target, compiled now or before; else `FuzzError`."""
-    sources = [path for path in sorted(_CORE.glob("*.cpp")) if path.name not in _NOT_ENGINE]
-    sources.append(_TARGETS / "target.cpp")
+def build(compiler: Compiler, target: str = "core") -> Path:
+    """Return the program of a target, compiled now or before; else `FuzzError`."""
+    sources = [_SERVER / name for name in ("connection.cpp", "files.cpp", "service_times.cpp")]
+    if target == "core":
+        sources = [path for path in sorted(_CORE.glob("*.cpp")) if path.name not in _NOT_ENGINE]
+    sources.append(_TARGETS / f"{target}.cpp")
     inside = ["-fsanitize-coverage=trace-pc"]
     link = list(_COMMON)
     if compiler.has_libfuzzer:
@@ -98,7 +103,7 @@ def build(compiler: Compiler) -> Path:
     jobs = [(source, [*_COMMON, *inside]) for source in sources]
     if not compiler.has_libfuzzer:
         jobs.append((_TARGETS / "driver.cpp", list(_COMMON)))
-    headers = sorted([*_CORE.rglob("*.hpp"), *_TARGETS.glob("*.hpp")])
+    headers = sorted(path for folder in _includes() for path in folder.glob("*.hpp"))
     base = _hash(_version(compiler), *(path.read_bytes() for path in headers))
     with _locked(FOLDER):
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -107,6 +112,10 @@ def build(compiler: Compiler) -> Path:
         if not program.exists():
             _make([compiler.command, *link, *map(str, objects)], program)
     return program
+
+
+def _includes() -> tuple[Path, ...]:
+    return (_CORE, _TARGETS, _SERVER, _CORE.parent)
 
 
 def _hash(*parts: bytes) -> str:
@@ -134,7 +143,7 @@ def _compile(compiler: Compiler, base: str, source: Path, flags: list[str]) -> P
     key = _hash(base.encode(), repr(flags).encode(), source.read_bytes())
     made = FOLDER / f"{source.stem}-{key}.o"
     if not made.exists():
-        include = [f"-I{_CORE}", f"-I{_TARGETS}"]
+        include = [f"-I{folder}" for folder in _includes()]
         _make([compiler.command, *flags, *include, "-c", str(source)], made)
     return made
 
@@ -152,9 +161,9 @@ def _call(command: list[str]) -> None:
         raise FuzzError(f"{' '.join(command)}\n{done.stderr[-4000:]}")
 
 
-def write_seeds(folder: Path) -> None:
-    """Write the seeds, drawn by the agreement test's generator, into `folder`."""
-    _call([sys.executable, "-m", "tests.fuzz.seeds", str(folder)])
+def write_seeds(folder: Path, target: str = "core") -> None:
+    """Write a target's seeds into `folder`."""
+    _call([sys.executable, "-m", "tests.fuzz.seeds", target, str(folder)])
 
 
 def run(
@@ -163,32 +172,37 @@ def run(
     seconds: int,
     seed: int,
     findings: Path,
+    target: str = "core",
     corpus: Path | None = None,
     progress: Callable[[int, int], None] = lambda _runs, _places: None,
 ) -> Report:
     """Fuzz for `seconds`; inputs that break a rule go to `findings`, new ones to `corpus`."""
-    program = build(compiler)
+    program = build(compiler, target)
     findings.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="rialto-") as folder:
         seeds = Path(folder) / "seeds"
-        write_seeds(seeds)
+        write_seeds(seeds, target)
         fresh = corpus or Path(folder) / "corpus"
         fresh.mkdir(parents=True, exist_ok=True)
         options = [f"-max_total_time={seconds}", f"-max_len={_MAX_INPUT_BYTES}", f"-seed={seed}"]
         return _watch(
             compiler,
+            target,
             [str(program), *options, f"-artifact_prefix={findings}/", str(fresh), str(seeds)],
             progress,
         )
 
 
-def reproduce(compiler: Compiler, path: Path) -> Report:
+def reproduce(compiler: Compiler, path: Path, target: str = "core") -> Report:
     """Run one input; what it breaks is the report's finding."""
-    return _watch(compiler, [str(build(compiler)), str(path)], lambda _runs, _places: None)
+    program = build(compiler, target)
+    return _watch(compiler, target, [str(program), str(path)], lambda _runs, _places: None)
 
 
-def _watch(compiler: Compiler, command: list[str], progress: Callable[[int, int], None]) -> Report:
-    report = Report(compiler.command, "libFuzzer" if compiler.has_libfuzzer else "own")
+def _watch(
+    compiler: Compiler, target: str, command: list[str], progress: Callable[[int, int], None]
+) -> Report:
+    report = Report(target, compiler.command, "libFuzzer" if compiler.has_libfuzzer else "own")
     started = time.monotonic()
     said: list[str] = []
     kept = ""
@@ -218,6 +232,10 @@ def _watch(compiler: Compiler, command: list[str], progress: Callable[[int, int]
         said = said or [f"the target ended with code {code}"]
         path = kept or command[-1]
         report.findings.append(
-            {"error": said[0], "input": path, "reproduce": f"rialto fuzz --input {path}"}
+            {
+                "error": said[0],
+                "input": path,
+                "reproduce": f"rialto fuzz --target {target} --input {path}",
+            }
         )
     return report

@@ -1,6 +1,6 @@
-"""Seeds of the fuzz target: streams of commands of every kind, as the agreement test draws them.
+"""Seeds of the fuzz targets: commands of every kind as the agreement test draws them, and frames.
 
-`python -m tests.fuzz.seeds FOLDER` writes them; they follow the byte table, as it is today.
+`python -m tests.fuzz.seeds TARGET FOLDER` writes them; they follow the byte tables of today.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from domain import commands as c
 from domain.order import OrderType, Side, TimeInForce
+from infra.engine_frames import FrameKind, encode_frame, encode_hello
 from matching.codec import encode_command
 from matching.wire import MAX_TIME_US
 from tests.matching.test_engines_agree import Stream
@@ -20,9 +21,8 @@ START_US = 10**12  # where the target's clock begins
 _COMMANDS = 60
 
 
-def write_seeds(folder: Path) -> None:
-    """Write the seeds as files of records; their numbers become control bytes of the target."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write_core_seeds(folder: Path) -> None:
+    """Write files of records; their numbers become control bytes of the target."""
     for seed in range(COUNT):
         stream = Stream(seed)
         commands = stream.opening() + [stream.next() for _ in range(_COMMANDS)]
@@ -59,5 +59,18 @@ def _stream(time_us: int, *commands: c.Command) -> list[bytes]:
     ]
 
 
+def write_frame_seeds(folder: Path) -> None:
+    """Write what well-behaved clients send, cut in three ways."""
+    hello = encode_hello(1, "token", 1)
+    orders = [Stream(seed).opening() for seed in range(3)]
+    frames = [encode_frame(FrameKind.COMMANDS, n, b"".join(o)) for n, o in enumerate(orders)]
+    for number, cuts in enumerate((b"\x00" * 8, b"\xff" * 8, bytes(range(1, 9)))):
+        (folder / f"client-{number}").write_bytes(cuts + hello + b"".join(frames))
+
+
+WRITERS = {"core": write_core_seeds, "frames": write_frame_seeds}
+
 if __name__ == "__main__":
-    write_seeds(Path(sys.argv[1]))
+    target, folder = sys.argv[1], Path(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    WRITERS[target](folder)

@@ -25,6 +25,13 @@ def test_a_short_run_finds_nothing(tmp_path: Path) -> None:
     assert report.places > PLACES
 
 
+def test_a_short_run_against_the_door(tmp_path: Path) -> None:
+    """Frames in any portions: the same frames, the same fault, answers whole and in order."""
+    report = run(find_compiler("c++"), seconds=3, seed=1, findings=tmp_path, target="frames")
+    assert report.findings == []
+    assert (report.target, report.runs > 300, report.places > 50) == ("frames", True, True)
+
+
 def test_an_input_again() -> None:
     """One input is run alone; a good one breaks nothing."""
     folder = fuzz_run.FOLDER / "seeds"
@@ -54,7 +61,7 @@ def test_findings_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     program = tmp_path / "target"
     program.write_text(SCRIPT)
     program.chmod(0o755)
-    monkeypatch.setattr(fuzz_run, "build", lambda _compiler: program)
+    monkeypatch.setattr(fuzz_run, "build", lambda _compiler, _target: program)
     monkeypatch.setattr(fuzz_run, "find_compiler", lambda _wanted: Compiler("clang++", True))
     monkeypatch.setattr(fuzz_run, "FOLDER", tmp_path)
     done = CliRunner().invoke(build(), ["fuzz", "--seconds", "1", "--json"])
@@ -65,12 +72,13 @@ def test_findings_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         {
             "error": "broken rule: the book is not crossed",
             "input": "kept/crash-1",
-            "reproduce": "rialto fuzz --input kept/crash-1",
+            "reproduce": "rialto fuzz --target core --input kept/crash-1",
         }
     ]
     done = CliRunner().invoke(build(), ["fuzz", "--input", str(program)])
     assert "BROKEN: broken rule: the book is not crossed" in done.stdout
     assert CliRunner().invoke(build(), ["fuzz", "--input", "none"]).exit_code == 2
+    assert CliRunner().invoke(build(), ["fuzz", "--target", "none"]).exit_code == 2
 
 
 PLANTED = [

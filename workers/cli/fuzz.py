@@ -1,4 +1,4 @@
-"""`rialto fuzz`: hostile command streams against the C++ core, with sanitizers and invariants."""
+"""`rialto fuzz`: hostile streams against the native code, with sanitizers and invariants."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ def register(app: typer.Typer) -> None:
 
 
 def fuzz(
+    target: Annotated[
+        str, typer.Option(help="core: commands to the engine; frames: bytes to the door.")
+    ] = "core",
     seconds: Annotated[int, typer.Option(min=1, help="How long to fuzz.")] = 60,
     seed: Annotated[int, typer.Option(min=1, help="Seed of the mutations.")] = 1,
     compiler: Annotated[
@@ -38,13 +41,17 @@ def fuzz(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fuzz the core's decoder, its engine and its snapshots; exit code 1 when something breaks.
+    """Fuzz the native code under sanitizers; exit code 1 when something breaks.
 
-    Every input goes through three engines that must agree: command by command, in batches, and
-    restored in the middle; holds, totals, book and windows are checked beside it.
+    core: every input goes through three engines that must agree, command by command, in batches,
+    and restored in the middle; holds, totals, book and windows are checked beside it. frames: what
+    a client sends, in any portions, against a plain reading of the protocol.
     """
     from workers import fuzz_run
 
+    if target not in fuzz_run.TARGETS:
+        typer.echo(f"--target is one of {', '.join(fuzz_run.TARGETS)}", err=True)
+        raise typer.Exit(EXIT_USAGE)
     if again is not None and not again.is_file():
         typer.echo(f"There is no file {again}.", err=True)
         raise typer.Exit(EXIT_USAGE)
@@ -56,11 +63,17 @@ def fuzz(
     try:
         found = fuzz_run.find_compiler(compiler)
         if again is not None:
-            report = fuzz_run.reproduce(found, again)
+            report = fuzz_run.reproduce(found, again, target)
         else:
             folder = findings or fuzz_run.FOLDER / "findings"
             report = fuzz_run.run(
-                found, seconds=seconds, seed=seed, findings=folder, corpus=corpus, progress=show
+                found,
+                seconds=seconds,
+                seed=seed,
+                findings=folder,
+                target=target,
+                corpus=corpus,
+                progress=show,
             )
     except fuzz_run.FuzzError as error:
         typer.echo(str(error), err=True)

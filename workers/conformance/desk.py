@@ -117,10 +117,6 @@ class Queue:
                 case _:
                     pass
 
-    def order(self, order_id: int) -> OrderAccepted:
-        """Return how an open order was accepted."""
-        return self._accepted[order_id]
-
     def side(self, symbol_id: int, side: Side) -> list[tuple[int, int, int]]:
         """Return (order id, price in ticks, remaining lots) of a side, best and oldest first."""
         mine = [
