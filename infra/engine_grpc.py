@@ -32,6 +32,7 @@ from infra.engine_errors import (
     JournalBehindLedger,
     OutcomeUnknown,
 )
+from infra.engine_grpc_stream import OrderStream
 from infra.engine_pb import engine_pb2 as pb
 from infra.engine_pb import engine_pb2_grpc as rpc
 from matching.codec import decode_events, encode_command
@@ -170,6 +171,10 @@ class EngineGrpc:
                 raise OutcomeUnknown(str(failure)) from error
             raise failure from error
         return bytes(reply.events)
+
+    def order_stream(self) -> OrderStream:
+        """Return a stream for batches of commands, to be entered as a context."""
+        return OrderStream(self._stub().Orders(metadata=self._metadata))
 
     async def balances(self, account_id: int) -> tuple[int, dict[int, tuple[int, int]]]:
         """Return (sequence, {asset_id: (total_units, held_units)})."""

@@ -26,7 +26,9 @@ MAX_WAIT_SECONDS = 30.0
 MAX_DEPTH = 5_000
 MAX_CONCURRENT_CALLS = 1_000
 MAX_MESSAGE = 128 << 20
+MAX_BATCHES_IN_FLIGHT = 64
 Context = grpc.aio.ServicerContext[Any, Any]
+_Submitted = asyncio.Queue[tuple[int, asyncio.Future[bytes]] | None]
 
 OPTIONS = (
     ("grpc.max_send_message_length", MAX_MESSAGE),
@@ -136,7 +138,8 @@ class EngineServicer(rpc.EngineServicer):
             service_max_ns=times.max_ns,
         )
 
-    async def _run(self, context: Context, batch: pb.CommandBatch) -> pb.EventBatch:
+    def _submit(self, context: Context, commands: bytes) -> asyncio.Future[bytes]:
+        """Hand a batch to the engine; the future gets its events, or its bytes' `WireError`."""
         role = _role(dict(context.invocation_metadata() or ()))
         assert role is not None
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -146,21 +149,47 @@ class EngineServicer(rpc.EngineServicer):
                 answer.set_result(events)
 
         try:
-            self._host.submit(role, batch.commands, split_commands(batch.commands), done)
+            self._host.submit(role, commands, split_commands(commands), done)
         except WireError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        return pb.EventBatch(events=await answer, correlation=batch.correlation)
+            answer.set_exception(error)
+        return answer
 
     async def Submit(self, request: pb.CommandBatch, context: Context) -> pb.EventBatch:  # noqa: N802
         """Run a batch of commands."""
-        return await self._run(context, request)
+        try:
+            events = await self._submit(context, request.commands)
+        except WireError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        return pb.EventBatch(events=events, correlation=request.correlation)
 
     async def Orders(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.CommandBatch], context: Context
     ) -> AsyncIterator[pb.EventBatch]:
-        """Run batches as they come, each answered in order."""
-        async for batch in request_iterator:
-            yield await self._run(context, batch)
+        """Run batches as they come, many at a time; the answers keep their order.
+
+        Reading stops while `MAX_BATCHES_IN_FLIGHT` wait for their answers, and for good at a
+        malformed batch, which ends the stream after the answers before it.
+        """
+        submitted: _Submitted = asyncio.Queue(MAX_BATCHES_IN_FLIGHT)
+        reading = asyncio.create_task(self._read_batches(request_iterator, context, submitted))
+        try:
+            while (found := await submitted.get()) is not None:
+                correlation, answer = found
+                yield pb.EventBatch(events=await answer, correlation=correlation)
+        except WireError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        finally:
+            reading.cancel()
+
+    async def _read_batches(
+        self, batches: AsyncIterator[pb.CommandBatch], context: Context, submitted: _Submitted
+    ) -> None:
+        async for batch in batches:
+            answer = self._submit(context, batch.commands)
+            await submitted.put((batch.correlation, answer))
+            if answer.done() and answer.exception() is not None:
+                return
+        await submitted.put(None)
 
     async def Balances(self, request: pb.BalancesRequest, context: Context) -> pb.BalancesReply:  # noqa: N802
         """Return the account's trading balances."""

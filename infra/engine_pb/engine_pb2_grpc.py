@@ -103,7 +103,9 @@ class EngineServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Orders(self, request_iterator, context):
-        """The same as a stream: each batch is answered in order under its own correlation.
+        """The same as a stream, for throughput: batches are pipelined, up to 64 without an answer, and
+        each is answered in order under its own correlation. A malformed batch ends the stream with
+        INVALID_ARGUMENT after the answers before it; nothing of it or after it is carried out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -147,20 +147,25 @@ def _expected(role: Role, opcode: Opcode) -> bool:
 
 @pytest.mark.parametrize("role", Role)
 async def test_every_opcode_from_every_role(rig: Rig, role: Role) -> None:
-    """Over both doors a command passes exactly when its role may send it."""
+    """Over both doors, and the stream, a command passes exactly when its role may send it."""
     assert set(COMMANDS) == set(Opcode)
     assert set(ROLE_OPCODES) == set(Role)
     client = await rig.client(role.name.lower())
     grpc = rig.grpc(role.name.lower())
-    for opcode, record in COMMANDS.items():
-        for raw in (await client.submit_bytes(record, 1), await grpc.submit_bytes(record)):
-            outcome = decode_events(raw)[0]
-            if _expected(role, opcode):
-                assert outcome.sequence > 0
-                continue
-            assert isinstance(outcome, CommandRejected)
-            assert outcome.reason is RejectReason.FORBIDDEN_OPCODE
-            assert (outcome.sequence, outcome.opcode) == (0, opcode)
+    async with grpc.order_stream() as stream:
+        for opcode, record in COMMANDS.items():
+            answers = (
+                await client.submit_bytes(record, 1),
+                await grpc.submit_bytes(record),
+                await stream.submit_bytes(record),
+            )
+            for outcome in (decode_events(raw)[0] for raw in answers):
+                if _expected(role, opcode):
+                    assert outcome.sequence > 0
+                    continue
+                assert isinstance(outcome, CommandRejected)
+                assert outcome.reason is RejectReason.FORBIDDEN_OPCODE
+                assert (outcome.sequence, outcome.opcode) == (0, opcode)
 
 
 async def test_forbidden_commands_leave_no_trace(rig: Rig) -> None:
