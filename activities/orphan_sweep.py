@@ -10,8 +10,18 @@ from dataclasses import dataclass, field
 import structlog
 from temporalio import activity
 
-from activities.wallet_ports import DepositRows, WithdrawalRows, WorkflowStarter
+from activities.wallet_ports import (
+    DepositRows,
+    OpenShardTransfers,
+    WithdrawalRows,
+    WorkflowStarter,
+)
 from domain.deposit import DEPOSIT_WORKFLOW, DepositRequest
+from domain.shard_transfer import (
+    SHARD_TRANSFER_WORKFLOW,
+    ShardTransferRequest,
+    shard_transfer_workflow_id,
+)
 from domain.withdrawal import (
     CANCEL_REQUESTED,
     WITHDRAWAL_WORKFLOW,
@@ -59,11 +69,13 @@ class OrphanSweepActivities:
         self,
         withdrawals: WithdrawalRows,
         deposits: DepositRows,
+        shard_transfers: OpenShardTransfers,
         starter: WorkflowStarter,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._withdrawals = withdrawals
         self._deposits = deposits
+        self._shard_transfers = shard_transfers
         self._starter = starter
         self._clock = clock
         self.last_good_at: float | None = None  # when a sweep last had no error, for the heartbeat
@@ -142,4 +154,10 @@ class OrphanSweepActivities:
         while ids := await self._deposits.unfinished(after, page):
             for name in ids:
                 yield _Orphan(DEPOSIT_WORKFLOW, name, DepositRequest(name, "orphan-sweep"))
+            after = ids[-1]
+        after = None
+        while ids := await self._shard_transfers.unfinished(after, page):
+            for name in ids:
+                transfer = ShardTransferRequest(name, "orphan-sweep")
+                yield _Orphan(SHARD_TRANSFER_WORKFLOW, shard_transfer_workflow_id(name), transfer)
             after = ids[-1]

@@ -83,6 +83,13 @@ class TransferRows(Protocol):
         """Return the last sequence that settlement has posted."""
 
 
+class OpenShardTransfers(Protocol):
+    """The transfers between shards that are not final."""
+
+    async def unfinished(self, after: str | None, limit: int) -> list[str]:
+        """Return their ids, by id, after `after`."""
+
+
 class BlockRows(Protocol):
     """The blocks that the watcher has stored."""
 

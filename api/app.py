@@ -21,6 +21,7 @@ from api.routes import (
     order_queries,
     orders,
     system,
+    transfers,
     withdrawals,
 )
 from api.routes.pages import add_pages
@@ -34,6 +35,7 @@ ROUTERS = (
     order_batches.router,
     order_queries.router,
     accounts.router,
+    transfers.router,
     withdrawals.router,
 )
 

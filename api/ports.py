@@ -18,6 +18,7 @@ from domain.market_data import Candle, Level, PublicTrade
 from domain.order_record import FillRecord, OrderRecord
 from domain.process_beat import ProcessBeat
 from domain.rate_limit import Charge, Charged
+from domain.shard_transfer import NewShardTransfer, ShardTransfer
 from domain.trading_status import TradingStatus
 from domain.wallet_record import DepositRecord, NewWithdrawal, Unfunded, WithdrawalRecord
 
@@ -149,6 +150,23 @@ class WithdrawalStarter(Protocol):
 
     async def tell_cancelled(self, withdrawal_id: UUID) -> bool:
         """Tell it that a cancellation is recorded; False when that must wait for the sweep."""
+
+
+class TransferStore(Protocol):
+    """Transfers between shards: written down here, carried out by their workflow."""
+
+    async def create(self, request: NewShardTransfer) -> tuple[ShardTransfer, bool] | None:
+        """Return (row, whether it is new); None when the key names another request."""
+
+    async def of_customer(self, customer_id: int, shard_transfer_id: UUID) -> ShardTransfer | None:
+        """Return one transfer of the customer."""
+
+
+class TransferStarter(Protocol):
+    """Starts the workflow of a transfer whose rows exist."""
+
+    async def start(self, shard_transfer_id: UUID, request_id: str) -> bool:
+        """Start it; False when Temporal is away (the orphan sweep starts it later)."""
 
 
 class WithdrawalRules(Protocol):

@@ -38,7 +38,7 @@ async def _closed(services: Services, problem: Problem, market: Market) -> Probl
 async def _elsewhere(
     services: Services, problem: Problem, market: Market, order: PlaceOrder
 ) -> Problem:
-    """Point to the customer's free funds on other shards."""
+    """Point to the customer's free funds on other shards, which a transfer brings here."""
     instrument = market.instrument
     asset = instrument.quote if order.side is Side.BUY else instrument.base
     found = []
@@ -55,7 +55,7 @@ async def _elsewhere(
     places = ", ".join(f"{place['available']} on shard {place['shard']}" for place in found)
     detail = (
         f"{instrument.symbol} trades on shard {market.shard}. You have {asset.code} elsewhere: "
-        f"{places}."
+        f"{places}. POST /v1/transfers moves it."
     )
     extra = {"asset": asset.code, "shard": market.shard, "elsewhere": found}
     return problem.with_extra(extra, detail)

@@ -14,6 +14,8 @@ from api.ports import (
     MarketDataStore,
     OrderStore,
     ProcessBoard,
+    TransferStarter,
+    TransferStore,
     WalletStore,
     WithdrawalRules,
     WithdrawalStarter,
@@ -37,6 +39,8 @@ class Services:
     hub: FeedHub
     withdrawal_rules: WithdrawalRules
     withdrawal_starter: WithdrawalStarter
+    transfers: TransferStore
+    transfer_starter: TransferStarter
     now_ms: Callable[[], int]
     version: str
     temporal_ui_url: str = ""

@@ -76,11 +76,13 @@ class Settings(BaseSettings):
 
     def engine_socket_path(self, shard: int) -> str:
         """Return the unix socket of the binary door of `shard`."""
-        return self.engine_socket or str(self.run_dir / f"engine-{shard}.sock")
+        own = self.engine_socket.replace("{shard}", str(shard))
+        return own or str(self.run_dir / f"engine-{shard}.sock")
 
     def engine_grpc_target(self, shard: int) -> str:
         """Return the gRPC target of `shard`."""
-        return self.engine_grpc_address or f"unix:{self.run_dir / f'engine-{shard}.grpc'}"
+        own = self.engine_grpc_address.replace("{shard}", str(shard))
+        return own or f"unix:{self.run_dir / f'engine-{shard}.grpc'}"
 
     def engine_dir(self, shard: int) -> Path:
         """Return the folder of the shard's journal, events and snapshots."""

@@ -118,6 +118,14 @@ class ApiClient:
                     raise
             await asyncio.sleep(_AGAIN_SECONDS)
 
+    async def transfer(
+        self, account: ApiAccount, asset: str, amount: str, shards: tuple[int, int], *, key: str
+    ) -> str:
+        """Move money from one shard to another, once per `key`; return the transfer's id."""
+        body = {"asset": asset, "amount": amount, "from_shard": shards[0], "to_shard": shards[1]}
+        answer = await self._send(account, "POST", "/v1/transfers", body, key)
+        return str(answer["transfer_id"])
+
     async def _send(
         self,
         account: ApiAccount,

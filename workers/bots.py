@@ -26,6 +26,7 @@ from infra.heartbeat import Heartbeat
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from workers.api_client import ApiAccount
+from workers.demo_listings import BOT_MARKETS
 from workers.stopping import stop_on_signals
 
 MAKER_SECONDS = 0.8
@@ -34,6 +35,8 @@ LEVELS = 5
 _RETRY_SECONDS = 1.0
 _REVERSION = 0.002  # share of the way back to the listing price, each step
 _VOLATILITY = 0.00025  # standard deviation of a step, as a share of the price
+
+_WORTH = {"BTC": 60_000.0}  # about; bots trade similar values in all markets
 
 log = structlog.get_logger(__name__)
 
@@ -48,14 +51,16 @@ class BotMarket:
     lot_size: float
     lot_decimals: int
     start_ticks: int
+    quote_worth: float = 1.0  # of one unit of quote, in the currency that bots think in
 
     def price(self, ticks: int) -> str:
         """Return a price as the API wants it."""
         return f"{ticks * self.tick_size:.{self.tick_decimals}f}"
 
-    def quantity(self, value_in_quote: float, ticks: int) -> str:
-        """Return about `value_in_quote` worth of base, at least one lot."""
-        lots = max(1, round(value_in_quote / (ticks * self.tick_size) / self.lot_size))
+    def quantity(self, value: float, ticks: int) -> str:
+        """Return base worth about `value`, at least one lot."""
+        price = ticks * self.tick_size * self.quote_worth
+        lots = max(1, round(value / price / self.lot_size))
         return f"{lots * self.lot_size:.{self.lot_decimals}f}"
 
 
@@ -198,6 +203,7 @@ async def _market(http: httpx.AsyncClient, listed: dict[str, Any]) -> BotMarket:
         lot_size=float(lot),
         lot_decimals=len(lot.partition(".")[2]),
         start_ticks=round(price / float(tick)),
+        quote_worth=_WORTH.get(listed["quote"], 1.0),
     )
 
 
@@ -210,10 +216,12 @@ async def run(settings: Settings, seed: int, stopping: asyncio.Event) -> None:
     bots = [Bot(ApiAccount(**account), base_url, seed) for account in accounts]
     redis = Redis.from_url(settings.redis_url)
     heartbeat = Heartbeat("bots", settings.run_dir, redis)
-    markets = await read_markets(base_url, ("ETH/USDT", "BTC/USDT"))
+    symbols = {bot: BOT_MARKETS[bot.account.name.rpartition("-")[2]] for bot in bots}
+    listed = await read_markets(base_url, tuple(symbols.values()))
+    markets = {market.symbol: market for market in listed}
     async with asyncio.TaskGroup() as group:
-        for index, bot in enumerate(bots):
-            group.create_task(bot.trade(stopping, markets[index % len(markets)]))
+        for bot, symbol in symbols.items():
+            group.create_task(bot.trade(stopping, markets[symbol]))
         while not stopping.is_set():
             await heartbeat.beat(detail={"orders": sum(bot.order_count for bot in bots)})
             with contextlib.suppress(TimeoutError):

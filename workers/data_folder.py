@@ -26,6 +26,25 @@ class FolderInUseError(RuntimeError):
         self.pid = pid
 
 
+class FewerShardsError(RuntimeError):
+    """The folder has shards with a journal that the wanted number leaves out."""
+
+
+def shard_count(folder: Path, wanted: int | None) -> int:
+    """Return how many shards to run: as many as there are, or more; `FewerShardsError`.
+
+    A shard is never taken away: its journal is the truth of its customers' money.
+    """
+    numbers = [int(path.name.removeprefix("shard-")) for path in folder.glob("engine/shard-*")]
+    there = max(numbers, default=-1) + 1
+    if wanted is not None and wanted < there:
+        raise FewerShardsError(
+            f"The exchange in {folder} has {there} shards, and {wanted} would leave out customers' "
+            f"money. Start it with --shards {there}, or without the option."
+        )
+    return max(1, there if wanted is None else wanted)
+
+
 def make_folders(folder: Path) -> None:
     """Create the folder and its parts, which are for the owner only.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.deposit import FINAL_STATES, DepositState
+from domain.instrument import Instrument
 from infra.embedded.server import ServerFailedError
 from infra.postgres import tables
 from infra.postgres.customers import CustomerStore
@@ -29,6 +30,7 @@ from workers.api_client import ApiAccount, ApiClient, ApiError
 from workers.data_folder import demo_record_path, read_json, write_json
 
 _DEPOSIT_SECONDS = 60.0
+_TRANSFER_SECONDS = 60.0
 
 
 class DemoError(ServerFailedError):
@@ -70,34 +72,47 @@ class Demo:
         wallet = await setup.prepare_demo_wallet(
             self._settings.data_dir, self._settings.chain_url, self._engine
         )
-        await self._create_customers(wallet.public)
+        await self._create_customers(wallet.public, listings.CUSTOMERS)
+        self._write_bots()
         self._done("listings")
 
     async def list_markets(self) -> None:
         """List the markets in the engine; it answers that they are listed already after a crash."""
         if self._is_done("markets"):
             return
+        for market in listings.MARKETS:
+            await self._list_market(market, 0)
+        self._done("markets")
+
+    async def _list_market(self, market: Instrument, shard: int) -> None:
         from workers.engine_admin import list_market
 
-        for market in listings.MARKETS:
-            sequence = await list_market(self._settings, market)
-            async with self._engine.begin() as connection:
-                await connection.execute(
-                    sa.update(tables.instrument)
-                    .where(tables.instrument.c.symbol_id == market.symbol_id)
-                    .values(listed_sequence=sequence)
-                )
-        self._done("markets")
+        sequence = await list_market(self._settings, market, shard)
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                sa.update(tables.instrument)
+                .where(tables.instrument.c.symbol_id == market.symbol_id)
+                .values(listed_sequence=sequence)
+            )
 
     async def fund(self) -> None:
         """Send coins to the hot wallet and to each customer, and wait until they can be traded."""
         if self._is_done("funds"):
             return
         public = load_public(self._settings.data_dir)
-        wanted = [
-            (public.hot_address, code, amount) for code, amount in listings.HOT_WALLET.items()
-        ]
-        for customer in listings.CUSTOMERS:
+        hot = [(public.hot_address, code, amount) for code, amount in listings.HOT_WALLET.items()]
+        await self._send_deposits(listings.CUSTOMERS, hot)
+        self._done("funds")
+
+    async def _send_deposits(
+        self,
+        customers: Sequence[listings.DemoCustomer],
+        others: Sequence[tuple[str, str, str]] = (),
+    ) -> None:
+        """Send the customers' deposits, and `others` (address, asset code, amount), once."""
+        public = load_public(self._settings.data_dir)
+        wanted = list(others)
+        for customer in customers:
             address = public.deposit_address(self._record["accounts"][customer.name]["index"])
             wanted += [(address, code, amount) for code, amount in customer.deposits.items()]
         self._say(f"sending {len(wanted)} deposits on the chain and waiting for confirmations")
@@ -107,7 +122,54 @@ class Demo:
         sent.update({f"{item[0]}:{item[1]}": tx for item, tx in zip(missing, hashes, strict=True)})
         self._save()
         await self.wait_for_deposits(sent.values())
-        self._done("funds")
+
+    async def open_shard(self, shard: int, api: ApiClient) -> None:
+        """List a shard's market, fund its traders, and move their money there; once."""
+        step = f"shard-{shard}"
+        if self._is_done(step):
+            return
+        self._say(f"opening shard {shard}: a market, two traders, money from shard 0")
+        market, bots = listings.SHARD_MARKETS[shard], listings.SHARD_BOTS[shard]
+        public = load_public(self._settings.data_dir)
+        async with self._engine.begin() as connection:
+            row = insert(tables.instrument).values(listings.market_row(market, shard))
+            await connection.execute(row.on_conflict_do_nothing())
+        await self._list_market(market, shard)
+        await self._create_customers(public, bots)
+        self._write_bots()
+        await self._send_deposits(bots)
+        wanted = listings.SHARD_FUNDS[shard]
+        ids = []
+        for name, code, amount in wanted:
+            key = f"demo-{step}-{name}-{code}"
+            ids.append(await self._transfer(api, (name, code, amount), (0, shard), key))
+        for (name, code, _), transfer_id in zip(wanted, ids, strict=True):
+            await self._until_moved(api, name, code, transfer_id)
+        self._done(step)
+
+    async def _transfer(
+        self, api: ApiClient, what: tuple[str, str, str], shards: tuple[int, int], key: str
+    ) -> str:
+        """Ask for a transfer; a market that the gateway has not heard of yet is waited for."""
+        name, code, amount = what
+        deadline = time.monotonic() + _TRANSFER_SECONDS
+        while True:
+            try:
+                return await api.transfer(self._account(name), code, amount, shards, key=key)
+            except ApiError as error:
+                if error.problem.get("code") != "invalid_field" or time.monotonic() > deadline:
+                    raise DemoError(f"the demo's transfer {key} was refused: {error}") from error
+            await asyncio.sleep(0.5)
+
+    async def _until_moved(self, api: ApiClient, name: str, code: str, transfer_id: str) -> None:
+        deadline = time.monotonic() + _TRANSFER_SECONDS
+        while True:
+            found = await api.get(f"/v1/transfers/{transfer_id}", self._account(name))
+            if found["state"] == "done":
+                return
+            if found["state"] in ("refused", "in_main") or time.monotonic() > deadline:
+                raise DemoError(f"the transfer of {name}'s {code} is {found['state']}: {found}")
+            await asyncio.sleep(0.2)
 
     async def leave_withdrawals(self, api: ApiClient) -> None:
         """Ask for two withdrawals: one needs an officer, one is larger than the hot wallet."""
@@ -181,10 +243,12 @@ class Demo:
                 row = insert(tables.instrument).values(listings.market_row(market))
                 await connection.execute(row.on_conflict_do_nothing())
 
-    async def _create_customers(self, public: WalletPublic) -> None:
+    async def _create_customers(
+        self, public: WalletPublic, customers: Sequence[listings.DemoCustomer]
+    ) -> None:
         box = SecretBox.from_file(self._settings.secrets_dir / "gateway-key")
         store = CustomerStore(self._engine, box)
-        for wanted in listings.CUSTOMERS:
+        for wanted in customers:
             rate_class = "market_maker" if wanted.kind == "bot" else "standard"
             customer = await store.create_customer(
                 wanted.name, kind=wanted.kind, rate_class=rate_class
@@ -202,10 +266,13 @@ class Demo:
                     "api_secret": key.api_secret,
                 }
                 self._save()
-        self._write_bots()
 
     def _write_bots(self) -> None:
-        bots = [self._account(bot.name).as_json() for bot in listings.BOTS]
+        known = self._record["accounts"]
+        names = [
+            bot.name for bots in (listings.BOTS, *listings.SHARD_BOTS.values()) for bot in bots
+        ]
+        bots = [self._account(name).as_json() for name in names if name in known]
         write_json(self._settings.secrets_dir / "bots.json", {"accounts": bots})
 
     def _account(self, name: str) -> ApiAccount:

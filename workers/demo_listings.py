@@ -96,9 +96,29 @@ MARKETS = (
 )
 
 
-def market_row(market: Instrument) -> dict[str, object]:
+# What the shards after the first trade: markets of their own, so that a shard can be added to an
+# exchange that has traded for long.
+SHARD_MARKETS = {
+    1: Instrument.listed(
+        symbol_id=4,
+        base=ETH,
+        quote=BTC,
+        tick_size="0.00001",
+        lot_size="0.001",
+        listing_price="0.04167",
+        maker_fee_ppm=1000,
+        taker_fee_ppm=2000,
+        band_ppm=100_000,
+        max_order="1000",
+        max_open_orders=1000,
+    ),
+}
+
+
+def market_row(market: Instrument, shard: int = 0) -> dict[str, object]:
     """Return the row of table `instrument`."""
     return {
+        "shard": shard,
         "symbol_id": market.symbol_id,
         "symbol": market.symbol,
         "base_asset_id": market.base.asset_id,
@@ -137,6 +157,24 @@ BOTS = (
     DemoCustomer("taker-2", "bot", {"ETH": "2000", "USDT": "10000000", "BTC": "100"}),
 )
 CUSTOMERS = (*PEOPLE, *BOTS)
+SHARD_BOTS = {
+    1: (
+        DemoCustomer("maker-3", "bot", {"ETH": "2000", "BTC": "100"}),
+        DemoCustomer("taker-3", "bot", {"ETH": "2000", "BTC": "100"}),
+    ),
+}
+# What customers move to a shard once it is open: who, asset code, amount.
+SHARD_FUNDS = {
+    1: (
+        ("maker-3", "ETH", "1500"),
+        ("maker-3", "BTC", "75"),
+        ("taker-3", "ETH", "1500"),
+        ("taker-3", "BTC", "75"),
+        ("alice", "ETH", "2"),
+        ("alice", "BTC", "0.5"),
+    ),
+}
+BOT_MARKETS = {"1": "ETH/USDT", "2": "BTC/USDT", "3": "ETH/BTC"}  # by the end of the bot's name
 
 # The hot wallet starts with little BTC, so that a withdrawal of BTC can run short of it.
 HOT_WALLET = {"ETH": "50", "USDT": "200000", "BTC": "0.05"}

@@ -24,9 +24,9 @@ def connect(
     return EngineGrpc(target, role=role, token=tokens[role], timeout_seconds=timeout_seconds)
 
 
-async def list_market(settings: Settings, market: Instrument) -> int | None:
+async def list_market(settings: Settings, market: Instrument, shard: int = 0) -> int | None:
     """List a market; return the sequence of its listing, None when it was listed before."""
-    engine = connect(settings, "admin")
+    engine = connect(settings, "admin", shard)
     try:
         outcome = (await engine.submit(market.listing()))[0]
     finally:
@@ -40,19 +40,19 @@ async def list_market(settings: Settings, market: Instrument) -> int | None:
     raise TypeError(f"the engine answered a listing with {type(outcome).__name__}")
 
 
-async def status_of(settings: Settings) -> EngineStatus:
-    """Return where the engine is, and which it is."""
-    engine = connect(settings, "reader")
+async def status_of(settings: Settings, shard: int = 0) -> EngineStatus:
+    """Return where a shard's engine is, and which it is."""
+    engine = connect(settings, "reader", shard)
     try:
         return await engine.status()
     finally:
         await engine.close()
 
 
-async def count_events(settings: Settings, after: int, to: int) -> Counter[EventType]:
+async def count_events(settings: Settings, shard: int, after: int, to: int) -> Counter[EventType]:
     """Count the engine's own events by type, of the sequences after `after` up to `to`."""
     counted: Counter[EventType] = Counter()
-    engine = connect(settings, "reader")
+    engine = connect(settings, "reader", shard)
     try:
         reached = after
         while reached < to:

@@ -39,9 +39,10 @@ class Exchange:
     `say` gets one line of progress at a time.
     """
 
-    def __init__(self, data_dir: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, data_dir: Path, shards: int, say: Callable[[str], None]) -> None:
         self.data_dir = data_dir
-        self.stack = stack.build(data_dir)
+        self.shards = shards
+        self.stack = stack.build(data_dir, shards)
         self.supervisor = Supervisor(
             data_dir / "run" / "supervisor.json",
             say,
@@ -74,6 +75,7 @@ class Exchange:
         nursery = asyncio.create_task(self._start(self._nursery, stage=_STAGE_SERVERS))
         try:
             await (self._later_start(nursery) if self._is_seeded() else self._first_start(nursery))
+            await self._open_more_shards()
         finally:
             nursery.cancel()
         if bots:
@@ -143,6 +145,18 @@ class Exchange:
             finally:
                 await api.close()
 
+    async def _open_more_shards(self) -> None:
+        """Seed what the shards after the first trade; done once for each."""
+        from workers.api_client import ApiClient
+
+        async with self.demo() as demo:
+            api = ApiClient(self.stack.page_url)
+            try:
+                for shard in range(1, self.shards):
+                    await demo.open_shard(shard, api)
+            finally:
+                await api.close()
+
     async def _start_workers(self) -> None:
         """Start the rest side by side: each waits for what it needs."""
         names = [spec.name for spec in PROCESSES if not spec.apart and spec.name != "bots"]
@@ -153,11 +167,10 @@ class Exchange:
                 group.create_task(self._start(*self._processes(name), stage=stage))
 
     def _processes(self, *names: str) -> list[WorkerProcess]:
-        shards = int(os.environ.get("RIALTO_SHARD_COUNT", "1"))
         environment = self.stack.environment()
 
         def shards_of(spec: ProcessSpec) -> range:
-            return range(shards if spec.sharded else 1)
+            return range(self.shards if spec.sharded else 1)
 
         return [
             WorkerProcess(spec, shard, self.data_dir, environment, self._nursery)

@@ -27,10 +27,10 @@ class _Progress:
         print(f"[{time.monotonic() - self._started:5.1f} s] {text}", file=sys.stderr, flush=True)
 
 
-async def run_interactive(data_dir: Path, folder_named: bool, *, bots: bool) -> int:
+async def run_interactive(data_dir: Path, shards: int, folder_named: bool, *, bots: bool) -> int:
     """Start, print the screen, and wait for Ctrl-C; return the exit code."""
     say = _Progress()
-    async with _running(data_dir, say) as (exchange, signalled):
+    async with _running(data_dir, shards, say) as (exchange, signalled):
         if not await _unless(signalled, exchange.start(bots=bots)):
             return 130
         demo = read_json(data_dir / "demo.json")
@@ -41,12 +41,12 @@ async def run_interactive(data_dir: Path, folder_named: bool, *, bots: bool) -> 
     return 0
 
 
-async def run_once(data_dir: Path, seconds: int, report_path: Path | None) -> int:
+async def run_once(data_dir: Path, shards: int, seconds: int, report_path: Path | None) -> int:
     """Start, trade, check, stop; return 0 only when everything holds."""
     from workers.once import OnceRun
 
     say = _Progress()
-    async with _running(data_dir, say) as (exchange, signalled):
+    async with _running(data_dir, shards, say) as (exchange, signalled):
         run = OnceRun(exchange, seconds, say)
         finished = await _unless(signalled, run.run())
         if not finished:
@@ -57,9 +57,11 @@ async def run_once(data_dir: Path, seconds: int, report_path: Path | None) -> in
 
 
 @asynccontextmanager
-async def _running(data_dir: Path, say: _Progress) -> AsyncIterator[tuple[Exchange, asyncio.Event]]:
+async def _running(
+    data_dir: Path, shards: int, say: _Progress
+) -> AsyncIterator[tuple[Exchange, asyncio.Event]]:
     """Give an exchange that is stopped in any case, and the event that a signal sets."""
-    exchange = Exchange(data_dir, say)
+    exchange = Exchange(data_dir, shards, say)
     signalled = asyncio.Event()
 
     def on_signal() -> None:

@@ -31,6 +31,7 @@ from infra.postgres import engine as postgres
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.customer_wallet import CustomerWalletStore
 from infra.postgres.customers import CustomerStore
+from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.markets import MarketStore
 from infra.postgres.orders import OrderReadStore
 from infra.process_board import ProcessBoard
@@ -40,9 +41,10 @@ from infra.secret_box import SecretBox, gateway_key_path
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from infra.wallet.keys import load_public
+from infra.wallet.shard_transfer_store import ShardTransferStore
 from workers.engine_door import ShardDoor
 from workers.processes import PROCESSES
-from workers.withdrawals import WithdrawalRules, WithdrawalStarter
+from workers.withdrawals import TransferStarter, WithdrawalRules, WithdrawalStarter
 
 KEY_FRESH_SECONDS = 2.0
 KEY_STALE_SECONDS = 600.0
@@ -173,6 +175,8 @@ async def build_services(settings: Settings, stack: AsyncExitStack) -> tuple[Ser
         hub=hub,
         withdrawal_rules=WithdrawalRules(),
         withdrawal_starter=WithdrawalStarter(settings),
+        transfers=ShardTransferStore(engine, LedgerStore()),
+        transfer_starter=TransferStarter(settings),
         now_ms=lambda: time.time_ns() // 1_000_000,
         version=rialto_version(),
         temporal_ui_url=settings.temporal_ui_url,

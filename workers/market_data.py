@@ -54,6 +54,7 @@ class MarketData:
         engine: EngineGrpc,
         heartbeat: Heartbeat,
     ) -> None:
+        self._shard = shard
         self._stream = f"market-data.{shard}"
         self._store = store
         self._publisher = publisher
@@ -90,9 +91,10 @@ class MarketData:
     async def _recover(self) -> None:
         listings = await self._store.listings()
         self._cursor = self._stored_cursor = await self._store.cursor(self._stream)
-        for market in listings.markets:
+        ours = [market for market in listings.markets if market.shard == self._shard]
+        for market in ours:
             await self._open_market(market.instrument.symbol_id)
-        log.info("recovered", cursor=self._cursor, markets=len(listings.markets))
+        log.info("recovered", cursor=self._cursor, markets=len(ours))
 
     async def _open_market(self, symbol_id: int) -> None:
         """Start a market's mirror from the engine's book, its candle and tape from PostgreSQL."""

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from domain.deposit import FINAL_STATES as FINAL_DEPOSITS
 from domain.deposit import DepositState
 from domain.events import EventType
+from domain.ledger import settlement_stream
 from domain.withdrawal import FINAL_STATES as FINAL_WITHDRAWALS
 from domain.withdrawal import WithdrawalState
 from infra.postgres import tables
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _FINISH_SECONDS = 90.0
 _CURSOR_SECONDS = 30.0
 _POLL_SECONDS = 0.25
+_OF_SHARDS = ("orders", "trades", "settled_trades")
 # Made while the bots trade: one that needs no signature, one that needs an officer's.
 _SMALL = ("alice", "USDT", "250")
 _LARGE = ("bob", "USDT", "20000")
@@ -56,7 +58,7 @@ class OnceRun:
         """Do it all; what fails becomes a problem, not an exception."""
         await self.exchange.start(bots=False)
         settings = self.exchange.settings
-        began = await engine_admin.status_of(settings)
+        began, first = await engine_admin.status_of(settings), await self._sequences()
         await self.exchange.start_bots()
         self.report["healthy_seconds"] = self.exchange.healthy_seconds
         self.report |= {"engine": began.engine, "loop": began.loop}
@@ -67,9 +69,10 @@ class OnceRun:
                 await self._trade(demo)
                 await self.exchange.supervisor.stop_child("bots")
                 await self._finish_transfers(demo, database)
-            last = (await engine_admin.status_of(settings)).durable_sequence
-            await self._wait_for_cursor(database, last)
-            await self._count(database, began.durable_sequence, last)
+            last = await self._sequences()
+            for shard, sequence in last.items():
+                await self._wait_for_cursor(database, shard, sequence)
+            await self._count(database, first, last)
         finally:
             await database.dispose()
         self.say("checking the books")
@@ -125,10 +128,18 @@ class OnceRun:
         if not staff.approved:
             self.problems.append("no withdrawal was approved by an officer's signed statement")
 
-    async def _wait_for_cursor(self, database: AsyncEngine, last: int) -> None:
+    async def _sequences(self) -> dict[int, int]:
+        """Return where each shard's engine is."""
+        settings = self.exchange.settings
+        return {
+            shard: (await engine_admin.status_of(settings, shard)).durable_sequence
+            for shard in range(self.exchange.shards)
+        }
+
+    async def _wait_for_cursor(self, database: AsyncEngine, shard: int, last: int) -> None:
         deadline = time.monotonic() + _CURSOR_SECONDS
         query = sa.select(tables.cursor.c.last_sequence).where(
-            tables.cursor.c.stream == "settlement.0"
+            tables.cursor.c.stream == settlement_stream(shard)
         )
         while True:
             async with database.connect() as connection:
@@ -136,19 +147,21 @@ class OnceRun:
             if reached >= last:
                 return
             if time.monotonic() > deadline:
-                self.problems.append(f"settlement is at sequence {reached}, the engine at {last}")
+                text = f"settlement-{shard} is at sequence {reached}, its engine at {last}"
+                self.problems.append(text)
                 return
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _count(self, database: AsyncEngine, first: int, last: int) -> None:
-        """Compare what the engine says it did with what the books say."""
-        events = await engine_admin.count_events(self.exchange.settings, first, last)
-        trade, deposit, withdrawal = tables.trade_event, tables.deposit, tables.withdrawal
+    async def _count(
+        self, database: AsyncEngine, first: dict[int, int], last: dict[int, int]
+    ) -> None:
+        """Compare what the engines say they did with what the books say."""
+        shards = [
+            await self._count_shard(database, shard, first[shard], last[shard]) for shard in last
+        ]
+        deposit, withdrawal = tables.deposit, tables.withdrawal
+        count = sa.func.count()
         async with database.connect() as connection:
-            count = sa.func.count()
-            settled = await connection.scalar(
-                sa.select(count).where(trade.c.sequence > first, trade.c.sequence <= last)
-            )
             deposits = await connection.scalar(
                 sa.select(count).where(deposit.c.state == DepositState.CREDITED)
             )
@@ -156,21 +169,34 @@ class OnceRun:
                 sa.select(count).where(withdrawal.c.state == WithdrawalState.SETTLED)
             )
         self.report |= {
-            "first_sequence": first,
-            "last_sequence": last,
-            "orders": events[EventType.ORDER_ACCEPTED],
-            "trades": events[EventType.TRADE],
-            "settled_trades": settled,
+            "first_sequence": first[0],
+            "last_sequence": last[0],
+            "shards": shards,
+            **{name: sum(shard[name] for shard in shards) for name in _OF_SHARDS},
             "deposits_credited": deposits,
             "withdrawals_settled": withdrawals,
         }
-        if settled != events[EventType.TRADE]:
-            self.problems.append(
-                f"the engine made {events[EventType.TRADE]} trades, {settled} are settled"
-            )
-        for name in ("orders", "trades", "deposits_credited", "withdrawals_settled"):
+        for name in ("deposits_credited", "withdrawals_settled"):
             if not self.report[name]:
                 self.problems.append(f"there were no {name}")
+
+    async def _count_shard(
+        self, database: AsyncEngine, shard: int, first: int, last: int
+    ) -> dict[str, int]:
+        """Return what one shard did in the commands after `first` up to `last`."""
+        events = await engine_admin.count_events(self.exchange.settings, shard, first, last)
+        trade = tables.trade_event.c
+        query = sa.select(sa.func.count()).where(
+            trade.shard == shard, trade.sequence > first, trade.sequence <= last
+        )
+        async with database.connect() as connection:
+            settled = int(await connection.scalar(query) or 0)
+        orders, trades = events[EventType.ORDER_ACCEPTED], events[EventType.TRADE]
+        if settled != trades:
+            self.problems.append(f"shard {shard} made {trades} trades, {settled} are settled")
+        if not orders or not trades:
+            self.problems.append(f"shard {shard} had {orders} orders and {trades} trades")
+        return {"shard": shard, "orders": orders, "trades": trades, "settled_trades": settled}
 
     async def _check(self) -> None:
         """Run the checker of `rialto verify`."""

@@ -41,6 +41,7 @@ class Stack:
     temporal: TemporalServer | None
     chain: ChainServer | None
     outside: Mapping[str, str]  # settings that a URL in the user's environment gives
+    shards: int = 1
 
     @property
     def servers(self) -> list[EmbeddedServer]:
@@ -60,6 +61,7 @@ class Stack:
             "RIALTO_GATEWAY_HOST": LOOPBACK,
             "RIALTO_GATEWAY_PORT": str(self.ports["gateway"]),
             "RIALTO_GATEWAY_PUBLIC_URL": self.page_url,
+            "RIALTO_SHARD_COUNT": str(self.shards),
         }
         if self.postgres is not None:
             ours["RIALTO_DATABASE_URL"] = self.postgres.url
@@ -73,7 +75,7 @@ class Stack:
         return {**ours, **self.outside}
 
 
-def build(data_dir: Path) -> Stack:
+def build(data_dir: Path, shards: int = 1) -> Stack:
     """Return the stack of a data folder; a server whose URL is in the environment is left out."""
     outside = {
         name: value
@@ -119,4 +121,5 @@ def build(data_dir: Path) -> Stack:
         if "RIALTO_CHAIN_URL" in outside
         else ChainServer(data_dir / "chain", logs / "chain.log", ports["chain"]),
         outside=outside,
+        shards=shards,
     )

@@ -12,6 +12,7 @@ from temporalio.client import Client
 
 from activities.deposit import DepositActivities
 from activities.orphan_sweep import OrphanSweepActivities, SweepRequest
+from activities.shard_transfer import ShardTransferActivities
 from activities.transfer import TransferSteps
 from activities.wallet_ports import ChainAdapter, Treasury
 from activities.withdrawal_money import WithdrawalMoney
@@ -29,6 +30,7 @@ from infra.wallet.deposit_store import BlockStore, DepositStore
 from infra.wallet.keys import load_public
 from infra.wallet.officers import load_officers, pinned_path, verify_ed25519
 from infra.wallet.policy_facts import PolicyFactsReader
+from infra.wallet.shard_transfer_store import ShardTransferStore
 from infra.wallet.transfer_store import TransferStore
 from infra.wallet.withdrawal_store import WithdrawalStore
 from infra.wallet.workflow_starter import TemporalStarter
@@ -38,6 +40,7 @@ from workers.wiring import Connections, Wiring
 from workflows import task_queues
 from workflows.deposit import DepositWorkflow
 from workflows.orphan_sweep import SWEEP_ID, SWEEP_SUMMARY, SWEEP_WORKFLOW, OrphanSweepWorkflow
+from workflows.shard_transfer import ShardTransferWorkflow
 from workflows.withdrawal import WithdrawalWorkflow
 
 SWEEP_IS_LATE_SECONDS = 120  # one that is well runs every quarter of a minute
@@ -123,10 +126,17 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         adapters.gate,
     )
     deposit = DepositActivities(deposits, transfers, steps, adapters.chain)
-    sweep = OrphanSweepActivities(withdrawals, deposits, adapters.starter)
+    shard_transfers = ShardTransferStore(adapters.engine, ledger)
+    between = ShardTransferActivities(shard_transfers, transfers, steps)
+    sweep = OrphanSweepActivities(withdrawals, deposits, shard_transfers, adapters.starter)
     return Wiring(
         task_queue=task_queues.WALLET,
-        workflows=(DepositWorkflow, WithdrawalWorkflow, OrphanSweepWorkflow),
+        workflows=(
+            DepositWorkflow,
+            WithdrawalWorkflow,
+            ShardTransferWorkflow,
+            OrphanSweepWorkflow,
+        ),
         activities=(
             review.load,
             review.screen,
@@ -149,6 +159,9 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
             deposit.announce,
             deposit.confirm,
             deposit.credit,
+            between.load,
+            between.take,
+            between.give,
             sweep.sweep,
         ),
         entities=(

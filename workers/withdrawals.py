@@ -1,21 +1,22 @@
-"""How the gateway checks a withdrawal by the wallet's rules and starts its workflow."""
+"""How the gateway checks a withdrawal, and starts the workflows of the wallet."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from typing import NoReturn
 from uuid import UUID
 
-import structlog
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.errors import Problem
 from domain.market import AssetListing
 from domain.money import INT64_MAX
+from domain.shard_transfer import (
+    SHARD_TRANSFER_SUMMARY,
+    SHARD_TRANSFER_WORKFLOW,
+    ShardTransferRequest,
+    shard_transfer_workflow_id,
+)
 from domain.withdrawal import (
     CANCEL_REQUESTED,
     WITHDRAWAL_SUMMARY,
@@ -27,17 +28,8 @@ from domain.withdrawal import (
     check_request,
     withdrawal_workflow_id,
 )
-from infra.settings import Settings
-from infra.temporal.client import connect
-from infra.temporal.schedules import TASK_TIMEOUT
 from infra.wallet.keccak import keccak256
-from infra.wallet.workflow_starter import WALLET_DETAILS
-from workflows import task_queues
-
-_START_TIMEOUT_SECONDS = 2.0
-_RECONNECT_SECONDS = 5.0
-
-log = structlog.get_logger(__name__)
+from workers.workflow_door import WorkflowDoor, start_once
 
 
 class WithdrawalRules:
@@ -73,31 +65,22 @@ def _refuse(refusal: WithdrawalRefusal, listing: AssetListing) -> NoReturn:
     raise Problem("invalid_address", "Give the address with its mixed-case checksum (EIP-55).")
 
 
-class WithdrawalStarter:
+class WithdrawalStarter(WorkflowDoor):
     """Starts and signals `withdrawal-{id}`; while Temporal is away the orphan sweep does it."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._client: Client | None = None
-        self._away_until = 0.0
 
     async def start(self, withdrawal_id: UUID, request_id: str) -> bool:
         """Start the workflow; False when Temporal is away."""
 
         async def work(client: Client) -> None:
-            await client.start_workflow(
+            await start_once(
+                client,
                 WITHDRAWAL_WORKFLOW,
+                withdrawal_workflow_id(str(withdrawal_id)),
                 WithdrawalRequest(str(withdrawal_id), request_id),
-                id=withdrawal_workflow_id(str(withdrawal_id)),
-                task_queue=task_queues.WALLET,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                task_timeout=TASK_TIMEOUT,
-                static_summary=WITHDRAWAL_SUMMARY,
-                static_details=WALLET_DETAILS,
+                WITHDRAWAL_SUMMARY,
             )
 
-        return await self._tried(work)
+        return await self.tried(work)
 
     async def tell_cancelled(self, withdrawal_id: UUID) -> bool:
         """Make the workflow look at its row; False when the sweep has to do that."""
@@ -110,18 +93,22 @@ class WithdrawalStarter:
                 if error.status is not RPCStatusCode.NOT_FOUND:  # it has ended, or will start
                     raise
 
-        return await self._tried(work)
+        return await self.tried(work)
 
-    async def _tried(self, work: Callable[[Client], Awaitable[None]]) -> bool:
-        if time.monotonic() < self._away_until:
-            return False
-        try:
-            async with asyncio.timeout(_START_TIMEOUT_SECONDS):
-                if self._client is None:
-                    self._client = await connect(self._settings)
-                await work(self._client)
-        except (RPCError, RuntimeError, TimeoutError, OSError) as error:
-            log.warning("Temporal is away: the orphan sweep does it later", error=str(error))
-            self._away_until = time.monotonic() + _RECONNECT_SECONDS
-            return False
-        return True
+
+class TransferStarter(WorkflowDoor):
+    """Starts `transfer-{id}`; while Temporal is away the orphan sweep does it."""
+
+    async def start(self, shard_transfer_id: UUID, request_id: str) -> bool:
+        """Start the workflow; False when Temporal is away."""
+
+        async def work(client: Client) -> None:
+            await start_once(
+                client,
+                SHARD_TRANSFER_WORKFLOW,
+                shard_transfer_workflow_id(shard_transfer_id),
+                ShardTransferRequest(str(shard_transfer_id), request_id),
+                SHARD_TRANSFER_SUMMARY,
+            )
+
+        return await self.tried(work)

@@ -9,11 +9,16 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.deposit import DEPOSIT_SUMMARY, DEPOSIT_WORKFLOW
+from domain.shard_transfer import SHARD_TRANSFER_SUMMARY, SHARD_TRANSFER_WORKFLOW
 from domain.withdrawal import WITHDRAWAL_SUMMARY, WITHDRAWAL_WORKFLOW
 from infra.temporal.runs import find_run
 from infra.temporal.schedules import TASK_TIMEOUT
 
-_SUMMARIES = {WITHDRAWAL_WORKFLOW: WITHDRAWAL_SUMMARY, DEPOSIT_WORKFLOW: DEPOSIT_SUMMARY}
+_SUMMARIES = {
+    WITHDRAWAL_WORKFLOW: WITHDRAWAL_SUMMARY,
+    DEPOSIT_WORKFLOW: DEPOSIT_SUMMARY,
+    SHARD_TRANSFER_WORKFLOW: SHARD_TRANSFER_SUMMARY,
+}
 WALLET_DETAILS = (
     "The business row in the database says where it stands; a run that was terminated, reset or "
     "deleted is taken up from there by the workflow `orphan-sweep`. A step that cannot go on "

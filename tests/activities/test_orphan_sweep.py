@@ -58,7 +58,8 @@ def starter() -> Starter:
 
 def _sweep(rows: Rows, starter: Starter) -> OrphanSweepActivities:
     deposits = Rows([f"deposit-{number:02}" for number in range(7)])
-    return OrphanSweepActivities(rows, deposits, starter, lambda: 42.0)  # type: ignore[arg-type]
+    transfers = Rows([f"{number:02}" for number in range(4)])
+    return OrphanSweepActivities(rows, deposits, transfers, starter, lambda: 42.0)  # type: ignore[arg-type]
 
 
 async def _run(sweep: OrphanSweepActivities, request: SweepRequest = ONCE) -> SweepResult:
@@ -70,9 +71,9 @@ async def test_every_page_is_looked_at(starter: Starter) -> None:
     """More rows than a page has are all found, and found running the second time."""
     sweep = _sweep(Rows([f"{number:02}" for number in range(11)]), starter)
     result = await _run(sweep)
-    assert (result.open_rows, result.restarted, len(starter.running)) == (18, 18, 18)
+    assert (result.open_rows, result.restarted, len(starter.running)) == (22, 22, 22)
     again = await _run(sweep)
-    assert (again.open_rows, again.restarted) == (18, 0)
+    assert (again.open_rows, again.restarted) == (22, 0)
     assert sweep.last_good_at == 42.0
 
 
@@ -81,7 +82,7 @@ async def test_bad_row_does_not_stop_the_rest(starter: Starter) -> None:
     starter.bad = {"withdrawal-01"}
     sweep = _sweep(Rows(["01", "02"]), starter)
     result = await _run(sweep)
-    assert result.restarted == 8
+    assert result.restarted == 12
     assert result.failed == ["withdrawal-01: 8 is not a valid WorkflowExecutionStatus"]
     assert sweep.last_good_at is None
     assert "not a valid" in sweep.failure
@@ -109,4 +110,4 @@ async def test_sweeps_on_when_the_database_comes_back(starter: Starter) -> None:
             await asyncio.sleep(0.01)
     rows.away = False
     result = await asyncio.wait_for(running, 10)
-    assert (result.restarted, sweep.failure) == (8, "")
+    assert (result.restarted, sweep.failure) == (12, "")

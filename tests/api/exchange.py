@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import time
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx
 from fastapi import FastAPI
@@ -23,6 +25,7 @@ from domain.events import Event
 from domain.market import Listings, Market
 from domain.market_data import Level
 from domain.order_record import OrderRecord
+from domain.shard_transfer import NewShardTransfer, ShardTransfer, ShardTransferState
 from domain.trading_status import TradingStatus
 from matching.codec import decode_events, encode_command
 from matching.engine import create_engine
@@ -111,6 +114,41 @@ class LocalDoor:
             raise EngineAway("played")
 
 
+class TransferMemory:
+    """Transfers between shards, in memory; remembers whose workflow was started."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[int, str], tuple[NewShardTransfer, ShardTransfer]] = {}
+        self.started: list[UUID] = []
+
+    async def create(self, request: NewShardTransfer) -> tuple[ShardTransfer, bool] | None:
+        key = (request.customer_id, request.idempotency_key)
+        if key in self.rows:
+            first, row = self.rows[key]
+            return (row, False) if first == request else None
+        row = ShardTransfer(
+            shard_transfer_id=uuid4(),
+            customer_id=request.customer_id,
+            asset=USDT,
+            amount=request.amount,
+            from_shard=request.from_shard,
+            to_shard=request.to_shard,
+            state=ShardTransferState.REQUESTED,
+            reason=None,
+            created_at=dt.datetime.now(dt.UTC),
+        )
+        self.rows[key] = (request, row)
+        return row, True
+
+    async def of_customer(self, customer_id: int, shard_transfer_id: UUID) -> ShardTransfer | None:
+        rows = (row for _, row in self.rows.values() if row.customer_id == customer_id)
+        return next((row for row in rows if row.shard_transfer_id == shard_transfer_id), None)
+
+    async def start(self, shard_transfer_id: UUID, request_id: str) -> bool:
+        self.started.append(shard_transfer_id)
+        return True
+
+
 _APPLICATIONS: list[FastAPI] = []
 
 
@@ -129,6 +167,7 @@ class Exchange:
         self.door = LocalDoor()
         self.doors = {0: self.door}
         self.memory = Memory()
+        self.transfers = TransferMemory()
         self.clock_ms = 0  # 0: the real clock
         self._signed_ms = 0
         self.services = Services(
@@ -143,6 +182,8 @@ class Exchange:
             hub=FeedHub(self.memory, lambda: ["ETH/USDT"]),
             withdrawal_rules=WithdrawalRules(),
             withdrawal_starter=self.memory,
+            transfers=self.transfers,
+            transfer_starter=self.transfers,
             now_ms=lambda: self.clock_ms or time.time_ns() // 1_000_000,
             version="test",
         )

@@ -22,6 +22,7 @@ BODIES: dict[str, Any] = {
     "/v1/orders/dry-run": {"symbol": "ETH/USDT", "side": "sell", "price": "2500", "quantity": "1"},
     "/v1/orders/{order_id}": {"quantity": "1"},
     "/v1/dead-mans-switch": {"timeout_seconds": 0},
+    "/v1/transfers": {"asset": "USDT", "amount": "20", "from_shard": 0, "to_shard": 1},
     "/v1/withdrawals": {"asset": "USDT", "amount": "20", "address": ADDRESS},
 }
 ROUTES = [
@@ -51,6 +52,7 @@ def _target(route: APIRoute) -> str:
     return (
         route.path.replace("{order_id}", "1")
         .replace("{symbol}", "ETH-USDT")
+        .replace("{transfer_id}", "018f0000-0000-7000-8000-000000000000")
         .replace("{withdrawal_id}", "018f0000-0000-7000-8000-000000000000")
     )
 
@@ -79,6 +81,7 @@ def test_what_moves_money_out_needs_the_withdraw_scope() -> None:
         ("DELETE", "/v1/orders/{order_id}"): Scope.TRADE,
         ("DELETE", "/v1/orders"): Scope.TRADE,
         ("POST", "/v1/dead-mans-switch"): Scope.TRADE,
+        ("POST", "/v1/transfers"): Scope.TRADE,
         ("POST", "/v1/withdrawals"): Scope.WITHDRAW,
         ("DELETE", "/v1/withdrawals/{withdrawal_id}"): Scope.WITHDRAW,
     }
@@ -107,6 +110,7 @@ async def test_without_the_scope_every_signed_route_is_403(
 @pytest.mark.parametrize(("method", "route"), ROUTES, ids=_name)
 async def test_no_route_answers_500(exchange: Exchange, method: str, route: APIRoute) -> None:
     """Each route once with acceptable input."""
+    exchange.add_shard()
     answer = await exchange.call(
         method, _target(route), _body(method, route), headers={"Idempotency-Key": "k"}
     )

@@ -64,8 +64,9 @@ ETH_USDT = ListSymbol(
 class EngineInProcess:
     """The reference engine with settlement behind it; counts what it was asked."""
 
-    def __init__(self, settlement: SettlementStore) -> None:
-        self._engine = ReferenceEngine()
+    def __init__(self, settlement: SettlementStore, shard: int = 0) -> None:
+        self._engine = ReferenceEngine(shard)
+        self._shard = shard
         self._settlement = settlement
         self._lock = asyncio.Lock()
         self._unsettled: list[tuple[int, bytes]] = []
@@ -93,7 +94,7 @@ class EngineInProcess:
         """Settle what was held back."""
         while self._unsettled:
             sequence, raw = self._unsettled.pop(0)
-            await self._settlement.settle(0, sequence, sequence, raw)
+            await self._settlement.settle(self._shard, sequence, sequence, raw)
 
 
 class Gate(Interceptor):

@@ -46,6 +46,7 @@ from infra.wallet.deposit_store import BlockStore, DepositStore
 from infra.wallet.policy_facts import PolicyFactsReader
 from infra.wallet.rpc import JsonRpc
 from infra.wallet.setup import WalletSetup, ensure_deposit_address, prepare_demo_wallet
+from infra.wallet.shard_transfer_store import ShardTransferStore
 from infra.wallet.withdrawal_store import WithdrawalStore
 from infra.wallet.workflow_starter import TemporalStarter
 from tests.workflows.wallet_parts import ASSET_ROWS, ETH_USDT, OUTSIDE, EngineInProcess
@@ -237,6 +238,7 @@ class Rig:
         activities = OrphanSweepActivities(
             self.withdrawals,
             DepositStore(self.engine, LedgerStore(), AuditStore()),
+            ShardTransferStore(self.engine, LedgerStore()),
             TemporalStarter(self._connected, task_queues.WALLET),
         )
         request = SweepRequest(page=2, run_seconds=0)

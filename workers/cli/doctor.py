@@ -153,6 +153,21 @@ def _running(folder: Path) -> Finding:
     return Finding("exchange", bool(state["healthy"]), text, advice)
 
 
+def _shards(folder: Path) -> Finding:
+    from workers.cli.status import shards_of
+    from workers.data_folder import shard_count, supervisor_pid
+
+    count = shard_count(folder, None)
+    if supervisor_pid(folder) is None:
+        return Finding("shards", True, f"{count}; not running")
+    found = shards_of(folder)
+    closed = [
+        f"shard {s['shard']} {s['mode']}: {s['reason']}" for s in found if s["mode"] != "normal"
+    ]
+    text = "; ".join(closed) or f"{count}, all open"
+    return Finding("shards", not closed, text, "docs/runbooks/trading-stopped.md says what to do.")
+
+
 def _attention(folder: Path) -> Finding:
     from workers.cli.status import exchange_state
     from workers.data_folder import supervisor_pid
@@ -201,6 +216,7 @@ _CHECKS: tuple[Callable[[Path], Finding], ...] = (
     _chain,
     _ports,
     _running,
+    _shards,
     _attention,
     _retention,
     _versions,

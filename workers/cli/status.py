@@ -82,14 +82,14 @@ def exchange_state(folder: Path, pid: int) -> dict[str, Any]:
         "page": page,
         "temporal_ui": environment(folder).get("RIALTO_TEMPORAL_UI_URL", ""),
         "attention": _attention(system or {}),
-        "shards": (system or {}).get("shards") or _shards(folder),
+        "shards": (system or {}).get("shards") or shards_of(folder),
         "components": (system or {}).get("components", []),
         "limits": (system or {}).get("limits", {}),
         "processes": processes,
     }
 
 
-def _shards(folder: Path) -> list[dict[str, Any]]:
+def shards_of(folder: Path) -> list[dict[str, Any]]:
     """Return the engines' own word on their modes, while the gateway does not answer."""
     found: list[dict[str, Any]] = []
     for path in sorted((folder / "run").glob("matching-engine-*.json")):

@@ -25,23 +25,31 @@ def up(
     report: Annotated[
         Path | None, typer.Option("--report", help="Write the report of --once to this file.")
     ] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            "--shards", min=1, max=2, help="Engines to run.", show_default="as before, or 1"
+        ),
+    ] = None,
     no_bots: Annotated[bool, typer.Option("--no-bots", help="Start without the bots.")] = False,
 ) -> None:
     """Start the whole exchange: servers, processes, a demo market with bots. Ctrl-C stops it."""
     import asyncio
 
     from infra.embedded.server import ServerFailedError
-    from workers.data_folder import FolderInUseError, owned
+    from workers.data_folder import FewerShardsError, FolderInUseError, owned, shard_count
     from workers.foreground import run_interactive, run_once
 
     folder = data_dir(data)
     try:
         with owned(folder):
+            count = shard_count(folder, shards)
             if once:
-                code = asyncio.run(run_once(folder, seconds, report))
+                code = asyncio.run(run_once(folder, count, seconds, report))
             else:
-                code = asyncio.run(run_interactive(folder, data is not None, bots=not no_bots))
-    except FolderInUseError as error:
+                named = data is not None
+                code = asyncio.run(run_interactive(folder, count, named, bots=not no_bots))
+    except (FolderInUseError, FewerShardsError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(EXIT_USAGE) from error
     except PermissionError as error:

@@ -121,6 +121,12 @@ def _reachable(folder: Path) -> Iterator[Settings]:
             postgres.stop()
 
 
+def _places(sequences: dict[str, int]) -> str:
+    if len(sequences) == 1:
+        return f"sequence {sequences['0']}"
+    return ", ".join(f"sequence {at} of shard {shard}" for shard, at in sequences.items())
+
+
 def _print(found: dict[str, Any]) -> None:
     for violation in found["violations"]:
         where = f" (sequence {violation['sequence']})" if violation["sequence"] else ""
@@ -129,6 +135,6 @@ def _print(found: dict[str, Any]) -> None:
         mark = "holds   " if invariant["ok"] else "VIOLATED"
         typer.echo(f"{mark} {invariant['name']:32} {invariant['rows']:>10} rows")
     typer.echo(
-        f"{found['violation_count']} violations at sequence {found['sequence']}; "
+        f"{found['violation_count']} violations at {_places(found['sequences'])}; "
         f"{len(found['invariants'])} invariants checked."
     )

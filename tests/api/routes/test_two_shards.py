@@ -104,6 +104,7 @@ async def test_funds_on_the_other_shard_are_pointed_to(
     assert refused["code"] == "insufficient_funds"
     assert refused["elsewhere"] == [{"shard": 0, "available": "10000"}]
     assert "10000 on shard 0" in refused["detail"]
+    assert "/v1/transfers" in refused["detail"]
     poor = (await exchange.place("key-2", **{**BTC_ORDER, "side": "sell"})).json()
     assert poor["code"] == "insufficient_funds"
     assert "elsewhere" not in poor

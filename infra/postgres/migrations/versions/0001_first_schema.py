@@ -600,6 +600,45 @@ def upgrade() -> None:
     )
     op.create_index("ix_transfer_settled", "transfer", ["shard", "settled_sequence"], unique=False)
     op.create_table(
+        "shard_transfer",
+        sa.Column("shard_transfer_id", sa.Uuid(), nullable=False),
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("idempotency_key", sa.Text(), nullable=False),
+        sa.Column("asset_id", sa.Integer(), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("from_shard", sa.SmallInteger(), nullable=False),
+        sa.Column("to_shard", sa.SmallInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["asset_id"], ["asset.asset_id"], name=op.f("fk_shard_transfer_asset_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"],
+            ["customer.customer_id"],
+            name=op.f("fk_shard_transfer_customer_id"),
+        ),
+        sa.PrimaryKeyConstraint("shard_transfer_id", name=op.f("pk_shard_transfer")),
+        sa.UniqueConstraint(
+            "customer_id",
+            "idempotency_key",
+            name=op.f("uq_shard_transfer_customer_id_idempotency_key"),
+        ),
+    )
+    op.create_index(
+        "ix_shard_transfer_open",
+        "shard_transfer",
+        ["shard_transfer_id"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('requested', 'taken')"),
+    )
+    op.create_table(
         "withdrawal",
         sa.Column("withdrawal_id", sa.Uuid(), nullable=False),
         sa.Column("customer_id", sa.BigInteger(), nullable=False),

@@ -1,0 +1,117 @@
+"""Moving your money from one shard to another, so that you can trade there."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Request, Response
+
+from api.edge import CallerDep, EdgeRoute, ServicesDep, access
+from api.errors import Problem
+from api.schemas.transfers import TransferIn, TransferOut
+from api.services import Services
+from domain.customer import Scope
+from domain.instrument import Asset
+from domain.money import INT64_MAX
+from domain.shard_transfer import NewShardTransfer, ShardTransfer
+
+router = APIRouter(prefix="/v1", tags=["account"], route_class=EdgeRoute)
+
+_IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+@router.post("/transfers", status_code=202, response_model=TransferOut)
+@access(Scope.TRADE, weight=5)
+async def request_transfer(
+    transfer: TransferIn,
+    caller: CallerDep,
+    services: ServicesDep,
+    request: Request,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> TransferOut:
+    """Move money between shards. The header `Idempotency-Key` makes repeating it safe.
+
+    A market uses the money on its own shard (`shard` of `/v1/markets`). Accepted means written
+    down; `state` tells how far it is: `requested`, `taken`, `done`; or `refused`, where it was not
+    free, and `in_main`, where the other shard could not take it.
+    """
+    if idempotency_key is None or _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
+        raise Problem("missing_idempotency_key", "Send 1-64 letters, digits, `.`, `_`, `:`, `-`.")
+    asset = services.asset(transfer.asset).asset
+    _require_places(services, asset, transfer)
+    request_id: str = request.state.request_id
+    written = await services.transfers.create(
+        NewShardTransfer(
+            customer_id=caller.customer_id,
+            idempotency_key=idempotency_key,
+            asset_id=asset.asset_id,
+            amount=_chain_units(asset, transfer.amount),
+            from_shard=transfer.from_shard,
+            to_shard=transfer.to_shard,
+        )
+    )
+    if written is None:
+        raise Problem("idempotency_conflict")
+    record, is_new = written
+    if is_new:
+        await services.transfer_starter.start(record.shard_transfer_id, request_id)
+    else:
+        response.status_code = 200
+    return _out(record)
+
+
+@router.get("/transfers/{transfer_id}", response_model=TransferOut)
+@access(Scope.READ)
+async def get_transfer(transfer_id: str, caller: CallerDep, services: ServicesDep) -> TransferOut:
+    """Return one of your transfers."""
+    try:
+        identity = UUID(transfer_id)
+    except ValueError as error:
+        raise Problem("not_found") from error
+    record = await services.transfers.of_customer(caller.customer_id, identity)
+    if record is None:
+        raise Problem("not_found")
+    return _out(record)
+
+
+def _require_places(services: Services, asset: Asset, transfer: TransferIn) -> None:
+    """Refuse what the second shard's engine could only refuse once the first has paid."""
+    if transfer.from_shard == transfer.to_shard:
+        raise Problem("invalid_field", "The money is there already: name two shards.")
+    using = {
+        market.shard
+        for market in services.listings.markets
+        if asset.asset_id in (market.instrument.base.asset_id, market.instrument.quote.asset_id)
+    }
+    for shard in (transfer.from_shard, transfer.to_shard):
+        if shard not in using or shard not in services.doors:
+            raise Problem("invalid_field", f"No market of shard {shard} uses {asset.code}.")
+
+
+def _chain_units(asset: Asset, text: str) -> int:
+    try:
+        units = asset.engine_units(text)
+    except ValueError as error:
+        detail = f"A positive decimal number with at most {asset.engine_decimals} decimals."
+        raise Problem("invalid_amount", detail) from error
+    if units <= 0:
+        raise Problem("invalid_amount", "The amount must be positive.")
+    if units > INT64_MAX:
+        raise Problem("overflow", f"No amount exceeds {asset.engine_text(INT64_MAX)}.")
+    return units * asset.chain_units_per_engine_unit
+
+
+def _out(record: ShardTransfer) -> TransferOut:
+    return TransferOut(
+        transfer_id=str(record.shard_transfer_id),
+        asset=record.asset.code,
+        amount=record.asset.chain_text(record.amount),
+        from_shard=record.from_shard,
+        to_shard=record.to_shard,
+        state=record.state,
+        reason=record.reason,
+        time_us=int(record.created_at.timestamp() * 1000) * 1000,
+    )

@@ -1,0 +1,163 @@
+"""Money from one shard to the other: whole, once, and never lost on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.testing import ActivityEnvironment
+
+from activities.shard_transfer import ShardTransferActivities, ShardTransferResult
+from activities.transfer import TransferSteps
+from domain.commands import Credit
+from domain.ledger import JournalRequest, Posting, capital, main, trading, transfer_key, transit
+from domain.shard_transfer import NewShardTransfer, ShardTransfer, ShardTransferRequest
+from domain.transfer import TO_TRADING, NewTransfer
+from infra.postgres import tables
+from infra.postgres.engine import create
+from infra.postgres.ledger_store import LedgerStore
+from infra.postgres.settlement_store import SettlementStore
+from infra.wallet.shard_transfer_store import ShardTransferStore
+from infra.wallet.transfer_store import TransferStore
+from tests.infra.postgres.conftest import seed_listings
+from tests.workflows.wallet_parts import ETH_USDT, EngineInProcess
+
+pytestmark = pytest.mark.servers
+
+ALICE, USDT = 1, 1
+FUNDED, MOVED = 1_000_000_000, 400_000_000  # chain and engine units are the same for USDT
+
+
+@dataclass
+class Desk:
+    """Two engines, their ledger, and the steps."""
+
+    database: AsyncEngine
+    engines: dict[int, EngineInProcess]
+    rows: ShardTransferStore
+    activities: ShardTransferActivities
+
+    async def ask(self, amount: int = MOVED, key: str = "k") -> ShardTransfer:
+        """Write a transfer from shard 0 to shard 1 down."""
+        written = await self.rows.create(NewShardTransfer(ALICE, key, USDT, amount, 0, 1))
+        assert written is not None
+        return written[0]
+
+    async def run(self, row: ShardTransfer, step: str) -> ShardTransferResult:
+        """Run one step."""
+        request = ShardTransferRequest(str(row.shard_transfer_id))
+        activity = getattr(self.activities, step)
+        result: ShardTransferResult = await ActivityEnvironment().run(activity, request)
+        return result
+
+    async def balances(self) -> dict[str, int]:
+        """Return the ledger's balances that are not zero, without the owners' money."""
+        account = tables.ledger_account.c
+        query = sa.select(account.code, account.balance).where(account.balance != 0)
+        async with self.database.connect() as conn:
+            rows = (await conn.execute(query)).all()
+        return {row.code: int(row.balance) for row in rows if row.code != capital("USDT")}
+
+
+@pytest.fixture
+async def desk(fresh_database: str) -> AsyncIterator[Desk]:
+    """Give a desk whose customer has funds on shard 0; shard 1 lists nothing yet."""
+    database = create(fresh_database)
+    ledger = LedgerStore()
+    async with database.begin() as conn:
+        await seed_listings(conn)
+    settlement = SettlementStore(database)
+    engines = {shard: EngineInProcess(settlement, shard) for shard in (0, 1)}
+    await engines[0].submit(ETH_USDT)
+    await _fund(database, ledger, engines[0])
+    transfers = TransferStore(database, ledger)
+    rows = ShardTransferStore(database, ledger)
+    steps = TransferSteps(transfers, engines)
+    yield Desk(database, engines, rows, ShardTransferActivities(rows, transfers, steps))
+    await database.dispose()
+
+
+async def _fund(database: AsyncEngine, ledger: LedgerStore, engine: EngineInProcess) -> None:
+    funding = NewTransfer(uuid4(), ALICE, USDT, 0, TO_TRADING, FUNDED, "a test")
+    posting = Posting(capital("USDT"), transit(0, "USDT"), "USDT", FUNDED)
+    async with database.begin() as conn:
+        await conn.execute(sa.insert(tables.transfer).values(funding.row()))
+        key = transfer_key(funding.transfer_id)
+        await ledger.post(conn, JournalRequest("wallet", key, "seed", (posting,)))
+    now_us = time.time_ns() // 1_000
+    await engine.submit(Credit(funding.transfer_id.int, ALICE, USDT, FUNDED, now_us))
+
+
+async def test_the_money_arrives_once_however_often_it_is_tried(desk: Desk) -> None:
+    """Debited, moved in the ledger, credited; a repeat of any step changes nothing."""
+    await desk.engines[1].submit(ETH_USDT)
+    row = await desk.ask()
+    assert (await desk.run(row, "take")).state == "taken"
+    assert (await desk.run(row, "take")).state == "taken"
+    assert await desk.balances() == {
+        trading(ALICE, 0, "USDT"): FUNDED - MOVED,
+        transit(1, "USDT"): MOVED,
+    }
+    assert (await desk.run(row, "give")).state == "done"
+    assert (await desk.run(row, "give")).state == "done"
+    assert (await desk.run(row, "take")).state == "done"
+    assert await desk.balances() == {
+        trading(ALICE, 0, "USDT"): FUNDED - MOVED,
+        trading(ALICE, 1, "USDT"): MOVED,
+    }
+    assert await desk.rows.unfinished(None, 10) == []
+
+
+async def test_an_answer_that_was_lost_is_asked_for_again(desk: Desk) -> None:
+    """The engine debits, nobody hears of it, and the next try finds that it has."""
+    await desk.engines[1].submit(ETH_USDT)
+    row = await desk.ask()
+    for shard, step in ((0, "take"), (1, "give")):
+        desk.engines[shard].fails_after_commands = 1
+        with pytest.raises(ConnectionError):
+            await desk.run(row, step)
+        await desk.run(row, step)
+    assert (await desk.balances())[trading(ALICE, 1, "USDT")] == MOVED
+
+
+async def test_what_is_not_free_does_not_move(desk: Desk) -> None:
+    """More than there is: refused with the engine's reason, nothing posted."""
+    row = await desk.ask(FUNDED + 1)
+    result = await desk.run(row, "take")
+    assert (result.state, "insufficient_funds" in result.detail) == ("refused", True)
+    assert (await desk.rows.load(row.shard_transfer_id)).reason == "insufficient_funds"
+    assert await desk.balances() == {trading(ALICE, 0, "USDT"): FUNDED}
+    assert (await desk.run(row, "give")).state == "refused"
+
+
+async def test_what_the_second_shard_does_not_take_is_in_main(desk: Desk) -> None:
+    """An engine that does not know the asset refuses the credit; the money stays the customer's."""
+    row = await desk.ask()
+    await desk.run(row, "take")
+    result = await desk.run(row, "give")
+    assert (result.state, "unknown_asset" in result.detail) == ("in_main", True)
+    assert await desk.balances() == {
+        trading(ALICE, 0, "USDT"): FUNDED - MOVED,
+        main(ALICE, "USDT"): MOVED,
+    }
+    assert (await desk.run(row, "give")).state == "in_main"
+
+
+async def test_the_rows_are_written_once(desk: Desk) -> None:
+    """The same key and body is the same row; the sweep finds what is not final."""
+    first = await desk.ask()
+    again = await desk.rows.create(NewShardTransfer(ALICE, "k", USDT, MOVED, 0, 1))
+    assert again == (first, False)
+    assert await desk.rows.create(NewShardTransfer(ALICE, "k", USDT, MOVED + 1, 0, 1)) is None
+    second = await desk.ask(key="other")
+    wanted = sorted([str(first.shard_transfer_id), str(second.shard_transfer_id)])
+    assert await desk.rows.unfinished(None, 10) == wanted
+    assert await desk.rows.unfinished(wanted[0], 10) == wanted[1:]
+    assert await desk.rows.of_customer(ALICE + 1, first.shard_transfer_id) is None
+    with pytest.raises(LookupError):
+        await desk.rows.load(uuid4())
