@@ -9,10 +9,12 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from workflows.deposit import DepositWorkflow
+from workflows.shard_transfer import ShardTransferWorkflow
 from workflows.withdrawal import WithdrawalWorkflow
 
 HISTORIES = Path(__file__).parents[1] / "histories"
-RECORDED = sorted([*HISTORIES.glob("withdrawal-*.json"), *HISTORIES.glob("deposit-*.json")])
+KINDS = ("withdrawal", "deposit", "transfer")
+RECORDED = sorted(path for kind in KINDS for path in HISTORIES.glob(f"{kind}-*.json"))
 
 
 @pytest.fixture(params=RECORDED, ids=lambda path: path.stem)
@@ -23,16 +25,17 @@ def history(request: pytest.FixtureRequest) -> WorkflowHistory:
 
 async def test_history_replays(history: WorkflowHistory) -> None:
     """A change that would break a running workflow fails here first."""
-    replayer = Replayer(workflows=[DepositWorkflow, WithdrawalWorkflow])
+    replayer = Replayer(workflows=[DepositWorkflow, WithdrawalWorkflow, ShardTransferWorkflow])
     await replayer.replay_workflow(history)
 
 
 def test_the_ways_through_a_withdrawal_are_recorded() -> None:
-    """Paid, approved by two, parked and retried, rejected, cancelled, overdue; and a deposit."""
+    """Paid, approved by two, parked, rejected, cancelled, overdue; a deposit, a transfer."""
     names = {path.stem.rsplit("-", 1)[0] for path in RECORDED}
     assert names == {
         "deposit-credited",
         "deposit-voided",
+        "transfer-done",
         "withdrawal-approved",
         "withdrawal-cancelled",
         "withdrawal-overdue",
