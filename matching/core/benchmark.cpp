@@ -1,10 +1,12 @@
 #include "benchmark.hpp"
 
+#include <unistd.h>
 #include <x86intrin.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <stdexcept>
 
@@ -45,8 +47,9 @@ Command numbered(Opcode opcode, std::uint64_t sequence, std::int64_t time_us) {
 }
 
 void append(std::vector<std::uint8_t>& bytes, const void* stripe) {
-  const auto* from = static_cast<const std::uint8_t*>(stripe);
-  bytes.insert(bytes.end(), from, from + kStripe);
+  const std::size_t end = bytes.size();
+  bytes.resize(end + kStripe);
+  std::memcpy(&bytes[end], stripe, kStripe);
 }
 
 // One market with fees and a wide band, and money for every account.
@@ -176,6 +179,45 @@ Measured measure_engine(const std::vector<FlowLine>& flow, const BenchmarkOption
   }
   std::sort(result.latency_ns.begin(), result.latency_ns.end());
   return result;
+}
+
+namespace {
+
+std::uint64_t resident_bytes() {
+  std::uint64_t whole = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> whole >> resident;
+  return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+std::uint64_t measure_resting(std::uint64_t count) {
+  constexpr std::size_t kBatch = 100;
+  constexpr std::int64_t kLevels = 500;  // of each side
+  std::uint64_t sequence = 0;
+  const std::vector<std::uint8_t> before = opening(sequence);
+  Engine engine(0);
+  engine.apply(before.data(), before.size());
+  std::vector<Command> batch;
+  batch.reserve(kBatch);
+  const std::uint64_t start = resident_bytes();
+  for (std::uint64_t number = 1; number <= count; ++number) {
+    Command command = numbered(Opcode::kPlaceOrder, ++sequence, 2'000);
+    const auto level = static_cast<std::int64_t>(number / 2) % kLevels;
+    command.symbol_id = kSymbol;
+    command.account_id = number % kAccounts + 1;
+    command.key_low = number;
+    command.flags = number % 2;
+    command.a = command.flags == kBuy ? 99'000 - level : 101'000 + level;
+    command.b = 1;
+    batch.push_back(command);
+    if (batch.size() < kBatch && number < count) continue;
+    engine.apply(reinterpret_cast<const std::uint8_t*>(batch.data()), batch.size() * kStripe);
+    batch.clear();
+  }
+  if (engine.state.markets[0]->open_orders != count)
+    throw std::logic_error("not every order came to rest");
+  return resident_bytes() - start;
 }
 
 Measured measure_bare_book(const std::vector<FlowLine>& flow, unsigned passes) {

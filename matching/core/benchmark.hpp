@@ -32,6 +32,8 @@ struct BenchmarkOptions {
 };
 
 Measured measure_engine(const std::vector<FlowLine>& flow, const BenchmarkOptions& options);
+// Bytes by which the process grows while `count` orders come to rest, without a hint beforehand.
+std::uint64_t measure_resting(std::uint64_t count);
 Measured measure_bare_book(const std::vector<FlowLine>& flow, unsigned passes);
 
 }  // namespace rialto

@@ -284,6 +284,7 @@ NB_MODULE(_core, m) {
     for (const rialto::Limit& limit : rialto::kLimits) out[limit.name] = limit.value;
     return out;
   });
+  m.def("bench_resting", &rialto::measure_resting, nb::arg("count"));
   m.def("bench_bare_book", &rialto::bench_bare_book, nb::arg("flow"), nb::arg("passes"));
   using rialto::Core;
   nb::exception<rialto::SequenceError>(m, "CoreSequenceError", PyExc_RuntimeError);

@@ -119,6 +119,11 @@ class OrderPages {
     return pages_[page]->slots[number & kMask];
   }
 
+  void prefetch(std::uint64_t number) const {
+    const std::unique_ptr<Page>& page = pages_[number >> kBits];
+    if (page) __builtin_prefetch(&page->slots[number & kMask], 1);
+  }
+
   void set(std::uint64_t number, Slot slot) {
     const std::uint64_t page = number >> kBits;
     if (page >= pages_.size()) pages_.resize(page + 1);

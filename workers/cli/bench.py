@@ -16,6 +16,11 @@ from workers.cli.context import EXIT_FAILED, EXIT_USAGE
 WINDOW = 10_000
 SMALL_WINDOW = 100
 DRAWN_COMMANDS = 1_000_000
+RESTING_ORDERS = 1_000_000
+RESTING_METHOD = (
+    f"growth of the resident set while {RESTING_ORDERS:,} orders of 1,000 accounts come to rest at "
+    "1,000 prices: order, index cells, number page, levels, lists"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -87,6 +92,7 @@ def measure(module: Any, raw: bytes, passes: int, batch: int) -> dict[str, Any]:
     def rate(row: dict[str, Any]) -> int:
         return int(row["commands"] / statistics.median(row["seconds"]))
 
+    resting_bytes = module.bench_resting(RESTING_ORDERS)  # first, while the heap is fresh
     bare = dict(module.bench_bare_book(raw, passes))
     full = engine(WINDOW, True)
     return {
@@ -99,6 +105,8 @@ def measure(module: Any, raw: bytes, passes: int, batch: int) -> dict[str, Any]:
         "p50_ns": full["p50_ns"],
         "p99_ns": full["p99_ns"],
         "p999_ns": full["p999_ns"],
+        "bytes_per_resting_order": round(resting_bytes / RESTING_ORDERS, 1),
+        "bytes_per_resting_order_method": RESTING_METHOD,
         "trades": full["trades"],
         "volume": full["volume"],
         "checksum": f"{full['checksum']:016x}",

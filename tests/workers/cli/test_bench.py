@@ -86,6 +86,8 @@ def test_core_reports_rates_and_the_flows_own_fills(flow: Path) -> None:
     rates = [name for name in report if "per_second" in name]
     assert len(rates) == 5
     assert all(report[name] > 0 for name in rates)
+    assert 64 < report["bytes_per_resting_order"] < 200
+    assert "resident set" in report["bytes_per_resting_order_method"]
     assert 0 < report["p50_ns"] <= report["p99_ns"] <= report["p999_ns"]
 
 
