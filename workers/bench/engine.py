@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import statistics
 import subprocess
 import sys
@@ -75,6 +76,7 @@ def measure(load: Load, folder: Path | None, say: Callable[[str], None]) -> dict
         say(f"{name}: {texts[name]}")
         with tempfile.TemporaryDirectory(prefix="rialto-bench-", dir=folder) as place:
             row = asyncio.run(_scenario(load, name, Path(place)))
+        os.sync()  # the next one must not wait for the removal of this one's files
         rows.append({"scenario": name, "description": texts[name], **row})
     worst = max(rows, key=lambda row: float(row["p99_us"]))
     return {
