@@ -23,7 +23,7 @@ from infra.postgres import tables
 from infra.postgres.engine import create
 from workers import demo_listings as listings
 from workers import engine_admin
-from workers.api_client import ApiClient
+from workers.api_client import ApiAccount, ApiClient, ApiError
 from workers.cli.verify import verify
 from workers.exchange import Exchange
 from workers.staff import Staff
@@ -38,6 +38,7 @@ _FINISH_SECONDS = 90.0
 _CURSOR_SECONDS = 30.0
 _POLL_SECONDS = 0.25
 _OF_SHARDS = ("orders", "trades", "settled_trades")
+_UNAVAILABLE = 503  # an engine, say, that is being started again
 # Made while the bots trade: one that needs no signature, one that needs an officer's.
 _SMALL = ("alice", "USDT", "250")
 _LARGE = ("bob", "USDT", "20000")
@@ -103,8 +104,7 @@ class OnceRun:
             await demo.deposit(*_DEPOSIT)
             target = await demo.outside_address()
             for owner, code, amount in (_SMALL, _LARGE):
-                key = f"once-{uuid.uuid4()}"
-                await api.withdraw(accounts[owner], code, amount, target, key=key)
+                await _withdraw(api, accounts[owner], code, amount, target)
         finally:
             await api.close()
         await asyncio.sleep(max(0.0, until - time.monotonic()))
@@ -210,6 +210,22 @@ class OnceRun:
                 self.problems.append(f"invariant {invariant['name']} does not hold")
             if not invariant["rows"]:
                 self.problems.append(f"invariant {invariant['name']} looked at no rows")
+
+
+async def _withdraw(
+    api: ApiClient, account: ApiAccount, code: str, amount: str, target: str
+) -> None:
+    """Ask for a withdrawal, again and again under one key while the exchange says 503."""
+    key, deadline = f"once-{uuid.uuid4()}", time.monotonic() + _FINISH_SECONDS
+    while True:
+        try:
+            await api.withdraw(account, code, amount, target, key=key)
+        except ApiError as error:
+            if error.status != _UNAVAILABLE or time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_POLL_SECONDS)
+        else:
+            return
 
 
 async def _unfinished(database: AsyncEngine) -> list[tuple[str, str]]:
