@@ -60,6 +60,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "quantity_too_large": ProblemKind(422, False, "The quantity exceeds the largest order"),
     "price_outside_band": ProblemKind(422, False, "The price is outside the market's price band"),
     "overflow": ProblemKind(422, False, "A number, or price times quantity, is out of range"),
+    "invalid_trigger": ProblemKind(422, False, "Not an acceptable trigger price or offset"),
     "too_many_open_orders": ProblemKind(422, True, "Too many open orders"),
     "too_many_slices": ProblemKind(422, False, "An iceberg shows too little of its quantity"),
     "position_limit": ProblemKind(422, True, "The account would hold too much of the asset"),
@@ -88,6 +89,9 @@ PROBLEMS: dict[str, ProblemKind] = {
     "fixed_parameter": ProblemKind(409, False, "This parameter of a listed market cannot change"),
     "unknown_fee_tier": ProblemKind(422, False, "No such fee tier"),
     # money
+    "would_trigger_immediately": ProblemKind(
+        422, False, "The last price is through the trigger price already"
+    ),
     "insufficient_funds": ProblemKind(422, False, "Not enough free balance"),
     "invalid_amount": ProblemKind(422, False, "The amount is not valid"),
     "unknown_asset": ProblemKind(404, False, "No such asset"),

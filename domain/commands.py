@@ -19,6 +19,7 @@ from domain.order import (
     StateCause,
     SymbolState,
     TimeInForce,
+    TriggerSource,
 )
 
 
@@ -50,6 +51,10 @@ class PlaceOrder:
     `quote_budget_units` instead of a quantity (0): it spends at most that, the fee included.
     A GTD order leaves the book at `expires_at_us` of engine time. With `display_lots` a limit
     order is an iceberg: the book shows that many lots at a time and the rest stays hidden.
+
+    The types that wait for a trigger name `trigger_price_ticks`, a trailing stop instead how far
+    it follows the best price since: `trailing_offset_ticks`. Those without a limit wait as GTC or
+    GTD and act as a market order that takes what there is (IOC).
     """
 
     opcode: ClassVar[Opcode] = Opcode.PLACE_ORDER
@@ -67,6 +72,9 @@ class PlaceOrder:
     quote_budget_units: int = 0
     expires_at_us: int = 0
     display_lots: int = 0
+    trigger_price_ticks: int = 0
+    trailing_offset_ticks: int = 0
+    trigger_source: TriggerSource = TriggerSource.LAST_PRICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +103,12 @@ class CancelAll:
 
 @dataclass(frozen=True, slots=True)
 class AmendOrder:
-    """Change price or quantity of one open order; 0 leaves that one as it is.
+    """Change price, quantity or trigger price of one open order; 0 leaves that one as it is.
 
     The order is named by `order_id` or, when that is 0, by its own client key, and keeps both.
     `quantity_lots` is the whole quantity, what is filled included. The order keeps its place in
     the queue only when its price stays and its quantity does not grow; otherwise it acts like a
-    new order, which may trade at once.
+    new order, which may trade at once. A trigger price can be changed as long as it waits.
     """
 
     opcode: ClassVar[Opcode] = Opcode.AMEND_ORDER
@@ -110,6 +118,7 @@ class AmendOrder:
     client_key: int = 0
     price_ticks: int = 0
     quantity_lots: int = 0
+    trigger_price_ticks: int = 0
 
 
 @dataclass(frozen=True, slots=True)

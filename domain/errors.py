@@ -33,6 +33,7 @@ class RejectReason(IntEnum):
     QUANTITY_TOO_LARGE = 32
     PRICE_OUTSIDE_BAND = 33
     OVERFLOW = 34
+    INVALID_TRIGGER = 35
     # limits
     TOO_MANY_OPEN_ORDERS = 40
     TOO_MANY_SLICES = 41
@@ -58,3 +59,5 @@ class RejectReason(IntEnum):
     REBATE_ABOVE_TAKER_FEE = 72
     FIXED_PARAMETER = 73
     UNKNOWN_FEE_TIER = 74
+    # triggers
+    WOULD_TRIGGER_IMMEDIATELY = 80

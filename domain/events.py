@@ -19,6 +19,7 @@ from domain.order_events import (
     OrderDuplicate,
     OrderRefilled,
     OrderRested,
+    OrderTriggered,
     SelfTradePrevented,
     Trade,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "OrderDuplicate",
     "OrderRefilled",
     "OrderRested",
+    "OrderTriggered",
     "ParametersSet",
     "SelfTradePrevented",
     "ShardModeSet",
@@ -76,6 +78,7 @@ Event = (
     | SelfTradePrevented
     | OrderRested
     | OrderRefilled
+    | OrderTriggered
     | OrderClosed
     | Credited
     | Debited

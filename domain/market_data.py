@@ -74,7 +74,7 @@ class BookMirror:
             self._add(maker_side, event.price_ticks, -event.quantity_lots, event.sequence)
         elif isinstance(event, SelfTradePrevented):
             self._add(event.taker_side.opposite, event.price_ticks, -event.lots, event.sequence)
-        elif isinstance(event, OrderAmended):
+        elif isinstance(event, OrderAmended) and not event.is_waiting:
             lost = event.previous_quantity_lots - event.previous_hidden_lots
             lost -= (
                 event.quantity_lots - event.hidden_lots if event.kept_place else event.filled_lots

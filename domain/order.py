@@ -18,10 +18,37 @@ class Side(IntEnum):
 
 
 class OrderType(IntEnum):
-    """How an order is priced."""
+    """How an order is priced, and what it waits for.
+
+    The types after MARKET wait outside the book for their trigger price; then they act as a
+    limit order (those named so) or as a market order.
+    """
 
     LIMIT = 0
     MARKET = 1
+    STOP = 2
+    STOP_LIMIT = 3
+    TAKE_PROFIT = 4
+    TAKE_PROFIT_LIMIT = 5
+    TRAILING_STOP = 6
+
+    @property
+    def is_limit(self) -> bool:
+        """Return whether the order has a limit price of its own."""
+        return self in (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
+
+    @property
+    def is_triggered(self) -> bool:
+        """Return whether the order waits for a trigger price before it acts."""
+        return self > OrderType.MARKET
+
+
+class TriggerSource(IntEnum):
+    """Which price sets an order off."""
+
+    LAST_PRICE = 0
+    MARK_PRICE = 1
+    INDEX_PRICE = 2
 
 
 class TimeInForce(IntEnum):
@@ -64,6 +91,7 @@ class CloseReason(IntEnum):
     SWEEP_LIMIT = 6
     TIME_EXPIRED = 7
     DEAD_MANS_SWITCH = 8
+    REFUSED_AT_TRIGGER = 9
 
     @property
     def status(self) -> OrderStatus:

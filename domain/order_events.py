@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from domain.errors import RejectReason
 from domain.event_type import EventType
 from domain.order import (
     CloseReason,
@@ -13,6 +14,7 @@ from domain.order import (
     SelfTrade,
     Side,
     TimeInForce,
+    TriggerSource,
 )
 
 
@@ -20,7 +22,8 @@ from domain.order import (
 class OrderAccepted:
     """Outcome: the order passed all checks; `hold_units` of quote (buy) or base (sell) are held.
 
-    With a quote budget the quantity is 0 here and becomes what the order buys.
+    With a quote budget the quantity is 0 here and becomes what the order buys. An order with a
+    trigger waits from here on, outside the book.
     """
 
     event_type: ClassVar[EventType] = EventType.ORDER_ACCEPTED
@@ -43,6 +46,9 @@ class OrderAccepted:
     quote_budget_units: int = 0
     expires_at_us: int = 0
     display_lots: int = 0
+    trigger_price_ticks: int = 0
+    trailing_offset_ticks: int = 0
+    trigger_source: TriggerSource = TriggerSource.LAST_PRICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +90,11 @@ class CancelAccepted:
 
 @dataclass(frozen=True, slots=True)
 class OrderAmended:
-    """Outcome: an open order has a new price or quantity.
+    """Outcome: an open order has a new price, quantity or trigger price.
 
     With `kept_place` it stays where it is and only shrank, what is hidden first; otherwise it
     left the book and acts like a new order: trades, a rest or a close follow. Hidden lots are
-    part of the quantity.
+    part of the quantity. An order that `is_waiting` for its trigger is not in the book.
     """
 
     event_type: ClassVar[EventType] = EventType.ORDER_AMENDED
@@ -108,6 +114,29 @@ class OrderAmended:
     previous_quantity_lots: int
     hidden_lots: int = 0
     previous_hidden_lots: int = 0
+    is_waiting: bool = False
+    trigger_price_ticks: int = 0
+    previous_trigger_price_ticks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTriggered:
+    """A price reached the order's trigger: it waits no more, and acts next.
+
+    `trigger_price_ticks` is where a trailing stop's has moved to. Unless `refusal` is NONE the
+    order may not act now, and closes.
+    """
+
+    event_type: ClassVar[EventType] = EventType.ORDER_TRIGGERED
+    sequence: int
+    index: int
+    symbol_id: int
+    account_id: int
+    order_id: int
+    side: Side
+    trigger_price_ticks: int
+    reached_price_ticks: int
+    refusal: RejectReason
 
 
 @dataclass(frozen=True, slots=True)

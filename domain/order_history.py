@@ -22,13 +22,14 @@ class OrderChange:
     """What a batch did to one order. `accepted` is None for an order of an earlier batch.
 
     Lots, units and fees are what the batch adds (`quantity_lots` may be negative: an amend, a
-    prevented self trade); `price_ticks` is None unless an amend changed the price, `close_reason`
-    is None while the order lives.
+    prevented self trade); `price_ticks` and `trigger_price_ticks` are None unless an amend gave
+    the order other ones, `close_reason` is None while the order lives.
     """
 
     order_id: int
     accepted: OrderAccepted | None = None
     price_ticks: int | None = None
+    trigger_price_ticks: int | None = None
     quantity_lots: int = 0
     filled_lots: int = 0
     filled_quote_units: int = 0
@@ -48,8 +49,12 @@ class OrderChange:
         assert order is not None, f"nothing is known of order {self.order_id}"
         assert order.filled_quote_units is not None
         assert order.fee_units is not None
+        terms = order.terms
+        if self.trigger_price_ticks is not None:
+            terms = replace(terms, trigger_price_ticks=self.trigger_price_ticks)
         return replace(
             order,
+            terms=terms,
             price_ticks=order.price_ticks if self.price_ticks is None else self.price_ticks,
             quantity_lots=order.quantity_lots + self.quantity_lots,
             filled_lots=order.filled_lots + self.filled_lots,
@@ -93,6 +98,8 @@ def fold(events: Iterable[Event]) -> list[OrderChange]:
             case OrderAmended():
                 amended = change(event.order_id, event.sequence)
                 amended.price_ticks = event.price_ticks
+                if event.trigger_price_ticks != event.previous_trigger_price_ticks:
+                    amended.trigger_price_ticks = event.trigger_price_ticks
                 amended.quantity_lots += event.quantity_lots - event.previous_quantity_lots
             case Trade():
                 change(event.maker_order_id, event.sequence).fill(event, event.maker_fee_units)

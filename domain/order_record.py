@@ -19,6 +19,8 @@ class OrderTerms:
     quote_budget_units: int = 0
     expires_at_us: int = 0
     display_lots: int = 0
+    trigger_price_ticks: int = 0
+    trailing_offset_ticks: int = 0
 
     @classmethod
     def of(cls, source: object) -> Self:

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 from collections import deque
 from copy import copy
+from typing import NamedTuple
 
 from domain.commands import MarketRules
 from domain.errors import RejectReason
 from domain.fees import refuse_fees
-from domain.limits import KEY_MAX_AGE_US, KEY_MAX_AHEAD_US, MAX_MAKERS, MAX_SLICES
+from domain.limits import KEY_MAX_AGE_US, KEY_MAX_AHEAD_US, MAX_MAKERS
 from domain.money import INT64_MAX
-from domain.order import OrderType, SelfTrade, ShardMode, SymbolState, TimeInForce
-from domain.order_id import is_client_order_id
+from domain.order import SelfTrade, ShardMode, SymbolState, TimeInForce
 from matching.book import BUY, Market, Order
 from matching.engine_state import EngineState
+from matching.order_syntax import order_syntax, too_many_slices
 
-_MARKET = int(OrderType.MARKET)
-_GTC, _IOC, _FOK = int(TimeInForce.GTC), int(TimeInForce.IOC), int(TimeInForce.FOK)
-_GTD = int(TimeInForce.GTD)
+_GTC, _FOK, _GTD = int(TimeInForce.GTC), int(TimeInForce.FOK), int(TimeInForce.GTD)
 _EXPIRE_MAKER, _EXPIRE_TAKER = int(SelfTrade.EXPIRE_MAKER), int(SelfTrade.EXPIRE_TAKER)
 _POST_ONLY = 1 << 8
 _NONE = RejectReason.NONE
+
+
+class Change(NamedTuple):
+    """What an amend asks for; 0 keeps what is."""
+
+    price_ticks: int
+    quantity_lots: int
+    trigger_ticks: int
 
 
 def limit_rank(market: Market, order: Order) -> int:
@@ -33,8 +40,11 @@ def limit_rank(market: Market, order: Order) -> int:
 
 
 def refuse_order(state: EngineState, order: Order) -> RejectReason:
-    """Return why `order` may not be placed, or NONE; a market order gets its limit here."""
-    reason = _syntax(order)
+    """Return why `order` may not be placed, or NONE.
+
+    A market order gets its limit here, an order that waits its trigger as well.
+    """
+    reason = order_syntax(order)
     if reason:
         return reason
     if order.terms.expires_at_us and order.terms.expires_at_us <= state.time_us:
@@ -42,12 +52,17 @@ def refuse_order(state: EngineState, order: Order) -> RejectReason:
     market = state.markets.get(order.symbol_id)
     if market is None:
         return RejectReason.UNKNOWN_SYMBOL
-    reason = _closed_to_orders(state, market)
+    reason = closed_to_orders(state, market)
     if reason:
         return reason
+    if order.is_waiting:
+        if order.terms.trailing_offset_ticks:
+            offset = order.terms.trailing_offset_ticks
+            order.trigger_ticks = market.reference_ticks + (offset if order.rises else -offset)
+        return _waiting_rules(state, market, order)
     lowest, highest = market.band()
-    buys, is_market = order.side == BUY, order.flags >> 1 & 15 == _MARKET
-    if is_market:
+    buys = order.side == BUY
+    if order.is_market:
         order.limit_ticks = highest if buys else lowest
     elif order.price_ticks > highest if buys else order.price_ticks < lowest:
         return RejectReason.PRICE_OUTSIDE_BAND
@@ -60,61 +75,11 @@ def refuse_order(state: EngineState, order: Order) -> RejectReason:
     reason = _position(state, market, order, order.quantity_lots)
     if reason:
         return reason
-    reason = _order_rules(state, market, order, is_market)
+    reason = order_rules(state, market, order)
     if reason:
         return reason
     funds = _budget_funds if order.terms.quote_budget_units else _funds
     return funds(state, market, order)
-
-
-def _syntax(order: Order) -> RejectReason:
-    flags = order.flags
-    order_type, time_in_force = flags >> 1 & 15, flags >> 5 & 7
-    if order.account_id == 0 or not any(order.identity[8:]):
-        return RejectReason.MALFORMED_COMMAND
-    if order_type > _MARKET or time_in_force > _GTD or flags >> 9 > SelfTrade.DECREMENT:
-        return RejectReason.MALFORMED_COMMAND
-    if order.text and not is_client_order_id(order.text.decode("latin-1")):
-        return RejectReason.MALFORMED_COMMAND
-    may_rest = time_in_force in (_GTC, _GTD)
-    if order_type == _MARKET and may_rest:
-        return RejectReason.INVALID_COMBINATION
-    if flags & _POST_ONLY and not may_rest:
-        return RejectReason.INVALID_COMBINATION
-    if (order.terms.expires_at_us > 0) != (time_in_force == _GTD) or order.terms.expires_at_us < 0:
-        return RejectReason.INVALID_COMBINATION
-    if order.terms.quote_budget_units and not _may_have_budget(order):
-        return RejectReason.INVALID_COMBINATION
-    if order.price_ticks != 0 if order_type == _MARKET else order.price_ticks <= 0:
-        return RejectReason.INVALID_PRICE
-    if order.terms.quote_budget_units < 0 or bool(order.terms.quote_budget_units) == (
-        order.quantity_lots > 0
-    ):
-        return RejectReason.INVALID_QUANTITY
-    if order.quantity_lots < 0:
-        return RejectReason.INVALID_QUANTITY
-    return _slices(order)
-
-
-def _slices(order: Order) -> RejectReason:
-    """Return what is wrong with an iceberg: it rests, and takes few meetings to trade away."""
-    display = order.terms.display_lots
-    if display == 0:
-        return _NONE
-    if order.flags >> 1 & 15 == _MARKET or order.flags >> 5 & 7 not in (_GTC, _GTD):
-        return RejectReason.INVALID_COMBINATION
-    if display < 0 or display > order.quantity_lots:
-        return RejectReason.INVALID_QUANTITY
-    if order.quantity_lots > display * MAX_SLICES:
-        return RejectReason.TOO_MANY_SLICES
-    return _NONE
-
-
-def _may_have_budget(order: Order) -> bool:
-    """Return whether a quote budget goes with the rest: an IOC market buy that cannot shrink."""
-    flags = order.flags
-    is_market_buy = flags >> 1 & 15 == _MARKET and order.side == BUY
-    return is_market_buy and flags >> 5 & 7 == _IOC and flags >> 9 != SelfTrade.DECREMENT
 
 
 def _closed_shard(state: EngineState) -> RejectReason:
@@ -125,7 +90,37 @@ def _closed_shard(state: EngineState) -> RejectReason:
     return _NONE
 
 
-def _closed_to_orders(state: EngineState, market: Market) -> RejectReason:
+def _waiting_rules(
+    state: EngineState, market: Market, order: Order, own_hold: int = 0, own_lots: int = 0
+) -> RejectReason:
+    """Return why `order` may not wait for its trigger, or NONE; it gets its limit here.
+
+    A market order's limit is the band's edge around its trigger, so that its hold is known. An
+    order that waits already, with `own_lots`, counts as open and its hold as free.
+    """
+    if not 0 < order.trigger_ticks <= INT64_MAX:
+        return RejectReason.INVALID_TRIGGER
+    market.aim(order)
+    lowest, highest = market.band(order.trigger_ticks)
+    if order.limit_ticks > highest if order.side == BUY else order.limit_ticks < lowest:
+        return RejectReason.PRICE_OUTSIDE_BAND
+    if order.quantity_lots > market.rules.max_order_lots:
+        return RejectReason.QUANTITY_TOO_LARGE
+    if too_many_slices(order):
+        return RejectReason.TOO_MANY_SLICES
+    open_count = len(market.open_by_account.get(order.account_id, ()))
+    if own_lots == 0 and open_count >= market.rules.max_open_orders:
+        return RejectReason.TOO_MANY_OPEN_ORDERS
+    reason = _position(state, market, order, order.quantity_lots - own_lots)
+    if reason:
+        return reason
+    if market.would_trigger(order):
+        return RejectReason.WOULD_TRIGGER_IMMEDIATELY
+    return _funds(state, market, order, own_hold)
+
+
+def closed_to_orders(state: EngineState, market: Market) -> RejectReason:
+    """Return why the shard or the market takes no orders, or NONE."""
     reason = _closed_shard(state)
     if reason:
         return reason
@@ -151,11 +146,12 @@ def _position(state: EngineState, market: Market, order: Order, more_lots: int) 
     return _NONE
 
 
-def _order_rules(state: EngineState, market: Market, order: Order, is_market: bool) -> RejectReason:
+def order_rules(state: EngineState, market: Market, order: Order) -> RejectReason:
+    """Return why `order` may not meet the book as it is now, or NONE."""
     first = market.sides[1 - order.side].first(limit_rank(market, order))
     if first is not None and order.flags & _POST_ONLY:
         return RejectReason.POST_ONLY_WOULD_TRADE
-    if is_market and first is None:
+    if order.is_market and first is None:
         return RejectReason.NO_LIQUIDITY
     if first is not None and order.terms.quote_budget_units:
         budget = order.terms.quote_budget_units
@@ -175,7 +171,7 @@ def _order_rules(state: EngineState, market: Market, order: Order, is_market: bo
     if (
         first is not None
         and first.account_id == order.account_id
-        and order.flags >> 9 == _EXPIRE_TAKER
+        and order.flags >> 9 & 7 == _EXPIRE_TAKER
     ):
         return RejectReason.SELF_TRADE
     return _NONE
@@ -195,7 +191,7 @@ def _fillable(market: Market, order: Order) -> bool:
             if met > MAX_MAKERS:
                 return False
             if maker.account_id == order.account_id:
-                if order.flags >> 9 != _EXPIRE_MAKER:
+                if order.flags >> 9 & 7 != _EXPIRE_MAKER:
                     return False
                 continue
             missing -= maker.shown_lots
@@ -242,32 +238,41 @@ def refuse_amend(
     order: Order | None,
     account_id: int,
     symbol_id: int,
-    terms: tuple[int, int],
+    change: Change,
 ) -> RejectReason:
-    """Return why `order` may not get the price and quantity `terms`, or NONE; 0 keeps one.
+    """Return why `order` may not be changed, or NONE.
 
     What moves in the queue passes the checks of a new order, its own hold counting as free.
     """
-    price, quantity = terms
     if account_id == 0:
         return RejectReason.MALFORMED_COMMAND
-    if price == 0 and quantity == 0:
+    if not any(change):
         return RejectReason.INVALID_COMBINATION
-    if price < 0:
+    if change.price_ticks < 0:
         return RejectReason.INVALID_PRICE
-    if quantity < 0:
+    if change.quantity_lots < 0:
         return RejectReason.INVALID_QUANTITY
+    if change.trigger_ticks < 0:
+        return RejectReason.INVALID_TRIGGER
     if symbol_id and symbol_id not in state.markets:
         return RejectReason.UNKNOWN_SYMBOL
     if order is None:
         return _closed_shard(state) or RejectReason.ORDER_NOT_FOUND
     market = state.markets[order.symbol_id]
-    reason = _closed_to_orders(state, market)
+    reason = closed_to_orders(state, market)
     if reason:
         return reason
+    if change.trigger_ticks and (not order.is_waiting or order.terms.trailing_offset_ticks):
+        return RejectReason.INVALID_COMBINATION
+    if change.price_ticks and order.is_market:
+        return RejectReason.INVALID_COMBINATION
     amended = copy(order)
-    amended.price_ticks = amended.limit_ticks = price or order.price_ticks
-    amended.quantity_lots = quantity or order.quantity_lots
+    amended.price_ticks = amended.limit_ticks = change.price_ticks or order.price_ticks
+    amended.quantity_lots = change.quantity_lots or order.quantity_lots
+    own_hold = market.hold_units(order, order.quantity_lots - order.filled_lots)
+    if order.is_waiting:
+        amended.trigger_ticks = change.trigger_ticks or order.trigger_ticks
+        return _waiting_rules(state, market, amended, own_hold, order.quantity_lots)
     if amended.quantity_lots <= order.filled_lots:
         return RejectReason.QUANTITY_BELOW_FILLED
     if order.keeps_place(amended.price_ticks, amended.quantity_lots):
@@ -278,16 +283,14 @@ def refuse_amend(
         return RejectReason.PRICE_OUTSIDE_BAND
     if amended.quantity_lots > market.rules.max_order_lots:
         return RejectReason.QUANTITY_TOO_LARGE
-    display = order.terms.display_lots
-    if display and amended.quantity_lots > display * MAX_SLICES:
+    if too_many_slices(amended):
         return RejectReason.TOO_MANY_SLICES
     reason = _position(state, market, order, amended.quantity_lots - order.quantity_lots)
     if reason:
         return reason
-    reason = _order_rules(state, market, amended, is_market=False)
+    reason = order_rules(state, market, amended)
     if reason:
         return reason
-    own_hold = market.hold_units(order, order.quantity_lots - order.filled_lots)
     return _funds(state, market, amended, own_hold)
 
 

@@ -9,11 +9,14 @@ from typing import NamedTuple
 
 from domain.commands import MarketRules
 from domain.money import INT64_MAX, PPM, ceil_ppm
-from domain.order import OrderStatus, Side, SymbolState
+from domain.order import OrderStatus, OrderType, Side, SymbolState
 from domain.trading_status import StatusReason
 
 BUY = int(Side.BUY)
 OPEN = int(OrderStatus.OPEN)
+_LIMITS = frozenset(int(kind) for kind in OrderType if kind.is_limit)
+_WAITERS = frozenset(int(kind) for kind in OrderType if kind.is_triggered)
+_TAKES_PROFIT = frozenset((int(OrderType.TAKE_PROFIT), int(OrderType.TAKE_PROFIT_LIMIT)))
 
 
 class Terms(NamedTuple):
@@ -22,6 +25,8 @@ class Terms(NamedTuple):
     quote_budget_units: int = 0
     expires_at_us: int = 0
     display_lots: int = 0
+    trigger_price_ticks: int = 0
+    trailing_offset_ticks: int = 0
 
 
 NO_TERMS = Terms()
@@ -41,15 +46,19 @@ class Order:
         "flags",
         "hidden_lots",
         "identity",
+        "is_market",
+        "is_waiting",
         "limit_ticks",
         "order_id",
         "price_ticks",
         "quantity_lots",
+        "rises",
         "side",
         "status",
         "symbol_id",
         "terms",
         "text",
+        "trigger_ticks",
     )
 
     def __init__(
@@ -71,6 +80,10 @@ class Order:
         self.flags = flags
         self.side = flags & 1
         self.price_ticks = price_ticks
+        kind = flags >> 1 & 15
+        self.is_market = kind not in _LIMITS
+        self.is_waiting = kind in _WAITERS  # until its trigger
+        self.rises = (self.side == BUY) != (kind in _TAKES_PROFIT)  # which way it waits for
         self.limit_ticks = price_ticks  # a market order's becomes the band's edge
         self.quantity_lots = quantity_lots
         self.asked_ticks = price_ticks  # as placed: a repeat of the command asks for these
@@ -81,6 +94,7 @@ class Order:
         self.accepted_time_us = 0
         self.text = text
         self.terms = terms
+        self.trigger_ticks = terms.trigger_price_ticks  # as it is now
         self.status = OPEN
         self.closed_us = 0
 
@@ -94,6 +108,23 @@ class Order:
         if self.terms.display_lots:
             remaining = self.quantity_lots - self.filled_lots
             self.hidden_lots = max(0, remaining - self.terms.display_lots)
+
+    def follow(self, low_ticks: int, high_ticks: int) -> bool:
+        """Move a trailing stop's trigger after the best price; return whether it moved."""
+        offset = self.terms.trailing_offset_ticks
+        if offset == 0:
+            return False
+        if self.rises:
+            trigger = min(self.trigger_ticks, low_ticks + offset)
+        else:
+            trigger = max(self.trigger_ticks, high_ticks - offset)
+        moved = trigger != self.trigger_ticks
+        self.trigger_ticks = trigger
+        return moved
+
+    def is_reached(self, low_ticks: int, high_ticks: int) -> bool:
+        """Return whether prices from `low_ticks` to `high_ticks` set the waiting order off."""
+        return high_ticks >= self.trigger_ticks if self.rises else low_ticks <= self.trigger_ticks
 
     def keeps_place(self, price_ticks: int, quantity_lots: int) -> bool:
         """Return whether an amend to these terms leaves the order where it stands."""
@@ -154,24 +185,45 @@ class BookSide:
 
 
 class Market:
-    """One listed symbol: its rules, its state and its book."""
+    """One listed symbol: its rules, its state, its book, and the orders that wait for a trigger.
 
-    __slots__ = ("last_ticks", "open_by_account", "rules", "sides", "state", "status")
+    `low_ticks` and `high_ticks` are the lowest and highest price that was traded while orders
+    wait and that they have not been held against yet; 0 for none.
+    """
+
+    __slots__ = (
+        "high_ticks",
+        "last_ticks",
+        "low_ticks",
+        "open_by_account",
+        "rules",
+        "sides",
+        "state",
+        "status",
+        "waiting",
+    )
 
     def __init__(self, rules: MarketRules) -> None:
         self.rules = rules
         self.state = int(SymbolState.OPEN)
         self.status = StatusReason()
         self.last_ticks = 0
+        self.low_ticks = self.high_ticks = 0
         self.sides = (BookSide(0), BookSide(1))
+        self.waiting: dict[int, Order] = {}
         self.open_by_account: dict[int, dict[int, Order]] = {}
 
-    def band(self) -> tuple[int, int]:
-        """Return (lowest, highest) price of the band around the last trade or listing price.
+    @property
+    def reference_ticks(self) -> int:
+        """Return the last traded price, or the listing price before there is one."""
+        return self.last_ticks or self.rules.listing_price_ticks
+
+    def band(self, reference_ticks: int = 0) -> tuple[int, int]:
+        """Return (lowest, highest) price of the band around the last or a given price.
 
         Rounded inward: the lowest up, the highest down.
         """
-        reference = self.last_ticks or self.rules.listing_price_ticks
+        reference = reference_ticks or self.reference_ticks
         width = self.rules.band_ppm
         lowest = max(1, -(-reference * (PPM - width) // PPM))
         return lowest, min(INT64_MAX, reference * (PPM + width) // PPM)
@@ -200,14 +252,57 @@ class Market:
         mine = self.open_by_account.get(account_id, {}).values()
         return sum(order.quantity_lots - order.filled_lots for order in mine if order.side == BUY)
 
+    def aim(self, order: Order) -> None:
+        """Set the limit of an order that waits: its own, or the band's edge at its trigger."""
+        lowest, highest = self.band(order.trigger_ticks)
+        edge = highest if order.side == BUY else lowest
+        order.limit_ticks = edge if order.is_market else order.price_ticks
+
+    def would_trigger(self, order: Order) -> bool:
+        """Return whether the last price, or one not yet looked at, is through the trigger."""
+        low, high = self.low_ticks or self.last_ticks, self.high_ticks or self.last_ticks
+        return low > 0 and order.is_reached(low, high)
+
+    def touch(self, price_ticks: int) -> None:
+        """Remember that this price was traded while orders wait."""
+        self.low_ticks = min(self.low_ticks or price_ticks, price_ticks)
+        self.high_ticks = max(self.high_ticks, price_ticks)
+
+    def next_triggered(self) -> Order | None:
+        """Return the order to be set off next: first those that waited for a rise.
+
+        Each way the nearest trigger first, then the oldest.
+        """
+        low, high = self.low_ticks, self.high_ticks
+        reached = [order for order in self.waiting.values() if order.is_reached(low, high)]
+
+        def turn(order: Order) -> tuple[bool, int, int]:
+            trigger = order.trigger_ticks
+            return not order.rises, trigger if order.rises else -trigger, order.order_id
+
+        return min(reached, key=turn, default=None)
+
+    def follow(self) -> bool:
+        """Let trailing stops follow; return whether the last price is to be looked at again."""
+        low, high = self.low_ticks, self.high_ticks
+        moved = [order for order in self.waiting.values() if order.follow(low, high)]
+        self.low_ticks = self.high_ticks = self.last_ticks if moved else 0
+        return bool(moved)
+
     def rest(self, order: Order) -> None:
-        """Let `order` stand in the book."""
-        self.sides[order.side].add(order)
+        """Let `order` stand in the book, or wait beside it."""
+        if order.is_waiting:
+            self.waiting[order.order_id] = order
+        else:
+            self.sides[order.side].add(order)
         self.open_by_account.setdefault(order.account_id, {})[order.order_id] = order
 
     def take_out(self, order: Order) -> None:
-        """Let `order` leave the book."""
-        self.sides[order.side].remove(order)
+        """Let `order` leave the book, or wait no more."""
+        if order.is_waiting:
+            del self.waiting[order.order_id]
+        else:
+            self.sides[order.side].remove(order)
         mine = self.open_by_account[order.account_id]
         del mine[order.order_id]
         if not mine:

@@ -7,8 +7,9 @@ from domain.errors import RejectReason
 from domain.limits import MAX_CANCELS, MAX_TIMEOUT_US
 from domain.order import CloseReason, SymbolState
 from matching.administration import Head
-from matching.admission import refuse_amend, refuse_cancel
+from matching.admission import Change, refuse_amend, refuse_cancel
 from matching.book import OPEN, Market, Order
+from matching.order_event_writer import Before
 from matching.trading import Trading
 from matching.wire import AMEND_STRIPE, STRIPE
 
@@ -90,20 +91,27 @@ def set_dead_mans_switch(engine: Trading, head: Head, _batch: bytes, _offset: in
 def amend(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
     """Change price or quantity of an open order; it keeps its place only when it just shrinks."""
     symbol_id, _, account_id, key, price, quantity = head[6:]
-    (order_id,) = AMEND_STRIPE.unpack_from(batch, offset + STRIPE)
+    order_id, trigger = AMEND_STRIPE.unpack_from(batch, offset + STRIPE)
     order = _find(engine, account_id, symbol_id, order_id, batch[offset + 24 : offset + 48])
     named = bool(order_id or any(key))
-    reason = refuse_amend(
-        engine.state, order, account_id if named else 0, symbol_id, (price, quantity)
-    )
+    change = Change(price, quantity, trigger)
+    reason = refuse_amend(engine.state, order, account_id if named else 0, symbol_id, change)
     if reason or order is None:
         engine.events.rejected(Opcode.AMEND_ORDER, reason, account_id, key, symbol_id)
         return
     market = engine.state.markets[order.symbol_id]
-    before = (order.price_ticks, order.quantity_lots, order.hidden_lots)
+    before = Before.of(order)
     after = (price or order.price_ticks, quantity or order.quantity_lots)
-    if order.keeps_place(*after):
-        lost = before[1] - after[1]
+    if order.is_waiting:
+        remaining = order.quantity_lots - order.filled_lots
+        engine.hold(market, order, -market.hold_units(order, remaining))
+        order.price_ticks, order.quantity_lots = after
+        order.trigger_ticks = trigger or order.trigger_ticks
+        market.aim(order)
+        engine.hold(market, order, market.hold_units(order, order.quantity_lots))
+        engine.events.amended(order, before, kept=True)
+    elif order.keeps_place(*after):
+        lost = before.quantity_lots - after[1]
         engine.hold(market, order, -engine.released(market, order, lost))
         order.quantity_lots = after[1]
         order.hidden_lots = max(0, order.hidden_lots - lost)
@@ -114,7 +122,7 @@ def amend(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
 
 def _requeue(engine: Trading, market: Market, order: Order, terms: tuple[int, int]) -> None:
     """Take `order` out, change it, and let it act like a new one under its old id."""
-    before = (order.price_ticks, order.quantity_lots, order.hidden_lots)
+    before = Before.of(order)
     engine.hold(market, order, -market.hold_units(order, order.quantity_lots - order.filled_lots))
     engine.state.take_out(market, order)
     order.price_ticks, order.quantity_lots = terms

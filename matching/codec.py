@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from domain import commands as c
 from domain.commands import Command, Opcode
-from domain.order import SelfTrade, ShardMode, Side, StateCause, SymbolState
+from domain.order import SelfTrade, ShardMode, Side, StateCause, SymbolState, TriggerSource
 from matching.book import NO_TERMS, Order, Terms
 from matching.event_codec import decode_events, encode_event, encode_events
 from matching.market_codec import pack_rules, unpack_rules
@@ -105,6 +105,7 @@ def _encode(command: Command, sequence: int, time_us: int) -> bytes:
                 command.time_in_force,
                 command.post_only,
                 command.self_trade,
+                command.trigger_source,
             )
             text = command.client_text.encode("ascii")
             text_length = len(text)
@@ -125,7 +126,7 @@ def _encode(command: Command, sequence: int, time_us: int) -> bytes:
             symbol, account = command.symbol_id, command.account_id
             a, b = command.price_ticks, command.quantity_lots
             key = command.client_key.to_bytes(16, "little")
-            extension = AMEND_STRIPE.pack(command.order_id)
+            extension = AMEND_STRIPE.pack(command.order_id, command.trigger_price_ticks)
         case c.SetDeadMansSwitch():
             account, a = command.account_id, command.timeout_us
         case c.Credit() | c.Debit():
@@ -255,17 +256,18 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
                     a,
                     b,
                     bool(flags >> 8 & 1),
-                    SelfTrade(flags >> 9),
+                    SelfTrade(flags >> 9 & 7),
                     data[start : start + text_length].decode("ascii"),
                     *_order_terms(data, offset)[0],
+                    TriggerSource(flags >> 12),
                 )
             case Opcode.CANCEL_ORDER:
                 command = c.CancelOrder(account, symbol, a, number)
             case Opcode.CANCEL_ALL:
                 command = c.CancelAll(account, symbol, Side(a - 1) if a else None)
             case Opcode.AMEND_ORDER:
-                (order_id,) = AMEND_STRIPE.unpack_from(data, offset + STRIPE)
-                command = c.AmendOrder(account, symbol, order_id, number, a, b)
+                order_id, trigger = AMEND_STRIPE.unpack_from(data, offset + STRIPE)
+                command = c.AmendOrder(account, symbol, order_id, number, a, b, trigger)
             case Opcode.SET_DEAD_MANS_SWITCH:
                 command = c.SetDeadMansSwitch(account, a)
             case Opcode.CREDIT:

@@ -37,6 +37,7 @@ class EngineState:
         "tiers",
         "time_us",
         "timed",
+        "touched",
         "window",
     )
 
@@ -55,6 +56,7 @@ class EngineState:
         self.fees: dict[int, int] = {}
         self.orders: dict[int, Order] = {}
         self.timed: list[tuple[int, int]] = []  # (expiry, order id) of open GTD orders, sorted
+        self.touched: set[int] = set()  # markets with prices that triggers were not held against
         self.switches: dict[int, int] = {}  # account -> deadline of its dead-man's switch
         self.tiers: dict[int, int] = {}  # account -> fee tier, where it is not 0
         self.window = OrderWindow()
@@ -83,14 +85,14 @@ class EngineState:
         return self.tiers.get(account_id, 0)
 
     def rest(self, market: Market, order: Order) -> None:
-        """Let `order` stand in its book."""
+        """Let `order` stand in its book, or wait beside it."""
         market.rest(order)
         self.orders[order.order_id] = order
         if order.terms.expires_at_us:
             insort(self.timed, (order.terms.expires_at_us, order.order_id))
 
     def take_out(self, market: Market, order: Order) -> None:
-        """Let `order` leave its book."""
+        """Let `order` leave its book, or wait no more."""
         market.take_out(order)
         del self.orders[order.order_id]
         if order.terms.expires_at_us:

@@ -68,6 +68,7 @@ class EventBatch:
             for stripe in after[len(outcome) :]
         ]
         self.out[mark:] = outcome + before + rest
+        self.index += count
 
     def next_index(self) -> int:
         """Return the number of the event that comes now."""

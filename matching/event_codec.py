@@ -18,6 +18,7 @@ from domain.order import (
     Side,
     StateCause,
     SymbolState,
+    TriggerSource,
 )
 from matching.market_codec import pack_fees, unpack_fees
 from matching.wire import (
@@ -102,7 +103,7 @@ def _accepted(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> 
         order_type=order_type,
         time_in_force=time_in_force,
         post_only=bool(flags >> 8 & 1),
-        self_trade=SelfTrade(flags >> 9),
+        self_trade=SelfTrade(flags >> 9 & 7),
         price_ticks=f["price_ticks"],
         quantity_lots=f["quantity_lots"],
         hold_units=f["hold_units"],
@@ -110,6 +111,9 @@ def _accepted(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> 
         quote_budget_units=f.get("quote_budget_units", 0),
         expires_at_us=f.get("expires_at_us", 0),
         display_lots=f.get("display_lots", 0),
+        trigger_price_ticks=f.get("trigger_price_ticks", 0),
+        trailing_offset_ticks=f.get("trailing_offset_ticks", 0),
+        trigger_source=TriggerSource(flags >> 12),
     )
 
 
@@ -169,8 +173,14 @@ def _amended(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> E
         client_key=key,
         side=Side(flags & 1),
         kept_place=bool(flags >> 1 & 1),
+        is_waiting=bool(flags >> 2 & 1),
         **f,
     )
+
+
+def _triggered(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Event:
+    refusal = RejectReason(f.pop("refusal"))
+    return e.OrderTriggered(sequence, index, symbol, side=Side(flags), refusal=refusal, **f)
 
 
 def _closed(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Event:
@@ -232,6 +242,7 @@ _BUILD: dict[EventType, Callable[[int, int, int, int, Fields], Event]] = {
     ),
     EventType.ORDER_RESTED: lambda n, i, s, g, f: e.OrderRested(n, i, s, side=Side(g), **f),
     EventType.ORDER_REFILLED: lambda n, i, s, g, f: e.OrderRefilled(n, i, s, side=Side(g), **f),
+    EventType.ORDER_TRIGGERED: _triggered,
     EventType.ORDER_CLOSED: _closed,
     EventType.CREDITED: _money(e.Credited),
     EventType.DEBITED: _money(e.Debited),
@@ -296,6 +307,7 @@ def _flags(event: Event) -> int:
                 event.time_in_force,
                 event.post_only,
                 event.self_trade,
+                event.trigger_source,
             )
         case e.OrderDuplicate():
             return int(event.same_body) | event.status << 1
@@ -305,10 +317,10 @@ def _flags(event: Event) -> int:
             return int(event.same_body)
         case e.Trade() | e.SelfTradePrevented():
             return event.taker_side
-        case e.OrderRested() | e.OrderRefilled():
+        case e.OrderRested() | e.OrderRefilled() | e.OrderTriggered():
             return event.side
         case e.OrderAmended():
-            return event.side | int(event.kept_place) << 1
+            return event.side | int(event.kept_place) << 1 | int(event.is_waiting) << 2
         case e.OrderClosed():
             return event.side | int(event.resting) << 1 | event.reason << 8
         case _:

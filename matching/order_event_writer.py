@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from domain.event_type import EventType
 from domain.order import CloseReason
 from matching.book import NO_TERMS, Order
@@ -14,18 +16,35 @@ _ACCEPTED_3 = packer(EventType.ORDER_ACCEPTED, 3).pack
 _DUPLICATE = packer(EventType.ORDER_DUPLICATE, 0).pack
 _DUPLICATE_1 = packer(EventType.ORDER_DUPLICATE, 1).pack
 _AMENDED = packer(EventType.ORDER_AMENDED, 0).pack
+_AMENDED_2 = packer(EventType.ORDER_AMENDED, 2).pack
 _AMENDED_1 = packer(EventType.ORDER_AMENDED, 1).pack
 _TRADE = packer(EventType.TRADE, 0).pack
 _TRADE_1 = packer(EventType.TRADE, 1).pack
 _PREVENTED = packer(EventType.SELF_TRADE_PREVENTED, 0).pack
 _RESTED = packer(EventType.ORDER_RESTED, 0).pack
 _REFILLED = packer(EventType.ORDER_REFILLED, 0).pack
+_TRIGGERED = packer(EventType.ORDER_TRIGGERED, 0).pack
 _CLOSED = packer(EventType.ORDER_CLOSED, 0).pack
 
 _T_ACCEPTED = int(EventType.ORDER_ACCEPTED)
 _T_TRADE = int(EventType.TRADE)
 _T_RESTED = int(EventType.ORDER_RESTED)
 _T_CLOSED = int(EventType.ORDER_CLOSED)
+
+
+class Before(NamedTuple):
+    """What an amend changes, as it was until now."""
+
+    price_ticks: int
+    quantity_lots: int
+    hidden_lots: int
+    trigger_ticks: int
+
+    @classmethod
+    def of(cls, order: Order) -> Before:
+        """Return it of an order."""
+        terms = (order.price_ticks, order.quantity_lots)
+        return cls(*terms, order.hidden_lots, order.trigger_ticks)
 
 
 class OrderEvents(EventBatch):
@@ -81,15 +100,18 @@ class OrderEvents(EventBatch):
         accepted_us = order.accepted_time_us
         self.out.append(_DUPLICATE_1(n, i, kind, 1, symbol_id, g, accepted_us, *numbers))
 
-    def amended(self, order: Order, before: tuple[int, int, int], kept: bool) -> None:
-        """Outcome: `order` is changed; `before` are price, quantity and hidden lots until now."""
+    def amended(self, order: Order, before: Before, kept: bool) -> None:
+        """Outcome: `order` is changed."""
         n, i, kind = self.sequence, self.next_index(), EventType.ORDER_AMENDED
-        s, g = order.symbol_id, order.side | (2 if kept else 0)
+        s, g = order.symbol_id, order.side | (2 if kept else 0) | (4 if order.is_waiting else 0)
         about = (order.account_id, order.order_id, order.identity[8:], order.price_ticks)
         self.out.append(_AMENDED(n, i, kind, 0, s, g, self.time_us, *about))
         lots = (order.quantity_lots, order.filled_lots)
-        *terms, hidden = before
-        self.out.append(_AMENDED_1(n, i, kind, 1, s, g, *lots, *terms, order.hidden_lots, hidden))
+        terms, hidden = before[:2], (order.hidden_lots, before.hidden_lots)
+        self.out.append(_AMENDED_1(n, i, kind, 1, s, g, *lots, *terms, *hidden))
+        if order.is_waiting:
+            triggers = (order.trigger_ticks, before.trigger_ticks)
+            self.out.append(_AMENDED_2(n, i, kind, 2, s, g, *triggers))
 
     def trade(
         self,
@@ -171,6 +193,24 @@ class OrderEvents(EventBatch):
                 order.price_ticks,
                 order.quantity_lots - order.filled_lots,
                 order.hidden_lots,
+            )
+        )
+
+    def triggered(self, order: Order, reached_ticks: int, refusal: int) -> None:
+        """Say that a price reached the order's trigger, and why (or NONE) it may not act."""
+        self.out.append(
+            _TRIGGERED(
+                self.sequence,
+                self.next_index(),
+                EventType.ORDER_TRIGGERED,
+                0,
+                order.symbol_id,
+                order.side,
+                order.account_id,
+                order.order_id,
+                order.trigger_ticks,
+                reached_ticks,
+                refusal,
             )
         )
 

@@ -4,10 +4,10 @@ No clock, no randomness, no float, no IO. Each command is validated fully (`admi
 acts; its first event is its outcome. Order of precedence of the refusals of an order:
 
     duplicate, MALFORMED_COMMAND, INVALID_COMBINATION, INVALID_PRICE, INVALID_QUANTITY,
-    TOO_MANY_SLICES, EXPIRY_PASSED, UNKNOWN_SYMBOL, SHARD_HALTED, SHARD_CANCEL_ONLY, SYMBOL_HALTED,
-    SYMBOL_CANCEL_ONLY, PRICE_OUTSIDE_BAND, QUANTITY_TOO_LARGE, TOO_MANY_OPEN_ORDERS,
-    POSITION_LIMIT, POST_ONLY_WOULD_TRADE, NO_LIQUIDITY, BUDGET_TOO_SMALL, FOK_NOT_FILLABLE,
-    SELF_TRADE, OVERFLOW, INSUFFICIENT_FUNDS
+    INVALID_TRIGGER, TOO_MANY_SLICES, EXPIRY_PASSED, UNKNOWN_SYMBOL, SHARD_HALTED,
+    SHARD_CANCEL_ONLY, SYMBOL_HALTED, SYMBOL_CANCEL_ONLY, PRICE_OUTSIDE_BAND, QUANTITY_TOO_LARGE,
+    TOO_MANY_OPEN_ORDERS, POSITION_LIMIT, WOULD_TRIGGER_IMMEDIATELY, POST_ONLY_WOULD_TRADE,
+    NO_LIQUIDITY, BUDGET_TOO_SMALL, FOK_NOT_FILLABLE, SELF_TRADE, OVERFLOW, INSUFFICIENT_FUNDS
 
 Expiries and switches whose time has come close orders before any command acts, whose outcome is
 index 0 all the same.
@@ -31,7 +31,7 @@ from matching.admission import refuse_credit, refuse_debit, refuse_order
 from matching.codec import Placed, read_order, split_commands
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
-from matching.trading import Trading
+from matching.triggers import Triggers
 from matching.windows import KeyRecord
 from matching.wire import COMMAND_HEAD, MAX_TIME_US, STAMP, SequenceError
 
@@ -46,7 +46,7 @@ _ADMINISTRATION = {
 }
 
 
-class ReferenceEngine(Trading):
+class ReferenceEngine(Triggers):
     """The plain Python engine."""
 
     kind = "reference"
@@ -96,6 +96,8 @@ class ReferenceEngine(Trading):
                 events.outcome_first(mark, due)
             else:
                 handlers[place.opcode](head, batch, place.offset)
+            if state.touched:
+                self.run_triggers()
         return events.take()
 
     def replay(self, batch: bytes) -> int:
@@ -169,6 +171,12 @@ class ReferenceEngine(Trading):
         order.accepted_sequence = state.sequence
         order.accepted_time_us = state.time_us
         state.window.orders[identity] = order
+        if order.is_waiting:
+            hold = market.hold_units(order, quantity)
+            self.hold(market, order, hold)
+            state.rest(market, order)
+            self.events.accepted(order, hold)
+            return
         budget = terms.quote_budget_units
         self.events.accepted(order, budget or market.hold_units(order, quantity))
         if budget:

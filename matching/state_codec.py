@@ -1,9 +1,9 @@
 """The canonical bytes of the engine's state: equal states, equal bytes, in any implementation.
 
 Little endian. Head; why the mode is what it is; assets by id; markets by id; non-zero balances by
-account and asset; open orders market by market, buy side first, in priority; closed orders in
-closing order; command keys in order of first use; dead-man's switches by account; fee tiers by
-account. Each section begins with its count (u64).
+account and asset; open orders in the books market by market, buy side first, in priority; orders
+that wait for a trigger by id; closed orders in closing order; command keys in order of first use;
+dead-man's switches by account; fee tiers by account. Each section begins with its count (u64).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from matching.engine_state import ASSET_BITS, EngineState
 from matching.market_codec import pack_fees, unpack_fees
 from matching.windows import KeyRecord
 
-STATE_VERSION = 8
+STATE_VERSION = 9
 _MAGIC = b"RLTSTATE"
 _HEAD = struct.Struct("<8sIIQqqIIQQ64s")
 _STATUS = struct.Struct("<qQq32s96s")
 _COUNT = struct.Struct("<Q")
 _ASSET = struct.Struct("<Qqq")
-_MARKET = struct.Struct("<13q152s64s")
+_MARKET = struct.Struct("<15q152s64s")
 _BALANCE = struct.Struct("<QQqq")
-_ORDER = struct.Struct("<QQ16sHHBB2xqqqQqqqqqqqq36s4x")
+_ORDER = struct.Struct("<QQ16sHHBB2xqqqQqqqq8q36s4x")
 _SWITCH = struct.Struct("<Qq")
 _TIER = struct.Struct("<QQ")
 _KEY = struct.Struct("<16sQqHHIQqq")
@@ -83,6 +83,8 @@ def encode(state: EngineState, chain: bytes) -> bytes:
     )
     open_orders = (o for market in markets for side in market.sides for o in side.walk())
     _section(parts, map(_order_bytes, open_orders))
+    waiting = [order for market in markets for order in market.waiting.values()]
+    _section(parts, map(_order_bytes, sorted(waiting, key=lambda order: order.order_id)))
     _section(parts, map(_order_bytes, state.window.closed.values()))
     _section(parts, map(_key_bytes, state.keys.records.values()))
     _section(parts, (_SWITCH.pack(*switch) for switch in sorted(state.switches.items())))
@@ -98,7 +100,8 @@ def _section(parts: list[bytes], records: Iterable[bytes]) -> None:
 
 def _market_bytes(market: Market) -> bytes:
     rules = [getattr(market.rules, name) for name in _RULES]
-    numbers = (*rules, market.state, market.last_ticks)
+    prices = (market.last_ticks, market.low_ticks, market.high_ticks)
+    numbers = (*rules, market.state, *prices)
     return _MARKET.pack(*numbers, _status_bytes(market.status), pack_fees(market.rules.fees))
 
 
@@ -133,6 +136,8 @@ def _order_bytes(order: Order) -> bytes:
         order.asked_lots,
         *order.terms,
         order.hidden_lots,
+        order.trigger_ticks,
+        order.limit_ticks if order.is_waiting and order.status == OPEN else 0,
         order.text,
     )
 
@@ -172,18 +177,23 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
         state.issued[asset_id] = issued
         state.fees[asset_id] = fees
     for values in reader.section(_MARKET):
-        *numbers, market_state, last_ticks, status, fees = values
+        *numbers, market_state, last_ticks, low_ticks, high_ticks, status, fees = values
         named = dict(zip(_RULES, numbers, strict=True))
         market = Market(ListSymbol(**named, fees=unpack_fees(fees)))
         market.state, market.last_ticks = market_state, last_ticks
+        market.low_ticks, market.high_ticks = low_ticks, high_ticks
         market.status = read_status(status)
         state.markets[market.rules.symbol_id] = market
+        if market.low_ticks:
+            state.touched.add(market.rules.symbol_id)
     for account_id, asset_id, total, held in reader.section(_BALANCE):
         state.balances[account_id << ASSET_BITS | asset_id] = [total, held]
-    for values in reader.section(_ORDER):
-        order = _order(values)
-        state.rest(state.markets[order.symbol_id], order)
-        state.window.orders[order.identity] = order
+    for is_waiting in (False, True):
+        for values in reader.section(_ORDER):
+            order = _order(values)
+            order.is_waiting = is_waiting
+            state.rest(state.markets[order.symbol_id], order)
+            state.window.orders[order.identity] = order
     for values in reader.section(_ORDER):
         order = _order(values)
         if order.status == OPEN:
@@ -247,6 +257,8 @@ def _order(values: tuple[Any, ...]) -> Order:
         asked_lots,
         *terms,
         hidden_lots,
+        trigger_ticks,
+        limit_ticks,
         text,
     ) = values
     identity = account_id.to_bytes(8, "little") + key
@@ -264,6 +276,8 @@ def _order(values: tuple[Any, ...]) -> Order:
     order.status = status
     order.filled_lots = filled_lots
     order.hidden_lots = hidden_lots
+    order.trigger_ticks = trigger_ticks
+    order.limit_ticks = limit_ticks or price_ticks
     order.accepted_sequence = accepted_sequence
     order.accepted_time_us = accepted_time_us
     order.closed_us = closed_us

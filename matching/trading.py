@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain.fees import fee_units
 from domain.limits import MAX_EXPIRIES, MAX_MAKERS
-from domain.order import CloseReason, OrderType, SelfTrade, TimeInForce
+from domain.order import CloseReason, SelfTrade, TimeInForce
 from matching.admission import limit_rank
 from matching.book import BUY, Market, Order
 from matching.engine_state import EngineState
@@ -14,7 +14,6 @@ from matching.questions import Questions
 _EXPIRE_TAKER, _EXPIRE_BOTH = int(SelfTrade.EXPIRE_TAKER), int(SelfTrade.EXPIRE_BOTH)
 _DECREMENT = int(SelfTrade.DECREMENT)
 _RESTING = (int(TimeInForce.GTC), int(TimeInForce.GTD))
-_MARKET = int(OrderType.MARKET)
 _STATUS = {reason: reason.status for reason in CloseReason}
 
 
@@ -34,7 +33,7 @@ class Trading(Questions):
             if maker is None:
                 return None
             if maker.account_id == taker.account_id:
-                mode = taker.flags >> 9
+                mode = taker.flags >> 9 & 7
                 if mode == _DECREMENT:
                     if self.decrement(market, maker, taker):
                         return CloseReason.SELF_TRADE
@@ -63,7 +62,7 @@ class Trading(Questions):
             if maker is None:
                 return CloseReason.BAND_REACHED if side.ranks else CloseReason.IOC_REMAINDER
             if maker.account_id == taker.account_id:
-                mode = taker.flags >> 9
+                mode = taker.flags >> 9 & 7
                 if mode != _EXPIRE_TAKER:
                     self.close_resting(market, maker, CloseReason.SELF_TRADE)
                 if mode in (_EXPIRE_TAKER, _EXPIRE_BOTH):
@@ -149,6 +148,9 @@ class Trading(Questions):
         maker.filled_lots += lots
         taker.filled_lots += lots
         market.last_ticks = maker.price_ticks
+        if market.waiting:
+            market.touch(maker.price_ticks)
+            state.touched.add(rules.symbol_id)
         trade_id = state.shard << 48 | state.next_trade
         state.next_trade += 1
         self.events.trade(trade_id, maker, taker, lots, (base, quote, maker_fee, taker_fee))
@@ -173,13 +175,13 @@ class Trading(Questions):
             reason = stopped
         elif remaining == 0:
             reason = CloseReason.FILLED
-        elif order.flags >> 5 & 7 in _RESTING:
+        elif order.flags >> 5 & 7 in _RESTING and not order.is_market:
             self.hold(market, order, market.hold_units(order, remaining))
             order.show_next()
             state.rest(market, order)
             self.events.rested(order)
             return
-        elif order.flags >> 1 & 15 == _MARKET and market.sides[1 - order.side].ranks:
+        elif order.is_market and market.sides[1 - order.side].ranks:
             reason = CloseReason.BAND_REACHED
         else:
             reason = CloseReason.IOC_REMAINDER
@@ -193,11 +195,11 @@ class Trading(Questions):
         self.state.balance(order.account_id, asset_id)[1] += units
 
     def close_resting(self, market: Market, order: Order, reason: CloseReason) -> None:
-        """Take `order` out of the book and release what it still holds."""
+        """Take an open order out of the book or its wait, and release what it still holds."""
         state = self.state
         remaining = order.quantity_lots - order.filled_lots
         if remaining:
             self.hold(market, order, -market.hold_units(order, remaining))
         state.take_out(market, order)
         state.window.close(order, state.time_us, _STATUS[reason])
-        self.events.closed(order, reason, resting=True)
+        self.events.closed(order, reason, resting=not order.is_waiting)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from domain.order import OrderStatus, SelfTrade, SymbolState
 from domain.order_record import OrderRecord, OrderTerms
@@ -25,6 +25,9 @@ class SymbolView:
 def order_record(order: Order) -> OrderRecord:
     """Return an order of the engine as its owner sees it."""
     side, order_type, time_in_force = order_words(order.flags)
+    terms = OrderTerms.of(order.terms)
+    if terms.trigger_price_ticks:  # as it is now; how far a stop has trailed is no term
+        terms = replace(terms, trigger_price_ticks=order.trigger_ticks)
     return OrderRecord(
         order_id=order.order_id,
         account_id=order.account_id,
@@ -35,12 +38,12 @@ def order_record(order: Order) -> OrderRecord:
         order_type=order_type,
         time_in_force=time_in_force,
         post_only=bool(order.flags >> 8 & 1),
-        self_trade=SelfTrade(order.flags >> 9),
+        self_trade=SelfTrade(order.flags >> 9 & 7),
         price_ticks=order.price_ticks,
         quantity_lots=order.quantity_lots,
         filled_lots=order.filled_lots,
         status=OrderStatus(order.status),
         accepted_sequence=order.accepted_sequence,
         accepted_at_us=order.accepted_time_us,
-        terms=OrderTerms.of(order.terms),
+        terms=terms,
     )

@@ -7,14 +7,14 @@ text_length u8 | symbol_id u16 | flags u16 | account_id u64 | key 16 bytes | a i
 What `symbol_id`, `a` and `b` mean is in `COMMAND_FIELDS` (`sides`: 0 both, else side + 1);
 extension stripes: an order's client text (36 bytes, zero padded) if it has one, then its rarer
 terms `ORDER_TERMS_FIELDS` if there are any; a market's `MARKET_FIELDS` and then its fees, maker
-and taker rate (i32) by tier; an amend's order id (u64); who sets a state and why (32 and 96 bytes
-of printable ASCII, zero padded).
+and taker rate (i32) by tier; an amend's order id (u64) and trigger price (i64); who sets a state
+and why (32 and 96 bytes of printable ASCII, zero padded).
 
 Event, every stripe: sequence u64 | index u16 | type u8 | part u8 | symbol_id u16 | flags u16 and
 a body of 48 bytes, `EVENT_FIELDS` by (type, part). An event of several parts repeats the header.
 
 Order flags (command and ORDER_ACCEPTED): bit 0 side, bits 1-4 order type, bits 5-7 time in
-force, bit 8 post-only, bits 9-11 self-trade mode, others zero.
+force, bit 8 post-only, bits 9-11 self-trade mode, bits 12-13 trigger source, others zero.
 Numbers are never reused and a layout never changes: a new one gets a new number.
 """
 
@@ -41,7 +41,7 @@ MAX_TIME_US: Final = 2**62  # so that a time and any window after it fit an int6
 COMMAND_HEAD: Final = struct.Struct("<QqBBBBHHQ16sqq")
 STAMP: Final = struct.Struct("<Qq")
 TEXT_STRIPE: Final = struct.Struct("<36s28x")
-AMEND_STRIPE: Final = struct.Struct("<Q56x")
+AMEND_STRIPE: Final = struct.Struct("<Qq48x")
 STATUS_STRIPES: Final = struct.Struct("<32s96s")
 MAX_ACTOR: Final = 32
 MAX_REASON: Final = 96
@@ -82,6 +82,8 @@ ORDER_TERMS_FIELDS: Final = (
     ("quote_budget_units", "q"),
     ("expires_at_us", "q"),
     ("display_lots", "q"),
+    ("trigger_price_ticks", "q"),
+    ("trailing_offset_ticks", "q"),
 )
 
 EVENT_HEAD: Final = (
@@ -143,6 +145,10 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
                 ("hidden_lots", "q"),
                 ("previous_hidden_lots", "q"),
             ),
+            (EventType.ORDER_AMENDED, 2): (
+                ("trigger_price_ticks", "q"),
+                ("previous_trigger_price_ticks", "q"),
+            ),
             (EventType.DEAD_MANS_SWITCH_SET, 0): (*_TIMED, ("deadline_us", "q")),
             (EventType.DEAD_MANS_SWITCH_FIRED, 0): (
                 ("account_id", "Q"),
@@ -181,6 +187,13 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
             ),
             (EventType.ORDER_RESTED, 0): _STANDS,
             (EventType.ORDER_REFILLED, 0): _STANDS,
+            (EventType.ORDER_TRIGGERED, 0): (
+                ("account_id", "Q"),
+                ("order_id", "Q"),
+                ("trigger_price_ticks", "q"),
+                ("reached_price_ticks", "q"),
+                ("refusal", "q"),
+            ),
             (EventType.ORDER_CLOSED, 0): (
                 ("account_id", "Q"),
                 ("order_id", "Q"),
@@ -268,9 +281,15 @@ def _dtype(fields: tuple[tuple[str, str], ...]) -> np.dtype[np.void]:
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": STRIPE})
 
 
-# Only there when they say something: the client text, the rarer terms.
-OPTIONAL_PARTS: Final = frozenset({(EventType.ORDER_ACCEPTED, 2), (EventType.ORDER_ACCEPTED, 3)})
-TERMS_STRIPE: Final = struct.Struct("<qqq40s")  # the last 40 bytes are zero
+# Only there when they say something: the client text, the rarer terms, the trigger price.
+OPTIONAL_PARTS: Final = frozenset(
+    {
+        (EventType.ORDER_ACCEPTED, 2),
+        (EventType.ORDER_ACCEPTED, 3),
+        (EventType.ORDER_AMENDED, 2),
+    }
+)
+TERMS_STRIPE: Final = struct.Struct("<qqqqq24s")  # the last 24 bytes are zero
 NO_TERMS_STRIPE: Final = bytes(STRIPE)
 MARKET_STRIPE: Final = _struct(MARKET_FIELDS)
 FEES_STRIPE: Final = struct.Struct("<16i")  # maker and taker rate by tier
@@ -308,10 +327,16 @@ class SequenceError(RuntimeError):
 
 
 def order_flags(
-    side: int, order_type: int, time_in_force: int, post_only: bool, self_trade: int
+    side: int,
+    order_type: int,
+    time_in_force: int,
+    post_only: bool,
+    self_trade: int,
+    trigger_source: int = 0,
 ) -> int:
     """Return the flags word of an order."""
-    return side | order_type << 1 | time_in_force << 5 | int(post_only) << 8 | self_trade << 9
+    rest = int(post_only) << 8 | self_trade << 9 | trigger_source << 12
+    return side | order_type << 1 | time_in_force << 5 | rest
 
 
 def order_words(flags: int) -> tuple[Side, OrderType, TimeInForce]:

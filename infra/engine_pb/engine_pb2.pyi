@@ -146,14 +146,18 @@ class OpenOrdersRequest(_message.Message):
     def __init__(self, account_id: _Optional[int] = ..., symbol_id: _Optional[int] = ...) -> None: ...
 
 class OrderTerms(_message.Message):
-    __slots__ = ("quote_budget_units", "expires_at_us", "display_lots")
+    __slots__ = ("quote_budget_units", "expires_at_us", "display_lots", "trigger_price_ticks", "trailing_offset_ticks")
     QUOTE_BUDGET_UNITS_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_US_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_LOTS_FIELD_NUMBER: _ClassVar[int]
+    TRIGGER_PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
+    TRAILING_OFFSET_TICKS_FIELD_NUMBER: _ClassVar[int]
     quote_budget_units: int
     expires_at_us: int
     display_lots: int
-    def __init__(self, quote_budget_units: _Optional[int] = ..., expires_at_us: _Optional[int] = ..., display_lots: _Optional[int] = ...) -> None: ...
+    trigger_price_ticks: int
+    trailing_offset_ticks: int
+    def __init__(self, quote_budget_units: _Optional[int] = ..., expires_at_us: _Optional[int] = ..., display_lots: _Optional[int] = ..., trigger_price_ticks: _Optional[int] = ..., trailing_offset_ticks: _Optional[int] = ...) -> None: ...
 
 class Order(_message.Message):
     __slots__ = ("order_id", "account_id", "client_key", "client_text", "symbol_id", "side", "order_type", "time_in_force", "post_only", "price_ticks", "quantity_lots", "filled_lots", "accepted_sequence", "accepted_time_us", "status", "self_trade", "terms")

@@ -19,33 +19,46 @@ bool may_have_budget(std::uint16_t flags) {
          self_trade_of(flags) != kDecrement;
 }
 
+// What is wrong with a trigger: a price or an offset, as the type says.
+Reason trigger_terms(std::uint16_t flags, const Terms& terms) {
+  const bool trails = type_of(flags) == kTrailingStop;
+  if (!is_triggered(flags))
+    return terms.trigger != 0 || terms.trailing != 0 ? Reason::kInvalidCombination : Reason::kNone;
+  if ((terms.trailing > 0) != trails || terms.trailing < 0) return Reason::kInvalidTrigger;
+  if ((terms.trigger > 0) == trails || terms.trigger < 0) return Reason::kInvalidTrigger;
+  return Reason::kNone;
+}
+
 // What is wrong with an iceberg: it rests, and takes few meetings to trade away.
 Reason slices(std::uint16_t flags, std::int64_t quantity, std::int64_t display) {
   if (display == 0) return Reason::kNone;
-  if (type_of(flags) == kMarket || !may_rest(flags)) return Reason::kInvalidCombination;
+  if (!has_limit(flags) || !may_rest(flags)) return Reason::kInvalidCombination;
   if (display < 0 || display > quantity) return Reason::kInvalidQuantity;
   return too_many_slices(quantity, display) ? Reason::kTooManySlices : Reason::kNone;
 }
 
 Reason syntax(const Command& command, const std::uint8_t* record, const Terms& terms) {
   const std::uint16_t flags = command.flags;
-  const bool is_market = type_of(flags) == kMarket;
+  const bool is_market = !has_limit(flags);
   if (command.account_id == 0 || (command.key_low | command.key_high) == 0)
     return Reason::kMalformedCommand;
-  if (type_of(flags) > kMarket || tif_of(flags) > kGtd || self_trade_of(flags) > kDecrement)
+  if (type_of(flags) > kTrailingStop || tif_of(flags) > kGtd || self_trade_of(flags) > kDecrement ||
+      trigger_source_of(flags) > kIndexPrice)
     return Reason::kMalformedCommand;
   for (int at = 0; at < command.text_length; ++at)
     if (!name_character(static_cast<char>(record[kStripe + static_cast<unsigned>(at)])))
       return Reason::kMalformedCommand;
-  if (is_market && may_rest(flags)) return Reason::kInvalidCombination;
-  if (post_only(flags) && !may_rest(flags)) return Reason::kInvalidCombination;
+  if (is_market && may_rest(flags) != is_triggered(flags)) return Reason::kInvalidCombination;
+  if (post_only(flags) && (is_market || !may_rest(flags))) return Reason::kInvalidCombination;
   if ((terms.expires_us > 0) != (tif_of(flags) == kGtd) || terms.expires_us < 0)
     return Reason::kInvalidCombination;
   if (terms.quote_budget != 0 && !may_have_budget(flags)) return Reason::kInvalidCombination;
+  if (trigger_source_of(flags) != kLastPrice) return Reason::kInvalidCombination;
   if (is_market ? command.a != 0 : command.a <= 0) return Reason::kInvalidPrice;
   if (terms.quote_budget < 0 || command.b < 0 || (terms.quote_budget != 0) == (command.b > 0))
     return Reason::kInvalidQuantity;
-  return slices(flags, command.b, terms.display);
+  const Reason unset = trigger_terms(flags, terms);
+  return unset != Reason::kNone ? unset : slices(flags, command.b, terms.display);
 }
 
 // Whether an order is all that most are, a whole GTC limit order without anything rarer: then no
@@ -77,6 +90,8 @@ Reason Engine::refuse_order(const Command& command, const std::uint8_t* record, 
   if (market == nullptr) return Reason::kUnknownSymbol;
   if ((state.mode | market->state) != kOpen) [[unlikely]]
     return closed(*market);
+  if (is_triggered(command.flags)) [[unlikely]]
+    return refuse_waiting(command, *market, account, terms, hold);
   refresh_band(*market);
   const int side = side_of(command.flags);
   const bool buys = side == kBuy;
@@ -123,7 +138,7 @@ std::pair<Reason, std::int64_t> Engine::dry_run(const std::uint8_t* record) {
     if (word != 0) return {Reason::kMalformedCommand, 0};
   Market* market = nullptr;
   std::int64_t limit = 0, hold = 0;
-  const Terms terms{more.quote_budget, more.expires_us, more.display};
+  const Terms terms{more.quote_budget, more.expires_us, more.display, more.trigger, more.trailing};
   const Reason reason = refuse_order(command, record, market, account, terms, limit, hold);
   return {reason, reason == Reason::kNone ? hold : 0};
 }
@@ -168,7 +183,7 @@ Reason Engine::order_rules(const Market& market, const Command& command, std::ui
   const std::int64_t best = market.book.best(side);
   const bool meets = best != kNoPrice && Book::crosses(side, best, limit);
   if (meets && post_only(command.flags)) return Reason::kPostOnlyWouldTrade;
-  if (!meets && type_of(command.flags) == kMarket) return Reason::kNoLiquidity;
+  if (!meets && !has_limit(command.flags)) return Reason::kNoLiquidity;
   if (tif_of(command.flags) == kFok && !fillable(market, command, account, limit))
     return Reason::kFokNotFillable;
   if (meets && self_trade_of(command.flags) == kExpireTaker &&

@@ -115,14 +115,18 @@ void Engine::amend(const Command& command, const std::uint8_t* record, std::uint
   std::memcpy(&more, record + kStripe, sizeof more);
   const bool named = more.order_id != 0 || (command.key_low | command.key_high) != 0;
   const Slot slot = named ? find_open(command, more.order_id, hash) : 0;
-  const Reason reason = named ? refuse_amend(command, slot) : Reason::kMalformedCommand;
+  const Reason reason =
+      named ? refuse_amend(command, more.trigger, slot) : Reason::kMalformedCommand;
   if (reason != Reason::kNone) {
     reject(command, reason, command.account_id, command.symbol_id);
     return;
   }
   Order& order = state.orders[slot];
+  if ((order.traits & kWaiting) != 0) [[unlikely]] {
+    amend_waiting(command, more.trigger, slot);
+    return;
+  }
   Market& market = *state.markets[order.symbol];
-  const int side = order.side();
   const std::int64_t price = command.a != 0 ? command.a : order.price;
   const std::int64_t hidden = state.hidden(slot);
   const std::int64_t whole = order.quantity + hidden;
@@ -132,21 +136,8 @@ void Engine::amend(const Command& command, const std::uint8_t* record, std::uint
   const std::int64_t hides = kept ? std::max<std::int64_t>(0, hidden - (whole - quantity)) : 0;
   release(state, market, slot, state.open_lots(slot));
 
-  EventStripe* event = events.add(EventType::kOrderAmended, 2, market.rules.symbol_id,
-                                  static_cast<std::uint16_t>(side | (kept ? 2 : 0)));
-  event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
-  event[0].body[1] = command.account_id;
-  event[0].body[2] = order_id(order.number);
-  event[0].body[3] = order.key_low;
-  event[0].body[4] = order.key_high;
-  event[0].body[5] = static_cast<std::uint64_t>(price);
-  event[1].body[0] = static_cast<std::uint64_t>(quantity);
-  event[1].body[1] = static_cast<std::uint64_t>(filled);
-  event[1].body[2] = static_cast<std::uint64_t>(order.price);
-  event[1].body[3] = static_cast<std::uint64_t>(whole);
-  event[1].body[4] = static_cast<std::uint64_t>(hides);
-  event[1].body[5] = static_cast<std::uint64_t>(hidden);
-
+  write_amended(command, slot, {order.price, whole, hidden, 0}, {price, quantity, hides, 0},
+                kept ? 2 : 0);
   if (!kept) market.book.remove(slot);
   order.price = price;
   order.quantity = quantity - hides;
@@ -167,11 +158,37 @@ void Engine::amend(const Command& command, const std::uint8_t* record, std::uint
   }
 }
 
-Reason Engine::refuse_amend(const Command& command, Slot slot) {
+void Engine::write_amended(const Command& command, Slot slot, const AmendedTerms& before,
+                           const AmendedTerms& after, unsigned how) {
+  const Order& order = state.orders[slot];
+  const bool waits = (order.traits & kWaiting) != 0;
+  const auto flags = static_cast<std::uint16_t>(static_cast<unsigned>(order.side()) | how);
+  EventStripe* event = events.add(EventType::kOrderAmended, waits ? 3 : 2,
+                                  state.markets[order.symbol]->rules.symbol_id, flags);
+  event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
+  event[0].body[1] = command.account_id;
+  event[0].body[2] = order_id(order.number);
+  event[0].body[3] = order.key_low;
+  event[0].body[4] = order.key_high;
+  event[0].body[5] = static_cast<std::uint64_t>(after.price);
+  event[1].body[0] = static_cast<std::uint64_t>(after.quantity);
+  event[1].body[1] = static_cast<std::uint64_t>(order.filled());
+  event[1].body[2] = static_cast<std::uint64_t>(before.price);
+  event[1].body[3] = static_cast<std::uint64_t>(before.quantity);
+  event[1].body[4] = static_cast<std::uint64_t>(after.hidden);
+  event[1].body[5] = static_cast<std::uint64_t>(before.hidden);
+  if (!waits) return;
+  event[2].body[0] = static_cast<std::uint64_t>(after.trigger);
+  event[2].body[1] = static_cast<std::uint64_t>(before.trigger);
+  std::memset(&event[2].body[2], 0, 32);
+}
+
+Reason Engine::refuse_amend(const Command& command, std::int64_t trigger, Slot slot) {
   if (command.account_id == 0) return Reason::kMalformedCommand;
-  if (command.a == 0 && command.b == 0) return Reason::kInvalidCombination;
+  if (command.a == 0 && command.b == 0 && trigger == 0) return Reason::kInvalidCombination;
   if (command.a < 0) return Reason::kInvalidPrice;
   if (command.b < 0) return Reason::kInvalidQuantity;
+  if (trigger < 0) return Reason::kInvalidTrigger;
   if (command.symbol_id != 0 && state.market(command.symbol_id) == nullptr)
     return Reason::kUnknownSymbol;
   if (state.mode == kHalted) return Reason::kShardHalted;
@@ -181,6 +198,9 @@ Reason Engine::refuse_amend(const Command& command, Slot slot) {
   Market& market = *state.markets[order.symbol];
   if (market.state == kHalted) return Reason::kSymbolHalted;
   if (market.state == kCancelOnly) return Reason::kSymbolCancelOnly;
+  if ((order.traits & kWaiting) != 0) [[unlikely]]
+    return refuse_amend_waiting(command, trigger, slot);
+  if (trigger != 0) return Reason::kInvalidCombination;
   const int side = order.side();
   const Rules& rules = market.rules;
   const std::int64_t price = command.a != 0 ? command.a : order.price;

@@ -110,6 +110,8 @@ inline void Engine::step(const std::uint8_t* record, std::uint64_t hash) {
   act(command, record, hash);
   if (expired != 0) [[unlikely]]
     events.outcome_first(mark, expired);
+  if (state.touched) [[unlikely]]
+    run_triggers();
 }
 
 inline void Engine::act(const Command& command, const std::uint8_t* record, std::uint64_t hash) {
@@ -175,7 +177,7 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
   Terms terms{};
   if (command.stripes > with_text) [[unlikely]] {
     more = reinterpret_cast<const TermsStripe*>(record + with_text * kStripe);
-    terms = {more->quote_budget, more->expires_us, more->display};
+    terms = {more->quote_budget, more->expires_us, more->display, more->trigger, more->trailing};
   }
   const bool has_terms = more != nullptr && terms != Terms{};
   const Slot known_slot = state.index.find(hash, [&](Slot slot) {
@@ -253,11 +255,15 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
     std::memcpy(event[2].body, text, kMaxText);
   }
   if (has_terms) [[unlikely]] {
-    state.rare[slot] = {.terms = terms, .hidden = 0};
+    state.rare[slot] = {.terms = terms, .hidden = 0, .trigger = terms.trigger, .limit = 0};
     if (terms.display != 0) order.traits |= kIceberg;
     EventStripe& last = event[1 + with_text];
     last.head = (last.head & ~(std::uint64_t{0xFF} << 24)) | std::uint64_t{3} << 24;
     std::memcpy(last.body, more, sizeof last.body);
+    if (is_triggered(command.flags)) {
+      wait(*market, slot, hold);
+      return;
+    }
     if (terms.quote_budget != 0) {
       const Close ended = spend(*market, slot, limit);
       finish(*market, slot, true, ended);

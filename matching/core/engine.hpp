@@ -20,6 +20,11 @@ struct SequenceError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What an amend changes.
+struct AmendedTerms {
+  std::int64_t price, quantity, hidden, trigger;
+};
+
 class Engine {
  public:
   explicit Engine(std::uint32_t shard) : state(shard) {}
@@ -35,7 +40,8 @@ class Engine {
   std::uint64_t* stamps = nullptr;  // of the next batch: counter before it and after each command
 
   // Also used by restore.
-  void rest_all(const std::vector<Slot>& slots);
+  void add_waiting(Slot slot);
+  void rest_all(const std::vector<Slot>& resting, const std::vector<Slot>& waiting);
   void file_closed(Slot slot);
   Slot adopt(const Order& order);
   void expect_expiry();
@@ -80,7 +86,26 @@ class Engine {
                 std::int64_t limit) const;
   bool exceeds_position(const Market& market, std::uint32_t account, std::int64_t more_lots) const;
   Reason refuse_cancel(const Command& command);
-  Reason refuse_amend(const Command& command, Slot slot);
+  Reason refuse_amend(const Command& command, std::int64_t trigger, Slot slot);
+  Reason refuse_waiting(const Command& command, Market& market, std::uint32_t account,
+                        const Terms& terms, std::int64_t& hold);
+  Reason refuse_amend_waiting(const Command& command, std::int64_t trigger, Slot slot);
+  Reason waiting_rules(Market& market, std::uint16_t flags, const Terms& terms,
+                       std::uint32_t account, std::int64_t price, std::int64_t quantity,
+                       std::int64_t own_hold, std::int64_t own_lots, std::int64_t& hold);
+  void amend_waiting(const Command& command, std::int64_t trigger, Slot slot);
+  void write_amended(const Command& command, Slot slot, const AmendedTerms& before,
+                     const AmendedTerms& after, unsigned how);
+  void wait(Market& market, Slot slot, std::int64_t hold);
+  void hold_waiting(Market& market, Slot slot, std::int64_t hold);
+  void close_waiting(Market& market, Slot slot, Close reason);
+  void remove_waiting(Market& market, Slot slot);
+  void list_waiting(Slot slot);
+  void touch(Market& market, std::int64_t price);
+  void run_triggers();
+  bool set_off_next(Market& market);
+  bool follow(Market& market);
+  void set_off(Market& market, Slot slot);
   Slot find_open(const Command& command, std::uint64_t id, std::uint64_t hash) const;
 
   bool match(Market& market, Slot taker, std::int64_t limit, Close& stopped);

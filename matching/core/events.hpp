@@ -58,6 +58,7 @@ class EventWriter {
     while (rest != end && (rest->head & 0xFFFF) == 0) ++rest;
     for (EventStripe* at = rest; at != end; ++at) at->head += count;
     std::rotate(first, outcome, rest);
+    index_ = static_cast<std::uint16_t>(index_ + count);
   }
 
   // Mixes the batch into the chain. Called once a batch, while the stripes are in the cache.
@@ -74,6 +75,7 @@ class EventWriter {
     std::memcpy(lanes, lane, sizeof lane);
   }
 
+  std::size_t index() const { return index_; }  // of the next event
   const EventStripe* data() const { return stripes_.get(); }
   std::size_t stripes() const { return used_; }
 

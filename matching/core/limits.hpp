@@ -12,6 +12,7 @@ inline constexpr std::uint32_t kMaxMakers = 30'000;
 inline constexpr std::int64_t kMaxSlices = 100;
 inline constexpr std::size_t kMaxCancels = 60'000;
 inline constexpr std::size_t kMaxExpiries = 5'000;
+inline constexpr std::size_t kTriggerRoom = 5'500;
 inline constexpr std::int64_t kMaxTimeoutUs = 24 * kHourUs;
 inline constexpr int kMaxFeeTiers = 8;
 inline constexpr std::uint32_t kClosedPerAccount = 10'000;
@@ -37,6 +38,7 @@ inline constexpr Limit kLimits[] = {
     {"MAX_MAKERS", kMaxMakers},
     {"MAX_SLICES", kMaxSlices},
     {"MAX_TIMEOUT_US", kMaxTimeoutUs},
+    {"TRIGGER_ROOM", kTriggerRoom},
 };
 
 }  // namespace rialto

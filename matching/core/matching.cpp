@@ -129,6 +129,8 @@ inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::
   maker.remaining -= lots;
   taker.remaining -= lots;
   market.last_ticks = maker.price;
+  if (market.waiting() != 0) [[unlikely]]
+    touch(market, maker.price);
 
   EventStripe* event =
       events.add(EventType::kTrade, 2, rules.symbol_id, static_cast<std::uint16_t>(taker.side()));
@@ -185,11 +187,11 @@ inline void Engine::use_up(Market& market, Slot slot, Close reason) {
     reason = stopped;
   } else if (order.remaining == 0) {
     reason = Close::kFilled;
-  } else if (may_rest(order.flags)) {
+  } else if (may_rest(order.flags) && has_limit(order.flags)) {
     rest(slot);
     hold_rested(market, slot);
     return;
-  } else if (type_of(order.flags) == kMarket && market.book.best(1 - order.side()) != kNoPrice) {
+  } else if (!has_limit(order.flags) && market.book.best(1 - order.side()) != kNoPrice) {
     reason = Close::kBandReached;
   }
   order.status = status_of(reason);
@@ -232,7 +234,6 @@ void Engine::rest(Slot slot) {
   watch_expiry(slot);
 }
 
-// Remembers when a GTD order has to go.
 inline void Engine::watch_expiry(Slot slot) {
   const Order& order = state.orders[slot];
   if (tif_of(order.flags) == kGtd) [[unlikely]]
@@ -252,27 +253,45 @@ void Engine::list_open(Slot slot) {
   account.open_tail = slot;
 }
 
-// Rests orders of a snapshot: levels in the given order, accounts' lists by number.
-void Engine::rest_all(const std::vector<Slot>& slots) {
-  for (const Slot slot : slots) {
-    const Order& order = state.orders[slot];
-    Market& market = *state.markets[order.symbol];
+// Counts an order that waits among its account's open ones.
+[[gnu::noinline, gnu::cold]] void Engine::list_waiting(Slot slot) {
+  const Order& order = state.orders[slot];
+  ++state.open_of(order.account, order.symbol).count;
+  list_open(slot);
+}
+
+// Opens the orders of a snapshot: levels in the given order, accounts' lists by number.
+void Engine::rest_all(const std::vector<Slot>& resting, const std::vector<Slot>& waiting) {
+  std::vector<Slot> open = resting;
+  for (const Slot slot : resting) {
+    Market& market = *state.markets[state.orders[slot].symbol];
     market.book.add(slot);
     ++market.open_orders;
-    OpenOrders& open = state.open_of(order.account, order.symbol);
-    ++open.count;
-    if (order.side() == kBuy) open.buy_lots += state.open_lots(slot);
     watch_expiry(slot);
   }
-  std::vector<Slot> by_number = slots;
-  std::sort(by_number.begin(), by_number.end(),
+  for (const Slot slot : waiting) {
+    if (state.orders[slot].traits == 0) throw std::invalid_argument("an order waits for nothing");
+    add_waiting(slot);
+    open.push_back(slot);
+  }
+  std::sort(open.begin(), open.end(),
             [&](Slot a, Slot b) { return state.orders[a].number < state.orders[b].number; });
-  for (const Slot slot : by_number) list_open(slot);
+  for (const Slot slot : open) {
+    const Order& order = state.orders[slot];
+    OpenOrders& mine = state.open_of(order.account, order.symbol);
+    ++mine.count;
+    if (order.side() == kBuy) mine.buy_lots += state.open_lots(slot);
+    list_open(slot);
+  }
 }
 
 // Takes an order out of the book and releases what it still holds.
 [[gnu::flatten]] void Engine::close_resting(Market& market, Slot slot, Close reason) {
   Order& order = state.orders[slot];
+  if ((order.traits & kWaiting) != 0) [[unlikely]] {
+    close_waiting(market, slot, reason);
+    return;
+  }
   const std::int64_t left = state.open_lots(slot);
   if (left != 0) release(state, market, slot, left);
   market.book.remove(slot);

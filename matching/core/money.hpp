@@ -81,16 +81,33 @@ inline bool too_many_slices(std::int64_t quantity, std::int64_t display) {
   return Wide{quantity} > Wide{display} * kMaxSlices;
 }
 
-// Lowest and highest price around the last trade or the listing price, rounded inward.
+struct Band {
+  std::int64_t lowest, highest;
+};
+
+// Lowest and highest price around a price, rounded inward.
+inline Band band_around(const Rules& rules, std::int64_t reference) {
+  const Wide width = rules.band_ppm;
+  const Wide low = Wide{reference} * (kPpm - width);
+  return {
+      low <= kPpm ? 1 : static_cast<std::int64_t>((low + kPpm - 1) / kPpm),
+      static_cast<std::int64_t>(std::min(Wide{kInt64Max}, Wide{reference} * (kPpm + width) / kPpm)),
+  };
+}
+
+// The last trade's price, or the listing price before there is one.
+inline std::int64_t reference_of(const Market& market) {
+  return market.last_ticks != 0 ? market.last_ticks : market.rules.listing_ticks;
+}
+
+// The band around the reference price, looked up anew when that has moved.
 inline void refresh_band(Market& market) {
-  const std::int64_t reference = market.last_ticks ? market.last_ticks : market.rules.listing_ticks;
+  const std::int64_t reference = reference_of(market);
   if (reference == market.band_reference) return;
   market.band_reference = reference;
-  const Wide width = market.rules.band_ppm;
-  const Wide low = Wide{reference} * (kPpm - width);
-  market.lowest = low <= kPpm ? 1 : static_cast<std::int64_t>((low + kPpm - 1) / kPpm);
-  market.highest =
-      static_cast<std::int64_t>(std::min(Wide{kInt64Max}, Wide{reference} * (kPpm + width) / kPpm));
+  const Band band = band_around(market.rules, reference);
+  market.lowest = band.lowest;
+  market.highest = band.highest;
 }
 
 }  // namespace rialto

@@ -12,17 +12,21 @@ using Slot = std::uint32_t;  // index of an order; 0 is none
 struct Terms {  // as placed, what most orders do not have
   std::int64_t quote_budget;
   std::int64_t expires_us;
-  std::int64_t display;  // lots that an iceberg shows at a time
+  std::int64_t display;   // lots that an iceberg shows at a time
+  std::int64_t trigger;   // price that sets it off
+  std::int64_t trailing;  // or how far that follows the best price
   bool operator==(const Terms&) const = default;
 };
 
 struct Rare {  // beside an order with terms, by slot
   Terms terms;
-  std::int64_t hidden;  // lots of an iceberg that neither `remaining` nor `quantity` count
+  std::int64_t hidden;   // lots of an iceberg that neither `remaining` nor `quantity` count
+  std::int64_t trigger;  // as it is now
+  std::int64_t limit;    // up to which it trades when it is set off; its hold is for that
 };
 
 // Traits of an order; none for most.
-inline constexpr std::uint16_t kHasTerms = 1, kIceberg = 2;
+inline constexpr std::uint16_t kHasTerms = 1, kIceberg = 2, kWaiting = 4;
 
 struct alignas(64) Order {
   // hot: matching and cancelling

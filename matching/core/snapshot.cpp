@@ -8,7 +8,7 @@ namespace rialto {
 
 namespace {
 
-constexpr std::uint32_t kStateVersion = 8;
+constexpr std::uint32_t kStateVersion = 9;
 constexpr char kMagic[9] = "RLTSTATE";
 
 #pragma pack(push, 1)
@@ -28,7 +28,7 @@ struct AssetBytes {
 struct MarketBytes {
   std::int64_t symbol_id, base_asset_id, quote_asset_id, base_per_lot, quote_per_tick_lot;
   std::int64_t max_taker_fee_ppm, band_ppm, listing_ticks, max_order_lots, max_open_orders;
-  std::int64_t max_position_lots, state, last_ticks;
+  std::int64_t max_position_lots, state, last_ticks, low, high;
   StatusReason status;
   FeeTable fees;
 };
@@ -44,7 +44,7 @@ struct OrderBytes {
   std::uint64_t accepted_sequence;
   std::int64_t accepted_us, closed_us, asked_price, asked_quantity;
   Terms terms;
-  std::int64_t hidden;
+  std::int64_t hidden, trigger, limit;
   char text[kMaxText];
   std::uint8_t more_zero[4];
 };
@@ -65,7 +65,7 @@ struct KeyBytes {
 };
 #pragma pack(pop)
 static_assert(sizeof(HeadBytes) == 128);
-static_assert(sizeof(OrderBytes) == 176);
+static_assert(sizeof(OrderBytes) == 208);
 static_assert(sizeof(KeyBytes) == 64);
 
 class Writer {
@@ -122,6 +122,8 @@ OrderBytes order_bytes(const State& state, Slot slot) {
   if (order.traits != 0) {
     out.terms = state.rare[slot].terms;
     out.hidden = state.rare[slot].hidden;
+    out.trigger = state.rare[slot].trigger;
+    if ((order.traits & kWaiting) != 0) out.limit = state.rare[slot].limit;
   }
   if (order.text_length != 0) std::memcpy(out.text, state.texts[slot].bytes, kMaxText);
   return out;
@@ -150,6 +152,18 @@ std::vector<const Market*> markets_by_id(const State& state) {
     return a->rules.symbol_id < b->rules.symbol_id;
   });
   return markets;
+}
+
+// The orders that wait for a trigger, by number.
+std::vector<Slot> waiting_by_number(const State& state) {
+  std::vector<std::uint64_t> numbers;
+  for (const auto& market : state.markets)
+    for (const auto* side : {&market->rising, &market->falling})
+      for (const auto& [_, number] : *side) numbers.push_back(number);
+  std::sort(numbers.begin(), numbers.end());
+  std::vector<Slot> slots;
+  for (const std::uint64_t number : numbers) slots.push_back(state.pages.find(number));
+  return slots;
 }
 
 }  // namespace
@@ -191,8 +205,8 @@ std::string encode_state(const Engine& engine) {
     out.put(MarketBytes{r.symbol_id, r.base_asset_id, r.quote_asset_id, r.base_per_lot,
                         r.quote_per_tick_lot, r.max_taker_fee_ppm, r.band_ppm, r.listing_ticks,
                         r.max_order_lots, r.max_open_orders, r.max_position_lots, market->state,
-                        market->last_ticks, market->status, r.fees});
-    open += market->open_orders;
+                        market->last_ticks, market->low, market->high, market->status, r.fees});
+    open += market->open_orders - market->waiting();
   }
   write_balances(state, out);
   out.count(open);
@@ -202,6 +216,9 @@ std::string encode_state(const Engine& engine) {
            price = market->book.next_price(side, price))
         for (Slot at = market->book.at(side, price).head; at != 0; at = state.orders[at].next)
           out.put(order_bytes(state, at));
+  const std::vector<Slot> waiting = waiting_by_number(state);
+  out.count(waiting.size());
+  for (const Slot slot : waiting) out.put(order_bytes(state, slot));
   out.count(state.closed_count);
   for (Slot at = state.closed_head; at != 0; at = state.orders[at].next)
     out.put(order_bytes(state, at));
@@ -254,7 +271,9 @@ Slot read_order(Engine& engine, const OrderBytes& in) {
   order.hash = identity_hash(in.account_id, in.key_low, in.key_high);
   if (in.terms != Terms{}) order.traits = kHasTerms | (in.terms.display != 0 ? kIceberg : 0);
   const Slot slot = engine.adopt(order);
-  if (order.traits != 0) state.rare[slot] = {.terms = in.terms, .hidden = in.hidden};
+  if (order.traits != 0)
+    state.rare[slot] = {
+        .terms = in.terms, .hidden = in.hidden, .trigger = in.trigger, .limit = in.limit};
   if (in.text_length != 0) std::memcpy(state.texts[slot].bytes, in.text, kMaxText);
   return slot;
 }
@@ -291,6 +310,9 @@ std::unique_ptr<Engine> decode_state(const std::string& bytes) {
                        static_cast<std::uint32_t>(m.max_open_orders), m.max_position_lots, m.fees});
     state.markets.back()->state = static_cast<int>(m.state);
     state.markets.back()->last_ticks = m.last_ticks;
+    state.markets.back()->low = m.low;
+    state.markets.back()->high = m.high;
+    state.touched |= m.low != 0;
     state.markets.back()->status = m.status;
   });
   in.section<BalanceBytes>([&](const BalanceBytes& row) {
@@ -298,10 +320,12 @@ std::unique_ptr<Engine> decode_state(const std::string& bytes) {
     if (asset == kNone16) throw std::invalid_argument("a balance of an unknown asset");
     state.balance(state.need_account(row.account), asset) = {row.total, row.held};
   });
-  std::vector<Slot> open;
+  std::vector<Slot> open, waiting;
   in.section<OrderBytes>([&](const OrderBytes& row) { open.push_back(read_order(*engine, row)); });
   // Priority within a level is the order of the lines; an account's list is by number.
-  engine->rest_all(open);
+  in.section<OrderBytes>(
+      [&](const OrderBytes& row) { waiting.push_back(read_order(*engine, row)); });
+  engine->rest_all(open, waiting);
   in.section<OrderBytes>([&](const OrderBytes& row) {
     if (row.status == static_cast<std::uint8_t>(Status::kOpen))
       throw std::invalid_argument("a closed order is open");

@@ -51,6 +51,12 @@ struct Market {
   std::uint64_t open_orders = 0;
   Book book;
   StatusReason status;
+  // Orders that wait for a trigger, by (price, number); falling ones by (-price, number).
+  std::set<std::pair<std::int64_t, std::uint64_t>> rising, falling;
+  std::set<std::uint64_t> trailing;  // numbers of those whose trigger follows
+  std::int64_t low = 0, high = 0;    // traded while orders wait and not yet looked at; 0 = none
+
+  std::size_t waiting() const { return rising.size() + falling.size(); }
 };
 
 struct Balance {
@@ -131,6 +137,8 @@ class State {
   OrderPages pages;
   Slot closed_head = 0, closed_tail = 0;  // all closed orders, in closing order
   std::uint64_t closed_count = 0;
+
+  bool touched = false;  // a market has traded prices that triggers were not held against
 
   std::unordered_map<std::uint64_t, std::int64_t> switches;    // account id -> dead-man's deadline
   std::set<std::pair<std::int64_t, std::uint64_t>> deadlines;  // (deadline, account id) of them

@@ -46,6 +46,7 @@ enum class EventType : std::uint8_t {
   kDeadMansSwitchSet = 11,
   kDeadMansSwitchFired = 12,
   kOrderRefilled = 13,
+  kOrderTriggered = 14,
   kCredited = 20,
   kDebited = 21,
   kSymbolListed = 60,
@@ -74,6 +75,7 @@ enum class Reason : std::uint16_t {
   kQuantityTooLarge = 32,
   kPriceOutsideBand = 33,
   kOverflow = 34,
+  kInvalidTrigger = 35,
   kTooManyOpenOrders = 40,
   kTooManySlices = 41,
   kPositionLimit = 42,
@@ -95,6 +97,7 @@ enum class Reason : std::uint16_t {
   kRebateAboveTakerFee = 72,
   kFixedParameter = 73,
   kUnknownFeeTier = 74,
+  kWouldTriggerImmediately = 80,
 };
 
 enum class Close : std::uint8_t {
@@ -107,6 +110,7 @@ enum class Close : std::uint8_t {
   kSweepLimit = 6,
   kTimeExpired = 7,
   kDeadMansSwitch = 8,
+  kRefusedAtTrigger = 9,
 };
 
 enum class Status : std::uint8_t { kOpen = 0, kFilled = 1, kCancelled = 2, kExpired = 3 };
@@ -128,10 +132,13 @@ inline constexpr int kBuy = 0;
 inline constexpr int kOpen = 0, kCancelOnly = 1, kHalted = 2;
 inline constexpr int kSettlementBehind = 2, kOperator = 3;  // causes of a state; 0 = never set
 inline constexpr int kGtc = 0, kIoc = 1, kFok = 2, kGtd = 3;
-inline constexpr int kLimit = 0, kMarket = 1;
+inline constexpr int kLimit = 0, kMarket = 1, kStop = 2, kStopLimit = 3;
+inline constexpr int kTakeProfit = 4, kTakeProfitLimit = 5, kTrailingStop = 6;
+inline constexpr int kLastPrice = 0, kIndexPrice = 2;  // what sets an order off
 inline constexpr int kExpireMaker = 0, kExpireTaker = 1, kExpireBoth = 2, kDecrement = 3;
 
-// Order flags: bit 0 side, 1-4 type, 5-7 time in force, 8 post-only, 9-15 self-trade mode.
+// Order flags: bit 0 side, 1-4 type, 5-7 time in force, 8 post-only, 9-11 self-trade mode,
+// 12-15 trigger source.
 inline constexpr int side_of(std::uint16_t flags) { return flags & 1; }
 inline constexpr int type_of(std::uint16_t flags) { return flags >> 1 & 15; }
 inline constexpr int tif_of(std::uint16_t flags) { return flags >> 5 & 7; }
@@ -139,7 +146,18 @@ inline constexpr bool may_rest(std::uint16_t flags) {
   return tif_of(flags) == kGtc || tif_of(flags) == kGtd;
 }
 inline constexpr bool post_only(std::uint16_t flags) { return (flags >> 8 & 1) != 0; }
-inline constexpr int self_trade_of(std::uint16_t flags) { return flags >> 9; }
+inline constexpr int self_trade_of(std::uint16_t flags) { return flags >> 9 & 7; }
+inline constexpr int trigger_source_of(std::uint16_t flags) { return flags >> 12; }
+inline constexpr bool has_limit(std::uint16_t flags) {
+  constexpr unsigned kLimits = 1u << kLimit | 1u << kStopLimit | 1u << kTakeProfitLimit;
+  return (kLimits >> type_of(flags) & 1) != 0;
+}
+inline constexpr bool is_triggered(std::uint16_t flags) { return type_of(flags) > kMarket; }
+// Which way the price has to go to set the order off.
+inline constexpr bool rises(std::uint16_t flags) {
+  const bool takes_profit = type_of(flags) == kTakeProfit || type_of(flags) == kTakeProfitLimit;
+  return (side_of(flags) == kBuy) != takes_profit;
+}
 
 struct Command {  // first stripe
   std::uint64_t sequence;
@@ -189,15 +207,18 @@ struct TermsStripe {  // of an order: the rarer ones
   std::int64_t quote_budget;
   std::int64_t expires_us;
   std::int64_t display;
-  std::uint64_t zero[5];
+  std::int64_t trigger;
+  std::int64_t trailing;
+  std::uint64_t zero[3];
 
-  bool is_whole() const { return (zero[0] | zero[1] | zero[2] | zero[3] | zero[4]) == 0; }
+  bool is_whole() const { return (zero[0] | zero[1] | zero[2]) == 0; }
 };
 static_assert(sizeof(TermsStripe) == kStripe);
 
 struct AmendStripe {
   std::uint64_t order_id;
-  std::uint64_t zero[7];
+  std::int64_t trigger;
+  std::uint64_t zero[6];
 };
 static_assert(sizeof(AmendStripe) == kStripe);
 

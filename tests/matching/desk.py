@@ -123,6 +123,17 @@ class Desk:
         """Place a market buy with a quote budget."""
         return self.market(account, Side.BUY, 0, quote_budget_units=units, **other)
 
+    def stop(self, account: int, side: Side, trigger: int, lots: int, **other: Any) -> int:
+        """Place an order that waits for `trigger`, a stop unless told otherwise; return its id."""
+        fields = {"order_type": OrderType.STOP, "trigger_price_ticks": trigger, **other}
+        return order_id(self.order(account, side, fields.pop("price", 0), lots, **fields))
+
+    def trade(self, price: int, lots: int = 1) -> tuple[Event, ...]:
+        """Let two bystanders trade at `price`, which becomes the last price."""
+        self.fund(98, 99)
+        self.sell(98, price, lots)
+        return self.buy(99, price, lots)
+
     def cancel(self, account: int, order_id: int = 0, client_key: int = 0) -> tuple[Event, ...]:
         """Cancel one order."""
         return self.run(CancelOrder(account, ETH_USDT, order_id, client_key))
@@ -134,7 +145,7 @@ class Desk:
         return self.run(CancelAll(account, symbol_id, side))
 
     def amend(self, account: int, order_id: int, **terms: int) -> tuple[Event, ...]:
-        """Amend one order; `terms` are price_ticks and quantity_lots."""
+        """Amend one order; `terms` are price_ticks, quantity_lots and trigger_price_ticks."""
         return self.run(AmendOrder(account, ETH_USDT, order_id, **terms))
 
     def balance(self, account: int, asset: int) -> tuple[int, int]:

@@ -15,11 +15,12 @@ from domain.events import (
     OrderClosed,
     OrderRefilled,
     OrderRested,
+    OrderTriggered,
     SelfTradePrevented,
     SymbolListed,
     Trade,
 )
-from domain.money import ceil_ppm
+from domain.money import INT64_MAX, PPM, ceil_ppm
 from domain.order import Side
 
 Book = dict[int, list[tuple[int, int, int]]]
@@ -34,6 +35,7 @@ class Mirror:
         self.fees: dict[int, int] = defaultdict(int)
         self.accepted: dict[int, OrderAccepted] = {}
         self.shrunk: dict[int, int] = defaultdict(int)  # order id -> lots lost without a trade
+        self.waiting: dict[int, int] = {}  # order id -> what it holds
         # order id -> [price, shown lots, hidden lots], in order of arrival
         self.resting: dict[int, list[int]] = {}
 
@@ -49,6 +51,10 @@ class Mirror:
                     self.totals[event.account_id, event.asset_id] -= event.amount_units
                 case OrderAccepted():
                     self.accepted[event.order_id] = event
+                    if event.order_type.is_triggered:
+                        self.waiting[event.order_id] = event.hold_units
+                case OrderTriggered():
+                    del self.waiting[event.order_id]
                 case OrderRested():
                     self._stand(event)
                 case OrderRefilled():
@@ -92,6 +98,10 @@ class Mirror:
         maker[1] -= trade.quantity_lots
 
     def _amend(self, amended: OrderAmended) -> None:
+        if amended.is_waiting:
+            self.shrunk[amended.order_id] += amended.previous_quantity_lots - amended.quantity_lots
+            self.waiting[amended.order_id] = self._waiting_hold(amended)
+            return
         place = self.resting[amended.order_id]
         before, hidden = amended.previous_quantity_lots, amended.previous_hidden_lots
         shown = before - amended.filled_lots - hidden
@@ -103,10 +113,21 @@ class Mirror:
         else:
             del self.resting[amended.order_id]
 
+    def _waiting_hold(self, amended: OrderAmended) -> int:
+        rules = self.rules[amended.symbol_id]
+        if amended.side is Side.SELL:
+            return amended.quantity_lots * rules.base_units_per_lot
+        edge = amended.trigger_price_ticks * (PPM + rules.band_ppm) // PPM
+        limit = amended.price_ticks or min(edge, INT64_MAX)
+        quote = limit * amended.quantity_lots * rules.quote_units_per_tick_lot
+        return quote + ceil_ppm(quote, rules.max_taker_fee_ppm)
+
     def _close(self, close: OrderClosed) -> None:
         if close.resting:
             _, shown, hidden = self.resting.pop(close.order_id)
             assert (shown + hidden, hidden) == (close.remaining_lots, close.hidden_lots)
+        elif close.order_id in self.waiting:
+            del self.waiting[close.order_id]
         order = self.accepted[close.order_id]
         lots = order.quantity_lots - self.shrunk[close.order_id]
         if order.quote_budget_units:
@@ -116,6 +137,12 @@ class Mirror:
     def held(self) -> dict[tuple[int, int], int]:
         """Return what the open orders hold: price and fee of a buy, base of a sell."""
         held: dict[tuple[int, int], int] = defaultdict(int)
+        for order_id, units in self.waiting.items():
+            order = self.accepted[order_id]
+            rules = self.rules[order.symbol_id]
+            is_buy = order.side is Side.BUY
+            asset_id = rules.quote_asset_id if is_buy else rules.base_asset_id
+            held[order.account_id, asset_id] += units
         for order_id, (price, shown, hidden) in self.resting.items():
             lots = shown + hidden
             order = self.accepted[order_id]

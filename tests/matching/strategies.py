@@ -23,6 +23,7 @@ from domain.order import (
     StateCause,
     SymbolState,
     TimeInForce,
+    TriggerSource,
 )
 
 _ENUMS = (
@@ -37,6 +38,7 @@ _ENUMS = (
     StateCause,
     SymbolState,
     TimeInForce,
+    TriggerSource,
 )
 _I64 = st.integers(-(2**63), 2**63 - 1)
 _U64 = st.integers(0, 2**64 - 1)

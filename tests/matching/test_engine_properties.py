@@ -73,6 +73,23 @@ _icebergs = st.builds(
     _places,
     st.integers(1, 9),
 )
+_stops = st.builds(
+    lambda order, kind, trigger, offset, is_timed: replace(
+        order,
+        order_type=kind,
+        time_in_force=TimeInForce.GTD if is_timed else TimeInForce.GTC,
+        expires_at_us=START_US + 60 if is_timed else 0,
+        price_ticks=order.price_ticks if kind.is_limit else 0,
+        post_only=order.post_only and kind.is_limit,
+        trigger_price_ticks=0 if kind is OrderType.TRAILING_STOP else trigger,
+        trailing_offset_ticks=offset if kind is OrderType.TRAILING_STOP else 0,
+    ),
+    _places,
+    st.sampled_from([kind for kind in OrderType if kind.is_triggered]),
+    _PRICES,
+    st.integers(1, 9),
+    st.booleans(),
+)
 _spends = st.builds(
     PlaceOrder,
     account_id=_ACCOUNTS,
@@ -113,6 +130,7 @@ _amends = st.builds(
     client_key=st.integers(1, 60),
     price_ticks=st.just(0) | _PRICES,
     quantity_lots=st.integers(0, 60),
+    trigger_price_ticks=st.just(0) | _PRICES,
 )
 _switches = st.builds(SetDeadMansSwitch, account_id=_ACCOUNTS, timeout_us=st.integers(0, 30))
 _money = st.builds(
@@ -131,7 +149,8 @@ _admin = st.one_of(
 )
 streams = st.lists(
     st.one_of(
-        _places, _places, _places, _timed, _icebergs, _icebergs, _markets, _spends, _cancels,
+        _places, _places, _places, _timed, _icebergs, _stops, _stops, _stops, _markets, _spends,
+        _cancels,
         _amends, _money, _switches,
         st.builds(CancelAll, account_id=_ACCOUNTS, symbol_id=st.sampled_from([0, ETH_USDT]),
                   side=st.sampled_from([None, *Side])),
@@ -184,7 +203,7 @@ def test_events_alone_rebuild_the_book(stream: list[Command]) -> None:
     for account in range(1, 5):
         views = desk.engine.open_orders(account)
         assert [view.order_id for view in views] == sorted(
-            order_id for order_id in mirror.resting
+            order_id for order_id in (*mirror.resting, *mirror.waiting)
             if mirror.accepted[order_id].account_id == account
         )  # fmt: skip
 

@@ -22,6 +22,7 @@ from domain.order import (
     StateCause,
     SymbolState,
     TimeInForce,
+    TriggerSource,
 )
 from matching.codec import decode_events, encode_command, stamp
 from matching.engine import create_engine, restore_engine
@@ -39,7 +40,7 @@ class Stream:
         self.random = random.Random(seed)
         self.sequence = 0
         self.time_us = 10**12
-        self.keys: list[int] = []
+        self.keys: list[tuple[int, int]] = []  # (account, client key) of what was placed
         self.placed = 0
         self.listings: list[c.ListSymbol] = []
 
@@ -86,7 +87,7 @@ class Stream:
     def next(self) -> bytes:
         """Draw the next command."""
         draw = self.random.random()
-        if draw < 0.66:
+        if draw < 0.62:
             return self._order()
         if draw < 0.90:
             return self.encode(self._cancel())
@@ -100,11 +101,18 @@ class Stream:
     def _order(self) -> bytes:
         rnd = self.random
         fresh = not self.keys or rnd.random() < 0.9
-        key = rnd.getrandbits(128) if fresh else rnd.choice(self.keys[-200:])
-        self.keys.append(key)
+        account, key = rnd.choice(ACCOUNTS), rnd.getrandbits(128)
+        if not fresh:
+            account, key = rnd.choice(self.keys[-200:])
+        self.keys.append((account, key))
         self.placed += 1
-        market = rnd.random() < 0.2
-        tifs = (1, 1, 2) if market and rnd.random() < 0.9 else (0, 0, 3, 3, 1, 2)
+        kind = OrderType(rnd.choices(range(7), (9, 3, 1, 1, 1, 1, 1.5))[0])
+        market = not kind.is_limit
+        tifs: tuple[int, ...] = (0, 0, 3, 3, 1, 2)
+        if market:
+            tifs = (1, 1, 2) if kind is OrderType.MARKET else (0, 0, 3)
+        if rnd.random() < 0.05:
+            tifs = (0, 1, 2, 3)
         price = (
             rnd.randint(90, 110) if rnd.random() < 0.9 else rnd.choice((1, -1, 0, 30_000, 2**62))
         )
@@ -113,17 +121,21 @@ class Stream:
         )
         tif = TimeInForce(rnd.choice(tifs))
         expires = tif is TimeInForce.GTD if rnd.random() < 0.95 else rnd.random() < 0.5
-        budget = market and rnd.random() < 0.4 and rnd.choice((1, 300, 4_000, 10**6, -1, 2**62))
+        budget = (
+            kind is OrderType.MARKET
+            and rnd.random() < 0.4
+            and rnd.choice((1, 300, 4_000, 10**6, -1, 2**62))
+        )
         if budget and rnd.random() < 0.9:
             lots = 0
         raw = bytearray(
             self.encode(
                 c.PlaceOrder(
-                    account_id=rnd.choice(ACCOUNTS),
+                    account_id=account,
                     client_key=key if rnd.random() < 0.99 else 0,
                     symbol_id=self._symbol(),
                     side=Side(rnd.randint(0, 1) if not budget or rnd.random() < 0.1 else 0),
-                    order_type=OrderType(int(market)),
+                    order_type=kind,
                     time_in_force=tif,
                     price_ticks=0 if market else price,
                     quantity_lots=lots,
@@ -137,36 +149,59 @@ class Stream:
                     display_lots=rnd.choice((1, 2, 5, lots, lots + 1, -1))
                     if tif in (0, 3) and rnd.random() < 0.25
                     else 0,
+                    **self._trigger(kind),
                 )
             )
         )
         if len(raw) == 192 and rnd.random() < 0.05:  # what must be zero
-            raw[rnd.randint(152, 191)] = 1
+            raw[rnd.randint(168, 191)] = 1
         if rnd.random() < 0.02:  # flags that no client may send
             raw[22:24] = rnd.randbytes(2)
         return bytes(raw)
 
+    def _trigger(self, kind: OrderType) -> dict[str, Any]:
+        rnd = self.random
+        waits = kind.is_triggered if rnd.random() < 0.97 else rnd.random() < 0.5
+        if not waits:
+            return {}
+        trails = kind is OrderType.TRAILING_STOP
+        odd = rnd.random() < 0.03
+        price = (
+            rnd.randint(92, 108) if rnd.random() < 0.95 else rnd.choice((-1, 1, 2**62, 2**63 - 1))
+        )
+        return {
+            "trigger_price_ticks": 0 if trails != odd else price,
+            "trailing_offset_ticks": rnd.choice((1, 2, 3, 6, 99, 2**63 - 1)) if trails else 0,
+            "trigger_source": TriggerSource(rnd.choices(range(3), (98, 1, 1))[0]),
+        }
+
     def _cancel(self) -> c.Command:
         rnd = self.random
-        account, symbol = rnd.choice(ACCOUNTS), rnd.choice((0, self._symbol()))
+        symbol = rnd.choice((0, self._symbol()))
         if rnd.random() < 0.1:
-            return c.CancelAll(account, symbol, rnd.choice((None, Side.BUY, Side.SELL)))
-        if rnd.random() < 0.4:
-            return self._amend(account, symbol)
-        if rnd.random() < 0.5 or not self.keys:
-            return c.CancelOrder(account, symbol, rnd.randint(1, self.placed + 2))
-        return c.CancelOrder(account, symbol, 0, rnd.choice(self.keys))
+            sides = (None, Side.BUY, Side.SELL)
+            return c.CancelAll(rnd.choice(ACCOUNTS), symbol, rnd.choice(sides))
+        account, key = rnd.choice(self.keys[-60:]) if self.keys else (1, 0)
+        order_id = 0
+        if rnd.random() < 0.2:
+            account, key, order_id = rnd.choice(ACCOUNTS), 0, rnd.randint(1, self.placed + 2)
+        if rnd.random() < 0.5:
+            return self._amend(account, symbol, order_id, key)
+        return c.CancelOrder(account, symbol, order_id, key)
 
-    def _amend(self, account: int, symbol: int) -> c.Command:
+    def _amend(self, account: int, symbol: int, order_id: int, key: int) -> c.Command:
         rnd = self.random
-        by_id = rnd.random() < 0.7 or not self.keys
+        price = rnd.choice((rnd.randint(90, 110), rnd.randint(90, 110), 30_000, -1, 2**62))
+        lots = rnd.choice((rnd.randint(1, 12), rnd.randint(1, 60), rnd.randint(1, 60), -1, 2**62))
+        trigger = rnd.choice((rnd.randint(92, 108), rnd.randint(92, 108), -1, 2**62))
         return c.AmendOrder(
             account,
             symbol,
-            rnd.randint(max(1, self.placed - 40), self.placed + 2) if by_id else 0,
-            0 if by_id else rnd.choice((*self.keys[-20:], 0)),
-            rnd.choice((0, 0, rnd.randint(90, 110), 30_000, -1, 2**62)),
-            rnd.choice((0, rnd.randint(1, 12), rnd.randint(1, 60), -1, 10**7, 2**62)),
+            order_id,
+            key,
+            price if rnd.random() < 0.5 else 0,
+            lots if rnd.random() < 0.6 else 0,
+            trigger if rnd.random() < 0.3 else 0,
         )
 
     def _money(self) -> c.Command:

@@ -50,6 +50,8 @@ def _order(number: int) -> dict[str, object]:
         "quote_budget_units": 0,
         "expires_at_us": 0,
         "display_lots": 0,
+        "trigger_price_ticks": 0,
+        "trailing_offset_ticks": 0,
         "filled_lots": 5,
         "filled_quote_units": 50,
         "fee_units": 1,

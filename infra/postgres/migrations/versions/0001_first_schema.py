@@ -364,6 +364,8 @@ def upgrade() -> None:
         sa.Column("quote_budget_units", sa.BigInteger(), nullable=False),
         sa.Column("expires_at_us", sa.BigInteger(), nullable=False),
         sa.Column("display_lots", sa.BigInteger(), nullable=False),
+        sa.Column("trigger_price_ticks", sa.BigInteger(), nullable=False),
+        sa.Column("trailing_offset_ticks", sa.BigInteger(), nullable=False),
         sa.Column("filled_lots", sa.BigInteger(), nullable=False),
         sa.Column("filled_quote_units", sa.BigInteger(), nullable=False),
         sa.Column("fee_units", sa.BigInteger(), nullable=False),

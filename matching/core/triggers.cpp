@@ -1,0 +1,251 @@
+// Orders that wait for a price: admitting, keeping and setting them off.
+#include <algorithm>
+
+#include "engine.hpp"
+#include "money.hpp"
+
+namespace rialto {
+
+namespace {
+
+bool reached(std::uint16_t flags, std::int64_t trigger, std::int64_t low, std::int64_t high) {
+  return rises(flags) ? high >= trigger : low <= trigger;
+}
+
+std::pair<std::int64_t, std::uint64_t> turn(const Order& order, std::int64_t trigger) {
+  return {rises(order.flags) ? trigger : -trigger, order.number};
+}
+
+// Where a market order that waits stops trading: the band's edge around its trigger.
+std::int64_t limit_at(const Market& market, std::uint16_t flags, std::int64_t price,
+                      std::int64_t trigger) {
+  if (has_limit(flags)) return price;
+  const Band band = band_around(market.rules, trigger);
+  return side_of(flags) == kBuy ? band.highest : band.lowest;
+}
+
+}  // namespace
+
+// The first trigger of a trailing stop is as far from the last price as it may ever be.
+Reason Engine::refuse_waiting(const Command& command, Market& market, std::uint32_t account,
+                              const Terms& terms, std::int64_t& hold) {
+  Terms now = terms;
+  if (terms.trailing != 0) {
+    const std::int64_t reference = reference_of(market);
+    const Wide trigger =
+        Wide{reference} + (rises(command.flags) ? terms.trailing : -terms.trailing);
+    if (trigger <= 0 || trigger > kInt64Max) return Reason::kInvalidTrigger;
+    now.trigger = static_cast<std::int64_t>(trigger);
+  }
+  return waiting_rules(market, command.flags, now, account, command.a, command.b, 0, 0, hold);
+}
+
+// Why an order may not wait for the trigger in its terms. One that waits already has
+// `own_lots`: it counts as open, and its hold as free.
+Reason Engine::waiting_rules(Market& market, std::uint16_t flags, const Terms& terms,
+                             std::uint32_t account, std::int64_t price, std::int64_t quantity,
+                             std::int64_t own_hold, std::int64_t own_lots, std::int64_t& hold) {
+  const int side = side_of(flags);
+  const Rules& rules = market.rules;
+  const Band band = band_around(rules, terms.trigger);
+  const std::int64_t limit = limit_at(market, flags, price, terms.trigger);
+  if (side == kBuy ? limit > band.highest : limit < band.lowest) return Reason::kPriceOutsideBand;
+  if (quantity > rules.max_order_lots) return Reason::kQuantityTooLarge;
+  if (terms.display != 0 && too_many_slices(quantity, terms.display)) return Reason::kTooManySlices;
+  if (own_lots == 0 && account != 0 &&
+      state.open_of(account, market.at).count >= rules.max_open_orders)
+    return Reason::kTooManyOpenOrders;
+  if (side == kBuy && exceeds_position(market, account, quantity - own_lots))
+    return Reason::kPositionLimit;
+  const std::int64_t low = market.low != 0 ? market.low : market.last_ticks;
+  const std::int64_t high = market.high != 0 ? market.high : market.last_ticks;
+  if (low != 0 && reached(flags, terms.trigger, low, high)) return Reason::kWouldTriggerImmediately;
+  if (!checked_hold(rules, side, limit, quantity, hold)) return Reason::kOverflow;
+  if (account == 0) return Reason::kInsufficientFunds;
+  const Balance& balance = state.balance(account, side == kBuy ? market.quote : market.base);
+  const std::int64_t free = balance.total - balance.held + own_hold;
+  return free < hold ? Reason::kInsufficientFunds : Reason::kNone;
+}
+
+// Lets an accepted order wait, with its hold.
+void Engine::wait(Market& market, Slot slot, std::int64_t hold) {
+  Order& order = state.orders[slot];
+  Rare& rare = state.rare[slot];
+  if (rare.terms.trailing != 0)
+    rare.trigger =
+        reference_of(market) + (rises(order.flags) ? rare.terms.trailing : -rare.terms.trailing);
+  rare.limit = limit_at(market, order.flags, order.price, rare.trigger);
+  hold_waiting(market, slot, hold);
+  add_waiting(slot);
+  list_waiting(slot);
+}
+
+// Adds (or takes away) what an order that waits holds.
+void Engine::hold_waiting(Market& market, Slot slot, std::int64_t hold) {
+  const Order& order = state.orders[slot];
+  const bool buys = order.side() == kBuy;
+  state.balance(order.account, buys ? market.quote : market.base).held += hold;
+  if (buys)
+    state.open_of(order.account, order.symbol).buy_lots +=
+        hold > 0 ? order.remaining : -order.remaining;
+}
+
+// Puts an order among those that wait; its place in its account's list is its caller's.
+void Engine::add_waiting(Slot slot) {
+  Order& order = state.orders[slot];
+  const Rare& rare = state.rare[slot];
+  Market& market = *state.markets[order.symbol];
+  order.traits |= kWaiting;
+  (rises(order.flags) ? market.rising : market.falling).insert(turn(order, rare.trigger));
+  if (rare.terms.trailing != 0) market.trailing.insert(order.number);
+  ++market.open_orders;
+  if (tif_of(order.flags) == kGtd) state.time(slot);
+}
+
+void Engine::remove_waiting(Market& market, Slot slot) {
+  Order& order = state.orders[slot];
+  const Rare& rare = state.rare[slot];
+  order.traits &= static_cast<std::uint16_t>(~kWaiting);
+  (rises(order.flags) ? market.rising : market.falling).erase(turn(order, rare.trigger));
+  market.trailing.erase(order.number);
+  hold_waiting(market, slot, -hold_units(market.rules, order.side(), rare.limit, order.remaining));
+}
+
+void Engine::close_waiting(Market& market, Slot slot, Close reason) {
+  Order& order = state.orders[slot];
+  remove_waiting(market, slot);
+  delist(market, slot);
+  order.status = status_of(reason);
+  order.closed_us = state.time_us;
+  write_closed(market, slot, reason, false);
+  file_closed(slot);
+}
+
+Reason Engine::refuse_amend_waiting(const Command& command, std::int64_t trigger, Slot slot) {
+  const Order& order = state.orders[slot];
+  const Rare& rare = state.rare[slot];
+  Market& market = *state.markets[order.symbol];
+  if (trigger != 0 && rare.terms.trailing != 0) return Reason::kInvalidCombination;
+  if (command.a != 0 && !has_limit(order.flags)) return Reason::kInvalidCombination;
+  Terms terms = rare.terms;
+  terms.trigger = trigger != 0 ? trigger : rare.trigger;
+  const std::int64_t own = hold_units(market.rules, order.side(), rare.limit, order.remaining);
+  std::int64_t hold = 0;
+  return waiting_rules(market, order.flags, terms, order.account,
+                       command.a != 0 ? command.a : order.price,
+                       command.b != 0 ? command.b : order.quantity, own, order.quantity, hold);
+}
+
+void Engine::amend_waiting(const Command& command, std::int64_t trigger, Slot slot) {
+  Order& order = state.orders[slot];
+  Rare& rare = state.rare[slot];
+  Market& market = *state.markets[order.symbol];
+  const AmendedTerms before{order.price, order.quantity, 0, rare.trigger};
+  remove_waiting(market, slot);
+  if (command.a != 0) order.price = command.a;
+  if (command.b != 0) order.quantity = order.remaining = command.b;
+  if (trigger != 0) rare.trigger = trigger;
+  rare.limit = limit_at(market, order.flags, order.price, rare.trigger);
+  hold_waiting(market, slot, hold_units(market.rules, order.side(), rare.limit, order.remaining));
+  --market.open_orders;
+  add_waiting(slot);
+  write_amended(command, slot, before, {order.price, order.quantity, 0, rare.trigger}, 2 | 4);
+}
+
+// Remembers that a price was traded while orders wait.
+[[gnu::noinline, gnu::cold]] void Engine::touch(Market& market, std::int64_t price) {
+  market.low = market.low == 0 ? price : std::min(market.low, price);
+  market.high = std::max(market.high, price);
+  state.touched = true;
+}
+
+// Holds the prices traded against the triggers, in order of symbol ids. What an order trades that
+// is set off may set off others; one acts only while a whole sweep fits into the command's events.
+[[gnu::noinline, gnu::cold]] void Engine::run_triggers() {
+  std::vector<Market*> touched;
+  for (const auto& market : state.markets)
+    if (market->low != 0) touched.push_back(market.get());
+  std::sort(touched.begin(), touched.end(), [](const Market* a, const Market* b) {
+    return a->rules.symbol_id < b->rules.symbol_id;
+  });
+  bool left = false;
+  for (Market* market : touched) {
+    if (state.mode == kOpen && market->state == kOpen)
+      while (events.index() <= kTriggerRoom && (set_off_next(*market) || follow(*market))) {
+      }
+    left |= market->low != 0;
+  }
+  state.touched = left;
+}
+
+// Sets off the nearest trigger that was reached, those that waited for a rise first.
+bool Engine::set_off_next(Market& market) {
+  if (!market.rising.empty() && market.rising.begin()->first <= market.high) {
+    set_off(market, state.pages.find(market.rising.begin()->second));
+    return true;
+  }
+  if (!market.falling.empty() && -market.falling.begin()->first >= market.low) {
+    set_off(market, state.pages.find(market.falling.begin()->second));
+    return true;
+  }
+  return false;
+}
+
+// Lets trailing stops follow; returns whether the last price is to be looked at again.
+bool Engine::follow(Market& market) {
+  bool moved = false;
+  for (const std::uint64_t number : market.trailing) {
+    const Slot slot = state.pages.find(number);
+    const Order& order = state.orders[slot];
+    Rare& rare = state.rare[slot];
+    const bool up = rises(order.flags);
+    const Wide wanted =
+        up ? Wide{market.low} + rare.terms.trailing : Wide{market.high} - rare.terms.trailing;
+    if (up ? wanted >= rare.trigger : wanted <= rare.trigger) continue;
+    auto& side = up ? market.rising : market.falling;
+    side.erase(turn(order, rare.trigger));
+    rare.trigger = static_cast<std::int64_t>(wanted);
+    side.insert(turn(order, rare.trigger));
+    moved = true;
+  }
+  market.low = market.high = moved ? market.last_ticks : 0;
+  return moved;
+}
+
+// Lets an order act that waited; what the book does not allow now closes it.
+void Engine::set_off(Market& market, Slot slot) {
+  Order& order = state.orders[slot];
+  const Rare& rare = state.rare[slot];
+  const std::int64_t price = rises(order.flags) ? market.high : market.low;
+  const int side = order.side();
+  remove_waiting(market, slot);
+  std::int64_t limit = rare.limit;
+  if (!has_limit(order.flags)) {
+    refresh_band(market);
+    limit = side == kBuy ? std::min(limit, market.highest) : std::max(limit, market.lowest);
+  }
+  Command like{};
+  like.flags = order.flags;
+  like.b = order.remaining;
+  const Reason refusal = order_rules(market, like, order.account, limit);
+  EventStripe* event = events.add(EventType::kOrderTriggered, 1, market.rules.symbol_id,
+                                  static_cast<std::uint16_t>(side));
+  event->body[0] = state.accounts[order.account].id;
+  event->body[1] = order_id(order.number);
+  event->body[2] = static_cast<std::uint64_t>(rare.trigger);
+  event->body[3] = static_cast<std::uint64_t>(price);
+  event->body[4] = static_cast<std::uint64_t>(refusal);
+  event->body[5] = 0;
+  Close stopped = Close::kRefusedAtTrigger;
+  const bool stop = refusal != Reason::kNone || match(market, slot, limit, stopped);
+  const bool rests = may_rest(order.flags) && has_limit(order.flags);
+  if (!stop && order.remaining != 0 && rests) {  // its place in its account's list is its own
+    market.book.add(slot);
+    hold_rested(market, slot);
+    return;
+  }
+  delist(market, slot);
+  finish(market, slot, stop, stopped);
+}
+
+}  // namespace rialto
