@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import IntEnum
 from typing import Any
 
@@ -32,7 +33,7 @@ from domain.events import (
 )
 from domain.instrument import Instrument
 from domain.market import Listings
-from domain.order import CloseReason, OrderType, Side
+from domain.order import CloseReason, Side
 from domain.order_history import OrderChange, fold
 from domain.order_record import FillRecord, OrderRecord, OrderTerms
 
@@ -92,11 +93,13 @@ def amended(instrument: Instrument, events: Sequence[Event]) -> AmendOut | Probl
         order_id=str(outcome.order_id),
         symbol=instrument.symbol,
         side=word(outcome.side),
-        price=instrument.price_text(outcome.price_ticks),
+        price=_price(outcome.price_ticks, instrument),
         quantity=instrument.quantity_text(quantity_lots),
+        trigger_price=_price(outcome.trigger_price_ticks, instrument),
         filled_quantity=instrument.quantity_text(outcome.filled_lots + change.filled_lots),
-        previous_price=instrument.price_text(outcome.previous_price_ticks),
+        previous_price=_price(outcome.previous_price_ticks, instrument),
         previous_quantity=instrument.quantity_text(outcome.previous_quantity_lots),
+        previous_trigger_price=_price(outcome.previous_trigger_price_ticks, instrument),
         kept_place=outcome.kept_place,
         status=word(change.status),
         sequence=outcome.sequence,
@@ -190,7 +193,6 @@ def _order(
     duplicate: bool = False,
 ) -> OrderOut:
     quote, terms = instrument.quote, record.terms
-    is_market = record.order_type is OrderType.MARKET
     quote_units = record.filled_quote_units if record.filled_lots else 0
     fee_units = record.fee_units if record.filled_lots else 0
     return OrderOut(
@@ -202,11 +204,14 @@ def _order(
         time_in_force=word(record.time_in_force),
         post_only=record.post_only,
         self_trade=word(record.self_trade),
-        price=None if is_market else instrument.price_text(record.price_ticks),
+        price=_price(record.price_ticks, instrument),
         quantity=instrument.quantity_text(record.quantity_lots),
         quote_amount=quote.engine_text(budget) if (budget := terms.quote_budget_units) else None,
         expires_at_us=terms.expires_at_us or None,
         display_quantity=instrument.quantity_text(shown) if (shown := terms.display_lots) else None,
+        trigger_price=_price(terms.trigger_price_ticks, instrument),
+        trailing_offset=_price(terms.trailing_offset_ticks, instrument),
+        waiting=record.is_waiting,
         filled_quantity=instrument.quantity_text(record.filled_lots),
         filled_quote=None if quote_units is None else quote.engine_text(quote_units),
         average_price=_average(record.filled_lots, quote_units, instrument),
@@ -240,7 +245,8 @@ def _as_it_is_now(outcome: OrderDuplicate, command: PlaceOrder) -> OrderRecord:
         status=outcome.status,
         accepted_sequence=outcome.accepted_sequence,
         accepted_at_us=outcome.accepted_at_us,
-        terms=OrderTerms.of(command),
+        terms=replace(OrderTerms.of(command), trigger_price_ticks=outcome.trigger_price_ticks),
+        is_waiting=outcome.is_waiting,
     )
 
 
@@ -262,6 +268,11 @@ def _fills(events: Sequence[Event], order_id: int, instrument: Instrument) -> tu
         for event in events
         if isinstance(event, Trade) and event.taker_order_id == order_id
     )
+
+
+def _price(ticks: int, instrument: Instrument) -> str | None:
+    """Return a price as text; an order that has none of this kind has 0."""
+    return instrument.price_text(ticks) if ticks else None
 
 
 def _average(filled_lots: int, quote_units: int | None, instrument: Instrument) -> str | None:

@@ -12,36 +12,43 @@ from domain.money import INT64_MAX, DecimalTextError
 from domain.order import OrderType, SelfTrade, Side, TimeInForce
 from domain.order_id import client_key
 
+_USUAL = {OrderType.MARKET: "ioc"}
+
 
 def place_command(
     order: PlaceOrderIn, instrument: Instrument, account_id: int, client_order_id: str
 ) -> PlaceOrder:
     """Return the engine's command for an order; a `Problem` names the field that is wrong."""
-    is_market = order.type == "market"
-    time_in_force = TimeInForce[(order.time_in_force or ("ioc" if is_market else "gtc")).upper()]
-    if is_market and (order.price is not None or order.post_only):
-        raise Problem("invalid_combination", "A market order has no price and no post_only.")
-    if is_market and time_in_force not in (TimeInForce.IOC, TimeInForce.FOK):
+    kind = OrderType[order.type.upper()]
+    time_in_force = TimeInForce[(order.time_in_force or _USUAL.get(kind, "gtc")).upper()]
+    if not kind.is_limit and (order.price is not None or order.post_only):
+        raise Problem("invalid_combination", f"A {_words(kind)} order has no price, no post_only.")
+    if kind is OrderType.MARKET and time_in_force not in (TimeInForce.IOC, TimeInForce.FOK):
         raise Problem("invalid_combination", "A market order is ioc or fok.")
-    if not is_market and order.price is None:
-        raise Problem("invalid_price", "A limit order needs a price.")
+    if kind.is_limit and order.price is None:
+        raise Problem("invalid_price", f"A {_words(kind)} order needs a price.")
     if (order.expires_at_us is not None) != (time_in_force is TimeInForce.GTD):
         raise Problem("invalid_combination", "expires_at_us and gtd go together.")
+    trails = kind is OrderType.TRAILING_STOP
+    _goes_with(kind, "trigger_price", order.trigger_price, kind.is_triggered and not trails)
+    _goes_with(kind, "trailing_offset", order.trailing_offset, trails)
     return PlaceOrder(
         account_id=account_id,
         client_key=client_key(client_order_id),
         symbol_id=instrument.symbol_id,
         side=Side[order.side.upper()],
-        order_type=OrderType[order.type.upper()],
+        order_type=kind,
         time_in_force=time_in_force,
         price_ticks=_price(order.price, instrument),
         quantity_lots=_quantity(order.quantity, instrument),
         post_only=order.post_only,
         self_trade=SelfTrade[order.self_trade.upper()],
         client_text=client_order_id,
-        quote_budget_units=_budget(order, instrument, is_market),
+        quote_budget_units=_budget(order, instrument, kind),
         expires_at_us=order.expires_at_us or 0,
         display_lots=_quantity(order.display_quantity, instrument, "display_quantity"),
+        trigger_price_ticks=_trigger(order.trigger_price, instrument),
+        trailing_offset_ticks=_trigger(order.trailing_offset, instrument, "trailing_offset"),
     )
 
 
@@ -54,8 +61,8 @@ def amend_command(
     key: int = 0,
 ) -> AmendOrder:
     """Return the engine's command for an amend of the order named by id or by client key."""
-    if amend.price is None and amend.quantity is None:
-        raise Problem("invalid_combination", "Give a price, a quantity, or both.")
+    if amend.price is None and amend.quantity is None and amend.trigger_price is None:
+        raise Problem("invalid_combination", "Give a price, a quantity or a trigger_price.")
     return AmendOrder(
         account_id=account_id,
         symbol_id=instrument.symbol_id,
@@ -63,6 +70,7 @@ def amend_command(
         client_key=key,
         price_ticks=_price(amend.price, instrument),
         quantity_lots=_quantity(amend.quantity, instrument),
+        trigger_price_ticks=_trigger(amend.trigger_price, instrument),
     )
 
 
@@ -89,7 +97,19 @@ def order_id_from(text: str) -> int:
     return number
 
 
-def _budget(order: PlaceOrderIn, instrument: Instrument, is_market: bool) -> int:
+def _words(kind: OrderType) -> str:
+    return kind.name.lower().replace("_", "-")
+
+
+def _goes_with(kind: OrderType, field: str, text: str | None, needed: bool) -> None:
+    """Refuse a trigger where the kind of order has none, and its absence where it needs one."""
+    if needed and text is None:
+        raise Problem("invalid_trigger", f"A {_words(kind)} order needs a {field}.")
+    if text is not None and not needed:
+        raise Problem("invalid_combination", f"A {_words(kind)} order has no {field}.")
+
+
+def _budget(order: PlaceOrderIn, instrument: Instrument, kind: OrderType) -> int:
     """Return the quote budget in engine units, 0 where the order has a quantity."""
     if order.quote_amount is None:
         if order.quantity is None:
@@ -97,7 +117,7 @@ def _budget(order: PlaceOrderIn, instrument: Instrument, is_market: bool) -> int
         return 0
     if order.quantity is not None:
         raise Problem("invalid_combination", "Give quantity or quote_amount, and only one.")
-    if not is_market or order.side != "buy":
+    if kind is not OrderType.MARKET or order.side != "buy":
         raise Problem("invalid_combination", "Only a market buy has a quote_amount.")
     quote = instrument.quote
     hint = f"write it like 2500.01, with at most {quote.engine_decimals} decimals"
@@ -108,6 +128,13 @@ def _price(text: str | None, instrument: Instrument) -> int:
     if text is None:
         return 0
     return _count(instrument.price_ticks, text, "price", "invalid_price", "write it like 2500.01")
+
+
+def _trigger(text: str | None, instrument: Instrument, field: str = "trigger_price") -> int:
+    if text is None:
+        return 0
+    hint = "write it like 2500.01"
+    return _count(instrument.price_ticks, text, field, "invalid_trigger", hint)
 
 
 def _quantity(text: str | None, instrument: Instrument, field: str = "quantity") -> int:

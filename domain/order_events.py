@@ -70,9 +70,11 @@ class OrderDuplicate:
     accepted_at_us: int
     same_body: bool
     status: OrderStatus
+    is_waiting: bool
     price_ticks: int
     quantity_lots: int
     filled_lots: int
+    trigger_price_ticks: int
 
 
 @dataclass(frozen=True, slots=True)

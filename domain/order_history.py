@@ -10,6 +10,7 @@ from domain.events import (
     OrderAccepted,
     OrderAmended,
     OrderClosed,
+    OrderTriggered,
     SelfTradePrevented,
     Trade,
 )
@@ -23,7 +24,8 @@ class OrderChange:
 
     Lots, units and fees are what the batch adds (`quantity_lots` may be negative: an amend, a
     prevented self trade); `price_ticks` and `trigger_price_ticks` are None unless an amend gave
-    the order other ones, `close_reason` is None while the order lives.
+    the order other ones, `close_reason` is None while the order lives. One that was `triggered`
+    waits no more.
     """
 
     order_id: int
@@ -34,6 +36,7 @@ class OrderChange:
     filled_lots: int = 0
     filled_quote_units: int = 0
     fee_units: int = 0
+    triggered: bool = False
     close_reason: CloseReason | None = None
     updated_sequence: int = 0
     updated_at_us: int = 0
@@ -42,6 +45,11 @@ class OrderChange:
     def status(self) -> OrderStatus:
         """Return where the order is after the batch."""
         return OrderStatus.OPEN if self.close_reason is None else self.close_reason.status
+
+    @property
+    def acts(self) -> bool:
+        """Return whether the order waits no more: it was triggered, or is closed."""
+        return self.triggered or self.close_reason is not None
 
     def record(self, before: OrderRecord | None = None) -> OrderRecord:
         """Return the order after the batch; `before` is needed unless the batch accepted it."""
@@ -55,6 +63,7 @@ class OrderChange:
         return replace(
             order,
             terms=terms,
+            is_waiting=order.is_waiting and not self.acts,
             price_ticks=order.price_ticks if self.price_ticks is None else self.price_ticks,
             quantity_lots=order.quantity_lots + self.quantity_lots,
             filled_lots=order.filled_lots + self.filled_lots,
@@ -104,6 +113,8 @@ def fold(events: Iterable[Event]) -> list[OrderChange]:
             case Trade():
                 change(event.maker_order_id, event.sequence).fill(event, event.maker_fee_units)
                 change(event.taker_order_id, event.sequence).fill(event, event.taker_fee_units)
+            case OrderTriggered():
+                change(event.order_id, event.sequence).triggered = True
             case SelfTradePrevented():
                 for order_id in (event.maker_order_id, event.taker_order_id):
                     change(order_id, event.sequence).quantity_lots -= event.lots
@@ -133,6 +144,7 @@ def _as_accepted(accepted: OrderAccepted) -> OrderRecord:
         accepted_sequence=accepted.sequence,
         accepted_at_us=accepted.time_us,
         terms=OrderTerms.of(accepted),
+        is_waiting=accepted.order_type.is_triggered,
         filled_quote_units=0,
         fee_units=0,
     )

@@ -40,7 +40,8 @@ class OrderRecord:
     """One order at one moment: its terms as they are now, and how far it is.
 
     `quantity_lots` is the whole quantity, what is filled included; an amend or a prevented self
-    trade changes it, and with a quote budget it is what the order has bought. The engine does not
+    trade changes it, and with a quote budget it is what the order has bought. An order that
+    `is_waiting` for its trigger does not stand in the book. The engine does not
     keep the totals of the fills (quote engine units) nor why an order closed: None there.
     """
 
@@ -61,6 +62,7 @@ class OrderRecord:
     accepted_sequence: int
     accepted_at_us: int
     terms: OrderTerms = NO_TERMS
+    is_waiting: bool = False
     filled_quote_units: int | None = None
     fee_units: int | None = None
     close_reason: CloseReason | None = None

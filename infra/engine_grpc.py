@@ -315,4 +315,5 @@ def _order(order: pb.Order) -> OrderRecord:
         accepted_sequence=order.accepted_sequence,
         accepted_at_us=order.accepted_time_us,
         terms=OrderTerms.of(order.terms),
+        is_waiting=order.is_waiting,
     )

@@ -304,6 +304,7 @@ def _order(order: OrderRecord) -> pb.Order:
         status=order.status,
         self_trade=order.self_trade,
         terms=pb.OrderTerms(**order.terms.by_name()),
+        is_waiting=order.is_waiting,
     )
 
 

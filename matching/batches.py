@@ -13,6 +13,7 @@ from matching.wire import STRIPE
 _HISTORY = (
     EventType.ORDER_ACCEPTED,
     EventType.ORDER_AMENDED,
+    EventType.ORDER_TRIGGERED,
     EventType.TRADE,
     EventType.SELF_TRADE_PREVENTED,
     EventType.ORDER_CLOSED,

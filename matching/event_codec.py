@@ -129,10 +129,12 @@ def _duplicate(sequence: int, index: int, symbol: int, flags: int, f: Fields) ->
         accepted_sequence=f["accepted_sequence"],
         accepted_at_us=f["accepted_at_us"],
         same_body=bool(flags & 1),
-        status=OrderStatus(flags >> 1),
+        status=OrderStatus(flags >> 1 & 7),
+        is_waiting=bool(flags >> 4),
         price_ticks=f["price_ticks"],
         quantity_lots=f["quantity_lots"],
         filled_lots=f["filled_lots"],
+        trigger_price_ticks=f["trigger_price_ticks"],
     )
 
 
@@ -310,7 +312,7 @@ def _flags(event: Event) -> int:
                 event.trigger_source,
             )
         case e.OrderDuplicate():
-            return int(event.same_body) | event.status << 1
+            return int(event.same_body) | event.status << 1 | int(event.is_waiting) << 4
         case e.CommandRejected():
             return event.reason
         case e.KeyDuplicate():

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from domain.event_type import EventType
 from domain.order import CloseReason
-from matching.book import NO_TERMS, Order
+from matching.book import NO_TERMS, OPEN, Order
 from matching.event_batch import EventBatch, packer
 
 _ACCEPTED = packer(EventType.ORDER_ACCEPTED, 0).pack
@@ -80,7 +80,9 @@ class OrderEvents(EventBatch):
     def duplicate(self, order: Order, symbol_id: int, same_body: bool) -> None:
         """Outcome: the client order id is known; `order` is its order as it is now."""
         kind = EventType.ORDER_DUPLICATE
-        n, i, g = self.sequence, self.next_index(), int(same_body) | order.status << 1
+        waits = order.is_waiting and order.status == OPEN
+        n, i = self.sequence, self.next_index()
+        g = int(same_body) | order.status << 1 | int(waits) << 4
         self.out.append(
             _DUPLICATE(
                 n,
@@ -96,7 +98,8 @@ class OrderEvents(EventBatch):
                 order.accepted_sequence,
             )
         )
-        numbers = (order.price_ticks, order.quantity_lots, order.filled_lots)
+        trigger = order.trigger_ticks if order.terms.trigger_price_ticks else 0
+        numbers = (order.price_ticks, order.quantity_lots, order.filled_lots, trigger)
         accepted_us = order.accepted_time_us
         self.out.append(_DUPLICATE_1(n, i, kind, 1, symbol_id, g, accepted_us, *numbers))
 

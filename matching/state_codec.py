@@ -278,6 +278,7 @@ def _order(values: tuple[Any, ...]) -> Order:
     order.hidden_lots = hidden_lots
     order.trigger_ticks = trigger_ticks
     order.limit_ticks = limit_ticks or price_ticks
+    order.is_waiting = limit_ticks != 0
     order.accepted_sequence = accepted_sequence
     order.accepted_time_us = accepted_time_us
     order.closed_us = closed_us

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from domain.order import OrderStatus, SelfTrade, SymbolState
 from domain.order_record import OrderRecord, OrderTerms
 from domain.trading_status import StatusReason
-from matching.book import Order
+from matching.book import OPEN, Order
 from matching.wire import order_words
 
 
@@ -46,4 +46,5 @@ def order_record(order: Order) -> OrderRecord:
         accepted_sequence=order.accepted_sequence,
         accepted_at_us=order.accepted_time_us,
         terms=terms,
+        is_waiting=order.is_waiting and order.status == OPEN,
     )

@@ -129,6 +129,7 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
                 ("price_ticks", "q"),
                 ("quantity_lots", "q"),
                 ("filled_lots", "q"),
+                ("trigger_price_ticks", "q"),
             ),
             (EventType.CANCEL_ACCEPTED, 0): (*_TIMED, ("closed_count", "Q")),
             (EventType.ORDER_AMENDED, 0): (

@@ -20,7 +20,15 @@ OrderIdText = Annotated[
 ]
 # The words of domain/order.py in lower case; a test holds them complete.
 SideText = Literal["buy", "sell"]
-TypeText = Literal["limit", "market"]
+TypeText = Literal[
+    "limit",
+    "market",
+    "stop",
+    "stop_limit",
+    "take_profit",
+    "take_profit_limit",
+    "trailing_stop",
+]
 TimeInForceText = Literal["gtc", "gtd", "ioc", "fok"]
 SelfTradeText = Literal["expire_maker", "expire_taker", "expire_both", "decrement"]
 StatusText = Literal["open", "filled", "cancelled", "expired", "rejected"]
@@ -34,11 +42,17 @@ CloseReasonText = Literal[
     "sweep_limit",
     "time_expired",
     "dead_mans_switch",
+    "refused_at_trigger",
 ]
 
 
 class PlaceOrderIn(Input):
-    """A new order. A market order has no price and is immediate-or-cancel."""
+    """A new order. A market order has no price and is immediate-or-cancel.
+
+    Stops and take-profits wait outside the book until the last price reaches `trigger_price`, a
+    trailing stop until it turns by `trailing_offset` from the best price since. Then those named
+    limit act as a limit order, the others as a market order.
+    """
 
     symbol: SymbolText
     side: SideText
@@ -52,13 +66,19 @@ class PlaceOrderIn(Input):
     )
     price: DecimalText | None = None
     time_in_force: TimeInForceText | None = Field(
-        None, description="Without it, a limit order is gtc and a market order ioc."
+        None,
+        description="Without it, a market order is ioc and any other gtc. One that acts as a "
+        "market order at its trigger waits gtc or gtd.",
     )
     expires_at_us: int | None = Field(
         None,
         ge=1,
         le=INT64_MAX,
         description="For gtd: when the order leaves the book, in microseconds since 1970.",
+    )
+    trigger_price: DecimalText | None = None
+    trailing_offset: DecimalText | None = Field(
+        None, description="For trailing_stop: how far the price has to turn.", examples=["25.5"]
     )
     display_quantity: DecimalText | None = Field(
         None,
@@ -74,13 +94,14 @@ class PlaceOrderIn(Input):
 
 
 class AmendOrderIn(Input):
-    """The new price, the new quantity, or both; what is left out stays.
+    """The new price, quantity or trigger price; what is left out stays.
 
     `quantity` is the whole quantity, what is filled already included.
     """
 
     price: DecimalText | None = None
     quantity: DecimalText | None = None
+    trigger_price: DecimalText | None = Field(None, description="Only while the order waits.")
 
 
 class BatchPlace(PlaceOrderIn):
@@ -155,6 +176,9 @@ class OrderOut(Output):
     quote_amount: str | None = None
     expires_at_us: int | None = None
     display_quantity: str | None = None
+    trigger_price: str | None = None
+    trailing_offset: str | None = None
+    waiting: bool = Field(False, description="Whether it waits for its trigger, outside the book.")
     filled_quantity: str
     filled_quote: str | None = Field(
         description="Sum of price x quantity of the fills; null where only the history knows it."
@@ -191,11 +215,13 @@ class AmendOut(Output):
     order_id: str
     symbol: str
     side: SideText
-    price: str
+    price: str | None
     quantity: str
+    trigger_price: str | None
     filled_quantity: str
-    previous_price: str
+    previous_price: str | None
     previous_quantity: str
+    previous_trigger_price: str | None
     kept_place: bool = Field(description="Whether it stands where it stood in the queue.")
     status: StatusText
     sequence: int

@@ -69,7 +69,7 @@ function draw(order) {
   const quantity = element("td", order.quantity, { class: "number", "data-label": "Quantity" });
   const actions = element("td", "", { class: "actions" });
   row.append(
-    element("td", `${order.side} ${order.type}`, { class: order.side }),
+    element("td", `${order.side} ${order.type.replaceAll("_", " ")}`, { class: order.side }),
     price,
     quantity,
     element("td", order.filled_quantity, { class: "number", "data-label": "Filled" }),
@@ -89,17 +89,22 @@ function draw(order) {
 // Turn the price and the quantity of a row into inputs until they are sent or left.
 function amend(order, price, quantity, actions) {
   amending = order.order_id;
-  const inputs = { price: input("New price", order.price), quantity: input("New quantity", order.quantity) };
-  price.replaceChildren(inputs.price);
+  const inputs = { quantity: input("New quantity", order.quantity) };
+  if (order.price) inputs.price = input("New price", order.price);
+  if (order.waiting && order.trigger_price) {
+    inputs.trigger_price = input("New trigger price", order.trigger_price);
+  }
   quantity.replaceChildren(inputs.quantity);
+  if (inputs.price) price.replaceChildren(inputs.price);
+  if (inputs.trigger_price) price.append(" from ", inputs.trigger_price);
   const leave = () => {
     amending = null;
     refresh();
   };
   const send = async () => {
     const changed = {};
-    for (const name of ["price", "quantity"]) {
-      if (inputs[name].value.trim() !== order[name]) changed[name] = inputs[name].value.trim();
+    for (const [name, made] of Object.entries(inputs)) {
+      if (made.value.trim() !== order[name]) changed[name] = made.value.trim();
     }
     if (!Object.keys(changed).length) return leave();
     const target = `/v1/orders/${order.order_id}`;
@@ -112,12 +117,14 @@ function amend(order, price, quantity, actions) {
       if (event.key === "Escape") leave();
     });
   }
-  inputs.price.focus();
+  (inputs.price ?? inputs.quantity).focus();
 }
 
 function terms(order) {
   const parts = [];
   const usual = order.type === "market" ? "ioc" : "gtc";
+  if (order.trigger_price) parts.push(`from ${order.trigger_price}`);
+  if (order.trailing_offset) parts.push(`trailing by ${order.trailing_offset}`);
   if (order.expires_at_us) {
     parts.push(`until ${new Date(order.expires_at_us / 1000).toLocaleString()}`);
   } else if (order.time_in_force !== usual) {
@@ -131,6 +138,7 @@ function terms(order) {
 
 function status(order) {
   const reason = order.close_reason;
+  if (order.waiting) return "waiting";
   if (!reason || reason === "filled" || reason === "cancelled_by_user") return order.status;
   return `${order.status} (${reason.replaceAll("_", " ")})`;
 }

@@ -4,24 +4,32 @@ const form = document.getElementById("ticket");
 const field = (name) => form.elements.namedItem(name);
 
 // Which fields are asked for; what is hidden is not sent.
+const type = () => field("type").value;
+const isLimit = () => type().endsWith("limit");
 const SHOWN = {
-  price: () => field("type").value === "limit",
+  price: isLimit,
+  trigger_price: () => !["limit", "market", "trailing_stop"].includes(type()),
+  trailing_offset: () => type() === "trailing_stop",
   quantity: () => !field("quote_amount").value || !SHOWN.quote_amount(),
   quote_amount: () =>
-    field("type").value === "market" && field("side").value === "buy" && !field("quantity").value,
+    type() === "market" && field("side").value === "buy" && !field("quantity").value,
   until: () => field("time_in_force").value === "gtd",
-  display_quantity: () => field("type").value === "limit",
-  post_only: () => field("type").value === "limit",
+  display_quantity: isLimit,
+  post_only: isLimit,
 };
 
+const AMOUNTS = [
+  "price", "quantity", "quote_amount", "display_quantity", "trigger_price", "trailing_offset",
+];
+
 function arrange() {
-  const isMarket = field("type").value === "market";
+  const [first, ...others] = isLimit() ? ["gtc", "gtd", "ioc", "fok"]
+    : type() === "market" ? ["ioc", "fok"]
+    : ["gtc", "gtd"];
   for (const option of field("time_in_force").options) {
-    option.disabled = option.hidden = isMarket === ["gtc", "gtd"].includes(option.value);
+    option.disabled = option.hidden = ![first, ...others].includes(option.value);
   }
-  if (field("time_in_force").selectedOptions[0]?.disabled) {
-    field("time_in_force").value = isMarket ? "ioc" : "gtc";
-  }
+  if (field("time_in_force").selectedOptions[0]?.disabled) field("time_in_force").value = first;
   for (const [name, isShown] of Object.entries(SHOWN)) {
     field(name).closest("label").hidden = !isShown();
   }
@@ -30,7 +38,7 @@ function arrange() {
 function request(symbol) {
   const order = { symbol };
   for (const name of ["side", "type", "time_in_force"]) order[name] = field(name).value;
-  for (const name of ["price", "quantity", "quote_amount", "display_quantity"]) {
+  for (const name of AMOUNTS) {
     if (SHOWN[name]() && field(name).value.trim()) order[name] = field(name).value.trim();
   }
   if (SHOWN.until()) order.expires_at_us = new Date(field("until").value).getTime() * 1000 || 0;

@@ -25,15 +25,19 @@ _MOVE_CURSOR = sa.text(
 )
 _UPDATE = sa.text(  # as `OrderChange.record` does it
     "UPDATE order_history h SET price_ticks = coalesce(c.price, h.price_ticks),"
+    " trigger_price_ticks = coalesce(c.trigger, h.trigger_price_ticks),"
+    " is_waiting = h.is_waiting AND NOT c.acts,"
     " quantity_lots = h.quantity_lots + c.quantity, filled_lots = h.filled_lots + c.lots,"
     " filled_quote_units = h.filled_quote_units + c.quote, fee_units = h.fee_units + c.fee,"
     " status = c.status, close_reason = c.reason,"
     " updated_sequence = c.sequence, updated_at_us = c.time_us"
     " FROM unnest(CAST(:ids AS bigint[]), CAST(:prices AS bigint[]),"
+    " CAST(:triggers AS bigint[]), CAST(:acts AS boolean[]),"
     " CAST(:quantities AS bigint[]), CAST(:lots AS bigint[]), CAST(:quotes AS bigint[]),"
     " CAST(:fees AS bigint[]), CAST(:statuses AS smallint[]), CAST(:reasons AS smallint[]),"
     " CAST(:sequences AS bigint[]), CAST(:times AS bigint[]))"
-    " AS c(order_id, price, quantity, lots, quote, fee, status, reason, sequence, time_us)"
+    " AS c(order_id, price, trigger, acts, quantity, lots, quote, fee, status, reason, sequence,"
+    " time_us)"
     " WHERE h.shard = :shard AND h.order_id = c.order_id"
 )
 _COLUMNS = tuple(column.name for column in tables.order_history.columns)
@@ -128,6 +132,8 @@ class OrderHistoryStore:
                 "shard": shard,
                 "ids": [change.order_id for change in changes],
                 "prices": [change.price_ticks for change in changes],
+                "triggers": [change.trigger_price_ticks for change in changes],
+                "acts": [change.acts for change in changes],
                 "quantities": [change.quantity_lots for change in changes],
                 "lots": [change.filled_lots for change in changes],
                 "quotes": [change.filled_quote_units for change in changes],
@@ -163,6 +169,7 @@ def _row(shard: int, change: OrderChange) -> tuple[object, ...]:
         "price_ticks": order.price_ticks,
         "quantity_lots": order.quantity_lots,
         **order.terms.by_name(),
+        "is_waiting": order.is_waiting,
         "filled_lots": order.filled_lots,
         "filled_quote_units": order.filled_quote_units,
         "fee_units": order.fee_units,

@@ -156,6 +156,7 @@ def _order(row: Any) -> OrderRecord:
         accepted_sequence=row.accepted_sequence,
         accepted_at_us=row.accepted_at_us,
         terms=OrderTerms.of(row),
+        is_waiting=row.is_waiting,
         filled_quote_units=row.filled_quote_units,
         fee_units=row.fee_units,
         close_reason=None if row.close_reason is None else CloseReason(row.close_reason),

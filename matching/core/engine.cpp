@@ -191,9 +191,11 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
                       order.flags == command.flags && order.asked_price == command.a &&
                       order.asked_quantity == command.b &&
                       (order.traits != 0 ? state.rare[known_slot].terms : Terms{}) == terms;
-    EventStripe* event = events.add(
-        EventType::kOrderDuplicate, 2, command.symbol_id,
-        static_cast<std::uint16_t>((same ? 1 : 0) | static_cast<unsigned>(order.status) << 1));
+    const bool waits = order.status == Status::kOpen && (order.traits & kWaiting) != 0;
+    const bool aims = order.traits != 0 && state.rare[known_slot].terms.trigger != 0;
+    const auto flags = static_cast<std::uint16_t>(
+        (same ? 1 : 0) | static_cast<unsigned>(order.status) << 1 | (waits ? 1 << 4 : 0));
+    EventStripe* event = events.add(EventType::kOrderDuplicate, 2, command.symbol_id, flags);
     event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
     event[0].body[1] = command.account_id;
     event[0].body[2] = command.key_low;
@@ -204,7 +206,8 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
     event[1].body[1] = static_cast<std::uint64_t>(order.price);
     event[1].body[2] = static_cast<std::uint64_t>(order.quantity + state.hidden(known_slot));
     event[1].body[3] = static_cast<std::uint64_t>(order.filled());
-    std::memset(&event[1].body[4], 0, 16);
+    event[1].body[4] = aims ? static_cast<std::uint64_t>(state.rare[known_slot].trigger) : 0;
+    event[1].body[5] = 0;
     return;
   }
   Market* market = nullptr;

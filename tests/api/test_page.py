@@ -144,6 +144,27 @@ async def test_the_ticket_asks_for_what_an_order_has(
     await running.request("bob", "DELETE", "/v1/orders")
 
 
+async def test_a_stop_waits_in_the_list(running: RunningExchange, browser: Browser) -> None:
+    """It asks for a trigger instead of a price, and its trigger is amended in its row."""
+    page = browser.page
+    await sign_in(page, running)
+    await page.get_by_label("Side").select_option("sell")
+    await page.get_by_label("Type").select_option("stop")
+    await expect(page.get_by_label("Price", exact=True)).to_be_hidden()
+    await expect(page.get_by_label("Time in force")).to_have_value("gtc")
+    await page.get_by_label("Trigger price").fill("2301")
+    await page.get_by_label("Quantity", exact=True).fill("0.3")
+    await page.get_by_role("button", name="Place").click()
+    row = page.locator("#orders tr").filter(has_text="sell stop")
+    await expect(row).to_contain_text("from 2301")
+    await expect(row).to_contain_text("waiting")
+    await row.get_by_role("button", name="Amend").click()
+    await page.get_by_label("New trigger price").fill("2302")
+    await page.keyboard.press("Enter")
+    await expect(row).to_contain_text("from 2302")
+    await running.request("alice", "DELETE", "/v1/orders")
+
+
 async def test_a_wrong_key_shows_nothing(running: RunningExchange, browser: Browser) -> None:
     """The form stays, with the reason."""
     page = browser.page

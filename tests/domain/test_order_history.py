@@ -6,19 +6,28 @@ from dataclasses import replace
 
 import pytest
 
-from domain.commands import AmendOrder, SetDeadMansSwitch
+from domain.commands import SetDeadMansSwitch
 from domain.errors import RejectReason
-from domain.events import Event, OrderAccepted, OrderAmended, OrderClosed, SelfTradePrevented, Trade
+from domain.events import (
+    Event,
+    OrderAccepted,
+    OrderAmended,
+    OrderClosed,
+    OrderTriggered,
+    SelfTradePrevented,
+    Trade,
+)
 from domain.order import CloseReason, OrderStatus, Side, TimeInForce
 from domain.order_history import fold
 from matching.codec import decode_events
 from matching.engine import create_engine
-from tests.domain.records import Records
+from tests.domain.records import Records, next_command
 from tests.infra.postgres.flows import accepted, tick, trade
 from tests.matching.desk import Desk, order_id, reason
 from tests.matching.test_engines_agree import ACCOUNTS, Stream
 
 COMMANDS, SEEDS = 800, 8
+CHANGES = (OrderAccepted, OrderAmended, OrderTriggered, OrderClosed, SelfTradePrevented, Trade)
 
 
 def test_fills_of_both_sides_add_up() -> None:
@@ -112,24 +121,6 @@ def test_a_refused_amend_leaves_the_record() -> None:
     assert records.by_id[placed] == before
 
 
-def next_command(stream: Stream, records: Records) -> bytes:
-    """Draw a command; every tenth is an amend of an order that is really open."""
-    chance = stream.random
-    alive = [record for record in records.by_id.values() if record.status is OrderStatus.OPEN]
-    if not alive or chance.random() > 0.1:
-        return stream.next()
-    order = chance.choice(alive)
-    return stream.encode(
-        AmendOrder(
-            order.account_id,
-            order.symbol_id,
-            order.order_id,
-            price_ticks=chance.choice((0, order.price_ticks, chance.randint(90, 110))),
-            quantity_lots=order.filled_lots + chance.randint(1, 40),
-        )
-    )
-
-
 @pytest.mark.parametrize("kind", ["core", "reference"])
 def test_after_any_command_the_history_is_what_the_engine_says(kind: str) -> None:
     """Open orders, and every order that a command touched, are equal in every field."""
@@ -146,7 +137,7 @@ def test_after_any_command_the_history_is_what_the_engine_says(kind: str) -> Non
                 assert engine.order(record.account_id, touched) == record.as_engine()
             for account in ACCOUNTS:
                 assert engine.open_orders(account) == records.open_orders(account)
-    assert {OrderAccepted, OrderAmended, OrderClosed, SelfTradePrevented, Trade} <= seen
+    assert set(CHANGES) <= seen
 
 
 @pytest.mark.parametrize("size", [2, 7, 10_000])

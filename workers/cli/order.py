@@ -30,6 +30,15 @@ SymbolArgument = Annotated[str, typer.Argument(help="Market, e.g. ETH/USDT.")]
 QuantityArgument = Annotated[str, typer.Argument(help="Quantity of the base asset, e.g. 0.5.")]
 MarketOption = Annotated[bool, typer.Option("--market", help="Trade at once at the best prices.")]
 LimitOption = Annotated[str, typer.Option("--limit", help="Limit price, e.g. 2500.01.")]
+StopOption = Annotated[
+    str, typer.Option("--stop", help="Wait until the price has moved against you to this.")
+]
+TakeProfitOption = Annotated[
+    str, typer.Option("--take-profit", help="Wait until the price has moved for you to this.")
+]
+TrailOption = Annotated[
+    str, typer.Option("--trail", help="Wait until the price turns by this from its best.")
+]
 QuoteOption = Annotated[
     str, typer.Option("--quote", help="Market buy: spend this much instead of a quantity.")
 ]
@@ -72,6 +81,9 @@ def place(
     quantity: QuantityArgument = "",
     market: MarketOption = False,
     limit: LimitOption = "",
+    stop: StopOption = "",
+    take_profit: TakeProfitOption = "",
+    trail: TrailOption = "",
     quote: QuoteOption = "",
     tif: TifOption = "",
     until: UntilOption = "",
@@ -83,18 +95,24 @@ def place(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Place an order at the market or at a limit."""
+    """Place an order at the market or at a limit, now or when the price is reached."""
     if market == bool(limit):
         _usage("Give either --market or --limit PRICE.")
+    if sum(map(bool, (stop, take_profit, trail))) > 1:
+        _usage("Give one of --stop, --take-profit and --trail.")
+    if trail and limit:
+        _usage("--trail goes with --market.")
     if bool(quantity) == bool(quote):
         _usage("Give either a quantity or --quote AMOUNT.")
     fields = {
         "symbol": symbol.upper().replace("-", "/"),
         "side": side.lower(),
-        "type": "market" if market else "limit",
+        "type": _type(stop, take_profit, trail, limit),
         "quantity": quantity,
         "quote_amount": quote,
         "price": limit,
+        "trigger_price": stop or take_profit,
+        "trailing_offset": trail,
         "time_in_force": tif.lower() or ("gtd" if until else ""),
         "expires_at_us": _microseconds(until) if until else 0,
         "display_quantity": display,
@@ -105,6 +123,16 @@ def place(
     body = {name: value for name, value in fields.items() if value}
     answer = _call(load(data), account, as_json, lambda api, signer: api.place(signer, body))
     typer.echo(json.dumps(answer, indent=1) if as_json else order_text.describe(answer))
+
+
+def _type(stop: str, take_profit: str, trail: str, limit: str) -> str:
+    """Return the API's word for what the options ask."""
+    if trail:
+        return "trailing_stop"
+    waits = "stop" if stop else "take_profit" if take_profit else ""
+    if not waits:
+        return "limit" if limit else "market"
+    return f"{waits}_limit" if limit else waits
 
 
 def _on_side(side: str) -> Callable[..., None]:
@@ -129,17 +157,19 @@ def amend(
     quantity: Annotated[
         str, typer.Option("--quantity", help="The new quantity, what is filled included.")
     ] = "",
+    trigger: Annotated[str, typer.Option("--trigger", help="The new trigger price.")] = "",
     account: AccountOption = "",
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Change price or quantity of an open order.
+    """Change price, quantity or trigger price of an open order.
 
     It keeps its place in the queue only when the price stays and the quantity does not grow.
     """
-    if not limit and not quantity:
-        _usage("Give --limit PRICE, --quantity QUANTITY, or both.")
-    terms = {name: text for name, text in (("price", limit), ("quantity", quantity)) if text}
+    fields = {"price": limit, "quantity": quantity, "trigger_price": trigger}
+    terms = {name: text for name, text in fields.items() if text}
+    if not terms:
+        _usage("Give --limit PRICE, --quantity QUANTITY or --trigger PRICE.")
     answer = _call(
         load(data), account, as_json, lambda api, signer: api.amend(signer, order_id, terms)
     )

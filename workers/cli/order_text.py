@@ -25,8 +25,12 @@ def describe_amend(order: dict[str, Any]) -> str:
     """Return what an amend changed."""
     base, quote = order["symbol"].split("/")
     place = "kept its place" if order["kept_place"] else "went to the end of its queue"
-    was = f"it was {order['previous_quantity']} at {order['previous_price']}"
-    size = f"{order['quantity']} {base} at {order['price']} {quote}"
+    was = f"it was {order['previous_quantity']} at {order['previous_price'] or 'the market'}"
+    size = f"{order['quantity']} {base} at " + (
+        f"{order['price']} {quote}" if order["price"] else "the market"
+    )
+    if order["trigger_price"]:
+        size += f" from {order['trigger_price']}"
     first = f"Order {order['order_id']} is {size} ({was}) and {place}: {_state(order)}"
     return "\n".join([first, *_fills(order, base)])
 
@@ -75,9 +79,13 @@ def print_table(orders: list[dict[str, Any]]) -> None:
 def _terms(order: dict[str, Any]) -> str:
     """Return what is not usual about an order, each part after a comma."""
     parts = []
+    if order["trigger_price"]:
+        parts.append(f"{order['type'].replace('_', ' ')} at {order['trigger_price']}")
+    if order["trailing_offset"]:
+        parts.append(f"trailing by {order['trailing_offset']}")
     if order["time_in_force"] == "gtd":
         parts.append(f"until {_clock(order['expires_at_us'])}")
-    elif order["time_in_force"] != ("gtc" if order["price"] else "ioc"):
+    elif order["time_in_force"] != ("ioc" if order["type"] == "market" else "gtc"):
         parts.append(order["time_in_force"])
     if order["post_only"]:
         parts.append("post-only")
@@ -90,6 +98,8 @@ def _state(order: dict[str, Any]) -> str:
     filled = order["filled_quantity"]
     if order["status"] == "filled":
         return "filled."
+    if order.get("waiting"):
+        return "waiting."
     if order["status"] == "open":
         return "open." if filled == "0" else f"open, {filled} filled so far."
     return (

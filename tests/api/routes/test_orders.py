@@ -159,7 +159,7 @@ async def test_meeting_ones_own_order_by_decrement(exchange: Exchange) -> None:
         ({**SPEND, "quote_amount": "1" + "0" * 28}, 422, "overflow"),
         ({**SPEND, "quote_amount": 100}, 422, "invalid_field"),
         (SPEND, 422, "no_liquidity"),
-        ({"type": "stop"}, 422, "invalid_field"),
+        ({"type": "stop_market"}, 422, "invalid_field"),
         ({"self_trade": "none"}, 422, "invalid_field"),
         ({"unknown": 1}, 422, "invalid_field"),
         ({"side": "BUY"}, 422, "invalid_field"),

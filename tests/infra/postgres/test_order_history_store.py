@@ -15,7 +15,7 @@ from infra.postgres.order_history_store import OrderHistoryStore
 from infra.postgres.orders import OrderReadStore
 from matching.codec import decode_events
 from matching.engine import create_engine
-from tests.domain.records import Records
+from tests.domain.records import Records, next_command
 from tests.infra.postgres.flows import accepted, tick, trade
 from tests.matching.test_engines_agree import Stream
 
@@ -95,10 +95,12 @@ async def test_gap_is_refused(database: AsyncEngine) -> None:
 async def test_rows_are_what_the_engine_says(database: AsyncEngine, seed: int) -> None:
     """A random stream in batches of any size, some sent twice; then all of it again at once."""
     engine, stream, records = create_engine(), Stream(seed), Records()
-    raw = stream.opening() + [stream.next() for _ in range(500)]
-    commands = [list(decode_events(engine.apply(one))) for one in raw]
-    for events in commands:
-        records.read(events)
+    commands: list[list[Event]] = []
+    ready = stream.opening()
+    for _ in range(900):
+        raw = ready.pop(0) if ready else next_command(stream, records)
+        commands.append(list(decode_events(engine.apply(raw))))
+        records.read(commands[-1])
     store, reader = OrderHistoryStore(database), OrderReadStore(database)
     last = 0
     while last < len(commands):

@@ -19,7 +19,10 @@ FILLED = {
     "order_id": "7",
     "symbol": "ETH/USDT",
     "side": "buy",
+    "type": "limit",
     "price": "2500.1",
+    "trigger_price": None,
+    "trailing_offset": None,
     "quantity": "1",
     "quote_amount": None,
     "display_quantity": None,
@@ -46,6 +49,7 @@ def test_an_answer_in_plain_english() -> None:
     expired = {
         **FILLED,
         "status": "expired",
+        "type": "market",
         "price": None,
         "time_in_force": "ioc",
         "fills": [],
@@ -53,6 +57,16 @@ def test_an_answer_in_plain_english() -> None:
     assert "at the market: 0.4 filled, the rest expired." in describe(expired)
     spent = {**expired, "quote_amount": "100"}
     assert "Buy 1 ETH for at most 100 USDT at the market:" in describe(spent)
+    stop: dict[str, object] = {
+        "type": "stop",
+        "price": None,
+        "trigger_price": "2400",
+        "waiting": True,
+        "fills": [],
+    }
+    assert "at the market, stop at 2400: waiting." in describe({**FILLED, **stop})
+    trails = {**stop, "type": "trailing_stop", "trigger_price": None, "trailing_offset": "50"}
+    assert "at the market, trailing by 50: waiting." in describe({**FILLED, **trails})
     rare = {
         "time_in_force": "gtd",
         "expires_at_us": 1_893_456_000_000_000,
@@ -136,6 +150,21 @@ def test_every_term_amend_and_cancel_by_side(app: typer.Typer) -> None:
 
 
 @pytest.mark.servers
+def test_orders_that_wait(app: typer.Typer) -> None:
+    """A stop, its new trigger, and a take-profit with a limit; all are cancelled."""
+    options = ["--market", "--stop", "2300", "--json"]
+    stop = json.loads(RUNNER.invoke(app, ["order", "sell", "ETH/USDT", "1", *options]).output)
+    assert (stop["type"], stop["trigger_price"], stop["waiting"]) == ("stop", "2300", True)
+    amended = RUNNER.invoke(app, ["order", "amend", stop["order_id"], "--trigger", "2310"])
+    assert "is 1 ETH at the market from 2310" in amended.output
+    options = ["--limit", "2690", "--take-profit", "2700"]
+    profit = RUNNER.invoke(app, ["order", "sell", "ETH/USDT", "1", *options])
+    assert "Sell 1 ETH at 2690 USDT, take profit limit at 2700: waiting." in profit.output
+    gone = RUNNER.invoke(app, ["order", "cancel", "--all"])
+    assert gone.output.count("Cancelled order") == 2
+
+
+@pytest.mark.servers
 def test_a_market_buy_by_amount(app: typer.Typer) -> None:
     """`--quote` spends at most that, fee included."""
     RUNNER.invoke(app, ["order", "sell", "ETH/USDT", "1", "--limit", "2501", "--account", "bob"])
@@ -166,7 +195,9 @@ def test_a_trade_between_two_accounts(app: typer.Typer) -> None:
         ("order cancel", 2, "an order id or --all"),
         ("order cancel 1 --side buy", 2, "go with --all"),
         ("order cancel --all --side up", 1, "not acceptable"),
-        ("order amend 1", 2, "Give --limit PRICE, --quantity QUANTITY, or both"),
+        ("order amend 1", 2, "Give --limit PRICE, --quantity QUANTITY or --trigger PRICE"),
+        ("order sell ETH/USDT 1 --market --stop 5 --trail 5", 2, "one of --stop, --take-profit"),
+        ("order sell ETH/USDT 1 --limit 5 --trail 5", 2, "--trail goes with --market"),
         ("order amend 99 --quantity 1", 1, "No such open order"),
         ("order amend ../x --quantity 1", 1, "Refused"),
         ("order dead-mans-switch 90000", 1, "at most 24 hours"),
