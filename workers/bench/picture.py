@@ -8,9 +8,9 @@ from html import escape
 from typing import Any
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 400, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 34, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 30, 34, 40
 _TITLE_HEIGHT = 46
-_SHARES = (0, 500_000, 900_000, 990_000, 999_000, 999_900, 999_990)  # of a million
+_SHARES = (500_000, 900_000, 990_000, 999_000, 999_900, 999_990)  # of a million
 _LEAST_SHARE = 10_000
 _COLOURS = {"latency": "#1f5fa8", "control_latency": "#9a9a9a"}
 _NAMES = {"latency": "engine", "control_latency": "control (bare echo)"}
