@@ -138,7 +138,7 @@ async def test_kill_at_named_places(engine: EngineProcess) -> None:
     assert acknowledged
 
 
-@pytest.mark.parametrize("engine", ["fsync"], indirect=True)
+@pytest.mark.parametrize("engine", ["fsync-native"], indirect=True)
 async def test_kill_of_what_writes_whole_files(engine: EngineProcess) -> None:
     """The shadow dies in the middle of a snapshot, the engine while it saves cursors: no harm."""
     client = await engine.client()
