@@ -124,9 +124,13 @@ async def test_killed_database_loses_and_doubles_nothing(server: PostgresServer)
         await seed_listings(conn)
     await enrich(database)
     store, day = SettlementStore(database), batches(600, 5)
+    places = [(len(day) // 4, asyncio.Event()), (len(day) // 2, asyncio.Event())]
 
     async def settle() -> None:
-        for first, last, raw, _ in day:
+        for number, (first, last, raw, _) in enumerate(day):
+            for place, reached in places:
+                if number == place:
+                    reached.set()
             while True:
                 try:
                     settled = await store.settle(0, first, last, raw)
@@ -137,8 +141,8 @@ async def test_killed_database_loses_and_doubles_nothing(server: PostgresServer)
                 break
 
     settling = asyncio.create_task(settle())
-    for _ in range(2):
-        await asyncio.sleep(0.3)
+    for _, reached in places:
+        await reached.wait()
         assert not settling.done()
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
