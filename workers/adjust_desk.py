@@ -16,6 +16,7 @@ from domain.adjustment import (
     ADJUST,
     Adjustment,
     AdjustmentRequest,
+    AdjustmentState,
     adjustment_workflow_id,
     proposal_refusal,
 )
@@ -26,6 +27,7 @@ from domain.money import DecimalTextError
 from infra.postgres import tables
 from infra.postgres.adjustment_store import AdjustmentStore
 from infra.postgres.audit_store import AuditStore
+from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
 from infra.settings import Settings
 from infra.temporal.client import connect
@@ -120,7 +122,21 @@ async def sign(settings: Settings, officer: str, adjustment: Adjustment) -> int:
     try:
         return int(await handle.execute_update("sign", decision))
     except (WorkflowUpdateFailedError, RPCError) as error:
-        raise DeskError(why(error)) from error
+        raise DeskError(await _ended(settings, adjustment.adjustment_id) or why(error)) from error
+
+
+async def _ended(settings: Settings, adjustment_id: str) -> str:
+    """Return how the adjustment has ended, "" while it is open.
+
+    The workflow of one that has ended ends as well, with or without hearing a late signature:
+    what it would have answered is in the row.
+    """
+    engine = create(settings.database_url, pool_size=1)
+    try:
+        state = (await load(engine, adjustment_id)).state
+    finally:
+        await engine.dispose()
+    return "" if state is AdjustmentState.PROPOSED else f"the adjustment is {state}"
 
 
 def as_json(adjustment: Adjustment, signed_by: list[str]) -> dict[str, Any]:
