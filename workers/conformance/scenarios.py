@@ -13,7 +13,14 @@ from functools import partial
 from typing import Any
 
 from domain.commands import AmendOrder, CancelOrder, Command, PlaceOrder
-from domain.events import CommandRejected, OrderAccepted, OrderAmended, OrderClosed, Trade
+from domain.events import (
+    CommandRejected,
+    OrderAccepted,
+    OrderAmended,
+    OrderClosed,
+    OrderTriggered,
+    Trade,
+)
 from domain.order import OrderType, Side, TimeInForce
 from workers.conformance.desk import Desk, Queue, market
 
@@ -31,11 +38,15 @@ class Outcome:
     """What a script led to; orders by the script's ids.
 
     `trades` are (maker, taker, price, lots), `open_orders` {id: (price, remaining lots)},
-    `refused` (line, reason), `unsupported` the lines that say what Rialto does not have.
+    `waiting` those that wait for a trigger, with where it stood at the start (0: it trails),
+    `triggered` (order, price that set it off), `refused` (line, reason), `unsupported` the lines
+    that say what Rialto does not have.
     """
 
     trades: list[tuple[int, int, int, int]] = field(default_factory=list)
     open_orders: dict[int, tuple[int, int]] = field(default_factory=dict)
+    waiting: dict[int, int] = field(default_factory=dict)
+    triggered: list[tuple[int, int]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     commands: int = 0
@@ -69,6 +80,9 @@ class ScenarioDesk:
             "add ioc limit": partial(self._limit, kind="ioc"),
             "add fok limit": partial(self._limit, kind="fok"),
             "add market": self._market,
+            "add stop": self._stop,
+            "add stop-limit": self._stop_limit,
+            "add trailing stop": self._trailing_stop,
             "add slippage market": self._slippage,
             "add book": self._book,
             "reduce order": self._reduce,
@@ -122,6 +136,26 @@ class ScenarioDesk:
     def _market(self, side: str, name: str, symbol: str, lots: str) -> None:
         self._place(int(name), side, symbol, price_ticks=0, quantity_lots=int(lots),
                     order_type=OrderType.MARKET, time_in_force=TimeInForce.IOC)  # fmt: skip
+
+    def _stop(self, side: str, name: str, symbol: str, trigger: str, lots: str) -> None:
+        self._place(int(name), side, symbol, price_ticks=0, quantity_lots=int(lots),
+                    order_type=OrderType.STOP, time_in_force=TimeInForce.GTC,
+                    trigger_price_ticks=int(trigger))  # fmt: skip
+
+    def _stop_limit(
+        self, side: str, name: str, symbol: str, trigger: str, price: str, lots: str
+    ) -> None:
+        self._place(int(name), side, symbol, price_ticks=int(price), quantity_lots=int(lots),
+                    order_type=OrderType.STOP_LIMIT, time_in_force=TimeInForce.GTC,
+                    trigger_price_ticks=int(trigger))  # fmt: skip
+
+    def _trailing_stop(
+        self, side: str, name: str, symbol: str, _start: str, lots: str, offset: str, _step: str
+    ) -> None:
+        """Follow at a distance; ours starts at the reference price and follows tick by tick."""
+        self._place(int(name), side, symbol, price_ticks=0, quantity_lots=int(lots),
+                    order_type=OrderType.TRAILING_STOP, time_in_force=TimeInForce.GTC,
+                    trailing_offset_ticks=int(offset))  # fmt: skip
 
     def _slippage(self, side: str, name: str, symbol: str, lots: str, slippage: str) -> None:
         """Take up to a price so far from the best: an IOC limit."""
@@ -185,6 +219,8 @@ class ScenarioDesk:
                         event.order_id,
                         event.quantity_lots,
                     )
+                    if event.order_type.is_triggered:
+                        self.outcome.waiting[name] = event.trigger_price_ticks
                 case OrderAmended():
                     self._orders[self._names[event.order_id]].quantity_lots = event.quantity_lots
                 case Trade():
@@ -195,7 +231,13 @@ class ScenarioDesk:
                     self.outcome.trades.append((maker, taker, event.price_ticks, lots))
                     self._orders[maker].filled_lots += lots
                     self._orders[taker].filled_lots += lots
+                case OrderTriggered():
+                    triggered = self._names[event.order_id]
+                    del self.outcome.waiting[triggered]
+                    self.outcome.triggered.append((triggered, event.reached_price_ticks))
                 case OrderClosed():
-                    del self._orders[self._names[event.order_id]]
+                    closed = self._names[event.order_id]
+                    del self._orders[closed]
+                    self.outcome.waiting.pop(closed, None)
                 case _:
                     pass

@@ -66,6 +66,27 @@ def test_each_command_does_what_it_says(
     assert outcome.unsupported == []
 
 
+def test_orders_that_wait() -> None:
+    """A stop is set off by a trade at its price; one whose price is through already is refused."""
+    outcome = _run(
+        BOOK
+        + "add market sell 4 0 5\nadd stop sell 5 0 20 7\nadd stop-limit sell 6 0 10 9 4\n"
+        + "add trailing stop sell 7 0 0 3 5 1\nadd stop sell 8 0 30 1\n"
+        + "add market sell 9 0 25\nadd market sell 10 0 1"
+    )
+    assert outcome.refused == [("add stop sell 8 0 30 1", "WOULD_TRIGGER_IMMEDIATELY")]
+    assert outcome.triggered == [(7, 20), (5, 20)]
+    assert outcome.waiting == {6: 10}
+    assert outcome.trades == [
+        (3, 4, 30, 5),
+        (3, 9, 30, 25),
+        (2, 10, 20, 1),
+        (2, 7, 20, 3),
+        (2, 5, 20, 7),
+    ]
+    assert outcome.open_orders == {1: (10, 10), 2: (20, 9)}
+
+
 def test_refusals_and_what_there_is_not() -> None:
     """A refused command is noted with its reason; an order type that we lack is named."""
     outcome = _run(BOOK + "add fok limit sell 4 0 10 99\nadd aon limit buy 5 0 10 1")
