@@ -44,7 +44,7 @@ async def test_forged_records_are_named(rig: Rig) -> None:
     """A changed record, a missing one, and a decision that its officer did not sign."""
     await rig.funded_customer(6, "USDT", 3_000 * USDT)
     name = await rig.withdraw(6, "USDT", 2_000 * USDT)
-    await rig.until(lambda: rig.stage(name), "approval")
+    await rig.until_approvable(name)
     good, fault = await desk.verify_audit(rig.settings)
     assert (good > 0, fault) == (True, "")
     forged = Decision("marta", APPROVE, (await rig.decision(name)).statement, "00" * 64)
@@ -84,7 +84,7 @@ async def test_refused_decision_is_on_record_with_the_persons_login(
     monkeypatch.setenv("LOGNAME", "ursula")
     await rig.funded_customer(7, "USDT", 30_000 * USDT)
     name = await rig.withdraw(7, "USDT", 20_000 * USDT)
-    await rig.until(lambda: rig.stage(name), "approval")
+    await rig.until_approvable(name)
     statement = await desk.statement_for(rig.settings, name, APPROVE)
     await desk.decide(rig.settings, "marta", statement)
     with pytest.raises(desk.DeskError, match=r"^already_decided$"):
@@ -108,7 +108,7 @@ async def test_parked_withdrawals_are_retried_together(rig: Rig) -> None:
     """One query finds them all; the faucet has refilled the hot wallet before."""
     await rig.funded_customer(2, "ETH", 60 * 10**18)
     withdrawal_id = await rig.withdraw(2, "ETH", 55 * 10**18)
-    await rig.until(lambda: rig.stage(withdrawal_id), "approval")
+    await rig.until_approvable(withdrawal_id)
     for officer in ("marta", "piero"):
         statement = await desk.statement_for(rig.settings, withdrawal_id, APPROVE)
         await desk.decide(rig.settings, officer, statement)
@@ -130,7 +130,7 @@ async def test_paused_withdrawal_is_listed_and_stops_no_sweep(rig: Rig) -> None:
     await rig.funded_customer(5, "USDT", 6_000 * USDT)
     names = [await rig.withdraw(5, "USDT", 2_000 * USDT) for _ in range(2)]
     for name in names:
-        await rig.until(lambda name=name: rig.stage(name), "approval")  # type: ignore[misc]
+        await rig.until_approvable(name)
     await rig.client.workflow_service.pause_workflow_execution(
         PauseWorkflowExecutionRequest(
             namespace=rig.client.namespace,

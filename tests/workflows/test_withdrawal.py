@@ -112,7 +112,7 @@ async def test_short_hot_wallet_parks_until_refilled(rig: Rig) -> None:
     """The stage names the step, the details say what to do; a refill and a retry finish it."""
     await rig.funded_customer(6, "ETH", 60 * 10**18)
     withdrawal_id = await rig.withdraw(6, "ETH", 55 * 10**18)
-    await rig.until(lambda: rig.stage(withdrawal_id), "approval")
+    await rig.until_approvable(withdrawal_id)
     for officer in ("marta", "piero"):
         decision = await rig.decision(withdrawal_id, officer=officer)
         await rig.handle(withdrawal_id).execute_update("approve", decision)
@@ -131,7 +131,7 @@ async def test_customer_cancels_a_parked_withdrawal(rig: Rig) -> None:
     """Before signing the hold goes back to trading; afterwards nothing can be retried."""
     await rig.funded_customer(7, "ETH", 900 * 10**18)
     withdrawal_id = await rig.withdraw(7, "ETH", 800 * 10**18)
-    await rig.until(lambda: rig.stage(withdrawal_id), "approval")
+    await rig.until_approvable(withdrawal_id)
     for officer in ("marta", "piero"):
         decision = await rig.decision(withdrawal_id, officer=officer)
         await rig.handle(withdrawal_id).execute_update("approve", decision)
@@ -168,7 +168,7 @@ async def test_forged_cancellation_releases_nothing(rig: Rig) -> None:
     """Whoever reaches Temporal may say anything: only the recorded wish of the customer counts."""
     await rig.funded_customer(11, "USDT", 3_000 * USDT)
     withdrawal_id = await rig.withdraw(11, "USDT", 2_000 * USDT)
-    await rig.until(lambda: rig.stage(withdrawal_id), "approval")
+    await rig.until_approvable(withdrawal_id)
     handle = rig.handle(withdrawal_id)
     for forged in ([], [{"customer_id": 11}], [11, "please"]):
         with pytest.raises(WorkflowUpdateFailedError):
@@ -198,7 +198,7 @@ async def test_cancelled_withdrawal_gets_no_nonce_though_nobody_told_its_workflo
     """The record alone stops it: under the row's lock, before anything can be signed."""
     await rig.funded_customer(12, "USDT", 3_000 * USDT)
     withdrawal_id = await rig.withdraw(12, "USDT", 2_000 * USDT)
-    await rig.until(lambda: rig.stage(withdrawal_id), "approval")
+    await rig.until_approvable(withdrawal_id)
     assert await rig.record_cancellation(12, withdrawal_id)
     await rig.handle(withdrawal_id).execute_update("approve", await rig.decision(withdrawal_id))
     await rig.until(lambda: rig.state(withdrawal_id), "cancelled")

@@ -21,7 +21,7 @@ HOT = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 async def _waiting(rig: Rig, customer_id: int, amount: int) -> str:
     await rig.funded_customer(customer_id, "USDT", amount + 100 * USDT)
     withdrawal_id = await rig.withdraw(customer_id, "USDT", amount)
-    await rig.until(lambda: rig.stage(withdrawal_id), "approval")
+    await rig.until_approvable(withdrawal_id)
     return withdrawal_id
 
 

@@ -224,6 +224,14 @@ class Rig:
             assert time.monotonic() < deadline, f"still {found!r}, not {wanted!r}"
             await asyncio.sleep(0.05)
 
+    async def until_approvable(self, withdrawal_id: str) -> None:
+        """Wait until officers may decide: the row says so first, then the workflow takes it in."""
+        await self.until(lambda: self.stage(withdrawal_id), "approval")
+        await self.until(lambda: self._known_state(withdrawal_id), "screened")
+
+    async def _known_state(self, withdrawal_id: str) -> str:
+        return str((await self.handle(withdrawal_id).query("status"))["state"])
+
     async def until_settled(self, withdrawal_id: str) -> None:
         """Let the chain go on until the withdrawal is booked."""
         await self.until(lambda: self._reached(withdrawal_id, {"broadcast", "settled"}), True)
