@@ -14,6 +14,7 @@ import typer
 _GROUPS = (
     "up",
     "status",
+    "top",
     "doctor",
     "order",
     "feed",

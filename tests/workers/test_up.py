@@ -178,6 +178,17 @@ def test_parked_withdrawal_of_the_demo_is_no_secret(running: Running) -> None:
     assert health["Settlement service"] == "ok"
 
 
+def test_top_shows_market_account_components_and_work(running: Running) -> None:
+    """One frame as text, without a terminal; another market by name, an unknown one refused."""
+    shown = running.verb("top", "--once", "--symbol", "BTC/USDT")
+    assert shown.returncode == 0, shown.stderr
+    for part in ("Book BTC/USDT", "Account alice", "Settlement service", "failed:nonce", "█"):
+        assert part in shown.stdout, shown.stdout
+    assert "no book" not in shown.stdout
+    refused = running.verb("top", "--once", "--symbol", "ETH/BTC")
+    assert (refused.returncode, "no market ETH/BTC" in refused.stderr) == (2, True)
+
+
 def test_second_up_is_refused(running: Running) -> None:
     """The refusal names the process that owns the folder."""
     result = running.verb("up")
