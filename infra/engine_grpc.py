@@ -280,7 +280,11 @@ class EngineGrpc:
 def _engine_error(error: grpc.aio.AioRpcError) -> EngineError:
     text = f"{error.code().name}: {error.details()}"
     match error.code():
-        case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.INVALID_ARGUMENT:
+        case (
+            grpc.StatusCode.UNAUTHENTICATED
+            | grpc.StatusCode.PERMISSION_DENIED
+            | grpc.StatusCode.INVALID_ARGUMENT
+        ):
             return EngineRefused(text)
         case grpc.StatusCode.FAILED_PRECONDITION:
             return JournalBehindLedger(text)

@@ -24,6 +24,7 @@ RANGE_BYTES = 1 << 20
 MAX_RANGE_BYTES = 64 << 20
 MAX_WAIT_SECONDS = 30.0
 MAX_DEPTH = 5_000
+MAX_SYMBOL_ID = (1 << 16) - 1
 MAX_CONCURRENT_CALLS = 1_000
 MAX_MESSAGE = 128 << 20
 MAX_BATCHES_IN_FLIGHT = 64
@@ -208,6 +209,7 @@ class EngineServicer(rpc.EngineServicer):
         self, request: pb.OpenOrdersRequest, context: Context
     ) -> pb.OpenOrdersReply:
         """Return the account's open orders."""
+        await _require_symbol(request.symbol_id, context)
         with self._engine.steady():
             sequence = self._engine.sequence
             orders = self._engine.open_orders(request.account_id, request.symbol_id)
@@ -233,6 +235,7 @@ class EngineServicer(rpc.EngineServicer):
 
     async def Book(self, request: pb.BookRequest, context: Context) -> pb.BookReply:  # noqa: N802
         """Return the best levels of a market."""
+        await _require_symbol(request.symbol_id, context)
         depth = max(1, min(request.depth or MAX_DEPTH, MAX_DEPTH))
         with self._engine.steady():
             sequence = self._engine.sequence
@@ -271,12 +274,21 @@ class EngineServicer(rpc.EngineServicer):
             await _abort(context, error)
 
     async def RegisterCursor(self, request: pb.CursorRequest, context: Context) -> pb.CursorReply:  # noqa: N802
-        """Note how far a reader is."""
+        """Note how far a reader is. Retention trusts it, so only the readers' role may say it."""
+        if _role(dict(context.invocation_metadata() or ())) is not Role.READER:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "cursors are the readers' own")
         try:
             self._sequencer.register_cursor(request.name[:64], request.sequence)
         except JournalError as error:
             await _abort(context, error)
         return pb.CursorReply(durable_sequence=self._sequencer.durable_sequence)
+
+
+async def _require_symbol(symbol_id: int, context: Context) -> None:
+    """End the call where no market can have the number: the engine's symbols are 16 bits."""
+    if symbol_id > MAX_SYMBOL_ID:
+        text = f"symbol_id is at most {MAX_SYMBOL_ID}"
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
 
 
 async def _abort(context: Context, error: JournalError) -> None:

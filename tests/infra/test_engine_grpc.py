@@ -215,6 +215,27 @@ async def test_every_call_needs_a_proven_role(rig: Rig) -> None:
         await client.close()
 
 
+@pytest.mark.parametrize("role", ["gateway", "treasury", "admin", "risk"])
+async def test_only_readers_register_cursors(rig: Rig, role: str) -> None:
+    """What is retained follows the cursors: no other role moves one."""
+    other = rig.grpc(role)
+    with pytest.raises(EngineRefused, match="PERMISSION_DENIED"):
+        await other.register_cursor("settlement.0", 1)
+    assert "settlement.0" not in (await rig.grpc().status()).cursors
+    await rig.grpc().register_cursor("settlement.0", 1)
+    assert (await rig.grpc().status()).cursors["settlement.0"] == 1
+
+
+async def test_a_symbol_that_cannot_be_is_refused(rig: Rig) -> None:
+    """A number beyond the wire's 16 bits is the caller's mistake, named as such."""
+    reader = rig.grpc()
+    with pytest.raises(EngineRefused, match="at most 65535"):
+        await reader.open_orders(1, 65_536)
+    with pytest.raises(EngineRefused, match="at most 65535"):
+        await reader.book(1 << 31, 5)
+    assert (await reader.open_orders(1, 65_535))[1] == []
+
+
 async def test_malformed_commands_are_refused(rig: Rig) -> None:
     """Bytes that are no commands are INVALID_ARGUMENT and have no effect."""
     with pytest.raises(EngineRefused, match="BAD_LENGTH"):
