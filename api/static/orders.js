@@ -2,12 +2,14 @@
 
 import { Account, Refusal } from "/static/account.js";
 import { element, setText, show } from "/static/format.js";
+import { filled, status, terms, told } from "/static/order-words.js";
 import { openTicket } from "/static/ticket.js";
 
 const EVERY_MS = 2000;
 let account = null;
 let market = null;
 let amending = null; // the id of the order whose row has inputs
+let drawn = ""; // what the table shows, as text
 
 export function selectMarket(chosen) {
   market = chosen;
@@ -29,7 +31,7 @@ export function watchOrders() {
     show("desk", true);
   });
   document.getElementById("closed-too").addEventListener("change", refresh);
-  openTicket(() => market, (order) => act(() => account.send("POST", "/v1/orders", order)));
+  openTicket(() => market, place);
   setInterval(refresh, EVERY_MS);
 }
 
@@ -37,8 +39,18 @@ function refresh() {
   if (account && market && !amending) attempt(list, false);
 }
 
+// Place an order and say what became of it: one that filled at once is in no list of open orders.
+async function place(order) {
+  const traded = market;
+  await act(async () => {
+    const placed = await account.send("POST", "/v1/orders", order);
+    setText("orders-done", told(placed, traded));
+  });
+}
+
 // Do something, then show what it changed.
 async function act(request) {
+  setText("orders-done", "");
   if (await attempt(request)) await attempt(list, false);
 }
 
@@ -58,7 +70,9 @@ async function list() {
   const state = document.getElementById("closed-too").checked ? "all" : "open";
   const symbol = market.symbol.replace("/", "-");
   const { orders } = await account.send("GET", `/v1/orders?state=${state}&symbol=${symbol}&limit=50`);
-  if (amending) return;
+  const now = JSON.stringify([symbol, orders]);
+  if (amending || now === drawn) return; // rows that stay keep the keyboard's focus
+  drawn = now;
   document.getElementById("orders").replaceChildren(...orders.map(draw));
   show("orders-empty", !orders.length);
 }
@@ -72,8 +86,8 @@ function draw(order) {
     element("td", `${order.side} ${order.type.replaceAll("_", " ")}`, { class: order.side }),
     price,
     quantity,
-    element("td", order.filled_quantity, { class: "number", "data-label": "Filled" }),
-    element("td", terms(order) || "–", { "data-label": "Terms" }),
+    element("td", filled(order), { class: "number", "data-label": "Filled" }),
+    element("td", terms(order, market) || "–", { "data-label": "Terms" }),
     element("td", status(order), { "data-label": "Status" }),
     actions,
   );
@@ -89,6 +103,7 @@ function draw(order) {
 // Turn the price and the quantity of a row into inputs until they are sent or left.
 function amend(order, price, quantity, actions) {
   amending = order.order_id;
+  drawn = "";
   const inputs = { quantity: input("New quantity", order.quantity) };
   if (order.price) inputs.price = input("New price", order.price);
   if (order.waiting && order.trigger_price) {
@@ -120,32 +135,11 @@ function amend(order, price, quantity, actions) {
   (inputs.price ?? inputs.quantity).focus();
 }
 
-function terms(order) {
-  const parts = [];
-  const usual = order.type === "market" ? "ioc" : "gtc";
-  if (order.trigger_price) parts.push(`from ${order.trigger_price}`);
-  if (order.trailing_offset) parts.push(`trailing by ${order.trailing_offset}`);
-  if (order.expires_at_us) {
-    parts.push(`until ${new Date(order.expires_at_us / 1000).toLocaleString()}`);
-  } else if (order.time_in_force !== usual) {
-    parts.push(order.time_in_force);
-  }
-  if (order.post_only) parts.push("post-only");
-  if (order.display_quantity) parts.push(`shows ${order.display_quantity}`);
-  if (order.quote_amount) parts.push(`for at most ${order.quote_amount} ${market.quote}`);
-  return parts.join(", ");
-}
-
-function status(order) {
-  const reason = order.close_reason;
-  if (order.waiting) return "waiting";
-  if (!reason || reason === "filled" || reason === "cancelled_by_user") return order.status;
-  return `${order.status} (${reason.replaceAll("_", " ")})`;
-}
-
 function button(text, action) {
   const made = element("button", text, { type: "button" });
-  made.addEventListener("click", action);
+  made.addEventListener("click", (event) => {
+    if (event.detail < 2) action(); // a double click's second half may be over another row by now
+  });
   return made;
 }
 

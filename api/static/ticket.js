@@ -18,6 +18,8 @@ const SHOWN = {
   post_only: isLimit,
 };
 
+const NEEDED = ["price", "trigger_price", "trailing_offset", "until"];
+
 const AMOUNTS = [
   "price", "quantity", "quote_amount", "display_quantity", "trigger_price", "trailing_offset",
 ];
@@ -32,6 +34,7 @@ function arrange() {
   if (field("time_in_force").selectedOptions[0]?.disabled) field("time_in_force").value = first;
   for (const [name, isShown] of Object.entries(SHOWN)) {
     field(name).closest("label").hidden = !isShown();
+    field(name).required = NEEDED.includes(name) && isShown();
   }
 }
 
@@ -46,13 +49,27 @@ function request(symbol) {
   return order;
 }
 
+// One order a wish: neither a double click, nor a key held down, nor haste makes a second one.
+function onceEach(send) {
+  let sending = false;
+  form.addEventListener("click", (event) => {
+    if (event.detail > 1 && event.target.matches("button")) event.preventDefault();
+  });
+  form.addEventListener("keydown", (event) => {
+    if (event.repeat && event.key === "Enter") event.preventDefault();
+  });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (sending) return;
+    sending = true;
+    await send().finally(() => (sending = false));
+  });
+}
+
 // Calls `place(order)` when the ticket is sent; `market()` is the market on the page.
 export function openTicket(market, place) {
   form.addEventListener("input", arrange);
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    place(request(market().symbol));
-  });
+  onceEach(async () => place(request(market().symbol)));
   for (const side of ["asks", "bids"]) {
     document.getElementById(side).addEventListener("click", (event) => {
       const row = event.target.closest(".row");

@@ -144,6 +144,47 @@ async def test_the_ticket_asks_for_what_an_order_has(
     await running.request("bob", "DELETE", "/v1/orders")
 
 
+async def test_one_wish_is_one_order(running: RunningExchange, browser: Browser) -> None:
+    """A double click buys once; the page says what became of an order that no list shows."""
+    page = browser.page
+    await running.place("bob", "sell", "2577.5", "0.4")
+    await sign_in(page, running)
+    await page.get_by_label("Type").select_option("market")
+    await page.get_by_label("Quantity", exact=True).fill("0.1")
+    await page.get_by_role("button", name="Place").dblclick(delay=60)
+    await expect(page.locator("#orders-done")).to_have_text(
+        "Buy 0.1 ETH at the market: filled 0.1 at 2577.5, fee 0.5155 USDT."
+    )
+    orders = (await running.request("bob", "GET", "/v1/orders")).json()["orders"]
+    assert [order["filled_quantity"] for order in orders] == ["0.1"]
+    await running.request("bob", "DELETE", "/v1/orders")
+
+
+async def test_a_time_is_asked_for_where_one_is_needed(
+    running: RunningExchange, browser: Browser
+) -> None:
+    """An order until a time is not sent without it."""
+    page = browser.page
+    await sign_in(page, running)
+    await page.get_by_label("Price", exact=True).fill("2411.1")
+    await page.get_by_label("Quantity", exact=True).fill("0.1")
+    await page.get_by_label("Time in force").select_option("gtd")
+    await page.get_by_role("button", name="Place").click()
+    missing = await page.get_by_label("Until", exact=True).evaluate("e => e.validity.valueMissing")
+    assert missing
+    await page.get_by_label("Time in force").select_option("gtc")
+    await page.get_by_role("button", name="Place").click()
+    row = page.locator("#orders tr").filter(has_text="2411.1")
+    cancel = row.get_by_role("button", name="Cancel")
+    await cancel.focus()
+    for _ in range(3):  # looks at the orders, of which nothing has changed
+        async with page.expect_response(re.compile("/v1/orders\\?state")):
+            pass
+    await expect(cancel).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(row).to_have_count(0)
+
+
 async def test_a_stop_waits_in_the_list(running: RunningExchange, browser: Browser) -> None:
     """It asks for a trigger instead of a price, and its trigger is amended in its row."""
     page = browser.page
@@ -201,6 +242,10 @@ async def test_the_narrow_page_fits(running: RunningExchange, browser: Browser) 
     await page.set_viewport_size({"width": 360, "height": 800})
     await page.goto(running.base_url)
     await expect(page.locator("#components tr")).to_have_count(len(COMPONENTS))
+    tabs = page.locator("#markets button")
+    for _ in range(4):  # an exchange with more markets than one
+        await tabs.first.evaluate("tab => tab.parentElement.append(tab.cloneNode(true))")
+    await expect(tabs).to_have_count(5)
     width = await page.evaluate("document.documentElement.scrollWidth")
     assert width <= 360
     table = page.locator(".system .table")
