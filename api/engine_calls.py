@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
@@ -42,14 +43,22 @@ async def submit_many(
 
 async def submit_to_all(
     services: Services, shards: Sequence[int], command: Command
-) -> tuple[list[tuple[Event, ...]], Problem | None]:
-    """Submit to each of the shards; return their events, and the problem of one that failed."""
-    answered, failed = [], None
-    for shard in shards:
-        try:
-            answered.append(await submit(services.door(shard), command))
-        except Problem as problem:
-            failed = problem
+) -> tuple[dict[int, tuple[Event, ...]], Problem | None]:
+    """Submit to all the shards at once; return each one's events, and the problem of a failure.
+
+    A shard that hangs holds up the answer, not what the others do.
+    """
+    found = await asyncio.gather(
+        *(submit(services.door(shard), command) for shard in shards), return_exceptions=True
+    )
+    answered, failed = {}, None
+    for shard, outcome in zip(shards, found, strict=True):
+        if isinstance(outcome, Problem):
+            failed = outcome
+        elif isinstance(outcome, BaseException):
+            raise outcome
+        else:
+            answered[shard] = outcome
     return answered, failed
 
 

@@ -66,11 +66,11 @@ def placed(
 
 def dry_run(
     command: PlaceOrder, instrument: Instrument, found: tuple[int, RejectReason, int]
-) -> DryRunOut:
-    """Return what an order would hold; the refusal that it would meet raises its `Problem`."""
+) -> DryRunOut | Problem:
+    """Return what an order would hold, or the refusal that it would meet."""
     sequence, reason, hold_units = found
     if reason:
-        raise refused(reason, refusal_detail(reason, instrument))
+        return refused(reason, refusal_detail(reason, instrument))
     held = instrument.quote if command.side is Side.BUY else instrument.base
     return DryRunOut(
         symbol=instrument.symbol,

@@ -18,18 +18,23 @@ async def explained(
 ) -> Problem:
     """Return the problem with why the market is closed, or where else the funds are."""
     if problem.code in _CLOSED:
-        return await _closed(services, problem, market)
+        return await closed(services, problem, market.shard, market.instrument.symbol_id)
     if problem.code == "insufficient_funds" and isinstance(command, PlaceOrder):
         return await _elsewhere(services, problem, market, command)
     return problem
 
 
-async def _closed(services: Services, problem: Problem, market: Market) -> Problem:
-    """Name who closed it, as asked a moment later: `since_sequence` tells which change it is."""
-    status = (await trading_statuses(services, [market.shard]))[market.shard]
+async def closed(services: Services, problem: Problem, shard: int, symbol_id: int = 0) -> Problem:
+    """Return the problem with who closed the market (0: the shard), where that is the problem.
+
+    It is asked a moment later: `since_sequence` tells which change it is.
+    """
+    if problem.code not in _CLOSED:
+        return problem
+    status = (await trading_statuses(services, [shard]))[shard]
     if status is None:
         return problem
-    _, why = market_state(status, market.instrument.symbol_id)
+    _, why = market_state(status, symbol_id)
     detail = f"{problem.kind.title}: {why.reason}" if why.reason else problem.kind.title
     extra = {"cause": why.cause.name.lower(), "since_sequence": why.sequence}
     return problem.with_extra(extra, detail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -12,7 +13,7 @@ from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.engine_calls import REPEAT_OR_ASK, ask, submit, submit_to_all
 from api.errors import Problem
 from api.order_commands import amend_command, order_id_from, place_command
-from api.refusals import explained
+from api.refusals import closed, explained
 from api.schemas.orders import (
     AmendOrderIn,
     AmendOut,
@@ -21,13 +22,16 @@ from api.schemas.orders import (
     DeadMansSwitchIn,
     DeadMansSwitchOut,
     DryRunOut,
+    HaltedOrdersOut,
     OrderOut,
     PlaceOrderIn,
     SideText,
 )
+from api.services import Services
+from api.trading_state import trading_statuses
 from domain.commands import CancelAll, CancelOrder, SetDeadMansSwitch
 from domain.customer import Scope
-from domain.order import Side
+from domain.order import Side, SymbolState
 
 router = APIRouter(prefix="/v1", tags=["orders"], route_class=EdgeRoute)
 
@@ -69,7 +73,10 @@ async def dry_run_order(order: PlaceOrderIn, caller: CallerDep, services: Servic
     client_order_id = order.client_order_id or generated_client_order_id(caller.signature)
     command = place_command(order, market.instrument, caller.customer_id, client_order_id)
     found = await ask(services.door(market.shard).dry_run(command))
-    return answers.dry_run(command, market.instrument, found)
+    answer = answers.dry_run(command, market.instrument, found)
+    if isinstance(answer, Problem):
+        raise await explained(services, answer, market, command)
+    return answer
 
 
 @router.patch("/orders/{order_id}", response_model=AmendOut)
@@ -93,7 +100,7 @@ async def amend_order(
     command = amend_command(amend, instrument, caller.customer_id, order_id=number)
     answer = answers.amended(instrument, await submit(door, command, order_id=order_id))
     if isinstance(answer, Problem):
-        raise answer
+        raise await closed(services, answer, number >> 48, order.symbol_id)
     return answer
 
 
@@ -108,7 +115,8 @@ async def cancel_order(order_id: str, caller: CallerDep, services: ServicesDep) 
     events = await submit(door, CancelOrder(caller.customer_id, 0, number), order_id=order_id)
     answer = answers.cancelled(services.listings, events)
     if isinstance(answer, Problem):
-        raise answer
+        order = await ask(door.order(caller.customer_id, number))
+        raise await closed(services, answer, number >> 48, order.symbol_id if order else 0)
     return answer
 
 
@@ -123,22 +131,42 @@ async def cancel_all_orders(
     """Cancel all your open orders, of one market or of all, of one side or of both.
 
     Every shard is asked. Where one cannot, its problem is the answer, with the orders that the
-    others `cancelled`; asking again is safe.
+    others `cancelled`; asking again is safe. A halted market keeps its orders, which are counted
+    in `halted`; where it is the one that is named, that is the problem.
     """
     shards, symbol_id = services.shards_of(symbol)
     command = CancelAll(caller.customer_id, symbol_id, Side[side.upper()] if side else None)
     answered, failed = await submit_to_all(services, shards, command)
     cancelled: list[CancelOut] = []
-    for events in answered:
+    for shard, events in answered.items():
         outcome = answers.cancelled_all(services.listings, events)
         if isinstance(outcome, Problem):
-            failed = outcome
+            failed = await closed(services, outcome, shard, symbol_id)
         else:
             cancelled += outcome.cancelled
     if failed is not None:
         done = {"cancelled": [order.model_dump() for order in cancelled]}
         raise failed.with_extra(done)
-    return CancelAllOut(cancelled=cancelled)
+    halted = [] if symbol else await _halted(services, caller.customer_id, answered, command.side)
+    return CancelAllOut(cancelled=cancelled, halted=halted)
+
+
+async def _halted(
+    services: Services, account_id: int, shards: Iterable[int], side: Side | None
+) -> list[HaltedOrdersOut]:
+    """Return how many orders of the account no cancel reaches now, by market."""
+    found = []
+    for shard, status in (await trading_statuses(services, shards)).items():
+        markets = status.markets.items() if status is not None else ()
+        for symbol_id, (state, why) in markets:
+            if state is not SymbolState.HALTED:
+                continue
+            _, orders = await ask(services.door(shard).open_orders(account_id, symbol_id))
+            count = sum(1 for order in orders if side in (None, order.side))
+            if count:
+                name = answers.instrument_of(services.listings, symbol_id).symbol
+                found.append(HaltedOrdersOut(symbol=name, open_orders=count, reason=why.reason))
+    return found
 
 
 @router.post("/dead-mans-switch", response_model=DeadMansSwitchOut)
@@ -156,5 +184,5 @@ async def set_dead_mans_switch(
     answered, failed = await submit_to_all(services, sorted(services.doors), command)
     if failed is not None:
         raise failed
-    switches = [answers.switch_set(events) for events in answered]
+    switches = [answers.switch_set(events) for events in answered.values()]
     return min(switches, key=lambda each: each.deadline_us or 0)

@@ -240,10 +240,21 @@ class CancelOut(Output):
     sequence: int
 
 
+class HaltedOrdersOut(Output):
+    """Orders that stay open because their market is halted, which takes no cancels either."""
+
+    symbol: str
+    open_orders: int
+    reason: str
+
+
 class CancelAllOut(Output):
-    """All orders that a cancel-all closed, in id order."""
+    """All orders that a cancel-all closed, in id order, and those that it could not reach."""
 
     cancelled: list[CancelOut]
+    halted: list[HaltedOrdersOut] = Field(
+        [], description="What stays open in halted markets; cancel it when they are open again."
+    )
 
 
 class DeadMansSwitchOut(Output):

@@ -223,6 +223,11 @@ def cancel(
     cancelled = answer["cancelled"] if all_orders else [answer]
     for order in cancelled:
         typer.echo(order_text.describe_cancel(order))
+    halted = answer.get("halted", []) if all_orders else []
+    for market in halted:
+        typer.echo(order_text.describe_halted(market), err=True)
+    if halted:
+        raise typer.Exit(EXIT_FAILED)
     if not cancelled:
         typer.echo("Nothing was open.")
 

@@ -43,6 +43,15 @@ def describe_cancel(order: dict[str, Any]) -> str:
     )
 
 
+def describe_halted(market: dict[str, Any]) -> str:
+    """Return which orders a cancel could not reach."""
+    reason = f" ({market['reason']})" if market["reason"] else ""
+    return (
+        f"Still open: {market['open_orders']} in {market['symbol']}, which is halted{reason} "
+        "and takes no cancels. Cancel again when it trades."
+    )
+
+
 def describe_switch(switch: dict[str, Any]) -> str:
     """Return until when the account may be silent."""
     if switch["deadline_us"] is None:

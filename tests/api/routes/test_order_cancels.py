@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from domain.commands import SetSymbolState
+from domain.order import SymbolState
 from tests.api.exchange import Exchange
+from tests.api.memory import ETH_USDT
 
 SWITCH = "/v1/dead-mans-switch"
 
@@ -43,6 +46,38 @@ async def test_cancel_all_of_one_side(exchange: Exchange) -> None:
     answer = (await exchange.call("DELETE", "/v1/orders?side=buy&symbol=ETH-USDT")).json()
     assert [order["order_id"] for order in answer["cancelled"]] == [buy["order_id"]]
     assert [order.side.name for order in exchange.door.engine.open_orders(1)] == ["SELL"]
+
+
+async def test_cancel_all_tells_what_a_halt_keeps(exchange: Exchange) -> None:
+    """Orders of a halted market are counted, never passed over; named, it is the problem."""
+    for side, price in (("buy", "2400"), ("buy", "2401"), ("sell", "2600")):
+        await exchange.place(side=side, price=price)
+    halt = SetSymbolState(ETH_USDT.symbol_id, SymbolState.HALTED, reason="a glitch")
+    exchange.door.apply(halt)
+    kept = {"symbol": "ETH/USDT", "reason": "a glitch"}
+    answer = (await exchange.call("DELETE", "/v1/orders")).json()
+    assert answer == {"cancelled": [], "halted": [{**kept, "open_orders": 3}]}
+    answer = (await exchange.call("DELETE", "/v1/orders?side=buy")).json()
+    assert answer["halted"] == [{**kept, "open_orders": 2}]
+    assert (await exchange.call("DELETE", "/v1/orders", key_id="key-2")).json()["halted"] == []
+    named = (await exchange.call("DELETE", "/v1/orders?symbol=ETH-USDT")).json()
+    assert (named["code"], named["detail"]) == ("symbol_halted", "The market is halted: a glitch")
+    exchange.door.apply(SetSymbolState(ETH_USDT.symbol_id, SymbolState.OPEN))
+    answer = (await exchange.call("DELETE", "/v1/orders")).json()
+    assert (len(answer["cancelled"]), answer["halted"]) == (3, [])
+
+
+async def test_a_closed_market_says_why_to_every_request(exchange: Exchange) -> None:
+    """Not only a new order: its dry run, an amend and a cancel have the operator's words too."""
+    order_id = (await exchange.place(price="2400")).json()["order_id"]
+    halt = SetSymbolState(ETH_USDT.symbol_id, SymbolState.HALTED, reason="a glitch")
+    exchange.door.apply(halt)
+    for answer in (
+        await exchange.place(target="/v1/orders/dry-run"),
+        await exchange.call("PATCH", f"/v1/orders/{order_id}", {"price": "2401"}),
+        await exchange.call("DELETE", f"/v1/orders/{order_id}"),
+    ):
+        assert answer.json()["detail"] == "The market is halted: a glitch"
 
 
 async def test_the_dead_mans_switch(exchange: Exchange) -> None:

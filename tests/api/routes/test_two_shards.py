@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from api.ports import EngineAway
-from domain.commands import Credit, SetShardMode, SetSymbolState
+from domain.commands import Command, Credit, SetShardMode, SetSymbolState
+from domain.events import Event
 from domain.order import ShardMode, StateCause, SymbolState
 from tests.api.exchange import Exchange, LocalDoor
 from tests.api.memory import ALICE, ETH_USDT, USDT
@@ -76,6 +78,33 @@ async def test_cancel_all_reaches_every_shard(exchange: Exchange, second: LocalD
     exchange.door.failure = None
     answer = await exchange.call("DELETE", "/v1/orders")
     assert [order["symbol"] for order in answer.json()["cancelled"]] == ["ETH/USDT"]
+
+
+async def test_a_shard_that_hangs_does_not_hold_up_the_others_cancels(
+    exchange: Exchange, second: LocalDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wants out is out of the other markets while one engine does not answer."""
+    await exchange.place()
+    await exchange.place(**BTC_ORDER)
+    answers, cancelled = asyncio.Event(), asyncio.Event()
+    first, other = exchange.door.submit, second.submit
+
+    async def hang(command: Command) -> tuple[Event, ...]:
+        await answers.wait()
+        return await first(command)
+
+    async def cancel(command: Command) -> tuple[Event, ...]:
+        cancelled.set()
+        return await other(command)
+
+    monkeypatch.setattr(exchange.door, "submit", hang)
+    monkeypatch.setattr(second, "submit", cancel)
+    request = asyncio.create_task(exchange.call("DELETE", "/v1/orders"))
+    async with asyncio.timeout(10):
+        await cancelled.wait()
+    assert len(exchange.door.engine.open_orders(ALICE)) == 1
+    answers.set()
+    assert len((await request).json()["cancelled"]) == 2
 
 
 async def test_a_batch_over_both_shards(exchange: Exchange, second: LocalDoor) -> None:

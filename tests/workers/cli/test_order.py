@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tests.api.running import RunningExchange
 from workers.cli import order
 from workers.cli.context import RunningExchange as Context
-from workers.cli.order_text import describe, describe_amend, describe_switch
+from workers.cli.order_text import describe, describe_amend, describe_halted, describe_switch
 
 RUNNER = CliRunner()
 FILLED = {
@@ -227,3 +227,13 @@ def test_a_gateway_that_is_gone_is_exit_code_3(
     monkeypatch.setattr(order, "load", lambda _data: Context(Path(), demo))
     done = RUNNER.invoke(app, ["order", "list"])
     assert (done.exit_code, "does not answer" in done.output) == (3, True)
+
+
+def test_orders_that_a_halt_keeps_are_told() -> None:
+    """Nobody takes "nothing was open" for an answer while orders stand in a halted market."""
+    halted = {"symbol": "ETH/USDT", "open_orders": 2, "reason": "a glitch"}
+    assert describe_halted(halted) == (
+        "Still open: 2 in ETH/USDT, which is halted (a glitch) and takes no cancels. "
+        "Cancel again when it trades."
+    )
+    assert "which is halted and takes" in describe_halted({**halted, "reason": ""})
