@@ -85,7 +85,10 @@ def amended(instrument: Instrument, events: Sequence[Event]) -> AmendOut | Probl
     """Return the amended order with the fills that followed, or why it was refused."""
     outcome = events[0]
     if isinstance(outcome, CommandRejected):
-        return refused(outcome.reason, refusal_detail(outcome.reason, instrument))
+        detail = refusal_detail(outcome.reason, instrument)
+        if outcome.reason is RejectReason.INVALID_COMBINATION:
+            detail = "Only a waiting order has a trigger_price to change, only a limit a price."
+        return refused(outcome.reason, detail)
     assert isinstance(outcome, OrderAmended), outcome
     change = _change(events, outcome.order_id)
     quantity_lots = outcome.previous_quantity_lots + change.quantity_lots
@@ -118,6 +121,13 @@ def refusal_detail(reason: RejectReason, instrument: Instrument) -> str:
         return f"The largest order of {instrument.symbol} is {largest}."
     if reason is RejectReason.TOO_MANY_OPEN_ORDERS:
         return f"At most {instrument.max_open_orders} open orders in {instrument.symbol}."
+    if reason is RejectReason.TOO_MANY_SLICES:
+        return "The display_quantity must be at least a hundredth of the quantity."
+    if reason is RejectReason.WOULD_TRIGGER_IMMEDIATELY:
+        return (
+            "A stop waits above the last price to buy and below it to sell, a take-profit the "
+            "other way round."
+        )
     return ""
 
 

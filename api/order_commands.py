@@ -29,9 +29,14 @@ def place_command(
         raise Problem("invalid_price", f"A {_words(kind)} order needs a price.")
     if (order.expires_at_us is not None) != (time_in_force is TimeInForce.GTD):
         raise Problem("invalid_combination", "expires_at_us and gtd go together.")
+    _go_together(order, kind, time_in_force)
     trails = kind is OrderType.TRAILING_STOP
     _goes_with(kind, "trigger_price", order.trigger_price, kind.is_triggered and not trails)
     _goes_with(kind, "trailing_offset", order.trailing_offset, trails)
+    quantity_lots = _quantity(order.quantity, instrument)
+    display_lots = _quantity(order.display_quantity, instrument, "display_quantity")
+    if display_lots > quantity_lots > 0:
+        raise Problem("invalid_quantity", "The display_quantity exceeds the quantity.")
     return PlaceOrder(
         account_id=account_id,
         client_key=client_key(client_order_id),
@@ -40,13 +45,13 @@ def place_command(
         order_type=kind,
         time_in_force=time_in_force,
         price_ticks=_price(order.price, instrument),
-        quantity_lots=_quantity(order.quantity, instrument),
+        quantity_lots=quantity_lots,
         post_only=order.post_only,
         self_trade=SelfTrade[order.self_trade.upper()],
         client_text=client_order_id,
         quote_budget_units=_budget(order, instrument, kind),
         expires_at_us=order.expires_at_us or 0,
-        display_lots=_quantity(order.display_quantity, instrument, "display_quantity"),
+        display_lots=display_lots,
         trigger_price_ticks=_trigger(order.trigger_price, instrument),
         trailing_offset_ticks=_trigger(order.trailing_offset, instrument, "trailing_offset"),
     )
@@ -99,6 +104,28 @@ def order_id_from(text: str) -> int:
 
 def _words(kind: OrderType) -> str:
     return kind.name.lower().replace("_", "-")
+
+
+def _go_together(order: PlaceOrderIn, kind: OrderType, time_in_force: TimeInForce) -> None:
+    """Refuse in words what the engine would refuse as a combination: it has only the one reason."""
+    rests = time_in_force in (TimeInForce.GTC, TimeInForce.GTD)
+    if kind.is_triggered and not kind.is_limit and not rests:
+        text = f"A {_words(kind)} order waits as gtc or gtd; once triggered it takes what there is."
+        raise Problem("invalid_combination", text)
+    if order.post_only and not rests:
+        raise Problem("invalid_combination", "A post-only order rests: it is gtc or gtd.")
+    if order.display_quantity is not None and not (rests and kind.is_limit):
+        raise Problem(
+            "invalid_combination", "A display_quantity needs a limit that rests: gtc, gtd."
+        )
+    if order.quote_amount is not None and kind is OrderType.MARKET:
+        if rests or time_in_force is TimeInForce.FOK:
+            raise Problem("invalid_combination", "An order with a quote_amount is ioc.")
+        if order.self_trade == "decrement":
+            text = (
+                "A quote_amount does not go with self_trade decrement: it has no quantity to cut."
+            )
+            raise Problem("invalid_combination", text)
 
 
 def _goes_with(kind: OrderType, field: str, text: str | None, needed: bool) -> None:

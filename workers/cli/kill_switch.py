@@ -102,17 +102,17 @@ async def _carry_out(
         shards = range(settings.shard_count) if shard is None else [shard]
         return await switch_shards(settings, shards, ShardMode[mode], *said)
     state = SymbolState.OPEN if mode == "NORMAL" else SymbolState[mode]
-    place = await _find_market(settings, market)
+    place = await find_market(settings, market)
     return [await switch_market(settings, *place, state, *said)]
 
 
-async def _find_market(settings: Settings, symbol: str) -> tuple[int, int]:
+async def find_market(settings: Settings, symbol: str) -> tuple[int, int]:
     """Return (shard, symbol id), from the gateway's memory or else from PostgreSQL."""
     from infra.embedded.temporal import http_json
     from infra.postgres.engine import create
     from infra.postgres.markets import MarketStore
 
-    name = symbol.replace("-", "/", 1)
+    name = symbol.upper().replace("-", "/", 1)
     page = settings.gateway_public_url
     answer: Any = await asyncio.to_thread(http_json, f"{page}/v1/markets") if page else None
     listed = answer["markets"] if answer else []

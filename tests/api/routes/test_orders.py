@@ -12,6 +12,7 @@ from tests.api.exchange import Exchange
 from tests.api.memory import ETH, USDT
 
 SWITCH = "/v1/dead-mans-switch"
+STOP: dict[str, Any] = {"type": "stop", "price": ..., "trigger_price": "2600"}
 SPEND: dict[str, Any] = {"type": "market", "price": ..., "quantity": ..., "quote_amount": "100"}
 
 
@@ -159,6 +160,10 @@ async def test_meeting_ones_own_order_by_decrement(exchange: Exchange) -> None:
         ({**SPEND, "quote_amount": "1" + "0" * 28}, 422, "overflow"),
         ({**SPEND, "quote_amount": 100}, 422, "invalid_field"),
         (SPEND, 422, "no_liquidity"),
+        ({**STOP, "time_in_force": "ioc"}, 422, "invalid_combination"),
+        ({**STOP, "time_in_force": "fok"}, 422, "invalid_combination"),
+        ({**STOP, "display_quantity": "0.5"}, 422, "invalid_combination"),
+        ({"type": "market", "price": ..., "display_quantity": "1"}, 422, "invalid_combination"),
         ({"type": "stop_market"}, 422, "invalid_field"),
         ({"self_trade": "none"}, 422, "invalid_field"),
         ({"unknown": 1}, 422, "invalid_field"),
@@ -173,6 +178,8 @@ async def test_refusals(exchange: Exchange, fields: dict[str, Any], status: int,
     before = exchange.door.engine.account_balances(1)
     answer = await exchange.place(**fields)
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    if code.startswith(("invalid", "too_many")):
+        assert answer.json()["detail"] != answer.json()["title"], "which rule it breaks is not told"
     dry = await exchange.place(target="/v1/orders/dry-run", **fields)
     assert (dry.status_code, dry.json()["code"]) == (status, code), dry.text
     assert exchange.door.engine.account_balances(1) == before

@@ -23,12 +23,21 @@ from infra.postgres.audit_store import AuditStore
 from infra.postgres.engine import create
 from infra.postgres.order_history_store import OrderHistoryStore
 from infra.redis.event_stream import EventReader
+from infra.settings import Settings
 from tests.chaos.engine_process import EngineProcess, order
+from workers.cli.kill_switch import find_market
 from workers.order_history import Follower
 
 pytestmark = pytest.mark.servers
 
 WITHIN_SECONDS = 5.0  # far above what it takes: the promise of a second is measured, not raced
+
+NO_SERVERS = {
+    "RIALTO_DATABASE_URL": "postgresql+asyncpg://nobody@127.0.0.1:1/none",
+    "RIALTO_REDIS_URL": "redis://127.0.0.1:1",
+    "RIALTO_TEMPORAL_ADDRESS": "127.0.0.1:1",
+    "RIALTO_CHAIN_URL": "http://127.0.0.1:1",
+}
 
 
 @pytest.fixture
@@ -37,13 +46,7 @@ async def engine() -> AsyncIterator[EngineProcess]:
     engine = EngineProcess("os")
     await engine.start()
     await engine.open_market(time.time_ns() // 1000)
-    settings = {
-        "RIALTO_DATA_DIR": str(engine.folder),
-        "RIALTO_DATABASE_URL": "postgresql+asyncpg://nobody@127.0.0.1:1/none",
-        "RIALTO_REDIS_URL": "redis://127.0.0.1:1",
-        "RIALTO_TEMPORAL_ADDRESS": "127.0.0.1:1",
-        "RIALTO_CHAIN_URL": "http://127.0.0.1:1",
-    }
+    settings = {"RIALTO_DATA_DIR": str(engine.folder), **NO_SERVERS}
     (engine.folder / "run" / "env.json").write_text(json.dumps(settings))
     yield engine
     engine.kill()
@@ -112,6 +115,18 @@ def test_what_makes_no_sense_changes_nothing(engine: EngineProcess) -> None:
     detail = json.loads((engine.folder / "run" / "matching-engine-0.json").read_text())["detail"]
     assert detail["mode"] == "normal"
     assert detail["since_sequence"] == 0
+
+
+@pytest.mark.parametrize("name", ["ETH/USDT", "eth/usdt", "Eth-Usdt"])
+async def test_a_market_is_found_however_it_is_written(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """In a hurry nobody should have to think of capitals."""
+    listed = {"markets": [{"symbol": "ETH/USDT", "shard": 3, "symbol_id": 7}]}
+    monkeypatch.setattr("infra.embedded.temporal.http_json", lambda _url: listed)
+    url = {"RIALTO_GATEWAY_PUBLIC_URL": "http://gateway", "RIALTO_DATA_DIR": "/nowhere"}
+    settings = Settings.of({**NO_SERVERS, **url})
+    assert await find_market(settings, name) == (3, 7)
 
 
 async def test_the_audit_is_written_when_the_database_is_back(
