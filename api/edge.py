@@ -144,6 +144,7 @@ class EdgeRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler with the edge around it."""
         declared = access_of(self.endpoint)
+        names = frozenset(field.alias for field in self.dependant.query_params)
         handle = super().get_route_handler()
 
         async def edge(request: Request) -> Response:
@@ -151,6 +152,7 @@ class EdgeRoute(APIRoute):
             headers: dict[str, str] = {}
             try:
                 headers = await _admit(bounded, declared)
+                _require_known_query(bounded, names)
                 response = await handle(bounded)
             except Problem as problem:
                 response = problem.response(request.state.request_id)
@@ -204,6 +206,21 @@ async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
 async def _refuse_unread_body(request: BoundedRequest) -> None:
     if request.method in _BODILESS and await request.body():
         raise Problem("unexpected_body", f"{request.method} takes its input from the address.")
+
+
+def _require_known_query(request: BoundedRequest, names: frozenset[str]) -> None:
+    """Refuse a parameter that the route has not, or has once: a typing error must not widen it.
+
+    `DELETE /v1/orders?simbol=ETH-USDT` would cancel the orders of every market.
+    """
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in names:
+            known = ", ".join(sorted(names)) or "none"
+            text = f"There is no parameter {name[:40]!r}; there are: {known}."
+            raise Problem("unknown_parameter", text)
+        if given.count(name) > 1:
+            raise Problem("unknown_parameter", f"The parameter {name} is given more than once.")
 
 
 def _listed(document: Any, name: str) -> int:

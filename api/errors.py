@@ -33,6 +33,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "invalid_field": ProblemKind(422, False, "A field of the request is not acceptable"),
     "invalid_number": ProblemKind(422, False, "Not a plain decimal number in text"),
     "invalid_cursor": ProblemKind(400, False, "The cursor was not made by this endpoint"),
+    "unknown_parameter": ProblemKind(400, False, "A parameter of the address is not acceptable"),
     "unexpected_body": ProblemKind(400, False, "A request of this method has no body"),
     "body_too_large": ProblemKind(413, False, "The body is too large"),
     "not_found": ProblemKind(404, False, "No such resource"),

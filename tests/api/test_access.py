@@ -156,7 +156,9 @@ async def test_another_customers_withdrawal_does_not_exist(exchange: Exchange) -
 
 async def test_balances_and_addresses_are_ones_own(exchange: Exchange) -> None:
     """The customer is the key's; no parameter names one."""
-    alice = (await exchange.call("GET", "/v1/deposit-addresses?customer_id=2")).json()
+    named = await exchange.call("GET", "/v1/deposit-addresses?customer_id=2")
+    assert named.json()["code"] == "unknown_parameter"
+    alice = (await exchange.call("GET", "/v1/deposit-addresses")).json()
     bob = (await exchange.call("GET", "/v1/deposit-addresses", key_id="key-2")).json()
     assert alice != bob
     await exchange.place()

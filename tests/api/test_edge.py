@@ -63,6 +63,20 @@ async def test_a_body_where_none_is_read_is_refused(
     assert len((await exchange.call("GET", "/v1/orders")).json()["orders"]) == 1
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["simbol=ETH-USDT", "Symbol=ETH-USDT", "symbol=ETH-USDT&symbol=ETH-USDT", "side=buy&x", "="],
+)
+async def test_a_mistyped_parameter_widens_nothing(exchange: Exchange, query: str) -> None:
+    """What a route does not know, or gets twice, is refused before anything happens."""
+    await exchange.place()
+    answer = await exchange.call("DELETE", f"/v1/orders?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "unknown_parameter")
+    assert len((await exchange.call("GET", "/v1/orders")).json()["orders"]) == 1
+    public = await exchange.http.get("/v1/markets/ETH-USDT/book?deep=5")
+    assert public.json()["detail"] == "There is no parameter 'deep'; there are: depth."
+
+
 async def test_another_content_type_is_refused(exchange: Exchange) -> None:
     """A form is not JSON."""
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
