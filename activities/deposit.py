@@ -23,6 +23,7 @@ from domain.deposit import (
 from domain.hash_chain import JsonValue
 from domain.ledger import (
     JournalRequest,
+    MainShortError,
     Posting,
     capital,
     main,
@@ -37,7 +38,7 @@ from domain.money import text_from_units
 from domain.transfer import TO_TRADING, NewTransfer
 
 STREAM = "wallet"
-DEFAULT_SHARD = 0
+DEFAULT_SHARD = 0  # all deposits go there, by design: their owner moves them on by a transfer
 _POLL_SECONDS = 0.25
 _WATCH_SECONDS = 300.0
 _log = structlog.get_logger(__name__)
@@ -177,16 +178,24 @@ class DepositActivities:
 
     @activity.defn(name="credit_deposit")
     async def credit(self, request: DepositRequest) -> DepositResult:
-        """Move the posted deposit to the trading balance; dust stays in main."""
+        """Move the posted deposit to the trading balance; dust stays in main.
+
+        Its owner may have moved it elsewhere from main meanwhile: then nothing is left to do.
+        """
         _bind(request)
         row = await self._require(request)
         if row.state is not DepositState.POSTED or row.customer_id is None:
             return DepositResult(row.state)
         amount, dust = split_for_trading(row.amount, row.asset)
-        if amount:
-            row = await self._rows.begin_move(row.deposit_id, _move(row, row.customer_id, amount))
-            assert row.transfer_id is not None
-            await self._carry(row, UUID(row.transfer_id))
+        try:
+            if amount:
+                move = _move(row, row.customer_id, amount)
+                row = await self._rows.begin_move(row.deposit_id, move)
+                assert row.transfer_id is not None
+                await self._carry(row, UUID(row.transfer_id))
+        except MainShortError:
+            _log.warning("the customer has moved the deposit", amount=str(amount))
+            amount, dust = 0, 0
         moved = await self._rows.move(
             row.deposit_id,
             DepositChange(
@@ -195,7 +204,9 @@ class DepositActivities:
                 detail={"to_trading": str(amount), "stays_in_main": str(dust)},
             ),
         )
-        return DepositResult(moved.state, "in the trading balance")
+        return DepositResult(
+            moved.state, "in the trading balance" if amount else "nothing to move to trading"
+        )
 
     async def _carry(self, row: Deposit, transfer_id: UUID) -> None:
         """Execute the transfer; when the engine declines, the money goes back to main and waits."""

@@ -153,7 +153,7 @@ class WithdrawalStarter(Protocol):
 
 
 class TransferStore(Protocol):
-    """Transfers between shards: written down here, carried out by their workflow."""
+    """Transfers between main and shards: written down here, carried out by their workflow."""
 
     async def create(self, request: NewShardTransfer) -> tuple[ShardTransfer, bool] | None:
         """Return (row, whether it is new); None when the key names another request."""

@@ -26,6 +26,10 @@ class LedgerInvariantError(Exception):
     """The ledger cannot post this without breaking one of its own rules; a bug or a forgery."""
 
 
+class MainShortError(Exception):
+    """A main account has not the money that should leave it: its owner has moved it before."""
+
+
 class UnknownEventError(LedgerInvariantError):
     """Events of types that this version does not know: they may move money. `places` names them."""
 

@@ -119,9 +119,15 @@ class ApiClient:
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def transfer(
-        self, account: ApiAccount, asset: str, amount: str, shards: tuple[int, int], *, key: str
+        self,
+        account: ApiAccount,
+        asset: str,
+        amount: str,
+        shards: tuple[int | None, int | None],
+        *,
+        key: str,
     ) -> str:
-        """Move money from one shard to another, once per `key`; return the transfer's id."""
+        """Move money from one shard (None: main) to another, once per `key`; return its id."""
         body = {"asset": asset, "amount": amount, "from_shard": shards[0], "to_shard": shards[1]}
         answer = await self._send(account, "POST", "/v1/transfers", body, key)
         return str(answer["transfer_id"])

@@ -22,6 +22,7 @@ _PARKING_ERRORS = (
     "KeyError",
     "LedgerRefusedError",
     "LookupError",
+    "MainShortError",
     "MalformedTransactionError",
     "TransactionRefusedError",
     "TypeError",

@@ -1,4 +1,4 @@
-"""One transfer between shards, from the customer's request to the other shard's balance."""
+"""One transfer between main account and shards, from the request to the other balance."""
 
 from __future__ import annotations
 
@@ -11,15 +11,23 @@ with workflow.unsafe.imports_passed_through():
         SHARD_TRANSFER_WORKFLOW,
         ShardTransferRequest,
         ShardTransferState,
+        place_name,
     )
     from workflows import search_attributes as attributes
     from workflows.operations import Step, run_step
     from workflows.parking import ParkingWorkflow
 
+_STAGES = {
+    ShardTransferState.REQUESTED: "take",
+    ShardTransferState.TAKING: "take",
+    ShardTransferState.TAKEN: "give",
+    ShardTransferState.RETURNING: "return",
+}
+
 
 @workflow.defn(name=SHARD_TRANSFER_WORKFLOW)
 class ShardTransferWorkflow(ParkingWorkflow):
-    """take -> give; the business row says where it stands."""
+    """take -> give (-> return); the business row says where it stands."""
 
     @workflow.init
     def __init__(self, request: ShardTransferRequest) -> None:
@@ -35,7 +43,7 @@ class ShardTransferWorkflow(ParkingWorkflow):
         while self._view is None:
             await self._guarded("load", self._load)
         while self._state not in FINAL_STATES:
-            stage = "take" if self._state is ShardTransferState.REQUESTED else "give"
+            stage = _STAGES[self._state]
             self._enter(stage)
             await self._guarded(stage, self._step)
         self._enter(self._state)
@@ -54,10 +62,14 @@ class ShardTransferWorkflow(ParkingWorkflow):
         )
 
     async def _step(self) -> None:
-        if self._state is ShardTransferState.REQUESTED:
-            activity, summary = ShardTransferActivities.take, "debit it on the first shard"
+        assert self._view is not None
+        start, end = place_name(self._view.from_shard), place_name(self._view.to_shard)
+        if self._state is ShardTransferState.TAKEN:
+            activity, summary = ShardTransferActivities.give, f"credit it on {end}"
+        elif self._state is ShardTransferState.RETURNING:
+            activity, summary = ShardTransferActivities.give_back, f"give it back to {start}"
         else:
-            activity, summary = ShardTransferActivities.give, "credit it on the second shard"
+            activity, summary = ShardTransferActivities.take, f"take it from {start}"
         step = Step(summary, heartbeat_seconds=10, run_seconds=60)
         result = await run_step(activity, self._request, step)
         self._state = ShardTransferState(result.state)
@@ -71,8 +83,8 @@ class ShardTransferWorkflow(ParkingWorkflow):
     def _headline(self) -> str:
         view = self._view
         if view is None:
-            return "**Transfer between shards**"
+            return "**Transfer**"
         return (
-            f"**Transfer of {view.amount_text} {view.asset}** from shard {view.from_shard} to "
-            f"shard {view.to_shard}, account {view.customer_id}"
+            f"**Transfer of {view.amount_text} {view.asset}** from {place_name(view.from_shard)} "
+            f"to {place_name(view.to_shard)}, account {view.customer_id}"
         )

@@ -1,4 +1,4 @@
-"""Moving your money from one shard to another, so that you can trade there."""
+"""Moving your money between main account and shards, so that you can trade there."""
 
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ async def request_transfer(
     response: Response,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> TransferOut:
-    """Move money between shards. The header `Idempotency-Key` makes repeating it safe.
+    """Move money between shards and main. The header `Idempotency-Key` makes repeating it safe.
 
-    A market uses the money on its own shard (`shard` of `/v1/markets`). Accepted means written
-    down; `state` tells how far it is: `requested`, `taken`, `done`; or `refused`, where it was not
-    free, and `in_main`, where the other shard could not take it.
+    A market uses the money on its own shard (`shard` of `/v1/markets`); deposits arrive on shard 0.
+    Leave `from_shard` or `to_shard` out for the main account. Accepted means written down; `state`
+    tells how far it is: `requested`, `taking`, `taken`, `done`; or `refused`, where it was not free
+    or could not begin before `expires_us`; or `returning` and `returned`, where the second shard
+    did not take it, so that it is where it came from; `in_main`, where that shard did not either.
     """
     if idempotency_key is None or _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
         raise Problem("missing_idempotency_key", "Send 1-64 letters, digits, `.`, `_`, `:`, `-`.")
@@ -80,13 +82,15 @@ async def get_transfer(transfer_id: str, caller: CallerDep, services: ServicesDe
 def _require_places(services: Services, asset: Asset, transfer: TransferIn) -> None:
     """Refuse what the second shard's engine could only refuse once the first has paid."""
     if transfer.from_shard == transfer.to_shard:
-        raise Problem("invalid_field", "The money is there already: name two shards.")
+        raise Problem("invalid_field", "The money is there already: name two places.")
     using = {
         market.shard
         for market in services.listings.markets
         if asset.asset_id in (market.instrument.base.asset_id, market.instrument.quote.asset_id)
     }
     for shard in (transfer.from_shard, transfer.to_shard):
+        if shard is None:
+            continue
         if shard not in using or shard not in services.doors:
             raise Problem("invalid_field", f"No market of shard {shard} uses {asset.code}.")
 
@@ -114,4 +118,5 @@ def _out(record: ShardTransfer) -> TransferOut:
         state=record.state,
         reason=record.reason,
         time_us=int(record.created_at.timestamp() * 1000) * 1000,
+        expires_us=int(record.expires_at.timestamp() * 1000) * 1000,
     )

@@ -235,7 +235,7 @@ transfer = sa.Table(  # money between the wallet's side of the ledger and a shar
     sa.Index("ix_transfer_settled", "shard", "settled_sequence"),
 )
 
-shard_transfer = sa.Table(  # money between two shards: two rows of `transfer`, one of them its id
+shard_transfer = sa.Table(  # between main and shards; its ways in and out of engines: `transfer`
     "shard_transfer",
     metadata,
     sa.Column("shard_transfer_id", sa.Uuid, primary_key=True),
@@ -243,16 +243,17 @@ shard_transfer = sa.Table(  # money between two shards: two rows of `transfer`, 
     sa.Column("idempotency_key", sa.Text, nullable=False),
     sa.Column("asset_id", sa.ForeignKey("asset.asset_id"), nullable=False),
     sa.Column("amount", Money, nullable=False),  # chain units, whole engine units
-    sa.Column("from_shard", sa.SmallInteger, nullable=False),
-    sa.Column("to_shard", sa.SmallInteger, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),  # requested | taken | done | refused | in_main
+    sa.Column("from_shard", sa.SmallInteger),  # NULL: main
+    sa.Column("to_shard", sa.SmallInteger),
+    sa.Column("state", sa.Text, nullable=False),  # domain.shard_transfer.ShardTransferState
     sa.Column("reason", sa.Text),
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("expires_at", Timestamp, nullable=False),
     sa.UniqueConstraint("customer_id", "idempotency_key"),
     sa.Index(
         "ix_shard_transfer_open",
         "shard_transfer_id",
-        postgresql_where=sa.text("state IN ('requested', 'taken')"),
+        postgresql_where=sa.text("state NOT IN ('done', 'in_main', 'refused', 'returned')"),
     ),
 )
 

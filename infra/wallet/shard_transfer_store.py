@@ -1,7 +1,8 @@
-"""The rows of transfers between shards; each method is one transaction."""
+"""The rows of transfers between main account and shards; each method is one transaction."""
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 from uuid import UUID
 
@@ -11,15 +12,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.instrument import Asset
-from domain.ledger import JournalRequest
 from domain.shard_transfer import (
-    FINAL_STATES,
     NewShardTransfer,
     ShardTransfer,
+    ShardTransferChange,
     ShardTransferState,
     shard_transfer_workflow_id,
 )
-from domain.transfer import FROM_TRADING, NewTransfer
+from domain.transfer import FROM_TRADING, NewTransfer, TransferState
 from infra.postgres import tables
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.reading import reading, writing
@@ -42,18 +42,26 @@ def _row(row: Any) -> ShardTransfer:
         state=ShardTransferState(row.state),
         reason=row.reason,
         created_at=row.created_at,
+        expires_at=row.expires_at,
     )
 
 
 class ShardTransferStore:
-    """For the gateway: record, list. For the workflow: load, take, conclude."""
+    """For the gateway: record, list. For the workflow: load, and the changes of state.
+
+    The row is the outbox: it is written before anything is sent, and each change of it is made
+    once, together with what belongs to it in the ledger.
+    """
 
     def __init__(self, engine: AsyncEngine, ledger: LedgerStore) -> None:
         self._engine = engine
         self._ledger = ledger
 
     async def create(self, request: NewShardTransfer) -> tuple[ShardTransfer, bool] | None:
-        """Return (row, whether it is new); None when the key names another request."""
+        """Return (row, whether it is new); None when the key names another request.
+
+        The row holds the whole request, so that the two are compared themselves, not by a hash.
+        """
         made = uuid_utils.uuid7()
         async with writing(self._engine) as connection:
             inserted = await connection.execute(
@@ -67,11 +75,12 @@ class ShardTransferStore:
                     from_shard=request.from_shard,
                     to_shard=request.to_shard,
                     state=ShardTransferState.REQUESTED,
+                    expires_at=sa.func.now() + dt.timedelta(seconds=request.valid_seconds),
                 )
                 .on_conflict_do_nothing()
             )
             is_new = inserted.rowcount == 1
-            if is_new:
+            if is_new and request.from_shard is not None:
                 out = NewTransfer(
                     transfer_id=made,
                     customer_id=request.customer_id,
@@ -109,46 +118,51 @@ class ShardTransferStore:
             raise LookupError(f"no transfer {shard_transfer_id}")
         return _row(row)
 
-    async def take(
-        self, shard_transfer_id: UUID, into: NewTransfer, journal: JournalRequest
-    ) -> None:
-        """Go from requested to taken: record the transfer into the second shard, post; once."""
+    async def begin(self, shard_transfer_id: UUID) -> bool:
+        """Leave `requested`: for taking in time, refused as expired after it; return which.
+
+        The database's clock decides, once: whoever asks again finds the state.
+        """
+        in_time = _s.expires_at > sa.func.now()
         async with self._engine.begin() as connection:
-            if await self._move(connection, shard_transfer_id, ShardTransferState.TAKEN):
-                await connection.execute(insert(tables.transfer).values(**into.row()))
-                await post_or_raise(self._ledger, connection, journal)
+            await connection.execute(
+                sa.update(tables.shard_transfer)
+                .where(
+                    _s.shard_transfer_id == shard_transfer_id,
+                    _s.state == ShardTransferState.REQUESTED,
+                )
+                .values(
+                    state=sa.case(
+                        (in_time, ShardTransferState.TAKING.value),
+                        else_=ShardTransferState.REFUSED.value,
+                    ),
+                    reason=sa.case((in_time, None), else_="expired"),
+                )
+            )
+            query = sa.select(_s.state).where(_s.shard_transfer_id == shard_transfer_id)
+            return bool(await connection.scalar(query) == ShardTransferState.TAKING)
 
-    async def conclude(
-        self,
-        shard_transfer_id: UUID,
-        source: ShardTransferState,
-        target: ShardTransferState,
-        reason: str = "",
-    ) -> None:
-        """Compare and set a final state."""
+    async def change(self, shard_transfer_id: UUID, change: ShardTransferChange) -> None:
+        """Compare and set the state with what belongs to it; nothing where it has moved on.
+
+        `MainShortError` when main has not the money: then nothing has changed.
+        """
         async with self._engine.begin() as connection:
-            await self._move(connection, shard_transfer_id, target, source, reason)
-
-    async def unfinished(self, after: str | None, limit: int) -> list[str]:
-        """Return ids of transfers that are not final, by id, after `after`."""
-        query = sa.select(_s.shard_transfer_id).where(_s.state.not_in(sorted(FINAL_STATES)))
-        if after is not None:
-            query = query.where(_s.shard_transfer_id > UUID(after))
-        query = query.order_by(_s.shard_transfer_id).limit(limit)
-        async with self._engine.connect() as connection:
-            return [str(name) for name in (await connection.execute(query)).scalars()]
-
-    async def _move(
-        self,
-        connection: Any,
-        shard_transfer_id: UUID,
-        target: ShardTransferState,
-        source: ShardTransferState = ShardTransferState.REQUESTED,
-        reason: str = "",
-    ) -> bool:
-        changed = await connection.execute(
-            sa.update(tables.shard_transfer)
-            .where(_s.shard_transfer_id == shard_transfer_id, _s.state == source)
-            .values(state=target, reason=reason or None)
-        )
-        return bool(changed.rowcount == 1)
+            changed = await connection.execute(
+                sa.update(tables.shard_transfer)
+                .where(_s.shard_transfer_id == shard_transfer_id, _s.state == change.source)
+                .values(state=change.target, reason=change.reason or None)
+            )
+            if changed.rowcount != 1:
+                return
+            if change.refused_leg is not None:
+                leg = tables.transfer.c
+                await connection.execute(
+                    sa.update(tables.transfer)
+                    .where(leg.transfer_id == change.refused_leg, leg.state == TransferState.OPEN)
+                    .values(state=TransferState.REFUSED)
+                )
+            if change.new_leg is not None:
+                await connection.execute(insert(tables.transfer).values(**change.new_leg.row()))
+            if change.journal is not None:
+                await post_or_raise(self._ledger, connection, change.journal)

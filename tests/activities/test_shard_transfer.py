@@ -1,7 +1,8 @@
-"""Money from one shard to the other: whole, once, and never lost on the way."""
+"""Money between main and shards: whole, once, and never lost on the way."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from domain.transfer import TO_TRADING, NewTransfer
 from infra.postgres import tables
 from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
+from infra.postgres.open_rows import OpenRows, shard_transfers
 from infra.postgres.settlement_store import SettlementStore
 from infra.wallet.shard_transfer_store import ShardTransferStore
 from infra.wallet.transfer_store import TransferStore
@@ -42,9 +44,23 @@ class Desk:
     rows: ShardTransferStore
     activities: ShardTransferActivities
 
-    async def ask(self, amount: int = MOVED, key: str = "k") -> ShardTransfer:
-        """Write a transfer from shard 0 to shard 1 down."""
-        written = await self.rows.create(NewShardTransfer(ALICE, key, USDT, amount, 0, 1))
+    @property
+    def open_rows(self) -> OpenRows:
+        """Return the rows as the sweep reads them."""
+        return shard_transfers(self.database)
+
+    async def ask(
+        self,
+        amount: int = MOVED,
+        key: str = "k",
+        *,
+        places: tuple[int | None, int | None] = (0, 1),
+        valid_seconds: int = 60,
+    ) -> ShardTransfer:
+        """Write a transfer down, from shard 0 to shard 1 if not otherwise said."""
+        written = await self.rows.create(
+            NewShardTransfer(ALICE, key, USDT, amount, *places, valid_seconds)
+        )
         assert written is not None
         return written[0]
 
@@ -78,7 +94,7 @@ async def desk(fresh_database: str) -> AsyncIterator[Desk]:
     transfers = TransferStore(database, ledger)
     rows = ShardTransferStore(database, ledger)
     steps = TransferSteps(transfers, engines)
-    yield Desk(database, engines, rows, ShardTransferActivities(rows, transfers, steps))
+    yield Desk(database, engines, rows, ShardTransferActivities(rows, steps))
     await database.dispose()
 
 
@@ -110,7 +126,7 @@ async def test_the_money_arrives_once_however_often_it_is_tried(desk: Desk) -> N
         trading(ALICE, 0, "USDT"): FUNDED - MOVED,
         trading(ALICE, 1, "USDT"): MOVED,
     }
-    assert await desk.rows.unfinished(None, 10) == []
+    assert await desk.open_rows.unfinished(None, 10) == []
 
 
 async def test_an_answer_that_was_lost_is_asked_for_again(desk: Desk) -> None:
@@ -135,17 +151,100 @@ async def test_what_is_not_free_does_not_move(desk: Desk) -> None:
     assert (await desk.run(row, "give")).state == "refused"
 
 
-async def test_what_the_second_shard_does_not_take_is_in_main(desk: Desk) -> None:
-    """An engine that does not know the asset refuses the credit; the money stays the customer's."""
+async def test_what_the_second_shard_does_not_take_goes_back(desk: Desk) -> None:
+    """An engine that does not know the asset refuses the credit: voided, to where it came from."""
     row = await desk.ask()
     await desk.run(row, "take")
     result = await desk.run(row, "give")
-    assert (result.state, "unknown_asset" in result.detail) == ("in_main", True)
+    assert (result.state, "unknown_asset" in result.detail) == ("returning", True)
     assert await desk.balances() == {
         trading(ALICE, 0, "USDT"): FUNDED - MOVED,
-        main(ALICE, "USDT"): MOVED,
+        transit(0, "USDT"): MOVED,
     }
-    assert (await desk.run(row, "give")).state == "in_main"
+    assert (await desk.run(row, "give")).state == "returning"
+    desk.engines[0].fails_after_commands = 1
+    with pytest.raises(ConnectionError):
+        await desk.run(row, "give_back")
+    assert (await desk.run(row, "give_back")).state == "returned"
+    assert (await desk.run(row, "give_back")).state == "returned"
+    assert await desk.balances() == {trading(ALICE, 0, "USDT"): FUNDED}
+    assert (await desk.rows.load(row.shard_transfer_id)).reason == "unknown_asset"
+    assert await desk.open_rows.unfinished(None, 10) == []
+
+
+async def test_what_no_shard_takes_is_in_main_and_leaves_it_by_a_transfer(desk: Desk) -> None:
+    """The last resort is no dead end: from main it goes wherever an engine takes it."""
+    row = await desk.ask()
+    await desk.run(row, "take")
+    await desk.run(row, "give")
+    desk.engines[0] = EngineInProcess(SettlementStore(desk.database), 0)  # it lists nothing
+    result = await desk.run(row, "give_back")
+    assert (result.state, "unknown_asset" in result.detail) == ("in_main", True)
+    expected = {trading(ALICE, 0, "USDT"): FUNDED - MOVED, main(ALICE, "USDT"): MOVED}
+    assert await desk.balances() == expected
+    await desk.engines[1].submit(ETH_USDT)
+    onward = await desk.ask(key="onward", places=(None, 1))
+    assert (await desk.run(onward, "take")).state == "taken"
+    assert (await desk.run(onward, "give")).state == "done"
+    assert await desk.balances() == {
+        trading(ALICE, 0, "USDT"): FUNDED - MOVED,
+        trading(ALICE, 1, "USDT"): MOVED,
+    }
+
+
+async def test_main_and_back(desk: Desk) -> None:
+    """To main and from main: each step repeated, an answer lost, more than there is refused."""
+    out = await desk.ask(places=(0, None))
+    desk.engines[0].fails_after_commands = 1
+    with pytest.raises(ConnectionError):
+        await desk.run(out, "take")
+    for _ in range(2):
+        assert (await desk.run(out, "take")).state == "done"
+    expected = {trading(ALICE, 0, "USDT"): FUNDED - MOVED, main(ALICE, "USDT"): MOVED}
+    assert await desk.balances() == expected
+    much = await desk.ask(MOVED + 1, "much", places=(None, 0))
+    assert (await desk.run(much, "take")).state == "refused"
+    assert (await desk.rows.load(much.shard_transfer_id)).reason == "insufficient_funds"
+    back = await desk.ask(key="back", places=(None, 0))
+    for _ in range(2):
+        assert (await desk.run(back, "take")).state == "taken"
+    assert (await desk.balances())[transit(0, "USDT")] == MOVED
+    for _ in range(2):
+        assert (await desk.run(back, "give")).state == "done"
+    assert await desk.balances() == {trading(ALICE, 0, "USDT"): FUNDED}
+
+
+async def test_from_main_it_is_voided_into_main(desk: Desk) -> None:
+    """Pending in transit, declined by the engine: back on the main account."""
+    await desk.run(await desk.ask(places=(0, None)), "take")
+    row = await desk.ask(key="in", places=(None, 1))
+    await desk.run(row, "take")
+    assert (await desk.balances())[transit(1, "USDT")] == MOVED
+    assert (await desk.run(row, "give")).state == "returned"
+    assert (await desk.balances())[main(ALICE, "USDT")] == MOVED
+
+
+@pytest.mark.parametrize("places", [(0, 1), (0, None), (None, 1)])
+async def test_what_did_not_begin_in_time_never_does(
+    desk: Desk, places: tuple[int | None, int | None]
+) -> None:
+    """Expired while nobody worked on it: refused, and nothing is sent to any engine."""
+    row = await desk.ask(places=places, valid_seconds=0)
+    before = await desk.balances()
+    for step in ("take", "take", "give", "give_back"):
+        assert (await desk.run(row, step)).state == "refused"
+    assert (await desk.rows.load(row.shard_transfer_id)).reason == "expired"
+    assert await desk.balances() == before
+
+
+async def test_what_was_sent_does_not_expire(desk: Desk) -> None:
+    """The debit's answer is lost and the hour passes: the engine is asked, not the clock."""
+    row = await desk.ask(valid_seconds=1)
+    desk.engines[0].fails_after_commands = 1
+    with pytest.raises(ConnectionError):
+        await desk.run(row, "take")
+    await asyncio.sleep(1.1)
+    assert (await desk.run(row, "take")).state == "taken"
 
 
 async def test_the_rows_are_written_once(desk: Desk) -> None:
@@ -153,11 +252,13 @@ async def test_the_rows_are_written_once(desk: Desk) -> None:
     first = await desk.ask()
     again = await desk.rows.create(NewShardTransfer(ALICE, "k", USDT, MOVED, 0, 1))
     assert again == (first, False)
-    assert await desk.rows.create(NewShardTransfer(ALICE, "k", USDT, MOVED + 1, 0, 1)) is None
+    for amount, places in ((MOVED + 1, (0, 1)), (MOVED, (0, None)), (MOVED, (None, 1))):
+        other = NewShardTransfer(ALICE, "k", USDT, amount, *places)
+        assert await desk.rows.create(other) is None
     second = await desk.ask(key="other")
     wanted = sorted([str(first.shard_transfer_id), str(second.shard_transfer_id)])
-    assert await desk.rows.unfinished(None, 10) == wanted
-    assert await desk.rows.unfinished(wanted[0], 10) == wanted[1:]
+    assert await desk.open_rows.unfinished(None, 10) == wanted
+    assert await desk.open_rows.unfinished(wanted[0], 10) == wanted[1:]
     assert await desk.rows.of_customer(ALICE + 1, first.shard_transfer_id) is None
     with pytest.raises(LookupError):
         await desk.rows.load(uuid4())

@@ -115,7 +115,7 @@ class LocalDoor:
 
 
 class TransferMemory:
-    """Transfers between shards, in memory; remembers whose workflow was started."""
+    """Transfers between main and shards, in memory; remembers whose workflow was started."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[int, str], tuple[NewShardTransfer, ShardTransfer]] = {}
@@ -136,6 +136,7 @@ class TransferMemory:
             state=ShardTransferState.REQUESTED,
             reason=None,
             created_at=dt.datetime.now(dt.UTC),
+            expires_at=dt.datetime.now(dt.UTC) + dt.timedelta(hours=1),
         )
         self.rows[key] = (request, row)
         return row, True

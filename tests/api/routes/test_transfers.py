@@ -1,4 +1,4 @@
-"""Asking for a transfer between shards: once, and never into a place that cannot use it."""
+"""Asking for a transfer: once, and never into a place that cannot use it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ async def test_a_transfer_is_its_owners(exchange: Exchange) -> None:
         ({"to_shard": 0}, "invalid_field"),
         ({"to_shard": 2}, "invalid_field"),
         ({"from_shard": -1}, "invalid_field"),
-        ({"to_shard": 65_536}, "invalid_field"),
+        ({"to_shard": 32_768}, "invalid_field"),
+        ({"from_shard": None, "to_shard": None}, "invalid_field"),
         ({"to_shard": "1"}, "invalid_field"),
         ({"asset": "ETH"}, "invalid_field"),  # no market of shard 1 uses it
         ({"asset": "DOGE"}, "unknown_asset"),
@@ -75,6 +76,15 @@ async def test_what_makes_no_sense_is_refused(
     assert refused.json()["code"] == code
     assert exchange.transfers.rows == {}
     assert exchange.transfers.started == []
+
+
+async def test_the_main_account_is_a_place_too(exchange: Exchange) -> None:
+    """Left out or null, on either side; how long it may wait to begin is part of the answer."""
+    into = (await _ask(exchange, {"asset": "USDT", "amount": "1", "to_shard": 1}, "in")).json()
+    assert (into["from_shard"], into["to_shard"]) == (None, 1)
+    out = (await _ask(exchange, {**BODY, "to_shard": None}, "out")).json()
+    assert (out["from_shard"], out["to_shard"]) == (0, None)
+    assert out["expires_us"] - out["time_us"] == 3600 * 1_000_000
 
 
 async def test_a_transfer_needs_its_key(exchange: Exchange) -> None:

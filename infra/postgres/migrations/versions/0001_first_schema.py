@@ -609,8 +609,8 @@ def upgrade() -> None:
         sa.Column("idempotency_key", sa.Text(), nullable=False),
         sa.Column("asset_id", sa.Integer(), nullable=False),
         sa.Column("amount", sa.Numeric(precision=38, scale=0), nullable=False),
-        sa.Column("from_shard", sa.SmallInteger(), nullable=False),
-        sa.Column("to_shard", sa.SmallInteger(), nullable=False),
+        sa.Column("from_shard", sa.SmallInteger(), nullable=True),
+        sa.Column("to_shard", sa.SmallInteger(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column(
@@ -619,6 +619,7 @@ def upgrade() -> None:
             server_default=sa.text("now()"),
             nullable=False,
         ),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["asset_id"], ["asset.asset_id"], name=op.f("fk_shard_transfer_asset_id")
         ),
@@ -639,7 +640,7 @@ def upgrade() -> None:
         "shard_transfer",
         ["shard_transfer_id"],
         unique=False,
-        postgresql_where=sa.text("state IN ('requested', 'taken')"),
+        postgresql_where=sa.text("state NOT IN ('done', 'in_main', 'refused', 'returned')"),
     )
     op.create_table(
         "withdrawal",
