@@ -27,6 +27,7 @@ _GROUPS = (
     "replay",
     "conform",
     "fuzz",
+    "chaos",
     "bench",
     "test",
     "processes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -111,6 +111,14 @@ def write_json(path: Path, content: Mapping[str, object], mode: int = 0o600) -> 
         json.dump(content, file, indent=1)
         file.write("\n")
     fresh.replace(path)
+
+
+def scatter_ports(folder: Path, names: Iterable[str]) -> None:
+    """Let a folder's next start take ports that nobody prefers: it may give them up for a while."""
+    ports: dict[str, object] = {}
+    for name in names:
+        ports[name] = free_port(taken={port for port in ports.values() if isinstance(port, int)})
+    write_json(folder / "run" / "ports.json", ports)
 
 
 def choose_ports(folder: Path, preferred: Mapping[str, int]) -> dict[str, int]:

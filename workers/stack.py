@@ -16,7 +16,7 @@ from infra.embedded.valkey import ValkeyServer
 from infra.temporal.search_attributes import SEARCH_ATTRIBUTES
 from workers.data_folder import choose_ports
 
-_PREFERRED_PORTS = {
+PREFERRED_PORTS = {
     "gateway": 8000,
     "postgres": 15432,
     "valkey": 16379,
@@ -88,7 +88,7 @@ def build(data_dir: Path, shards: int = 1) -> Stack:
         )
         if (value := os.environ.get(name))
     }
-    ports = choose_ports(data_dir, _PREFERRED_PORTS)
+    ports = choose_ports(data_dir, PREFERRED_PORTS)
     logs = data_dir / "logs"
     return Stack(
         data_dir=data_dir,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 LOOPBACK = "127.0.0.1"
 
@@ -28,6 +30,15 @@ def free_port(preferred: int = 0, taken: frozenset[int] | set[int] = frozenset()
             port = int(probe.getsockname()[1])
         if port not in taken:
             return port
+
+
+@contextmanager
+def reserved(port: int) -> Iterator[None]:
+    """Keep a port of a server that is down from being given to another; nobody answers on it."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind((LOOPBACK, port))
+        yield
 
 
 def listens(port: int, host: str = LOOPBACK) -> bool:

@@ -1,0 +1,88 @@
+"""The drills, for seconds instead of minutes: a whole exchange, faults, and its books."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from workers.__main__ import build
+
+pytestmark = pytest.mark.servers
+
+_RIALTO = [sys.executable, "-P", "-m", "workers"]
+
+
+def _drill(*words: str) -> dict[str, Any]:
+    """Run a drill as a person would; return its figures when it is content."""
+    done = subprocess.run(
+        [*_RIALTO, "chaos", *words, "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+        env={**os.environ, "RIALTO_LOG_LEVEL": "DEBUG"},  # what surrounds it does not count
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert (found["problems"], found["violations"]) == ([], [])
+    assert found["settled_trades"] > 0
+    return found
+
+
+def test_trading_goes_on_without_temporal() -> None:
+    """Away for six seconds: orders are taken all the while, then settlement catches up."""
+    found = _drill("temporal", "--minutes", "0.1", "--rate", "100")
+    assert found["away_refused"] == {}
+    assert found["away_trades"] > 100
+    assert found["lag_most"] > found["away_trades"] / 2
+    assert found["caught_up_seconds"] is not None
+
+
+@pytest.mark.long
+def test_beyond_the_bound_orders_are_refused_and_the_drill_says_so() -> None:
+    """The named setting is what makes the shard take cancels only."""
+    done = subprocess.run(
+        [
+            *(*_RIALTO, "chaos", "temporal", "--minutes", "0.2", "--rate", "100"),
+            *("--lag-bound", "300", "--json"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    assert "SHARD_CANCEL_ONLY" in found["away_refused"]
+    assert any("refused" in problem for problem in found["problems"])
+    assert (found["violations"], found["mode"]) == ([], "normal")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.long
+def test_anything_may_be_killed_at_any_moment(seed: int) -> None:
+    """Worker, servers, engine, readers, two at once, Redis emptied: nothing lost or twice."""
+    found = _drill("kill", "--minutes", "2", "--rate", "200", "--seed", str(seed))
+    assert found["kills"] >= 10
+
+
+def test_the_worker_and_its_servers_are_killed_once_each() -> None:
+    """The short form of it: the settlement's own process, and the two servers it needs."""
+    found = _drill(
+        *("kill", "--minutes", "0.2", "--rate", "100"),
+        *("--victims", "temporal-worker,postgres,temporal"),
+    )
+    assert found["kills"] >= 2
+
+
+def test_unknown_victims_are_refused() -> None:
+    """Before anything is started."""
+    result = CliRunner().invoke(build(), ["chaos", "kill", "--victims", "valkey,mallory"])
+    assert result.exit_code == 2
+    assert "mallory" in result.output

@@ -1,0 +1,100 @@
+"""`rialto chaos temporal | kill`: drills on an exchange of their own, with figures."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from workers.cli.context import EXIT_FAILED, EXIT_USAGE, JsonOption
+
+Work = Callable[[Path], Coroutine[Any, Any, dict[str, Any]]]
+RateOption = Annotated[int, typer.Option(min=20, help="Trades a second.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    chaos = typer.Typer(help="Drills: an exchange in a scratch folder, load, faults, its books.")
+    chaos.command("temporal")(temporal)
+    chaos.command("kill")(kill)
+    app.add_typer(chaos, name="chaos")
+
+
+def temporal(
+    minutes: Annotated[float, typer.Option(min=0.05, help="How long Temporal is away.")] = 10,
+    rate: RateOption = 1000,
+    within: Annotated[float, typer.Option(min=1, help="Seconds to catch up in.")] = 60,
+    lag_bound: Annotated[
+        int, typer.Option(min=0, help="RIALTO_SETTLEMENT_LAG_BOUND; beyond it, cancels only.")
+    ] = 1_000_000,
+    as_json: JsonOption = False,
+) -> None:
+    """Stop Temporal's server while trading goes on; measure how settlement catches up.
+
+    Exit code 1 when an order was refused, settlement did not catch up in time, or the books are
+    wrong. A whole exchange runs meanwhile, beside any other.
+    """
+    from workers.chaos import temporal_away
+
+    def work(folder: Path) -> Coroutine[Any, Any, dict[str, Any]]:
+        return temporal_away.run(folder, rate, minutes * 60, within, say)
+
+    _report(_drilled(work, {"RIALTO_SETTLEMENT_LAG_BOUND": str(lag_bound)}), as_json=as_json)
+
+
+def kill(
+    minutes: Annotated[float, typer.Option(min=0.05, help="How long things die.")] = 2,
+    rate: RateOption = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Who dies when; printed in the report.")] = 1,
+    victims: Annotated[
+        str, typer.Option(help="Comma-separated; default: all, and `flushall` of Redis.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Kill -9 processes and servers at random moments under load, one or two at a time.
+
+    `resumed_seconds` is from a kill until trades of a quarter of a second later are in the ledger.
+    Exit code 1 when settlement did not come back, or the books are wrong.
+    """
+    from workers.chaos import kills
+
+    chosen = tuple(victims.split(",")) if victims else kills.VICTIMS
+    unknown = set(chosen) - set(kills.VICTIMS)
+    if unknown:
+        known = ", ".join(kills.VICTIMS)
+        typer.echo(f"--victims: {', '.join(sorted(unknown))}? There are {known}.", err=True)
+        raise typer.Exit(EXIT_USAGE)
+
+    def work(folder: Path) -> Coroutine[Any, Any, dict[str, Any]]:
+        return kills.run(folder, rate, minutes * 60, seed, chosen, say)
+
+    _report(_drilled(work, {}), as_json=as_json)
+
+
+def say(text: str) -> None:
+    """Tell the person who waits; the figures alone are the output."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _drilled(work: Work, variables: dict[str, str]) -> dict[str, Any]:
+    from infra.telemetry import configure_logging
+    from workers.chaos.drill import scratch
+
+    configure_logging("chaos", "ERROR", "console")
+    with scratch(variables) as folder:
+        return asyncio.run(work(folder))
+
+
+def _report(report: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(report, indent=1))
+    else:
+        for name, value in report.items():
+            typer.echo(f"{name:28} {value}")
+    if report["problems"]:
+        raise typer.Exit(EXIT_FAILED)
