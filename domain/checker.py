@@ -128,6 +128,14 @@ class Checker:
         After a checkpoint `only` names the accounts that were read.
         """
         self._findings.expect(
+            "engine_journal_readable",
+            not record.fault,
+            f"shard {record.shard}: {record.fault}",
+            sequence=cursor,
+        )
+        if record.fault:
+            return
+        self._findings.expect(
             "cursor_follows_journal",
             record.sequence == cursor,
             f"shard {record.shard}: the cursor stands at {cursor}, the engine's journal gives "

@@ -69,7 +69,8 @@ class AccountRecord:
 class EngineRecord:
     """A second engine, brought to exactly the cursor's sequence.
 
-    `balances_units` is {(account id, asset id): total}; `trades` counts all trades so far.
+    `balances_units` is {(account id, asset id): total}; `trades` counts all trades so far. `fault`
+    says why the journal could not be read: then there is nothing to compare.
     """
 
     shard: int
@@ -77,6 +78,7 @@ class EngineRecord:
     balances_units: Mapping[tuple[int, int], int]
     fees_units: Mapping[int, int]
     trades: int
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,15 @@ from matching.segments import JournalError, JournalFault
 
 
 class SecondEngines:
-    """Reads the shard folders, which may belong to running engines; never writes."""
+    """Reads the shard folders, which may belong to running engines; never writes.
 
-    def __init__(self, folder_of: Callable[[int], Path]) -> None:
+    A journal that cannot be read raises `JournalError`: it may only be that the running engine
+    has just tidied up. With `names_faults` it becomes the record's `fault`, for the checker.
+    """
+
+    def __init__(self, folder_of: Callable[[int], Path], *, names_faults: bool = False) -> None:
         self._folder_of = folder_of
+        self._names_faults = names_faults
 
     async def at(self, shard: int, sequence: int) -> EngineRecord:
         """Return the state after exactly `sequence`.
@@ -24,7 +29,12 @@ class SecondEngines:
         Where the journal ends before it, return the state at its end, whose `sequence` says so:
         the checker names a ledger that knows more than the journal.
         """
-        return await asyncio.to_thread(self._at, shard, sequence)
+        try:
+            return await asyncio.to_thread(self._at, shard, sequence)
+        except JournalError as error:
+            if not self._names_faults:
+                raise
+            return EngineRecord(shard, 0, {}, {}, 0, fault=str(error))
 
     def _at(self, shard: int, sequence: int) -> EngineRecord:
         folder = self._folder_of(shard)

@@ -221,6 +221,10 @@ def _engine_has_another_trade(books: Books) -> None:
     books.engine = replace(books.engine, trades=3)
 
 
+def _engine_unreadable(books: Books) -> None:
+    books.engine = replace(books.engine, fault="CORRUPT_BLOCK: a byte was flipped")
+
+
 def _transfer_forgotten(books: Books) -> None:
     books.transfers[0] = replace(books.transfers[0], in_transit=True)
 
@@ -295,6 +299,7 @@ MUTATIONS: list[tuple[Callable[[Books], None], str, str | None, int | None]] = [
     (_unknown_account, "engine_equals_ledger", "customer:7:trading.0:USDT", 9),
     (_engine_has_more, "engine_equals_ledger", "customer:3:trading.0:USDT", 9),
     (_engine_has_another_trade, "trades_settled_once", None, 9),
+    (_engine_unreadable, "engine_journal_readable", None, 9),
     (_transfer_forgotten, "transit_equals_open_transfers", "transit.0:ETH", None),
     (_deposit_twice, "deposits_credited_once", None, None),
     (_deposit_too_early, "deposits_credited_once", None, None),

@@ -76,7 +76,7 @@ async def verify(settings: Settings) -> dict[str, Any]:
     try:
         checked = await check_exchange(
             RecordReader(database),
-            SecondEngines(settings.engine_dir),
+            SecondEngines(settings.engine_dir, names_faults=True),
             WalletCoins(chain, load_public(settings.data_dir).hot_address),
             range(settings.shard_count),
         )

@@ -120,6 +120,14 @@ DAMAGES: Sequence[tuple[str, str, str]] = [
         "lines_equal_entries",
         "customer:1:trading.0:USDT",
     ),
+    (
+        (
+            "UPDATE entry SET amount = amount + 1, balance_after = balance_after + 1"
+            " WHERE amount = 6"
+        ),
+        "journals_balance",
+        "",
+    ),
     ("UPDATE trade_event SET price_ticks = price_ticks + 1", "requests_unchanged", ""),
     ("UPDATE trade_event SET trade_id = 2", "trades_settled_once", ""),
     ("DELETE FROM trade_event", "lines_equal_entries", "customer:1:trading.0:ETH"),
