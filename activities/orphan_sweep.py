@@ -1,20 +1,25 @@
-"""No orphan: every business row that is not final has a running workflow."""
+"""No orphan: every business row that is not final has a running workflow, and no other has one.
+
+A workflow outlives its row's end only where Temporal's database is an old copy: there it waits for
+what has happened long ago.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 from temporalio import activity
 
-from activities.wallet_ports import (
-    DepositRows,
-    OpenShardTransfers,
-    WithdrawalRows,
-    WorkflowStarter,
+from activities.wallet_ports import OpenRows, WithdrawalRows, WorkflowStarter
+from domain.adjustment import (
+    ADJUSTMENT_QUEUE,
+    ADJUSTMENT_WORKFLOW,
+    AdjustmentRequest,
+    adjustment_workflow_id,
 )
 from domain.deposit import DEPOSIT_WORKFLOW, DepositRequest
 from domain.shard_transfer import (
@@ -45,21 +50,52 @@ class SweepRequest:
 
 @dataclass(slots=True)
 class SweepResult:
-    """The last sweep: how many rows were open, what had to be started, what could not be."""
+    """The last sweep: how many rows were open, what had to be started or ended, what could not."""
 
     open_rows: int = 0
     restarted: int = 0
     started: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class _Orphan:
-    """A row that may have no workflow: what to start for it."""
+class Kind:
+    """A kind of business row, and the workflow that each of them has; `prefix` + id is its name."""
 
+    rows: OpenRows
     workflow: str
-    workflow_id: str
-    argument: object
+    prefix: str
+    request: Callable[[str], object]
+    task_queue: str = ""  # the wallet's own
+
+
+def kinds_of(
+    *, withdrawals: OpenRows, deposits: OpenRows, shard_transfers: OpenRows, adjustments: OpenRows
+) -> tuple[Kind, ...]:
+    """Return all kinds of business rows that have workflows."""
+    return (
+        Kind(
+            withdrawals,
+            WITHDRAWAL_WORKFLOW,
+            withdrawal_workflow_id(""),
+            lambda name: WithdrawalRequest(name, request_id="orphan-sweep"),
+        ),
+        Kind(deposits, DEPOSIT_WORKFLOW, "", lambda name: DepositRequest(name, "orphan-sweep")),
+        Kind(
+            shard_transfers,
+            SHARD_TRANSFER_WORKFLOW,
+            shard_transfer_workflow_id(""),
+            lambda name: ShardTransferRequest(name, "orphan-sweep"),
+        ),
+        Kind(
+            adjustments,
+            ADJUSTMENT_WORKFLOW,
+            adjustment_workflow_id(""),
+            AdjustmentRequest,
+            ADJUSTMENT_QUEUE,
+        ),
+    )
 
 
 class OrphanSweepActivities:
@@ -67,17 +103,16 @@ class OrphanSweepActivities:
 
     def __init__(
         self,
+        kinds: Sequence[Kind],
         withdrawals: WithdrawalRows,
-        deposits: DepositRows,
-        shard_transfers: OpenShardTransfers,
         starter: WorkflowStarter,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._kinds = kinds
         self._withdrawals = withdrawals
-        self._deposits = deposits
-        self._shard_transfers = shard_transfers
         self._starter = starter
         self._clock = clock
+        self._overdue: set[tuple[str, str]] = set()  # runs whose rows were final at the last sweep
         self.last_good_at: float | None = None  # when a sweep last had no error, for the heartbeat
         self.failure = ""
 
@@ -91,7 +126,11 @@ class OrphanSweepActivities:
         deadline = time.monotonic() + request.run_seconds
         while True:
             result = await self._sweep_once(request.page)
-            if result.restarted or time.monotonic() + request.every_seconds > deadline:
+            if (
+                result.restarted
+                or result.ended
+                or time.monotonic() + request.every_seconds > deadline
+            ):
                 return result
             turn = time.monotonic() + request.every_seconds
             while time.monotonic() < turn:
@@ -102,17 +141,18 @@ class OrphanSweepActivities:
 
     async def _sweep_once(self, page: int) -> SweepResult:
         result = SweepResult()
-        names = []
+        names: list[str] = []
+        overdue: set[tuple[str, str]] = set()
         try:
-            async for orphan in self._open_rows(page):
-                activity.heartbeat(result.open_rows)
-                result.open_rows += 1
-                if await self._restart(orphan, result):
-                    names.append(orphan.workflow_id)
+            for kind in self._kinds:
+                names += await self._start_missing(kind, page, result)
+                overdue |= await self._overdue_of(kind)
             for name in await self._withdrawals.cancellations(page):
                 await self._tell_cancelled(withdrawal_workflow_id(name), result)
         except Exception as error:  # noqa: BLE001 - the database is away, or something like that
             result.failed.append(f"rows not read: {error}"[:200])
+        await self._end(overdue & self._overdue, result)
+        self._overdue = overdue
         result.restarted, result.started = len(names), names[:_NAMED]
         self.failure = result.failed[0] if result.failed else ""
         if result.failed:
@@ -123,41 +163,56 @@ class OrphanSweepActivities:
             _log.warning("orphans restarted", workflows=names)
         return result
 
-    async def _restart(self, orphan: _Orphan, result: SweepResult) -> bool:
+    async def _start_missing(self, kind: Kind, page: int, result: SweepResult) -> list[str]:
+        """Start a workflow for each row of a kind that has none, a page at a time."""
+        started = []
+        after: str | None = None
+        while ids := await kind.rows.unfinished(after, page):
+            for name in ids:
+                activity.heartbeat(result.open_rows)
+                result.open_rows += 1
+                if await self._restart(kind, name, result):
+                    started.append(kind.prefix + name)
+            after = ids[-1]
+        return started
+
+    async def _restart(self, kind: Kind, name: str, result: SweepResult) -> bool:
         """Start the row's workflow unless it runs; what fails concerns this row only."""
+        workflow_id = kind.prefix + name
         try:
             return await self._starter.ensure_running(
-                orphan.workflow, orphan.workflow_id, orphan.argument
+                kind.workflow, workflow_id, kind.request(name), kind.task_queue
             )
         except Exception as error:  # noqa: BLE001 - one bad row never stops the rest
-            if len(result.failed) < _NAMED:
-                result.failed.append(f"{orphan.workflow_id}: {error}"[:200])
+            self._note(result, workflow_id, error)
             return False
+
+    async def _overdue_of(self, kind: Kind) -> set[tuple[str, str]]:
+        """Return the open runs of a kind whose rows are final."""
+        runs = await self._starter.open_runs(kind.workflow)
+        names = [workflow_id.removeprefix(kind.prefix) for workflow_id, _ in runs]
+        final = await kind.rows.final(names) if names else set()
+        return {run for run, name in zip(runs, names, strict=True) if name in final}
+
+    async def _end(self, overdue: set[tuple[str, str]], result: SweepResult) -> None:
+        """End runs whose rows were final a turn ago already: one that is just ending is left."""
+        for workflow_id, run_id in sorted(overdue):
+            try:
+                await self._starter.end(workflow_id, run_id, "its business row is final")
+            except Exception as error:  # noqa: BLE001 - as for a row that cannot be restarted
+                self._note(result, workflow_id, error)
+            else:
+                _log.warning("workflow ended: its row is final", workflow=workflow_id)
+                result.ended = [*result.ended, workflow_id][:_NAMED]
 
     async def _tell_cancelled(self, workflow_id: str, result: SweepResult) -> None:
         """Make the workflow look: the gateway may have failed to reach it on the cancellation."""
         try:
             await self._starter.signal(workflow_id, CANCEL_REQUESTED)
         except Exception as error:  # noqa: BLE001 - as for a row that cannot be restarted
-            if len(result.failed) < _NAMED:
-                result.failed.append(f"{workflow_id}: {error}"[:200])
+            self._note(result, workflow_id, error)
 
-    async def _open_rows(self, page: int) -> AsyncIterator[_Orphan]:
-        """Yield all rows that are not final, a page at a time."""
-        after: str | None = None
-        while ids := await self._withdrawals.unfinished(after, page):
-            for name in ids:
-                request = WithdrawalRequest(name, request_id="orphan-sweep")
-                yield _Orphan(WITHDRAWAL_WORKFLOW, withdrawal_workflow_id(name), request)
-            after = ids[-1]
-        after = None
-        while ids := await self._deposits.unfinished(after, page):
-            for name in ids:
-                yield _Orphan(DEPOSIT_WORKFLOW, name, DepositRequest(name, "orphan-sweep"))
-            after = ids[-1]
-        after = None
-        while ids := await self._shard_transfers.unfinished(after, page):
-            for name in ids:
-                transfer = ShardTransferRequest(name, "orphan-sweep")
-                yield _Orphan(SHARD_TRANSFER_WORKFLOW, shard_transfer_workflow_id(name), transfer)
-            after = ids[-1]
+    @staticmethod
+    def _note(result: SweepResult, workflow_id: str, error: Exception) -> None:
+        if len(result.failed) < _NAMED:
+            result.failed.append(f"{workflow_id}: {error}"[:200])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
@@ -83,11 +83,14 @@ class TransferRows(Protocol):
         """Return the last sequence that settlement has posted."""
 
 
-class OpenShardTransfers(Protocol):
-    """The transfers between shards that are not final."""
+class OpenRows(Protocol):
+    """Business rows of one kind, of which those that are not final need a running workflow."""
 
     async def unfinished(self, after: str | None, limit: int) -> list[str]:
-        """Return their ids, by id, after `after`."""
+        """Return ids that are not final, by id, after `after`."""
+
+    async def final(self, names: Sequence[str]) -> set[str]:
+        """Return which of these ids name a row that is final; one without a row is not."""
 
 
 class BlockRows(Protocol):
@@ -152,9 +155,6 @@ class WithdrawalRows(Protocol):
     async def note_broadcast(self, tx_hash: str) -> None:
         """Write down the first broadcast."""
 
-    async def unfinished(self, after: str | None, limit: int) -> list[str]:
-        """Return ids that are not final, in order, from behind `after` on."""
-
     async def cancellations(self, limit: int) -> list[str]:
         """Return ids that their customers have cancelled and that are not given back."""
 
@@ -182,9 +182,6 @@ class DepositRows(Protocol):
     async def forget_transfer(self, deposit_id: str) -> None:
         """Let the next attempt make a new transfer."""
 
-    async def unfinished(self, after: str | None, limit: int) -> list[str]:
-        """Return ids that are not final, in order, from behind `after` on."""
-
 
 class WithdrawalSigner(Protocol):
     """The holder of the keys; both return the refusal as text, or None and the result."""
@@ -201,8 +198,16 @@ class WithdrawalSigner(Protocol):
 class WorkflowStarter(Protocol):
     """Starts a workflow for a business row, unless one is running."""
 
-    async def ensure_running(self, workflow: str, workflow_id: str, request: object) -> bool:
-        """Return whether a run had to be started."""
+    async def ensure_running(
+        self, workflow: str, workflow_id: str, request: object, task_queue: str = ""
+    ) -> bool:
+        """Return whether a run had to be started; on the wallet's queue if none is named."""
+
+    async def open_runs(self, workflow: str) -> list[tuple[str, str]]:
+        """Return (workflow id, run id) of the open runs of this type."""
+
+    async def end(self, workflow_id: str, run_id: str, reason: str) -> None:
+        """Terminate a run; one that has ended meanwhile is none of its business."""
 
     async def signal(self, workflow_id: str, name: str) -> None:
         """Send an argument-free signal; a workflow that does not run is none of its business."""

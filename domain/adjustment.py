@@ -17,6 +17,8 @@ from domain.approval import Decision, Officer, VerifySignature
 from domain.hash_chain import JsonValue, canonical_json
 from domain.ledger import JournalRequest, Posting, correction_key, quarantine_key
 
+ADJUSTMENT_WORKFLOW = "AdjustmentWorkflow"
+ADJUSTMENT_QUEUE = "settlement"  # the task queue: its worker has the ledger and the pinned keys
 ADJUST = "adjust"
 STREAM = "adjustment"
 SIGNATURES_NEEDED = 2

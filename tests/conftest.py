@@ -87,16 +87,7 @@ class Servers:
     @cached_property
     def temporal(self) -> str:
         """Return the address of a Temporal server without UI."""
-        return self._start(
-            TemporalServer(
-                self._folder / "temporal",
-                self._folder / "temporal.log",
-                free_port(),
-                http_port=free_port(),
-                metrics_port=free_port(),
-                search_attributes=SEARCH_ATTRIBUTES,
-            )
-        )
+        return self._start(self._temporal_in("temporal"))
 
     def new_database(self) -> str:
         """Create an empty migrated database and return its name."""
@@ -116,6 +107,23 @@ class Servers:
         )
         self._start(server)
         return server
+
+    def new_temporal(self) -> TemporalServer:
+        """Start a Temporal of its own, for a test that stops it."""
+        number = next(self._numbers)
+        server = self._temporal_in(f"temporal-{number}")
+        self._start(server)
+        return server
+
+    def _temporal_in(self, name: str) -> TemporalServer:
+        return TemporalServer(
+            self._folder / name,
+            self._folder / f"{name}.log",
+            free_port(),
+            http_port=free_port(),
+            metrics_port=free_port(),
+            search_attributes=SEARCH_ATTRIBUTES,
+        )
 
     def stop(self) -> None:
         """End all that was started."""

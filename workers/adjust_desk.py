@@ -14,6 +14,8 @@ from temporalio.service import RPCError
 
 from domain.adjustment import (
     ADJUST,
+    ADJUSTMENT_QUEUE,
+    ADJUSTMENT_WORKFLOW,
     Adjustment,
     AdjustmentRequest,
     AdjustmentState,
@@ -34,8 +36,6 @@ from infra.temporal.client import connect
 from infra.temporal.entities import EntityWorkflow, ensure_entity
 from infra.wallet import officers
 from workers.officer_desk import DeskError, login, why
-from workflows import task_queues
-from workflows.adjustment import ADJUSTMENT_WORKFLOW
 
 VALID_SECONDS = 24 * 3600
 
@@ -94,7 +94,7 @@ async def ensure_running(settings: Settings, adjustment: Adjustment) -> None:
             workflow_id=adjustment_workflow_id(adjustment.adjustment_id),
             workflow=ADJUSTMENT_WORKFLOW,
             argument=AdjustmentRequest(adjustment.adjustment_id),
-            task_queue=task_queues.SETTLEMENT,
+            task_queue=ADJUSTMENT_QUEUE,
             summary=f"{adjustment.kind}: two signatures, one journal",
         ),
     )

@@ -98,14 +98,12 @@ async def open_work(settings: Settings, query: str) -> list[OpenWork]:
 
 
 async def _amounts(settings: Settings, names: list[str]) -> dict[str, str]:
-    """Return the exact amounts of deposits and withdrawals by their workflows' ids."""
+    """Return the exact amounts of withdrawals, transfers and deposits by their workflows' ids."""
     withdrawal, deposit, asset = tables.withdrawal.c, tables.deposit.c, tables.asset.c
-    ids = [name.removeprefix("withdrawal-") for name in names if name.startswith("withdrawal-")]
-    name = sa.literal("withdrawal-") + sa.cast(withdrawal.withdrawal_id, sa.Text)
+    transfer = tables.shard_transfer.c
     queries = (
-        sa.select(name.label("name"), withdrawal.amount, asset.chain_decimals)
-        .join_from(tables.withdrawal, tables.asset)
-        .where(withdrawal.withdrawal_id.in_([UUID(found) for found in ids])),
+        _amounts_by("withdrawal-", names, tables.withdrawal, withdrawal.withdrawal_id),
+        _amounts_by("transfer-", names, tables.shard_transfer, transfer.shard_transfer_id),
         sa.select(deposit.deposit_id.label("name"), deposit.amount, asset.chain_decimals)
         .join_from(tables.deposit, tables.asset)
         .where(deposit.deposit_id.in_(names)),
@@ -117,6 +115,18 @@ async def _amounts(settings: Settings, names: list[str]) -> dict[str, str]:
     finally:
         await engine.dispose()
     return {row.name: text_from_units(int(row.amount), row.chain_decimals) for row in rows}
+
+
+def _amounts_by(
+    prefix: str, names: list[str], table: sa.Table, key: sa.ColumnElement[UUID]
+) -> sa.Select[Any]:
+    ids = [UUID(name.removeprefix(prefix)) for name in names if name.startswith(prefix)]
+    name = sa.literal(prefix) + sa.cast(key, sa.Text)
+    return (
+        sa.select(name.label("name"), table.c.amount, tables.asset.c.chain_decimals)
+        .join_from(table, tables.asset)
+        .where(key.in_(ids))
+    )
 
 
 async def _found(client: Client, query: str) -> AsyncIterator[Run]:

@@ -17,7 +17,7 @@ from workers.cli.status import exchange_state
 from workers.data_folder import supervisor_pid
 from workers.officer_desk import OpenWork, open_work
 from workers.top_view import TopState
-from workers.wallet_queries import OPEN_WALLET_WORK
+from workers.wallet_queries import OPEN_WORK
 
 _LINES = 40  # of book and tape: more than a terminal shows
 _SLOW_SECONDS = 3.0  # between looks at the workflows and at the list of markets
@@ -71,7 +71,7 @@ class TopSource:
         found = await self._asked("markets", self._api.get("/v1/markets"), {})
         self._markets = {market["symbol"]: market for market in found.get("markets", ())}
         settings = self._exchange.settings
-        self._work = await self._asked("workflows", open_work(settings, OPEN_WALLET_WORK), [])
+        self._work = await self._asked("workflows", open_work(settings, OPEN_WORK), [])
         self._slow_trouble, self._looked = self._trouble, time.monotonic()
 
     async def _system(self) -> dict[str, Any]:

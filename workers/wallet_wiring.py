@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from activities.deposit import DepositActivities
-from activities.orphan_sweep import OrphanSweepActivities, SweepRequest
+from activities.orphan_sweep import Kind, OrphanSweepActivities, SweepRequest, kinds_of
 from activities.shard_transfer import ShardTransferActivities
 from activities.transfer import TransferSteps
 from activities.wallet_ports import ChainAdapter, Treasury
@@ -20,6 +20,7 @@ from activities.withdrawal_payment import WithdrawalPayment
 from activities.withdrawal_review import WithdrawalReview
 from domain.approval import Officer
 from domain.reconciliation import Policy
+from infra.postgres import open_rows
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.reconciliation_log import ReconciliationLog
@@ -127,8 +128,8 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
     )
     deposit = DepositActivities(deposits, transfers, steps, adapters.chain)
     shard_transfers = ShardTransferStore(adapters.engine, ledger)
-    between = ShardTransferActivities(shard_transfers, transfers, steps)
-    sweep = OrphanSweepActivities(withdrawals, deposits, shard_transfers, adapters.starter)
+    between = ShardTransferActivities(shard_transfers, steps)
+    sweep = OrphanSweepActivities(sweep_kinds(adapters.engine), withdrawals, adapters.starter)
     return Wiring(
         task_queue=task_queues.WALLET,
         workflows=(
@@ -162,6 +163,7 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
             between.load,
             between.take,
             between.give,
+            between.give_back,
             sweep.sweep,
         ),
         entities=(
@@ -173,6 +175,16 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         report=lambda: (None, None, {"last_good_sweep_at": sweep.last_good_at}),
         concerns=lambda: _concerns(sweep),
         parked=PARKED,
+    )
+
+
+def sweep_kinds(engine: AsyncEngine) -> tuple[Kind, ...]:
+    """Return the kinds of business rows that the sweep looks after."""
+    return kinds_of(
+        withdrawals=open_rows.withdrawals(engine),
+        deposits=open_rows.deposits(engine),
+        shard_transfers=open_rows.shard_transfers(engine),
+        adjustments=open_rows.adjustments(engine),
     )
 
 

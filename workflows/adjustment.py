@@ -11,6 +11,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from domain.adjustment import (
+    ADJUSTMENT_WORKFLOW,
     SIGNATURES_NEEDED,
     AdjustmentRequest,
     AdjustmentState,
@@ -20,7 +21,6 @@ from domain.adjustment import (
 from workflows.search_attributes import STAGE
 from workflows.settlement import settlement_workflow_id
 
-ADJUSTMENT_WORKFLOW = "AdjustmentWorkflow"
 _RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=200),
     maximum_interval=timedelta(seconds=5),

@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
 
 SWEEP_WORKFLOW = "OrphanSweepWorkflow"
 SWEEP_ID = "orphan-sweep"
-SWEEP_SUMMARY = "Starts a workflow for every deposit and withdrawal that has none"
+SWEEP_SUMMARY = "Starts a workflow for every business row that is open and has none"
 _MARGIN_SECONDS = 600  # a sweep of very many rows takes longer than its pause
 
 
@@ -55,7 +55,8 @@ class OrphanSweepWorkflow:
 
     def _show(self, result: SweepResult) -> None:
         started = "".join(f"\n- started {name}" for name in result.started)
+        ended = "".join(f"\n- ended {name}: its row is final" for name in result.ended)
         failed = "".join(f"\n- **failed** {text}" for text in result.failed)
         workflow.set_current_details(
-            f"{result.open_rows} open rows, {result.restarted} restarted.{started}{failed}"
+            f"{result.open_rows} open rows, {result.restarted} restarted.{started}{ended}{failed}"
         )

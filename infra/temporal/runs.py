@@ -31,6 +31,7 @@ class Run:
     """One run as the server shows it; `paused` by the UI's or the server's own pause."""
 
     workflow_id: str
+    run_id: str
     workflow_type: str
     is_open: bool
     paused: bool
@@ -79,6 +80,7 @@ async def count_runs(client: Client, query: str) -> int:
 def _run(info: WorkflowExecutionInfo) -> Run:
     return Run(
         workflow_id=info.execution.workflow_id,
+        run_id=info.execution.run_id,
         workflow_type=info.type.name,
         is_open=not info.HasField("close_time"),
         paused=info.status == WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED,

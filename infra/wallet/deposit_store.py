@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.chain import Block
 from domain.deposit import (
-    FINAL_STATES,
     NEXT_STATES,
     UNPOSTED_STATES,
     Deposit,
@@ -341,14 +340,3 @@ class DepositStore:
             .where(_d.deposit_id == deposit_id)
             .values(transfer_id=transfer_id, updated_at=sa.func.now())
         )
-
-    async def unfinished(self, after: str | None, limit: int) -> list[str]:
-        """Return ids of deposits that are not final: by id, behind `after`."""
-        query = (
-            sa.select(_d.deposit_id)
-            .where(_d.state.not_in(sorted(FINAL_STATES)), _d.deposit_id > (after or ""))
-            .order_by(_d.deposit_id)
-            .limit(limit)
-        )
-        async with self._engine.connect() as connection:
-            return list((await connection.execute(query)).scalars())

@@ -348,19 +348,6 @@ class WithdrawalStore:
                 .values(broadcast_at=sa.func.now())
             )
 
-    async def unfinished(self, after: str | None, limit: int) -> list[str]:
-        """Return ids of withdrawals that are not final: by id, behind `after`."""
-        query = (
-            sa.select(_w.withdrawal_id)
-            .where(_w.state.not_in(sorted(FINAL_STATES)))
-            .order_by(_w.withdrawal_id)
-            .limit(limit)
-        )
-        if after is not None:
-            query = query.where(_w.withdrawal_id > UUID(after))
-        async with self._engine.connect() as connection:
-            return [str(value) for value in (await connection.execute(query)).scalars()]
-
     async def cancellations(self, limit: int) -> list[str]:
         """Return ids whose customer has cancelled and whose hold can still be given back."""
         query = (

@@ -11,7 +11,7 @@ from domain.approval import APPROVE, REJECT, Decision
 from infra.postgres import tables
 from tests.workflows.wallet_rig import Rig
 from workers import officer_desk as desk
-from workers.wallet_queries import OPEN_WALLET_WORK
+from workers.wallet_queries import OPEN_WORK
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
 USDT = 10**6
@@ -98,7 +98,7 @@ async def test_refused_decision_is_on_record_with_the_persons_login(
 
 async def _listed(rig: Rig, workflow_id: str) -> tuple[object, ...] | None:
     """Return what is shown of an open workflow."""
-    for work in await desk.open_work(rig.settings, OPEN_WALLET_WORK):
+    for work in await desk.open_work(rig.settings, OPEN_WORK):
         if work.workflow_id == workflow_id:
             return work.stage, work.account, work.asset, work.amount, work.about_usd
     return None
@@ -120,7 +120,7 @@ async def test_parked_withdrawals_are_retried_together(rig: Rig) -> None:
 
 async def _parked(rig: Rig) -> list[str]:
     """Retry what is parked, as soon as search has caught up."""
-    batch = await desk.retry_all(rig.settings, OPEN_WALLET_WORK)
+    batch = await desk.retry_all(rig.settings, OPEN_WORK)
     assert batch.skipped == {}
     return batch.asked
 
@@ -148,7 +148,7 @@ async def test_paused_withdrawal_is_listed_and_stops_no_sweep(rig: Rig) -> None:
 
 
 async def _paused(rig: Rig) -> list[str]:
-    work = await desk.open_work(rig.settings, OPEN_WALLET_WORK)
+    work = await desk.open_work(rig.settings, OPEN_WORK)
     return [entry.workflow_id for entry in work if entry.paused]
 
 

@@ -1,20 +1,26 @@
 """A settlement worker as a process of its own, so that a test can kill it.
 
-Its events come from a file, a few commands at a time, as an engine in use would give them.
+Its events come from a file, a few commands at a time, as an engine in use would give them. With the
+name of a step it kills itself there (-9), in the third batch that moves money.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from sqlalchemy.event import listen
+from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.settlement import SettlementActivities
+from domain.settlement import Origin, Settled
 from infra.postgres.engine import create
 from infra.postgres.settlement_store import SettlementStore
 from infra.temporal.data_converter import data_converter
@@ -60,11 +66,54 @@ class FileSource:
         return FileBatch(after + 1, last, self._raw[start * STRIPE : end * STRIPE])
 
 
+STEPS = (
+    "read",  # events are read, nothing is written
+    *(f"statement {number}" for number in range(1, 8)),  # of the batch's transaction, before it
+    "commit",  # everything is written, nothing is in
+    "committed",  # all of it is in, and nobody has been told
+    "registered",  # the engine has been told, Temporal has not
+)
+_BATCH = 3
+
+
+class DyingStore(SettlementStore):
+    """A ledger that ends the whole process at one step."""
+
+    def __init__(self, engine: AsyncEngine, step: str) -> None:
+        super().__init__(engine)
+        self._step = step
+        self._batches = 0
+        self._statements = 0
+        listen(engine.sync_engine, "before_cursor_execute", self._statement)
+        listen(engine.sync_engine, "commit", lambda _: self.reach("commit"))
+
+    def reach(self, step: str) -> None:
+        """Die here, if this is the step."""
+        if step == self._step and self._batches >= _BATCH:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _statement(self, *_: object) -> None:
+        self._statements += 1
+        self.reach(f"statement {self._statements}")
+
+    async def settle(
+        self, shard: int, first: int, last: int, raw: bytes, origin: Origin | None = None
+    ) -> Settled:
+        """Settle, with the steps counted."""
+        self._batches += 1
+        self._statements = 0
+        self.reach("read")
+        settled = await super().settle(shard, first, last, raw, origin)
+        self.reach("committed")
+        return settled
+
+
 class QuietEngine:
     """An engine that only knows where its events end."""
 
-    def __init__(self, source: FileSource) -> None:
+    def __init__(self, source: FileSource, store: SettlementStore) -> None:
         self._source = source
+        self._store = store
 
     async def durable_sequence(self) -> int:
         """Return the end of the file."""
@@ -72,17 +121,19 @@ class QuietEngine:
 
     async def register_cursor(self, name: str, sequence: int) -> None:
         """Keep everything."""
+        if isinstance(self._store, DyingStore):
+            self._store.reach("registered")
 
     async def halt(self, reason: str) -> None:
         """Nothing trades here."""
 
 
-def worker(client: Client, database_url: str, path: Path) -> Worker:
-    """Return a worker of settlement, with the limits of the real one."""
+def worker(client: Client, database_url: str, path: Path, step: str = "") -> Worker:
+    """Return a worker of settlement, with the limits of the real one; `step` is where it dies."""
     source = FileSource(path)
-    activities = SettlementActivities(
-        SettlementStore(create(database_url)), {0: source}, {0: QuietEngine(source)}
-    )
+    engine = create(database_url)
+    store = DyingStore(engine, step) if step else SettlementStore(engine)
+    activities = SettlementActivities(store, {0: source}, {0: QuietEngine(source, store)})
     return worker_of(
         client,
         Wiring(
@@ -93,9 +144,9 @@ def worker(client: Client, database_url: str, path: Path) -> Worker:
     )
 
 
-async def _run(address: str, namespace: str, database_url: str, path: str) -> None:
+async def _run(address: str, namespace: str, database_url: str, path: str, step: str = "") -> None:
     client = await Client.connect(address, namespace=namespace, data_converter=data_converter())
-    await worker(client, database_url, Path(path)).run()
+    await worker(client, database_url, Path(path), step).run()
 
 
 if __name__ == "__main__":

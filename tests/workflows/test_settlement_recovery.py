@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 import time
@@ -24,10 +25,12 @@ from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.settlement_store import SettlementStore
 from infra.temporal.entities import ensure_entity
+from infra.temporal.runs import find_run
 from matching.event_codec import encode_events
 from tests.infra.postgres.conftest import seed_listings
 from tests.infra.postgres.flows import trading_day
-from tests.workflows.settlement_process import worker
+from tests.workflows.operations import OPERATIONS, operate
+from tests.workflows.settlement_process import STEPS, worker
 from workers.temporal_worker import settlement_entity
 from workflows.search_attributes import STAGE
 from workflows.settlement import SettlementWorkflow, settlement_workflow_id
@@ -35,6 +38,7 @@ from workflows.settlement import SettlementWorkflow, settlement_workflow_id
 pytestmark = pytest.mark.servers
 
 ACCOUNTS = 6
+_ALWAYS = ("read", "statement 4", "commit", "committed")  # the other steps: only with the long ones
 MOST_SECONDS = 5.0
 NAMESPACE = "rialto"
 ASSETS = {1: Asset(1, "USDT", 6, 6), 2: Asset(2, "ETH", 18, 9)}
@@ -123,6 +127,11 @@ async def test_killed_worker(
     finally:
         process.kill()
         process.wait()
+    await _assert_settled_once(database, events)
+
+
+async def _assert_settled_once(database: AsyncEngine, events: list[Event]) -> None:
+    """Assert that each trade is in the ledger once, and each balance is what the events give."""
     trades = sum(type(event).__name__ == "Trade" for event in events)
     async with database.connect() as conn:
         found = await conn.execute(
@@ -134,3 +143,72 @@ async def test_killed_worker(
         balances = {row.code: int(row.balance) for row in rows}
     expected = _expected(events)
     assert {code: balances[code] for code in expected} == expected
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_what_operators_do_to_settlement(
+    database: AsyncEngine, fresh_database: str, temporal: str, tmp_path: Path, operation: str
+) -> None:
+    """Ended or reset in the middle and again at the end: it goes on, and nothing is settled twice.
+
+    The reset goes back to the beginning of the run, whose steps have long been done.
+    """
+    events = trading_day(7, 1, 600, ACCOUNTS)
+    path = tmp_path / "events"
+    path.write_bytes(encode_events(events))
+    client = await Client.connect(temporal, namespace=NAMESPACE)
+    store = SettlementStore(database)
+    async with worker(client, fresh_database, path):
+        await ensure_entity(client, settlement_entity(0))
+        for reached in (100, 600):
+            await _wait_for(store, reached, 30)
+            await operate(client, settlement_workflow_id(0), operation)
+            await _until_it_runs(client)
+        await _wait_for(store, 600, 30)
+        state = await client.get_workflow_handle(settlement_workflow_id(0)).query(
+            SettlementWorkflow.state
+        )
+        assert state.failure == ""
+        await client.get_workflow_handle(settlement_workflow_id(0)).terminate("the test is over")
+    await _assert_settled_once(database, events)
+
+
+async def _until_it_runs(client: Client) -> None:
+    """Do what the worker's care does every few seconds, until a run is open."""
+    async with asyncio.timeout(30):
+        while True:
+            await ensure_entity(client, settlement_entity(0))
+            run = await find_run(client, settlement_workflow_id(0))
+            if run is not None and run.is_open:
+                return
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [pytest.param(step, marks=() if step in _ALWAYS else (pytest.mark.long,)) for step in STEPS],
+)
+async def test_killed_at_every_step(
+    database: AsyncEngine, fresh_database: str, temporal: str, tmp_path: Path, step: str
+) -> None:
+    """Kill -9 between any two steps of a batch: the next worker settles the rest, once."""
+    events = trading_day(7, 1, 200, ACCOUNTS)
+    path = tmp_path / "events"
+    path.write_bytes(encode_events(events))
+    client = await Client.connect(temporal, namespace=NAMESPACE)
+    store = SettlementStore(database)
+    arguments = [temporal, NAMESPACE, fresh_database, str(path), step]
+    process = subprocess.Popen(  # noqa: ASYNC220 - it kills itself
+        [sys.executable, "-m", "tests.workflows.settlement_process", *arguments]
+    )
+    try:
+        await ensure_entity(client, settlement_entity(0))
+        assert await asyncio.to_thread(process.wait, 60) == -signal.SIGKILL
+        assert await store.cursor(0) < 200 or step == "registered"  # that is once a second
+        async with worker(client, fresh_database, path):
+            await _wait_for(store, 200, 30)
+            await client.get_workflow_handle(settlement_workflow_id(0)).terminate("it is over")
+    finally:
+        process.kill()
+        process.wait()
+    await _assert_settled_once(database, events)

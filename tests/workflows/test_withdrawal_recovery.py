@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import (
-    DeleteWorkflowExecutionRequest,
-    ResetWorkflowExecutionRequest,
-)
 
+from tests.workflows.operations import delete, reset
 from tests.workflows.wallet_parts import OUTSIDE, Gate
 from tests.workflows.wallet_rig import Rig
 
@@ -56,23 +51,6 @@ async def _until_reached(rig: Rig, gate: Gate) -> None:
         while not gate.reached.is_set():
             await rig.mine(1)
             await asyncio.sleep(0.1)
-
-
-async def _reset(rig: Rig, withdrawal_id: str) -> None:
-    """Reset the workflow to its beginning, as the UI does."""
-    handle = rig.handle(withdrawal_id)
-    history = await handle.fetch_history()
-    first_task = next(event.event_id for event in history.events if event.event_type == 7)
-    found = await handle.describe()
-    await rig.client.workflow_service.reset_workflow_execution(
-        ResetWorkflowExecutionRequest(
-            namespace=rig.client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=found.id, run_id=found.run_id),
-            reason="a test",
-            workflow_task_finish_event_id=first_task,
-            request_id=str(uuid.uuid4()),
-        )
-    )
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -120,13 +98,13 @@ async def test_reset_at_any_time_never_pays_again(quiet_rig: Rig, gate: Gate) ->
     gate.close_after("broadcast_withdrawal")
     withdrawal_id = await rig.withdraw(CUSTOMER, "USDT", 100 * USDT)
     await _until_reached(rig, gate)
-    await _reset(rig, withdrawal_id)
+    await reset(rig.client, f"withdrawal-{withdrawal_id}")
     gate.opened.set()
     await _finish(rig, withdrawal_id)
     await rig.handle(withdrawal_id).result()
     story = await rig.audit(f"withdrawal-{withdrawal_id}")
 
-    await _reset(rig, withdrawal_id)
+    await reset(rig.client, f"withdrawal-{withdrawal_id}")
     result = await rig.handle(withdrawal_id).result()
     assert result == {"state": "settled"}
     assert await rig.coins(OUTSIDE, "USDT") - outside == 99 * USDT
@@ -139,12 +117,7 @@ async def test_deleted_workflow_is_started_again(quiet_rig: Rig, gate: Gate) -> 
     gate.close_after("store_signed")
     withdrawal_id = await rig.withdraw(CUSTOMER, "USDT", 100 * USDT)
     await _until_reached(rig, gate)
-    await rig.client.workflow_service.delete_workflow_execution(
-        DeleteWorkflowExecutionRequest(
-            namespace=rig.client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=f"withdrawal-{withdrawal_id}"),
-        )
-    )
+    await delete(rig.client, f"withdrawal-{withdrawal_id}")
     gate.opened.set()
     await rig.until(rig.sweep, [f"withdrawal-{withdrawal_id}"])
     await _finish(rig, withdrawal_id)

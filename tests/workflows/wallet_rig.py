@@ -42,17 +42,16 @@ from infra.settings import Settings
 from infra.temporal.runs import OPEN, list_runs
 from infra.wallet import demo, officers
 from infra.wallet.chain import EvmChain
-from infra.wallet.deposit_store import BlockStore, DepositStore
+from infra.wallet.deposit_store import BlockStore
 from infra.wallet.policy_facts import PolicyFactsReader
 from infra.wallet.rpc import JsonRpc
 from infra.wallet.setup import WalletSetup, ensure_deposit_address, prepare_demo_wallet
-from infra.wallet.shard_transfer_store import ShardTransferStore
 from infra.wallet.withdrawal_store import WithdrawalStore
 from infra.wallet.workflow_starter import TemporalStarter
 from tests.workflows.wallet_parts import ASSET_ROWS, ETH_USDT, OUTSIDE, EngineInProcess
 from workers.chain_watcher import ChainWatcher, watch
 from workers.wallet_signer import open_signer, signer_worker
-from workers.wallet_wiring import WalletAdapters, payment_gate, wiring_of
+from workers.wallet_wiring import WalletAdapters, payment_gate, sweep_kinds, wiring_of
 from workflows import task_queues
 
 WAIT_SECONDS = 30.0
@@ -199,6 +198,12 @@ class Rig:
         async with self.engine.connect() as connection:
             return await connection.scalar(query)
 
+    async def deposit_names(self, tx_hash: str) -> list[str]:
+        """Return the ids of a transaction's deposits, which are their workflows' too."""
+        query = sa.select(tables.deposit.c.deposit_id).where(tables.deposit.c.tx_hash == tx_hash)
+        async with self.engine.connect() as connection:
+            return list((await connection.execute(query)).scalars())
+
     async def balance(self, code: str) -> int:
         """Return a ledger account's balance."""
         async with self.engine.connect() as connection:
@@ -244,9 +249,8 @@ class Rig:
     async def sweep(self) -> list[str]:
         """Run one orphan sweep, reading two rows at a time, and return what it started."""
         activities = OrphanSweepActivities(
+            sweep_kinds(self.engine),
             self.withdrawals,
-            DepositStore(self.engine, LedgerStore(), AuditStore()),
-            ShardTransferStore(self.engine, LedgerStore()),
             TemporalStarter(self._connected, task_queues.WALLET),
         )
         request = SweepRequest(page=2, run_seconds=0)

@@ -31,7 +31,9 @@ _DEFAULT_OFFICER = "marta"
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
-    ops = typer.Typer(help="Look at running deposits and withdrawals, retry what is parked.")
+    ops = typer.Typer(
+        help="Look at running deposits, withdrawals, transfers; retry what is parked."
+    )
     ops.command("list")(list_open)
     ops.command("retry")(retry)
     app.add_typer(ops, name="ops")
@@ -69,12 +71,12 @@ def list_open(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the running deposits and withdrawals with their stages."""
+    """List running deposits, withdrawals, transfers and adjustments with their stages."""
     from workers import officer_desk as desk
-    from workers.wallet_queries import OPEN_WALLET_WORK
+    from workers.wallet_queries import OPEN_WORK
 
     settings = load(data).settings
-    found = _run(desk.open_work(settings, query or OPEN_WALLET_WORK))
+    found = _run(desk.open_work(settings, query or OPEN_WORK))
     if as_json:
         typer.echo(json.dumps(desk.as_json(found), indent=1))
         return

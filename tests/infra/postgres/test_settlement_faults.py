@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,76 @@ async def test_killed_database_loses_and_doubles_nothing(server: PostgresServer)
     await settling
     await assert_books(database, [event for _, _, _, part in day for event in part])
     await database.dispose()
+
+
+class SmallDisk(PostgresServer):
+    """Refuses to write beyond so many bytes of any file, as a full disk would."""
+
+    room_bytes = 0
+
+    def become(self) -> Callable[[], None]:
+        """Return what limits the server before it starts."""
+        inherited = super().become()
+
+        def limited() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.room_bytes, self.room_bytes))
+            if inherited is not None:
+                inherited()
+
+        return limited
+
+
+def _with_room(server: PostgresServer, room_bytes: int) -> SmallDisk:
+    small = SmallDisk(
+        server.data_dir,
+        server.log_path,
+        server.port,
+        password_path=server.data_dir.parent / "password",
+    )
+    small.room_bytes = room_bytes
+    return small
+
+
+# A segment of the log has 16 MB: with less room the log is refused and the server dies, with more
+# only its tables are.
+@pytest.mark.parametrize("room_bytes", [6 << 20, 17 << 20])
+async def test_full_disk_under_the_database_loses_and_doubles_nothing(
+    server: PostgresServer, room_bytes: int
+) -> None:
+    """What is refused is refused whole; with room again settlement goes on where it stood."""
+    database = create(server.url)
+    async with database.begin() as conn:
+        await seed_listings(conn)
+    await enrich(database)
+    store, day = SettlementStore(database), batches(400, 20)
+    half = len(day) // 2
+    for first, last, raw, _ in day[:half]:
+        await store.settle(0, first, last, raw)
+    await database.dispose()
+    await asyncio.to_thread(server.stop)
+
+    small = _with_room(server, room_bytes)
+    await asyncio.to_thread(small.start)
+    with pytest.raises((DBAPIError, OSError)):
+        await asyncio.wait_for(_fill(database, store, day[half:]), 120)
+    await database.dispose()
+    await asyncio.to_thread(small.kill)
+    await asyncio.to_thread(server.start)
+    for first, last, raw, _ in day:  # all of them: what is in stays as it is
+        await store.settle(0, first, last, raw)
+    await assert_books(database, [event for _, _, _, part in day for event in part])
+    await database.dispose()
+
+
+async def _fill(
+    database: AsyncEngine, store: SettlementStore, day: list[tuple[int, int, bytes, list[Event]]]
+) -> None:
+    """Settle, with much else written in between, until something is refused."""
+    async with database.begin() as conn:
+        await conn.execute(sa.text("CREATE TABLE ballast (text text)"))
+    for first, last, raw, _ in itertools.cycle(day):
+        await store.settle(0, first, last, raw)
+        async with database.begin() as conn:
+            await conn.execute(
+                sa.text("INSERT INTO ballast SELECT repeat('x', 900) FROM generate_series(1, 1000)")
+            )

@@ -17,6 +17,7 @@ from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
+from infra.postgres.open_rows import withdrawals
 from infra.wallet.posting import LedgerRefusedError
 from infra.wallet.withdrawal_store import WithdrawalStore
 
@@ -230,13 +231,14 @@ async def test_what_is_cancelled_gets_no_nonce(engine: AsyncEngine, store: Withd
     assert await store.cancellations(10) == [name]
 
 
-async def test_unfinished_leaves_out_what_is_final(
-    engine: AsyncEngine, store: WithdrawalStore
-) -> None:
-    """The sweep looks at open rows only, page by page."""
+async def test_the_sweep_reads_open_rows_page_by_page(engine: AsyncEngine) -> None:
+    """What is final is left out, or named when it is asked for; an id without a row is neither."""
+    rows = withdrawals(engine)
     names = sorted([await _row(engine, _State.BROADCAST) for _ in range(3)])
-    for state in (_State.SETTLED, _State.REJECTED, _State.CANCELLED):
-        await _row(engine, state)
-    assert await store.unfinished(None, 2) == names[:2]
-    assert await store.unfinished(names[1], 2) == names[2:]
-    assert await store.unfinished(names[2], 2) == []
+    final = {
+        await _row(engine, state) for state in (_State.SETTLED, _State.REJECTED, _State.CANCELLED)
+    }
+    assert await rows.unfinished(None, 2) == names[:2]
+    assert await rows.unfinished(names[1], 2) == names[2:]
+    assert await rows.unfinished(names[2], 2) == []
+    assert await rows.final([*names, *final, str(uuid.uuid4())]) == final
