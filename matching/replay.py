@@ -5,7 +5,8 @@ Start-up, recovery, reconciliation and the shadow that takes snapshots all come 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from matching.journal import Journal
 from matching.journal_scan import JournalScan, Run
 from matching.segments import HEADER_BYTES, JournalError, JournalFault, SegmentHeader
 from matching.storage import FileStorage, Storage
+from matching.wire import WireError
 
 _AHEAD_BYTES = 1 << 20  # long stretches for both threads: handing over costs the interpreter's lock
 
@@ -33,6 +35,20 @@ class Recovered:
     replayed: int
 
 
+@contextmanager
+def _known_commands() -> Iterator[None]:
+    """Name commands whose checksum holds and that this build cannot read: another build's."""
+    try:
+        yield
+    except WireError as error:
+        raise JournalError(
+            JournalFault.UNKNOWN_FORMAT,
+            f"the journal is of another version of Rialto ({error}); start the version that wrote "
+            "it, or forget a demo's data with `rialto reset`",
+        ) from error
+
+
+@_known_commands()
 def recover(
     storage: Storage,
     shard: int,
@@ -169,6 +185,7 @@ def _until(payload: bytes, sequence: int) -> bytes:
     return payload
 
 
+@_known_commands()
 def replay_to(
     storage: Storage,
     shard: int,

@@ -32,6 +32,7 @@ from workers.__main__ import build
 F = JournalFault
 _SEGMENT = 8_192
 _SEGMENT_FILE = 64 << 10
+_VERSION_BYTE = 17  # of a command
 
 
 def _replay(folder: Path, *options: str) -> Result:
@@ -156,6 +157,19 @@ def _append_older_epoch(history: History) -> None:
     first.write_bytes(body.ljust(_SEGMENT_FILE, b"\0"))
 
 
+def _append_another_version(history: History) -> None:
+    """Put a journal there that is whole, of commands that this build does not know."""
+    header = SegmentHeader(0, JOURNAL_ID, 1, 1, bytes(16))
+    tick = bytearray(encode_command(Tick(), sequence=1, time_us=1))
+    tick[_VERSION_BYTE] -= 1
+    block, _ = encode_block(1, 1, 1, 0, bytes(16), bytes(tick))
+    first, *others = history.segments
+    for path in others:
+        path.unlink()
+    body = header.encode().ljust(HEADER_BYTES, b"\0") + block
+    first.write_bytes(body.ljust(_SEGMENT_FILE, b"\0"))
+
+
 def _restore_old_copy(history: History) -> None:
     """Put the journal back to its first segment; cursors and snapshots are newer."""
     for path in history.segments[1:]:
@@ -191,6 +205,8 @@ CASES = [
          F.CORRUPT_SEGMENT, "is of another journal", F.CORRUPT_SEGMENT),
     Case("an older format", lambda h: h.edit(h.segments[0], 8, b"\0"),
          F.UNKNOWN_FORMAT, "format 0, this build reads format 1", F.UNKNOWN_FORMAT),
+    Case("commands of another version", _append_another_version,
+         F.UNKNOWN_FORMAT, "BAD_VERSION.*`rialto reset`", F.UNKNOWN_FORMAT),
     Case("a block of another past", _block_of_another_past,
          F.BROKEN_CHAIN, "does not follow", F.BROKEN_CHAIN),
     Case("a segment gone from the middle", lambda h: h.segments[1].unlink(),

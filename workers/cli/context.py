@@ -72,11 +72,12 @@ def load(data: Path | None) -> RunningExchange:
     folder = data_dir(data)
     demo = read_json(folder / "demo.json")
     if not demo or supervisor_pid(folder) is None:
-        state = "is still starting" if supervisor_pid(folder) else "does not run"
-        typer.echo(
-            f"The exchange in {folder} {state}. Start it with `./rialto up`, "
-            "or name its folder with --data.",
-            err=True,
+        starting = supervisor_pid(folder) is not None
+        state = (
+            "is still starting: try again when `rialto up` shows its screen."
+            if starting
+            else "does not run. Start it with `./rialto up`, or name its folder with --data."
         )
+        typer.echo(f"The exchange in {folder} {state}", err=True)
         raise typer.Exit(EXIT_NOT_RUNNING)
     return RunningExchange(folder, demo)

@@ -62,8 +62,8 @@ def replay(
         if until is None:
             refuse_cursors_beyond(engine.sequence, cursors)
     except JournalError as error:
-        typer.echo(str(error), err=True)
         no_journal = shard < 0 and error.fault is JournalFault.NOT_IN_JOURNAL
+        typer.echo(f"{error} ({directory})" if no_journal else str(error), err=True)
         raise typer.Exit(EXIT_NOT_RUNNING if no_journal else EXIT_FAILED) from None
     finally:
         storage.close()

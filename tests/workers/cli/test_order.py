@@ -10,6 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from tests.api.running import RunningExchange
+from workers.__main__ import build
 from workers.cli import order
 from workers.cli.context import RunningExchange as Context
 from workers.cli.order_text import describe, describe_amend, describe_halted, describe_switch
@@ -237,3 +238,15 @@ def test_orders_that_a_halt_keeps_are_told() -> None:
         "Cancel again when it trades."
     )
     assert "which is halted and takes" in describe_halted({**halted, "reason": ""})
+
+
+@pytest.mark.parametrize(
+    ("pid", "advice"), [(None, "Start it with `./rialto up`"), (7, "try again when")]
+)
+def test_an_exchange_that_cannot_answer_yet(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pid: int | None, advice: str
+) -> None:
+    """Exit code 3 says to start it, or to wait for one that is on its way."""
+    monkeypatch.setattr("workers.cli.context.supervisor_pid", lambda _folder: pid)
+    done = RUNNER.invoke(build(), ["order", "list", "--data", str(tmp_path)])
+    assert (done.exit_code, advice in done.output.replace("\n", " ")) == (3, True), done.output
