@@ -2,7 +2,8 @@
 
 export class Refusal extends Error {
   constructor(problem) {
-    super(problem.detail === problem.title ? problem.title : `${problem.title}. ${problem.detail}`);
+    const { title, detail } = problem;
+    super(detail.startsWith(title) ? detail : `${title}. ${detail}`);
     this.code = problem.code;
   }
 }

@@ -288,9 +288,8 @@ def _call(
         raise typer.Exit(EXIT_NOT_RUNNING) from error
     except ApiError as error:
         problem = error.problem
-        title, detail = problem.get("title", error.status), str(problem.get("detail", ""))
         if as_json:
             typer.echo(json.dumps(problem, indent=1))
         else:
-            typer.echo(f"Refused: {title}. {'' if detail == title else detail}", err=True)
+            typer.echo(f"Refused: {order_text.describe_problem(problem)}", err=True)
         raise typer.Exit(EXIT_FAILED) from error

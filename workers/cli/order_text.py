@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,6 +51,13 @@ def describe_halted(market: dict[str, Any]) -> str:
         f"Still open: {market['open_orders']} in {market['symbol']}, which is halted{reason} "
         "and takes no cancels. Cancel again when it trades."
     )
+
+
+def describe_problem(problem: Mapping[str, Any]) -> str:
+    """Return why a request was refused; a detail that begins with the title is all of it."""
+    title, detail = str(problem.get("title", "")), str(problem.get("detail", ""))
+    text = detail if detail.startswith(title) else f"{title}. {detail}"
+    return text if text.endswith(".") else f"{text}."
 
 
 def describe_switch(switch: dict[str, Any]) -> str:

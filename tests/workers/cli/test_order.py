@@ -13,7 +13,13 @@ from tests.api.running import RunningExchange
 from workers.__main__ import build
 from workers.cli import order
 from workers.cli.context import RunningExchange as Context
-from workers.cli.order_text import describe, describe_amend, describe_halted, describe_switch
+from workers.cli.order_text import (
+    describe,
+    describe_amend,
+    describe_halted,
+    describe_problem,
+    describe_switch,
+)
 
 RUNNER = CliRunner()
 FILLED = {
@@ -250,3 +256,17 @@ def test_an_exchange_that_cannot_answer_yet(
     monkeypatch.setattr("workers.cli.context.supervisor_pid", lambda _folder: pid)
     done = RUNNER.invoke(build(), ["order", "list", "--data", str(tmp_path)])
     assert (done.exit_code, advice in done.output.replace("\n", " ")) == (3, True), done.output
+
+
+@pytest.mark.parametrize(
+    ("title", "detail", "told"),
+    [
+        ("The market is halted", "The market is halted: why", "The market is halted: why."),
+        ("No such market", "There is no market 'A'.", "No such market. There is no market 'A'."),
+        ("Nothing to trade against", "Nothing to trade against", "Nothing to trade against."),
+        ("", "Bad gateway", "Bad gateway."),
+    ],
+)
+def test_a_refusal_is_said_once(title: str, detail: str, told: str) -> None:
+    """The title stands before the detail only where the detail does not say it already."""
+    assert describe_problem({"title": title, "detail": detail}) == told
