@@ -41,8 +41,9 @@ class OrderRecord:
 
     `quantity_lots` is the whole quantity, what is filled included; an amend or a prevented self
     trade changes it, and with a quote budget it is what the order has bought. An order that
-    `is_waiting` for its trigger does not stand in the book. The engine does not
-    keep the totals of the fills (quote engine units) nor why an order closed: None there.
+    `is_waiting` for its trigger does not stand in the book; where a trailing stop's has moved to is
+    `trigger_price_ticks` of the engine's record, and 0 in the history. The engine does not keep the
+    totals of the fills (quote engine units) nor why an order closed: None there.
     """
 
     order_id: int
@@ -66,6 +67,12 @@ class OrderRecord:
     filled_quote_units: int | None = None
     fee_units: int | None = None
     close_reason: CloseReason | None = None
+
+    def as_history(self) -> OrderRecord:
+        """Return the engine's record without where a trailing stop has moved to: no event tells."""
+        if not self.terms.trailing_offset_ticks:
+            return self
+        return replace(self, terms=replace(self.terms, trigger_price_ticks=0))
 
     def as_engine(self) -> OrderRecord:
         """Return the record without what only the history knows."""

@@ -26,7 +26,8 @@ def order_record(order: Order) -> OrderRecord:
     """Return an order of the engine as its owner sees it."""
     side, order_type, time_in_force = order_words(order.flags)
     terms = OrderTerms.of(order.terms)
-    if terms.trigger_price_ticks:  # as it is now; how far a stop has trailed is no term
+    waits = order.is_waiting and order.status == OPEN
+    if terms.trigger_price_ticks or waits:  # as it is now: amended, or as far as it has trailed
         terms = replace(terms, trigger_price_ticks=order.trigger_ticks)
     return OrderRecord(
         order_id=order.order_id,
@@ -46,5 +47,5 @@ def order_record(order: Order) -> OrderRecord:
         accepted_sequence=order.accepted_sequence,
         accepted_at_us=order.accepted_time_us,
         terms=terms,
-        is_waiting=order.is_waiting and order.status == OPEN,
+        is_waiting=waits,
     )

@@ -176,7 +176,11 @@ class OrderOut(Output):
     quote_amount: str | None = None
     expires_at_us: int | None = None
     display_quantity: str | None = None
-    trigger_price: str | None = None
+    trigger_price: str | None = Field(
+        None,
+        description="As it is now. Of a trailing stop that waits, where it has moved to; its first "
+        "answer and its history do not tell it.",
+    )
     trailing_offset: str | None = None
     waiting: bool = Field(False, description="Whether it waits for its trigger, outside the book.")
     filled_quantity: str

@@ -106,7 +106,7 @@ function amend(order, price, quantity, actions) {
   drawn = "";
   const inputs = { quantity: input("New quantity", order.quantity) };
   if (order.price) inputs.price = input("New price", order.price);
-  if (order.waiting && order.trigger_price) {
+  if (order.waiting && order.trigger_price && !order.trailing_offset) {
     inputs.trigger_price = input("New trigger price", order.trigger_price);
   }
   quantity.replaceChildren(inputs.quantity);

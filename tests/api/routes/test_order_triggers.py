@@ -51,7 +51,10 @@ async def test_a_stop_limit_stands_in_the_book_once_it_is_triggered(exchange: Ex
 
 
 async def test_a_trailing_stop_follows(exchange: Exchange) -> None:
-    """Its distance is a term; it acts when the price turns by that from the best since."""
+    """Its distance is a term; it acts when the price turns by that from the best since.
+
+    While it waits, its owner sees where it has moved to.
+    """
     await trade(exchange, "2500")
     placed = (await exchange.place(**TRAIL, trailing_offset="50")).json()
     assert (placed["trailing_offset"], placed["trigger_price"], placed["waiting"]) == (
@@ -59,10 +62,15 @@ async def test_a_trailing_stop_follows(exchange: Exchange) -> None:
         None,
         True,
     )
+    exchange.follow()
+    assert (await look(exchange, placed["order_id"]))["trigger_price"] == "2450"
     await trade(exchange, "2550")
+    (listed,) = (await exchange.call("GET", "/v1/orders")).json()["orders"]
+    assert (listed["trigger_price"], listed["trailing_offset"]) == ("2500", "50")
     await exchange.call("DELETE", "/v1/orders", key_id="key-2")
     await trade(exchange, "2500")
-    assert (await look(exchange, placed["order_id"]))["status"] == "filled"
+    done = await look(exchange, placed["order_id"])
+    assert (done["status"], done["trigger_price"]) == ("filled", None)
 
 
 async def test_the_trigger_price_is_amended_while_it_waits(exchange: Exchange) -> None:
