@@ -265,18 +265,24 @@ def _change(events: Sequence[Event], order_id: int) -> OrderChange:
 
 
 def _fills(events: Sequence[Event], order_id: int, instrument: Instrument) -> tuple[FillOut, ...]:
-    """Return what the order took with this command."""
+    """Return the order's fills of this command.
+
+    What it took, and what a stop that it had set off took from it once it rested.
+    """
     quote = instrument.quote
     return tuple(
         FillOut(
             trade_id=str(event.trade_id),
             price=instrument.price_text(event.price_ticks),
             quantity=instrument.quantity_text(event.quantity_lots),
-            fee=quote.engine_text(event.taker_fee_units),
+            fee=quote.engine_text(
+                event.taker_fee_units if event.taker_order_id == order_id else event.maker_fee_units
+            ),
             fee_asset=quote.code,
+            role="taker" if event.taker_order_id == order_id else "maker",
         )
         for event in events
-        if isinstance(event, Trade) and event.taker_order_id == order_id
+        if isinstance(event, Trade) and order_id in (event.taker_order_id, event.maker_order_id)
     )
 
 

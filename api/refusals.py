@@ -20,7 +20,7 @@ async def explained(
     if problem.code in _CLOSED:
         return await closed(services, problem, market.shard, market.instrument.symbol_id)
     if problem.code == "insufficient_funds" and isinstance(command, PlaceOrder):
-        return await _elsewhere(services, problem, market, command)
+        return await _short(services, problem, market, command)
     return problem
 
 
@@ -40,27 +40,40 @@ async def closed(services: Services, problem: Problem, shard: int, symbol_id: in
     return problem.with_extra(extra, detail)
 
 
-async def _elsewhere(
+async def _short(
     services: Services, problem: Problem, market: Market, order: PlaceOrder
 ) -> Problem:
-    """Point to the customer's free funds on other shards, which a transfer brings here."""
+    """Tell what the customer has free here, and on other shards, where a transfer brings it from.
+
+    The balances are those of a moment later.
+    """
     instrument = market.instrument
     asset = instrument.quote if order.side is Side.BUY else instrument.base
-    found = []
-    for shard in sorted(services.doors.keys() - {market.shard}):
+    free: dict[int, int] = {}
+    for shard in sorted(services.doors):
         try:
             _, balances = await services.door(shard).balances(order.account_id)
         except EngineAway:
             continue
         total_units, held_units = balances.get(asset.asset_id, (0, 0))
-        if total_units > held_units:
-            found.append({"shard": shard, "available": asset.engine_text(total_units - held_units)})
-    if not found:
+        free[shard] = total_units - held_units
+    here = free.pop(market.shard, None)
+    if here is None:
         return problem
+    available = asset.engine_text(here)
+    detail = f"You have {available} {asset.code} free"
+    extra = {"asset": asset.code, "shard": market.shard, "available": available}
+    found = [
+        {"shard": shard, "available": asset.engine_text(units)}
+        for shard, units in free.items()
+        if units
+    ]
+    if not found:
+        holds = "the order and its fee hold" if order.side is Side.BUY else "the order holds"
+        return problem.with_extra(extra, f"{detail}; {holds} more.")
     places = ", ".join(f"{place['available']} on shard {place['shard']}" for place in found)
     detail = (
-        f"{instrument.symbol} trades on shard {market.shard}. You have {asset.code} elsewhere: "
+        f"{detail} on shard {market.shard}, where {instrument.symbol} trades, and elsewhere: "
         f"{places}. POST /v1/transfers moves it."
     )
-    extra = {"asset": asset.code, "shard": market.shard, "elsewhere": found}
-    return problem.with_extra(extra, detail)
+    return problem.with_extra({**extra, "elsewhere": found}, detail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -71,6 +72,25 @@ async def test_a_trailing_stop_follows(exchange: Exchange) -> None:
     await trade(exchange, "2500")
     done = await look(exchange, placed["order_id"])
     assert (done["status"], done["trigger_price"]) == ("filled", None)
+
+
+async def test_a_fill_by_a_stop_that_the_order_set_off_is_in_its_answer(
+    exchange: Exchange,
+) -> None:
+    """Its rest has been a maker by the time of the answer, whose fills add up to what is filled."""
+    await trade(exchange, "2500")
+    await exchange.call("DELETE", "/v1/orders", key_id="key-2")
+    await exchange.place(**{**STOP, "quantity": "0.5"})
+    await exchange.place(side="sell", price="2440", quantity="0.3")
+    placed = (await exchange.place("key-2", price="2440", quantity="1")).json()
+    assert placed["filled_quantity"] == "0.8"
+    assert [(fill["role"], fill["quantity"]) for fill in placed["fills"]] == [
+        ("taker", "0.3"),
+        ("maker", "0.5"),
+    ]
+    fees = [Decimal(fill["fee"]) for fill in placed["fills"]]
+    assert fees[1] * 3 * 2 == fees[0] * 5  # a maker pays half of a taker's rate
+    assert sum(fees) == Decimal(placed["fee"])
 
 
 async def test_the_trigger_price_is_amended_while_it_waits(exchange: Exchange) -> None:

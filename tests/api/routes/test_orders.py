@@ -178,7 +178,7 @@ async def test_refusals(exchange: Exchange, fields: dict[str, Any], status: int,
     before = exchange.door.engine.account_balances(1)
     answer = await exchange.place(**fields)
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
-    if code.startswith(("invalid", "too_many")):
+    if code.startswith(("invalid", "too_many", "insufficient")):
         assert answer.json()["detail"] != answer.json()["title"], "which rule it breaks is not told"
     dry = await exchange.place(target="/v1/orders/dry-run", **fields)
     assert (dry.status_code, dry.json()["code"]) == (status, code), dry.text

@@ -137,6 +137,7 @@ async def test_funds_on_the_other_shard_are_pointed_to(
     poor = (await exchange.place("key-2", **{**BTC_ORDER, "side": "sell"})).json()
     assert poor["code"] == "insufficient_funds"
     assert "elsewhere" not in poor
+    assert (poor["asset"], poor["shard"], poor["available"]) == ("BTC", 1, "0")
 
 
 async def test_balances_are_of_all_shards(exchange: Exchange, second: LocalDoor) -> None:
