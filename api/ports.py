@@ -97,7 +97,7 @@ class OrderStore(Protocol):
         before: tuple[int, ...] | None,
         limit: int,
     ) -> list[FillRecord]:
-        """Return fills, newest first, before (sequence, index, is maker); 0 means any."""
+        """Return fills, newest first, before (sequence, index, shard, is maker); 0: any."""
 
 
 class WalletStore(Protocol):

@@ -91,7 +91,7 @@ async def list_fills(
 ) -> FillPage:
     """List your settled fills, newest first."""
     symbol_id = services.market(symbol).instrument.symbol_id if symbol else 0
-    before = decode_cursor("fills", cursor, 3)
+    before = decode_cursor("fills", cursor, 4)
     records = await services.orders.fills(
         caller.customer_id,
         symbol_id,
@@ -102,7 +102,8 @@ async def list_fills(
     following = None
     if len(records) == limit:
         last = records[-1]
-        following = encode_cursor("fills", (last.sequence, last.index, int(last.is_maker)))
+        place = (last.sequence, last.index, last.shard, int(last.is_maker))
+        following = encode_cursor("fills", place)
     return FillPage(
         fills=[answers.fill(record, services.listings) for record in records], next=following
     )

@@ -70,7 +70,7 @@ class OrderReadStore:
         before: tuple[int, ...] | None,
         limit: int,
     ) -> list[FillRecord]:
-        """Return fills, newest first, before (sequence, index, is maker); 0 means any.
+        """Return fills, newest first, before (sequence, index, shard, is maker); 0 means any.
 
         Both sides of a trade that a customer made with himself are two fills.
         """
@@ -80,7 +80,12 @@ class OrderReadStore:
         ).subquery()
         query = (
             sa.select(sides)
-            .order_by(sides.c.sequence.desc(), sides.c.index.desc(), sides.c.is_maker.desc())
+            .order_by(
+                sides.c.sequence.desc(),
+                sides.c.index.desc(),
+                sides.c.shard.desc(),
+                sides.c.is_maker.desc(),
+            )
             .limit(limit)
         )
         async with reading(self._engine) as connection:
@@ -111,10 +116,11 @@ def _own_fills(
     if order_id:
         query = query.where(order == order_id)
     if before is not None:
-        query = query.where(
-            sa.tuple_(_TRADES.c.sequence, _TRADES.c.index, sa.literal(int(maker))) < before
-        )
-    ordered = query.order_by(_TRADES.c.sequence.desc(), _TRADES.c.index.desc()).limit(limit)
+        place = (_TRADES.c.sequence, _TRADES.c.index, _TRADES.c.shard, sa.literal(int(maker)))
+        query = query.where(sa.tuple_(*place) < before)
+    ordered = query.order_by(
+        _TRADES.c.sequence.desc(), _TRADES.c.index.desc(), _TRADES.c.shard.desc()
+    ).limit(limit)
     return sa.select(ordered.subquery())
 
 

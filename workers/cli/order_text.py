@@ -73,10 +73,14 @@ def print_table(orders: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("order", "market", "side", "price", "quantity", "filled", "terms", "status"):
-        table.add_column(
-            title, justify="right" if title in ("price", "quantity", "filled") else "left"
-        )
+    longest = max(len(order["order_id"]) for order in orders)  # to be copied: never cut short
+    table.add_column("order", min_width=longest)
+    for title in ("market", "side"):
+        table.add_column(title)
+    for title in ("price", "quantity", "filled"):
+        table.add_column(title, justify="right")
+    table.add_column("terms")
+    table.add_column("status", min_width=len("cancelled"))
     for order in orders:
         reason = order["close_reason"]
         told = reason in (None, "filled", "cancelled_by_user")
@@ -88,9 +92,13 @@ def print_table(orders: list[dict[str, Any]]) -> None:
             order["quantity"],
             order["filled_quantity"],
             _terms(order).removeprefix(", "),
-            order["status"] if told else f"{order['status']} ({reason.replace('_', ' ')})",
+            _status(order) if told else f"{order['status']} ({reason.replace('_', ' ')})",
         )
     Console().print(table)
+
+
+def _status(order: dict[str, Any]) -> str:
+    return "waiting" if order.get("waiting") else str(order["status"])
 
 
 def _terms(order: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.order import Side
 from domain.order_id import client_key
+from domain.order_record import FillRecord
 from infra.postgres import engine as postgres
 from infra.postgres import tables
 from infra.postgres.orders import OrderReadStore
@@ -119,8 +120,32 @@ async def test_fills_in_pages_leave_nothing_out(engine: AsyncEngine) -> None:
         before = None
         while page := await store.fills(1, 0, 0, before, size):
             seen += page
-            before = (page[-1].sequence, page[-1].index, int(page[-1].is_maker))
+            before = _place(page[-1])
         assert seen == whole
+
+
+async def test_fills_of_two_shards_with_the_same_numbers_are_both_there(
+    engine: AsyncEngine,
+) -> None:
+    """Each shard counts for itself: a page that ends between two equal numbers skips neither."""
+    async with engine.begin() as connection:
+        for number in range(1, 13):
+            twin = {**_trade(number), "shard": 1, "trade_id": 1 << 48 | number}
+            await connection.execute(tables.trade_event.insert().values(twin))
+    store = OrderReadStore(engine)
+    whole = await store.fills(1, 0, 0, None, 100)
+    assert len(whole) == 26
+    for size in (1, 3):
+        seen: list[FillRecord] = []
+        before = None
+        while page := await store.fills(1, 0, 0, before, size):
+            seen += page
+            before = _place(page[-1])
+        assert seen == whole
+
+
+def _place(fill: FillRecord) -> tuple[int, ...]:
+    return fill.sequence, fill.index, fill.shard, int(fill.is_maker)
 
 
 async def test_a_fill_is_seen_from_its_owners_side(engine: AsyncEngine) -> None:

@@ -19,6 +19,7 @@ from workers.cli.order_text import (
     describe_halted,
     describe_problem,
     describe_switch,
+    print_table,
 )
 
 RUNNER = CliRunner()
@@ -270,3 +271,17 @@ def test_an_exchange_that_cannot_answer_yet(
 def test_a_refusal_is_said_once(title: str, detail: str, told: str) -> None:
     """The title stands before the detail only where the detail does not say it already."""
     assert describe_problem({"title": title, "detail": detail}) == told
+
+
+def test_the_table_keeps_ids_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In 80 columns too an id can be copied; what waits for its trigger is not called open."""
+    monkeypatch.setenv("COLUMNS", "80")
+    stop = {"type": "stop", "price": None, "trigger_price": "2400.25", "waiting": True}
+    common = {"order_id": "281474976715351", "close_reason": None, "filled_quantity": "0"}
+    long = {"display_quantity": "0.1", "post_only": True}
+    print_table([{**FILLED, **common, **stop}, {**FILLED, **common, **long}])
+    shown = capsys.readouterr().out
+    assert shown.count("281474976715351") == 2
+    assert "waiting" in shown.splitlines()[1]
