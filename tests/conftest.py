@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from infra.embedded.chain import ChainServer
 from infra.embedded.ports import free_port
@@ -24,6 +25,10 @@ from tests import recorded
 _FAST_POSTGRES = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
 _TEMPLATE = "migrated"
 
+
+# A property holds however busy the machine is: speed lives in benchmarks.
+settings.register_profile("rialto", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("rialto")
 
 _PROCESS_TESTS = (
     "tests/architecture/test_packaging.py",

@@ -26,6 +26,7 @@ _GROUPS = (
     "adjust",
     "replay",
     "conform",
+    "vectors",
     "fuzz",
     "chaos",
     "bench",
