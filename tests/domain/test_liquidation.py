@@ -66,7 +66,7 @@ def test_walking_from_bracket_to_bracket_ends_at_the_same_price(scope: Scope) ->
     for _ in range(len(rows) + 1):
         divisor = quantity * (Fraction(row.mmr_ppm, PPM) - sign)
         price = (spare + row.amount_units) / divisor
-        notional = max(0, price) * quantity
+        notional = max(Fraction(0), price) * quantity
         following = [one for one in rows if one.floor_units <= notional][-1]
         if following == row:
             break

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from domain.brackets import Brackets, bracket_table
+from domain.circuit_breaker import BreakerRules, MarkSample, trip
 from domain.index_price import IndexRules, SourcePrice, index_ticks
 from domain.insurance import drawdown_ppm
 from domain.liquidation import liquidation_price_ticks
@@ -151,7 +152,7 @@ def index_price(inputs: Inputs) -> Outcome:
     sources, rules = inputs["sources"], IndexRules()
     grid = Grid(number(inputs["tick"]), number("1"))
     prices = [
-        SourcePrice(place, grid.ticks(price), -whole(number(age) * 10**6, "an age"))
+        SourcePrice(place, grid.ticks(price), -_microseconds(age))
         for place, (price, age) in enumerate(sources)
     ]
     found = index_ticks(prices, 0, rules)
@@ -161,6 +162,26 @@ def index_price(inputs: Inputs) -> Outcome:
 def fund_drawdown(inputs: Inputs) -> Outcome:
     """Return how far a fund is below its highest balance."""
     return {"drawdown": rate(drawdown_ppm(units(inputs["balance"]), units(inputs["highest"])))}
+
+
+def circuit_breaker(inputs: Inputs) -> Outcome:
+    """Return what trips the breaker, of marks with their ages in seconds, oldest first."""
+    marks = inputs["marks"]
+    grid = Grid.of([price for price, _ in marks], [])
+    samples = [MarkSample(-_microseconds(age), grid.ticks(price)) for price, age in marks]
+    empty = inputs["empty_for_s"]
+    tripped = trip(
+        samples,
+        0,
+        sources=units(inputs["sources"], 0),
+        empty_since_us=None if empty is None else -_microseconds(empty),
+        rules=BreakerRules(),
+    )
+    return {"trip": tripped and tripped.name}
+
+
+def _microseconds(seconds: object) -> int:
+    return whole(number(seconds) * 10**6, "an age in microseconds")
 
 
 def market_state(inputs: Inputs) -> Outcome:
@@ -194,5 +215,6 @@ ADAPTERS: dict[str, Callable[[Inputs], dict[str, Any]]] = {
     "reduce_only": reduce_only,
     "index_price": index_price,
     "fund_drawdown": fund_drawdown,
+    "circuit_breaker": circuit_breaker,
     "market_state": market_state,
 }

@@ -9,6 +9,7 @@ beyond that are ignored.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -25,6 +26,8 @@ ADAPTERS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     **vector_account.ADAPTERS,
 }
 _OTHERS_RULE = "applies_to_spec is false: it documents another venue's rule"
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_DEEPEST = 32
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)
 
 
@@ -101,14 +104,29 @@ def _read(path: Path) -> dict[str, Any]:
         raise VectorError(f"{path.name}: {text} is not in quotes: numbers are decimal text")
 
     try:
-        found = json.loads(path.read_text(), parse_float=refuse, parse_constant=refuse)
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise VectorError(f"{path.name} cannot be read: {error}") from error
+    if _depth(text) > _DEEPEST:
+        raise VectorError(f"{path.name} cannot be read: it is nested too deeply")
+    try:
+        found = json.loads(text, parse_float=refuse, parse_constant=refuse)
     except VectorError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise VectorError(f"{path.name} cannot be read: {error}") from error
     if not isinstance(found, dict):
         raise VectorError(f"{path.name} is not a JSON object")
     return found
+
+
+def _depth(text: str) -> int:
+    """Return how deep a JSON text nests; a parser that recurses must not meet a million levels."""
+    depth = deepest = 0
+    for bracket in re.findall(r"[][{}]", _STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def case_of(file: str, place: int, row: object) -> Case:

@@ -160,7 +160,9 @@ def test_another_venues_rule_is_skipped_with_a_reason(tmp_path: Path) -> None:
     [
         ("[]", "a.json is not a JSON object"),
         ("{", "a.json cannot be read"),
-        ("[" * 100_000, "a.json cannot be read"),
+        ("[" * 1_000_000, "a.json cannot be read: it is nested too deeply"),
+        ('{"cases": [' + '{"a":' * 40, "a.json cannot be read: it is nested too deeply"),
+        ('{"cases": "' + "[" * 40 + '"}', "a.json has no list of cases"),
         ('{"cases": [{"id": "x", "op": "y", "inputs": {"a": 1.5}}]}', "1.5 is not in quotes"),
         ('{"cases": NaN}', "NaN is not in quotes"),
         ('{"cases": ' + "9" * 5_000 + "}", "a.json cannot be read"),
