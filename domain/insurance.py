@@ -14,6 +14,19 @@ def may_pay(balance_units: int, delta_units: int) -> bool:
     return delta_units >= 0 or balance_units + delta_units >= 0
 
 
+def is_taken_over(
+    equity_units: int, maintenance_units: int, *, slices_left: int, threshold_ppm: int
+) -> bool:
+    """Return whether a scope in liquidation goes to the fund instead of to the book.
+
+    At once with equity below 0; with its slices used up, when equity < threshold x MM. Compared
+    without division: equity x 10**6 < threshold x MM, 128 bits.
+    """
+    if equity_units < 0:
+        return True
+    return slices_left == 0 and equity_units * PPM < threshold_ppm * maintenance_units
+
+
 def takeover_lots(
     scope: Scope, symbol_id: int, *, balance_units: int, fund_lots: int, cap_ppm: int
 ) -> int | RiskRefusal:

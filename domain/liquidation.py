@@ -187,11 +187,14 @@ def slice_limits(notional_units: int, min_units: int, max_portion_ppm: int) -> S
 
 @dataclass(frozen=True, slots=True)
 class SliceRules:
-    """How large a slice is: `min_units`, and above `whole_below_units` at most a portion."""
+    """How large a slice is: `min_units`, and from `whole_below_units` on at most a portion.
 
-    min_units: int
-    whole_below_units: int
-    max_portion_ppm: int
+    By default 50 USDT at least; whole below 100,000, else a fifth (Drift, Hyperliquid).
+    """
+
+    min_units: int = 50_000_000
+    whole_below_units: int = 100_000_000_000
+    max_portion_ppm: int = 200_000
 
 
 def slice_lots(exposure: Exposure, wanted_lots: int, rules: SliceRules) -> int:

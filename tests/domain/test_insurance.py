@@ -13,6 +13,7 @@ from domain.insurance import (
     drawdown_ppm,
     drawdown_stop,
     has_resumed,
+    is_taken_over,
     may_pay,
     takeover_lots,
 )
@@ -64,6 +65,15 @@ def test_lots_against_the_funds_own_always_fit_the_cap() -> None:
     assert takeover_lots(scope, 1, fund_lots=3, **take) == 0
     assert takeover_lots(scope, 1, fund_lots=0, balance_units=-1, cap_ppm=PPM) == 0
     assert takeover_lots(scope, 2, fund_lots=0, **take) is RiskRefusal.INVALID_POSITION_DELTA
+
+
+def test_a_scope_is_taken_over_late_or_under_water() -> None:
+    """Below 0 at once; below two thirds of its margin when no slice is left."""
+    rules = {"threshold_ppm": 666_666}
+    assert is_taken_over(-1, 300, slices_left=5, **rules)
+    assert not is_taken_over(0, 300, slices_left=1, **rules)
+    assert is_taken_over(199, 300, slices_left=0, **rules)
+    assert not is_taken_over(200, 300, slices_left=0, **rules)
 
 
 def test_the_fund_may_pay_down_to_zero() -> None:

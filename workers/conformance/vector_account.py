@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from domain.brackets import Brackets, bracket_table
-from domain.circuit_breaker import BreakerRules, MarkSample, trip
-from domain.index_price import IndexRules, SourcePrice, index_ticks
+from domain.circuit_breaker import MarkSample, trip
+from domain.index_price import SourcePrice, index_ticks
 from domain.insurance import drawdown_ppm
 from domain.liquidation import liquidation_price_ticks
 from domain.margin import Commitment, Exposure, Scope, initial_units, withdrawable_units
@@ -21,6 +21,7 @@ from domain.order_guards import (
 )
 from domain.perpetual_state import PerpetualState, StateTrigger, next_state, rules_of
 from domain.position import FLAT, Position, after_fill
+from domain.risk_parameters import RiskParameters
 from workers.conformance.vector_margin import Outcome, side_of
 from workers.conformance.vector_text import (
     Grid,
@@ -149,7 +150,7 @@ def reduce_only(inputs: Inputs) -> Outcome:
 
 def index_price(inputs: Inputs) -> Outcome:
     """Return the index of sources with their ages in seconds."""
-    sources, rules = inputs["sources"], IndexRules()
+    sources, rules = inputs["sources"], RiskParameters().index
     grid = Grid(number(inputs["tick"]), number("1"))
     prices = [
         SourcePrice(place, grid.ticks(price), -_microseconds(age))
@@ -175,7 +176,7 @@ def circuit_breaker(inputs: Inputs) -> Outcome:
         0,
         sources=units(inputs["sources"], 0),
         empty_since_us=None if empty is None else -_microseconds(empty),
-        rules=BreakerRules(),
+        rules=RiskParameters().breaker,
     )
     return {"trip": tripped and tripped.name}
 
