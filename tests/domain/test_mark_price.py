@@ -121,6 +121,11 @@ def test_rounding_each_part_is_rounding_the_median(
     assert found == max(1, round(sorted(parts)[1]))
 
 
+def test_a_mark_is_at_least_one_tick() -> None:
+    """Where funding and basis would leave nothing of the price."""
+    assert mark_ticks(1, FundingClock(-750_000, 28_800, 28_800), Basis(-10, 1), 1) == 1
+
+
 def test_one_book_alone_cannot_move_the_mark() -> None:
     """A wick of 35 % in the last price and in the book: the index with funding holds the mark."""
     wick = Basis(2 * -17_500, 1)
