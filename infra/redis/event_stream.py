@@ -198,7 +198,10 @@ class EventReader:
         return await self._from_engine(after, left)
 
     async def _from_redis(self, redis: Redis, after: int, seconds: float) -> EventBatch | None:
-        """Return what is dense in the stream, or None for a gap or an idle stream."""
+        """Return what is dense in the stream, or None for a gap or an idle stream.
+
+        Whoever wrote entries twice or in another order: what was read already is passed over.
+        """
         found = await redis.xread(
             {self._stream: f"{after}-0"}, count=16, block=max(1, min(1000, int(seconds * 1000)))
         )
@@ -209,6 +212,8 @@ class EventReader:
             first_of, last_of = int(_field(fields, "first")), int(_field(fields, "last"))
             if first_of > last + 1:
                 break
+            if last_of <= last:
+                continue
             blob = bytes(_field(fields, "blob"))
             parts.append(blob if first_of == last + 1 else _after(blob, last))
             last = last_of

@@ -141,6 +141,37 @@ async def test_an_answer_that_was_lost_is_asked_for_again(desk: Desk) -> None:
     assert (await desk.balances())[trading(ALICE, 1, "USDT")] == MOVED
 
 
+@pytest.mark.parametrize("settled", [True, False])
+async def test_an_answer_that_was_lost_a_day_ago(desk: Desk, *, settled: bool) -> None:
+    """The engine has forgotten the key: the books tell whether it moved the money, once they know.
+
+    So does a workflow that is reset after a day.
+    """
+    await desk.engines[1].submit(ETH_USDT)
+    row = await desk.ask()
+    engine = desk.engines[0]
+    engine.fails_after_commands, engine.settles = 1, settled
+    with pytest.raises(ConnectionError):
+        await desk.run(row, "take")
+    engine.ahead_us = 25 * 3600 * 1_000_000
+    retried = asyncio.create_task(desk.run(row, "take"))
+    if not settled:
+        await asyncio.sleep(0.3)
+        assert not retried.done()
+        await engine.settle()
+    assert (await retried).state == "taken"
+    assert (await desk.balances())[transit(1, "USDT")] == MOVED
+
+
+async def test_a_debit_that_never_came_expires_with_its_key(desk: Desk) -> None:
+    """Sent first after a day: refused by the engine, and nothing moved."""
+    row = await desk.ask(valid_seconds=7 * 86_400)
+    desk.engines[0].ahead_us = 25 * 3600 * 1_000_000
+    assert (await desk.run(row, "take")).state == "refused"
+    assert (await desk.rows.load(row.shard_transfer_id)).reason == "key_expired"
+    assert await desk.balances() == {trading(ALICE, 0, "USDT"): FUNDED}
+
+
 async def test_what_is_not_free_does_not_move(desk: Desk) -> None:
     """More than there is: refused with the engine's reason, nothing posted."""
     row = await desk.ask(FUNDED + 1)

@@ -73,13 +73,14 @@ class EngineInProcess:
         self.sequence = 0
         self.settles = True
         self.fails_after_commands = 0
+        self.ahead_us = 0  # how far the engine's clock is ahead of ours
 
     async def submit(self, command: Command) -> tuple[Event, ...]:
         """Apply one command, settle it, answer; or lose the answer where a test wants that."""
         async with self._lock:
             self.sequence += 1
             stamped = encode_command(
-                command, sequence=self.sequence, time_us=time.time_ns() // 1_000
+                command, sequence=self.sequence, time_us=time.time_ns() // 1_000 + self.ahead_us
             )
             raw = self._engine.apply(stamped)
             self._unsettled.append((self.sequence, raw))
