@@ -51,8 +51,8 @@ async def _lose_blocks(rig: Rig) -> None:
     await rig.rpc("evm_revert", snapshot)
 
 
-async def _press_the_uis_batch_button(rig: Rig, query: str) -> None:
-    """Send what the UI sends for `Signal` on all that a query finds: one request, no argument."""
+async def _signal_all(rig: Rig, query: str) -> None:
+    """Send what `temporal workflow signal --query` sends: one batch operation, no argument."""
     await rig.client.workflow_service.start_batch_operation(
         StartBatchOperationRequest(
             namespace=rig.client.namespace,
@@ -65,7 +65,7 @@ async def _press_the_uis_batch_button(rig: Rig, query: str) -> None:
 
 
 async def test_two_hundred_behind_a_chain_that_lost_blocks(rig: Rig) -> None:
-    """All park and say why; one batch of the UI and one `ops retry --query` let all of them pay."""
+    """All park and say why; a batch of the server, and one `ops retry --query`, let all pay."""
     for customer in CUSTOMERS:
         await rig.funded_customer(customer, "USDT", EACH * 100 * USDT)
     outside = await rig.coins(OUTSIDE, "USDT")
@@ -79,7 +79,7 @@ async def test_two_hundred_behind_a_chain_that_lost_blocks(rig: Rig) -> None:
     assert "rialto ops retry" in details
 
     await rig.mine(450)
-    await _press_the_uis_batch_button(rig, f"{PARKED} AND AccountId = '1'")
+    await _signal_all(rig, f"{PARKED} AND AccountId = '1'")
     await rig.until(lambda: _parked(rig, f"{PARKED} AND AccountId = '1'"), 0, PATIENCE_SECONDS)
     assert await _parked(rig) == EACH
     batch = await desk.retry_all(rig.settings, "Stage = 'failed:nonce'")
