@@ -55,6 +55,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "shard_halted": ProblemKind(409, True, "The exchange is halted"),
     "shard_cancel_only": ProblemKind(409, True, "The exchange accepts cancels only"),
     "shard_mode_held": ProblemKind(409, False, "Somebody else set the exchange's mode"),
+    "symbol_delisted": ProblemKind(410, False, "The market is delisted; its history stays"),
     "symbol_already_listed": ProblemKind(409, False, "The market exists"),
     "invalid_price": ProblemKind(422, False, "The price is not valid for this market"),
     "invalid_quantity": ProblemKind(422, False, "The quantity is not valid for this market"),

@@ -10,7 +10,9 @@ from domain.commands import Command, PlaceOrder
 from domain.market import Market
 from domain.order import Side
 
-_CLOSED = frozenset({"shard_halted", "shard_cancel_only", "symbol_halted", "symbol_cancel_only"})
+_CLOSED = frozenset(
+    {"shard_halted", "shard_cancel_only", "symbol_halted", "symbol_cancel_only", "symbol_delisted"}
+)
 
 
 async def explained(

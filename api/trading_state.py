@@ -14,6 +14,7 @@ STATE_TEXTS: dict[SymbolState, MarketStateText] = {
     SymbolState.OPEN: "open",
     SymbolState.CANCEL_ONLY: "cancel_only",
     SymbolState.HALTED: "halted",
+    SymbolState.DELISTED: "delisted",
 }
 
 

@@ -38,6 +38,7 @@ class Opcode(IntEnum):
     SET_SHARD_MODE = 62
     SET_PARAMETERS = 63
     SET_ACCOUNT_TIER = 64
+    DELIST_SYMBOL = 65
     STARTED = 90
     TICK = 91
 
@@ -186,9 +187,10 @@ class MarketRules:
 
 @dataclass(frozen=True, slots=True)
 class ListSymbol(MarketRules):
-    """Open a spot market."""
+    """Open a spot market. With a `key`, once per key, as every command that has one."""
 
     opcode: ClassVar[Opcode] = Opcode.LIST_SYMBOL
+    key: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,7 @@ class SetParameters(MarketRules):
     """
 
     opcode: ClassVar[Opcode] = Opcode.SET_PARAMETERS
+    key: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +212,21 @@ class SetAccountTier:
     opcode: ClassVar[Opcode] = Opcode.SET_ACCOUNT_TIER
     account_id: int
     tier: int
+    key: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DelistSymbol:
+    """Close a market for ever and cancel its open orders, the oldest `MAX_CANCELS` of them.
+
+    Nothing opens it again; balances stay. While orders are left, the command is to be repeated.
+    Who and why as in `SetShardMode`; the cause is always OPERATOR.
+    """
+
+    opcode: ClassVar[Opcode] = Opcode.DELIST_SYMBOL
+    symbol_id: int
+    actor: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +286,7 @@ Command = (
     | SetShardMode
     | SetParameters
     | SetAccountTier
+    | DelistSymbol
     | Started
     | Tick
 )

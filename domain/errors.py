@@ -27,6 +27,7 @@ class RejectReason(IntEnum):
     SHARD_CANCEL_ONLY = 24
     SYMBOL_ALREADY_LISTED = 25
     SHARD_MODE_HELD = 26
+    SYMBOL_DELISTED = 27
     # numbers
     INVALID_PRICE = 30
     INVALID_QUANTITY = 31

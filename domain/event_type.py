@@ -29,5 +29,6 @@ class EventType(IntEnum):
     SHARD_MODE_SET = 62
     PARAMETERS_SET = 63
     ACCOUNT_TIER_SET = 64
+    SYMBOL_DELISTED = 65
     STARTED = 90
     TICKED = 91

@@ -32,6 +32,7 @@ from domain.shard_events import (
     KeyDuplicate,
     ParametersSet,
     ShardModeSet,
+    SymbolDelisted,
     SymbolListed,
     SymbolStateSet,
     Ticked,
@@ -59,6 +60,7 @@ __all__ = [
     "ParametersSet",
     "SelfTradePrevented",
     "ShardModeSet",
+    "SymbolDelisted",
     "SymbolListed",
     "SymbolStateSet",
     "Ticked",
@@ -84,6 +86,7 @@ Event = (
     | Debited
     | SymbolListed
     | SymbolStateSet
+    | SymbolDelisted
     | ShardModeSet
     | ParametersSet
     | AccountTierSet

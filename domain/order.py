@@ -113,6 +113,7 @@ class SymbolState(IntEnum):
     OPEN = 0
     CANCEL_ONLY = 1
     HALTED = 2
+    DELISTED = 3  # for ever
 
 
 class ShardMode(IntEnum):

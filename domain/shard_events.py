@@ -150,6 +150,24 @@ class SymbolStateSet:
 
 
 @dataclass(frozen=True, slots=True)
+class SymbolDelisted:
+    """Outcome: a market takes no more orders, for ever; the closes of its orders follow.
+
+    `open_orders` are those that are left for the next command.
+    """
+
+    event_type: ClassVar[EventType] = EventType.SYMBOL_DELISTED
+    sequence: int
+    index: int
+    time_us: int
+    symbol_id: int
+    closed_count: int
+    open_orders: int
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShardModeSet:
     """Outcome: the shard's mode is now `mode`."""
 

@@ -45,6 +45,7 @@ ROLE_OPCODES: Final = MappingProxyType(
                 Opcode.SET_ACCOUNT_TIER,
                 Opcode.SET_SYMBOL_STATE,
                 Opcode.SET_SHARD_MODE,
+                Opcode.DELIST_SYMBOL,
             )
         ),
         Role.RISK: frozenset[Opcode](),

@@ -10,9 +10,7 @@ from collections import deque
 from copy import copy
 from typing import NamedTuple
 
-from domain.commands import MarketRules
 from domain.errors import RejectReason
-from domain.fees import refuse_fees
 from domain.limits import KEY_MAX_AGE_US, KEY_MAX_AHEAD_US, MAX_MAKERS
 from domain.money import INT64_MAX
 from domain.order import SelfTrade, ShardMode, SymbolState, TimeInForce
@@ -24,6 +22,11 @@ _GTC, _FOK, _GTD = int(TimeInForce.GTC), int(TimeInForce.FOK), int(TimeInForce.G
 _EXPIRE_MAKER, _EXPIRE_TAKER = int(SelfTrade.EXPIRE_MAKER), int(SelfTrade.EXPIRE_TAKER)
 _POST_ONLY = 1 << 8
 _NONE = RejectReason.NONE
+_CLOSED_MARKET = {
+    int(SymbolState.CANCEL_ONLY): RejectReason.SYMBOL_CANCEL_ONLY,
+    int(SymbolState.HALTED): RejectReason.SYMBOL_HALTED,
+    int(SymbolState.DELISTED): RejectReason.SYMBOL_DELISTED,
+}
 
 
 class Change(NamedTuple):
@@ -124,11 +127,7 @@ def closed_to_orders(state: EngineState, market: Market) -> RejectReason:
     reason = _closed_shard(state)
     if reason:
         return reason
-    if market.state == SymbolState.HALTED:
-        return RejectReason.SYMBOL_HALTED
-    if market.state == SymbolState.CANCEL_ONLY:
-        return RejectReason.SYMBOL_CANCEL_ONLY
-    return _NONE
+    return _CLOSED_MARKET.get(market.state, _NONE)
 
 
 def _position(state: EngineState, market: Market, order: Order, more_lots: int) -> RejectReason:
@@ -348,50 +347,3 @@ def _money_syntax(
     if asset_id not in state.issued:
         return RejectReason.UNKNOWN_ASSET
     return _NONE
-
-
-def refuse_listing(state: EngineState, rules: MarketRules) -> RejectReason:
-    """Return why a market may not be listed, or NONE."""
-    if not _is_whole(rules):
-        return RejectReason.MALFORMED_COMMAND
-    if rules.symbol_id in state.markets:
-        return RejectReason.SYMBOL_ALREADY_LISTED
-    return refuse_fees(rules.fees, rules.max_taker_fee_ppm)
-
-
-def refuse_parameters(market: Market | None, rules: MarketRules) -> RejectReason:
-    """Return why a listed market may not have these rules, or NONE."""
-    if not _is_whole(rules):
-        return RejectReason.MALFORMED_COMMAND
-    if market is None:
-        return RejectReason.UNKNOWN_SYMBOL
-    if any(getattr(rules, name) != getattr(market.rules, name) for name in _FIXED):
-        return RejectReason.FIXED_PARAMETER
-    return refuse_fees(rules.fees, rules.max_taker_fee_ppm)
-
-
-_FIXED = (
-    "base_asset_id",
-    "quote_asset_id",
-    "base_units_per_lot",
-    "quote_units_per_tick_lot",
-    "max_taker_fee_ppm",
-    "listing_price_ticks",
-)
-"""What balances and holds are counted in, or what they were counted with."""
-
-
-def _is_whole(rules: MarketRules) -> bool:
-    positive = (
-        rules.symbol_id,
-        rules.base_asset_id,
-        rules.quote_asset_id,
-        rules.base_units_per_lot,
-        rules.quote_units_per_tick_lot,
-        rules.listing_price_ticks,
-        rules.max_order_lots,
-        rules.max_open_orders,
-    )
-    if min(positive) <= 0 or min(rules.band_ppm, rules.max_position_lots) < 0:
-        return False
-    return rules.base_asset_id != rules.quote_asset_id

@@ -5,8 +5,8 @@ from __future__ import annotations
 from domain.commands import Opcode
 from domain.errors import RejectReason
 from domain.limits import MAX_CANCELS, MAX_TIMEOUT_US
-from domain.order import CloseReason, SymbolState
-from matching.administration import Head
+from domain.order import CloseReason, StateCause, SymbolState
+from matching.administration import Head, status_reason
 from matching.admission import Change, refuse_amend, refuse_cancel
 from matching.book import OPEN, Market, Order
 from matching.order_event_writer import Before
@@ -68,6 +68,25 @@ def cancel_all(engine: Trading, head: Head, _batch: bytes, _offset: int) -> None
     for order in mine:
         market = state.markets[order.symbol_id]
         engine.close_resting(market, order, CloseReason.CANCELLED_BY_USER)
+
+
+def delist_symbol(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
+    """Close a market for ever, and its open orders by id, as many as one command may close."""
+    symbol_id, state = head[6], engine.state
+    market = state.markets.get(symbol_id)
+    said = status_reason(state, StateCause.OPERATOR, batch, offset)
+    if said is None or market is None:
+        malformed = RejectReason.MALFORMED_COMMAND
+        reason = malformed if said is None else RejectReason.UNKNOWN_SYMBOL
+        engine.events.rejected(Opcode.DELIST_SYMBOL, reason, 0, head[9], symbol_id)
+        return
+    if market.state != SymbolState.DELISTED:
+        market.state, market.status = int(SymbolState.DELISTED), said
+    resting = sorted(order for mine in market.open_by_account.values() for order in mine)
+    closing = resting[:MAX_CANCELS]
+    engine.events.delisted(symbol_id, len(closing), len(resting) - len(closing), said)
+    for order_id in closing:
+        engine.close_resting(market, state.orders[order_id], CloseReason.CANCELLED_BY_ADMIN)
 
 
 def set_dead_mans_switch(engine: Trading, head: Head, _batch: bytes, _offset: int) -> None:

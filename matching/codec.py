@@ -61,6 +61,7 @@ _STRIPES: dict[int, int] = {  # else 1
     Opcode.SET_PARAMETERS: 3,
     Opcode.SET_SYMBOL_STATE: 3,
     Opcode.SET_SHARD_MODE: 3,
+    Opcode.DELIST_SYMBOL: 3,
 }
 _NO_KEY = bytes(16)
 
@@ -136,9 +137,14 @@ def _encode(command: Command, sequence: int, time_us: int) -> bytes:
         case c.ListSymbol() | c.SetParameters():
             symbol = command.symbol_id
             a, b = command.base_units_per_lot, command.quote_units_per_tick_lot
+            key = command.key.to_bytes(16, "little")
             extension = pack_rules(command)
         case c.SetAccountTier():
             account, a = command.account_id, command.tier
+            key = command.key.to_bytes(16, "little")
+        case c.DelistSymbol():
+            symbol = command.symbol_id
+            extension = _status_stripes(command.actor, command.reason)
         case c.SetSymbolState():
             symbol, a, b = command.symbol_id, command.state, command.cause
             extension = _status_stripes(command.actor, command.reason)
@@ -279,7 +285,9 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
             case Opcode.SET_PARAMETERS:
                 command = unpack_rules(c.SetParameters, (symbol, a, b), data, offset)
             case Opcode.SET_ACCOUNT_TIER:
-                command = c.SetAccountTier(account, a)
+                command = c.SetAccountTier(account, a, number)
+            case Opcode.DELIST_SYMBOL:
+                command = c.DelistSymbol(symbol, *_said(data, offset))
             case Opcode.SET_SYMBOL_STATE:
                 said = _said(data, offset)
                 command = c.SetSymbolState(symbol, SymbolState(a), StateCause(b), *said)

@@ -14,8 +14,8 @@ from domain.order import ShardMode, SymbolState
 from domain.order_record import OrderRecord
 from domain.trading_status import StatusReason
 from matching.codec import check_order
-from matching.state_codec import SnapshotError, decode_orders, read_status
-from matching.views import SymbolView, order_record
+from matching.state_codec import SnapshotError, decode_markets, decode_orders, read_status
+from matching.views import MarketView, SymbolView, order_record
 from matching.wire import SequenceError, WireError, WireFault
 
 
@@ -154,6 +154,17 @@ class CoreEngine:
     ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return the best `depth` (price_ticks, lots) of bids and of asks."""
         return self._core.depth(symbol_id, 0, depth), self._core.depth(symbol_id, 1, depth)
+
+    def markets(self) -> list[MarketView]:
+        """Return the listed markets with their rules, by id."""
+        return [
+            MarketView(market.rules, SymbolState(market.state))
+            for market in decode_markets(bytes(self._core.markets()))
+        ]
+
+    def tiers(self) -> dict[int, int]:
+        """Return {account id: fee tier} where it is not 0."""
+        return dict(self._core.tiers())
 
     def symbols(self) -> list[SymbolView]:
         """Return the listed markets by id."""

@@ -38,6 +38,7 @@ _PARTS = {
     int(kind): 1 + max(part for other, part in EVENT_FIELDS if other is kind) for kind in EventType
 }
 _HEAD = 6
+_WITH_REASON = (e.SymbolStateSet, e.ShardModeSet, e.SymbolDelisted)
 Fields = dict[str, Any]
 _LOW = 2**64 - 1
 
@@ -199,9 +200,14 @@ def _closed(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Ev
 
 def _status(fields: Fields) -> tuple[StateCause, str, str]:
     """Return cause, actor and reason of a state that was set."""
+    return StateCause(fields["cause"]), *_said(fields)
+
+
+def _said(fields: Fields) -> tuple[str, str]:
+    """Return actor and reason."""
     reason = fields["reason"] + fields["reason_more"]
     actor = fields["actor"].rstrip(b"\0").decode("ascii")
-    return StateCause(fields["cause"]), actor, reason.rstrip(b"\0").decode("ascii")
+    return actor, reason.rstrip(b"\0").decode("ascii")
 
 
 def _with_fees(kind: type[e.SymbolListed | e.ParametersSet]) -> Callable[..., Event]:
@@ -252,6 +258,9 @@ _BUILD: dict[EventType, Callable[[int, int, int, int, Fields], Event]] = {
     EventType.SYMBOL_STATE_SET: lambda n, i, s, _, f: e.SymbolStateSet(
         n, i, f["time_us"], s, SymbolState(f["state"]), *_status(f)
     ),
+    EventType.SYMBOL_DELISTED: lambda n, i, s, _, f: e.SymbolDelisted(
+        n, i, f["time_us"], s, f["closed_count"], f["open_orders"], *_said(f)
+    ),
     EventType.SHARD_MODE_SET: lambda n, i, _s, _, f: e.ShardModeSet(
         n, i, f["time_us"], ShardMode(f["mode"]), *_status(f)
     ),
@@ -290,7 +299,7 @@ def _value(event: Event, name: str) -> int | bytes:
         return key & _LOW if name == "key_low" else key >> 64
     if name in ("client_text", "actor"):
         return str(getattr(event, name)).encode("ascii")
-    if name in ("reason", "reason_more") and isinstance(event, e.SymbolStateSet | e.ShardModeSet):
+    if name in ("reason", "reason_more") and isinstance(event, _WITH_REASON):
         text = event.reason.encode("ascii")
         return text[:REASON_PART] if name == "reason" else text[REASON_PART:]
     if name.endswith("fees_low"):

@@ -23,6 +23,7 @@ _TIER = packer(EventType.ACCOUNT_TIER_SET, 0).pack
 _STATE = packer(EventType.SYMBOL_STATE_SET, 0).pack
 _ACTOR = packer(EventType.SYMBOL_STATE_SET, 1).pack
 _REASON = packer(EventType.SYMBOL_STATE_SET, 2).pack
+_DELISTED = packer(EventType.SYMBOL_DELISTED, 0).pack
 _STARTED = packer(EventType.STARTED, 0).pack
 _TICKED = packer(EventType.TICKED, 0).pack
 _PARTS = {EventType.SYMBOL_LISTED: 4, EventType.PARAMETERS_SET: 6}
@@ -138,14 +139,24 @@ class EventWriter(OrderEvents):
 
     def state_set(self, kind: EventType, symbol_id: int, value: int, said: StatusReason) -> None:
         """Outcome: a market's state or the shard's mode is `value`."""
-        n, i = self.sequence, self.next_index()
+        head = (self.sequence, self.next_index(), kind)
+        self.out.append(_STATE(*head, 0, symbol_id, 0, self.time_us, value, said.cause))
+        self._said(head, symbol_id, said)
+
+    def delisted(
+        self, symbol_id: int, closed_count: int, open_orders: int, said: StatusReason
+    ) -> None:
+        """Outcome: a market is closed for ever; the closes follow."""
+        head = (self.sequence, self.next_index(), EventType.SYMBOL_DELISTED)
+        self.out.append(_DELISTED(*head, 0, symbol_id, 0, self.time_us, closed_count, open_orders))
+        self._said(head, symbol_id, said)
+
+    def _said(self, head: tuple[int, int, int], symbol_id: int, said: StatusReason) -> None:
         reason = said.reason.encode("ascii")
-        heads = [(n, i, kind, part, symbol_id, 0) for part in range(4)]
         self.out += (
-            _STATE(*heads[0], self.time_us, value, said.cause),
-            _ACTOR(*heads[1], said.actor.encode("ascii")),
-            _REASON(*heads[2], reason[:REASON_PART]),
-            _REASON(*heads[3], reason[REASON_PART:]),
+            _ACTOR(*head, 1, symbol_id, 0, said.actor.encode("ascii")),
+            _REASON(*head, 2, symbol_id, 0, reason[:REASON_PART]),
+            _REASON(*head, 3, symbol_id, 0, reason[REASON_PART:]),
         )
 
     def started(self, epoch: int, build_id: int) -> None:

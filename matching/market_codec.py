@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from domain.commands import MarketRules
+from domain.commands import ListSymbol, MarketRules, SetParameters
 from domain.fees import FeeRates, FeeTable
 from matching.wire import FEES_STRIPE, MARKET_FIELDS, MARKET_STRIPE, STRIPE
 
-Rules = TypeVar("Rules", bound=MarketRules)
+Rules = TypeVar("Rules", ListSymbol, SetParameters)
+_KEY = slice(32, 48)  # of the first stripe
 _NAMES = tuple(name for name, _ in MARKET_FIELDS)
 
 
@@ -44,4 +45,5 @@ def unpack_rules(
         quote_units_per_tick_lot=quote_units_per_tick_lot,
         fees=unpack_fees(data, offset + 2 * STRIPE),
         **named,
+        key=int.from_bytes(data[offset : offset + STRIPE][_KEY], "little"),
     )

@@ -9,7 +9,7 @@ from domain.trading_status import StatusReason
 from matching.admission import refuse_order
 from matching.codec import check_order, read_order
 from matching.engine_state import ASSET_BITS, EngineState
-from matching.views import SymbolView, order_record
+from matching.views import MarketView, SymbolView, order_record
 
 
 class Questions:
@@ -117,6 +117,17 @@ class Questions:
         if market is None:
             return [], []
         return market.sides[0].depth(depth), market.sides[1].depth(depth)
+
+    def markets(self) -> list[MarketView]:
+        """Return the listed markets with their rules, by id."""
+        return [
+            MarketView(market.rules, SymbolState(market.state))
+            for _, market in sorted(self.state.markets.items())
+        ]
+
+    def tiers(self) -> dict[int, int]:
+        """Return {account id: fee tier} where it is not 0."""
+        return dict(self.state.tiers)
 
     def symbols(self) -> list[SymbolView]:
         """Return the listed markets by id."""

@@ -5,9 +5,10 @@ acts; its first event is its outcome. Order of precedence of the refusals of an 
 
     duplicate, MALFORMED_COMMAND, INVALID_COMBINATION, INVALID_PRICE, INVALID_QUANTITY,
     INVALID_TRIGGER, TOO_MANY_SLICES, EXPIRY_PASSED, UNKNOWN_SYMBOL, SHARD_HALTED,
-    SHARD_CANCEL_ONLY, SYMBOL_HALTED, SYMBOL_CANCEL_ONLY, PRICE_OUTSIDE_BAND, QUANTITY_TOO_LARGE,
-    TOO_MANY_OPEN_ORDERS, POSITION_LIMIT, WOULD_TRIGGER_IMMEDIATELY, POST_ONLY_WOULD_TRADE,
-    NO_LIQUIDITY, BUDGET_TOO_SMALL, FOK_NOT_FILLABLE, SELF_TRADE, OVERFLOW, INSUFFICIENT_FUNDS
+    SHARD_CANCEL_ONLY, SYMBOL_HALTED, SYMBOL_CANCEL_ONLY, SYMBOL_DELISTED, PRICE_OUTSIDE_BAND,
+    QUANTITY_TOO_LARGE, TOO_MANY_OPEN_ORDERS, POSITION_LIMIT, WOULD_TRIGGER_IMMEDIATELY,
+    POST_ONLY_WOULD_TRADE, NO_LIQUIDITY, BUDGET_TOO_SMALL, FOK_NOT_FILLABLE, SELF_TRADE, OVERFLOW,
+    INSUFFICIENT_FUNDS
 
 Expiries and switches whose time has come close orders before any command acts, whose outcome is
 index 0 all the same.
@@ -59,6 +60,7 @@ class ReferenceEngine(Triggers):
             Opcode.CANCEL_ALL: partial(changes.cancel_all, self),
             Opcode.AMEND_ORDER: partial(changes.amend, self),
             Opcode.SET_DEAD_MANS_SWITCH: partial(changes.set_dead_mans_switch, self),
+            Opcode.DELIST_SYMBOL: partial(changes.delist_symbol, self),
             Opcode.CREDIT: self._credit,
             Opcode.DEBIT: self._debit,
         }

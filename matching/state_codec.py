@@ -14,14 +14,14 @@ from typing import Any
 
 from domain.commands import ListSymbol
 from domain.limits import MAX_FEE_TIERS
-from domain.order import StateCause
+from domain.order import StateCause, SymbolState
 from domain.trading_status import StatusReason
 from matching.book import OPEN, Market, Order, Terms
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.market_codec import pack_fees, unpack_fees
 from matching.windows import KeyRecord
 
-STATE_VERSION = 9
+STATE_VERSION = 10
 _MAGIC = b"RLTSTATE"
 _HEAD = struct.Struct("<8sIIQqqIIQQ64s")
 _STATUS = struct.Struct("<qQq32s96s")
@@ -177,12 +177,7 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
         state.issued[asset_id] = issued
         state.fees[asset_id] = fees
     for values in reader.section(_MARKET):
-        *numbers, market_state, last_ticks, low_ticks, high_ticks, status, fees = values
-        named = dict(zip(_RULES, numbers, strict=True))
-        market = Market(ListSymbol(**named, fees=unpack_fees(fees)))
-        market.state, market.last_ticks = market_state, last_ticks
-        market.low_ticks, market.high_ticks = low_ticks, high_ticks
-        market.status = read_status(status)
+        market = _market(values)
         state.markets[market.rules.symbol_id] = market
         if market.low_ticks:
             state.touched.add(market.rules.symbol_id)
@@ -214,6 +209,21 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
     if reader.offset != len(data):
         raise SnapshotError("bytes after the last section")
     return state, struct.unpack("<8Q", head[10])
+
+
+def decode_markets(lines: bytes) -> list[Market]:
+    """Return markets, with empty books, from their lines of a snapshot."""
+    return [_market(values) for values in _MARKET.iter_unpack(lines)]
+
+
+def _market(values: tuple[Any, ...]) -> Market:
+    *numbers, market_state, last_ticks, low_ticks, high_ticks, status, fees = values
+    named = dict(zip(_RULES, numbers, strict=True))
+    market = Market(ListSymbol(**named, fees=unpack_fees(fees)))
+    market.state, market.last_ticks = int(SymbolState(market_state)), last_ticks
+    market.low_ticks, market.high_ticks = low_ticks, high_ticks
+    market.status = read_status(status)
+    return market
 
 
 class _Reader:

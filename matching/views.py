@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from domain.commands import MarketRules
 from domain.order import OrderStatus, SelfTrade, SymbolState
 from domain.order_record import OrderRecord, OrderTerms
 from domain.trading_status import StatusReason
@@ -20,6 +21,14 @@ class SymbolView:
     last_ticks: int
     open_orders: int
     status: StatusReason
+
+
+@dataclass(frozen=True, slots=True)
+class MarketView:
+    """One market's rules (`key` 0) and state."""
+
+    rules: MarketRules
+    state: SymbolState
 
 
 def order_record(order: Order) -> OrderRecord:

@@ -31,7 +31,7 @@ from domain.commands import Opcode
 from domain.events import EventType
 from domain.order import OrderType, Side, TimeInForce
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 COMMAND_VERSION: Final = 2
 STRIPE: Final = 64
 MAX_TEXT: Final = 36
@@ -61,6 +61,7 @@ COMMAND_FIELDS: Final = MappingProxyType(
         Opcode.SET_SHARD_MODE: ("", "mode", "cause"),
         Opcode.SET_PARAMETERS: ("symbol_id", "base_units_per_lot", "quote_units_per_tick_lot"),
         Opcode.SET_ACCOUNT_TIER: ("", "tier", ""),
+        Opcode.DELIST_SYMBOL: ("symbol_id", "", ""),
         Opcode.STARTED: ("", "epoch", "build_id"),
         Opcode.TICK: ("", "", ""),
     }
@@ -248,6 +249,14 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
             (EventType.SYMBOL_STATE_SET, 1): (("actor", "32s"),),
             (EventType.SYMBOL_STATE_SET, 2): (("reason", "48s"),),
             (EventType.SYMBOL_STATE_SET, 3): (("reason_more", "48s"),),
+            (EventType.SYMBOL_DELISTED, 0): (
+                ("time_us", "q"),
+                ("closed_count", "Q"),
+                ("open_orders", "Q"),
+            ),
+            (EventType.SYMBOL_DELISTED, 1): (("actor", "32s"),),
+            (EventType.SYMBOL_DELISTED, 2): (("reason", "48s"),),
+            (EventType.SYMBOL_DELISTED, 3): (("reason_more", "48s"),),
             (EventType.SHARD_MODE_SET, 0): (
                 ("time_us", "q"),
                 ("mode", "q"),

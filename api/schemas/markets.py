@@ -8,7 +8,7 @@ from pydantic import Field
 
 from api.schemas.common import Output
 
-MarketStateText = Literal["open", "cancel_only", "halted", "engine_away"]
+MarketStateText = Literal["open", "cancel_only", "halted", "delisted", "engine_away"]
 
 
 class TimeOut(Output):

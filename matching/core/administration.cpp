@@ -2,11 +2,45 @@
 #include <algorithm>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "engine.hpp"
 #include "money.hpp"
 
 namespace rialto {
+
+// Answers a command whose key was used with the first outcome; one without a key has none.
+bool Engine::key_used(const Command& command, std::int64_t content, std::int64_t created_us) {
+  const Key key{command.key_low, command.key_high};
+  if (key == Key{}) return false;
+  const auto it = state.key_index.find(key);
+  if (it == state.key_index.end()) return false;
+  const KeyRecord& first = state.keys[it->second - state.keys_evicted];
+  const bool same = first.opcode == static_cast<std::uint16_t>(command.opcode) &&
+                    first.account_id == command.account_id && first.asset_id == command.symbol_id &&
+                    first.amount == content && first.created_at_us == created_us;
+  EventStripe* event = events.add(EventType::kKeyDuplicate, 1, 0, same ? 1 : 0);
+  event->body[0] = static_cast<std::uint64_t>(command.time_us);
+  event->body[1] = command.account_id;
+  event->body[2] = key.low;
+  event->body[3] = key.high;
+  event->body[4] = first.sequence;
+  event->body[5] = static_cast<std::uint64_t>(command.opcode) | std::uint64_t{first.reason} << 16;
+  return true;
+}
+
+// Files the first outcome of a command's key, if it has one.
+void Engine::remember(const Command& command, Reason reason, std::int64_t content,
+                      std::int64_t created_us) {
+  const Key key{command.key_low, command.key_high};
+  if (key == Key{}) return;
+  state.key_index[key] = state.keys_evicted + state.keys.size();
+  state.keys.push_back({key, state.sequence, state.time_us,
+                        static_cast<std::uint16_t>(command.opcode),
+                        static_cast<std::uint16_t>(reason), command.symbol_id, command.account_id,
+                        content, created_us});
+  state.next_expiry_us = std::min(state.next_expiry_us, state.time_us + kKeyForUs);
+}
 
 void Engine::money(const Command& command) {
   const bool credit = command.opcode == Opcode::kCredit;
@@ -14,22 +48,7 @@ void Engine::money(const Command& command) {
     reject(command, Reason::kMalformedCommand, command.account_id, 0);
     return;
   }
-  const Key key{command.key_low, command.key_high};
-  if (const auto it = state.key_index.find(key); it != state.key_index.end()) {
-    const KeyRecord& first = state.keys[it->second - state.keys_evicted];
-    const bool same = first.opcode == static_cast<std::uint16_t>(command.opcode) &&
-                      first.account_id == command.account_id &&
-                      first.asset_id == command.symbol_id && first.amount == command.a &&
-                      first.created_at_us == command.b;
-    EventStripe* event = events.add(EventType::kKeyDuplicate, 1, 0, same ? 1 : 0);
-    event->body[0] = static_cast<std::uint64_t>(command.time_us);
-    event->body[1] = command.account_id;
-    event->body[2] = key.low;
-    event->body[3] = key.high;
-    event->body[4] = first.sequence;
-    event->body[5] = static_cast<std::uint64_t>(command.opcode) | std::uint64_t{first.reason} << 16;
-    return;
-  }
+  if (key_used(command, command.a, command.b)) return;
   const std::uint16_t asset = state.asset_index[command.symbol_id];
   const std::int64_t amount = command.a, created = command.b;
   const std::uint32_t account = state.find_account(command.account_id);
@@ -51,11 +70,7 @@ void Engine::money(const Command& command) {
     const Balance balance = account == 0 ? Balance{} : state.balance(account, asset);
     if (balance.total - balance.held < amount) reason = Reason::kInsufficientFunds;
   }
-  state.key_index[key] = state.keys_evicted + state.keys.size();
-  state.keys.push_back(
-      {key, state.sequence, state.time_us, static_cast<std::uint16_t>(command.opcode),
-       static_cast<std::uint16_t>(reason), command.symbol_id, command.account_id, amount, created});
-  state.next_expiry_us = std::min(state.next_expiry_us, state.time_us + kKeyForUs);
+  remember(command, reason, amount, created);
   if (reason != Reason::kNone) {
     reject(command, reason, command.account_id, 0);
     return;
@@ -67,8 +82,8 @@ void Engine::money(const Command& command) {
       events.add(credit ? EventType::kCredited : EventType::kDebited, 1, command.symbol_id, 0);
   event->body[0] = static_cast<std::uint64_t>(command.time_us);
   event->body[1] = command.account_id;
-  event->body[2] = key.low;
-  event->body[3] = key.high;
+  event->body[2] = command.key_low;
+  event->body[3] = command.key_high;
   event->body[4] = static_cast<std::uint64_t>(amount);
   event->body[5] = 0;
 }
@@ -94,6 +109,19 @@ Rules rules_of(const Command& command, const std::uint8_t* record) {
   rules.max_open_orders = more.max_open_orders;
   rules.max_position_lots = more.max_position_lots;
   return rules;
+}
+
+// Tells one market's rules from another's in the record of a key.
+std::int64_t content_of_rules(const Command& command, const std::uint8_t* record) {
+  std::uint64_t words[18] = {static_cast<std::uint64_t>(command.a),
+                             static_cast<std::uint64_t>(command.b)};
+  std::memcpy(words + 2, record + kStripe, 2 * kStripe);
+  std::uint64_t mixed = 0;
+  for (const std::uint64_t word : words) {
+    mixed = (mixed ^ word) * 0x9E3779B97F4A7C15ull;
+    mixed ^= mixed >> 29;
+  }
+  return static_cast<std::int64_t>(mixed);
 }
 
 bool is_whole(const Rules& rules) {
@@ -138,6 +166,8 @@ void write_fees(EventStripe* parts, const FeeTable& fees) {
 
 void Engine::list_symbol(const Command& command, const std::uint8_t* record) {
   const Rules rules = rules_of(command, record);
+  const std::int64_t content = content_of_rules(command, record);
+  if (key_used(command, content, 0)) return;
   Reason reason = Reason::kNone;
   if (!is_whole(rules))
     reason = Reason::kMalformedCommand;
@@ -145,6 +175,7 @@ void Engine::list_symbol(const Command& command, const std::uint8_t* record) {
     reason = Reason::kSymbolAlreadyListed;
   else
     reason = refuse_fees(rules);
+  remember(command, reason, content, 0);
   if (reason != Reason::kNone) {
     reject(command, reason, 0, command.symbol_id);
     return;
@@ -166,16 +197,21 @@ void Engine::list_symbol(const Command& command, const std::uint8_t* record) {
 
 void Engine::set_parameters(const Command& command, const std::uint8_t* record) {
   const Rules rules = rules_of(command, record);
+  const std::int64_t content = content_of_rules(command, record);
+  if (key_used(command, content, 0)) return;
   Market* market = state.market(command.symbol_id);
   Reason reason = Reason::kNone;
   if (!is_whole(rules))
     reason = Reason::kMalformedCommand;
   else if (market == nullptr)
     reason = Reason::kUnknownSymbol;
+  else if (market->state == kDelisted)
+    reason = Reason::kSymbolDelisted;
   else if (!same_where_fixed(rules, market->rules))
     reason = Reason::kFixedParameter;
   else
     reason = refuse_fees(rules);
+  remember(command, reason, content, 0);
   if (reason != Reason::kNone) {
     reject(command, reason, 0, command.symbol_id);
     return;
@@ -200,11 +236,13 @@ void Engine::set_parameters(const Command& command, const std::uint8_t* record) 
 
 // Tier 0 is everybody's.
 void Engine::set_account_tier(const Command& command) {
+  if (key_used(command, command.a, 0)) return;
   Reason reason = Reason::kNone;
   if (command.account_id == 0)
     reason = Reason::kMalformedCommand;
   else if (command.a < 0 || command.a >= kMaxFeeTiers)
     reason = Reason::kUnknownFeeTier;
+  remember(command, reason, command.a, 0);
   if (reason != Reason::kNone) {
     reject(command, reason, command.account_id, 0);
     return;
@@ -230,11 +268,11 @@ bool prints(const char* text, std::size_t size) {
 }  // namespace
 
 // Reads who sets a state and why; false for an unknown cause or text that does not print.
-bool Engine::read_status(const Command& command, const std::uint8_t* record,
+bool Engine::read_status(std::int64_t cause, const std::uint8_t* record,
                          StatusReason& status) const {
-  status = {command.b, state.sequence, state.time_us, {}};
+  status = {cause, state.sequence, state.time_us, {}};
   std::memcpy(&status.said, record + kStripe, sizeof status.said);
-  return command.b > 0 && command.b <= kOperator &&
+  return cause > 0 && cause <= kOperator &&
          prints(status.said.actor, sizeof status.said.actor) &&
          prints(status.said.reason, sizeof status.said.reason);
 }
@@ -246,6 +284,11 @@ void Engine::write_state_set(EventType type, const Command& command, const Statu
   event[0].body[1] = static_cast<std::uint64_t>(command.a);
   event[0].body[2] = static_cast<std::uint64_t>(command.b);
   std::memset(&event[0].body[3], 0, 24);
+  write_said(event, said);
+}
+
+// Who and why, into the parts after the first.
+void Engine::write_said(EventStripe* event, const StatusStripes& said) {
   std::memcpy(event[1].body, said.actor, sizeof said.actor);
   std::memset(&event[1].body[4], 0, 16);
   std::memcpy(event[2].body, said.reason, sizeof event[2].body);
@@ -255,7 +298,7 @@ void Engine::write_state_set(EventType type, const Command& command, const Statu
 void Engine::set_symbol_state(const Command& command, const std::uint8_t* record) {
   Market* market = state.market(command.symbol_id);
   StatusReason status;
-  if (!read_status(command, record, status) || command.a < 0 || command.a > kHalted) {
+  if (!read_status(command.b, record, status) || command.a < 0 || command.a > kHalted) {
     reject(command, Reason::kMalformedCommand, 0, command.symbol_id);
     return;
   }
@@ -263,15 +306,56 @@ void Engine::set_symbol_state(const Command& command, const std::uint8_t* record
     reject(command, Reason::kUnknownSymbol, 0, command.symbol_id);
     return;
   }
+  if (market->state == kDelisted) {
+    reject(command, Reason::kSymbolDelisted, 0, command.symbol_id);
+    return;
+  }
   market->state = static_cast<int>(command.a);
   market->status = status;
   write_state_set(EventType::kSymbolStateSet, command, status.said);
 }
 
+// Closes a market for ever and its open orders by number, as many as one command may close.
+void Engine::delist_symbol(const Command& command, const std::uint8_t* record) {
+  Market* market = state.market(command.symbol_id);
+  StatusReason status;
+  const bool prints = read_status(kOperator, record, status);
+  if (!prints || market == nullptr) {
+    const Reason reason = prints ? Reason::kUnknownSymbol : Reason::kMalformedCommand;
+    reject(command, reason, 0, command.symbol_id);
+    return;
+  }
+  if (market->state != kDelisted) {
+    market->state = kDelisted;
+    market->status = status;
+  }
+  std::vector<std::uint64_t> numbers;
+  numbers.reserve(market->open_orders);
+  const Book& book = market->book;
+  for (const int side : {0, 1})
+    for (std::int64_t price = book.best(side); price != kNoPrice;
+         price = book.next_price(side, price))
+      for (Slot at = book.at(side, price).head; at != 0; at = state.orders[at].next)
+        numbers.push_back(state.orders[at].number);
+  for (const auto* waiting : {&market->rising, &market->falling})
+    for (const auto& [price, number] : *waiting) numbers.push_back(number);
+  std::sort(numbers.begin(), numbers.end());
+  const std::size_t open = numbers.size();
+  numbers.resize(std::min<std::size_t>(open, kMaxCancels));
+  EventStripe* event = events.add(EventType::kSymbolDelisted, 4, command.symbol_id, 0);
+  event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
+  event[0].body[1] = numbers.size();
+  event[0].body[2] = open - numbers.size();
+  std::memset(&event[0].body[3], 0, 24);
+  write_said(event, status.said);
+  for (const std::uint64_t number : numbers)
+    close_resting(*market, state.pages.find(number), Close::kCancelledByAdmin);
+}
+
 // Who only minds settlement's lag lifts no other's mode.
 void Engine::set_shard_mode(const Command& command, const std::uint8_t* record) {
   StatusReason status;
-  if (!read_status(command, record, status) || command.a < 0 || command.a > kHalted) {
+  if (!read_status(command.b, record, status) || command.a < 0 || command.a > kHalted) {
     reject(command, Reason::kMalformedCommand, 0, 0);
     return;
   }

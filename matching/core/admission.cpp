@@ -74,7 +74,7 @@ bool is_plain_limit(const Command& command) {
 [[gnu::noinline, gnu::cold]] Reason Engine::closed(const Market& market) const {
   if (state.mode == kHalted) return Reason::kShardHalted;
   if (state.mode == kCancelOnly) return Reason::kShardCancelOnly;
-  return market.state == kHalted ? Reason::kSymbolHalted : Reason::kSymbolCancelOnly;
+  return closed_market(market);
 }
 
 Reason Engine::refuse_order(const Command& command, const std::uint8_t* record, Market*& market,

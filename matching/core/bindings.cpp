@@ -144,6 +144,21 @@ class Core {
     return lines;
   }
 
+  // Each market as its section of a snapshot has it, by id.
+  nb::bytes markets() const {
+    const auto held = lock();
+    return as_bytes(market_lines(state()));
+  }
+
+  // (account, fee tier) where it is not 0.
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> tiers() const {
+    const auto held = lock();
+    std::vector<std::pair<std::uint64_t, std::uint32_t>> lines;
+    for (const Account& account : state().accounts)
+      if (account.tier != 0) lines.emplace_back(account.id, account.tier);
+    return lines;
+  }
+
   nb::bytes open_orders(std::uint64_t account_id, std::uint16_t symbol_id) const {
     const auto held = lock();
     std::string lines;
@@ -315,6 +330,8 @@ NB_MODULE(_core, m) {
       .def("account_balances", &Core::account_balances)
       .def("assets", &Core::assets)
       .def("symbols", &Core::symbols)
+      .def("markets", &Core::markets)
+      .def("tiers", &Core::tiers)
       .def("status", &Core::status)
       .def("open_orders", &Core::open_orders)
       .def("order_by_id", &Core::order_by_id)

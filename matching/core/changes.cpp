@@ -196,8 +196,7 @@ Reason Engine::refuse_amend(const Command& command, std::int64_t trigger, Slot s
   if (slot == 0) return Reason::kOrderNotFound;
   const Order& order = state.orders[slot];
   Market& market = *state.markets[order.symbol];
-  if (market.state == kHalted) return Reason::kSymbolHalted;
-  if (market.state == kCancelOnly) return Reason::kSymbolCancelOnly;
+  if (market.state != kOpen) return closed_market(market);
   if ((order.traits & kWaiting) != 0) [[unlikely]]
     return refuse_amend_waiting(command, trigger, slot);
   if (trigger != 0) return Reason::kInvalidCombination;

@@ -144,6 +144,9 @@ inline void Engine::act(const Command& command, const std::uint8_t* record, std:
     case Opcode::kSetAccountTier:
       set_account_tier(command);
       break;
+    case Opcode::kDelistSymbol:
+      delist_symbol(command, record);
+      break;
     case Opcode::kSetSymbolState:
       set_symbol_state(command, record);
       break;

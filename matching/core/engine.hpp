@@ -65,13 +65,18 @@ class Engine {
   void cancel_all(const Command& command);
   void amend(const Command& command, const std::uint8_t* record, std::uint64_t hash);
   void set_dead_mans_switch(const Command& command);
+  bool key_used(const Command& command, std::int64_t content, std::int64_t created_us);
+  void remember(const Command& command, Reason reason, std::int64_t content,
+                std::int64_t created_us);
   void money(const Command& command);
   void list_symbol(const Command& command, const std::uint8_t* record);
   void set_parameters(const Command& command, const std::uint8_t* record);
   void set_account_tier(const Command& command);
   void set_symbol_state(const Command& command, const std::uint8_t* record);
   void set_shard_mode(const Command& command, const std::uint8_t* record);
-  bool read_status(const Command& command, const std::uint8_t* record, StatusReason& status) const;
+  void delist_symbol(const Command& command, const std::uint8_t* record);
+  bool read_status(std::int64_t cause, const std::uint8_t* record, StatusReason& status) const;
+  static void write_said(EventStripe* event, const StatusStripes& said);
   void write_state_set(EventType type, const Command& command, const StatusStripes& said);
 
   Reason refuse_order(const Command& command, const std::uint8_t* record, Market*& market,

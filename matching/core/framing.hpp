@@ -34,6 +34,7 @@ inline bool known(Opcode opcode) {
     case Opcode::kSetShardMode:
     case Opcode::kSetParameters:
     case Opcode::kSetAccountTier:
+    case Opcode::kDelistSymbol:
     case Opcode::kStarted:
     case Opcode::kTick:
       return true;
@@ -44,7 +45,8 @@ inline bool known(Opcode opcode) {
 // Commands of three stripes: a market's rules and fees, or who sets a state and why.
 inline bool has_rules_or_status(Opcode opcode) {
   return opcode == Opcode::kListSymbol || opcode == Opcode::kSetParameters ||
-         opcode == Opcode::kSetSymbolState || opcode == Opcode::kSetShardMode;
+         opcode == Opcode::kSetSymbolState || opcode == Opcode::kSetShardMode ||
+         opcode == Opcode::kDelistSymbol;
 }
 
 [[noreturn, gnu::cold]] inline void refuse_record(int fault, const char* what, std::size_t offset) {

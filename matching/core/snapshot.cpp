@@ -8,7 +8,7 @@ namespace rialto {
 
 namespace {
 
-constexpr std::uint32_t kStateVersion = 9;
+constexpr std::uint32_t kStateVersion = 10;
 constexpr char kMagic[9] = "RLTSTATE";
 
 #pragma pack(push, 1)
@@ -154,6 +154,15 @@ std::vector<const Market*> markets_by_id(const State& state) {
   return markets;
 }
 
+MarketBytes market_bytes(const Market& market) {
+  const Rules& r = market.rules;
+  return {r.symbol_id,          r.base_asset_id,     r.quote_asset_id,  r.base_per_lot,
+          r.quote_per_tick_lot, r.max_taker_fee_ppm, r.band_ppm,        r.listing_ticks,
+          r.max_order_lots,     r.max_open_orders,   r.max_position_lots, market.state,
+          market.last_ticks,    market.low,          market.high,       market.status,
+          r.fees};
+}
+
 // The orders that wait for a trigger, by number.
 std::vector<Slot> waiting_by_number(const State& state) {
   std::vector<std::uint64_t> numbers;
@@ -171,6 +180,12 @@ std::vector<Slot> waiting_by_number(const State& state) {
 std::string order_line(const Engine& engine, Slot slot) {
   Writer out;
   out.put(order_bytes(engine.state, slot));
+  return std::move(out.bytes);
+}
+
+std::string market_lines(const State& state) {
+  Writer out;
+  for (const Market* market : markets_by_id(state)) out.put(market_bytes(*market));
   return std::move(out.bytes);
 }
 
@@ -201,11 +216,7 @@ std::string encode_state(const Engine& engine) {
   out.count(markets.size());
   std::uint64_t open = 0;
   for (const Market* market : markets) {
-    const Rules& r = market->rules;
-    out.put(MarketBytes{r.symbol_id, r.base_asset_id, r.quote_asset_id, r.base_per_lot,
-                        r.quote_per_tick_lot, r.max_taker_fee_ppm, r.band_ppm, r.listing_ticks,
-                        r.max_order_lots, r.max_open_orders, r.max_position_lots, market->state,
-                        market->last_ticks, market->low, market->high, market->status, r.fees});
+    out.put(market_bytes(*market));
     open += market->open_orders - market->waiting();
   }
   write_balances(state, out);
@@ -308,6 +319,8 @@ std::unique_ptr<Engine> decode_state(const std::string& bytes) {
                        m.quote_per_tick_lot, static_cast<std::int32_t>(m.max_taker_fee_ppm),
                        m.band_ppm, m.listing_ticks, m.max_order_lots,
                        static_cast<std::uint32_t>(m.max_open_orders), m.max_position_lots, m.fees});
+    if (m.state < kOpen || m.state > kDelisted)
+      throw std::invalid_argument("an unknown state of a market");
     state.markets.back()->state = static_cast<int>(m.state);
     state.markets.back()->last_ticks = m.last_ticks;
     state.markets.back()->low = m.low;

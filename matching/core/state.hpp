@@ -59,6 +59,12 @@ struct Market {
   std::size_t waiting() const { return rising.size() + falling.size(); }
 };
 
+// Why a market that is not open takes no orders.
+inline Reason closed_market(const Market& market) {
+  if (market.state == kDelisted) return Reason::kSymbolDelisted;
+  return market.state == kHalted ? Reason::kSymbolHalted : Reason::kSymbolCancelOnly;
+}
+
 struct Balance {
   std::int64_t total = 0;
   std::int64_t held = 0;

@@ -28,6 +28,7 @@ enum class Opcode : std::uint8_t {
   kSetShardMode = 62,
   kSetParameters = 63,
   kSetAccountTier = 64,
+  kDelistSymbol = 65,
   kStarted = 90,
   kTick = 91,
 };
@@ -54,6 +55,7 @@ enum class EventType : std::uint8_t {
   kShardModeSet = 62,
   kParametersSet = 63,
   kAccountTierSet = 64,
+  kSymbolDelisted = 65,
   kStarted = 90,
   kTicked = 91,
 };
@@ -70,6 +72,7 @@ enum class Reason : std::uint16_t {
   kShardCancelOnly = 24,
   kSymbolAlreadyListed = 25,
   kShardModeHeld = 26,
+  kSymbolDelisted = 27,
   kInvalidPrice = 30,
   kInvalidQuantity = 31,
   kQuantityTooLarge = 32,
@@ -129,7 +132,7 @@ inline constexpr Status status_of(Close reason) {
 }
 
 inline constexpr int kBuy = 0;
-inline constexpr int kOpen = 0, kCancelOnly = 1, kHalted = 2;
+inline constexpr int kOpen = 0, kCancelOnly = 1, kHalted = 2, kDelisted = 3;
 inline constexpr int kSettlementBehind = 2, kOperator = 3;  // causes of a state; 0 = never set
 inline constexpr int kGtc = 0, kIoc = 1, kFok = 2, kGtd = 3;
 inline constexpr int kLimit = 0, kMarket = 1, kStop = 2, kStopLimit = 3;

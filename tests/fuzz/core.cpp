@@ -259,7 +259,7 @@ class Mutator {
 
   void field(Bytes& record) {
     static constexpr std::uint8_t kOpcodes[] = {1, 1,  1,  1,  2,  2,  3,  4, 4,
-                                                5, 20, 21, 60, 61, 62, 63, 64};
+                                                5, 20, 21, 60, 61, 62, 63, 64, 65};
     static constexpr std::uint64_t kAccounts[] = {0, 1, 1, 2, 2, 3, 4, 7, std::uint64_t{1} << 40};
     Command command = head_of(record);
     switch (pick(11)) {

@@ -141,6 +141,7 @@ def _expected(role: Role, opcode: Opcode) -> bool:
             Opcode.SET_ACCOUNT_TIER,
             Opcode.SET_SYMBOL_STATE,
             Opcode.SET_SHARD_MODE,
+            Opcode.DELIST_SYMBOL,
         },
     }.get(role, set())
 

@@ -11,6 +11,7 @@ from domain.commands import (
     Command,
     Credit,
     Debit,
+    DelistSymbol,
     ListSymbol,
     PlaceOrder,
     SetAccountTier,
@@ -123,4 +124,21 @@ def _later(order: PlaceOrder, taker: PlaceOrder) -> list[tuple[str, Command]]:
         ("rest in tier 1", replace(order, client_key=29)),
         ("take from tier 1", replace(budget, account_id=2, client_key=30)),
         ("too much", replace(order, client_key=31, side=Side.BUY, quantity_lots=10**8)),
+        *_last(order),
+    ]
+
+
+def _last(order: PlaceOrder) -> list[tuple[str, Command]]:
+    """Return what ends the market: administration under keys, and the delisting."""
+    return [
+        ("tier under a key", SetAccountTier(1, 2, key=90)),
+        ("tier again", SetAccountTier(1, 2, key=90)),
+        ("parameters under a key", replace(_CHANGED, max_open_orders=300, key=91)),
+        ("other parameters, same key", replace(_CHANGED, max_open_orders=301, key=91)),
+        ("list again under a key", replace(_LISTING, key=92)),
+        ("rest until the end", replace(order, client_key=32)),
+        ("delist", DelistSymbol(1, "ada", LONG_REASON)),
+        ("delist again", DelistSymbol(1, "ada", "nothing is left")),
+        ("open a delisted market", SetSymbolState(1, SymbolState.OPEN, OPERATOR)),
+        ("order in a delisted market", replace(order, client_key=33)),
     ]

@@ -72,6 +72,7 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "accepted_sequence": _U64,
     "first_sequence": _U64,
     "closed_count": st.integers(0, 2**63 - 1),
+    "open_orders": st.integers(0, 2**63 - 1),
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 from domain.commands import (
     CancelAll,
     CancelOrder,
-    ListSymbol,
+    MarketRules,
     PlaceOrder,
     SetShardMode,
     SetSymbolState,
@@ -324,5 +324,5 @@ def test_listing_needs_every_field() -> None:
     desk = Desk()
     outcome = desk.events[0]
     assert isinstance(outcome, SymbolListed)
-    for field in fields(ListSymbol):
+    for field in fields(MarketRules):
         assert getattr(outcome, field.name) == getattr(LISTING, field.name)

@@ -230,14 +230,24 @@ class Stream:
             ),
             c.SetShardMode(ShardMode(self.random.choice((0, 0, 0, 0, 1, 2))), *self._said()),
             c.SetAccountTier(
-                self.random.choice((*ACCOUNTS, 99, 0)), self.random.choice((0, 1, 2, 7, 8, -1))
+                self.random.choice((*ACCOUNTS, 99, 0)),
+                self.random.choice((0, 1, 2, 7, 8, -1)),
+                self.random.choice((0, 0, 7, 8, 9)),
             ),
+            self._delisting(),
             self._parameters(),
             c.Started(3, 4),
             c.Tick(),
             c.Tick(),
         )
         return self.random.choice(choices)
+
+    def _delisting(self) -> c.Command:
+        """Delist a market, seldom: nothing happens in it afterwards."""
+        if self.random.random() < 0.97:
+            return c.Tick()
+        symbol_id = self.random.choice((1, 2, 9))
+        return c.DelistSymbol(symbol_id, "ada", self.random.choice(("", "it is over", "\n")))
 
     def _parameters(self) -> c.SetParameters:
         """Change a market's rules, now and then beyond what may be."""
@@ -252,6 +262,7 @@ class Stream:
             max_order_lots=pick((40, 10**6)),
             max_open_orders=pick((5, 50)),
             max_position_lots=pick((0, 60, 200, 10**9)),
+            key=pick((0, 0, 0, 11, 12)),
         )
         if self.random.random() < 0.8:
             return changed
@@ -289,9 +300,19 @@ def test_same_commands_same_bytes_and_digest(seed: int) -> None:
     _same_answers(reference, core)
 
 
+def _rules(engine: Any) -> list[tuple[object, ...]]:
+    """Return each market's rules without the key of the command that set them, and its state."""
+    names = [field.name for field in dataclass_fields(c.MarketRules)]
+    return [
+        (*(getattr(market.rules, name) for name in names), market.state)
+        for market in engine.markets()
+    ]
+
+
 def _same_answers(reference: object, core: object) -> None:
-    for question in ("balances", "fees", "issued", "trades", "symbols", "chain"):
+    for question in ("balances", "fees", "issued", "trades", "symbols", "chain", "tiers"):
         assert getattr(reference, question)() == getattr(core, question)(), question
+    assert _rules(reference) == _rules(core)
     for field in ("shard", "sequence", "time_us", "epoch", "mode"):
         assert getattr(reference, field) == getattr(core, field), field
     for account in ACCOUNTS:
