@@ -12,10 +12,10 @@ from domain.adjustment import (
     Adjustment,
     AdjustmentRequest,
     AdjustmentView,
-    SignRequest,
     event_place,
 )
 from domain.approval import Decision, Officer, VerifySignature, parse_decision
+from domain.two_signatures import SignRequest
 
 
 class AdjustmentRows(Protocol):
@@ -77,7 +77,7 @@ class AdjustmentActivities:
         if decision is None:
             return "not a signed decision"
         refusal = await self._rows.sign(
-            request.adjustment_id, decision, self._officers, self._verify, self._now()
+            request.proposal_id, decision, self._officers, self._verify, self._now()
         )
         return refusal or ""
 

@@ -22,6 +22,12 @@ from domain.adjustment import (
     adjustment_workflow_id,
 )
 from domain.deposit import DEPOSIT_WORKFLOW, DepositRequest
+from domain.market_change import (
+    MARKET_CHANGE_QUEUE,
+    MARKET_CHANGE_WORKFLOW,
+    ChangeRequest,
+    market_change_workflow_id,
+)
 from domain.shard_transfer import (
     SHARD_TRANSFER_WORKFLOW,
     ShardTransferRequest,
@@ -71,7 +77,12 @@ class Kind:
 
 
 def kinds_of(
-    *, withdrawals: OpenRows, deposits: OpenRows, shard_transfers: OpenRows, adjustments: OpenRows
+    *,
+    withdrawals: OpenRows,
+    deposits: OpenRows,
+    shard_transfers: OpenRows,
+    adjustments: OpenRows,
+    market_changes: OpenRows,
 ) -> tuple[Kind, ...]:
     """Return all kinds of business rows that have workflows."""
     return (
@@ -94,6 +105,13 @@ def kinds_of(
             adjustment_workflow_id(""),
             AdjustmentRequest,
             ADJUSTMENT_QUEUE,
+        ),
+        Kind(
+            market_changes,
+            MARKET_CHANGE_WORKFLOW,
+            market_change_workflow_id(""),
+            ChangeRequest,
+            MARKET_CHANGE_QUEUE,
         ),
     )
 

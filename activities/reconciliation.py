@@ -26,6 +26,7 @@ from temporalio import activity
 
 from domain.audit import AuditRecord
 from domain.checker import Checker
+from domain.checker_markets import MarketRows
 from domain.checker_records import (
     AccountRecord,
     Assets,
@@ -60,6 +61,12 @@ class Reading(Protocol):
 
     async def cursor(self, shard: int) -> int:
         """Return the last settled sequence."""
+
+    async def markets_cursor(self, shard: int) -> int:
+        """Return up to which sequence the rows of markets and tiers have followed."""
+
+    async def markets(self, shard: int, sequence: int) -> MarketRows:
+        """Return the markets and tiers of a shard as they were at a sequence."""
 
     def journals(self, opening: Opening) -> AsyncIterator[JournalRecord]:
         """Yield the journals after `opening`, in order."""
@@ -174,6 +181,9 @@ async def check_exchange(
         checker.audit(await reading.audit(opening))
         facts = await reading.wallet_facts()
         taken_at = await reading.taken_at()
+        for record in found.values():
+            if not record.fault:
+                checker.markets(*await _markets(reading, engines, record))
     for shard, sequence in cursors.items():
         checker.cursor(shard, sequence)
         checker.engine(found[shard], sequence, codes)
@@ -188,6 +198,21 @@ def _changed(checker: Checker, now: EngineRecord, before: EngineRecord | None) -
     old = {} if before is None else checker.engine_accounts(before)
     new = checker.engine_accounts(now)
     return {code for code in old.keys() | new.keys() if old.get(code) != new.get(code)}
+
+
+async def _markets(
+    reading: Reading, engines: SecondEngine, record: EngineRecord
+) -> tuple[EngineRecord, MarketRows]:
+    """Return an engine and the rows of markets and tiers, both at the same sequence.
+
+    The rows follow the engine with a cursor of their own. Where that is behind settlement's, the
+    engine of settlement's sequence mostly has the same; if not, it is brought to the rows' cursor.
+    """
+    at = min(record.sequence, await reading.markets_cursor(record.shard))
+    rows = await reading.markets(record.shard, at)
+    if at < record.sequence and rows.at != record.administration:
+        record = await engines.at(record.shard, at)
+    return record, rows
 
 
 async def _check_balances(reading: Reading, checker: Checker, codes: set[str] | None) -> None:

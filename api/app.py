@@ -16,6 +16,7 @@ from api.edge import access_of, problem_of
 from api.errors import PROBLEM_TYPE, Problem
 from api.routes import (
     accounts,
+    fees,
     markets,
     order_batches,
     order_queries,
@@ -35,6 +36,7 @@ ROUTERS = (
     order_batches.router,
     order_queries.router,
     accounts.router,
+    fees.router,
     transfers.router,
     withdrawals.router,
 )

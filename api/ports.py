@@ -13,6 +13,7 @@ from domain.commands import Command, PlaceOrder
 from domain.customer import ApiKey
 from domain.errors import RejectReason
 from domain.events import Event
+from domain.fee_tiers import CustomerTier
 from domain.market import AssetListing, Listings
 from domain.market_data import Candle, Level, PublicTrade
 from domain.order_record import FillRecord, OrderRecord
@@ -98,6 +99,13 @@ class OrderStore(Protocol):
         limit: int,
     ) -> list[FillRecord]:
         """Return fills, newest first, before (sequence, index, shard, is maker); 0: any."""
+
+
+class FeeTiers(Protocol):
+    """Volumes and fee tiers, from PostgreSQL."""
+
+    async def of_customer(self, customer_id: int) -> CustomerTier:
+        """Return the last assessed volume, and the tier in each shard."""
 
 
 class WalletStore(Protocol):

@@ -9,6 +9,7 @@ from api.errors import Problem
 from api.limits import Limiter
 from api.ports import (
     EngineDoor,
+    FeeTiers,
     KeyDirectory,
     ListingDirectory,
     MarketDataStore,
@@ -39,6 +40,7 @@ class Services:
     hub: FeedHub
     withdrawal_rules: WithdrawalRules
     withdrawal_starter: WithdrawalStarter
+    fee_tiers: FeeTiers
     transfers: TransferStore
     transfer_starter: TransferStarter
     now_ms: Callable[[], int]

@@ -8,21 +8,19 @@ postings it attests that an event of an unknown type moves no money (quarantine)
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.account import UnknownAccountError, parse_account
-from domain.approval import Decision, Officer, VerifySignature
 from domain.hash_chain import JsonValue, canonical_json
 from domain.ledger import JournalRequest, Posting, correction_key, quarantine_key
+from domain.two_signatures import reason_refusal
 
 ADJUSTMENT_WORKFLOW = "AdjustmentWorkflow"
 ADJUSTMENT_QUEUE = "settlement"  # the task queue: its worker has the ledger and the pinned keys
 ADJUST = "adjust"
 STREAM = "adjustment"
-SIGNATURES_NEEDED = 2
-MAX_REASON = 500
 _EVENT = re.compile(r"([0-9]{1,5}):([0-9]{1,18})\.([0-9]{1,5})")
 
 
@@ -50,6 +48,14 @@ class Adjustment:
     expiry: int
     proposed_by: str
     state: AdjustmentState = AdjustmentState.PROPOSED
+
+    noun = "adjustment"
+    action = ADJUST
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether it still takes signatures."""
+        return self.state is AdjustmentState.PROPOSED
 
     def statement(self) -> str:
         """Return the one text that officers sign."""
@@ -98,9 +104,9 @@ def event_place(text: str) -> tuple[int, int, int] | None:
 
 def proposal_refusal(proposed: Adjustment) -> str | None:
     """Return why an adjustment may not even be proposed, in words, or None."""
-    reason = proposed.reason.strip()
-    if not reason or len(reason) > MAX_REASON:
-        return f"an adjustment needs a reason of at most {MAX_REASON} characters"
+    refusal = reason_refusal("an adjustment", proposed.reason)
+    if refusal is not None:
+        return refusal
     if proposed.event and event_place(proposed.event) is None:
         return "an event is named shard:sequence.index"
     if not proposed.postings and not proposed.event:
@@ -115,37 +121,6 @@ def proposal_refusal(proposed: Adjustment) -> str | None:
                 return f"{code} does not hold {posting.asset}"
             if account.shard is not None and not proposed.event:
                 return f"{code} is settlement's; a correction names the event that it belongs to"
-    return None
-
-
-def signature_refusal(
-    decision: Decision,
-    adjustment: Adjustment,
-    *,
-    officers: Mapping[str, Officer],
-    signed: Collection[str],
-    now: int,
-    verify: VerifySignature,
-) -> str | None:
-    """Return why a signature does not count, or None when it does; checked in this order."""
-    officer = officers.get(decision.officer)
-    if officer is None:
-        return "unknown officer"
-    if decision.action != ADJUST or decision.statement != adjustment.statement():
-        return "the statement is not this adjustment's"
-    try:
-        signature = bytes.fromhex(decision.signature_hex)
-    except ValueError:
-        return "invalid signature"
-    key = bytes.fromhex(officer.public_key_hex)
-    if not verify(key, decision.statement.encode(), signature):
-        return "invalid signature"
-    if adjustment.state is not AdjustmentState.PROPOSED:
-        return f"the adjustment is {adjustment.state}"
-    if adjustment.expiry <= now:
-        return "expired"
-    if decision.officer in signed:
-        return "this officer has signed already"
     return None
 
 
@@ -166,11 +141,3 @@ class AdjustmentView:
     signatures: int
     seconds_left: int
     settlement_shard: int | None = None  # whose settlement is to try again afterwards
-
-
-@dataclass(frozen=True)
-class SignRequest:
-    """One officer's signature, on its way to be checked."""
-
-    adjustment_id: str
-    decision: dict[str, str] = field(default_factory=dict)

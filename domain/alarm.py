@@ -28,6 +28,7 @@ RUNBOOKS = {
     AlarmKind.SETTLEMENT_LAG: "docs/runbooks/settlement-lag.md",
     AlarmKind.ENGINE_HALTED: "docs/runbooks/engine-halted.md",
 }
+MARKET_RUNBOOK = "docs/runbooks/market-listing.md"
 SETTLEMENT_RUNBOOK = "docs/runbooks/settlement-parked.md"
 
 

@@ -16,6 +16,7 @@ from domain import ledger
 from domain.account import AccountKind, UnknownAccountError, parse_account
 from domain.audit import AuditRecord
 from domain.checker_journal import JournalChecker
+from domain.checker_markets import MarketRows, check_markets
 from domain.checker_records import (
     AccountRecord,
     Assets,
@@ -183,6 +184,10 @@ class Checker:
             code = ledger.fees(record.shard, self._assets.code(asset_id))
             found[code] = self._assets.chain_units(asset_id, units)
         return found
+
+    def markets(self, record: EngineRecord, rows: MarketRows) -> None:
+        """Check markets and fee tiers against an engine at the sequence of the rows."""
+        check_markets(self._findings, record.shard, record.administration, rows)
 
     def transfers(self, records: Iterable[TransferRecord]) -> None:
         """Check that each transit account is the sum of the transfers on their way."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from domain.checker_markets import EngineMarkets
 from domain.hash_chain import GENESIS, JsonValue
 from domain.instrument import Asset
 
@@ -70,7 +71,8 @@ class EngineRecord:
     """A second engine, brought to exactly the cursor's sequence.
 
     `balances_units` is {(account id, asset id): total}; `trades` counts all trades so far. `fault`
-    says why the journal could not be read: then there is nothing to compare.
+    says why the journal could not be read: then there is nothing to compare. `administration` is
+    what it has of markets and fee tiers.
     """
 
     shard: int
@@ -79,6 +81,7 @@ class EngineRecord:
     fees_units: Mapping[int, int]
     trades: int
     fault: str = ""
+    administration: EngineMarkets = field(default_factory=EngineMarkets)
 
 
 @dataclass(frozen=True, slots=True)

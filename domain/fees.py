@@ -50,6 +50,14 @@ def fee_units(quote_units: int, rate_ppm: int) -> int:
     return -floor_ppm(quote_units, -rate_ppm)
 
 
+FEE_RULES = {
+    RejectReason.INVALID_FEES: "a taker rate is negative, or the highest taker fee is not below 1",
+    RejectReason.FEE_ABOVE_MAXIMUM: "a rate exceeds the highest taker fee, at which orders hold",
+    RejectReason.REBATE_ABOVE_TAKER_FEE: "a maker's rebate exceeds the lowest taker fee",
+}
+"""Each refusal of rates, in words."""
+
+
 def refuse_fees(fees: FeeTable, max_taker_fee_ppm: int) -> RejectReason:
     """Return why a market may not have these rates, or NONE.
 

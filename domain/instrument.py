@@ -7,11 +7,12 @@ of base a lot is, and how many engine units of quote one tick times one lot is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
-from domain.commands import ListSymbol
+from domain.commands import ListSymbol, MarketRules, SetParameters
 from domain.errors import RejectReason
-from domain.fees import FeeRates, FeeTable, fee_table, refuse_fees
+from domain.fees import FEE_RULES, FeeRates, FeeTable, fee_table, refuse_fees
 from domain.money import DecimalTextError, text_from_units, units_from_text
 
 _GRID_DECIMALS = 18
@@ -118,7 +119,7 @@ class Instrument:
             max_taker_fee_ppm = max(rates.taker_ppm for rates in fees)
         reason = refuse_fees(fees, max_taker_fee_ppm)
         if reason is not RejectReason.NONE:
-            raise ValueError(f"fees of {base.code}/{quote.code}: {reason.name}")
+            raise ValueError(f"fees of {base.code}/{quote.code}: {FEE_RULES[reason]}")
         return Instrument(
             symbol_id=symbol_id,
             symbol=f"{base.code}/{quote.code}",
@@ -137,9 +138,9 @@ class Instrument:
             max_position_lots=on_grid(max_position, lot_size),
         )
 
-    def listing(self) -> ListSymbol:
-        """Return the command that opens this market in an engine."""
-        return ListSymbol(
+    def rules(self) -> MarketRules:
+        """Return the rules as an engine has them."""
+        return MarketRules(
             symbol_id=self.symbol_id,
             base_asset_id=self.base.asset_id,
             quote_asset_id=self.quote.asset_id,
@@ -154,6 +155,14 @@ class Instrument:
             max_position_lots=self.max_position_lots,
         )
 
+    def listing(self, key: int = 0) -> ListSymbol:
+        """Return the command that opens this market in an engine, once per `key`."""
+        return ListSymbol(**_by_name(self.rules()), key=key)
+
+    def parameters(self, key: int = 0) -> SetParameters:
+        """Return the command that gives this market, listed before, its rules; once per `key`."""
+        return SetParameters(**_by_name(self.rules()), key=key)
+
     def price_ticks(self, text: str) -> int:
         """Parse a price to ticks; off the tick grid is refused with `OffGridError`."""
         return on_grid(text, self.tick_size)
@@ -164,11 +173,11 @@ class Instrument:
 
     def price_text(self, price_ticks: int) -> str:
         """Return a price in ticks as decimal text."""
-        return _grid_text(price_ticks, self.tick_size)
+        return grid_text(price_ticks, self.tick_size)
 
     def quantity_text(self, quantity_lots: int) -> str:
         """Return a quantity in lots as decimal text."""
-        return _grid_text(quantity_lots, self.lot_size)
+        return grid_text(quantity_lots, self.lot_size)
 
     def base_units(self, quantity_lots: int) -> int:
         """Return lots as base engine units; exact."""
@@ -177,6 +186,10 @@ class Instrument:
     def quote_units(self, price_ticks: int, quantity_lots: int) -> int:
         """Return price x quantity as quote engine units; exact by the listing rule."""
         return price_ticks * quantity_lots * self.quote_units_per_tick_lot
+
+
+def _by_name(rules: MarketRules) -> dict[str, Any]:
+    return {field.name: getattr(rules, field.name) for field in fields(rules)}
 
 
 class OffGridError(DecimalTextError):
@@ -192,5 +205,6 @@ def on_grid(text: str, step: str) -> int:
     return count
 
 
-def _grid_text(count: int, step: str) -> str:
+def grid_text(count: int, step: str) -> str:
+    """Return `count` steps as decimal text; exact."""
     return text_from_units(count * units_from_text(step, _GRID_DECIMALS), _GRID_DECIMALS)

@@ -9,10 +9,15 @@ from domain.instrument import Asset, Instrument
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """An instrument and the shard whose engine trades it."""
+    """An instrument and the shard whose engine trades it.
+
+    `listed_sequence` is None until its engine has listed it; `delisted_sequence` once it has.
+    """
 
     instrument: Instrument
     shard: int
+    listed_sequence: int | None = None
+    delisted_sequence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,11 @@ class Listings:
         self._by_symbol_id = {market.instrument.symbol_id: market for market in markets}
         self._by_code = {listing.asset.code: listing for listing in assets}
         self._by_asset_id = {listing.asset.asset_id: listing for listing in assets}
+
+    def listed(self) -> Listings:
+        """Return these without markets that no engine has listed yet."""
+        markets = [market for market in self.markets if market.listed_sequence is not None]
+        return Listings(markets, self.assets)
 
     def market(self, symbol: str) -> Market | None:
         """Return the market called `symbol` ("ETH/USDT", or "ETH-USDT" as in a path)."""

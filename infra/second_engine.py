@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from domain.checker_markets import EngineMarkets, rules_record
 from domain.checker_records import EngineRecord
+from domain.order import SymbolState
 from matching.engine import Engine, create_engine
 from matching.replay import engine_at
 from matching.segments import JournalError, JournalFault
@@ -58,4 +60,14 @@ def _record(shard: int, engine: Engine) -> EngineRecord:
         balances_units={place: total for place, (total, _) in engine.balances().items()},
         fees_units=engine.fees(),
         trades=engine.trades(),
+        administration=EngineMarkets(
+            markets={
+                market.rules.symbol_id: (
+                    rules_record(market.rules),
+                    market.state is SymbolState.DELISTED,
+                )
+                for market in engine.markets()
+            },
+            tiers=engine.tiers(),
+        ),
     )

@@ -19,6 +19,10 @@ _HISTORY = (
     EventType.ORDER_CLOSED,
     EventType.SYMBOL_STATE_SET,
     EventType.SHARD_MODE_SET,
+    EventType.SYMBOL_LISTED,
+    EventType.PARAMETERS_SET,
+    EventType.SYMBOL_DELISTED,
+    EventType.ACCOUNT_TIER_SET,
 )
 
 
@@ -68,5 +72,5 @@ def moves_money(raw: bytes) -> bool:
 
 
 def has_history(raw: bytes) -> bool:
-    """Return whether `raw` holds an event of an order's life, or of a state that was set."""
+    """Return whether `raw` holds an event of an order's life, or one that has rows."""
     return bool(np.isin(view_events(raw)["type"], _HISTORY).any())

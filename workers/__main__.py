@@ -20,6 +20,8 @@ _GROUPS = (
     "feed",
     "ops",
     "kill_switch",
+    "market",
+    "fees",
     "verify",
     "ledger",
     "alarms",

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio.client import WorkflowUpdateFailedError
-from temporalio.service import RPCError
 
 from domain.adjustment import (
-    ADJUST,
     ADJUSTMENT_QUEUE,
     ADJUSTMENT_WORKFLOW,
     Adjustment,
@@ -22,7 +18,6 @@ from domain.adjustment import (
     adjustment_workflow_id,
     proposal_refusal,
 )
-from domain.approval import Decision
 from domain.instrument import Asset
 from domain.ledger import Posting
 from domain.money import DecimalTextError
@@ -34,8 +29,8 @@ from infra.postgres.ledger_store import LedgerStore
 from infra.settings import Settings
 from infra.temporal.client import connect
 from infra.temporal.entities import EntityWorkflow, ensure_entity
-from infra.wallet import officers
-from workers.officer_desk import DeskError, login, why
+from workers.officer_desk import DeskError, login
+from workers.signing_desk import hand_over, signed_decision
 
 VALID_SECONDS = 24 * 3600
 
@@ -110,19 +105,13 @@ async def load(engine: AsyncEngine, adjustment_id: str) -> Adjustment:
 
 async def sign(settings: Settings, officer: str, adjustment: Adjustment) -> int:
     """Sign with the officer's key and hand it to the workflow; return the signatures so far."""
-    path = officers.private_key_path(settings.data_dir, officer)
-    if not path.exists():
-        raise DeskError(f"there is no key of an officer {officer!r} on this machine")
-    text = adjustment.statement()
-    signature = officers.load_private_key(path).sign(text.encode()).hex()
+    decision = signed_decision(settings, officer, adjustment)
     await ensure_running(settings, adjustment)
-    client = await connect(settings)
-    handle = client.get_workflow_handle(adjustment_workflow_id(adjustment.adjustment_id))
-    decision = asdict(Decision(officer, ADJUST, text, signature))
+    workflow_id = adjustment_workflow_id(adjustment.adjustment_id)
     try:
-        return int(await handle.execute_update("sign", decision))
-    except (WorkflowUpdateFailedError, RPCError) as error:
-        raise DeskError(await _ended(settings, adjustment.adjustment_id) or why(error)) from error
+        return await hand_over(settings, workflow_id, decision)
+    except DeskError as error:
+        raise DeskError(await _ended(settings, adjustment.adjustment_id) or str(error)) from error
 
 
 async def _ended(settings: Settings, adjustment_id: str) -> str:

@@ -9,8 +9,9 @@ from typing import Protocol
 import structlog
 from temporalio.client import Client
 
-from domain.alarm import SETTLEMENT_RUNBOOK, Alarm, AlarmKind, Condition, Severity
+from domain.alarm import MARKET_RUNBOOK, SETTLEMENT_RUNBOOK, Alarm, AlarmKind, Condition, Severity
 from domain.checker_report import Violation
+from domain.market_change import MARKET_CHANGE_WORKFLOW
 from domain.order import ShardMode
 from infra.engine_grpc import EngineStatus
 from infra.postgres.alarm_store import AlarmStore
@@ -25,6 +26,9 @@ _ANSWER_SECONDS = 10.0
 _LAG_SECONDS = 10.0
 _MOST_OF_A_KIND = 100
 _PARKED_SETTLEMENT = f"{OPEN} AND WorkflowType = 'SettlementWorkflow' AND Stage = 'failed:settle'"
+_PARKED_CHANGES = (
+    f"{OPEN} AND WorkflowType = '{MARKET_CHANGE_WORKFLOW}' AND Stage STARTS_WITH 'failed:'"
+)
 
 Source = Callable[[], Awaitable[Sequence[Condition]]]
 _log = structlog.get_logger()
@@ -136,6 +140,7 @@ def parked_source(client: Client) -> Source:
         for query, severity, runbook in (
             (_PARKED_SETTLEMENT, Severity.CRITICAL, SETTLEMENT_RUNBOOK),
             (PARKED, Severity.WARNING, ""),
+            (_PARKED_CHANGES, Severity.WARNING, MARKET_RUNBOOK),
         ):
             async for run in list_runs(client, query):
                 stage = run.attributes.get(STAGE) or ""

@@ -1,7 +1,8 @@
 """The demo's traders: makers quote around a seeded random walk, takers trade against them.
 
 They are ordinary customers: they use the signed public API over one keep-alive connection each,
-and have to live with its refusals and limits. About 25 orders a second together.
+and have to live with its refusals and limits. About 25 orders a second together. Each has its
+market; the first pair also takes up whatever is listed meanwhile in assets that it has.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from infra.heartbeat import Heartbeat
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from workers.api_client import ApiAccount
-from workers.demo_listings import BOT_MARKETS
+from workers.demo_listings import BOT_MARKETS, FEED_SYMBOL
 from workers.stopping import stop_on_signals
 
 MAKER_SECONDS = 0.8
@@ -36,7 +37,9 @@ _RETRY_SECONDS = 1.0
 _REVERSION = 0.002  # share of the way back to the listing price, each step
 _VOLATILITY = 0.00025  # standard deviation of a step, as a share of the price
 
-_WORTH = {"BTC": 60_000.0}  # about; bots trade similar values in all markets
+_LOOK_SECONDS = 2.0  # between two looks at which markets there are
+_FIRST = "1"  # the bots of this number trade new markets, too
+_WORTH = {"BTC": 60_000.0, "ETH": 2_500.0}  # about; bots trade similar values in all markets
 
 log = structlog.get_logger(__name__)
 
@@ -109,8 +112,19 @@ class Bot:
                 if answer.status_code != 200:
                     log.info("the exchange refused", bot=self.account.name, body=answer.text[:200])
                     pause = _RETRY_SECONDS
+                elif '"symbol_delisted"' in answer.text:
+                    return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), pause)
+
+    async def owns(self, codes: set[str]) -> bool:
+        """Return whether the account has free trading balance of each of these assets."""
+        try:
+            answer = await self.request("GET", "/v1/balances")
+            rows = answer.raise_for_status().json()["balances"]
+        except httpx.HTTPError:
+            return False
+        return codes <= {row["asset"] for row in rows if float(row["available"])}
 
     async def close(self) -> None:
         """Cancel everything that is open and hang up."""
@@ -180,15 +194,41 @@ def _place(market: BotMarket, side: str, ticks: int, worth: float) -> dict[str, 
     }
 
 
-async def read_markets(base_url: str, symbols: tuple[str, ...]) -> list[BotMarket]:
-    """Return the bots' markets, asking until the gateway answers."""
-    async with httpx.AsyncClient(base_url=base_url, timeout=5.0) as http:
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                listed = (await http.get("/v1/markets")).raise_for_status().json()["markets"]
-                wanted = [market for market in listed if market["symbol"] in symbols]
-                return [await _market(http, market) for market in wanted]
-            await asyncio.sleep(_RETRY_SECONDS)
+class Pit:
+    """Where the bots are sent to: each to its own market, the first pair to new ones as well."""
+
+    def __init__(self, bots: list[Bot], base_url: str) -> None:
+        self._bots = bots
+        self._http = httpx.AsyncClient(base_url=base_url, timeout=5.0)
+        self._sent: set[tuple[str, str]] = set()
+
+    async def next_tasks(self) -> list[tuple[Bot, BotMarket]]:
+        """Return who is to begin to trade which market; none while the gateway does not answer."""
+        found = []
+        try:
+            listed = (await self._http.get("/v1/markets")).raise_for_status().json()["markets"]
+            for market in listed:
+                for bot in self._bots:
+                    place = (bot.account.name, market["symbol"])
+                    if place not in self._sent and await self._is_for(bot, market):
+                        found.append((bot, await _market(self._http, market)))
+                        self._sent.add(place)
+        except httpx.HTTPError as error:
+            log.info("the gateway does not answer", error=str(error)[:200])
+        return found
+
+    async def _is_for(self, bot: Bot, market: dict[str, Any]) -> bool:
+        number = bot.account.name.rpartition("-")[2]
+        if market["symbol"] == BOT_MARKETS[number]:
+            return True
+        own = {BOT_MARKETS[other.account.name.rpartition("-")[2]] for other in self._bots}
+        if number != _FIRST or market["symbol"] in {*own, FEED_SYMBOL} or market["state"] != "open":
+            return False
+        return market["shard"] == 0 and await bot.owns({market["base"], market["quote"]})
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._http.aclose()
 
 
 async def _market(http: httpx.AsyncClient, listed: dict[str, Any]) -> BotMarket:
@@ -216,17 +256,18 @@ async def run(settings: Settings, seed: int, stopping: asyncio.Event) -> None:
     bots = [Bot(ApiAccount(**account), base_url, seed) for account in accounts]
     redis = Redis.from_url(settings.redis_url)
     heartbeat = Heartbeat("bots", settings.run_dir, redis)
-    symbols = {bot: BOT_MARKETS[bot.account.name.rpartition("-")[2]] for bot in bots}
-    listed = await read_markets(base_url, tuple(symbols.values()))
-    markets = {market.symbol: market for market in listed}
+    pit = Pit(bots, base_url)
+    looked_at = 0.0
     async with asyncio.TaskGroup() as group:
-        for bot, symbol in symbols.items():
-            group.create_task(bot.trade(stopping, markets[symbol]))
         while not stopping.is_set():
+            if time.monotonic() - looked_at > _LOOK_SECONDS:
+                looked_at = time.monotonic()
+                for bot, market in await pit.next_tasks():
+                    group.create_task(bot.trade(stopping, market))
             await heartbeat.beat(detail={"orders": sum(bot.order_count for bot in bots)})
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), 1.0)
-    await asyncio.gather(*(bot.close() for bot in bots))
+    await asyncio.gather(*(bot.close() for bot in bots), pit.close())
     await redis.aclose()
 
 

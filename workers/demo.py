@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from domain.instrument import Instrument
 from infra.embedded.server import ServerFailedError
 from infra.postgres import tables
 from infra.postgres.customers import CustomerStore
+from infra.postgres.market_rows import market_row
 from infra.secret_box import SecretBox
 from infra.settings import Settings
 from infra.wallet import demo as chain_demo
@@ -87,13 +89,7 @@ class Demo:
     async def _list_market(self, market: Instrument, shard: int) -> None:
         from workers.engine_admin import list_market
 
-        sequence = await list_market(self._settings, market, shard)
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                sa.update(tables.instrument)
-                .where(tables.instrument.c.symbol_id == market.symbol_id)
-                .values(listed_sequence=sequence)
-            )
+        await list_market(self._settings, market, shard)
 
     async def fund(self) -> None:
         """Send coins to the hot wallet and to each customer, and wait until they can be traded."""
@@ -129,12 +125,9 @@ class Demo:
         if self._is_done(step):
             return
         self._say(f"opening shard {shard}: a market, two traders, money from shard 0")
-        market, bots = listings.SHARD_MARKETS[shard], listings.SHARD_BOTS[shard]
+        bots = listings.SHARD_BOTS[shard]
         public = load_public(self._settings.data_dir)
-        async with self._engine.begin() as connection:
-            row = insert(tables.instrument).values(listings.market_row(market, shard))
-            await connection.execute(row.on_conflict_do_nothing())
-        await self._list_market(market, shard)
+        await self._list_market(await self._shard_market(shard), shard)
         await self._create_customers(public, bots)
         self._write_bots()
         await self._send_deposits(bots)
@@ -146,6 +139,24 @@ class Demo:
         for (name, code, _), transfer_id in zip(wanted, ids, strict=True):
             await self._until_moved(api, name, code, transfer_id)
         self._done(step)
+
+    async def _shard_market(self, shard: int) -> Instrument:
+        """Return the shard's market, with a number that no market has had; its row is written."""
+        market, row = listings.SHARD_MARKETS[shard], tables.instrument.c
+        async with self._engine.begin() as connection:
+            query = sa.select(row.symbol_id, row.shard).where(row.symbol == market.symbol)
+            known = (await connection.execute(query)).one_or_none()
+            if known is not None and known.shard != shard:
+                raise DemoError(
+                    f"shard {shard} is to trade {market.symbol}, which shard {known.shard} does: "
+                    "start without --shards, or `rialto reset`"
+                )
+            if known is not None:
+                return replace(market, symbol_id=known.symbol_id)
+            last = int(await connection.scalar(sa.select(sa.func.max(row.symbol_id))) or 0)
+            market = replace(market, symbol_id=max(market.symbol_id, last + 1))
+            await connection.execute(sa.insert(tables.instrument).values(market_row(market, shard)))
+        return market
 
     async def _transfer(
         self, api: ApiClient, what: tuple[str, str, str], shards: tuple[int, int], key: str
@@ -240,7 +251,7 @@ class Demo:
                 row = insert(tables.asset).values(terms.row())
                 await connection.execute(row.on_conflict_do_nothing())
             for market in listings.MARKETS:
-                row = insert(tables.instrument).values(listings.market_row(market))
+                row = insert(tables.instrument).values(market_row(market))
                 await connection.execute(row.on_conflict_do_nothing())
 
     async def _create_customers(

@@ -115,28 +115,6 @@ SHARD_MARKETS = {
 }
 
 
-def market_row(market: Instrument, shard: int = 0) -> dict[str, object]:
-    """Return the row of table `instrument`."""
-    return {
-        "shard": shard,
-        "symbol_id": market.symbol_id,
-        "symbol": market.symbol,
-        "base_asset_id": market.base.asset_id,
-        "quote_asset_id": market.quote.asset_id,
-        "tick_size": market.tick_size,
-        "lot_size": market.lot_size,
-        "listing_price": market.price_text(market.listing_price_ticks),
-        "max_order": market.quantity_text(market.max_order_lots),
-        "maker_fee_ppm": market.fees[0].maker_ppm,
-        "taker_fee_ppm": market.fees[0].taker_ppm,
-        "tier_fees": [[rates.maker_ppm, rates.taker_ppm] for rates in market.fees[1:]],
-        "max_taker_fee_ppm": market.max_taker_fee_ppm,
-        "band_ppm": market.band_ppm,
-        "max_open_orders": market.max_open_orders,
-        "max_position": market.quantity_text(market.max_position_lots),
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class DemoCustomer:
     """A customer to create, and the deposits that fund the account: asset code -> amount."""

@@ -24,20 +24,19 @@ def connect(
     return EngineGrpc(target, role=role, token=tokens[role], timeout_seconds=timeout_seconds)
 
 
-async def list_market(settings: Settings, market: Instrument, shard: int = 0) -> int | None:
-    """List a market; return the sequence of its listing, None when it was listed before."""
+async def list_market(settings: Settings, market: Instrument, shard: int = 0) -> None:
+    """List a market of the demo, without signatures; one that was listed before stays so."""
     engine = connect(settings, "admin", shard)
     try:
         outcome = (await engine.submit(market.listing()))[0]
     finally:
         await engine.close()
-    if isinstance(outcome, SymbolListed):
-        return outcome.sequence
     if isinstance(outcome, CommandRejected):
         if outcome.reason is RejectReason.SYMBOL_ALREADY_LISTED:
-            return None
+            return
         raise RuntimeError(f"the engine refused to list {market.symbol}: {outcome.reason.name}")
-    raise TypeError(f"the engine answered a listing with {type(outcome).__name__}")
+    if not isinstance(outcome, SymbolListed):
+        raise TypeError(f"the engine answered a listing with {type(outcome).__name__}")
 
 
 async def status_of(settings: Settings, shard: int = 0) -> EngineStatus:

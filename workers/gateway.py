@@ -31,6 +31,7 @@ from infra.postgres import engine as postgres
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.customer_wallet import CustomerWalletStore
 from infra.postgres.customers import CustomerStore
+from infra.postgres.fee_tier_store import FeeTierStore
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.markets import MarketStore
 from infra.postgres.orders import OrderReadStore
@@ -49,7 +50,7 @@ from workers.withdrawals import TransferStarter, WithdrawalRules, WithdrawalStar
 KEY_FRESH_SECONDS = 2.0
 KEY_STALE_SECONDS = 600.0
 _LARGEST_KEY_CACHE = 10_000
-_LISTINGS_REFRESH_SECONDS = 5.0
+_LISTINGS_REFRESH_SECONDS = 2.0
 _BIGGEST_SOCKET_MESSAGE = 4_096
 _REDIS_TIMEOUT_SECONDS = 1.0
 _STUCK_CLIENT_MS = 30_000
@@ -93,7 +94,7 @@ class KeyCache:
 
 
 class ListingCache:
-    """The listings, read again every few seconds; the last good ones while PostgreSQL is away."""
+    """The listed markets, read again every two seconds; the last good ones without PostgreSQL."""
 
     def __init__(self, store: MarketStore) -> None:
         self._store = store
@@ -107,7 +108,7 @@ class ListingCache:
         """Read them for the first time, waiting for PostgreSQL as long as it takes."""
         while True:
             try:
-                self._listings = await self._store.listings()
+                self._listings = (await self._store.listings()).listed()
             except ConnectionError as error:
                 log.warning("waiting for PostgreSQL", error=str(error))
                 await asyncio.sleep(1.0)
@@ -119,7 +120,7 @@ class ListingCache:
         while True:
             await asyncio.sleep(_LISTINGS_REFRESH_SECONDS)
             with suppress(ConnectionError):
-                self._listings = await self._store.listings()
+                self._listings = (await self._store.listings()).listed()
 
 
 async def open_doors(settings: Settings, stack: AsyncExitStack) -> dict[int, ShardDoor]:
@@ -175,6 +176,7 @@ async def build_services(settings: Settings, stack: AsyncExitStack) -> tuple[Ser
         hub=hub,
         withdrawal_rules=WithdrawalRules(),
         withdrawal_starter=WithdrawalStarter(settings),
+        fee_tiers=FeeTierStore(engine),
         transfers=ShardTransferStore(engine, LedgerStore()),
         transfer_starter=TransferStarter(settings),
         now_ms=lambda: time.time_ns() // 1_000_000,

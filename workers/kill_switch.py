@@ -22,6 +22,7 @@ from workers import engine_admin
 PATIENCE_SECONDS = 15.0  # an engine that was killed is back by then
 _RETRY_SECONDS = 0.1
 _CALL_SECONDS = 2.0
+_CLOSED = (SymbolState.CANCEL_ONLY, SymbolState.HALTED)  # what a delisted market is, it stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ async def _switch(
                 if isinstance(outcome, CommandRejected):
                     return Switched(shard, refused=_words(outcome.reason))
                 status = await engine.status()
-                closed = tuple(m.symbol_id for m in status.symbols if m.state)
+                closed = tuple(m.symbol_id for m in status.symbols if m.state in _CLOSED)
                 return Switched(shard, outcome.sequence, seconds, closed_markets=closed)
             except EngineError as error:
                 if time.monotonic() - started > PATIENCE_SECONDS:

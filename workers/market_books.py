@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from api.market_answers import candle_members, trade_members
-from domain.events import Event, SymbolListed, Trade
+from domain.events import Event, SymbolDelisted, SymbolListed, Trade
 from domain.instrument import Instrument
 from domain.market_data import (
     CHECKSUM_DEPTH,
@@ -43,6 +43,7 @@ class MarketState:
     unsaved: dict[int, Candle] = field(default_factory=dict)
     expected: tuple[int, list[Level], list[Level]] | None = None
     is_changed: bool = True
+    is_over: bool = False  # delisted: no candle follows the last one
     hot_at: float = 0.0
 
 
@@ -62,14 +63,20 @@ class MarketBooks:
         asks: Iterable[Level],
         last_candles: Sequence[Candle] = (),
         tape: Iterable[PublicTrade] = (),
+        *,
+        is_over: bool = False,
     ) -> None:
-        """Add a market with its book at `sequence`; events up to there leave the book alone."""
+        """Add a market with its book at `sequence`; events up to there leave the book alone.
+
+        `is_over`: it is delisted, and nothing happens in it any more.
+        """
         symbol_id = instrument.symbol_id
         self._markets[symbol_id] = MarketState(
             instrument=instrument,
             mirror=BookMirror(symbol_id, sequence, bids, asks),
             candles=CandleSeries(symbol_id, current=last_candles[-1] if last_candles else None),
             tape=deque((trade_members(trade, instrument) for trade in tape), maxlen=TAPE_LENGTH),
+            is_over=is_over,
         )
 
     def symbol_ids(self) -> list[int]:
@@ -88,6 +95,8 @@ class MarketBooks:
                 self._time_us = getattr(event, "time_us", self._time_us)
             if isinstance(event, Trade):
                 self._trade(event)
+            if isinstance(event, SymbolDelisted):
+                self._markets[event.symbol_id].is_over = True
             if isinstance(event, BookEvent):
                 market = self._markets[event.symbol_id]
                 self._check(market, event.sequence)
@@ -127,8 +136,9 @@ class MarketBooks:
             if market.new_trades:
                 messages.append(self._message(market, "trades", trades=market.new_trades))
                 market.new_trades = []
-            open_time_us = self._time_us - self._time_us % 60_000_000
-            market.candles.fill_until(open_time_us, market.mirror.sequence)
+            if not market.is_over:
+                open_time_us = self._time_us - self._time_us % 60_000_000
+                market.candles.fill_until(open_time_us, market.mirror.sequence)
             for candle in market.candles.take_changed():
                 market.unsaved[candle.open_time_us] = candle
                 messages.append(self._candle_message(market, candle))

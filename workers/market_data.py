@@ -89,11 +89,11 @@ class MarketData:
             await self._store_candles()
 
     async def _recover(self) -> None:
-        listings = await self._store.listings()
         self._cursor = self._stored_cursor = await self._store.cursor(self._stream)
-        ours = [market for market in listings.markets if market.shard == self._shard]
-        for market in ours:
-            await self._open_market(market.instrument.symbol_id)
+        symbols = (await self._engine.status()).symbols  # the engine knows first what is listed
+        ours = [market.symbol_id for market in symbols]
+        for symbol_id in ours:
+            await self._open_market(symbol_id)
         log.info("recovered", cursor=self._cursor, markets=len(ours))
 
     async def _open_market(self, symbol_id: int) -> None:
@@ -108,7 +108,10 @@ class MarketData:
             if trade.sequence <= self._cursor
         ]
         sequence, bids, asks = await self._engine.book(symbol_id, WHOLE_BOOK)
-        self._books.open(market.instrument, sequence, bids, asks, candles, trades[::-1])
+        over = market.delisted_sequence is not None and market.delisted_sequence <= self._cursor
+        self._books.open(
+            market.instrument, sequence, bids, asks, candles, trades[::-1], is_over=over
+        )
 
     async def _follow(self) -> None:
         while not self._stopping.is_set():

@@ -180,7 +180,7 @@ async def _beat(
                             "reason": market.status.reason,
                         }
                         for market in engine.symbols()
-                        if market.state is not SymbolState.OPEN
+                        if market.state in (SymbolState.CANCEL_ONLY, SymbolState.HALTED)
                     ],
                     "settlement_lag": backpressure.lag,
                     "settlement_lag_bound": backpressure.bound,

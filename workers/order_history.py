@@ -1,7 +1,8 @@
 """Order history: follows the events and writes each order's life to the database.
 
-It also audits who set the state of a market or the mode of a shard: derived from the engine's
-journal, an entry of the audit log can be late, but not lost.
+It also audits who set the state of a market or the mode of a shard, and keeps the rows of markets
+and fee tiers as the engine has them: derived from the engine's journal, they can be late, but not
+lost.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from domain.order_history import fold
 from infra.engine_grpc import EngineGrpc
 from infra.heartbeat import Heartbeat
 from infra.postgres import engine as postgres
+from infra.postgres.market_rows import MARKET_EVENTS
 from infra.postgres.order_history_store import OrderHistoryStore, order_history_stream
 from infra.redis.event_stream import EventBatch, EventReader
 from infra.settings import Settings
@@ -29,6 +31,7 @@ from workers import engine_admin
 from workers.stopping import stop_on_signals
 
 PROCESS = "order-history"
+_ADMINISTRATION = (ShardModeSet, SymbolStateSet, *MARKET_EVENTS)
 _READ_SECONDS = 1.0
 _QUIET_SECONDS = 0.2
 _SAVE_SECONDS = 1.0
@@ -72,9 +75,9 @@ class Follower:
     async def _save(self, batch: EventBatch | None) -> None:
         events = decode_events(batch.raw) if batch is not None else []
         last = batch.last_sequence if batch is not None else self.position
-        states = [event for event in events if isinstance(event, ShardModeSet | SymbolStateSet)]
+        administration = [event for event in events if isinstance(event, _ADMINISTRATION)]
         self.position = self.saved = await self.store.apply(
-            self.shard, self.saved + 1, last, fold(events), states
+            self.shard, self.saved + 1, last, fold(events), administration
         )
         self.saved_at = time.monotonic()
 

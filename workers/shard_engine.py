@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import structlog
 
-from domain.commands import SetShardMode
+from domain.commands import Command, SetShardMode
+from domain.events import Event
 from domain.order import ShardMode, StateCause
 from infra.engine_grpc import EngineGrpc
+from matching.codec import decode_events, encode_command
 from matching.wire import MAX_REASON
 
 _log = structlog.get_logger()
@@ -28,6 +30,11 @@ class ShardEngine:
     async def register_cursor(self, name: str, sequence: int) -> None:
         """Tell the engine that `name` does not need events up to `sequence` any more."""
         await self._queries.register_cursor(name, sequence)
+
+    async def submit_many(self, commands: list[Command]) -> tuple[Event, ...]:
+        """Run administrative commands in order and return their events."""
+        batch = b"".join(encode_command(command) for command in commands)
+        return tuple(decode_events(await self._admin.submit_bytes(batch)))
 
     async def halt(self, reason: str) -> None:
         """Stop trading on the shard; cancels are refused too, money stays where it is."""

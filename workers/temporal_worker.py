@@ -19,9 +19,12 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.adjustment import AdjustmentActivities
+from activities.fee_tiers import FeeTierActivities
 from activities.ledger_care import LedgerCareActivities
+from activities.market_change import MarketChangeActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.settlement import SettlementActivities
+from domain.fee_tiers import TierRequest
 from domain.ledger_care import CareRequest
 from domain.reconciliation import ReconcileRequest
 from domain.settlement import SettlementState
@@ -30,7 +33,9 @@ from infra.metrics import MetricsServer
 from infra.postgres import engine as postgres
 from infra.postgres.adjustment_store import AdjustmentStore
 from infra.postgres.audit_store import AuditStore
+from infra.postgres.fee_tier_store import FeeTierStore
 from infra.postgres.ledger_store import LedgerStore
+from infra.postgres.market_change_store import MarketChangeStore
 from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.postgres.record_reader import RecordReader
 from infra.postgres.retention import LedgerRetention
@@ -54,9 +59,11 @@ from workers.stopping import stop_on_signals
 from workers.wallet_wiring import utc_now, wire_wallet
 from workers.wiring import Connections, Wiring
 from workers.worker_care import WorkerCare
-from workflows import ledger_care, reconciliation, task_queues
+from workflows import fee_tiers, ledger_care, reconciliation, task_queues
 from workflows.adjustment import AdjustmentWorkflow
+from workflows.fee_tiers import FeeTiersWorkflow
 from workflows.ledger_care import LedgerCareWorkflow
+from workflows.market_change import MarketChangeWorkflow
 from workflows.reconciliation import ReconciliationWorkflow, reconciliation_workflow_id
 from workflows.settlement import (
     SETTLEMENT_WORKFLOW,
@@ -109,6 +116,16 @@ def wire_settlement(to: Connections) -> Wiring:
         lambda: int(time.time()),
     )
 
+    changing = MarketChangeActivities(
+        MarketChangeStore(to.database, AuditStore()),
+        {shard: engine_admin.connect(settings, "admin", shard) for shard in shards},
+        load_officers(pinned_path(settings.data_dir)),
+        verify_ed25519,
+        lambda: int(time.time()),
+    )
+
+    tiers = FeeTierActivities(FeeTierStore(to.database), engines)
+
     def report() -> tuple[int | None, int | None, dict[str, object]]:
         sequences, lags = settlement.settled.values(), settlement.lag.values()
         return (
@@ -128,6 +145,8 @@ def wire_settlement(to: Connections) -> Wiring:
             ReconciliationWorkflow,
             LedgerCareWorkflow,
             AdjustmentWorkflow,
+            MarketChangeWorkflow,
+            FeeTiersWorkflow,
         ),
         activities=(
             settlement.settle,
@@ -138,11 +157,19 @@ def wire_settlement(to: Connections) -> Wiring:
             adjusting.sign,
             adjusting.post,
             adjusting.expire,
+            changing.load,
+            changing.sign,
+            changing.apply,
+            changing.confirm,
+            changing.expire,
+            changing.abandon,
+            tiers.assess,
+            tiers.set_tiers,
         ),
         entities=tuple(settlement_entity(shard) for shard in shards),
         report=report,
         concerns=concerns,
-        schedules=(*_reconciliations(shards), _care(settings)),
+        schedules=(*_reconciliations(shards), _care(settings), TIERS),
     )
 
 
@@ -169,6 +196,17 @@ def _care(settings: Settings) -> ScheduledWorkflow:
         task_queue=task_queues.SETTLEMENT,
         every_seconds=ledger_care.EVERY_SECONDS,
     )
+
+
+TIERS = ScheduledWorkflow(
+    schedule_id=fee_tiers.FEE_TIERS_ID,
+    workflow=fee_tiers.FEE_TIERS_WORKFLOW,
+    argument=TierRequest(),
+    task_queue=task_queues.SETTLEMENT,
+    every_seconds=fee_tiers.EVERY_SECONDS,
+    offset_seconds=fee_tiers.AFTER_MIDNIGHT_SECONDS,
+    run_timeout_seconds=6 * 3600,
+)
 
 
 def settlement_entity(shard: int) -> EntityWorkflow:

@@ -185,6 +185,7 @@ def sweep_kinds(engine: AsyncEngine) -> tuple[Kind, ...]:
         deposits=open_rows.deposits(engine),
         shard_transfers=open_rows.shard_transfers(engine),
         adjustments=open_rows.adjustments(engine),
+        market_changes=open_rows.market_changes(engine),
     )
 
 

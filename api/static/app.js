@@ -13,6 +13,7 @@ const tape = new Tape();
 let markets = [];
 let market = null;
 let isDrawing = false;
+const MARKETS_MS = 5000;
 
 const scheme = location.protocol === "https:" ? "wss" : "ws";
 const feed = new Feed(`${scheme}://${location.host}/v1/ws`, {
@@ -104,15 +105,38 @@ async function start() {
     setTimeout(start, 2000);
     return;
   }
-  document.getElementById("markets").replaceChildren(
-    ...markets.map((listed) => {
-      const button = element("button", listed.symbol, { type: "button" });
-      button.addEventListener("click", () => select(listed));
-      return button;
-    }),
-  );
   const wanted = location.hash.slice(1).replace("-", "/");
-  select(markets.find((listed) => listed.symbol === wanted) ?? markets[0]);
+  const chosen = markets.find((listed) => listed.symbol === wanted) ?? markets[0];
+  drawMarkets(chosen);
+  select(chosen);
+  setInterval(lookForMarkets, MARKETS_MS);
+}
+
+// A delisted market has a button only while it is the one that is shown: its history stays.
+function drawMarkets(shown) {
+  document.getElementById("markets").replaceChildren(
+    ...markets
+      .filter((listed) => listed.state !== "delisted" || listed.symbol === shown.symbol)
+      .map((listed) => {
+        const pressed = String(listed.symbol === shown.symbol);
+        const button = element("button", listed.symbol, { type: "button", "aria-pressed": pressed });
+        button.addEventListener("click", () => select(listed));
+        return button;
+      }),
+  );
+}
+
+// Markets are listed, changed and delisted while the page is open.
+async function lookForMarkets() {
+  try {
+    const answer = await fetch("/v1/markets");
+    if (!answer.ok) return;
+    const before = markets.map((listed) => listed.symbol + listed.state).join();
+    markets = (await answer.json()).markets;
+    if (markets.map((listed) => listed.symbol + listed.state).join() !== before) drawMarkets(market);
+  } catch {
+    // The next look may go better.
+  }
 }
 
 start();

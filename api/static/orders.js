@@ -1,6 +1,7 @@
 // Your orders: signed in with an API key, listed with their terms, amended and cancelled.
 
 import { Account, Refusal } from "/static/account.js";
+import { drawFees, loadFees } from "/static/fees.js";
 import { element, setText, show } from "/static/format.js";
 import { filled, status, terms, told } from "/static/order-words.js";
 import { openTicket } from "/static/ticket.js";
@@ -13,6 +14,7 @@ let drawn = ""; // what the table shows, as text
 
 export function selectMarket(chosen) {
   market = chosen;
+  drawFees(market.symbol);
   refresh();
 }
 
@@ -29,6 +31,7 @@ export function watchOrders() {
     signIn.reset();
     show("sign-in", false);
     show("desk", true);
+    if (await attempt(() => loadFees(account), false)) drawFees(market.symbol);
   });
   document.getElementById("closed-too").addEventListener("change", refresh);
   openTicket(() => market, place);

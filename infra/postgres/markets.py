@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -137,10 +137,21 @@ def _asset_listing(row: Any) -> AssetListing:
 
 
 def _market(row: Any, assets: dict[int, AssetListing]) -> Market:
-    instrument = Instrument.listed(
+    pair = {number: listing.asset for number, listing in assets.items()}
+    return Market(
+        instrument=instrument_of_row(row, pair),
+        shard=row.shard,
+        listed_sequence=row.listed_sequence,
+        delisted_sequence=row.delisted_sequence,
+    )
+
+
+def instrument_of_row(row: Any, assets: Mapping[int, Asset]) -> Instrument:
+    """Return the market of a row of `instrument`."""
+    return Instrument.listed(
         symbol_id=row.symbol_id,
-        base=assets[row.base_asset_id].asset,
-        quote=assets[row.quote_asset_id].asset,
+        base=assets[row.base_asset_id],
+        quote=assets[row.quote_asset_id],
         tick_size=row.tick_size,
         lot_size=row.lot_size,
         listing_price=row.listing_price,
@@ -153,4 +164,3 @@ def _market(row: Any, assets: dict[int, AssetListing]) -> Market:
         max_open_orders=row.max_open_orders,
         max_position=row.max_position,
     )
-    return Market(instrument=instrument, shard=row.shard)

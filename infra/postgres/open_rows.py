@@ -10,9 +10,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain import adjustment, deposit, shard_transfer, withdrawal
+from domain import adjustment, deposit, market_change, shard_transfer, withdrawal
 from infra.postgres import tables
 
+_CLOSED_CHANGES = frozenset(market_change.ChangeState) - {market_change.ChangeState.PROPOSED}
 _CLOSED_ADJUSTMENTS = (adjustment.AdjustmentState.POSTED, adjustment.AdjustmentState.EXPIRED)
 
 
@@ -68,3 +69,9 @@ def adjustments(engine: AsyncEngine) -> OpenRows:
     """Return the adjustments."""
     row = tables.adjustment.c
     return OpenRows(engine, row.adjustment_id, row.state, _CLOSED_ADJUSTMENTS)
+
+
+def market_changes(engine: AsyncEngine) -> OpenRows:
+    """Return the changes of markets."""
+    row = tables.market_change.c
+    return OpenRows(engine, row.change_id, row.state, _CLOSED_CHANGES)

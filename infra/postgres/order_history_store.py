@@ -15,6 +15,7 @@ from domain.order import ShardMode, SymbolState
 from domain.order_history import OrderChange
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
+from infra.postgres.market_rows import MARKET_EVENTS, MarketEvent, follow
 
 _CURSOR = sa.text("SELECT last_sequence FROM cursor WHERE stream = :stream FOR UPDATE")
 _CREATE_CURSOR = sa.text(
@@ -69,11 +70,12 @@ class OrderHistoryStore:
         first: int,
         last: int,
         changes: Sequence[OrderChange],
-        states: Sequence[ShardModeSet | SymbolStateSet] = (),
+        administration: Sequence[ShardModeSet | SymbolStateSet | MarketEvent] = (),
     ) -> int:
         """Store commands `first`..`last` and return the cursor; a repeat changes nothing.
 
-        Each of `states` becomes a record of the audit log, in the same transaction.
+        Each event of `administration` becomes a record of the audit log, and what it says of a
+        market or a tier is written into the rows, in the same transaction.
         """
         stream = order_history_stream(shard)
         async with self._engine.begin() as conn:
@@ -85,8 +87,11 @@ class OrderHistoryStore:
                 raise SequenceGapError(f"{stream} has {cursor}, the next events begin at {first}")
             await self._insert(conn, shard, [c for c in changes if c.accepted is not None])
             await self._update(conn, shard, [c for c in changes if c.accepted is None])
-            for event in states:
-                await self._audit_state(conn, shard, event)
+            for event in administration:
+                if isinstance(event, MARKET_EVENTS):
+                    await follow(conn, shard, event)
+                else:
+                    await self._audit_state(conn, shard, event)
             await conn.execute(_MOVE_CURSOR, {"stream": stream, "sequence": last})
         return last
 

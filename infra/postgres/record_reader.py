@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.audit import AuditRecord
+from domain.checker_markets import MarketRows
 from domain.checker_records import (
     Assets,
     DepositRecord,
@@ -31,6 +32,8 @@ from domain.ledger import settlement_stream, wallet_deposit, wallet_hot
 from domain.withdrawal import WithdrawalState
 from infra.postgres import tables
 from infra.postgres.journal_reader import JournalReader
+from infra.postgres.market_rows import markets_at
+from infra.postgres.order_history_store import order_history_stream
 
 _OVERLAP = dt.timedelta(minutes=5)  # longer than any transaction that stamps a row
 _DEPOSIT_KEY = re.compile(r"(deposit-[^-]+-[^-]+-[^-]+)-.*")
@@ -152,6 +155,18 @@ class Reading(JournalReader):
             sa.select(row.last_sequence).where(row.stream == settlement_stream(shard))
         )
         return int(found or 0)
+
+    async def markets_cursor(self, shard: int) -> int:
+        """Return up to which sequence the rows of markets and tiers have followed."""
+        row = tables.cursor.c
+        found = await self._conn.scalar(
+            sa.select(row.last_sequence).where(row.stream == order_history_stream(shard))
+        )
+        return int(found or 0)
+
+    async def markets(self, shard: int, sequence: int) -> MarketRows:
+        """Return the markets and tiers of a shard as they were at a sequence."""
+        return await markets_at(self._conn, shard, sequence)
 
     async def taken_at(self) -> str:
         """Return the reading's moment, ISO 8601."""

@@ -85,7 +85,101 @@ instrument = sa.Table(
     sa.Column("band_ppm", sa.Integer, nullable=False),
     sa.Column("max_open_orders", sa.Integer, nullable=False),
     sa.Column("max_position", sa.Text, nullable=False, server_default="0"),
+    # these three follow from the engine's events, with the columns of its rules
     sa.Column("listed_sequence", sa.BigInteger),
+    sa.Column("rules_sequence", sa.BigInteger),  # since when the rules are these
+    sa.Column("delisted_sequence", sa.BigInteger),
+)
+
+# Every rules that a market has had, from the engine's events; the newest are `instrument`'s.
+market_history = sa.Table(
+    "market_history",
+    metadata,
+    sa.Column("symbol_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    sa.Column("shard", sa.SmallInteger, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),  # listed | parameters | delisted
+    sa.Column("rules", JSONB, nullable=False),  # domain.commands.MarketRules; {} = as before
+    sa.Column("time_us", sa.BigInteger, nullable=False),
+)
+
+market_change = sa.Table(
+    "market_change",
+    metadata,
+    sa.Column("change_id", sa.Uuid, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),  # domain.market_change.ChangeKind
+    sa.Column("symbol", sa.Text, nullable=False),
+    sa.Column("symbol_id", sa.Integer, nullable=False),
+    sa.Column("shard", sa.SmallInteger, nullable=False),
+    sa.Column("terms", JSONB, nullable=False),
+    sa.Column("was", JSONB, nullable=False),
+    sa.Column("asset", JSONB, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("expiry", sa.BigInteger, nullable=False),  # seconds since 1970
+    sa.Column("proposed_by", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # domain.market_change.ChangeState
+    sa.Column("signatures", JSONB, nullable=False, server_default="{}"),  # officer -> hex
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("sent_at", Timestamp),  # this attempt's command; NULL = not sent, or refused
+    sa.Column("failure", sa.Text, nullable=False, server_default=""),
+    sa.Column("sequence", sa.BigInteger),  # at which it took effect
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Index(  # one open change of a market at a time
+        "ix_market_change_open",
+        "symbol",
+        unique=True,
+        postgresql_where=sa.text("state = 'proposed'"),
+    ),
+)
+
+# Every fee tier that an account has had in a shard, from the engine's events.
+account_tier = sa.Table(
+    "account_tier",
+    metadata,
+    sa.Column("shard", sa.SmallInteger, primary_key=True),
+    sa.Column("account_id", sa.BigInteger, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    sa.Column("tier", sa.SmallInteger, nullable=False),
+    sa.Column("time_us", sa.BigInteger, nullable=False),
+)
+
+# What accounts traded on one UTC day in one shard; written once, when the day is over.
+volume_day = sa.Table(
+    "volume_day",
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("shard", sa.SmallInteger, primary_key=True),
+    sa.Column("account_id", sa.BigInteger, primary_key=True),
+    sa.Column("quote_asset_id", sa.ForeignKey("asset.asset_id"), primary_key=True),
+    sa.Column("quote_units", Money, nullable=False),  # engine units
+)
+
+volume_day_done = sa.Table(
+    "volume_day_done",
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("shard", sa.SmallInteger, primary_key=True),
+    sa.Column("trades", sa.BigInteger, nullable=False),
+    sa.Column("done_at", Timestamp, nullable=False, server_default=NOW),
+)
+
+# Which tier the volume of the 30 days before a day gives; written once a day.
+tier_day = sa.Table(
+    "tier_day",
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("customer_id", sa.BigInteger, primary_key=True),
+    sa.Column("volume_units", Money, nullable=False),  # engine units of the reference asset
+    sa.Column("tier", sa.SmallInteger, nullable=False),
+    sa.Index("ix_tier_day_customer", "customer_id", "day"),
+)
+
+tier_day_done = sa.Table(
+    "tier_day_done",
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("worths", JSONB, nullable=False),  # quote asset code -> [numerator, denominator]
+    sa.Column("done_at", Timestamp, nullable=False, server_default=NOW),
 )
 
 # ---- the ledger -------------------------------------------------------------------------------

@@ -25,7 +25,10 @@ TASK_TIMEOUT = timedelta(seconds=3)
 
 @dataclass(frozen=True, slots=True)
 class ScheduledWorkflow:
-    """Start `workflow` with `argument` every `every_seconds`; `schedule_id` names its runs."""
+    """Start `workflow` with `argument` every `every_seconds`; `schedule_id` names its runs.
+
+    `offset_seconds` after each multiple of the interval since 1970: of a day, after 00:00 UTC.
+    """
 
     schedule_id: str
     workflow: str
@@ -33,6 +36,7 @@ class ScheduledWorkflow:
     task_queue: str
     every_seconds: int
     run_timeout_seconds: int = 900
+    offset_seconds: int = 0
 
 
 class ScheduleState(StrEnum):
@@ -78,7 +82,11 @@ async def ensure_schedule(client: Client, wanted: ScheduledWorkflow) -> None:
             run_timeout=timedelta(seconds=wanted.run_timeout_seconds),
             task_timeout=TASK_TIMEOUT,
         ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+        spec=ScheduleSpec(
+            intervals=[
+                ScheduleIntervalSpec(every=every, offset=timedelta(seconds=wanted.offset_seconds))
+            ]
+        ),
         policy=SchedulePolicy(
             overlap=ScheduleOverlapPolicy.SKIP,
             catchup_window=max(every, timedelta(seconds=60)),

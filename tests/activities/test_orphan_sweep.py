@@ -63,7 +63,8 @@ class Starter:
     async def ensure_running(
         self, workflow: str, workflow_id: str, request: object, task_queue: str = ""
     ) -> bool:
-        assert (task_queue == "settlement") == workflow_id.startswith("adjustment-")
+        signed = workflow_id.startswith(("adjustment-", "market-change-"))
+        assert (task_queue == "settlement") == signed
         if workflow_id in self.bad:
             raise ValueError("8 is not a valid WorkflowExecutionStatus")
         new = workflow_id not in self.running
@@ -82,7 +83,11 @@ def _sweep(rows: Rows, starter: Starter) -> OrphanSweepActivities:
     transfers = Rows([f"{number:02}" for number in range(4)])
     adjustments = Rows([f"{number:02}" for number in range(5)])
     kinds = kinds_of(
-        withdrawals=rows, deposits=deposits, shard_transfers=transfers, adjustments=adjustments
+        withdrawals=rows,
+        deposits=deposits,
+        shard_transfers=transfers,
+        adjustments=adjustments,
+        market_changes=Rows(["a", "b"]),
     )
     return OrphanSweepActivities(kinds, rows, starter, lambda: 42.0)  # type: ignore[arg-type]
 
@@ -96,9 +101,9 @@ async def test_every_page_is_looked_at(starter: Starter) -> None:
     """More rows than a page has are all found, and found running the second time."""
     sweep = _sweep(Rows([f"{number:02}" for number in range(11)]), starter)
     result = await _run(sweep)
-    assert (result.open_rows, result.restarted, len(starter.running)) == (27, 27, 27)
+    assert (result.open_rows, result.restarted, len(starter.running)) == (29, 29, 29)
     again = await _run(sweep)
-    assert (again.open_rows, again.restarted) == (27, 0)
+    assert (again.open_rows, again.restarted) == (29, 0)
     assert sweep.last_good_at == 42.0
 
 
@@ -107,7 +112,7 @@ async def test_bad_row_does_not_stop_the_rest(starter: Starter) -> None:
     starter.bad = {"withdrawal-01"}
     sweep = _sweep(Rows(["01", "02"]), starter)
     result = await _run(sweep)
-    assert result.restarted == 17
+    assert result.restarted == 19
     assert result.failed == ["withdrawal-01: 8 is not a valid WorkflowExecutionStatus"]
     assert sweep.last_good_at is None
     assert "not a valid" in sweep.failure
@@ -135,7 +140,7 @@ async def test_sweeps_on_when_the_database_comes_back(starter: Starter) -> None:
             await asyncio.sleep(0.01)
     rows.away = False
     result = await asyncio.wait_for(running, 10)
-    assert (result.restarted, sweep.failure) == (17, "")
+    assert (result.restarted, sweep.failure) == (19, "")
 
 
 async def test_runs_whose_rows_are_final_are_ended_a_turn_later(starter: Starter) -> None:

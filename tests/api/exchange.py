@@ -183,6 +183,7 @@ class Exchange:
             hub=FeedHub(self.memory, lambda: ["ETH/USDT"]),
             withdrawal_rules=WithdrawalRules(),
             withdrawal_starter=self.memory,
+            fee_tiers=self.memory,
             transfers=self.transfers,
             transfer_starter=self.transfers,
             now_ms=lambda: self.clock_ms or time.time_ns() // 1_000_000,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from domain.customer import ApiKey
+from domain.fee_tiers import CustomerTier
 from domain.instrument import Asset, Instrument
 from domain.market import AssetListing, Listings, Market
 from domain.market_data import Candle, PublicTrade
@@ -77,6 +78,7 @@ class Memory:
     taken: dict[int, int] = field(default_factory=dict)
     used: dict[tuple[str, str], int] = field(default_factory=dict)
     history: Records = field(default_factory=Records)
+    tiers: dict[int, CustomerTier] = field(default_factory=dict)
     away: bool = False
     keys_away: bool = False
     redis_away: bool = False
@@ -195,6 +197,10 @@ class Memory:
     async def tell_cancelled(self, withdrawal_id: uuid.UUID) -> bool:
         self.told.append(withdrawal_id)
         return True
+
+    async def of_customer(self, customer_id: int) -> CustomerTier:
+        self._check()
+        return self.tiers.get(customer_id, CustomerTier("", 0, {}))
 
     async def candles(self, *_: Any) -> list[Candle]:
         self._check()

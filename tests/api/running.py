@@ -23,6 +23,7 @@ from infra.engine_grpc import EngineGrpc
 from infra.postgres import engine as postgres
 from infra.postgres import tables
 from infra.postgres.customers import CustomerStore, IssuedKey
+from infra.postgres.market_rows import market_row
 from infra.secret_box import SecretBox, gateway_key_path
 from infra.settings import Settings
 from infra.wallet.keys import create_wallet
@@ -188,23 +189,8 @@ class RunningExchange:
                         approval_above=10**30,
                     )
                 )
-            await connection.execute(
-                sa.insert(tables.instrument).values(
-                    symbol_id=ETH_USDT.symbol_id,
-                    symbol=ETH_USDT.symbol,
-                    base_asset_id=ETH.asset_id,
-                    quote_asset_id=USDT.asset_id,
-                    tick_size=ETH_USDT.tick_size,
-                    lot_size=ETH_USDT.lot_size,
-                    listing_price="2500",
-                    max_order="1000",
-                    maker_fee_ppm=ETH_USDT.fees[0].maker_ppm,
-                    taker_fee_ppm=ETH_USDT.fees[0].taker_ppm,
-                    max_taker_fee_ppm=ETH_USDT.max_taker_fee_ppm,
-                    band_ppm=ETH_USDT.band_ppm,
-                    max_open_orders=ETH_USDT.max_open_orders,
-                )
-            )
+            row = market_row(ETH_USDT) | {"listed_sequence": 1}  # what order-history would write
+            await connection.execute(sa.insert(tables.instrument).values(row))
         await database.dispose()
 
 

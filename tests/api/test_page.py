@@ -93,6 +93,14 @@ async def sign_in(page: Page, running: RunningExchange, name: str = "alice") -> 
     await expect(page.locator("#sign-in")).to_be_hidden()
 
 
+async def test_fees_are_shown(running: RunningExchange, browser: Browser) -> None:
+    """Tier, rates and volume of the customer, in the market that is shown."""
+    await sign_in(browser.page, running)
+    fees = browser.page.locator("#fees")
+    await expect(fees).to_contain_text("Fee tier 0: maker 0.1 %, taker 0.2 %")
+    await expect(fees).to_contain_text("30-day volume 0 USDT · tier 1 from 100000")
+
+
 async def test_an_order_from_the_ticket_to_its_cancel(
     running: RunningExchange, browser: Browser
 ) -> None:

@@ -12,10 +12,10 @@ from domain.adjustment import (
     AdjustmentState,
     event_place,
     proposal_refusal,
-    signature_refusal,
 )
 from domain.approval import Decision, Officer
 from domain.ledger import Posting
+from domain.two_signatures import signature_refusal
 
 OFFICERS = {name: Officer(name, "00" * 32) for name in ("marta", "piero")}
 MOVE = Posting("capital:USDT", "customer:7:main:USDT", "USDT", 5)

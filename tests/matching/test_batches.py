@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from domain.events import Event, ShardModeSet, SymbolStateSet, Trade
 from domain.order import Side
 from domain.order_history import fold
+from infra.postgres.market_rows import MARKET_EVENTS
 from matching.batches import has_history, moves_money, split_by_trades
 from matching.event_codec import decode_events, encode_events
 from tests.infra.postgres.flows import accepted, tick, trade, trading_day
@@ -59,6 +60,7 @@ def test_money_is_seen() -> None:
 
 @given(any_event)
 def test_what_changes_an_order_is_seen(event: Event) -> None:
-    """A run of events holds history exactly when an order changes in it or a state is set."""
-    kept = bool(fold([event])) or isinstance(event, ShardModeSet | SymbolStateSet)
+    """A run of events holds history exactly when an order changes in it, or administration."""
+    administration = (ShardModeSet, SymbolStateSet, *MARKET_EVENTS)
+    kept = bool(fold([event])) or isinstance(event, administration)
     assert has_history(encode_events([event])) == kept

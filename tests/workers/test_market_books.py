@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from api.websocket.hub import FeedHub
+from domain.commands import DelistSymbol, Tick
 from domain.market_data import BookMirrorError, Candle
 from tests.api.exchange import Exchange
 from tests.api.memory import ETH_USDT
@@ -179,3 +180,19 @@ def test_trades_that_are_published_again_are_told_once(books: MarketBooks) -> No
         for trade in message["trades"]
     ]
     assert told == list(range(1, len(told) + 1))
+
+
+def test_a_delisted_market_has_no_more_candles(books: MarketBooks) -> None:
+    """Its book is empty in the end; minutes that pass afterwards make no candle."""
+    exchange = Exchange()
+    _run(exchange, books, random.Random(7), range(200))
+    assert books.unsaved_candles()
+    books.apply(exchange.door.apply(DelistSymbol(ETH_USDT.symbol_id, "ada", "over")))
+    messages = [json.loads(message) for message in books.take_messages()]
+    (delta,) = [message for message in messages if message["channel"] == "book"]
+    assert all(quantity == "0" for _, quantity in delta["bids"] + delta["asks"])
+    books.forget_saved(books.unsaved_candles())
+    exchange.door.time_us += 600_000_000
+    books.apply(exchange.door.apply(Tick()))
+    assert books.take_messages() == []
+    assert books.unsaved_candles() == []

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workers.cli.context import EXIT_FAILED, EXIT_NOT_RUNNING, DataOption, JsonOption
-from workers.cli.database import with_database
+from workers.cli.context import DataOption, JsonOption
+from workers.cli.database import at_desk
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from pathlib import Path
-
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from domain.adjustment import Adjustment
     from infra.settings import Settings
-
-Answer = TypeVar("Answer")
 
 
 def register(app: typer.Typer) -> None:
@@ -55,7 +50,7 @@ def propose(
         posting = await desk.posting_of(engine, source, target, asset, amount)
         return await desk.propose(engine, settings, (posting,), reason, event)
 
-    _tell(_run(data, work), as_json=as_json)
+    _tell(at_desk(data, work), as_json=as_json)
 
 
 def quarantine(
@@ -74,7 +69,7 @@ def quarantine(
 
         return await desk.propose(engine, settings, (), reason, event)
 
-    _tell(_run(data, work), as_json=as_json)
+    _tell(at_desk(data, work), as_json=as_json)
 
 
 def sign(
@@ -92,7 +87,7 @@ def sign(
 
         return await desk.load(engine, adjustment_id)
 
-    found = _run(data, find)
+    found = at_desk(data, find)
     if not as_json:
         typer.echo(f"{officer} signs: {found.statement()}")
     if not yes and not as_json and sys.stdin.isatty():
@@ -103,7 +98,7 @@ def sign(
 
         return await desk.sign(settings, officer, found)
 
-    signatures = _run(data, work)
+    signatures = at_desk(data, work)
     typer.echo(
         json.dumps({"signatures": signatures}) if as_json else f"recorded; {signatures} of 2"
     )
@@ -118,7 +113,7 @@ def list_open(data: DataOption = None, as_json: JsonOption = False) -> None:
         rows = await desk.store_of(engine).open()
         return [desk.as_json(found, sorted(signed)) for found, signed in rows]
 
-    found = _run(data, work)
+    found = at_desk(data, work)
     if as_json:
         typer.echo(json.dumps(found, indent=1))
         return
@@ -136,19 +131,3 @@ def _tell(adjustment: Adjustment, *, as_json: bool) -> None:
     else:
         typer.echo(f"proposed: {adjustment.statement()}")
         typer.echo(f"rialto adjust sign {adjustment.adjustment_id} --officer NAME")
-
-
-def _run(data: Path | None, work: Callable[[AsyncEngine, Settings], Awaitable[Answer]]) -> Answer:
-    """Run `work`; what makes no sense ends with 1, a Temporal that is away with 3."""
-    from temporalio.service import RPCError
-
-    from workers.officer_desk import DeskError
-
-    try:
-        return with_database(data, work)
-    except DeskError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_FAILED) from error
-    except (RuntimeError, RPCError) as error:
-        typer.echo(f"not reachable: {error}", err=True)
-        raise typer.Exit(EXIT_NOT_RUNNING) from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from workers.cli.context import EXIT_NOT_RUNNING, data_dir, environment
+from workers.cli.context import EXIT_FAILED, EXIT_NOT_RUNNING, data_dir, environment
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -42,5 +42,23 @@ def with_database(
     try:
         return asyncio.run(run())
     except OSError as error:
+        typer.echo(f"not reachable: {error}", err=True)
+        raise typer.Exit(EXIT_NOT_RUNNING) from error
+
+
+def at_desk(
+    data: Path | None, work: Callable[[AsyncEngine, Settings], Awaitable[Answer]]
+) -> Answer:
+    """Run `work` of staff; what makes no sense ends with 1, a Temporal that is away with 3."""
+    from temporalio.service import RPCError
+
+    from workers.officer_desk import DeskError
+
+    try:
+        return with_database(data, work)
+    except DeskError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_FAILED) from error
+    except (RuntimeError, RPCError) as error:
         typer.echo(f"not reachable: {error}", err=True)
         raise typer.Exit(EXIT_NOT_RUNNING) from error

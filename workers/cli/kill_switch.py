@@ -1,4 +1,7 @@
-"""`rialto halt`, `cancel-only`, `resume`: stop and reopen trading, within a second."""
+"""`rialto halt`, `cancel-only`, `resume`: stop and reopen trading, within a second.
+
+`rialto market halt | cancel-only | resume SYMBOL` are the same for one market.
+"""
 
 from __future__ import annotations
 
@@ -55,17 +58,23 @@ def _verb(mode: str) -> Callable[..., None]:
         data: DataOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        _switch(mode, shard, market, (by or getpass.getuser(), reason.strip()), data, as_json)
+        switch(mode, shard, market, said_by(by, reason), data, as_json=as_json)
 
     return run
 
 
-def _switch(
+def said_by(by: str, reason: str) -> tuple[str, str]:
+    """Return who decides, the login where nobody is named, and why."""
+    return by or getpass.getuser(), reason.strip()
+
+
+def switch(
     mode: str,
     shard: int | None,
     market: str,
     said: tuple[str, str],
     data: Path | None,
+    *,
     as_json: bool,
 ) -> None:
     """Do it, and end with 0 done, 1 refused or not everywhere, 2 usage, 3 no engine answers."""

@@ -560,6 +560,8 @@ def upgrade() -> None:
         sa.Column("max_open_orders", sa.Integer(), nullable=False),
         sa.Column("max_position", sa.Text(), server_default="0", nullable=False),
         sa.Column("listed_sequence", sa.BigInteger(), nullable=True),
+        sa.Column("rules_sequence", sa.BigInteger(), nullable=True),
+        sa.Column("delisted_sequence", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["base_asset_id"], ["asset.asset_id"], name=op.f("fk_instrument_base_asset_id")
         ),
@@ -568,6 +570,101 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("symbol_id", name=op.f("pk_instrument")),
         sa.UniqueConstraint("symbol", name=op.f("uq_instrument_symbol")),
+    )
+    op.create_table(
+        "market_history",
+        sa.Column("symbol_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("event", sa.Text(), nullable=False),
+        sa.Column("rules", postgresql.JSONB(), nullable=False),
+        sa.Column("time_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("symbol_id", "sequence", name=op.f("pk_market_history")),
+    )
+    op.create_table(
+        "market_change",
+        sa.Column("change_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("symbol", sa.Text(), nullable=False),
+        sa.Column("symbol_id", sa.Integer(), nullable=False),
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("terms", postgresql.JSONB(), nullable=False),
+        sa.Column("was", postgresql.JSONB(), nullable=False),
+        sa.Column("asset", postgresql.JSONB(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("expiry", sa.BigInteger(), nullable=False),
+        sa.Column("proposed_by", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("signatures", postgresql.JSONB(), server_default="{}", nullable=False),
+        sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("failure", sa.Text(), server_default="", nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("change_id", name=op.f("pk_market_change")),
+    )
+    op.create_index(
+        "ix_market_change_open",
+        "market_change",
+        ["symbol"],
+        unique=True,
+        postgresql_where=sa.text("state = 'proposed'"),
+    )
+    op.create_table(
+        "account_tier",
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("tier", sa.SmallInteger(), nullable=False),
+        sa.Column("time_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "account_id", "sequence", name=op.f("pk_account_tier")),
+    )
+    op.create_table(
+        "volume_day",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("quote_asset_id", sa.Integer(), nullable=False),
+        sa.Column("quote_units", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["quote_asset_id"], ["asset.asset_id"], name=op.f("fk_volume_day_quote_asset_id")
+        ),
+        sa.PrimaryKeyConstraint(
+            "day", "shard", "account_id", "quote_asset_id", name=op.f("pk_volume_day")
+        ),
+    )
+    op.create_table(
+        "volume_day_done",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("trades", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "done_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("day", "shard", name=op.f("pk_volume_day_done")),
+    )
+    op.create_table(
+        "tier_day",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("volume_units", sa.Numeric(precision=38, scale=0), nullable=False),
+        sa.Column("tier", sa.SmallInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "customer_id", name=op.f("pk_tier_day")),
+    )
+    op.create_index("ix_tier_day_customer", "tier_day", ["customer_id", "day"], unique=False)
+    op.create_table(
+        "tier_day_done",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("worths", postgresql.JSONB(), nullable=False),
+        sa.Column(
+            "done_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("day", name=op.f("pk_tier_day_done")),
     )
     op.create_table(
         "transfer",
