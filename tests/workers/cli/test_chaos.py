@@ -36,11 +36,14 @@ def _drill(*words: str) -> dict[str, Any]:
 
 
 def test_trading_goes_on_without_temporal() -> None:
-    """Away for six seconds: orders are taken all the while, then settlement catches up."""
-    found = _drill("temporal", "--minutes", "0.1", "--rate", "100")
+    """Away for twelve seconds: orders are taken all the while, then settlement catches up.
+
+    The step that runs when the server goes settles on for up to five of them.
+    """
+    found = _drill("temporal", "--minutes", "0.2", "--rate", "100")
     assert found["away_refused"] == {}
     assert found["away_trades"] > 100
-    assert found["lag_most"] > found["away_trades"] / 2
+    assert found["lag_most"] > found["away_trades"] / 4
     assert found["caught_up_seconds"] is not None
 
 
