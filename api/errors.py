@@ -94,6 +94,13 @@ PROBLEMS: dict[str, ProblemKind] = {
     "would_trigger_immediately": ProblemKind(
         422, False, "The last price is through the trigger price already"
     ),
+    "invalid_order_list": ProblemKind(422, False, "These orders do not make a list"),
+    "list_prices_crossed": ProblemKind(
+        422, False, "The take-profit's price is not better than the stop's trigger"
+    ),
+    "order_in_list": ProblemKind(
+        409, False, "An order of a list cannot be amended: cancel the list and place it anew"
+    ),
     "insufficient_funds": ProblemKind(422, False, "Not enough free balance"),
     "invalid_amount": ProblemKind(422, False, "The amount is not valid"),
     "unknown_asset": ProblemKind(404, False, "No such asset"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import IntEnum
 from typing import Any
 
 from api.errors import Problem, refused
+from api.order_commands import LIST_NAMES
 from api.schemas.orders import (
     AmendOut,
     CancelAllOut,
@@ -15,10 +15,11 @@ from api.schemas.orders import (
     DeadMansSwitchOut,
     DryRunOut,
     FillOut,
+    OrderListOut,
     OrderOut,
     OwnFillOut,
 )
-from domain.commands import PlaceOrder
+from domain.commands import PlaceOrder, PlaceOrderList
 from domain.errors import RejectReason
 from domain.events import (
     CancelAccepted,
@@ -35,7 +36,7 @@ from domain.instrument import Instrument
 from domain.market import Listings
 from domain.order import CloseReason, Side
 from domain.order_history import OrderChange, fold
-from domain.order_record import FillRecord, OrderRecord, OrderTerms
+from domain.order_record import DryRun, FillRecord, OrderRecord, OrderTerms
 
 
 def word(member: IntEnum) -> Any:
@@ -58,17 +59,17 @@ def placed(
                 "This client order id was used for an order with another content.",
                 extra={"order_id": str(outcome.order_id)},
             )
-        return _order(_as_it_is_now(outcome, command), instrument, duplicate=True)
+        return _order(_as_it_is_now(outcome, command, 0), instrument, duplicate=True)
     if isinstance(outcome, CommandRejected):
         return refused(outcome.reason, refusal_detail(outcome.reason, instrument))
     raise AssertionError(f"unexpected outcome of an order: {outcome!r}")
 
 
 def dry_run(
-    command: PlaceOrder, instrument: Instrument, found: tuple[int, RejectReason, int]
+    command: PlaceOrder, instrument: Instrument, found: tuple[int, DryRun]
 ) -> DryRunOut | Problem:
     """Return what an order would hold, or the refusal that it would meet."""
-    sequence, reason, hold_units = found
+    sequence, (reason, hold_units, _) = found
     if reason:
         return refused(reason, refusal_detail(reason, instrument))
     held = instrument.quote if command.side is Side.BUY else instrument.base
@@ -79,6 +80,65 @@ def dry_run(
         hold_asset=held.code,
         sequence=sequence,
     )
+
+
+def list_placed(
+    command: PlaceOrderList, instrument: Instrument, events: Sequence[Event]
+) -> OrderListOut | Problem:
+    """Return the placed list, its orders as they are now for a repeat, or why it was refused."""
+    outcome = events[0]
+    if isinstance(outcome, CommandRejected):
+        return list_refused(outcome.reason, outcome.list_position, instrument)
+    known = [event for event in events if isinstance(event, OrderDuplicate)]
+    if not known:
+        ids = [event.order_id for event in events if isinstance(event, OrderAccepted)]
+        changes = [_change(events, order_id) for order_id in ids]
+        return order_list([change.record() for change in changes], instrument)
+    if not known[0].same_body:
+        return Problem(
+            "duplicate_client_order_id",
+            "A client order id of the list was used for something else.",
+            extra={"order_id": str(known[0].order_id)},
+        )
+    records = [
+        _as_it_is_now(event, order, known[0].order_id)
+        for event, order in zip(known, command.orders, strict=True)
+    ]
+    return order_list(records, instrument, duplicate=True)
+
+
+def order_list(
+    records: Sequence[OrderRecord], instrument: Instrument, *, duplicate: bool = False
+) -> OrderListOut:
+    """Return a list from its orders."""
+    orders = [_order(record, instrument, duplicate=duplicate) for record in records]
+    is_open = any(order.status == "open" for order in orders)
+    return OrderListOut(
+        order_list_id=str(records[0].terms.list_id),
+        symbol=instrument.symbol,
+        status="open" if is_open else "done",
+        orders=orders,
+        duplicate=duplicate,
+    )
+
+
+def list_dry_run(
+    command: PlaceOrderList, instrument: Instrument, found: tuple[int, DryRun]
+) -> DryRunOut | Problem:
+    """Return what a list would hold, or the refusal that it would meet."""
+    _, (reason, _, position) = found
+    if reason:
+        return list_refused(reason, position, instrument)
+    return dry_run(command.orders[0], instrument, found)
+
+
+def list_refused(reason: RejectReason, position: int, instrument: Instrument) -> Problem:
+    """Return why a list was refused, with the name of its order at fault."""
+    problem = refused(reason, refusal_detail(reason, instrument))
+    if position == 0:
+        return problem
+    name = LIST_NAMES[position - 1]
+    return problem.with_extra({"order": name}, f"{name}: {problem.detail}")
 
 
 def amended(instrument: Instrument, events: Sequence[Event]) -> AmendOut | Problem:
@@ -136,8 +196,9 @@ def cancelled(listings: Listings, events: Sequence[Event]) -> CancelOut | Proble
     outcome = events[0]
     if isinstance(outcome, CommandRejected):
         return refused(outcome.reason)
-    (closed,) = _closed_by_user(events)
-    return _cancel_out(closed, instrument_of(listings, closed.symbol_id))
+    closed, *others = _closed_by_user(events)
+    answer = _cancel_out(closed, instrument_of(listings, closed.symbol_id))
+    return answer.model_copy(update={"also_cancelled": str(others[0].order_id)} if others else {})
 
 
 def cancelled_all(listings: Listings, events: Sequence[Event]) -> CancelAllOut | Problem:
@@ -221,6 +282,7 @@ def _order(
         display_quantity=instrument.quantity_text(shown) if (shown := terms.display_lots) else None,
         trigger_price=_price(terms.trigger_price_ticks, instrument),
         trailing_offset=_price(terms.trailing_offset_ticks, instrument),
+        order_list_id=str(terms.list_id) if terms.list_id else None,
         waiting=record.is_waiting,
         filled_quantity=instrument.quantity_text(record.filled_lots),
         filled_quote=None if quote_units is None else quote.engine_text(quote_units),
@@ -236,8 +298,16 @@ def _order(
     )
 
 
-def _as_it_is_now(outcome: OrderDuplicate, command: PlaceOrder) -> OrderRecord:
+def _as_it_is_now(outcome: OrderDuplicate, command: PlaceOrder, list_id: int) -> OrderRecord:
     """Return the order of a repeated request; its fills are asked for separately."""
+    terms = OrderTerms(
+        command.quote_budget_units,
+        command.expires_at_us,
+        command.display_lots,
+        outcome.trigger_price_ticks,
+        command.trailing_offset_ticks,
+        list_id,
+    )
     return OrderRecord(
         order_id=outcome.order_id,
         account_id=outcome.account_id,
@@ -255,7 +325,7 @@ def _as_it_is_now(outcome: OrderDuplicate, command: PlaceOrder) -> OrderRecord:
         status=outcome.status,
         accepted_sequence=outcome.accepted_sequence,
         accepted_at_us=outcome.accepted_at_us,
-        terms=replace(OrderTerms.of(command), trigger_price_ticks=outcome.trigger_price_ticks),
+        terms=terms,
         is_waiting=outcome.is_waiting,
     )
 

@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from domain.commands import Command, PlaceOrder
+from domain.commands import Command, PlaceOrder, PlaceOrderList
 from domain.customer import ApiKey
-from domain.errors import RejectReason
 from domain.events import Event
 from domain.fee_tiers import CustomerTier
 from domain.market import AssetListing, Listings
 from domain.market_data import Candle, Level, PublicTrade
-from domain.order_record import FillRecord, OrderRecord
+from domain.order_record import DryRun, FillRecord, OrderRecord
 from domain.process_beat import ProcessBeat
 from domain.rate_limit import Charge, Charged
 from domain.shard_transfer import NewShardTransfer, ShardTransfer
@@ -52,8 +51,8 @@ class EngineDoor(Protocol):
     ) -> OrderRecord | None:
         """Return the account's order, by id or client key, if the engine still knows it."""
 
-    async def dry_run(self, order: PlaceOrder) -> tuple[int, RejectReason, int]:
-        """Return (sequence, reason of refusal or NONE, units it would hold); no effect."""
+    async def dry_run(self, order: PlaceOrder | PlaceOrderList) -> tuple[int, DryRun]:
+        """Return (sequence, what would come of the order or list); no effect."""
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
         """Return (sequence, bids, asks), best first."""

@@ -6,7 +6,7 @@ from api.errors import Problem
 from api.ports import EngineAway
 from api.services import Services
 from api.trading_state import market_state, trading_statuses
-from domain.commands import Command, PlaceOrder
+from domain.commands import Command, PlaceOrder, PlaceOrderList
 from domain.market import Market
 from domain.order import Side
 
@@ -21,8 +21,9 @@ async def explained(
     """Return the problem with why the market is closed, or where else the funds are."""
     if problem.code in _CLOSED:
         return await closed(services, problem, market.shard, market.instrument.symbol_id)
-    if problem.code == "insufficient_funds" and isinstance(command, PlaceOrder):
-        return await _short(services, problem, market, command)
+    if problem.code == "insufficient_funds" and isinstance(command, PlaceOrder | PlaceOrderList):
+        order = command.orders[0] if isinstance(command, PlaceOrderList) else command
+        return await _short(services, problem, market, order)
     return problem
 
 

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from domain.fees import FeeTable
 from domain.order import (
+    ListKind,
     OrderType,
     SelfTrade,
     ShardMode,
@@ -31,6 +32,7 @@ class Opcode(IntEnum):
     CANCEL_ALL = 3
     AMEND_ORDER = 4
     SET_DEAD_MANS_SWITCH = 5
+    PLACE_ORDER_LIST = 6
     CREDIT = 20
     DEBIT = 21
     LIST_SYMBOL = 60
@@ -79,8 +81,36 @@ class PlaceOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceOrderList:
+    """Place several orders that depend on each other, all of them or none.
+
+    An OCO is two orders of one account, market, side and quantity, under two client keys: first
+    the better price, a post-only limit order or a take-profit; then the worse, a stop, stop-limit
+    or trailing stop. They hold what the larger of them needs. Whatever happens to one, a trade, a
+    trigger or an end, closes the other.
+    """
+
+    opcode: ClassVar[Opcode] = Opcode.PLACE_ORDER_LIST
+    kind: ListKind
+    orders: tuple[PlaceOrder, ...]
+
+    @property
+    def account_id(self) -> int:
+        """Return whose orders these are."""
+        return self.orders[0].account_id
+
+    @property
+    def symbol_id(self) -> int:
+        """Return the market of the orders."""
+        return self.orders[0].symbol_id
+
+
+@dataclass(frozen=True, slots=True)
 class CancelOrder:
-    """Cancel one open order of the account, named by `order_id` or, when that is 0, by key."""
+    """Cancel one open order of the account, named by `order_id` or, when that is 0, by key.
+
+    The other one of its list goes with it.
+    """
 
     opcode: ClassVar[Opcode] = Opcode.CANCEL_ORDER
     account_id: int
@@ -109,7 +139,8 @@ class AmendOrder:
     The order is named by `order_id` or, when that is 0, by its own client key, and keeps both.
     `quantity_lots` is the whole quantity, what is filled included. The order keeps its place in
     the queue only when its price stays and its quantity does not grow; otherwise it acts like a
-    new order, which may trade at once. A trigger price can be changed as long as it waits.
+    new order, which may trade at once. A trigger price can be changed as long as it waits. An
+    order whose list still has another one stays as it is: ORDER_IN_LIST.
     """
 
     opcode: ClassVar[Opcode] = Opcode.AMEND_ORDER
@@ -275,6 +306,7 @@ class Tick:
 
 Command = (
     PlaceOrder
+    | PlaceOrderList
     | CancelOrder
     | CancelAll
     | AmendOrder

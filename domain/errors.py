@@ -62,3 +62,7 @@ class RejectReason(IntEnum):
     UNKNOWN_FEE_TIER = 74
     # triggers
     WOULD_TRIGGER_IMMEDIATELY = 80
+    # lists of orders
+    INVALID_ORDER_LIST = 90
+    LIST_PRICES_CROSSED = 91
+    ORDER_IN_LIST = 92

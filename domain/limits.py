@@ -9,8 +9,9 @@ from __future__ import annotations
 
 HOUR_US = 3_600_000_000
 
-MAX_MAKERS = 30_000
-"""How many resting orders one command may meet: its events are numbered with 16 bits."""
+MAX_MAKERS = 20_000
+"""How many resting orders one command may meet. Each makes three events at most (a trade, its own
+end, the end of the other order of its list), and a command's are numbered with 16 bits."""
 
 MAX_SLICES = 100
 """How many times an iceberg may show lots: each time is a meeting, of which a taker has few."""

@@ -51,6 +51,12 @@ class TriggerSource(IntEnum):
     INDEX_PRICE = 2
 
 
+class ListKind(IntEnum):
+    """How the orders of a list depend on each other."""
+
+    OCO = 0  # one cancels the other
+
+
 class TimeInForce(IntEnum):
     """How long an order's remainder lives."""
 
@@ -92,19 +98,23 @@ class CloseReason(IntEnum):
     TIME_EXPIRED = 7
     DEAD_MANS_SWITCH = 8
     REFUSED_AT_TRIGGER = 9
+    ORDER_LIST_DONE = 10  # the other order of its list traded, was set off or ended
+
+    @property
+    def is_cancel(self) -> bool:
+        """Return whether somebody wanted the order to go; its list goes for the same reason."""
+        return self in (
+            CloseReason.CANCELLED_BY_USER,
+            CloseReason.CANCELLED_BY_ADMIN,
+            CloseReason.DEAD_MANS_SWITCH,
+        )
 
     @property
     def status(self) -> OrderStatus:
         """Return the final status that this reason leads to."""
         if self is CloseReason.FILLED:
             return OrderStatus.FILLED
-        if self in (
-            CloseReason.CANCELLED_BY_USER,
-            CloseReason.CANCELLED_BY_ADMIN,
-            CloseReason.DEAD_MANS_SWITCH,
-        ):
-            return OrderStatus.CANCELLED
-        return OrderStatus.EXPIRED
+        return OrderStatus.CANCELLED if self.is_cancel else OrderStatus.EXPIRED
 
 
 class SymbolState(IntEnum):

@@ -23,7 +23,9 @@ class OrderAccepted:
     """Outcome: the order passed all checks; `hold_units` of quote (buy) or base (sell) are held.
 
     With a quote budget the quantity is 0 here and becomes what the order buys. An order with a
-    trigger waits from here on, outside the book.
+    trigger waits from here on, outside the book. The orders of a list are accepted by one command,
+    one event each; `list_id` is the first one's order id, and the second holds only what the first
+    does not hold for it.
     """
 
     event_type: ClassVar[EventType] = EventType.ORDER_ACCEPTED
@@ -48,6 +50,7 @@ class OrderAccepted:
     display_lots: int = 0
     trigger_price_ticks: int = 0
     trailing_offset_ticks: int = 0
+    list_id: int = 0
     trigger_source: TriggerSource = TriggerSource.LAST_PRICE
 
 
@@ -56,6 +59,7 @@ class OrderDuplicate:
     """Outcome: this client order id was used before; nothing happened.
 
     `same_body` tells a retry (answer again) from a conflict; the rest is the order as it is now.
+    A list that was placed before has one for each order that is known; `same_body` is the list's.
     """
 
     event_type: ClassVar[EventType] = EventType.ORDER_DUPLICATE

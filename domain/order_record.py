@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Self
+from typing import NamedTuple, Self
 
+from domain.errors import RejectReason
 from domain.order import CloseReason, OrderStatus, OrderType, SelfTrade, Side, TimeInForce
 
 
 @dataclass(frozen=True, slots=True)
 class OrderTerms:
     """What most orders do not have; 0 is none. The fields are named as in `PlaceOrder`.
+
+    The engine gives the orders of a list their `list_id`, which is the first one's order id.
 
     Commands, events, the gRPC message and the history's columns use the same names, so that a new
     term is one line here and one in each of them.
@@ -21,6 +24,7 @@ class OrderTerms:
     display_lots: int = 0
     trigger_price_ticks: int = 0
     trailing_offset_ticks: int = 0
+    list_id: int = 0
 
     @classmethod
     def of(cls, source: object) -> Self:
@@ -77,6 +81,17 @@ class OrderRecord:
     def as_engine(self) -> OrderRecord:
         """Return the record without what only the history knows."""
         return replace(self, filled_quote_units=None, fee_units=None, close_reason=None)
+
+
+class DryRun(NamedTuple):
+    """What would come of an order or a list: a refusal, or (NONE) what it would hold.
+
+    `list_position` is which order of a list is at fault, from 1; 0 the whole, or no list.
+    """
+
+    reason: RejectReason
+    hold_units: int = 0
+    list_position: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from domain.order import ShardMode, StateCause, SymbolState
 class CommandRejected:
     """Outcome: the command was refused and changed nothing but the refusal's own record.
 
-    `key` is the client key of an order command or the key of a money command.
+    `key` is the client key of an order command (of a list: its first order's) or the key of a money
+    command; `list_position` is which order of a list is refused, from 1, and 0 the whole.
     """
 
     event_type: ClassVar[EventType] = EventType.COMMAND_REJECTED
@@ -28,6 +29,7 @@ class CommandRejected:
     account_id: int
     key: int
     symbol_id: int
+    list_position: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import grpc
 import grpc.aio
 
-from domain.commands import Command, PlaceOrder
+from domain.commands import Command, PlaceOrder, PlaceOrderList
 from domain.errors import RejectReason
 from domain.events import Event
 from domain.order import (
@@ -22,7 +22,7 @@ from domain.order import (
     SymbolState,
     TimeInForce,
 )
-from domain.order_record import OrderRecord, OrderTerms
+from domain.order_record import DryRun, OrderRecord, OrderTerms
 from domain.trading_status import StatusReason
 from infra.engine_errors import (
     EngineError,
@@ -217,8 +217,8 @@ class EngineGrpc:
         )
         return reply.sequence, _order(reply.order) if reply.HasField("order") else None
 
-    async def dry_run(self, order: PlaceOrder) -> tuple[int, RejectReason, int]:
-        """Return (sequence, why the order would be refused, what it would hold); no effect."""
+    async def dry_run(self, order: PlaceOrder | PlaceOrderList) -> tuple[int, DryRun]:
+        """Return (sequence, what would come of the order or list); no effect."""
         reply = await self._ask(
             self._stub().DryRun(
                 pb.DryRunRequest(order=encode_command(order)),
@@ -226,7 +226,8 @@ class EngineGrpc:
                 metadata=self._metadata,
             )
         )
-        return reply.sequence, RejectReason(reply.reason), reply.hold_units
+        reason = RejectReason(reply.reason)
+        return reply.sequence, DryRun(reason, reply.hold_units, reply.list_position)
 
     async def book(self, symbol_id: int, depth: int = 0) -> tuple[int, list[Level], list[Level]]:
         """Return (sequence, bids, asks), each [(price_ticks, lots)], best first; 0 is all."""

@@ -224,14 +224,14 @@ class EngineServicer(rpc.EngineServicer):
         return pb.OrderReply(sequence=sequence, order=None if order is None else _order(order))
 
     async def DryRun(self, request: pb.DryRunRequest, context: Context) -> pb.DryRunReply:  # noqa: N802
-        """Say what would come of an order."""
+        """Say what would come of an order or a list."""
         try:
             with self._engine.steady():
                 sequence = self._engine.sequence
-                reason, hold_units = self._engine.dry_run(request.order)
+                found = self._engine.dry_run(request.order)
         except WireError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        return pb.DryRunReply(sequence=sequence, reason=reason, hold_units=hold_units)
+        return pb.DryRunReply(sequence=sequence, **found._asdict())
 
     async def Book(self, request: pb.BookRequest, context: Context) -> pb.BookReply:  # noqa: N802
         """Return the best levels of a market."""

@@ -35,6 +35,7 @@ ROLE_OPCODES: Final = MappingProxyType(
                 Opcode.CANCEL_ALL,
                 Opcode.AMEND_ORDER,
                 Opcode.SET_DEAD_MANS_SWITCH,
+                Opcode.PLACE_ORDER_LIST,
             )
         ),
         Role.TREASURY: frozenset((Opcode.CREDIT, Opcode.DEBIT)),

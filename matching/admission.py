@@ -261,6 +261,8 @@ def refuse_amend(
     reason = closed_to_orders(state, market)
     if reason:
         return reason
+    if order.sibling is not None:
+        return RejectReason.ORDER_IN_LIST
     if change.trigger_ticks and (not order.is_waiting or order.terms.trailing_offset_ticks):
         return RejectReason.INVALID_COMBINATION
     if change.price_ticks and order.is_market:

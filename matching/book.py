@@ -27,6 +27,7 @@ class Terms(NamedTuple):
     display_lots: int = 0
     trigger_price_ticks: int = 0
     trailing_offset_ticks: int = 0
+    list_id: int = 0
 
 
 NO_TERMS = Terms()
@@ -42,6 +43,7 @@ class Order:
         "asked_lots",
         "asked_ticks",
         "closed_us",
+        "covered_units",
         "filled_lots",
         "flags",
         "hidden_lots",
@@ -53,6 +55,7 @@ class Order:
         "price_ticks",
         "quantity_lots",
         "rises",
+        "sibling",
         "side",
         "status",
         "symbol_id",
@@ -95,6 +98,8 @@ class Order:
         self.text = text
         self.terms = terms
         self.trigger_ticks = terms.trigger_price_ticks  # as it is now
+        self.sibling: Order | None = None  # the other one of its list, while both are untouched
+        self.covered_units = 0  # of its hold, what its sibling holds for it
         self.status = OPEN
         self.closed_us = 0
 
@@ -125,6 +130,19 @@ class Order:
     def is_reached(self, low_ticks: int, high_ticks: int) -> bool:
         """Return whether prices from `low_ticks` to `high_ticks` set the waiting order off."""
         return high_ticks >= self.trigger_ticks if self.rises else low_ticks <= self.trigger_ticks
+
+    def same_body(self, asked: Order, list_id: int) -> bool:
+        """Return whether `asked` is what this one was placed as, alone (0) or in that list."""
+        return (
+            (self.symbol_id, self.flags) == (asked.symbol_id, asked.flags)
+            and (self.asked_ticks, self.asked_lots) == (asked.asked_ticks, asked.asked_lots)
+            and self.terms == asked.terms._replace(list_id=list_id)
+        )
+
+    @property
+    def first_ticks(self) -> int:
+        """Return the price at which something happens to the order: its trigger, or its limit."""
+        return self.trigger_ticks if self.is_waiting else self.price_ticks
 
     def keeps_place(self, price_ticks: int, quantity_lots: int) -> bool:
         """Return whether an amend to these terms leaves the order where it stands."""
@@ -247,10 +265,24 @@ class Market:
         lot_units = price_ticks * self.rules.quote_units_per_tick_lot
         return ((units + 1) * PPM - 1) // (lot_units * (PPM + taker_ppm))
 
+    def held_units(self, order: Order) -> int:
+        """Return what an open order holds now: for what remains, less what its sibling covers."""
+        lots = order.quantity_lots - order.filled_lots
+        return self.hold_units(order, lots) - order.covered_units
+
+    def link(self, first: Order, second: Order) -> None:
+        """Let two orders end each other; what `first` holds covers `second`, which waits."""
+        first.sibling, second.sibling = second, first
+        second.covered_units = min(self.held_units(first), self.held_units(second))
+
     def open_buy_lots(self, account_id: int) -> int:
-        """Return how much the account's open buys have still to buy."""
+        """Return how much the account's open buys have still to buy; of a list only one will."""
         mine = self.open_by_account.get(account_id, {}).values()
-        return sum(order.quantity_lots - order.filled_lots for order in mine if order.side == BUY)
+        return sum(
+            order.quantity_lots - order.filled_lots
+            for order in mine
+            if order.side == BUY and not order.covered_units
+        )
 
     def aim(self, order: Order) -> None:
         """Set the limit of an order that waits: its own, or the band's edge at its trigger."""

@@ -10,14 +10,14 @@ from matching.administration import Head, status_reason
 from matching.admission import Change, refuse_amend, refuse_cancel
 from matching.book import OPEN, Market, Order
 from matching.order_event_writer import Before
-from matching.trading import Trading
+from matching.trading import Trading, whole_lists
 from matching.wire import AMEND_STRIPE, STRIPE
 
 _BOTH_SIDES = 0  # of a cancel-all; else the side + 1
 
 
 def cancel(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
-    """Close one open order."""
+    """Close one open order, and the other one of its list."""
     symbol_id, _, account_id, key, order_id, _ = head[6:]
     state = engine.state
     order: Order | None = None
@@ -31,7 +31,8 @@ def cancel(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
     if reason or order is None:
         engine.events.rejected(Opcode.CANCEL_ORDER, reason, account_id, key, symbol_id)
         return
-    engine.events.cancel_accepted(account_id, order.symbol_id, 1)
+    closed_count = 1 if order.sibling is None else 2
+    engine.events.cancel_accepted(account_id, order.symbol_id, closed_count)
     market = state.markets[order.symbol_id]
     engine.close_resting(market, order, CloseReason.CANCELLED_BY_USER)
 
@@ -63,15 +64,16 @@ def cancel_all(engine: Trading, head: Head, _batch: bytes, _offset: int) -> None
         if state.markets[order.symbol_id].state != SymbolState.HALTED
         and sides in (_BOTH_SIDES, order.side + 1)
     ]
-    del mine[MAX_CANCELS:]
-    engine.events.cancel_accepted(account_id, symbol_id, len(mine))
-    for order in mine:
-        market = state.markets[order.symbol_id]
-        engine.close_resting(market, order, CloseReason.CANCELLED_BY_USER)
+    going = whole_lists(mine, MAX_CANCELS)
+    engine.events.cancel_accepted(account_id, symbol_id, len(going))
+    engine.close_all(going, CloseReason.CANCELLED_BY_USER)
 
 
 def delist_symbol(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
-    """Close a market for ever, and its open orders by id, as many as one command may close."""
+    """Close a market for ever, and its open orders by id, as many as one command may close.
+
+    Lists go as a whole, which may be one order more.
+    """
     symbol_id, state = head[6], engine.state
     market = state.markets.get(symbol_id)
     said = status_reason(state, StateCause.OPERATOR, batch, offset)
@@ -82,11 +84,10 @@ def delist_symbol(engine: Trading, head: Head, batch: bytes, offset: int) -> Non
         return
     if market.state != SymbolState.DELISTED:
         market.state, market.status = int(SymbolState.DELISTED), said
-    resting = sorted(order for mine in market.open_by_account.values() for order in mine)
-    closing = resting[:MAX_CANCELS]
-    engine.events.delisted(symbol_id, len(closing), len(resting) - len(closing), said)
-    for order_id in closing:
-        engine.close_resting(market, state.orders[order_id], CloseReason.CANCELLED_BY_ADMIN)
+    ids = sorted(order for mine in market.open_by_account.values() for order in mine)
+    closing = whole_lists([state.orders[order_id] for order_id in ids], MAX_CANCELS)
+    engine.events.delisted(symbol_id, len(closing), len(ids) - len(closing), said)
+    engine.close_all(closing, CloseReason.CANCELLED_BY_ADMIN)
 
 
 def set_dead_mans_switch(engine: Trading, head: Head, _batch: bytes, _offset: int) -> None:

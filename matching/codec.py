@@ -14,7 +14,15 @@ import numpy.typing as npt
 
 from domain import commands as c
 from domain.commands import Command, Opcode
-from domain.order import SelfTrade, ShardMode, Side, StateCause, SymbolState, TriggerSource
+from domain.order import (
+    ListKind,
+    SelfTrade,
+    ShardMode,
+    Side,
+    StateCause,
+    SymbolState,
+    TriggerSource,
+)
 from matching.book import NO_TERMS, Order, Terms
 from matching.event_codec import decode_events, encode_event, encode_events
 from matching.market_codec import pack_rules, unpack_rules
@@ -24,6 +32,7 @@ from matching.wire import (
     COMMAND_VERSION,
     EVENT_DTYPE,
     MAX_ACTOR,
+    MAX_LISTED,
     MAX_REASON,
     MAX_TEXT,
     NO_TERMS_STRIPE,
@@ -48,6 +57,7 @@ __all__ = [
     "encode_command",
     "encode_event",
     "encode_events",
+    "read_list",
     "read_order",
     "split_commands",
     "stamp",
@@ -117,6 +127,11 @@ def _encode(command: Command, sequence: int, time_us: int) -> bytes:
                 *(getattr(command, name) for name, _ in ORDER_TERMS_FIELDS), b""
             )
             extension += terms if terms != NO_TERMS_STRIPE else b""
+        case c.PlaceOrderList():
+            first = command.orders[0]
+            symbol, account, flags = first.symbol_id, first.account_id, command.kind
+            key = first.client_key.to_bytes(16, "little")
+            extension = b"".join(_encode(order, 0, 0) for order in command.orders)
         case c.CancelOrder():
             symbol, account, a = command.symbol_id, command.account_id, command.order_id
             key = command.client_key.to_bytes(16, "little")
@@ -192,8 +207,9 @@ def split_commands(data: bytes | bytearray | memoryview) -> list[Placed]:
         if opcode not in _OPCODES:
             raise WireError(WireFault.UNKNOWN_OPCODE, f"opcode {opcode} at {offset}")
         if opcode == Opcode.PLACE_ORDER:
-            expected = 2 if text_length else 1
-            expected += stripes == expected + 1  # the rarer terms
+            expected = _order_stripes(stripes, text_length)
+        elif opcode == Opcode.PLACE_ORDER_LIST and text_length == 0:
+            expected = 1 + _listed_stripes(data, offset + STRIPE)
         else:
             expected = _STRIPES.get(opcode, 1)
             text_length = text_length and MAX_TEXT + 1
@@ -205,6 +221,46 @@ def split_commands(data: bytes | bytearray | memoryview) -> list[Placed]:
         placed.append(Placed(offset, length, opcode))
         offset += length
     return placed
+
+
+def _order_stripes(stripes: int, text_length: int) -> int:
+    """Return how many stripes an order has that says it has `stripes`: two kinds are optional."""
+    with_text = 2 if text_length else 1
+    return with_text + (stripes == with_text + 1)  # the rarer terms
+
+
+def _listed_stripes(data: bytes | bytearray | memoryview, offset: int) -> int:
+    """Return how many stripes the orders of a list have; else `WireError`."""
+    start = offset
+    for _ in range(MAX_LISTED):
+        if offset + STRIPE > len(data):
+            raise WireError(WireFault.BAD_LENGTH, f"a list without its order at {offset}")
+        opcode, version, stripes, text_length = data[offset + 16 : offset + 20]
+        if opcode != Opcode.PLACE_ORDER or version != COMMAND_VERSION:
+            raise WireError(WireFault.BAD_FIELD, f"no order in a list at {offset}")
+        if stripes != _order_stripes(stripes, text_length) or text_length > MAX_TEXT:
+            raise WireError(WireFault.BAD_LENGTH, f"{stripes} stripes at {offset}")
+        offset += stripes * STRIPE
+    return (offset - start) // STRIPE
+
+
+def read_list(data: bytes, offset: int) -> tuple[list[Order], bool]:
+    """Return the orders of the PLACE_ORDER_LIST at `offset`, and whether their record is whole.
+
+    It is when the head names a known kind and its first order, nothing but the orders is asked
+    for, and nobody has numbered them.
+    """
+    head = data[offset : offset + STRIPE]
+    orders, at, is_whole = [], offset + STRIPE, True
+    for _ in range(MAX_LISTED):
+        order, surplus = read_order(data, at)
+        is_whole = is_whole and not surplus and not any(data[at : at + STAMP.size])
+        orders.append(order)
+        at += data[at + 18] * STRIPE
+    *_, symbol, flags, account, key, a, b = COMMAND_HEAD.unpack(head)
+    identity = account.to_bytes(8, "little") + key
+    named = (symbol, identity) == (orders[0].symbol_id, orders[0].identity)
+    return orders, is_whole and named and flags == ListKind.OCO and not a and not b
 
 
 def read_order(data: bytes, offset: int) -> tuple[Order, bytes]:
@@ -229,10 +285,10 @@ def _order_terms(data: bytes, offset: int) -> tuple[Terms, bytes]:
 
 
 def check_order(record: bytes) -> None:
-    """Refuse anything but one well-formed PLACE_ORDER with `WireError`."""
-    places = split_commands(record)
-    if [place.opcode for place in places] != [Opcode.PLACE_ORDER]:
-        raise WireError(WireFault.UNKNOWN_OPCODE, "not one PLACE_ORDER")
+    """Refuse anything but one well-formed PLACE_ORDER or PLACE_ORDER_LIST with `WireError`."""
+    opcodes = [place.opcode for place in split_commands(record)]
+    if opcodes not in ([Opcode.PLACE_ORDER], [Opcode.PLACE_ORDER_LIST]):
+        raise WireError(WireFault.UNKNOWN_OPCODE, "not one PLACE_ORDER or PLACE_ORDER_LIST")
 
 
 def stamp(batch: bytearray, offset: int, sequence: int, time_us: int) -> None:
@@ -254,6 +310,7 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
         match opcode:
             case Opcode.PLACE_ORDER:
                 start = offset + STRIPE
+                terms = _order_terms(data, offset)[0]
                 command = c.PlaceOrder(
                     account,
                     number,
@@ -264,9 +321,15 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
                     bool(flags >> 8 & 1),
                     SelfTrade(flags >> 9 & 7),
                     data[start : start + text_length].decode("ascii"),
-                    *_order_terms(data, offset)[0],
+                    terms.quote_budget_units,
+                    terms.expires_at_us,
+                    terms.display_lots,
+                    terms.trigger_price_ticks,
+                    terms.trailing_offset_ticks,
                     TriggerSource(flags >> 12),
                 )
+            case Opcode.PLACE_ORDER_LIST:
+                command = c.PlaceOrderList(ListKind(flags), _listed(data, offset + STRIPE))
             case Opcode.CANCEL_ORDER:
                 command = c.CancelOrder(account, symbol, a, number)
             case Opcode.CANCEL_ALL:
@@ -300,6 +363,16 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
     except ValueError as error:
         raise WireError(WireFault.BAD_FIELD, f"{error} at {offset}") from error
     return CommandRecord(sequence, time_us, command)
+
+
+def _listed(data: bytes, offset: int) -> tuple[c.PlaceOrder, ...]:
+    orders = []
+    for _ in range(MAX_LISTED):
+        order = _decode(data, offset).command
+        assert isinstance(order, c.PlaceOrder)
+        orders.append(order)
+        offset += data[offset + 18] * STRIPE
+    return tuple(orders)
 
 
 def _said(data: bytes, offset: int) -> tuple[str, str]:

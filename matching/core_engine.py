@@ -11,7 +11,7 @@ from typing import Any
 
 from domain.errors import RejectReason
 from domain.order import ShardMode, SymbolState
-from domain.order_record import OrderRecord
+from domain.order_record import DryRun, OrderRecord
 from domain.trading_status import StatusReason
 from matching.codec import check_order
 from matching.state_codec import SnapshotError, decode_markets, decode_orders, read_status
@@ -143,11 +143,11 @@ class CoreEngine:
             found = _records(self._core.order_by_key(account_id, low, high))
         return found[0] if found and found[0].account_id == account_id else None
 
-    def dry_run(self, record: bytes) -> tuple[RejectReason, int]:
-        """Return why an unsequenced PLACE_ORDER would be refused now, and what it would hold."""
+    def dry_run(self, record: bytes) -> DryRun:
+        """Return why an unsequenced order or list would be refused now, or what it would hold."""
         check_order(record)
-        reason, hold_units = self._core.dry_run(record)
-        return RejectReason(reason), hold_units
+        reason, hold_units, list_position = self._core.dry_run(record)
+        return DryRun(RejectReason(reason), hold_units, list_position)
 
     def book(
         self, symbol_id: int, depth: int

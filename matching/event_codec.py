@@ -114,6 +114,7 @@ def _accepted(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> 
         display_lots=f.get("display_lots", 0),
         trigger_price_ticks=f.get("trigger_price_ticks", 0),
         trailing_offset_ticks=f.get("trailing_offset_ticks", 0),
+        list_id=f.get("list_id", 0),
         trigger_source=TriggerSource(flags >> 12),
     )
 
@@ -149,6 +150,7 @@ def _rejected(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> 
         account_id=f["account_id"],
         key=_key(f),
         symbol_id=symbol,
+        list_position=f["list_position"],
     )
 
 

@@ -68,9 +68,15 @@ class EventWriter(OrderEvents):
         self.out.append(_SWITCH_FIRED(n, i, kind, 0, 0, 0, account_id, deadline_us, closed_count))
 
     def rejected(
-        self, opcode: int, reason: int, account_id: int, key: bytes, symbol_id: int
+        self,
+        opcode: int,
+        reason: int,
+        account_id: int,
+        key: bytes,
+        symbol_id: int,
+        list_position: int = 0,
     ) -> None:
-        """Outcome: the command is refused."""
+        """Outcome: the command is refused; of a list perhaps for one of its orders."""
         self.out.append(
             _REJECTED(
                 self.sequence,
@@ -83,6 +89,7 @@ class EventWriter(OrderEvents):
                 account_id,
                 key,
                 opcode,
+                list_position,
             )
         )
 

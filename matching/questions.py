@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from domain.commands import Opcode
 from domain.errors import RejectReason
 from domain.order import ShardMode, SymbolState
-from domain.order_record import OrderRecord
+from domain.order_record import DryRun, OrderRecord
 from domain.trading_status import StatusReason
 from matching.admission import refuse_order
-from matching.codec import check_order, read_order
+from matching.book import Order
+from matching.codec import check_order, read_list, read_order
 from matching.engine_state import ASSET_BITS, EngineState
+from matching.list_admission import refuse_list
 from matching.views import MarketView, SymbolView, order_record
 
 
@@ -92,22 +95,36 @@ class Questions:
             found = state.window.orders.get(identity)
         return order_record(found) if found is not None and found.account_id == account_id else None
 
-    def dry_run(self, record: bytes) -> tuple[RejectReason, int]:
-        """Return why an unsequenced PLACE_ORDER would be refused now, and what it would hold.
+    def dry_run(self, record: bytes) -> DryRun:
+        """Return why an unsequenced PLACE_ORDER or PLACE_ORDER_LIST would be refused now, or not.
 
         The same checks in the same order as when it is placed, at the time of the last command;
         nothing changes. `WireError` for anything but one such record.
         """
         check_order(record)
+        if record[16] == Opcode.PLACE_ORDER_LIST:
+            return self._dry_run_list(*read_list(record, 0))
         order, surplus = read_order(record, 0)
         if order.identity in self.state.window.orders:
-            return RejectReason.DUPLICATE_CLIENT_ORDER_ID, 0
+            return DryRun(RejectReason.DUPLICATE_CLIENT_ORDER_ID)
         reason = RejectReason.MALFORMED_COMMAND if surplus else refuse_order(self.state, order)
         if reason:
-            return reason, 0
+            return DryRun(reason)
         market = self.state.markets[order.symbol_id]
         budget = order.terms.quote_budget_units
-        return reason, budget or market.hold_units(order, order.quantity_lots)
+        return DryRun(reason, budget or market.held_units(order))
+
+    def _dry_run_list(self, orders: list[Order], is_whole: bool) -> DryRun:
+        for position, order in enumerate(orders, 1):
+            if order.identity in self.state.window.orders:
+                return DryRun(RejectReason.DUPLICATE_CLIENT_ORDER_ID, 0, position)
+        if not is_whole:
+            return DryRun(RejectReason.MALFORMED_COMMAND)
+        reason, position = refuse_list(self.state, orders)
+        if reason:
+            return DryRun(reason, 0, position)
+        market = self.state.markets[orders[0].symbol_id]
+        return DryRun(reason, max(map(market.held_units, orders)))
 
     def book(
         self, symbol_id: int, depth: int

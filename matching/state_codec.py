@@ -4,6 +4,7 @@ Little endian. Head; why the mode is what it is; assets by id; markets by id; no
 account and asset; open orders in the books market by market, buy side first, in priority; orders
 that wait for a trigger by id; closed orders in closing order; command keys in order of first use;
 dead-man's switches by account; fee tiers by account. Each section begins with its count (u64).
+Two open orders of one list end each other; what one covers of the other's hold follows from both.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from matching.engine_state import ASSET_BITS, EngineState
 from matching.market_codec import pack_fees, unpack_fees
 from matching.windows import KeyRecord
 
-STATE_VERSION = 10
+STATE_VERSION = 11
 _MAGIC = b"RLTSTATE"
 _HEAD = struct.Struct("<8sIIQqqIIQQ64s")
 _STATUS = struct.Struct("<qQq32s96s")
@@ -29,7 +30,7 @@ _COUNT = struct.Struct("<Q")
 _ASSET = struct.Struct("<Qqq")
 _MARKET = struct.Struct("<15q152s64s")
 _BALANCE = struct.Struct("<QQqq")
-_ORDER = struct.Struct("<QQ16sHHBB2xqqqQqqqq8q36s4x")
+_ORDER = struct.Struct("<QQ16sHHBB2xqqqQqqqq9q36s4x")
 _SWITCH = struct.Struct("<Qq")
 _TIER = struct.Struct("<QQ")
 _KEY = struct.Struct("<16sQqHHIQqq")
@@ -189,6 +190,9 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
             order.is_waiting = is_waiting
             state.rest(state.markets[order.symbol_id], order)
             state.window.orders[order.identity] = order
+            first = state.orders.get(order.terms.list_id)
+            if is_waiting and first is not None and first is not order:
+                state.markets[order.symbol_id].link(first, order)
     for values in reader.section(_ORDER):
         order = _order(values)
         if order.status == OPEN:

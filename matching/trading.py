@@ -6,7 +6,7 @@ from domain.fees import fee_units
 from domain.limits import MAX_EXPIRIES, MAX_MAKERS
 from domain.order import CloseReason, SelfTrade, TimeInForce
 from matching.admission import limit_rank
-from matching.book import BUY, Market, Order
+from matching.book import BUY, OPEN, Market, Order
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
 from matching.questions import Questions
@@ -15,6 +15,15 @@ _EXPIRE_TAKER, _EXPIRE_BOTH = int(SelfTrade.EXPIRE_TAKER), int(SelfTrade.EXPIRE_
 _DECREMENT = int(SelfTrade.DECREMENT)
 _RESTING = (int(TimeInForce.GTC), int(TimeInForce.GTD))
 _STATUS = {reason: reason.status for reason in CloseReason}
+
+
+def whole_lists(orders: list[Order], most: int) -> list[Order]:
+    """Return the first `most` (at least one) of `orders`, and one more rather than half a list.
+
+    The orders of a list follow each other: they were numbered by one command.
+    """
+    cut = most < len(orders) and orders[most - 1].sibling is orders[most]
+    return orders[: most + 1 if cut else most]
 
 
 class Trading(Questions):
@@ -81,23 +90,22 @@ class Trading(Questions):
     def expire_due(self) -> int:
         """Do what falls due, and return how many events that made.
 
-        GTD orders close by time and id, then switches fire by deadline and account.
+        GTD orders close by time and id, then switches fire by deadline and account. A list goes as
+        a whole, which may be one event more than the limit.
         """
         state, count = self.state, 0
         while count < MAX_EXPIRIES and state.timed and state.timed[0][0] <= state.time_us:
             order = state.orders[state.timed[0][1]]
-            self.close_resting(state.markets[order.symbol_id], order, CloseReason.TIME_EXPIRED)
-            count += 1
+            market = state.markets[order.symbol_id]
+            count += self.close_resting(market, order, CloseReason.TIME_EXPIRED)
         while count < MAX_EXPIRIES - 1 and (switch := state.due_switch()):
             deadline_us, account_id = switch
             mine = state.orders_of(account_id)
-            room = MAX_EXPIRIES - count - 1
-            self.events.switch_fired(account_id, deadline_us, min(room, len(mine)))
-            for order in mine[:room]:
-                market = state.markets[order.symbol_id]
-                self.close_resting(market, order, CloseReason.DEAD_MANS_SWITCH)
-            count += 1 + min(room, len(mine))
-            if len(mine) > room:
+            going = whole_lists(mine, MAX_EXPIRIES - count - 1)
+            self.events.switch_fired(account_id, deadline_us, len(going))
+            self.close_all(going, CloseReason.DEAD_MANS_SWITCH)
+            count += 1 + len(going)
+            if len(mine) > len(going):
                 break
             del state.switches[account_id]
         return count
@@ -110,6 +118,7 @@ class Trading(Questions):
         maker.quantity_lots -= lots
         taker.quantity_lots -= lots
         self.events.prevented(maker, taker, lots)
+        self.end_list(market, maker)
         if maker.shown_lots == 0:
             self.used_up(market, maker, CloseReason.SELF_TRADE)
         return lots == missing
@@ -154,6 +163,7 @@ class Trading(Questions):
         trade_id = state.shard << 48 | state.next_trade
         state.next_trade += 1
         self.events.trade(trade_id, maker, taker, lots, (base, quote, maker_fee, taker_fee))
+        self.end_list(market, maker)
         if maker.shown_lots == 0:
             self.used_up(market, maker, CloseReason.FILLED)
 
@@ -194,12 +204,46 @@ class Trading(Questions):
         asset_id = rules.quote_asset_id if order.side == BUY else rules.base_asset_id
         self.state.balance(order.account_id, asset_id)[1] += units
 
-    def close_resting(self, market: Market, order: Order, reason: CloseReason) -> None:
+    def close_resting(self, market: Market, order: Order, reason: CloseReason) -> int:
+        """Close an open order, and the other one of its list; return how many that were.
+
+        Who cancels one cancels both; any other end of one leaves the other without a purpose.
+        """
+        sibling = self.unlink(order)
+        self._close(market, order, reason)
+        if sibling is None:
+            return 1
+        self._close(market, sibling, reason if reason.is_cancel else CloseReason.ORDER_LIST_DONE)
+        return 2
+
+    def close_all(self, orders: list[Order], reason: CloseReason) -> None:
+        """Close open orders, the lists among them as a whole."""
+        for order in orders:
+            if order.status == OPEN:
+                self.close_resting(self.state.markets[order.symbol_id], order, reason)
+
+    def end_list(self, market: Market, order: Order) -> None:
+        """Close the other one of the list of an order that traded or was set off."""
+        sibling = self.unlink(order)
+        if sibling is not None:
+            self._close(market, sibling, CloseReason.ORDER_LIST_DONE)
+
+    def unlink(self, order: Order) -> Order | None:
+        """Let an order and the other one of its list, which is returned, no longer end each other.
+
+        What one covers of the other's hold stays as it is until that one goes.
+        """
+        sibling = order.sibling
+        if sibling is not None:
+            order.sibling = sibling.sibling = None
+        return sibling
+
+    def _close(self, market: Market, order: Order, reason: CloseReason) -> None:
         """Take an open order out of the book or its wait, and release what it still holds."""
         state = self.state
-        remaining = order.quantity_lots - order.filled_lots
-        if remaining:
-            self.hold(market, order, -market.hold_units(order, remaining))
+        if order.quantity_lots != order.filled_lots:
+            self.hold(market, order, -market.held_units(order))
+        order.covered_units = 0
         state.take_out(market, order)
         state.window.close(order, state.time_us, _STATUS[reason])
         self.events.closed(order, reason, resting=not order.is_waiting)

@@ -35,8 +35,8 @@ class Triggers(Trading):
     def set_off(self, market: Market, order: Order) -> None:
         """Let an order act that waited; what the book does not allow now closes it."""
         reached = market.high_ticks if order.rises else market.low_ticks
-        remaining = order.quantity_lots - order.filled_lots
-        self.hold(market, order, -market.hold_units(order, remaining))
+        self.hold(market, order, -market.held_units(order))
+        order.covered_units = 0
         self.state.take_out(market, order)
         order.is_waiting = False
         if order.is_market:  # its own limit is what it holds for, the band's edge is for all
@@ -45,5 +45,6 @@ class Triggers(Trading):
             order.limit_ticks = min(edge, highest) if order.side == BUY else max(edge, lowest)
         refusal = order_rules(self.state, market, order)
         self.events.triggered(order, reached, refusal)
+        self.end_list(market, order)
         stopped = CloseReason.REFUSED_AT_TRIGGER if refusal else self.trade(market, order)
         self.finish(market, order, stopped)

@@ -1,12 +1,15 @@
 """The one byte table: how commands and events lie in 64-byte little-endian stripes.
 
-A batch is a plain concatenation of records; a record of a command is one to three stripes.
+A batch is a plain concatenation of records; a record of a command is one to four stripes, that of
+a list of orders as many as they have and one.
 
 Command, first stripe: sequence u64 | time_us i64 | opcode u8 | version u8 | stripes u8 |
 text_length u8 | symbol_id u16 | flags u16 | account_id u64 | key 16 bytes | a i64 | b i64.
 What `symbol_id`, `a` and `b` mean is in `COMMAND_FIELDS` (`sides`: 0 both, else side + 1);
 extension stripes: an order's client text (36 bytes, zero padded) if it has one, then its rarer
-terms `ORDER_TERMS_FIELDS` if there are any; a market's `MARKET_FIELDS` and then its fees, maker
+terms `ORDER_TERMS_FIELDS` if there are any; a list's PLACE_ORDER records, one behind the other,
+unnumbered and without a time (its own stripe says in `flags` of which kind it is, and account,
+symbol and key of its first order again); a market's `MARKET_FIELDS` and then its fees, maker
 and taker rate (i32) by tier; an amend's order id (u64) and trigger price (i64); who sets a state
 and why (32 and 96 bytes of printable ASCII, zero padded).
 
@@ -31,10 +34,11 @@ from domain.commands import Opcode
 from domain.events import EventType
 from domain.order import OrderType, Side, TimeInForce
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 COMMAND_VERSION: Final = 2
 STRIPE: Final = 64
 MAX_TEXT: Final = 36
+MAX_LISTED: Final = 2  # orders of one list
 MAX_EVENTS_PER_COMMAND: Final = 2**16
 MAX_TIME_US: Final = 2**62  # so that a time and any window after it fit an int64
 
@@ -54,6 +58,7 @@ COMMAND_FIELDS: Final = MappingProxyType(
         Opcode.CANCEL_ALL: ("symbol_id", "sides", ""),
         Opcode.AMEND_ORDER: ("symbol_id", "price_ticks", "quantity_lots"),
         Opcode.SET_DEAD_MANS_SWITCH: ("", "timeout_us", ""),
+        Opcode.PLACE_ORDER_LIST: ("symbol_id", "", ""),
         Opcode.CREDIT: ("asset_id", "amount_units", "created_at_us"),
         Opcode.DEBIT: ("asset_id", "amount_units", "created_at_us"),
         Opcode.LIST_SYMBOL: ("symbol_id", "base_units_per_lot", "quote_units_per_tick_lot"),
@@ -118,7 +123,7 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
             ),
             (EventType.ORDER_ACCEPTED, 1): (("quantity_lots", "q"), ("hold_units", "q")),
             (EventType.ORDER_ACCEPTED, 2): (("client_text", "36s"),),
-            (EventType.ORDER_ACCEPTED, 3): ORDER_TERMS_FIELDS,
+            (EventType.ORDER_ACCEPTED, 3): (*ORDER_TERMS_FIELDS, ("list_id", "q")),
             (EventType.ORDER_DUPLICATE, 0): (
                 *_TIMED,
                 *_KEY,
@@ -157,7 +162,12 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
                 ("deadline_us", "q"),
                 ("closed_count", "q"),
             ),
-            (EventType.COMMAND_REJECTED, 0): (*_TIMED, *_KEY, ("opcode", "Q")),
+            (EventType.COMMAND_REJECTED, 0): (
+                *_TIMED,
+                *_KEY,
+                ("opcode", "Q"),
+                ("list_position", "Q"),
+            ),
             (EventType.KEY_DUPLICATE, 0): (
                 *_TIMED,
                 *_KEY,

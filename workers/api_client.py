@@ -76,6 +76,10 @@ class ApiClient:
         """Place an order; safe to repeat with the same `client_order_id`."""
         return await self._send(account, "POST", "/v1/orders", order)
 
+    async def place_list(self, account: ApiAccount, orders: Mapping[str, Any]) -> Any:
+        """Place an OCO; safe to repeat with the same client order ids."""
+        return await self._send(account, "POST", "/v1/order-lists", orders)
+
     async def amend(self, account: ApiAccount, order_id: str, terms: Mapping[str, str]) -> Any:
         """Change `price`, `quantity` or both of an open order; safe to repeat."""
         return await self._send(account, "PATCH", f"/v1/orders/{quote(order_id, safe='')}", terms)

@@ -7,11 +7,10 @@ from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from api.ports import EngineAway, EngineOutcomeUnknown
-from domain.commands import Command, PlaceOrder
-from domain.errors import RejectReason
+from domain.commands import Command, PlaceOrder, PlaceOrderList
 from domain.events import Event
 from domain.market_data import Level
-from domain.order_record import OrderRecord
+from domain.order_record import DryRun, OrderRecord
 from domain.trading_status import TradingStatus
 from infra.engine_client import EngineClient
 from infra.engine_errors import EngineError, OutcomeUnknown
@@ -52,8 +51,8 @@ class ShardDoor:
         _, found = await _answered(self._queries.order(account_id, order_id, client_key))
         return found
 
-    async def dry_run(self, order: PlaceOrder) -> tuple[int, RejectReason, int]:
-        """Return (sequence, why it would be refused, what it would hold)."""
+    async def dry_run(self, order: PlaceOrder | PlaceOrderList) -> tuple[int, DryRun]:
+        """Return (sequence, what would come of it)."""
         return await _answered(self._queries.dry_run(order))
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:

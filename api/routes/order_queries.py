@@ -73,7 +73,7 @@ async def get_order(order_id: str, caller: CallerDep, services: ServicesDep) -> 
     It is as the engine has it; totals of the fills and the reason of its close are there as soon
     as the history has followed.
     """
-    record = await _find_order(services, caller, order_id_from(order_id))
+    record = await find_order(services, caller, order_id_from(order_id))
     if record is None:
         raise Problem("order_not_found")
     return answers.recorded(record, services.listings)
@@ -109,7 +109,8 @@ async def list_fills(
     )
 
 
-async def _find_order(services: Services, caller: Caller, order_id: int) -> OrderRecord | None:
+async def find_order(services: Services, caller: Caller, order_id: int) -> OrderRecord | None:
+    """Return one of the caller's orders, from the engine or else the history."""
     door = services.doors.get(order_id >> 48)
     if door is None:
         return None

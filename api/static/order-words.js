@@ -13,6 +13,7 @@ export function terms(order, market) {
   }
   if (order.post_only) parts.push("post-only");
   if (order.display_quantity) parts.push(`shows ${order.display_quantity}`);
+  if (order.order_list_id) parts.push(`of list ${order.order_list_id}`);
   if (order.quote_amount) parts.push(`for at most ${order.quote_amount} ${market.quote}`);
   return parts.join(", ");
 }

@@ -34,7 +34,7 @@ export function watchOrders() {
     if (await attempt(() => loadFees(account), false)) drawFees(market.symbol);
   });
   document.getElementById("closed-too").addEventListener("change", refresh);
-  openTicket(() => market, place);
+  openTicket(() => market, place, placePair);
   setInterval(refresh, EVERY_MS);
 }
 
@@ -48,6 +48,15 @@ async function place(order) {
   await act(async () => {
     const placed = await account.send("POST", "/v1/orders", order);
     setText("orders-done", told(placed, traded));
+  });
+}
+
+// Place two orders of which one ends the other, and say that both stand.
+async function placePair(orders) {
+  const traded = market;
+  await act(async () => {
+    const placed = await account.send("POST", "/v1/order-lists", orders);
+    setText("orders-done", placed.orders.map((order) => told(order, traded)).join(" "));
   });
 }
 
@@ -76,11 +85,15 @@ async function list() {
   const now = JSON.stringify([symbol, orders]);
   if (amending || now === drawn) return; // rows that stay keep the keyboard's focus
   drawn = now;
-  document.getElementById("orders").replaceChildren(...orders.map(draw));
+  const whole = (order) => order.order_list_id && orders.some((other) =>
+    other !== order && other.order_list_id === order.order_list_id && other.status === "open");
+  const rows = orders.map((order) => draw(order, whole(order)));
+  document.getElementById("orders").replaceChildren(...rows);
   show("orders-empty", !orders.length);
 }
 
-function draw(order) {
+// An order whose list still has another one cannot be amended, and is cancelled with it.
+function draw(order, isListed) {
   const row = element("tr", "", { "data-order": order.order_id });
   const price = element("td", order.price ?? "market", { class: "number", "data-label": "Price" });
   const quantity = element("td", order.quantity, { class: "number", "data-label": "Quantity" });
@@ -95,10 +108,9 @@ function draw(order) {
     actions,
   );
   if (order.status === "open") {
-    actions.append(
-      button("Amend", () => amend(order, price, quantity, actions)),
-      button("Cancel", () => act(() => account.send("DELETE", `/v1/orders/${order.order_id}`))),
-    );
+    const cancel = () => account.send("DELETE", `/v1/orders/${order.order_id}`);
+    if (!isListed) actions.append(button("Amend", () => amend(order, price, quantity, actions)));
+    actions.append(button(isListed ? "Cancel both" : "Cancel", () => act(cancel)));
   }
   return row;
 }

@@ -6,9 +6,11 @@ const field = (name) => form.elements.namedItem(name);
 // Which fields are asked for; what is hidden is not sent.
 const type = () => field("type").value;
 const isLimit = () => type().endsWith("limit");
+const isPair = () => type() === "oco"; // a limit order and a stop, of which one ends the other
 const SHOWN = {
-  price: isLimit,
+  price: () => isLimit() || isPair(),
   trigger_price: () => !["limit", "market", "trailing_stop"].includes(type()),
+  stop_limit: isPair,
   trailing_offset: () => type() === "trailing_stop",
   quantity: () => !field("quote_amount").value || !SHOWN.quote_amount(),
   quote_amount: () =>
@@ -25,7 +27,7 @@ const AMOUNTS = [
 ];
 
 function arrange() {
-  const [first, ...others] = isLimit() ? ["gtc", "gtd", "ioc", "fok"]
+  const [first, ...others] = isPair() ? ["gtc", "gtd"] : isLimit() ? ["gtc", "gtd", "ioc", "fok"]
     : type() === "market" ? ["ioc", "fok"]
     : ["gtc", "gtd"];
   for (const option of field("time_in_force").options) {
@@ -38,13 +40,31 @@ function arrange() {
   }
 }
 
+// An OCO: the price is its limit order's, the trigger its stop's.
+function pair(symbol) {
+  const filled = (name) => field(name).value.trim() || undefined;
+  return {
+    symbol,
+    side: field("side").value,
+    quantity: filled("quantity"),
+    take_profit: { price: filled("price") },
+    stop_loss: { trigger_price: filled("trigger_price"), price: filled("stop_limit") },
+    time_in_force: field("time_in_force").value,
+    expires_at_us: until(),
+  };
+}
+
+function until() {
+  return SHOWN.until() ? new Date(field("until").value).getTime() * 1000 || 0 : undefined;
+}
+
 function request(symbol) {
   const order = { symbol };
   for (const name of ["side", "type", "time_in_force"]) order[name] = field(name).value;
   for (const name of AMOUNTS) {
     if (SHOWN[name]() && field(name).value.trim()) order[name] = field(name).value.trim();
   }
-  if (SHOWN.until()) order.expires_at_us = new Date(field("until").value).getTime() * 1000 || 0;
+  order.expires_at_us = until();
   if (SHOWN.post_only() && field("post_only").checked) order.post_only = true;
   return order;
 }
@@ -66,10 +86,13 @@ function onceEach(send) {
   });
 }
 
-// Calls `place(order)` when the ticket is sent; `market()` is the market on the page.
-export function openTicket(market, place) {
+// Calls `place(order)` or `placePair(orders)` when the ticket is sent, for the market on the page.
+export function openTicket(market, place, placePair) {
   form.addEventListener("input", arrange);
-  onceEach(async () => place(request(market().symbol)));
+  onceEach(async () => {
+    if (isPair()) await placePair(pair(market().symbol));
+    else await place(request(market().symbol));
+  });
   for (const side of ["asks", "bids"]) {
     document.getElementById(side).addEventListener("click", (event) => {
       const row = event.target.closest(".row");

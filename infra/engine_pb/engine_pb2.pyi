@@ -146,18 +146,20 @@ class OpenOrdersRequest(_message.Message):
     def __init__(self, account_id: _Optional[int] = ..., symbol_id: _Optional[int] = ...) -> None: ...
 
 class OrderTerms(_message.Message):
-    __slots__ = ("quote_budget_units", "expires_at_us", "display_lots", "trigger_price_ticks", "trailing_offset_ticks")
+    __slots__ = ("quote_budget_units", "expires_at_us", "display_lots", "trigger_price_ticks", "trailing_offset_ticks", "list_id")
     QUOTE_BUDGET_UNITS_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_US_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_LOTS_FIELD_NUMBER: _ClassVar[int]
     TRIGGER_PRICE_TICKS_FIELD_NUMBER: _ClassVar[int]
     TRAILING_OFFSET_TICKS_FIELD_NUMBER: _ClassVar[int]
+    LIST_ID_FIELD_NUMBER: _ClassVar[int]
     quote_budget_units: int
     expires_at_us: int
     display_lots: int
     trigger_price_ticks: int
     trailing_offset_ticks: int
-    def __init__(self, quote_budget_units: _Optional[int] = ..., expires_at_us: _Optional[int] = ..., display_lots: _Optional[int] = ..., trigger_price_ticks: _Optional[int] = ..., trailing_offset_ticks: _Optional[int] = ...) -> None: ...
+    list_id: int
+    def __init__(self, quote_budget_units: _Optional[int] = ..., expires_at_us: _Optional[int] = ..., display_lots: _Optional[int] = ..., trigger_price_ticks: _Optional[int] = ..., trailing_offset_ticks: _Optional[int] = ..., list_id: _Optional[int] = ...) -> None: ...
 
 class Order(_message.Message):
     __slots__ = ("order_id", "account_id", "client_key", "client_text", "symbol_id", "side", "order_type", "time_in_force", "post_only", "price_ticks", "quantity_lots", "filled_lots", "accepted_sequence", "accepted_time_us", "status", "self_trade", "terms", "is_waiting")
@@ -232,14 +234,16 @@ class DryRunRequest(_message.Message):
     def __init__(self, order: _Optional[bytes] = ...) -> None: ...
 
 class DryRunReply(_message.Message):
-    __slots__ = ("sequence", "reason", "hold_units")
+    __slots__ = ("sequence", "reason", "hold_units", "list_position")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     HOLD_UNITS_FIELD_NUMBER: _ClassVar[int]
+    LIST_POSITION_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     reason: int
     hold_units: int
-    def __init__(self, sequence: _Optional[int] = ..., reason: _Optional[int] = ..., hold_units: _Optional[int] = ...) -> None: ...
+    list_position: int
+    def __init__(self, sequence: _Optional[int] = ..., reason: _Optional[int] = ..., hold_units: _Optional[int] = ..., list_position: _Optional[int] = ...) -> None: ...
 
 class BookRequest(_message.Message):
     __slots__ = ("symbol_id", "depth")

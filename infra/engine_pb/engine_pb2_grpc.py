@@ -130,7 +130,7 @@ class EngineServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DryRun(self, request, context):
-        """What would come of one PLACE_ORDER record now; nothing is journalled and nothing changes.
+        """What would come of one PLACE_ORDER or PLACE_ORDER_LIST record now; nothing is journalled and nothing changes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

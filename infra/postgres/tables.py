@@ -375,6 +375,7 @@ order_history = sa.Table(
     sa.Column("display_lots", sa.BigInteger, nullable=False),
     sa.Column("trigger_price_ticks", sa.BigInteger, nullable=False),
     sa.Column("trailing_offset_ticks", sa.BigInteger, nullable=False),
+    sa.Column("list_id", sa.BigInteger, nullable=False),
     sa.Column("is_waiting", sa.Boolean, nullable=False),  # for its trigger
     sa.Column("filled_lots", sa.BigInteger, nullable=False),
     sa.Column("filled_quote_units", sa.BigInteger, nullable=False),

@@ -315,7 +315,8 @@ void Engine::set_symbol_state(const Command& command, const std::uint8_t* record
   write_state_set(EventType::kSymbolStateSet, command, status.said);
 }
 
-// Closes a market for ever and its open orders by number, as many as one command may close.
+// Closes a market for ever and its open orders by number, as many as one command may close; lists
+// go as a whole, which may be one order more.
 void Engine::delist_symbol(const Command& command, const std::uint8_t* record) {
   Market* market = state.market(command.symbol_id);
   StatusReason status;
@@ -329,27 +330,31 @@ void Engine::delist_symbol(const Command& command, const std::uint8_t* record) {
     market->state = kDelisted;
     market->status = status;
   }
-  std::vector<std::uint64_t> numbers;
-  numbers.reserve(market->open_orders);
+  std::vector<Slot> closing;
+  closing.reserve(market->open_orders);
   const Book& book = market->book;
   for (const int side : {0, 1})
     for (std::int64_t price = book.best(side); price != kNoPrice;
          price = book.next_price(side, price))
       for (Slot at = book.at(side, price).head; at != 0; at = state.orders[at].next)
-        numbers.push_back(state.orders[at].number);
+        closing.push_back(at);
   for (const auto* waiting : {&market->rising, &market->falling})
-    for (const auto& [price, number] : *waiting) numbers.push_back(number);
-  std::sort(numbers.begin(), numbers.end());
-  const std::size_t open = numbers.size();
-  numbers.resize(std::min<std::size_t>(open, kMaxCancels));
+    for (const auto& [price, number] : *waiting) closing.push_back(state.pages.find(number));
+  std::sort(closing.begin(), closing.end(),
+            [&](Slot a, Slot b) { return state.orders[a].number < state.orders[b].number; });
+  const std::size_t open = closing.size();
+  if (open > kMaxCancels) {
+    const Slot next = closing[kMaxCancels];
+    closing.resize(kMaxCancels);
+    keep_whole(closing, next);
+  }
   EventStripe* event = events.add(EventType::kSymbolDelisted, 4, command.symbol_id, 0);
   event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
-  event[0].body[1] = numbers.size();
-  event[0].body[2] = open - numbers.size();
+  event[0].body[1] = closing.size();
+  event[0].body[2] = open - closing.size();
   std::memset(&event[0].body[3], 0, 24);
   write_said(event, status.said);
-  for (const std::uint64_t number : numbers)
-    close_resting(*market, state.pages.find(number), Close::kCancelledByAdmin);
+  close_all(closing, Close::kCancelledByAdmin);
 }
 
 // Who only minds settlement's lag lifts no other's mode.
@@ -370,7 +375,7 @@ void Engine::set_shard_mode(const Command& command, const std::uint8_t* record) 
 }
 
 void Engine::reject(const Command& command, Reason reason, std::uint64_t account_id,
-                    std::uint16_t symbol_id) {
+                    std::uint16_t symbol_id, int list_position) {
   EventStripe* event =
       events.add(EventType::kCommandRejected, 1, symbol_id, static_cast<std::uint16_t>(reason));
   event->body[0] = static_cast<std::uint64_t>(command.time_us);
@@ -378,7 +383,7 @@ void Engine::reject(const Command& command, Reason reason, std::uint64_t account
   event->body[2] = command.key_low;
   event->body[3] = command.key_high;
   event->body[4] = static_cast<std::uint64_t>(command.opcode);
-  event->body[5] = 0;
+  event->body[5] = static_cast<std::uint64_t>(list_position);
 }
 
 }  // namespace rialto

@@ -1,6 +1,4 @@
 // The checks before an order or cancel acts, one a line, in their order of precedence.
-#include <cstring>
-
 #include "engine.hpp"
 #include "money.hpp"
 
@@ -121,8 +119,9 @@ Reason Engine::refuse_order(const Command& command, const std::uint8_t* record, 
   return Reason::kNone;
 }
 
-std::pair<Reason, std::int64_t> Engine::dry_run(const std::uint8_t* record) {
+DryRun Engine::dry_run(const std::uint8_t* record) {
   const Command& command = command_at(record);
+  if (command.opcode == Opcode::kPlaceOrderList) return dry_run_list(record);
   const std::uint32_t account = state.find_account(command.account_id);
   const std::uint64_t hash = identity_hash(command.account_id, command.key_low, command.key_high);
   const Slot known = state.index.find(hash, [&](Slot slot) {
@@ -130,17 +129,13 @@ std::pair<Reason, std::int64_t> Engine::dry_run(const std::uint8_t* record) {
     return order.key_low == command.key_low && order.key_high == command.key_high &&
            order.account == account;
   });
-  if (known != 0) return {Reason::kDuplicateClientOrderId, 0};
-  const unsigned with_text = command.text_length != 0 ? 2 : 1;
-  TermsStripe more{};
-  if (command.stripes > with_text) std::memcpy(&more, record + with_text * kStripe, sizeof more);
-  for (const std::uint64_t word : more.zero)
-    if (word != 0) return {Reason::kMalformedCommand, 0};
+  if (known != 0) return {Reason::kDuplicateClientOrderId, 0, 0};
+  Terms terms;
+  if (!read_terms(record, terms)) return {Reason::kMalformedCommand, 0, 0};
   Market* market = nullptr;
   std::int64_t limit = 0, hold = 0;
-  const Terms terms{more.quote_budget, more.expires_us, more.display, more.trigger, more.trailing};
   const Reason reason = refuse_order(command, record, market, account, terms, limit, hold);
-  return {reason, reason == Reason::kNone ? hold : 0};
+  return {reason, reason == Reason::kNone ? hold : 0, 0};
 }
 
 // The rules of a market buy by quote budget. Later prices are worse, so the best one bounds it.

@@ -189,12 +189,13 @@ class Core {
     return as_bytes(slot == 0 ? std::string() : order_line(engine(), slot));
   }
 
-  // `record` is one whole PLACE_ORDER; (reason, what it would hold).
-  std::pair<int, std::int64_t> dry_run(nb::bytes record) const {
+  // `record` is one whole PLACE_ORDER or PLACE_ORDER_LIST; (reason, what it would hold, which
+  // order of the list is refused).
+  std::tuple<int, std::int64_t, int> dry_run(nb::bytes record) const {
     const auto held = lock();
-    const auto [reason, hold] =
+    const auto [reason, hold, list_position] =
         shared_->engine->dry_run(reinterpret_cast<const std::uint8_t*>(record.c_str()));
-    return {static_cast<int>(reason), hold};
+    return {static_cast<int>(reason), hold, list_position};
   }
 
   using Depth = std::vector<std::pair<std::int64_t, std::int64_t>>;

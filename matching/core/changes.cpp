@@ -56,7 +56,7 @@ void Engine::cancel(const Command& command, std::uint64_t hash) {
   EventStripe* event = events.add(EventType::kCancelAccepted, 1, market.rules.symbol_id, 0);
   event->body[0] = static_cast<std::uint64_t>(command.time_us);
   event->body[1] = command.account_id;
-  event->body[2] = 1;
+  event->body[2] = (state.orders[slot].traits & kLinked) != 0 ? 2 : 1;
   std::memset(&event->body[3], 0, 24);
   close_resting(market, slot, Close::kCancelledByUser);
 }
@@ -71,21 +71,21 @@ void Engine::cancel_all(const Command& command) {
   std::vector<Slot> mine;
   const std::uint32_t account = state.find_account(command.account_id);
   if (account != 0) {
-    for (Slot at = state.accounts[account].open_head; at != 0 && mine.size() < kMaxCancels;
-         at = state.orders[at].account_next) {
+    Slot at = state.accounts[account].open_head;
+    for (; at != 0 && mine.size() < kMaxCancels; at = state.orders[at].account_next) {
       const Market& market = *state.markets[state.orders[at].symbol];
       if (command.a != kBothSides && command.a != state.orders[at].side() + 1) continue;
       if (command.symbol_id != 0 && command.symbol_id != market.rules.symbol_id) continue;
       if (market.state != kHalted) mine.push_back(at);
     }
+    keep_whole(mine, at);
   }
   EventStripe* event = events.add(EventType::kCancelAccepted, 1, command.symbol_id, 0);
   event->body[0] = static_cast<std::uint64_t>(command.time_us);
   event->body[1] = command.account_id;
   event->body[2] = mine.size();
   std::memset(&event->body[3], 0, 24);
-  for (const Slot slot : mine)
-    close_resting(*state.markets[state.orders[slot].symbol], slot, Close::kCancelledByUser);
+  close_all(mine, Close::kCancelledByUser);
 }
 
 // Arms, arms again or disarms an account's switch. No mode of the shard is in the way.
@@ -197,6 +197,7 @@ Reason Engine::refuse_amend(const Command& command, std::int64_t trigger, Slot s
   const Order& order = state.orders[slot];
   Market& market = *state.markets[order.symbol];
   if (market.state != kOpen) return closed_market(market);
+  if ((order.traits & kLinked) != 0) return Reason::kOrderInList;
   if ((order.traits & kWaiting) != 0) [[unlikely]]
     return refuse_amend_waiting(command, trigger, slot);
   if (trigger != 0) return Reason::kInvalidCombination;

@@ -131,6 +131,9 @@ inline void Engine::act(const Command& command, const std::uint8_t* record, std:
     case Opcode::kSetDeadMansSwitch:
       set_dead_mans_switch(command);
       break;
+    case Opcode::kPlaceOrderList:
+      place_list(command, record);
+      break;
     case Opcode::kCredit:
     case Opcode::kDebit:
       money(command);
@@ -173,55 +176,11 @@ inline void Engine::act(const Command& command, const std::uint8_t* record, std:
 
 // ---- orders ---------------------------------------------------------------------------------
 
-void Engine::place(const Command& command, const std::uint8_t* record, std::uint64_t hash) {
-  const std::uint32_t account = state.find_account(command.account_id);
+// Numbers an order, remembers it by its key, and says that it is accepted.
+inline Slot Engine::accept(const Command& command, const std::uint8_t* record,
+                           std::uint32_t account, const Terms& terms, bool has_terms,
+                           std::uint64_t hash, std::int64_t hold) {
   const unsigned with_text = command.text_length != 0 ? 2 : 1;
-  const TermsStripe* more = nullptr;
-  Terms terms{};
-  if (command.stripes > with_text) [[unlikely]] {
-    more = reinterpret_cast<const TermsStripe*>(record + with_text * kStripe);
-    terms = {more->quote_budget, more->expires_us, more->display, more->trigger, more->trailing};
-  }
-  const bool has_terms = more != nullptr && terms != Terms{};
-  const Slot known_slot = state.index.find(hash, [&](Slot slot) {
-    const Order& order = state.orders[slot];
-    return order.key_low == command.key_low && order.key_high == command.key_high &&
-           order.account == account;
-  });
-  if (known_slot != 0) {
-    const Order& order = state.orders[known_slot];
-    const bool same = state.markets[order.symbol]->rules.symbol_id == command.symbol_id &&
-                      order.flags == command.flags && order.asked_price == command.a &&
-                      order.asked_quantity == command.b &&
-                      (order.traits != 0 ? state.rare[known_slot].terms : Terms{}) == terms;
-    const bool waits = order.status == Status::kOpen && (order.traits & kWaiting) != 0;
-    const bool aims = order.traits != 0 && state.rare[known_slot].terms.trigger != 0;
-    const auto flags = static_cast<std::uint16_t>(
-        (same ? 1 : 0) | static_cast<unsigned>(order.status) << 1 | (waits ? 1 << 4 : 0));
-    EventStripe* event = events.add(EventType::kOrderDuplicate, 2, command.symbol_id, flags);
-    event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
-    event[0].body[1] = command.account_id;
-    event[0].body[2] = command.key_low;
-    event[0].body[3] = command.key_high;
-    event[0].body[4] = order_id(order.number);
-    event[0].body[5] = order.accepted_sequence;
-    event[1].body[0] = static_cast<std::uint64_t>(order.accepted_us);
-    event[1].body[1] = static_cast<std::uint64_t>(order.price);
-    event[1].body[2] = static_cast<std::uint64_t>(order.quantity + state.hidden(known_slot));
-    event[1].body[3] = static_cast<std::uint64_t>(order.filled());
-    event[1].body[4] = aims ? static_cast<std::uint64_t>(state.rare[known_slot].trigger) : 0;
-    event[1].body[5] = 0;
-    return;
-  }
-  Market* market = nullptr;
-  std::int64_t limit = 0, hold = 0;
-  Reason reason = Reason::kMalformedCommand;
-  if (more == nullptr || more->is_whole())
-    reason = refuse_order(command, record, market, account, terms, limit, hold);
-  if (reason != Reason::kNone) {
-    reject(command, reason, command.account_id, command.symbol_id);
-    return;
-  }
   const Slot slot = state.new_order();
   Order& order = state.orders[slot];
   order.price = order.asked_price = command.a;
@@ -235,8 +194,8 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
   order.traits = has_terms ? kHasTerms : 0;
   order.key_low = command.key_low;
   order.key_high = command.key_high;
-  order.accepted_sequence = command.sequence;
-  order.accepted_us = command.time_us;
+  order.accepted_sequence = state.sequence;
+  order.accepted_us = state.time_us;
   order.closed_us = 0;
   order.hash = hash;
   state.index.insert(hash, slot);
@@ -244,7 +203,7 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
 
   EventStripe* event = events.add(EventType::kOrderAccepted, 1 + with_text + has_terms,
                                   command.symbol_id, command.flags);
-  event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
+  event[0].body[0] = static_cast<std::uint64_t>(state.time_us);
   event[0].body[1] = command.account_id;
   event[0].body[2] = order_id(order.number);
   event[0].body[3] = command.key_low;
@@ -261,13 +220,91 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
     std::memcpy(event[2].body, text, kMaxText);
   }
   if (has_terms) [[unlikely]] {
-    state.rare[slot] = {.terms = terms, .hidden = 0, .trigger = terms.trigger, .limit = 0};
+    state.rare[slot] = {.terms = terms,
+                        .hidden = 0,
+                        .trigger = terms.trigger,
+                        .limit = 0,
+                        .covered = 0,
+                        .sibling = 0};
     if (terms.display != 0) order.traits |= kIceberg;
     EventStripe& last = event[1 + with_text];
     last.head = (last.head & ~(std::uint64_t{0xFF} << 24)) | std::uint64_t{3} << 24;
-    std::memcpy(last.body, more, sizeof last.body);
+    std::memcpy(last.body, &terms, sizeof last.body);
+  }
+  return slot;
+}
+
+[[gnu::noinline, gnu::cold]] Slot Engine::accept_listed(const Listed& listed,
+                                                        std::uint32_t account, std::int64_t hold) {
+  return accept(listed.command(), listed.record, account, listed.terms, true, listed.hash, hold);
+}
+
+// Whether a command asks for what the order was placed as, in the same list or alone.
+[[gnu::noinline, gnu::cold]] bool Engine::same_body(const Command& command, const Terms& terms,
+                                                    Slot slot) const {
+  const Order& order = state.orders[slot];
+  return state.markets[order.symbol]->rules.symbol_id == command.symbol_id &&
+         order.flags == command.flags && order.asked_price == command.a &&
+         order.asked_quantity == command.b &&
+         (order.traits != 0 ? state.rare[slot].terms : Terms{}) == terms;
+}
+
+// Says that an order is known by its key, and how it stands now.
+[[gnu::noinline, gnu::cold]] void Engine::write_duplicate(const Command& command,
+                                                          std::uint16_t symbol_id, Slot slot,
+                                                          bool same) {
+  const Order& order = state.orders[slot];
+  const bool waits = order.status == Status::kOpen && (order.traits & kWaiting) != 0;
+  const bool aims = order.traits != 0 && state.rare[slot].terms.trigger != 0;
+  const auto flags = static_cast<std::uint16_t>(
+      (same ? 1 : 0) | static_cast<unsigned>(order.status) << 1 | (waits ? 1 << 4 : 0));
+  EventStripe* event = events.add(EventType::kOrderDuplicate, 2, symbol_id, flags);
+  event[0].body[0] = static_cast<std::uint64_t>(state.time_us);
+  event[0].body[1] = command.account_id;
+  event[0].body[2] = command.key_low;
+  event[0].body[3] = command.key_high;
+  event[0].body[4] = order_id(order.number);
+  event[0].body[5] = order.accepted_sequence;
+  event[1].body[0] = static_cast<std::uint64_t>(order.accepted_us);
+  event[1].body[1] = static_cast<std::uint64_t>(order.price);
+  event[1].body[2] = static_cast<std::uint64_t>(order.quantity + state.hidden(slot));
+  event[1].body[3] = static_cast<std::uint64_t>(order.filled());
+  event[1].body[4] = aims ? static_cast<std::uint64_t>(state.rare[slot].trigger) : 0;
+  event[1].body[5] = 0;
+}
+
+void Engine::place(const Command& command, const std::uint8_t* record, std::uint64_t hash) {
+  const std::uint32_t account = state.find_account(command.account_id);
+  const unsigned with_text = command.text_length != 0 ? 2 : 1;
+  const TermsStripe* more = nullptr;
+  Terms terms{};
+  if (command.stripes > with_text) [[unlikely]] {
+    more = reinterpret_cast<const TermsStripe*>(record + with_text * kStripe);
+    terms = terms_of(*more);
+  }
+  const bool has_terms = more != nullptr && terms != Terms{};
+  const Slot known_slot = state.index.find(hash, [&](Slot slot) {
+    const Order& order = state.orders[slot];
+    return order.key_low == command.key_low && order.key_high == command.key_high &&
+           order.account == account;
+  });
+  if (known_slot != 0) {
+    write_duplicate(command, command.symbol_id, known_slot, same_body(command, terms, known_slot));
+    return;
+  }
+  Market* market = nullptr;
+  std::int64_t limit = 0, hold = 0;
+  Reason reason = Reason::kMalformedCommand;
+  if (more == nullptr || more->is_whole())
+    reason = refuse_order(command, record, market, account, terms, limit, hold);
+  if (reason != Reason::kNone) {
+    reject(command, reason, command.account_id, command.symbol_id);
+    return;
+  }
+  const Slot slot = accept(command, record, account, terms, has_terms, hash, hold);
+  if (has_terms) [[unlikely]] {
     if (is_triggered(command.flags)) {
-      wait(*market, slot, hold);
+      wait(*market, slot);
       return;
     }
     if (terms.quote_budget != 0) {

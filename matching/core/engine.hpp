@@ -6,7 +6,6 @@
 #include <span>
 #include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "events.hpp"
@@ -18,6 +17,24 @@ namespace rialto {
 
 struct SequenceError : std::runtime_error {
   using std::runtime_error::runtime_error;
+};
+
+// What would come of an order or a list: a refusal and which order's (of a list), or its hold.
+struct DryRun {
+  Reason reason;
+  std::int64_t hold;
+  int list_position;
+};
+
+// One order of a list that is to be placed.
+struct Listed {
+  const std::uint8_t* record;
+  Terms terms;
+  bool is_whole;
+  std::uint64_t hash;
+  Slot known;  // the order that was placed under its key before, or 0
+
+  const Command& command() const { return command_at(record); }
 };
 
 // What an amend changes.
@@ -32,8 +49,8 @@ class Engine {
   // Applies a whole batch, or throws before any effect.
   std::span<const EventStripe> apply(const std::uint8_t* data, std::size_t size);
 
-  // Why a whole PLACE_ORDER record would be refused now, and what it would hold; no effect.
-  std::pair<Reason, std::int64_t> dry_run(const std::uint8_t* record);
+  // What would come of a whole PLACE_ORDER or PLACE_ORDER_LIST record now; no effect.
+  DryRun dry_run(const std::uint8_t* record);
 
   State state;
   EventWriter events;
@@ -61,6 +78,25 @@ class Engine {
                                          std::uint64_t hash);
 
   void place(const Command& command, const std::uint8_t* record, std::uint64_t hash);
+  [[gnu::always_inline]] inline Slot accept(const Command& command, const std::uint8_t* record,
+                                            std::uint32_t account, const Terms& terms,
+                                            bool has_terms, std::uint64_t hash, std::int64_t hold);
+  Slot accept_listed(const Listed& listed, std::uint32_t account, std::int64_t hold);
+  bool same_body(const Command& command, const Terms& terms, Slot slot) const;
+  void write_duplicate(const Command& command, std::uint16_t symbol_id, Slot slot, bool same);
+  void place_list(const Command& command, const std::uint8_t* record);
+  DryRun dry_run_list(const std::uint8_t* record);
+  bool read_list(const std::uint8_t* record, Listed* listed) const;
+  bool answer_known(const Command& head, const Listed* listed, bool is_whole);
+  Reason refuse_list(const Listed* listed, std::uint32_t account, Market*& market,
+                     std::int64_t* holds, int& position);
+  void link(Slot first, Slot second, std::int64_t covered);
+  void link_again(Slot second);
+  Slot unlink(Slot slot);
+  void end_list(Market& market, Slot slot);
+  void close_rare(Market& market, Slot slot, Close reason);
+  void close_all(const std::vector<Slot>& slots, Close reason);
+  void keep_whole(std::vector<Slot>& slots, Slot next) const;
   void cancel(const Command& command, std::uint64_t hash);
   void cancel_all(const Command& command);
   void amend(const Command& command, const std::uint8_t* record, std::uint64_t hash);
@@ -101,12 +137,12 @@ class Engine {
   void amend_waiting(const Command& command, std::int64_t trigger, Slot slot);
   void write_amended(const Command& command, Slot slot, const AmendedTerms& before,
                      const AmendedTerms& after, unsigned how);
-  void wait(Market& market, Slot slot, std::int64_t hold);
-  void hold_waiting(Market& market, Slot slot, std::int64_t hold);
+  void wait(Market& market, Slot slot);
+  void hold_waiting(Market& market, Slot slot, int sign);
   void close_waiting(Market& market, Slot slot, Close reason);
   void remove_waiting(Market& market, Slot slot);
   void list_waiting(Slot slot);
-  void touch(Market& market, std::int64_t price);
+  void touch(Market& market, Slot maker);
   void run_triggers();
   bool set_off_next(Market& market);
   bool follow(Market& market);
@@ -130,7 +166,7 @@ class Engine {
   void close_resting(Market& market, Slot slot, Close reason);
 
   void reject(const Command& command, Reason reason, std::uint64_t account_id,
-              std::uint16_t symbol_id);
+              std::uint16_t symbol_id, int list_position = 0);
   [[gnu::always_inline]] inline void write_standing(EventType type, const Market& market,
                                                     Slot slot);
   void write_closed(const Market& market, Slot slot, Close reason, bool resting);

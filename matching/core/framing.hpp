@@ -27,6 +27,7 @@ inline bool known(Opcode opcode) {
     case Opcode::kCancelAll:
     case Opcode::kAmendOrder:
     case Opcode::kSetDeadMansSwitch:
+    case Opcode::kPlaceOrderList:
     case Opcode::kCredit:
     case Opcode::kDebit:
     case Opcode::kListSymbol:
@@ -69,12 +70,17 @@ inline bool is_plain(const Command& command) {
   return word == plain_record(Opcode::kPlaceOrder) || word == plain_record(Opcode::kCancelOrder);
 }
 
+[[gnu::noinline, gnu::cold]] inline std::uint8_t list_stripes(const Command& command,
+                                                              std::size_t offset,
+                                                              std::size_t size);
+
 // Stripes of the record at `offset` of a batch of `size` bytes (whole stripes); else WireError.
 inline std::uint8_t stripes_of(const Command& command, std::size_t offset, std::size_t size) {
   if (is_plain(command)) [[likely]]
     return 1;
   if (command.version != kCommandVersion) refuse_record(kBadVersion, "command version", offset);
   if (!known(command.opcode)) refuse_record(kUnknownOpcode, "opcode", offset);
+  if (command.opcode == Opcode::kPlaceOrderList) return list_stripes(command, offset, size);
   const bool is_order = command.opcode == Opcode::kPlaceOrder;
   const bool wide = is_order ? command.text_length != 0 : command.opcode == Opcode::kAmendOrder;
   std::uint8_t stripes = wide ? 2 : 1;
@@ -83,6 +89,23 @@ inline std::uint8_t stripes_of(const Command& command, std::size_t offset, std::
   if (command.stripes != stripes || command.text_length > (is_order ? kMaxText : 0))
     refuse_record(kBadLength, "stripes", offset);
   if (offset + stripes * kStripe > size) refuse_record(kBadLength, "a cut off record", offset);
+  return stripes;
+}
+
+// Stripes of a list: its own and those of its orders, which follow as records.
+inline std::uint8_t list_stripes(const Command& command, std::size_t offset, std::size_t size) {
+  const auto* record = reinterpret_cast<const std::uint8_t*>(&command);
+  std::uint8_t stripes = 1;
+  for (int left = kMaxListed; left > 0; --left) {
+    const std::size_t at = offset + stripes * kStripe;
+    if (at + kStripe > size) refuse_record(kBadLength, "a list without its order", at);
+    const Command& order = command_at(record + stripes * kStripe);
+    if (order.opcode != Opcode::kPlaceOrder || order.version != kCommandVersion)
+      refuse_record(kBadField, "no order in a list", at);
+    stripes = static_cast<std::uint8_t>(stripes + stripes_of(order, at, size));
+  }
+  if (command.stripes != stripes || command.text_length != 0)
+    refuse_record(kBadLength, "stripes", offset);
   return stripes;
 }
 

@@ -8,7 +8,7 @@ namespace rialto {
 
 inline constexpr std::int64_t kHourUs = 3'600'000'000;
 
-inline constexpr std::uint32_t kMaxMakers = 30'000;
+inline constexpr std::uint32_t kMaxMakers = 20'000;
 inline constexpr std::int64_t kMaxSlices = 100;
 inline constexpr std::size_t kMaxCancels = 60'000;
 inline constexpr std::size_t kMaxExpiries = 5'000;

@@ -93,6 +93,7 @@ namespace rialto {
   event->body[3] = static_cast<std::uint64_t>(maker.price);
   event->body[4] = static_cast<std::uint64_t>(lots);
   event->body[5] = 0;
+  end_list(market, maker_slot);
   if (maker.remaining == 0) use_up(market, maker_slot, Close::kSelfTrade);
   return taker.remaining == 0;
 }
@@ -129,8 +130,6 @@ inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::
   maker.remaining -= lots;
   taker.remaining -= lots;
   market.last_ticks = maker.price;
-  if (market.waiting() != 0) [[unlikely]]
-    touch(market, maker.price);
 
   EventStripe* event =
       events.add(EventType::kTrade, 2, rules.symbol_id, static_cast<std::uint16_t>(taker.side()));
@@ -146,6 +145,8 @@ inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::
   event[1].body[3] = static_cast<std::uint64_t>(maker_fee);
   event[1].body[4] = static_cast<std::uint64_t>(taker_fee);
   event[1].body[5] = 0;
+  if (market.waiting() != 0) [[unlikely]]
+    touch(market, maker_slot);
   if (maker.remaining == 0) use_up(market, maker_slot, Close::kFilled);
 }
 
@@ -274,13 +275,15 @@ void Engine::rest_all(const std::vector<Slot>& resting, const std::vector<Slot>&
     add_waiting(slot);
     open.push_back(slot);
   }
+  for (const Slot slot : waiting) link_again(slot);
   std::sort(open.begin(), open.end(),
             [&](Slot a, Slot b) { return state.orders[a].number < state.orders[b].number; });
   for (const Slot slot : open) {
     const Order& order = state.orders[slot];
     OpenOrders& mine = state.open_of(order.account, order.symbol);
     ++mine.count;
-    if (order.side() == kBuy) mine.buy_lots += state.open_lots(slot);
+    if (order.side() == kBuy && (order.traits == 0 || state.rare[slot].covered == 0))
+      mine.buy_lots += state.open_lots(slot);
     list_open(slot);
   }
 }
@@ -288,8 +291,8 @@ void Engine::rest_all(const std::vector<Slot>& resting, const std::vector<Slot>&
 // Takes an order out of the book and releases what it still holds.
 [[gnu::flatten]] void Engine::close_resting(Market& market, Slot slot, Close reason) {
   Order& order = state.orders[slot];
-  if ((order.traits & kWaiting) != 0) [[unlikely]] {
-    close_waiting(market, slot, reason);
+  if ((order.traits & (kWaiting | kLinked)) != 0) [[unlikely]] {
+    close_rare(market, slot, reason);
     return;
   }
   const std::int64_t left = state.open_lots(slot);

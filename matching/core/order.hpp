@@ -15,18 +15,39 @@ struct Terms {  // as placed, what most orders do not have
   std::int64_t display;   // lots that an iceberg shows at a time
   std::int64_t trigger;   // price that sets it off
   std::int64_t trailing;  // or how far that follows the best price
+  std::int64_t list;      // id of the list it came in, given by the engine
   bool operator==(const Terms&) const = default;
 };
+
+static_assert(sizeof(Terms) == sizeof EventStripe::body);
+
+inline Terms terms_of(const TermsStripe& stripe) {
+  return {stripe.quote_budget, stripe.expires_us, stripe.display,
+          stripe.trigger,      stripe.trailing,   0};
+}
+
+// The rarer terms of a PLACE_ORDER record; returns whether what must be zero is.
+inline bool read_terms(const std::uint8_t* record, Terms& terms) {
+  const Command& command = command_at(record);
+  const unsigned with_text = command.text_length != 0 ? 2 : 1;
+  terms = {};
+  if (command.stripes == with_text) return true;
+  const auto* more = reinterpret_cast<const TermsStripe*>(record + with_text * kStripe);
+  terms = terms_of(*more);
+  return more->is_whole();
+}
 
 struct Rare {  // beside an order with terms, by slot
   Terms terms;
   std::int64_t hidden;   // lots of an iceberg that neither `remaining` nor `quantity` count
   std::int64_t trigger;  // as it is now
   std::int64_t limit;    // up to which it trades when it is set off; its hold is for that
+  std::int64_t covered;  // of its hold, what its sibling holds for it
+  Slot sibling;          // the other one of its list, while both are untouched
 };
 
 // Traits of an order; none for most.
-inline constexpr std::uint16_t kHasTerms = 1, kIceberg = 2, kWaiting = 4;
+inline constexpr std::uint16_t kHasTerms = 1, kIceberg = 2, kWaiting = 4, kLinked = 8;
 
 struct alignas(64) Order {
   // hot: matching and cancelling

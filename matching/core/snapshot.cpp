@@ -8,7 +8,7 @@ namespace rialto {
 
 namespace {
 
-constexpr std::uint32_t kStateVersion = 10;
+constexpr std::uint32_t kStateVersion = 11;
 constexpr char kMagic[9] = "RLTSTATE";
 
 #pragma pack(push, 1)
@@ -65,7 +65,7 @@ struct KeyBytes {
 };
 #pragma pack(pop)
 static_assert(sizeof(HeadBytes) == 128);
-static_assert(sizeof(OrderBytes) == 208);
+static_assert(sizeof(OrderBytes) == 216);
 static_assert(sizeof(KeyBytes) == 64);
 
 class Writer {
@@ -283,8 +283,12 @@ Slot read_order(Engine& engine, const OrderBytes& in) {
   if (in.terms != Terms{}) order.traits = kHasTerms | (in.terms.display != 0 ? kIceberg : 0);
   const Slot slot = engine.adopt(order);
   if (order.traits != 0)
-    state.rare[slot] = {
-        .terms = in.terms, .hidden = in.hidden, .trigger = in.trigger, .limit = in.limit};
+    state.rare[slot] = {.terms = in.terms,
+                        .hidden = in.hidden,
+                        .trigger = in.trigger,
+                        .limit = in.limit,
+                        .covered = 0,
+                        .sibling = 0};
   if (in.text_length != 0) std::memcpy(state.texts[slot].bytes, in.text, kMaxText);
   return slot;
 }

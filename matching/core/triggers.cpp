@@ -68,26 +68,29 @@ Reason Engine::waiting_rules(Market& market, std::uint16_t flags, const Terms& t
 }
 
 // Lets an accepted order wait, with its hold.
-void Engine::wait(Market& market, Slot slot, std::int64_t hold) {
+void Engine::wait(Market& market, Slot slot) {
   Order& order = state.orders[slot];
   Rare& rare = state.rare[slot];
   if (rare.terms.trailing != 0)
     rare.trigger =
         reference_of(market) + (rises(order.flags) ? rare.terms.trailing : -rare.terms.trailing);
   rare.limit = limit_at(market, order.flags, order.price, rare.trigger);
-  hold_waiting(market, slot, hold);
+  hold_waiting(market, slot, 1);
   add_waiting(slot);
   list_waiting(slot);
 }
 
-// Adds (or takes away) what an order that waits holds.
-void Engine::hold_waiting(Market& market, Slot slot, std::int64_t hold) {
+// Adds (1) or takes away (-1) what an order that waits holds, and buys. Of a list's two orders only
+// one will buy, and the first holds for both what it can.
+void Engine::hold_waiting(Market& market, Slot slot, int sign) {
   const Order& order = state.orders[slot];
+  const Rare& rare = state.rare[slot];
   const bool buys = order.side() == kBuy;
-  state.balance(order.account, buys ? market.quote : market.base).held += hold;
-  if (buys)
-    state.open_of(order.account, order.symbol).buy_lots +=
-        hold > 0 ? order.remaining : -order.remaining;
+  const std::int64_t whole = hold_units(market.rules, order.side(), rare.limit, order.remaining);
+  state.balance(order.account, buys ? market.quote : market.base).held +=
+      sign * (whole - rare.covered);
+  if (buys && rare.covered == 0)
+    state.open_of(order.account, order.symbol).buy_lots += sign * order.remaining;
 }
 
 // Puts an order among those that wait; its place in its account's list is its caller's.
@@ -104,11 +107,12 @@ void Engine::add_waiting(Slot slot) {
 
 void Engine::remove_waiting(Market& market, Slot slot) {
   Order& order = state.orders[slot];
-  const Rare& rare = state.rare[slot];
+  Rare& rare = state.rare[slot];
   order.traits &= static_cast<std::uint16_t>(~kWaiting);
   (rises(order.flags) ? market.rising : market.falling).erase(turn(order, rare.trigger));
   market.trailing.erase(order.number);
-  hold_waiting(market, slot, -hold_units(market.rules, order.side(), rare.limit, order.remaining));
+  hold_waiting(market, slot, -1);
+  rare.covered = 0;
 }
 
 void Engine::close_waiting(Market& market, Slot slot, Close reason) {
@@ -146,17 +150,19 @@ void Engine::amend_waiting(const Command& command, std::int64_t trigger, Slot sl
   if (command.b != 0) order.quantity = order.remaining = command.b;
   if (trigger != 0) rare.trigger = trigger;
   rare.limit = limit_at(market, order.flags, order.price, rare.trigger);
-  hold_waiting(market, slot, hold_units(market.rules, order.side(), rare.limit, order.remaining));
+  hold_waiting(market, slot, 1);
   --market.open_orders;
   add_waiting(slot);
   write_amended(command, slot, before, {order.price, order.quantity, 0, rare.trigger}, 2 | 4);
 }
 
-// Remembers that a price was traded while orders wait.
-[[gnu::noinline, gnu::cold]] void Engine::touch(Market& market, std::int64_t price) {
+// Remembers that a price was traded while orders wait: one of them may be the maker's sibling.
+[[gnu::noinline, gnu::cold]] void Engine::touch(Market& market, Slot maker) {
+  const std::int64_t price = state.orders[maker].price;
   market.low = market.low == 0 ? price : std::min(market.low, price);
   market.high = std::max(market.high, price);
   state.touched = true;
+  end_list(market, maker);
 }
 
 // Holds the prices traded against the triggers, in order of symbol ids. What an order trades that
@@ -236,6 +242,7 @@ void Engine::set_off(Market& market, Slot slot) {
   event->body[3] = static_cast<std::uint64_t>(price);
   event->body[4] = static_cast<std::uint64_t>(refusal);
   event->body[5] = 0;
+  end_list(market, slot);
   Close stopped = Close::kRefusedAtTrigger;
   const bool stop = refusal != Reason::kNone || match(market, slot, limit, stopped);
   const bool rests = may_rest(order.flags) && has_limit(order.flags);

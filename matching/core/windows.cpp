@@ -77,19 +77,21 @@ std::size_t Engine::expire() {
 }
 
 // By time and number, not more than a command's events can name; the rest with the next command.
+// A list goes as a whole, which may be one event more than the limit.
 std::size_t Engine::expire_due() {
+  const std::size_t start = events.index();
   std::size_t count = 0;
   while (count < kMaxExpiries && !state.timed.empty() &&
          state.timed.begin()->first <= state.time_us) {
     const Slot slot = state.pages.find(state.timed.begin()->second);
     close_resting(*state.markets[state.orders[slot].symbol], slot, Close::kTimeExpired);
-    ++count;
+    count = events.index() - start;
   }
-  return count + fire_switches(kMaxExpiries - count);
+  return count + fire_switches(kMaxExpiries - std::min(count, kMaxExpiries));
 }
 
-// Closes all orders of the accounts whose deadline has come, within `room` events; returns how
-// many events that made. A switch with orders left stays due.
+// Closes all orders of the accounts whose deadline has come, within `room` events and one for a
+// whole list; returns how many events that made. A switch with orders left stays due.
 std::size_t Engine::fire_switches(std::size_t room) {
   std::size_t count = 0;
   while (count + 1 < room && !state.deadlines.empty() &&
@@ -100,13 +102,15 @@ std::size_t Engine::fire_switches(std::size_t room) {
     std::vector<Slot> mine;
     Slot at = account == 0 ? 0 : state.accounts[account].open_head;
     for (; at != 0 && mine.size() < most; at = state.orders[at].account_next) mine.push_back(at);
+    const std::size_t whole = mine.size();
+    keep_whole(mine, at);
+    if (mine.size() > whole) at = state.orders[at].account_next;
     EventStripe* event = events.add(EventType::kDeadMansSwitchFired, 1, 0, 0);
     event->body[0] = account_id;
     event->body[1] = static_cast<std::uint64_t>(deadline_us);
     event->body[2] = mine.size();
     std::memset(&event->body[3], 0, 24);
-    for (const Slot slot : mine)
-      close_resting(*state.markets[state.orders[slot].symbol], slot, Close::kDeadMansSwitch);
+    close_all(mine, Close::kDeadMansSwitch);
     count += 1 + mine.size();
     if (at != 0) break;
     state.set_switch(account_id, 0);

@@ -14,6 +14,7 @@ inline constexpr std::uint32_t kStripe = 64;
 inline constexpr std::int64_t kMaxTimeUs = std::int64_t{1} << 62;  // a window after it fits too
 inline constexpr std::uint8_t kCommandVersion = 2;
 inline constexpr std::uint8_t kMaxText = 36;
+inline constexpr int kMaxListed = 2;  // orders of one list
 
 enum class Opcode : std::uint8_t {
   kPlaceOrder = 1,
@@ -21,6 +22,7 @@ enum class Opcode : std::uint8_t {
   kCancelAll = 3,
   kAmendOrder = 4,
   kSetDeadMansSwitch = 5,
+  kPlaceOrderList = 6,
   kCredit = 20,
   kDebit = 21,
   kListSymbol = 60,
@@ -101,6 +103,9 @@ enum class Reason : std::uint16_t {
   kFixedParameter = 73,
   kUnknownFeeTier = 74,
   kWouldTriggerImmediately = 80,
+  kInvalidOrderList = 90,
+  kListPricesCrossed = 91,
+  kOrderInList = 92,
 };
 
 enum class Close : std::uint8_t {
@@ -114,21 +119,20 @@ enum class Close : std::uint8_t {
   kTimeExpired = 7,
   kDeadMansSwitch = 8,
   kRefusedAtTrigger = 9,
+  kOrderListDone = 10,
 };
 
 enum class Status : std::uint8_t { kOpen = 0, kFilled = 1, kCancelled = 2, kExpired = 3 };
 
+// Whether somebody wanted the order to go; its list goes for the same reason.
+inline constexpr bool is_cancel(Close reason) {
+  return reason == Close::kCancelledByUser || reason == Close::kCancelledByAdmin ||
+         reason == Close::kDeadMansSwitch;
+}
+
 inline constexpr Status status_of(Close reason) {
-  switch (reason) {
-    case Close::kFilled:
-      return Status::kFilled;
-    case Close::kCancelledByUser:
-    case Close::kCancelledByAdmin:
-    case Close::kDeadMansSwitch:
-      return Status::kCancelled;
-    default:
-      return Status::kExpired;
-  }
+  if (reason == Close::kFilled) return Status::kFilled;
+  return is_cancel(reason) ? Status::kCancelled : Status::kExpired;
 }
 
 inline constexpr int kBuy = 0;
@@ -137,6 +141,7 @@ inline constexpr int kSettlementBehind = 2, kOperator = 3;  // causes of a state
 inline constexpr int kGtc = 0, kIoc = 1, kFok = 2, kGtd = 3;
 inline constexpr int kLimit = 0, kMarket = 1, kStop = 2, kStopLimit = 3;
 inline constexpr int kTakeProfit = 4, kTakeProfitLimit = 5, kTrailingStop = 6;
+inline constexpr std::uint16_t kOco = 0;  // kind of a list
 inline constexpr int kLastPrice = 0, kIndexPrice = 2;  // what sets an order off
 inline constexpr int kExpireMaker = 0, kExpireTaker = 1, kExpireBoth = 2, kDecrement = 3;
 

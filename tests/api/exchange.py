@@ -18,13 +18,12 @@ from api.limits import Limiter
 from api.ports import EngineAway, EngineOutcomeUnknown
 from api.services import Services
 from api.websocket.hub import FeedHub
-from domain.commands import Command, Credit, PlaceOrder, Tick
+from domain.commands import Command, Credit, PlaceOrder, PlaceOrderList, Tick
 from domain.customer import ApiKey
-from domain.errors import RejectReason
 from domain.events import Event
 from domain.market import Listings, Market
 from domain.market_data import Level
-from domain.order_record import OrderRecord
+from domain.order_record import DryRun, OrderRecord
 from domain.shard_transfer import NewShardTransfer, ShardTransfer, ShardTransferState
 from domain.trading_status import TradingStatus
 from matching.codec import decode_events, encode_command
@@ -95,9 +94,9 @@ class LocalDoor:
         self._check()
         return self.engine.order(account_id, order_id, client_key)
 
-    async def dry_run(self, order: PlaceOrder) -> tuple[int, RejectReason, int]:
+    async def dry_run(self, order: PlaceOrder | PlaceOrderList) -> tuple[int, DryRun]:
         self._check()
-        return self.engine.sequence, *self.engine.dry_run(encode_command(order))
+        return self.engine.sequence, self.engine.dry_run(encode_command(order))
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
         self._check()

@@ -14,6 +14,13 @@ from domain.customer import Scope
 from tests.api.exchange import Exchange
 
 ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+_OCO = {
+    "symbol": "ETH/USDT",
+    "side": "sell",
+    "quantity": "1",
+    "take_profit": {"price": "2600"},
+    "stop_loss": {"trigger_price": "2400"},
+}
 BODIES: dict[str, Any] = {
     "/v1/orders": {"symbol": "ETH/USDT", "side": "buy", "price": "2500", "quantity": "1"},
     "/v1/orders/batch": {
@@ -21,6 +28,8 @@ BODIES: dict[str, Any] = {
     },
     "/v1/orders/dry-run": {"symbol": "ETH/USDT", "side": "sell", "price": "2500", "quantity": "1"},
     "/v1/orders/{order_id}": {"quantity": "1"},
+    "/v1/order-lists": _OCO,
+    "/v1/order-lists/dry-run": _OCO,
     "/v1/dead-mans-switch": {"timeout_seconds": 0},
     "/v1/transfers": {"asset": "USDT", "amount": "20", "from_shard": 0, "to_shard": 1},
     "/v1/withdrawals": {"asset": "USDT", "amount": "20", "address": ADDRESS},
@@ -51,6 +60,7 @@ def _name(item: object) -> str:
 def _target(route: APIRoute) -> str:
     return (
         route.path.replace("{order_id}", "1")
+        .replace("{order_list_id}", "1")
         .replace("{symbol}", "ETH-USDT")
         .replace("{transfer_id}", "018f0000-0000-7000-8000-000000000000")
         .replace("{withdrawal_id}", "018f0000-0000-7000-8000-000000000000")
@@ -80,6 +90,9 @@ def test_what_moves_money_out_needs_the_withdraw_scope() -> None:
         ("PATCH", "/v1/orders/{order_id}"): Scope.TRADE,
         ("DELETE", "/v1/orders/{order_id}"): Scope.TRADE,
         ("DELETE", "/v1/orders"): Scope.TRADE,
+        ("POST", "/v1/order-lists"): Scope.TRADE,
+        ("POST", "/v1/order-lists/dry-run"): Scope.TRADE,
+        ("DELETE", "/v1/order-lists/{order_list_id}"): Scope.TRADE,
         ("POST", "/v1/dead-mans-switch"): Scope.TRADE,
         ("POST", "/v1/transfers"): Scope.TRADE,
         ("POST", "/v1/withdrawals"): Scope.WITHDRAW,

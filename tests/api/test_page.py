@@ -214,6 +214,29 @@ async def test_a_stop_waits_in_the_list(running: RunningExchange, browser: Brows
     await running.request("alice", "DELETE", "/v1/orders")
 
 
+async def test_two_orders_of_which_one_ends_the_other(
+    running: RunningExchange, browser: Browser
+) -> None:
+    """The ticket asks for both prices; the rows name their list, and one button cancels both."""
+    page = browser.page
+    await sign_in(page, running)
+    await page.get_by_label("Side").select_option("sell")
+    await page.get_by_label("Type").select_option("oco")
+    await expect(page.get_by_label("Trailing by")).to_be_hidden()
+    await page.get_by_label("Price", exact=True).fill("2601")
+    await page.get_by_label("Trigger price").fill("2303")
+    await page.get_by_label("Stop limit", exact=True).fill("2302")
+    await page.get_by_label("Quantity", exact=True).fill("0.3")
+    await page.get_by_role("button", name="Place").click()
+    rows = page.locator("#orders tr").filter(has_text="of list")
+    await expect(rows).to_have_count(2)
+    stop = rows.filter(has_text="sell stop limit")
+    await expect(stop).to_contain_text("from 2303")
+    await expect(stop.get_by_role("button", name="Amend")).to_have_count(0)
+    await stop.get_by_role("button", name="Cancel both").click()
+    await expect(rows).to_have_count(0)
+
+
 async def test_a_wrong_key_shows_nothing(running: RunningExchange, browser: Browser) -> None:
     """The form stays, with the reason."""
     page = browser.page

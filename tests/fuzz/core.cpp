@@ -25,7 +25,7 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-constexpr std::size_t kMostStripes = 4;
+constexpr std::size_t kMostStripes = 1 + 3 * kMaxListed;  // of a list of orders
 constexpr std::int64_t kStartUs = 1'000'000'000'000;
 constexpr std::int64_t kStepsUs[16] = {0,
                                        1,
@@ -44,17 +44,18 @@ constexpr std::int64_t kStepsUs[16] = {0,
                                        49 * kHourUs,
                                        0};
 
-Command head_of(const Bytes& record) {
+Command head_of(const Bytes& record, std::size_t at = 0) {
   Command command;
-  std::memcpy(&command, record.data(), sizeof command);
+  std::memcpy(&command, record.data() + at, sizeof command);
   return command;
 }
 
-void put_head(Bytes& record, const Command& command) {
-  std::memcpy(record.data(), &command, sizeof command);
+void put_head(Bytes& record, const Command& command, std::size_t at = 0) {
+  std::memcpy(record.data() + at, &command, sizeof command);
 }
 
-// Cuts an input into records of as many stripes as each says, at least one and at most four.
+// Cuts an input into records of as many stripes as each says, at least one and at most those of
+// the longest.
 std::vector<Bytes> records_of(const std::uint8_t* data, std::size_t size) {
   std::vector<Bytes> records;
   for (std::size_t at = 0; at + kStripe <= size;) {
@@ -247,9 +248,49 @@ class Mutator {
           std::memcpy(&record[kStripe + 8 * pick(record.size() / 8 - 8)], &value, sizeof value);
         }
         break;
+      case 6:
+        pair_up(record);
+        break;
       default:
         field(record);
     }
+  }
+
+  // Makes a list of an order and another one, mostly two that go together.
+  void pair_up(Bytes& record) {
+    const Bytes other = records_[pick(records_.size())];
+    Command first = head_of(record), second = head_of(other);
+    if (first.opcode != Opcode::kPlaceOrder || second.opcode != Opcode::kPlaceOrder) return;
+    Command head{};
+    head.opcode = Opcode::kPlaceOrderList;
+    head.version = first.version = second.version = kCommandVersion;
+    head.stripes = static_cast<std::uint8_t>(1 + (record.size() + other.size()) / kStripe);
+    head.symbol_id = second.symbol_id = first.symbol_id;
+    head.account_id = second.account_id = first.account_id;
+    head.key_low = first.key_low;
+    head.key_high = first.key_high;
+    second.b = first.b;
+    second.flags = static_cast<std::uint16_t>((second.flags & ~1u) | (first.flags & 1u));
+    if (type_of(first.flags) == kLimit) first.flags |= 1u << 8;
+    first.sequence = second.sequence = 0;
+    first.time_us = second.time_us = 0;
+    Bytes list(kStripe);
+    put_head(list, head);
+    const std::size_t start = list.size(), middle = start + record.size();
+    list.insert(list.end(), record.begin(), record.end());
+    list.insert(list.end(), other.begin(), other.end());
+    put_head(list, first, start);
+    put_head(list, second, middle);
+    record = std::move(list);
+  }
+
+  // Where the command begins whose fields are changed: of a list perhaps one of its orders.
+  std::size_t part_of(const Bytes& record) {
+    if (head_of(record).opcode != Opcode::kPlaceOrderList || pick(3) == 0) return 0;
+    const std::size_t stripes = record.size() / kStripe;
+    if (stripes < 2) return 0;
+    const std::size_t second = 1 + std::max<std::size_t>(1, record[kStripe + 18]);
+    return (pick(2) == 0 || second >= stripes ? 1 : second) * kStripe;
   }
 
   void resize(Bytes& record) {
@@ -259,9 +300,10 @@ class Mutator {
 
   void field(Bytes& record) {
     static constexpr std::uint8_t kOpcodes[] = {1, 1,  1,  1,  2,  2,  3,  4, 4,
-                                                5, 20, 21, 60, 61, 62, 63, 64, 65};
+                                                5, 6, 6, 20, 21, 60, 61, 62, 63, 64, 65};
     static constexpr std::uint64_t kAccounts[] = {0, 1, 1, 2, 2, 3, 4, 7, std::uint64_t{1} << 40};
-    Command command = head_of(record);
+    const std::size_t part = part_of(record);
+    Command command = head_of(record, part);
     switch (pick(11)) {
       case 0:
         command.sequence = chance_();
@@ -297,7 +339,7 @@ class Mutator {
       default:
         command.b = number();
     }
-    put_head(record, command);
+    put_head(record, command, part);
   }
 
   std::size_t write(std::uint8_t* data, std::size_t max_size) {

@@ -1,6 +1,7 @@
 // What must hold of an engine after every command, whatever was sent to it.
 #pragma once
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -67,7 +68,8 @@ class Invariants {
     }
   }
 
-  // Orders that wait for a trigger hold for the price up to which they will trade.
+  // Orders that wait for a trigger hold for the price up to which they will trade, less what the
+  // other one of their list holds for them.
   template <typename M>
   void waiting(const M& market, std::uint16_t at) {
     if constexpr (requires { market.rising; }) {
@@ -76,22 +78,62 @@ class Invariants {
           const Slot slot = state_.pages.find(row.second);
           hold(slot != 0 && state_.orders[slot].status == Status::kOpen, "what waits is open");
           const auto limit = [](const auto& rare) { return rare.limit; }(state_.rare[slot]);
-          open(market, at, slot, limit, state_.orders[slot].remaining);
+          open(market, at, slot, limit, state_.orders[slot].remaining, covered(slot));
         }
     }
   }
 
+  // What the first order of a list holds for the second, as far as it goes.
+  std::int64_t covered(Slot slot) {
+    const Order& order = state_.orders[slot];
+    if ((order.traits & kLinked) == 0) {
+      hold(state_.rare[slot].covered == 0, "who stands alone holds for itself");
+      return 0;
+    }
+    const auto whole = [&](Slot at) {
+      const Order& each = state_.orders[at];
+      const std::int64_t limit = is_triggered(each.flags) ? state_.rare[at].limit : each.price;
+      return hold_units(state_.markets[each.symbol]->rules, each.side(), limit,
+                        state_.open_lots(at));
+    };
+    const Slot sibling = state_.rare[slot].sibling;
+    const std::int64_t both = std::min(whole(slot), whole(sibling));
+    const bool is_second = state_.orders[sibling].number < order.number;
+    hold(state_.rare[slot].covered == (is_second ? both : 0), "a list holds for the larger");
+    return state_.rare[slot].covered;
+  }
+
+  // The orders of a list name each other, agree, and nothing has happened to either.
+  void linked(Slot slot) {
+    const Order& order = state_.orders[slot];
+    if ((order.traits & kLinked) == 0) return;
+    const Slot other = state_.rare[slot].sibling;
+    const Order& sibling = state_.orders[other];
+    hold((sibling.traits & kLinked) != 0 && state_.rare[other].sibling == slot,
+         "orders of a list name each other");
+    hold(sibling.status == Status::kOpen && sibling.account == order.account &&
+             sibling.symbol == order.symbol && sibling.side() == order.side(),
+         "orders of a list are open together, of one account, market and side");
+    hold(state_.open_lots(slot) == state_.open_lots(other) && order.filled() == 0,
+         "orders of a list are untouched and of one size");
+    hold(state_.rare[slot].terms.list == state_.rare[other].terms.list &&
+             (state_.rare[slot].terms.list & ((std::int64_t{1} << 48) - 1)) ==
+                 static_cast<std::int64_t>(std::min(order.number, sibling.number)),
+         "orders of a list have its id");
+  }
+
   void open(const Market& market, std::uint16_t at, Slot slot, std::int64_t price,
-            std::int64_t lots) {
+            std::int64_t lots, std::int64_t covered = 0) {
     const Order& order = state_.orders[slot];
     const int side = order.side();
     holds_[{order.account, side == kBuy ? market.quote : market.base}] +=
-        hold_units(market.rules, side, price, lots);
+        hold_units(market.rules, side, price, lots) - covered;
     OpenOrders& row = open_[{order.account, at}];
     ++row.count;
-    if (side == kBuy) row.buy_lots += lots;
+    if (side == kBuy && covered == 0) row.buy_lots += lots;
     ++open_orders_;
     known(slot);
+    linked(slot);
   }
 
   void known(Slot slot) {

@@ -16,6 +16,7 @@ from domain.events import EventType, OrderAccepted, OrderRested
 from domain.money import ceil_ppm
 from domain.order import (
     CloseReason,
+    ListKind,
     OrderStatus,
     OrderType,
     SelfTrade,
@@ -98,6 +99,7 @@ _TYPES = {"Q": "u64", "q": "i64", "I": "u32", "i": "i32", "H": "u16", "B": "u8"}
 _ENUMS: tuple[type[IntEnum], ...] = (
     Side,
     OrderType,
+    ListKind,
     TimeInForce,
     SelfTrade,
     OrderStatus,

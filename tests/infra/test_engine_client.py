@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from domain.commands import CancelOrder, PlaceOrder
-from domain.events import CommandRejected, OrderAccepted, OrderDuplicate
-from domain.order import OrderType, Side, TimeInForce
+from domain.commands import CancelOrder, PlaceOrder, PlaceOrderList
+from domain.events import CommandRejected, OrderAccepted, OrderDuplicate, OrderRested
+from domain.order import ListKind, OrderType, Side, TimeInForce
 from domain.order_id import client_key
 from infra.engine_client import EngineClient
 from infra.engine_errors import EngineRefused, EngineUnavailable, OutcomeUnknown
@@ -46,6 +47,28 @@ async def test_concurrent_submits_get_their_own_answers() -> None:
             assert outcome.client_text == f"n{number}"
         sequences = [answer[0].sequence for answer in answers]
         assert sequences == sorted(sequences)
+
+
+async def test_a_list_of_orders_is_one_command() -> None:
+    """Its record goes between others, its orders are one group, and a repeat tells both."""
+    async with running() as rig:
+        await rig.open_market()
+        client = await rig.client()
+        better = replace(_order(0, Side.SELL, 1_050), post_only=True)
+        worse = replace(
+            better,
+            client_key=client_key("stop"),
+            client_text="",
+            order_type=OrderType.STOP,
+            post_only=False,
+            price_ticks=0,
+            trigger_price_ticks=900,
+        )
+        oco = PlaceOrderList(ListKind.OCO, (better, worse))
+        before, listed, again, after = await client.submit_many([_order(1), oco, oco, _order(2)])
+        assert [type(event) for event in listed] == [OrderAccepted, OrderAccepted, OrderRested]
+        assert [type(event) for event in again] == [OrderDuplicate, OrderDuplicate]
+        assert listed[0].sequence == before[0].sequence + 1 == after[0].sequence - 2
 
 
 async def test_submit_many_keeps_order_over_frames() -> None:

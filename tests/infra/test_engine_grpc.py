@@ -101,9 +101,9 @@ async def test_an_order_comes_with_all_its_terms(rig: Rig) -> None:
 async def test_a_dry_run(rig: Rig) -> None:
     """The engine's verdict with its sequence; the journal does not see it; junk is refused."""
     reader, before = rig.grpc(), rig.host.sequencer.sequence
-    assert await reader.dry_run(_order("dry")) == (before, RejectReason.NONE, 9_519)
+    assert await reader.dry_run(_order("dry")) == (before, (RejectReason.NONE, 9_519, 0))
     high = await reader.dry_run(_order("dry", price=10**6))
-    assert high == (before, RejectReason.PRICE_OUTSIDE_BAND, 0)
+    assert high == (before, (RejectReason.PRICE_OUTSIDE_BAND, 0, 0))
     assert rig.host.sequencer.sequence == before
     async with grpc.aio.insecure_channel(rig.target) as channel:
         call = rpc.EngineStub(channel).DryRun(  # type: ignore[no-untyped-call]

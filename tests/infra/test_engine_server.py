@@ -133,6 +133,7 @@ def _expected(role: Role, opcode: Opcode) -> bool:
             Opcode.CANCEL_ALL,
             Opcode.AMEND_ORDER,
             Opcode.SET_DEAD_MANS_SWITCH,
+            Opcode.PLACE_ORDER_LIST,
         },
         Role.TREASURY: {Opcode.CREDIT, Opcode.DEBIT},
         Role.ADMIN: {

@@ -14,12 +14,13 @@ from domain.commands import (
     Debit,
     ListSymbol,
     PlaceOrder,
+    PlaceOrderList,
     Tick,
 )
 from domain.errors import RejectReason
 from domain.events import CommandRejected, Event, OrderAccepted, OrderClosed, Trade
 from domain.fees import flat_fees
-from domain.order import OrderType, Side, TimeInForce
+from domain.order import ListKind, OrderType, Side, TimeInForce
 from matching.codec import decode_events, encode_command
 from matching.engine import create_engine
 
@@ -128,6 +129,41 @@ class Desk:
         fields = {"order_type": OrderType.STOP, "trigger_price_ticks": trigger, **other}
         return order_id(self.order(account, side, fields.pop("price", 0), lots, **fields))
 
+    def oco(
+        self, account: int, side: Side, better: int, worse: int, lots: int, **other: Any
+    ) -> tuple[Event, ...]:
+        """Place a post-only limit order and a stop as an OCO; `second` overrides the stop's fields.
+
+        `other` overrides fields of both.
+        """
+        only_second: dict[str, Any] = other.pop("second", {})
+        only_first: dict[str, Any] = other.pop("first", {})
+        common: dict[str, Any] = {
+            "account_id": account,
+            "symbol_id": ETH_USDT,
+            "side": side,
+            "time_in_force": TimeInForce.GTC,
+            "quantity_lots": lots,
+            **other,
+        }
+        first = {
+            "client_key": 10**9 + next(self._keys),
+            "order_type": OrderType.LIMIT,
+            "price_ticks": better,
+            "post_only": True,
+        }
+        second = {
+            "client_key": 10**9 + next(self._keys),
+            "order_type": OrderType.STOP,
+            "price_ticks": 0,
+            "trigger_price_ticks": worse,
+        }
+        orders = (
+            PlaceOrder(**{**common, **first, **only_first}),
+            PlaceOrder(**{**common, **second, **only_second}),
+        )
+        return self.run(PlaceOrderList(ListKind.OCO, orders))
+
     def trade(self, price: int, lots: int = 1) -> tuple[Event, ...]:
         """Let two bystanders trade at `price`, which becomes the last price."""
         self.fund(98, 99)
@@ -185,3 +221,21 @@ def fills(events: tuple[Event, ...]) -> list[tuple[int, int, int]]:
 def closes(events: tuple[Event, ...]) -> list[tuple[int, str]]:
     """Return (order, reason) of the orders that closed."""
     return [(c.order_id, c.reason.name) for c in only(events, OrderClosed)]
+
+
+def pair(events: tuple[Event, ...]) -> tuple[int, int]:
+    """Return the ids of the two orders that one command placed."""
+    first, second = only(events, OrderAccepted)
+    return first.order_id, second.order_id
+
+
+def shape(events: tuple[Event, ...]) -> list[type]:
+    """Return the kinds of the events, which must be numbered densely."""
+    assert [event.index for event in events] == list(range(len(events)))
+    return [type(event) for event in events]
+
+
+def buy_hold(price: int, lots: int) -> int:
+    """Return what a buy holds: price and the highest fee, 0.2 %, rounded up."""
+    quote = price * lots
+    return quote + -(-quote * LISTING.max_taker_fee_ppm // 10**6)

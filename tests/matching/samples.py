@@ -14,6 +14,7 @@ from domain.commands import (
     DelistSymbol,
     ListSymbol,
     PlaceOrder,
+    PlaceOrderList,
     SetAccountTier,
     SetDeadMansSwitch,
     SetParameters,
@@ -24,6 +25,7 @@ from domain.commands import (
 )
 from domain.fees import FeeRates, fee_table, flat_fees
 from domain.order import (
+    ListKind,
     OrderType,
     SelfTrade,
     ShardMode,
@@ -125,6 +127,29 @@ def _later(order: PlaceOrder, taker: PlaceOrder) -> list[tuple[str, Command]]:
         ("take from tier 1", replace(budget, account_id=2, client_key=30)),
         ("too much", replace(order, client_key=31, side=Side.BUY, quantity_lots=10**8)),
         *_last(order),
+        *_lists(replace(order, symbol_id=2)),
+    ]
+
+
+def _lists(order: PlaceOrder) -> list[tuple[str, Command]]:
+    """Return lists of orders in a second market: placed, repeated, cancelled, refused."""
+    better = replace(order, client_key=41, price_ticks=1_050, post_only=True)
+    worse = replace(
+        order,
+        client_key=42,
+        client_text="",
+        order_type=OrderType.STOP,
+        price_ticks=0,
+        trigger_price_ticks=950,
+    )
+    oco = PlaceOrderList(ListKind.OCO, (better, worse))
+    uneven, other = replace(better, client_key=43, quantity_lots=9), replace(worse, client_key=44)
+    return [
+        ("list another market", replace(_LISTING, symbol_id=2)),
+        ("oco", oco),
+        ("oco again", oco),
+        ("cancel one of two", CancelOrder(1, 2, 0, 42)),
+        ("oco of two sizes", replace(oco, orders=(uneven, other))),
     ]
 
 

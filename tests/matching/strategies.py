@@ -8,13 +8,14 @@ from typing import Any, get_args, get_type_hints
 from hypothesis import strategies as st
 
 from domain import commands, events
-from domain.commands import Command, Opcode
+from domain.commands import Command, Opcode, PlaceOrder
 from domain.errors import RejectReason
 from domain.events import Event
 from domain.fees import FeeRates, FeeTable
 from domain.limits import MAX_FEE_TIERS
 from domain.order import (
     CloseReason,
+    ListKind,
     OrderStatus,
     OrderType,
     SelfTrade,
@@ -25,11 +26,13 @@ from domain.order import (
     TimeInForce,
     TriggerSource,
 )
+from matching.wire import MAX_LISTED
 
 _ENUMS = (
     Opcode,
     RejectReason,
     CloseReason,
+    ListKind,
     OrderStatus,
     OrderType,
     SelfTrade,
@@ -71,6 +74,7 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "taker_order_id": _U64,
     "accepted_sequence": _U64,
     "first_sequence": _U64,
+    "list_position": _U64,
     "closed_count": st.integers(0, 2**63 - 1),
     "open_orders": st.integers(0, 2**63 - 1),
 }
@@ -83,6 +87,8 @@ def _strategy(name: str, hint: Any, owner: type) -> st.SearchStrategy[Any]:
         return _FEES
     if hint is bool:
         return st.booleans()
+    if hint == tuple[PlaceOrder, ...]:
+        return st.tuples(*[_build(PlaceOrder)] * MAX_LISTED)
     if hint in _ENUMS:
         return st.sampled_from(list(hint))
     if name == "order_id":  # a cancel names it in a signed field

@@ -18,12 +18,14 @@ from domain.commands import (
     Credit,
     Debit,
     PlaceOrder,
+    PlaceOrderList,
     SetDeadMansSwitch,
     SetShardMode,
     SetSymbolState,
 )
 from domain.events import OrderAccepted, OrderClosed, Trade
 from domain.order import (
+    ListKind,
     OrderType,
     SelfTrade,
     ShardMode,
@@ -32,6 +34,7 @@ from domain.order import (
     SymbolState,
     TimeInForce,
 )
+from domain.order_record import OrderRecord
 from matching.codec import encode_command
 from matching.engine import restore_engine
 from tests.matching.desk import ETH_USDT, START_US, Desk
@@ -89,6 +92,50 @@ _stops = st.builds(
     _PRICES,
     st.integers(1, 9),
     st.booleans(),
+)
+_TAKES_PROFIT = (OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
+
+
+def _oco(
+    order: PlaceOrder, kinds: tuple[OrderType, OrderType], distances: tuple[int, int, int], key: int
+) -> PlaceOrderList:
+    """Return an OCO around 1,000, mostly one that may stand."""
+    better, worse = kinds
+    up = 1 if order.side is Side.SELL else -1
+    price, stop = 1_000 + up * distances[0], 1_000 - up * distances[1]
+    first = replace(
+        order,
+        order_type=better,
+        time_in_force=TimeInForce.GTC,
+        post_only=better is OrderType.LIMIT,
+        price_ticks=price if better.is_limit else 0,
+        trigger_price_ticks=price if better.is_triggered else 0,
+        display_lots=min(distances[2], order.quantity_lots) if better.is_limit else 0,
+    )
+    trails = worse is OrderType.TRAILING_STOP
+    second = replace(
+        order,
+        client_key=key,
+        order_type=worse,
+        time_in_force=TimeInForce.GTD,
+        expires_at_us=START_US + 40,
+        post_only=False,
+        price_ticks=stop - up if worse.is_limit else 0,
+        trigger_price_ticks=0 if trails else stop,
+        trailing_offset_ticks=distances[1] if trails else 0,
+    )
+    return PlaceOrderList(ListKind.OCO, (first, second))
+
+
+_lists = st.builds(
+    _oco,
+    _places,
+    st.tuples(
+        st.sampled_from([OrderType.LIMIT, OrderType.LIMIT, *_TAKES_PROFIT]),
+        st.sampled_from([OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP]),
+    ),
+    st.tuples(st.integers(-1, 9), st.integers(1, 9), st.sampled_from([0, 0, 3])),
+    st.integers(1, 60),
 )
 _spends = st.builds(
     PlaceOrder,
@@ -150,7 +197,7 @@ _admin = st.one_of(
 streams = st.lists(
     st.one_of(
         _places, _places, _places, _timed, _icebergs, _stops, _stops, _stops, _markets, _spends,
-        _cancels,
+        _lists, _lists, _lists, _cancels,
         _amends, _money, _switches,
         st.builds(CancelAll, account_id=_ACCOUNTS, symbol_id=st.sampled_from([0, ETH_USDT]),
                   side=st.sampled_from([None, *Side])),
@@ -242,6 +289,26 @@ def test_every_accepted_order_has_one_end(stream: list[Command]) -> None:
     closed = [e.order_id for e in desk.events if isinstance(e, OrderClosed)]
     still = [view.order_id for account in range(1, 5) for view in desk.engine.open_orders(account)]
     assert sorted(closed + still) == accepted
+
+
+@settings(max_examples=120, deadline=None)
+@given(streams)
+def test_a_list_ends_whole(stream: list[Command]) -> None:
+    """While both orders of a list are open nothing has happened to either; else one is left."""
+    desk = _opened()
+    for command in stream:
+        desk.run(command)
+        listed: dict[int, list[OrderRecord]] = defaultdict(list)
+        for account in range(1, 5):
+            for order in desk.engine.open_orders(account):
+                if order.terms.list_id:
+                    listed[order.terms.list_id].append(order)
+        for list_id, orders in listed.items():
+            if len(orders) > 1:
+                first, second = orders
+                assert (first.order_id, second.order_id) == (list_id, list_id + 1)
+                assert (first.filled_lots, second.filled_lots, second.is_waiting) == (0, 0, True)
+                assert first.quantity_lots == second.quantity_lots
 
 
 @pytest.mark.parametrize("seed", range(4))

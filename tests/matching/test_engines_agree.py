@@ -27,6 +27,7 @@ from domain.order import (
 from matching.codec import decode_events, encode_command, stamp
 from matching.engine import create_engine, restore_engine
 from matching.wire import SequenceError, WireError
+from tests.matching.oco_draw import draw_oco, spoiled
 
 ACCOUNTS = (1, 2, 3, 4, 7, 2**40)
 TIERS = fee_table(FeeRates(1_000, 2_000), FeeRates(300, 900), FeeRates(-400, 400))
@@ -87,6 +88,8 @@ class Stream:
     def next(self) -> bytes:
         """Draw the next command."""
         draw = self.random.random()
+        if draw < 0.12:
+            return self._list()
         if draw < 0.62:
             return self._order()
         if draw < 0.90:
@@ -158,6 +161,18 @@ class Stream:
         if rnd.random() < 0.02:  # flags that no client may send
             raw[22:24] = rnd.randbytes(2)
         return bytes(raw)
+
+    def _list(self) -> bytes:
+        """Draw an OCO; now and then its head's own words, or the stamp of an order, are wrong."""
+        rnd = self.random
+        account, key = rnd.choice(ACCOUNTS), rnd.getrandbits(128)
+        if self.keys and rnd.random() < 0.05:
+            account, key = rnd.choice(self.keys[-50:])
+        other_key = rnd.getrandbits(128) if rnd.random() < 0.97 else key
+        self.keys += [(account, key), (account, other_key)]
+        self.placed += 2
+        orders = draw_oco(rnd, (account, key, other_key), self._symbol(), self.time_us)
+        return spoiled(rnd, self.encode(orders))
 
     def _trigger(self, kind: OrderType) -> dict[str, Any]:
         rnd = self.random
@@ -350,22 +365,24 @@ def test_a_dry_run_is_what_happens(kind: str, seed: int) -> None:
     told = set[RejectReason]()
     for _ in range(600):
         raw = bytearray(stream.next())
-        if raw[16] != c.Opcode.PLACE_ORDER:
+        if raw[16] not in (c.Opcode.PLACE_ORDER, c.Opcode.PLACE_ORDER_LIST):
             engine.apply(bytes(raw))
             continue
         stream.time_us = engine.time_us
         stamp(raw, 0, stream.sequence, engine.time_us)
-        reason, hold_units = engine.dry_run(bytes(raw))
-        outcome = decode_events(engine.apply(bytes(raw)))[0]
+        reason, hold_units, list_position = engine.dry_run(bytes(raw))
+        outcome, *others = decode_events(engine.apply(bytes(raw)))
         told.add(reason)
         if isinstance(outcome, OrderDuplicate):
             assert reason is RejectReason.DUPLICATE_CLIENT_ORDER_ID
         elif isinstance(outcome, CommandRejected):
-            assert (reason, hold_units) == (outcome.reason, 0)
+            found = (outcome.reason, 0, outcome.list_position)
+            assert (reason, hold_units, list_position) == found
         else:
-            assert isinstance(outcome, OrderAccepted)
-            assert (reason, hold_units) == (RejectReason.NONE, outcome.hold_units)
-    assert len(told) > 5
+            accepted = [e for e in (outcome, *others) if isinstance(e, OrderAccepted)]
+            found = (RejectReason.NONE, sum(e.hold_units for e in accepted), 0)
+            assert (reason, hold_units, list_position) == found
+    assert len(told) > 8
 
 
 @pytest.mark.parametrize("kind", ["core", "reference"])
@@ -375,7 +392,7 @@ def test_a_dry_run_takes_one_order_and_nothing_else(kind: str) -> None:
     engine.apply(b"".join(stream.opening()))
     before = engine.snapshot()
     order = encode_command(c.PlaceOrder(1, 5, 1, Side.BUY, OrderType.LIMIT, TimeInForce.GTC, 99, 1))
-    assert engine.dry_run(order)[0] is RejectReason.NONE
+    assert engine.dry_run(order).reason is RejectReason.NONE
     for raw in (b"", order[:-1], order * 2, encode_command(c.Tick()), bytes(64)):
         with pytest.raises(WireError):
             engine.dry_run(raw)

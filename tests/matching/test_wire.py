@@ -14,6 +14,7 @@ from domain.errors import RejectReason
 from domain.events import EventType
 from domain.order import (
     CloseReason,
+    ListKind,
     OrderStatus,
     OrderType,
     SelfTrade,
@@ -52,6 +53,7 @@ NUMBERS: tuple[type[IntEnum], ...] = (
     RejectReason,
     Side,
     OrderType,
+    ListKind,
     TimeInForce,
     SelfTrade,
     OrderStatus,

@@ -137,11 +137,17 @@ def _command(settings: Settings, shard: int, sequence: int) -> dict[str, Any] | 
     record = read_command(settings.engine_dir(shard), shard, sequence)
     if record is None:
         return None
-    fields = {
-        name: value if isinstance(value, bool | str) or value is None else str(value)
-        for name, value in asdict(record.command).items()
-    }
+    fields = _plain(asdict(record.command))
     return {"name": type(record.command).__name__, "time_us": record.time_us, **fields}
+
+
+def _plain(value: Any) -> Any:
+    """Return a command's value for JSON: numbers as text, the orders of a list one by one."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, bool | str) or value is None else str(value)
 
 
 async def _event(settings: Settings, origin: dict[str, str]) -> int | None:

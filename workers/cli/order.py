@@ -68,6 +68,7 @@ def register(app: typer.Typer) -> None:
     order.command("buy")(_on_side("buy"))
     order.command("sell")(_on_side("sell"))
     order.command("place")(place)
+    order.command("oco")(oco)
     order.command("amend")(amend)
     order.command("list")(list_orders)
     order.command("cancel")(cancel)
@@ -120,9 +121,59 @@ def place(
         "self_trade": self_trade.lower().replace("-", "_"),
         "client_order_id": client_id,
     }
-    body = {name: value for name, value in fields.items() if value}
+    body = _given(**fields)
     answer = _call(load(data), account, as_json, lambda api, signer: api.place(signer, body))
     typer.echo(json.dumps(answer, indent=1) if as_json else order_text.describe(answer))
+
+
+def oco(
+    side: SideArgument,
+    symbol: SymbolArgument,
+    quantity: QuantityArgument,
+    limit: Annotated[
+        str, typer.Option("--limit", help="The better price; with --take-profit its limit.")
+    ] = "",
+    take_profit: TakeProfitOption = "",
+    stop: StopOption = "",
+    trail: TrailOption = "",
+    stop_limit: Annotated[
+        str, typer.Option("--stop-limit", help="Limit price of the stop; else at the market.")
+    ] = "",
+    until: UntilOption = "",
+    self_trade: SelfTradeOption = "",
+    account: AccountOption = "",
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Place two orders of which one ends the other: a better price and a stop.
+
+    The first trade or trigger of one closes the other, and cancelling one cancels both. They hold
+    what the larger of them needs.
+    """
+    if not limit and not take_profit:
+        _usage("Give --limit PRICE, --take-profit PRICE, or both.")
+    if bool(stop) == bool(trail):
+        _usage("Give either --stop PRICE or --trail OFFSET.")
+    if trail and stop_limit:
+        _usage("--stop-limit goes with --stop.")
+    fields: dict[str, Any] = {
+        "symbol": symbol.upper().replace("-", "/"),
+        "side": side.lower(),
+        "quantity": quantity,
+        "take_profit": _given(price=limit, trigger_price=take_profit),
+        "stop_loss": _given(trigger_price=stop, trailing_offset=trail, price=stop_limit),
+        "time_in_force": "gtd" if until else "",
+        "expires_at_us": _microseconds(until) if until else 0,
+        "self_trade": self_trade.lower().replace("-", "_"),
+    }
+    body = _given(**fields)
+    answer = _call(load(data), account, as_json, lambda api, signer: api.place_list(signer, body))
+    typer.echo(json.dumps(answer, indent=1) if as_json else order_text.describe_list(answer))
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    """Return the fields that have a value."""
+    return {name: value for name, value in fields.items() if value}
 
 
 def _type(stop: str, take_profit: str, trail: str, limit: str) -> str:

@@ -22,6 +22,12 @@ def describe(order: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def describe_list(orders: dict[str, Any]) -> str:
+    """Return what happened to a list of orders."""
+    first, second = map(describe, orders["orders"])
+    return f"{first}\n{second}\n  one ends the other: list {orders['order_list_id']}"
+
+
 def describe_amend(order: dict[str, Any]) -> str:
     """Return what an amend changed."""
     base, quote = order["symbol"].split("/")
@@ -38,9 +44,11 @@ def describe_amend(order: dict[str, Any]) -> str:
 
 def describe_cancel(order: dict[str, Any]) -> str:
     """Return what a cancel took back."""
+    other = order["also_cancelled"]
     return (
         f"Cancelled order {order['order_id']} in {order['symbol']}: "
         f"{order['filled_quantity']} filled, {order['remaining_quantity']} taken back."
+        + (f" Order {other} of its list went with it." if other else "")
     )
 
 
@@ -116,6 +124,8 @@ def _terms(order: dict[str, Any]) -> str:
         parts.append("post-only")
     if order["display_quantity"]:
         parts.append(f"shows {order['display_quantity']}")
+    if order["order_list_id"]:
+        parts.append(f"of list {order['order_list_id']}")
     return "".join(f", {part}" for part in parts)
 
 

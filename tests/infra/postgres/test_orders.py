@@ -53,6 +53,7 @@ def _order(number: int) -> dict[str, object]:
         "display_lots": 0,
         "trigger_price_ticks": 0,
         "trailing_offset_ticks": 0,
+        "list_id": 0,
         "is_waiting": False,
         "filled_lots": 5,
         "filled_quote_units": 50,

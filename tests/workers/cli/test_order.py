@@ -31,6 +31,7 @@ FILLED = {
     "price": "2500.1",
     "trigger_price": None,
     "trailing_offset": None,
+    "order_list_id": None,
     "quantity": "1",
     "quote_amount": None,
     "display_quantity": None,
@@ -84,6 +85,7 @@ def test_an_answer_in_plain_english() -> None:
     assert ", until 2030-01-01 00:00:00 UTC, post-only, shows 0.1: open" in describe(
         {**FILLED, **rare}
     )
+    assert "at 2500.1 USDT, of list 7: open" in describe({**FILLED, "order_list_id": "7"})
     assert "placed before" in describe({**FILLED, "duplicate": True})
 
 
@@ -173,6 +175,32 @@ def test_orders_that_wait(app: typer.Typer) -> None:
 
 
 @pytest.mark.servers
+def test_two_orders_of_which_one_ends_the_other(app: typer.Typer) -> None:
+    """Both are placed and listed with their list, and cancelling one cancels both."""
+    options = ["--limit", "2700", "--stop", "2300", "--stop-limit", "2290", "--until", "2099-01-01"]
+    placed = RUNNER.invoke(app, ["order", "oco", "sell", "eth-usdt", "0.5", *options, "--json"])
+    answer = json.loads(placed.output)
+    ids = [order["order_id"] for order in answer["orders"]]
+    assert [order["type"] for order in answer["orders"]] == ["limit", "stop_limit"]
+    assert {order["order_list_id"] for order in answer["orders"]} == {answer["order_list_id"]}
+    listed = RUNNER.invoke(app, ["order", "list"], terminal_width=200, env={"COLUMNS": "200"})
+    assert listed.output.count(f"of list {answer['order_list_id']}") == 2
+    assert (
+        "cancel the list and place it anew"
+        in RUNNER.invoke(app, ["order", "amend", ids[0], "--quantity", "0.4"]).output
+    )
+    cancelled = RUNNER.invoke(app, ["order", "cancel", ids[1]])
+    assert f"Order {ids[0]} of its list went with it." in cancelled.output
+    trails = ["--take-profit", "2710", "--limit", "2700", "--trail", "50"]
+    told = RUNNER.invoke(app, ["order", "oco", "sell", "ETH/USDT", "0.5", *trails])
+    assert "take profit limit at 2710" in told.output, told.output
+    assert "trailing by 50" in told.output
+    assert "one ends the other: list" in told.output
+    gone = RUNNER.invoke(app, ["order", "cancel", "--all"])
+    assert gone.output.count("Cancelled order") == 2
+
+
+@pytest.mark.servers
 def test_a_market_buy_by_amount(app: typer.Typer) -> None:
     """`--quote` spends at most that, fee included."""
     RUNNER.invoke(app, ["order", "sell", "ETH/USDT", "1", "--limit", "2501", "--account", "bob"])
@@ -206,6 +234,11 @@ def test_a_trade_between_two_accounts(app: typer.Typer) -> None:
         ("order amend 1", 2, "Give --limit PRICE, --quantity QUANTITY or --trigger PRICE"),
         ("order sell ETH/USDT 1 --market --stop 5 --trail 5", 2, "one of --stop, --take-profit"),
         ("order sell ETH/USDT 1 --limit 5 --trail 5", 2, "--trail goes with --market"),
+        ("order oco sell ETH/USDT 1 --stop 5", 2, "--limit PRICE, --take-profit PRICE"),
+        ("order oco sell ETH/USDT 1 --limit 5", 2, "either --stop PRICE or --trail OFFSET"),
+        ("order oco sell ETH/USDT 1 --limit 9 --trail 5 --stop-limit 4", 2, "goes with --stop"),
+        ("order oco sell ETH/USDT 1 --limit 2400 --stop 2500", 1, "not better than the stop"),
+        ("order oco sell ETH/USDT 1 --limit 2700.001 --stop 2300", 1, "take_profit: The price"),
         ("order amend 99 --quantity 1", 1, "No such open order"),
         ("order amend ../x --quantity 1", 1, "Refused"),
         ("order dead-mans-switch 90000", 1, "at most 24 hours"),
