@@ -60,16 +60,21 @@ class EventSource(Protocol):
         """Return events from `after` + 1 on, or None where none come in time."""
 
 
+class PreparedSettlement(Protocol):
+    """A batch that needs no more than its transaction."""
+
+    async def settle(self, origin: Origin | None = None) -> Settled:
+        """Settle it, or raise `LedgerInvariantError` or `SequenceGapError`."""
+
+
 class SettlementLedger(Protocol):
     """The ledger's side: one batch, one transaction."""
 
     async def cursor(self, shard: int) -> int:
         """Return the last settled sequence."""
 
-    async def settle(
-        self, shard: int, first: int, last: int, raw: bytes, origin: Origin | None = None
-    ) -> Settled:
-        """Settle one batch, or raise `LedgerInvariantError` or `SequenceGapError`."""
+    async def prepare(self, shard: int, first: int, last: int, raw: bytes) -> PreparedSettlement:
+        """Compute one batch as far as that goes beside a transaction; raises as `settle`."""
 
 
 class ShardEngine(Protocol):
@@ -89,6 +94,7 @@ class ShardEngine(Protocol):
 class _Progress:
     """One run: where it stands, and what it read and has not handed to the ledger yet."""
 
+    shard: int
     started_at_sequence: int
     position: int  # read so far; never behind the ledger's cursor
     origin: Origin
@@ -97,6 +103,16 @@ class _Progress:
     digest: str = ""
     waiting: list[bytes] = field(default_factory=list)
     waiting_since: float = 0.0
+    money_waits: bool = False
+    writing: _Writing | None = None
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """The batch whose transaction runs, up to which command, while the next one is prepared."""
+
+    last_sequence: int
+    settling: asyncio.Task[Settled]
 
 
 class SettlementActivities:
@@ -121,7 +137,7 @@ class SettlementActivities:
         cursor = await self._ledger.cursor(shard)
         info = activity.info()
         origin = Origin(info.workflow_id or "", info.workflow_run_id or "", info.activity_id)
-        run = _Progress(started_at_sequence=cursor, position=cursor, origin=origin)
+        run = _Progress(shard, started_at_sequence=cursor, position=cursor, origin=origin)
         self.settled[shard] = cursor
         try:
             async with _beating(run), self._announcing(shard):
@@ -152,16 +168,26 @@ class SettlementActivities:
 
     async def _stream(self, request: SettleRequest, run: _Progress) -> None:
         deadline = time.monotonic() + request.max_seconds
-        while not activity.is_worker_shutdown():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            batch = await self._sources[request.shard].read(run.position, min(left, _READ_SECONDS))
-            if batch is not None:
-                await self._take(request, run, batch)
-            if run.waiting and time.monotonic() - run.waiting_since >= _SAVE_SECONDS:
-                await self._save(request, run)
-        await self._save(request, run)
+        try:
+            while not activity.is_worker_shutdown():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                wait = 0 if run.money_waits else min(left, _READ_SECONDS)
+                batch = await self._sources[request.shard].read(run.position, wait)
+                if batch is not None:
+                    await self._take(request, run, batch)
+                elif run.money_waits:
+                    await self._save(request, run)
+                if run.waiting and time.monotonic() - run.waiting_since >= _SAVE_SECONDS:
+                    await self._save(request, run)
+            await self._save(request, run)
+        except asyncio.CancelledError:
+            if run.writing is not None:
+                run.writing.settling.cancel()
+            raise
+        finally:  # where the next batch is broken, the one before is still settled
+            await self._written(run)
 
     @asynccontextmanager
     async def _announcing(self, shard: int) -> AsyncIterator[None]:
@@ -197,26 +223,50 @@ class SettlementActivities:
             run.waiting_since = time.monotonic()
         run.waiting.append(bytes(batch.raw))
         run.position = batch.last_sequence
-        if moves_money(batch.raw):
-            await self._save(request, run)
+        if run.money_waits or moves_money(batch.raw):
+            await self._save(request, run, behind=True)
         else:
             await asyncio.sleep(_QUIET_SECONDS)
 
-    async def _save(self, request: SettleRequest, run: _Progress) -> None:
-        """Hand what was read to the ledger, in batches."""
-        raw = b"".join(run.waiting)
+    async def _save(self, request: SettleRequest, run: _Progress, *, behind: bool = False) -> None:
+        """Hand what was read to the ledger, in batches, and wait until it is settled.
+
+        More than one batch, and there is more to come: then, if `behind`, only full batches go,
+        and the last one's transaction runs while the next events are read and prepared.
+        """
+        parts = split_by_trades(b"".join(run.waiting), request.max_trades)
         run.waiting.clear()
-        for part in split_by_trades(raw, request.max_trades):
-            settled = await self._ledger.settle(
-                request.shard, part.first_sequence, part.last_sequence, part.raw, run.origin
+        run.money_waits = behind and len(parts) > 1
+        if run.money_waits:
+            run.waiting.append(parts.pop().raw)
+            run.waiting_since = time.monotonic()
+        for part in parts:
+            prepared = await self._ledger.prepare(
+                request.shard, part.first_sequence, part.last_sequence, part.raw
             )
-            run.trades += settled.trades
-            run.digest = settled.digest or run.digest
-            self.settled[request.shard] = settled.last_sequence
-            if settled.last_sequence != part.last_sequence:
-                run.position = settled.last_sequence  # someone else settled on: read on from there
+            if not await self._written(run):
                 return
-            run.batches += 1
+            settling = asyncio.create_task(prepared.settle(run.origin))
+            run.writing = _Writing(part.last_sequence, settling)
+        if not run.money_waits:
+            await self._written(run)
+
+    async def _written(self, run: _Progress) -> bool:
+        """Wait for the running transaction; False: someone else is further, read on from there."""
+        if run.writing is None:
+            return True
+        writing, run.writing = run.writing, None
+        settled = await writing.settling
+        run.trades += settled.trades
+        run.digest = settled.digest or run.digest
+        self.settled[run.shard] = settled.last_sequence
+        if settled.last_sequence != writing.last_sequence:
+            run.position = settled.last_sequence
+            run.waiting.clear()
+            run.money_waits = False
+            return False
+        run.batches += 1
+        return True
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from domain.transfer import TO_TRADING, NewTransfer
 from infra.postgres import tables
 from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore, Posted
-from infra.postgres.settlement_store import SettlementStore
+from infra.postgres.settlement_store import SettlementBatch, SettlementStore
 from infra.temporal.data_converter import data_converter
 from infra.temporal.entities import ensure_entity
 from matching.batches import split_by_trades
@@ -78,11 +78,9 @@ class TimedLedger(SettlementStore):
         async with self._news:
             await self._news.wait_for(lambda: self.commits and self.commits[-1][1] >= last)
 
-    async def settle(
-        self, shard: int, first: int, last: int, raw: bytes, origin: Origin | None = None
-    ) -> Settled:
+    async def settle_batch(self, batch: SettlementBatch, origin: Origin | None = None) -> Settled:
         """Settle and note the time."""
-        settled = await super().settle(shard, first, last, raw, origin)
+        settled = await super().settle_batch(batch, origin)
         async with self._news:
             self.commits.append((time.monotonic(), settled.last_sequence))
             self._news.notify_all()

@@ -294,16 +294,25 @@ def _named(
     return net
 
 
-def copy_bytes(rows: npt.NDArray[np.void], journal_id: int) -> bytes:
-    """Return `rows` with `journal_id` in PostgreSQL's binary COPY format."""
-    assert rows.dtype.names is not None
-    layout: list[tuple[str, str]] = [("field_count", ">i2")]
-    for name in (*rows.dtype.names, "journal_id"):
-        base = rows.dtype[name] if name != "journal_id" else np.dtype(">i8")
-        layout += [(f"{name}:size", ">i4"), (name, base.str)]
-    packed = np.zeros(len(rows), dtype=layout)
-    packed["field_count"] = len(rows.dtype.names) + 1
-    packed["journal_id"], packed["journal_id:size"] = journal_id, 8
-    for name in rows.dtype.names:
-        packed[name], packed[f"{name}:size"] = rows[name], rows.dtype[name].itemsize
-    return b"PGCOPY\n\xff\r\n\0" + bytes(8) + packed.tobytes() + b"\xff\xff"
+class CopyRows:
+    """Rows in PostgreSQL's binary COPY format, but for the id of their journal."""
+
+    def __init__(self, rows: npt.NDArray[np.void]) -> None:
+        names = rows.dtype.names or ()
+        self.columns = [*names, "journal_id"]
+        self.count = len(rows)
+        layout: list[tuple[str, str]] = [("field_count", ">i2")]
+        for name in names:
+            layout += [(f"{name}:size", ">i4"), (name, rows.dtype[name].str)]
+        layout += [("journal_id:size", ">i4"), ("journal_id", ">i8")]
+        self._packed = np.zeros(len(rows), dtype=layout)
+        self._packed["field_count"] = len(self.columns)
+        self._packed["journal_id:size"] = 8
+        for name in names:
+            self._packed[name] = rows[name]
+            self._packed[f"{name}:size"] = rows.dtype[name].itemsize
+
+    def bytes_with(self, journal_id: int) -> bytes:
+        """Return what COPY reads; all rows get `journal_id`."""
+        self._packed["journal_id"] = journal_id
+        return b"PGCOPY\n\xff\r\n\0" + bytes(8) + self._packed.tobytes() + b"\xff\xff"

@@ -6,12 +6,10 @@ so a retried, duplicated or forgotten activity can do nothing twice.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
 
-import numpy as np
-import numpy.typing as npt
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -42,14 +40,16 @@ from infra.postgres.journal_rows import (
 from infra.postgres.partitions import ensure_in_passing
 from infra.postgres.settlement_rows import (
     BalanceEvent,
+    CopyRows,
     SettlementRows,
-    copy_bytes,
     net_by_account,
     rows_from,
 )
 from matching.event_codec import decode_events
 
 _MOST_KNOWN = 200_000  # accounts, some 50 MB
+_WORTH_A_THREAD = 64 << 10  # bytes of events: less is computed sooner than a thread takes over
+_PIECE_BYTES = 256 << 10
 
 _CURSOR = sa.text("SELECT last_sequence FROM cursor WHERE stream = :stream FOR UPDATE")
 _CREATE_CURSOR = sa.text(
@@ -70,6 +70,32 @@ _TRANSFERS = sa.text(
 class _Listings:
     assets: Mapping[int, Asset]
     pairs: Mapping[int, Pair]
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementBatch:
+    """Commands `first`..`last`, computed as far as that goes without a transaction."""
+
+    first: int
+    last: int
+    raw: bytes
+    rows: SettlementRows
+    request_hash: bytes
+    trades: CopyRows
+    balances: CopyRows
+    net: Mapping[str, int] | None  # None: what is listed has to be read first
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSettlement:
+    """A batch that waits for its turn; `settle` it once, after all before it."""
+
+    store: SettlementStore
+    batch: SettlementBatch
+
+    async def settle(self, origin: Origin | None = None) -> Settled:
+        """Settle it, as `SettlementStore.settle`."""
+        return await self.store.settle_batch(self.batch, origin)
 
 
 class SettlementStore:
@@ -100,21 +126,44 @@ class SettlementStore:
         moves no money only moves the cursor. Raises `SequenceGapError` or `LedgerInvariantError`
         and then changes nothing.
         """
+        return await (await self.prepare(shard, first, last, raw)).settle(origin)
+
+    async def prepare(self, shard: int, first: int, last: int, raw: bytes) -> PreparedSettlement:
+        """Compute a batch, in a thread: the database may be busy with the one before meanwhile.
+
+        Raises what `settle` raises of events that are not what they should be.
+        """
         try:
-            rows = rows_from(shard, first, last, raw)
+            batch = await self._computed(shard, first, last, raw)
         except UnknownEventError as error:
             allowed = await self._quarantined(shard, error.places)
-            rows = rows_from(shard, first, last, raw, allowed)
+            batch = await self._computed(shard, first, last, raw, allowed)
+        return PreparedSettlement(self, batch)
+
+    async def _computed(
+        self,
+        shard: int,
+        first: int,
+        last: int,
+        raw: bytes,
+        quarantined: Collection[tuple[int, int]] = (),
+    ) -> SettlementBatch:
+        names = (shard, first, last, raw, frozenset(quarantined), self._listings)
+        if len(raw) < _WORTH_A_THREAD:
+            return _compute(*names)
+        return await asyncio.to_thread(_compute, *names)
+
+    async def settle_batch(self, batch: SettlementBatch, origin: Origin | None = None) -> Settled:
+        """Settle a computed batch in one transaction; whoever asks keeps the order."""
         try:
-            return await self._settle(rows, first, last, raw, origin)
+            return await self._settle(batch, origin)
         except StaleBalancesError:  # another worker has settled meanwhile, or somebody corrected
             self._known.clear()
-            return await self._settle(rows, first, last, raw, origin)
+            return await self._settle(batch, origin)
 
-    async def _settle(
-        self, rows: SettlementRows, first: int, last: int, raw: bytes, origin: Origin | None
-    ) -> Settled:
-        stream = settlement_stream(rows.shard)
+    async def _settle(self, batch: SettlementBatch, origin: Origin | None) -> Settled:
+        stream = settlement_stream(batch.rows.shard)
+        first, last = batch.first, batch.last
         after: dict[str, LockedBalance] = {}
         async with self._engine.begin() as conn:
             cursor = await self._lock_cursor(conn, stream)
@@ -127,11 +176,11 @@ class SettlementStore:
             for table in ("trade_event", "balance_event"):
                 await ensure_in_passing(conn, table, first, last)
             digest = b""
-            if rows.moves_money:
-                digest = await self._post(conn, rows, (first, last), raw, origin, after)
+            if batch.rows.moves_money:
+                digest = await self._post(conn, batch, origin, after)
             await conn.execute(_MOVE_CURSOR, {"stream": stream, "sequence": last})
         self._remember(after)
-        return Settled(last_sequence=last, trades=len(rows.trades), digest=digest.hex())
+        return Settled(last_sequence=last, trades=len(batch.rows.trades), digest=digest.hex())
 
     async def _lock_cursor(self, conn: AsyncConnection, stream: str) -> int:
         found = await conn.scalar(_CURSOR, {"stream": stream})
@@ -158,34 +207,29 @@ class SettlementStore:
     async def _post(
         self,
         conn: AsyncConnection,
-        rows: SettlementRows,
-        commands: tuple[int, int],
-        raw: bytes,
+        batch: SettlementBatch,
         origin: Origin | None,
         after: dict[str, LockedBalance],
     ) -> bytes:
         """Post one batch; `after` receives what the accounts hold once it is committed."""
-        first, last = commands
+        rows = batch.rows
         stream = settlement_stream(rows.shard)
-        net = await self._net(conn, rows)
+        net = batch.net if batch.net is not None else await self._net(conn, rows)
         head = await lock_stream(conn, stream)
-        unknown = net.keys() - self._known.keys()
-        await create_accounts(conn, unknown)
-        balances = {code: self._known[code] for code in net.keys() - unknown}
-        balances |= await lock_balances(conn, unknown)
+        balances = await self._balances(conn, net)
         short = first_below_floor(balances, net)
         if short is not None:
             if self._known:
                 raise StaleBalancesError("a floor is judged by what the database says")
-            raise LedgerInvariantError(self._explain(rows.shard, raw, short, net[short.code]))
+            raise LedgerInvariantError(self._explain(rows.shard, batch.raw, short, net[short.code]))
         content = JournalContent(
             stream=stream,
             position=head.position + 1,
-            key=f"{stream}:{first}-{last}",
+            key=f"{stream}:{batch.first}-{batch.last}",
             kind="settlement",
-            request_hash=rows.request_hash(),
-            first_sequence=first,
-            last_sequence=last,
+            request_hash=batch.request_hash,
+            first_sequence=batch.first,
+            last_sequence=batch.last,
             detail={
                 "trades": len(rows.trades),
                 "transfers": len(rows.balances),
@@ -193,35 +237,30 @@ class SettlementStore:
             },
         )
         (journal_id,), new_head = await append_journals(conn, head, [Draft(content, net)], balances)
-        await self._store(conn, tables.trade_event, rows.trades, journal_id)
-        await self._store(conn, tables.balance_event, rows.balances, journal_id)
+        await _store(conn, tables.trade_event, batch.trades, journal_id)
+        await _store(conn, tables.balance_event, batch.balances, journal_id)
         await self._mark_transfers(conn, rows)
         for code, amount in net.items():
-            row = balances[code]
-            after[code] = replace(row, balance=row.balance + amount, version=row.version + 1)
+            account_id, _, floor, balance, version = balances[code]
+            after[code] = LockedBalance(account_id, code, floor, balance + amount, version + 1)
         return new_head.hash
 
-    async def _net(self, conn: AsyncConnection, rows: SettlementRows) -> dict[str, int]:
-        """Return the net; listings are read again when an unknown one appears."""
-        try:
-            return net_by_account(rows, self._listings.assets, self._listings.pairs)
-        except LedgerInvariantError:
-            self._listings = await _read_listings(conn)
-        return net_by_account(rows, self._listings.assets, self._listings.pairs)
+    async def _balances(
+        self, conn: AsyncConnection, net: Mapping[str, int]
+    ) -> dict[str, LockedBalance]:
+        """Return the accounts of `net`: as they are remembered, else locked and read."""
+        known = self._known
+        unknown = net.keys() - known.keys()
+        balances = {code: known[code] for code in net if code in known}
+        if unknown:
+            await create_accounts(conn, unknown)
+            balances |= await lock_balances(conn, unknown)
+        return balances
 
-    async def _store(
-        self, conn: AsyncConnection, table: sa.Table, rows: npt.NDArray[np.void], journal_id: int
-    ) -> None:
-        if not len(rows):
-            return
-        driver = (await conn.get_raw_connection()).driver_connection
-        assert driver is not None
-        await driver.copy_to_table(
-            table.name,
-            source=io.BytesIO(copy_bytes(rows, journal_id)),
-            columns=[*(rows.dtype.names or ()), "journal_id"],
-            format="binary",
-        )
+    async def _net(self, conn: AsyncConnection, rows: SettlementRows) -> dict[str, int]:
+        """Return the net by what is listed now."""
+        self._listings = await _read_listings(conn)
+        return net_by_account(rows, self._listings.assets, self._listings.pairs)
 
     async def _mark_transfers(self, conn: AsyncConnection, rows: SettlementRows) -> None:
         """Set the batch' transfers to posted; each must be open and ask for exactly its event.
@@ -288,6 +327,51 @@ class SettlementStore:
                     f"event {event.sequence}.{event.index}: {event}"
                 )
         return f"{short.code} would change by {change} from {short.balance}, below its floor"
+
+
+def _compute(
+    shard: int,
+    first: int,
+    last: int,
+    raw: bytes,
+    quarantined: Collection[tuple[int, int]],
+    listings: _Listings,
+) -> SettlementBatch:
+    rows = rows_from(shard, first, last, raw, frozenset(quarantined))
+    net: dict[str, int] | None
+    try:
+        net = net_by_account(rows, listings.assets, listings.pairs)
+    except LedgerInvariantError:  # perhaps listed meanwhile
+        net = None
+    return SettlementBatch(
+        first=first,
+        last=last,
+        raw=raw,
+        rows=rows,
+        request_hash=rows.request_hash(),
+        trades=CopyRows(rows.trades),
+        balances=CopyRows(rows.balances),
+        net=net,
+    )
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    """Yield `data` in pieces: the database stores one while the next is on its way."""
+    for start in range(0, len(data), _PIECE_BYTES):
+        yield data[start : start + _PIECE_BYTES]
+
+
+async def _store(conn: AsyncConnection, table: sa.Table, rows: CopyRows, journal_id: int) -> None:
+    if not rows.count:
+        return
+    driver = (await conn.get_raw_connection()).driver_connection
+    assert driver is not None
+    await driver.copy_to_table(
+        table.name,
+        source=_pieces(rows.bytes_with(journal_id)),
+        columns=rows.columns,
+        format="binary",
+    )
 
 
 async def _posted_keys(conn: AsyncConnection, keys: Iterable[str]) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -29,9 +29,10 @@ class Read:
 class Source:
     """Hands out events in blobs of `blob` commands, then nothing."""
 
-    def __init__(self, events: Sequence[Event], blob: int = 7) -> None:
+    def __init__(self, events: Sequence[Event], blob: int = 7, patience: float = 0.05) -> None:
         self._events = events
         self._blob = blob
+        self._patience = patience
         self.reads = 0
         self.skip = 0
 
@@ -40,9 +41,22 @@ class Source:
         first = after + 1 + self.skip
         found = [event for event in self._events if first <= event.sequence < first + self._blob]
         if not found:
-            await asyncio.sleep(max_wait_seconds)
+            await asyncio.sleep(min(max_wait_seconds, self._patience))
             return None
         return Read(first, found[-1].sequence, encode_events(found))
+
+
+@dataclass
+class Prepared:
+    """A batch that the ledger settles when it is asked to."""
+
+    ledger: Ledger
+    first: int
+    last: int
+    raw: bytes
+
+    async def settle(self, origin: Origin | None = None) -> Settled:
+        return await self.ledger.settle(self)
 
 
 class Ledger:
@@ -53,23 +67,36 @@ class Ledger:
         self.batches: list[tuple[int, int]] = []
         self.events: list[Event] = []
         self.error: Exception | None = None
+        self.seconds = 0.0  # that a transaction takes
+        self.prepared_meanwhile = 0
+        self.watchers: list[tuple[int, Callable[[], None]]] = []
+        self._cursor = asyncio.Lock()
 
     async def cursor(self, shard: int) -> int:
         return self.last
 
-    async def settle(
-        self, shard: int, first: int, last: int, raw: bytes, origin: Origin | None = None
-    ) -> Settled:
-        if self.error:
-            raise self.error
-        if first <= self.last:
-            return Settled(self.last, 0, "")
-        assert first == self.last + 1
-        events = decode_events(raw)
-        self.batches.append((first, last))
-        self.events += events
-        self.last = last
-        return Settled(last, sum(type(e).__name__ == "Trade" for e in events), f"hash-{last}")
+    async def prepare(self, shard: int, first: int, last: int, raw: bytes) -> Prepared:
+        await asyncio.sleep(0)  # as a thread would compute
+        self.prepared_meanwhile += self._cursor.locked()
+        return Prepared(self, first, last, raw)
+
+    async def settle(self, batch: Prepared) -> Settled:
+        async with self._cursor:
+            if self.error:
+                raise self.error
+            if batch.first <= self.last:
+                return Settled(self.last, 0, "")
+            assert batch.first == self.last + 1
+            await asyncio.sleep(self.seconds)
+            events = decode_events(batch.raw)
+            self.batches.append((batch.first, batch.last))
+            self.events += events
+            self.last = batch.last
+        for place, stop in self.watchers:
+            if self.last >= place:
+                stop()
+        trades = sum(type(event).__name__ == "Trade" for event in events)
+        return Settled(batch.last, trades, f"hash-{batch.last}")
 
 
 class Engine:
@@ -91,17 +118,27 @@ class Engine:
 
 
 async def run(
-    ledger: Ledger, source: Source, engine: Engine, seconds: float = 0.3, most: int = 20
+    ledger: Ledger,
+    source: Source,
+    engine: Engine,
+    seconds: float = 0.3,
+    most: int = 20,
+    until: int = 0,
 ) -> SettleResult:
+    """Run the activity for `seconds`, or until the ledger is at `until` and its worker stops."""
     activities = SettlementActivities(ledger, {0: source}, {0: engine})
-    return await ActivityEnvironment().run(activities.settle, SettleRequest(0, seconds, most))
+    environment = ActivityEnvironment()
+    request = SettleRequest(0, 60 if until else seconds, most)
+    if until:
+        ledger.watchers.append((until, environment.worker_shutdown))
+    return await environment.run(activities.settle, request)
 
 
 async def test_everything_is_settled_once_in_order() -> None:
     """All events arrive, in batches within the limit, and the result adds up."""
     events = trading_day(1, 1, 200, 5)
     ledger, engine = Ledger(), Engine(205)
-    result = await run(ledger, Source(events), engine)
+    result = await run(ledger, Source(events), engine, until=200)
     assert ledger.events == events
     assert (result.from_sequence, result.to_sequence, result.lag) == (0, 200, 5)
     assert result.batches == len(ledger.batches)
@@ -120,8 +157,9 @@ async def test_goes_on_at_the_cursor_whatever_was_remembered() -> None:
     """A second run begins where the ledger stands and settles nothing twice."""
     events = trading_day(2, 1, 100, 5)
     ledger = Ledger()
-    await run(ledger, Source([event for event in events if event.sequence <= 40]), Engine(0))
-    again = await run(ledger, Source(events), Engine(0))
+    begin = [event for event in events if event.sequence <= 40]
+    await run(ledger, Source(begin), Engine(0), until=40)
+    again = await run(ledger, Source(events), Engine(0), until=100)
     assert ledger.events == events
     assert (again.from_sequence, again.to_sequence) == (40, 100)
 
@@ -130,8 +168,37 @@ async def test_two_runs_at_once_settle_once() -> None:
     """A run that was given up and still runs does not disturb its successor."""
     events = trading_day(3, 1, 150, 5)
     ledger = Ledger()
-    await asyncio.gather(*(run(ledger, Source(events), Engine(0)) for _ in range(3)))
+    await asyncio.gather(*(run(ledger, Source(events), Engine(0), until=150) for _ in range(3)))
     assert ledger.events == events
+
+
+async def test_the_next_batch_is_prepared_while_one_is_written() -> None:
+    """Behind, full batches follow each other, one transaction at a time, and the rest after."""
+    events = trading_day(6, 1, 200, 5)
+    ledger = Ledger()
+    ledger.seconds = 0.001
+    result = await run(ledger, Source(events, blob=60), Engine(200), most=10, until=200)
+    assert ledger.events == events
+    assert ledger.prepared_meanwhile > len(ledger.batches) // 2
+    assert (result.to_sequence, result.batches) == (200, len(ledger.batches))
+
+
+async def test_a_broken_batch_lets_the_one_before_be_settled() -> None:
+    """What was being written when the next turned out broken is in the ledger, and counted."""
+    events = trading_day(6, 1, 200, 5)
+    ledger, prepare = Ledger(), Ledger.prepare
+    ledger.seconds = 0.02
+
+    async def breaks_later(shard: int, first: int, last: int, raw: bytes) -> Prepared:
+        if ledger.prepared_meanwhile == 2:
+            raise SequenceGapError("broken")
+        return await prepare(ledger, shard, first, last, raw)
+
+    ledger.prepare = breaks_later  # type: ignore[method-assign]
+    with pytest.raises(ApplicationError, match="broken"):
+        await run(ledger, Source(events, blob=200), Engine(200), most=5)
+    assert len(ledger.batches) == 3
+    assert ledger.events == [event for event in events if event.sequence <= ledger.last]
 
 
 async def test_gap_in_the_stream_is_not_retryable() -> None:
@@ -166,7 +233,7 @@ async def test_database_failure_is_retryable() -> None:
 
 async def test_idle_run_blocks_and_keeps_to_its_time() -> None:
     """Without events it sleeps in the source, and ends on time."""
-    source = Source([])
+    source = Source([], patience=1)
     started = time.monotonic()
     result = await run(Ledger(), source, Engine(0), seconds=0.4)
     assert 0.35 < time.monotonic() - started < 0.8

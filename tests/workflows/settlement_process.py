@@ -22,7 +22,7 @@ from temporalio.worker import Worker
 from activities.settlement import SettlementActivities
 from domain.settlement import Origin, Settled
 from infra.postgres.engine import create
-from infra.postgres.settlement_store import SettlementStore
+from infra.postgres.settlement_store import SettlementBatch, SettlementStore
 from infra.temporal.data_converter import data_converter
 from matching.codec import view_events
 from matching.wire import STRIPE
@@ -68,7 +68,7 @@ class FileSource:
 
 STEPS = (
     "read",  # events are read, nothing is written
-    *(f"statement {number}" for number in range(1, 8)),  # of the batch's transaction, before it
+    *(f"statement {number}" for number in range(1, 7)),  # of the batch's transaction, before it
     "commit",  # everything is written, nothing is in
     "committed",  # all of it is in, and nobody has been told
     "registered",  # the engine has been told, Temporal has not
@@ -96,14 +96,12 @@ class DyingStore(SettlementStore):
         self._statements += 1
         self.reach(f"statement {self._statements}")
 
-    async def settle(
-        self, shard: int, first: int, last: int, raw: bytes, origin: Origin | None = None
-    ) -> Settled:
+    async def settle_batch(self, batch: SettlementBatch, origin: Origin | None = None) -> Settled:
         """Settle, with the steps counted."""
         self._batches += 1
         self._statements = 0
         self.reach("read")
-        settled = await super().settle(shard, first, last, raw, origin)
+        settled = await super().settle_batch(batch, origin)
         self.reach("committed")
         return settled
 

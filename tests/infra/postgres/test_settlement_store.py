@@ -188,3 +188,18 @@ async def test_market_listed_later_is_found(database: AsyncEngine) -> None:
     async with database.begin() as conn:
         await conn.execute(sa.text("UPDATE instrument SET symbol_id = 1"))
     assert (await store.settle(0, 3, 3, encode_events(events))).trades == 1
+
+
+async def test_batches_are_prepared_ahead_of_their_turn(database: AsyncEngine) -> None:
+    """Two batches computed before either is settled give what they give one by one."""
+    store = SettlementStore(database)
+    first = await store.prepare(0, 1, 2, encode_events(await fund(database)))
+    second = await store.prepare(0, 3, 5, encode_events(two_trades()))
+    with pytest.raises(SequenceGapError, match="settled up to 0"):
+        await second.settle()
+    assert [(await batch.settle()).last_sequence for batch in (first, second)] == [2, 5]
+    assert (await second.settle()).trades == 0  # again: a repeat
+    assert (await balances(database))["fees.0:USDT"] == 12
+    async with database.connect() as conn:
+        found = await conn.execute(sa.select(sa.func.count()).select_from(tables.trade_event))
+        assert found.scalar_one() == 2
