@@ -27,7 +27,17 @@ PREFERRED_PORTS = {
     "chain": 18545,
 }
 RETENTION_DAYS = 90
-POSTGRES_SETTINGS = {"shared_buffers": "128MB", "max_wal_size": "1GB"}
+# Settlement writes some 400 bytes of rows and indexes a trade, and the log the same again. Vacuum
+# within a checkpoint's distance of the rows it marks writes no page images; see
+# docs/ledger.md for each of these.
+POSTGRES_SETTINGS = {
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "autovacuum_naptime": "15s",
+    "bgwriter_delay": "50ms",
+    "bgwriter_lru_maxpages": "500",
+}
 
 
 @dataclass(frozen=True, slots=True)

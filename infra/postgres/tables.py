@@ -290,8 +290,9 @@ trade_event = sa.Table(
         postgresql_using="brin",
         postgresql_with={"pages_per_range": "32", "autosummarize": "on"},
     ),
-    sa.Index("ix_trade_event_maker", "maker_account_id", "sequence", "index"),
-    sa.Index("ix_trade_event_taker", "taker_account_id", "sequence", "index"),
+    # without `index`: two fifths smaller, and the few trades of one command are sorted when read
+    sa.Index("ix_trade_event_maker", "maker_account_id", "sequence"),
+    sa.Index("ix_trade_event_taker", "taker_account_id", "sequence"),
     postgresql_partition_by="RANGE (sequence)",
 )
 

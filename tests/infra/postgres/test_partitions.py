@@ -81,3 +81,19 @@ async def test_many_make_the_same_partition_once(database: AsyncEngine) -> None:
     made = await asyncio.gather(*(make() for _ in range(6)))
     assert sum(made) == 3
     assert (await names(database, "entry"))[-3:] == ["entry_7", "entry_8", "entry_9"]
+
+
+async def test_vacuum_comes_by_the_row_however_large_a_partition_is(database: AsyncEngine) -> None:
+    """Each partition has its own settings, also one that was made in passing."""
+    async with database.begin() as conn:
+        assert await ensure_partitions(conn, "entry", 7 * ENTRY_WIDTH)
+        found = await conn.execute(
+            sa.text(
+                "SELECT count(*), count(*) FILTER (WHERE"
+                " 'autovacuum_vacuum_insert_scale_factor=0' = ANY(c.reloptions))"
+                " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                " WHERE n.nspname = 'partition' AND c.relkind = 'r'"
+            )
+        )
+    made, by_the_row = found.one()
+    assert made == by_the_row > 9

@@ -81,7 +81,8 @@ SELECT j.journal_id, split_part(j.stream, '.', 2)::smallint AS shard,
 
 # Makes the partitions that hold `value` and the `ahead` ones after it, of `width` numbers each.
 # Whoever writes calls it in passing, so it must not make writers wait: a partition is made apart
-# and attached, and where somebody else is at it, nothing is done.
+# and attached, and where somebody else is at it, nothing is done. Vacuum comes by the row, not by
+# the part of the table: soon after a page is written its change needs no image in the log.
 _MAKE_PARTITIONS = """
 CREATE FUNCTION make_partitions(parent text, width bigint, value bigint, ahead integer)
 RETURNS integer LANGUAGE plpgsql AS $$
@@ -95,7 +96,10 @@ BEGIN
         child := parent || '_' || number;
         CONTINUE WHEN to_regclass(format('partition.%I', child)) IS NOT NULL
                    OR to_regclass(format('archive.%I', child)) IS NOT NULL;
-        EXECUTE format('CREATE TABLE partition.%I (LIKE public.%I INCLUDING ALL)', child, parent);
+        EXECUTE format(
+            'CREATE TABLE partition.%I (LIKE public.%I INCLUDING ALL) WITH ('
+            'autovacuum_vacuum_insert_scale_factor = 0,'
+            'autovacuum_vacuum_insert_threshold = 100000)', child, parent);
         EXECUTE format(
             'ALTER TABLE public.%I ATTACH PARTITION partition.%I FOR VALUES FROM (%L) TO (%L)',
             parent, child, number * width, (number + 1) * width);
@@ -437,16 +441,10 @@ def upgrade() -> None:
         postgresql_with={"pages_per_range": "32", "autosummarize": "on"},
     )
     op.create_index(
-        "ix_trade_event_maker",
-        "trade_event",
-        ["maker_account_id", "sequence", "index"],
-        unique=False,
+        "ix_trade_event_maker", "trade_event", ["maker_account_id", "sequence"], unique=False
     )
     op.create_index(
-        "ix_trade_event_taker",
-        "trade_event",
-        ["taker_account_id", "sequence", "index"],
-        unique=False,
+        "ix_trade_event_taker", "trade_event", ["taker_account_id", "sequence"], unique=False
     )
     op.create_table(
         "wallet_nonce",
