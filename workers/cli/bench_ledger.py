@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,27 +82,25 @@ def growth(
     svg: Annotated[Path | None, typer.Option(help="Where to draw the curve.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure what a trade costs as the books grow; long (10 million: a quarter of an hour)."""
+    """Measure what a trade costs as the books grow; long (10 million: ten minutes).
+
+    Ten times on the way the first `step` trades are settled into new books on the same server:
+    `ratio_to_new` is what the grown books cost beside them, whatever else the machine does.
+    """
     from workers.bench_servers import postgres, scratch_folder
     from workers.settlement_flow import Flow
-    from workers.settlement_growth import measure_growth, plot
+    from workers.settlement_growth import Point, measure_growth, plot, summary
 
-    def tell(count: int, cost: float) -> None:
-        typer.echo(f"{count:>12,} rows {cost:8.1f} us a trade", err=True)
+    def tell(point: Point) -> None:
+        new = "" if point.control is None else f", {point.control:.1f} in new books"
+        typer.echo(f"{point.rows:>12,} rows {point.cost:8.1f} us a trade{new}", err=True)
 
     with scratch_folder() as folder, postgres(folder) as url:
-        flow = Flow(folder / "engine", step)
-        points = asyncio.run(measure_growth(url, flow, rows, step, tell))
+        flow, young = Flow(folder / "engine", step), Flow(folder / "young", step)
+        points = asyncio.run(measure_growth(url, flow, young, rows, step, tell))
     if svg is not None:
         svg.write_text(plot(points))
-    tail = [cost for _, cost in points[-5:]]
-    head = [cost for _, cost in points[:5]]
-    report = {
-        "rows": points[-1][0],
-        "first_us_per_trade": round(statistics.median(head), 1),
-        "last_us_per_trade": round(statistics.median(tail), 1),
-        "ratio": round(statistics.median(tail) / statistics.median(head), 2),
-    }
+    report = summary(points)
     typer.echo(json.dumps(report, indent=1) if as_json else as_table(report))
 
 
