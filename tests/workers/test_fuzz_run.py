@@ -85,7 +85,7 @@ PLANTED = [
     ("matching.cpp", "maker_base.held -= base;", ";", "held is the sum"),
     ("book.hpp", "if (level.head == 0) drop(side, order.price);", ";", ""),
     ("windows.cpp", "state.pages.clear(order.number);", ";", ""),
-    ("events.hpp", "if (used_ + parts > stripes_.size())", "if (false)", "ERROR"),
+    ("events.hpp", "if (used_ + parts > size_)", "if (false)", "ERROR"),
 ]
 
 
