@@ -37,7 +37,7 @@ from infra.engine_pb import engine_pb2 as pb
 from infra.engine_pb import engine_pb2_grpc as rpc
 from matching.codec import decode_events, encode_command
 from matching.event_log import EventRange
-from matching.readers import ServiceTimes
+from matching.readers import LoopTimes, ServiceTimes, Stall
 from matching.views import SymbolView
 
 T = TypeVar("T")
@@ -72,6 +72,7 @@ class EngineStatus:
     cursors: dict[str, int]
     loop: str
     service: ServiceTimes
+    loop_times: LoopTimes
     status: StatusReason
 
 
@@ -151,6 +152,13 @@ class EngineGrpc:
                 reply.service_p99_ns,
                 reply.service_p999_ns,
                 reply.service_max_ns,
+            ),
+            loop_times=LoopTimes(
+                tuple(Stall(s.work, s.count, s.total_ns, s.longest_ns) for s in reply.stalls),
+                reply.loop_priority,
+                reply.loop_queued_ns,
+                reply.loop_pushed_aside,
+                reply.loop_page_faults,
             ),
             status=_status(reply.mode_status),
         )

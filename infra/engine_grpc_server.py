@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 import grpc
@@ -18,6 +19,7 @@ from infra.engine_roles import Role, Tokens
 from matching.codec import split_commands
 from matching.event_log import NotRetainedError
 from matching.segments import JournalError, JournalFault
+from matching.views import ShardView
 from matching.wire import WireError
 
 RANGE_BYTES = 1 << 20
@@ -96,26 +98,26 @@ class EngineServicer(rpc.EngineServicer):
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:  # noqa: N802
         """Say where the shard is; the full digest only when asked, as it reads all state."""
-        with self._engine.steady():
-            reply = self._status(with_digest=request.with_digest)
+        view = self._engine.view(with_digest=request.with_digest)
+        reply = self._status(view)
         if request.reset_service_times:
             self._sequencer.reset_service_times()
         return reply
 
-    def _status(self, *, with_digest: bool) -> pb.StatusReply:
-        sequencer, engine = self._sequencer, self._engine
-        times = sequencer.service_times()
+    def _status(self, view: ShardView) -> pb.StatusReply:
+        sequencer = self._sequencer
+        times, loop = sequencer.service_times(), sequencer.loop_times()
         return pb.StatusReply(
-            sequence=engine.sequence,
+            sequence=view.sequence,
             durable_sequence=sequencer.durable_sequence,
-            time_us=engine.time_us,
-            digest=engine.digest() if with_digest else b"",
-            chain=engine.chain(),
-            engine=engine.kind,
+            time_us=view.time_us,
+            digest=view.digest,
+            chain=view.chain,
+            engine=self._engine.kind,
             build=sequencer.build_id,
-            mode=engine.mode,
+            mode=view.mode,
             shard=sequencer.shard,
-            epoch=engine.epoch,
+            epoch=view.epoch,
             journal_id=sequencer.journal.journal_id,
             ack_policy=sequencer.ack_policy,
             first_event_sequence=sequencer.events.first_sequence,
@@ -127,16 +129,21 @@ class EngineServicer(rpc.EngineServicer):
                     open_orders=symbol.open_orders,
                     status=_status(symbol.status),
                 )
-                for symbol in engine.symbols()
+                for symbol in view.symbols
             ],
             cursors=sequencer.cursors.positions,
-            mode_status=_status(engine.status),
+            mode_status=_status(view.status),
             loop=self._host.loop_name,
             service_count=times.count,
             service_p50_ns=times.p50_ns,
             service_p99_ns=times.p99_ns,
             service_p999_ns=times.p999_ns,
             service_max_ns=times.max_ns,
+            stalls=[pb.Stall(**asdict(stall)) for stall in loop.stalls],
+            loop_priority=loop.priority,
+            loop_queued_ns=loop.queued_ns,
+            loop_pushed_aside=loop.pushed_aside,
+            loop_page_faults=loop.page_faults,
         )
 
     def _submit(self, context: Context, commands: bytes) -> asyncio.Future[bytes]:
@@ -194,9 +201,8 @@ class EngineServicer(rpc.EngineServicer):
 
     async def Balances(self, request: pb.BalancesRequest, context: Context) -> pb.BalancesReply:  # noqa: N802
         """Return the account's trading balances."""
-        with self._engine.steady():
-            sequence = self._engine.sequence
-            found = self._engine.account_balances(request.account_id)
+        engine = self._engine
+        sequence, found = engine.with_sequence(lambda: engine.account_balances(request.account_id))
         return pb.BalancesReply(
             sequence=sequence,
             balances=[
@@ -210,25 +216,26 @@ class EngineServicer(rpc.EngineServicer):
     ) -> pb.OpenOrdersReply:
         """Return the account's open orders."""
         await _require_symbol(request.symbol_id, context)
-        with self._engine.steady():
-            sequence = self._engine.sequence
-            orders = self._engine.open_orders(request.account_id, request.symbol_id)
+        engine = self._engine
+        sequence, orders = engine.with_sequence(
+            lambda: engine.open_orders(request.account_id, request.symbol_id)
+        )
         return pb.OpenOrdersReply(sequence=sequence, orders=[_order(order) for order in orders])
 
     async def GetOrder(self, request: pb.OrderRequest, context: Context) -> pb.OrderReply:  # noqa: N802
         """Return one order of the account."""
         key = int.from_bytes(request.client_key[:16], "little")
-        with self._engine.steady():
-            sequence = self._engine.sequence
-            order = self._engine.order(request.account_id, request.order_id, key)
+        engine = self._engine
+        sequence, order = engine.with_sequence(
+            lambda: engine.order(request.account_id, request.order_id, key)
+        )
         return pb.OrderReply(sequence=sequence, order=None if order is None else _order(order))
 
     async def DryRun(self, request: pb.DryRunRequest, context: Context) -> pb.DryRunReply:  # noqa: N802
         """Say what would come of an order or a list."""
         try:
-            with self._engine.steady():
-                sequence = self._engine.sequence
-                found = self._engine.dry_run(request.order)
+            engine = self._engine
+            sequence, found = engine.with_sequence(lambda: engine.dry_run(request.order))
         except WireError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         return pb.DryRunReply(sequence=sequence, **found._asdict())
@@ -237,9 +244,8 @@ class EngineServicer(rpc.EngineServicer):
         """Return the best levels of a market."""
         await _require_symbol(request.symbol_id, context)
         depth = max(1, min(request.depth or MAX_DEPTH, MAX_DEPTH))
-        with self._engine.steady():
-            sequence = self._engine.sequence
-            bids, asks = self._engine.book(request.symbol_id, depth)
+        engine = self._engine
+        sequence, (bids, asks) = engine.with_sequence(lambda: engine.book(request.symbol_id, depth))
         return pb.BookReply(
             sequence=sequence,
             bids=[pb.BookLevel(price_ticks=p, quantity_lots=q) for p, q in bids],

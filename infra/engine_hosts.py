@@ -27,11 +27,12 @@ def host_for(
     kind: LoopKind = "auto",
     limits: DoorLimits = DEFAULT_LIMITS,
     busy_poll_us: int = 0,
+    hurry: bool = False,
 ) -> tuple[Host, Door]:
     """Return the host of a recovered sequencer and its binary door, neither started.
 
-    "native" without the C++ core is `EngineKindError`. What is not said here about either loop is
-    the same for both.
+    "native" without the C++ core is `EngineKindError`. `hurry`: its threads go before others, as
+    far as the system lets them. What is not said here about either loop is the same for both.
     """
     is_core = isinstance(sequencer.engine, CoreEngine)
     if kind == "native" and not is_core:
@@ -39,5 +40,7 @@ def host_for(
     if kind == "python" or not is_core:
         host = EngineHost(sequencer, directory)
         return host, FrameDoor(host, tokens, limits)
-    native = NativeHost(sequencer, directory, tokens, limits=limits, busy_poll_us=busy_poll_us)
+    native = NativeHost(
+        sequencer, directory, tokens, limits=limits, busy_poll_us=busy_poll_us, hurry=hurry
+    )
     return native, NativeDoor(native)

@@ -44,13 +44,14 @@ class NativeHost:
         *,
         limits: DoorLimits = DEFAULT_LIMITS,
         busy_poll_us: int = 0,
+        hurry: bool = False,
         snapshot_every_commands: int = SNAPSHOT_COMMANDS,
         snapshot_every_seconds: float = 600.0,
     ) -> None:
         """Take over from a recovered sequencer, which must not be used again."""
         self._loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[None] = self._loop.create_future()
-        settings = _settings(tokens, limits, busy_poll_us)
+        settings = _settings(tokens, limits, busy_poll_us, hurry=hurry)
         self.sequencer = NativeSequencer(sequencer, directory, settings)
         self._server = self.sequencer.server
         self._house = EngineHouse(
@@ -210,7 +211,9 @@ class NativeDoor:
         await self._host.close_doors()
 
 
-def _settings(tokens: Tokens, limits: DoorLimits, busy_poll_us: int) -> LoopSettings:
+def _settings(
+    tokens: Tokens, limits: DoorLimits, busy_poll_us: int, *, hurry: bool
+) -> LoopSettings:
     roles = [
         (int(role), tokens.of(role.name.lower()), sorted(int(opcode) for opcode in opcodes))
         for role, opcodes in ROLE_OPCODES.items()
@@ -223,4 +226,5 @@ def _settings(tokens: Tokens, limits: DoorLimits, busy_poll_us: int) -> LoopSett
         max_connections=limits.max_connections,
         commands_per_group=COMMANDS_PER_TURN,
         busy_poll_ns=busy_poll_us * 1_000,
+        hurry=hurry,
     )

@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     engine_kind: Literal["auto", "core", "reference"] = "auto"
     engine_loop: Literal["auto", "native", "python"] = "auto"
     engine_busy_poll_us: int = 0  # after work, how long the native loop looks before it sleeps
+    engine_priority: Literal["high", "normal"] = "high"  # of the native loop's threads
     ack_policy: Literal["os", "fsync"] = "fsync"
     settlement_lag_bound: NonNegativeInt = 1_000_000  # commands; beyond: cancels only; 0 = no bound
     metrics_port: int = 0  # of the worker's /metrics on loopback; 0 = any free port

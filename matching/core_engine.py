@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from domain.errors import RejectReason
 from domain.order import ShardMode, SymbolState
@@ -15,8 +14,10 @@ from domain.order_record import DryRun, OrderRecord
 from domain.trading_status import StatusReason
 from matching.codec import check_order
 from matching.state_codec import SnapshotError, decode_markets, decode_orders, read_status
-from matching.views import MarketView, SymbolView, order_record
+from matching.views import MarketView, ShardView, SymbolView, order_record
 from matching.wire import SequenceError, WireError, WireFault
+
+T = TypeVar("T")
 
 
 def load_core() -> ModuleType | None:
@@ -74,14 +75,28 @@ class CoreEngine:
         """Return the native engine, for the loop that drives it from now on."""
         return self._core.shared()
 
-    @contextlib.contextmanager
-    def steady(self) -> Iterator[None]:
-        """Let several questions see one state: a loop beside this thread waits meanwhile."""
-        self._core.hold()
-        try:
-            yield
-        finally:
-            self._core.release()
+    def with_sequence(self, ask: Callable[[], T]) -> tuple[int, T]:
+        """Return the sequence at which one question is answered, and the answer.
+
+        A loop that drives the engine answers questions between two batches; two of them may see
+        two states.
+        """
+        found = ask()
+        return int(self._core.answered_at()), found
+
+    def view(self, *, with_digest: bool = False) -> ShardView:
+        """Return where the whole shard is, all of it at one sequence."""
+        sequence, time_us, epoch, mode, status, chain, symbols, state = self._core.view(with_digest)
+        return ShardView(
+            sequence=sequence,
+            time_us=time_us,
+            epoch=epoch,
+            mode=ShardMode(mode),
+            status=read_status(status),
+            chain=chain,
+            symbols=_symbols(symbols),
+            digest=_digest(state) if with_digest else b"",
+        )
 
     def apply(self, batch: bytes) -> bytes:
         """Apply sequenced command stripes; the interpreter is free while the core works."""
@@ -103,7 +118,7 @@ class CoreEngine:
 
     def digest(self) -> bytes:
         """Return BLAKE2b-16 of the snapshot bytes."""
-        return hashlib.blake2b(self.snapshot(), digest_size=16).digest()
+        return _digest(self.snapshot())
 
     def snapshot(self) -> bytes:
         """Return the canonical bytes of the whole state."""
@@ -153,7 +168,8 @@ class CoreEngine:
         self, symbol_id: int, depth: int
     ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return the best `depth` (price_ticks, lots) of bids and of asks."""
-        return self._core.depth(symbol_id, 0, depth), self._core.depth(symbol_id, 1, depth)
+        bids, asks = self._core.book(symbol_id, depth)
+        return bids, asks
 
     def markets(self) -> list[MarketView]:
         """Return the listed markets with their rules, by id."""
@@ -168,10 +184,18 @@ class CoreEngine:
 
     def symbols(self) -> list[SymbolView]:
         """Return the listed markets by id."""
-        return [
-            SymbolView(symbol_id, SymbolState(state), last, count, read_status(status))
-            for symbol_id, state, last, count, status in sorted(self._core.symbols())
-        ]
+        return _symbols(self._core.symbols())
+
+
+def _digest(state: bytes) -> bytes:
+    return hashlib.blake2b(state, digest_size=16).digest()
+
+
+def _symbols(lines: list[tuple[int, int, int, int, bytes]]) -> list[SymbolView]:
+    return [
+        SymbolView(symbol_id, SymbolState(state), last, count, read_status(status))
+        for symbol_id, state, last, count, status in sorted(lines)
+    ]
 
 
 def _records(lines: bytes) -> list[OrderRecord]:

@@ -13,10 +13,12 @@ from typing import Any
 from matching.core_engine import CoreEngine, load_core
 from matching.event_log import EventRange, NotRetainedError
 from matching.journal_scan import JournalEnd
-from matching.readers import Readers, ServiceTimes
+from matching.readers import LoopTimes, Readers, ServiceTimes, Stall
 from matching.segments import JournalError, JournalFault
 from matching.sequencer import AckPolicy, Sequencer
 from matching.wire import SCHEMA_VERSION
+
+_WORKS = ("receive", "questions", "journal", "apply", "answer", "events")  # server::Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class LoopSettings:
     max_connections: int
     commands_per_group: int
     busy_poll_ns: int
+    hurry: bool  # real time for the loop's thread, or what comes next to it
 
 
 class EngineLoopError(RuntimeError):
@@ -131,6 +134,12 @@ class NativeSequencer(Readers):
         """Return how long frames stayed inside since the last reset."""
         return ServiceTimes(*self.server.service_times())
 
+    def loop_times(self) -> LoopTimes:
+        """Return what held the loop up, since the last reset, and how its thread fared."""
+        stalls, priority, *usage = self.server.loop_times()
+        lines = (Stall(work, *stall) for work, stall in zip(_WORKS, stalls, strict=True))
+        return LoopTimes(tuple(stall for stall in lines if stall.count), priority, *usage)
+
     def reset_service_times(self) -> None:
-        """Forget the times so far."""
+        """Forget the times and stalls so far."""
         self.server.reset_service_times()

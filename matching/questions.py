@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from domain.commands import Opcode
 from domain.errors import RejectReason
 from domain.order import ShardMode, SymbolState
@@ -13,6 +16,8 @@ from matching.codec import check_order, read_list, read_order
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.list_admission import refuse_list
 from matching.views import MarketView, SymbolView, order_record
+
+T = TypeVar("T")
 
 
 class Questions:
@@ -39,6 +44,10 @@ class Questions:
     def epoch(self) -> int:
         """Return the epoch of the last `Started`."""
         return self.state.epoch
+
+    def with_sequence(self, ask: Callable[[], T]) -> tuple[int, T]:
+        """Return the sequence at which a question is answered, and the answer."""
+        return self.sequence, ask()
 
     @property
     def mode(self) -> ShardMode:

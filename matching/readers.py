@@ -18,13 +18,38 @@ from matching.storage import Storage
 
 @dataclass(frozen=True, slots=True)
 class ServiceTimes:
-    """Frame read to answer written, since the last reset; upper bounds within 2 %."""
+    """Frame read to answer written, since the last reset; upper bounds within a thousandth."""
 
     count: int = 0
     p50_ns: int = 0
     p99_ns: int = 0
     p999_ns: int = 0
     max_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Pieces of one kind of the loop's work that took 50 us or more, since the last reset."""
+
+    work: str
+    count: int
+    total_ns: int
+    longest_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoopTimes:
+    """What holds the loop's thread up; empty where the loop does not measure itself.
+
+    `queued_ns` is how long it was ready to run while others had the processors, `pushed_aside` how
+    often it was stopped in the middle of its work; these two and `page_faults` since it began.
+    """
+
+    stalls: tuple[Stall, ...] = ()
+    priority: str = ""
+    queued_ns: int = 0
+    pushed_aside: int = 0
+    page_faults: int = 0
 
 
 class KeptEvents(Protocol):
@@ -73,8 +98,12 @@ class Readers:
         """Return how long frames stayed inside; none where the loop does not measure itself."""
         return ServiceTimes()
 
+    def loop_times(self) -> LoopTimes:
+        """Return what held the loop up; nothing where it does not measure itself."""
+        return LoopTimes()
+
     def reset_service_times(self) -> None:
-        """Forget the times so far."""
+        """Forget the times and stalls so far."""
 
     def read_events(self, after: int, limit_bytes: int) -> EventRange | None:
         """Return durable events after `after`, whole commands; None when there are none yet.

@@ -21,7 +21,6 @@ window; every first use of a command key, refused or not, occupies the key windo
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Callable
 from functools import partial
@@ -38,6 +37,7 @@ from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
 from matching.list_admission import refuse_list
 from matching.triggers import Triggers
+from matching.views import ShardView
 from matching.windows import KeyRecord
 from matching.wire import COMMAND_HEAD, MAX_TIME_US, STAMP, SequenceError
 
@@ -72,10 +72,6 @@ class ReferenceEngine(Triggers):
         }
         for opcode, act in _ADMINISTRATION.items():
             self._handlers[opcode] = partial(self._administer, act)
-
-    def steady(self) -> contextlib.AbstractContextManager[None]:
-        """Let several questions see one state, which here nobody changes beside the asker."""
-        return contextlib.nullcontext()
 
     def apply(self, batch: bytes) -> bytes:
         """Apply sequenced commands and return their event stripes.
@@ -134,6 +130,19 @@ class ReferenceEngine(Triggers):
     def digest(self) -> bytes:
         """Return BLAKE2b-16 of the snapshot bytes."""
         return hashlib.blake2b(self.snapshot(), digest_size=16).digest()
+
+    def view(self, *, with_digest: bool = False) -> ShardView:
+        """Return where the whole shard is."""
+        return ShardView(
+            sequence=self.sequence,
+            time_us=self.time_us,
+            epoch=self.epoch,
+            mode=self.mode,
+            status=self.status,
+            chain=self.chain(),
+            symbols=self.symbols(),
+            digest=self.digest() if with_digest else b"",
+        )
 
     @staticmethod
     def restore(data: bytes) -> ReferenceEngine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from domain.commands import MarketRules
-from domain.order import OrderStatus, SelfTrade, SymbolState
+from domain.order import OrderStatus, SelfTrade, ShardMode, SymbolState
 from domain.order_record import OrderRecord, OrderTerms
 from domain.trading_status import StatusReason
 from matching.book import OPEN, Order
@@ -29,6 +29,20 @@ class MarketView:
 
     rules: MarketRules
     state: SymbolState
+
+
+@dataclass(frozen=True, slots=True)
+class ShardView:
+    """A shard at one sequence. `digest` is empty unless asked for: it costs a pass over all."""
+
+    sequence: int
+    time_us: int
+    epoch: int
+    mode: ShardMode
+    status: StatusReason
+    chain: bytes
+    symbols: list[SymbolView]
+    digest: bytes
 
 
 def order_record(order: Order) -> OrderRecord:

@@ -91,7 +91,7 @@ def _has_libfuzzer(command: str) -> bool:
 
 def build(compiler: Compiler, target: str = "core") -> Path:
     """Return the program of a target, compiled now or before; else `FuzzError`."""
-    sources = [_SERVER / name for name in ("connection.cpp", "files.cpp", "service_times.cpp")]
+    sources = [_SERVER / name for name in ("connection.cpp", "files.cpp")]
     if target == "core":
         sources = [path for path in sorted(_CORE.glob("*.cpp")) if path.name not in _NOT_ENGINE]
     sources.append(_TARGETS / f"{target}.cpp")

@@ -74,6 +74,7 @@ async def run(settings: Settings) -> int:
         tokens,
         kind=settings.engine_loop,
         busy_poll_us=settings.engine_busy_poll_us,
+        hurry=settings.engine_priority == "high",
     )
     host.start()
     redis = Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5)

@@ -59,7 +59,7 @@ class SymbolStatus(_message.Message):
     def __init__(self, symbol_id: _Optional[int] = ..., state: _Optional[int] = ..., last_ticks: _Optional[int] = ..., open_orders: _Optional[int] = ..., status: _Optional[_Union[StatusReason, _Mapping]] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("sequence", "durable_sequence", "time_us", "digest", "chain", "engine", "build", "mode", "shard", "epoch", "journal_id", "ack_policy", "first_event_sequence", "symbols", "cursors", "mode_status", "loop", "service_count", "service_p50_ns", "service_p99_ns", "service_p999_ns", "service_max_ns")
+    __slots__ = ("sequence", "durable_sequence", "time_us", "digest", "chain", "engine", "build", "mode", "shard", "epoch", "journal_id", "ack_policy", "first_event_sequence", "symbols", "cursors", "mode_status", "loop", "service_count", "service_p50_ns", "service_p99_ns", "service_p999_ns", "service_max_ns", "stalls", "loop_priority", "loop_queued_ns", "loop_pushed_aside", "loop_page_faults")
     class CursorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -89,6 +89,11 @@ class StatusReply(_message.Message):
     SERVICE_P99_NS_FIELD_NUMBER: _ClassVar[int]
     SERVICE_P999_NS_FIELD_NUMBER: _ClassVar[int]
     SERVICE_MAX_NS_FIELD_NUMBER: _ClassVar[int]
+    STALLS_FIELD_NUMBER: _ClassVar[int]
+    LOOP_PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    LOOP_QUEUED_NS_FIELD_NUMBER: _ClassVar[int]
+    LOOP_PUSHED_ASIDE_FIELD_NUMBER: _ClassVar[int]
+    LOOP_PAGE_FAULTS_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     durable_sequence: int
     time_us: int
@@ -111,7 +116,24 @@ class StatusReply(_message.Message):
     service_p99_ns: int
     service_p999_ns: int
     service_max_ns: int
-    def __init__(self, sequence: _Optional[int] = ..., durable_sequence: _Optional[int] = ..., time_us: _Optional[int] = ..., digest: _Optional[bytes] = ..., chain: _Optional[bytes] = ..., engine: _Optional[str] = ..., build: _Optional[int] = ..., mode: _Optional[int] = ..., shard: _Optional[int] = ..., epoch: _Optional[int] = ..., journal_id: _Optional[bytes] = ..., ack_policy: _Optional[str] = ..., first_event_sequence: _Optional[int] = ..., symbols: _Optional[_Iterable[_Union[SymbolStatus, _Mapping]]] = ..., cursors: _Optional[_Mapping[str, int]] = ..., mode_status: _Optional[_Union[StatusReason, _Mapping]] = ..., loop: _Optional[str] = ..., service_count: _Optional[int] = ..., service_p50_ns: _Optional[int] = ..., service_p99_ns: _Optional[int] = ..., service_p999_ns: _Optional[int] = ..., service_max_ns: _Optional[int] = ...) -> None: ...
+    stalls: _containers.RepeatedCompositeFieldContainer[Stall]
+    loop_priority: str
+    loop_queued_ns: int
+    loop_pushed_aside: int
+    loop_page_faults: int
+    def __init__(self, sequence: _Optional[int] = ..., durable_sequence: _Optional[int] = ..., time_us: _Optional[int] = ..., digest: _Optional[bytes] = ..., chain: _Optional[bytes] = ..., engine: _Optional[str] = ..., build: _Optional[int] = ..., mode: _Optional[int] = ..., shard: _Optional[int] = ..., epoch: _Optional[int] = ..., journal_id: _Optional[bytes] = ..., ack_policy: _Optional[str] = ..., first_event_sequence: _Optional[int] = ..., symbols: _Optional[_Iterable[_Union[SymbolStatus, _Mapping]]] = ..., cursors: _Optional[_Mapping[str, int]] = ..., mode_status: _Optional[_Union[StatusReason, _Mapping]] = ..., loop: _Optional[str] = ..., service_count: _Optional[int] = ..., service_p50_ns: _Optional[int] = ..., service_p99_ns: _Optional[int] = ..., service_p999_ns: _Optional[int] = ..., service_max_ns: _Optional[int] = ..., stalls: _Optional[_Iterable[_Union[Stall, _Mapping]]] = ..., loop_priority: _Optional[str] = ..., loop_queued_ns: _Optional[int] = ..., loop_pushed_aside: _Optional[int] = ..., loop_page_faults: _Optional[int] = ...) -> None: ...
+
+class Stall(_message.Message):
+    __slots__ = ("work", "count", "total_ns", "longest_ns")
+    WORK_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_NS_FIELD_NUMBER: _ClassVar[int]
+    LONGEST_NS_FIELD_NUMBER: _ClassVar[int]
+    work: str
+    count: int
+    total_ns: int
+    longest_ns: int
+    def __init__(self, work: _Optional[str] = ..., count: _Optional[int] = ..., total_ns: _Optional[int] = ..., longest_ns: _Optional[int] = ...) -> None: ...
 
 class BalancesRequest(_message.Message):
     __slots__ = ("account_id",)

@@ -38,210 +38,267 @@ class Core {
   // For the loop that drives this engine from now on.
   std::shared_ptr<SharedEngine> shared() const { return shared_; }
 
-  // Between these two nothing is applied; calls may be nested, in one thread.
-  void hold() const { lock().release(); }
-  void release() const { shared_->mutex.unlock(); }
+  // The sequence at which this thread's last question was answered.
+  static std::uint64_t answered_at() { return answered_at_; }
 
   nb::bytes apply(nb::bytes batch) {
-    const auto held = lock();
-    std::span<const EventStripe> out;
-    {
-      nb::gil_scoped_release free;
-      out = engine().apply(reinterpret_cast<const std::uint8_t*>(batch.c_str()), batch.size());
-    }
-    return nb::bytes(out.data(), out.size_bytes());
+    const auto* data = reinterpret_cast<const std::uint8_t*>(batch.c_str());
+    const std::size_t size = batch.size();
+    nb::gil_scoped_release free;
+    return shared_->change([&](Engine& engine) {
+      const std::span<const EventStripe> out = engine.apply(data, size);
+      nb::gil_scoped_acquire held;  // whoever waits for the engine has let it go
+      return nb::bytes(out.data(), out.size_bytes());
+    });
   }
 
   // As `apply`, for who wants the state and not the events: returns how many bytes they have. A
   // long batch is applied in pieces whose events stay in the cache.
   std::size_t replay(nb::bytes batch) {
-    const auto held = lock();
-    nb::gil_scoped_release free;
     const auto* data = reinterpret_cast<const std::uint8_t*>(batch.c_str());
     const std::size_t size = batch.size();
-    std::size_t event_bytes = 0;
-    for (std::size_t start = 0; start < size;) {
-      std::size_t end = start;
-      while (end + kStripe <= size && end - start < kReplayBytes) {
-        const std::size_t stripes = data[end + offsetof(Command, stripes)];
-        end = stripes == 0 ? size : std::min(size, end + stripes * kStripe);
+    nb::gil_scoped_release free;
+    return shared_->change([&](Engine& engine) {
+      std::size_t event_bytes = 0;
+      for (std::size_t start = 0; start < size;) {
+        std::size_t end = start;
+        while (end + kStripe <= size && end - start < kReplayBytes) {
+          const std::size_t stripes = data[end + offsetof(Command, stripes)];
+          end = stripes == 0 ? size : std::min(size, end + stripes * kStripe);
+        }
+        if (size - end < kStripe) end = size;  // what is no whole command is for `apply` to refuse
+        event_bytes += engine.apply(data + start, end - start).size_bytes();
+        start = end;
       }
-      if (size - end < kStripe) end = size;  // what is no whole command is for `apply` to refuse
-      event_bytes += engine().apply(data + start, end - start).size_bytes();
-      start = end;
-    }
-    return event_bytes;
+      return event_bytes;
+    });
   }
 
-  nb::bytes snapshot() const {
-    const auto held = lock();
-    std::string bytes;
-    {
-      nb::gil_scoped_release free;
-      bytes = encode_state(engine());
-    }
-    return as_bytes(bytes);
+  nb::bytes snapshot() const { return as_bytes(ask(encode_state)); }
+
+  nb::bytes chain() const { return as_bytes(ask(chain_of)); }
+
+  void reserve(std::uint64_t orders) {
+    shared_->change([orders](Engine& engine) {
+      engine.state.reserve(orders);
+      return true;
+    });
   }
-
-  nb::bytes chain() const {
-    const auto held = lock();
-    return nb::bytes(engine().events.lanes, sizeof engine().events.lanes);
-  }
-
-  void reserve(std::uint64_t orders) { state().reserve(orders); }
-
-  std::uint32_t shard() const { return state().shard; }
 
   template <typename Number>
   Number read(Number State::*field) const {
-    const auto held = lock();
-    return state().*field;
+    return ask([field](const Engine& engine) { return engine.state.*field; });
   }
 
+  std::uint32_t shard() const { return read(&State::shard); }
   std::uint64_t sequence() const { return read(&State::sequence); }
   std::int64_t time_us() const { return read(&State::time_us); }
   std::uint64_t trades() const { return read(&State::next_trade) - 1; }
   std::uint64_t epoch() const { return read(&State::epoch); }
-  int mode() const { return read(&State::mode); }
+  int mode() const { return static_cast<int>(read(&State::mode)); }
   nb::bytes status() const {
-    const auto held = lock();
-    return nb::bytes(reinterpret_cast<const char*>(&state().status), sizeof state().status);
+    return as_bytes(ask([](const Engine& engine) { return bytes_of(engine.state.status); }));
+  }
+
+  // All of the shard at one sequence: (sequence, time, epoch, mode, status, chain, symbols and,
+  // where wanted, snapshot).
+  nb::tuple view(bool with_snapshot) const {
+    struct View {
+      std::uint64_t sequence;
+      std::int64_t time_us;
+      std::uint64_t epoch;
+      int mode;
+      std::string status, chain;
+      std::vector<Symbol> symbols;
+      std::string snapshot;
+    };
+    const View view = ask([with_snapshot](const Engine& engine) {
+      const State& state = engine.state;
+      return View{state.sequence,
+                  state.time_us,
+                  state.epoch,
+                  static_cast<int>(state.mode),
+                  bytes_of(state.status),
+                  chain_of(engine),
+                  symbols_of(engine),
+                  with_snapshot ? encode_state(engine) : std::string()};
+    });
+    return nb::make_tuple(view.sequence, view.time_us, view.epoch, view.mode,
+                          as_bytes(view.status), as_bytes(view.chain), lines_of(view.symbols),
+                          as_bytes(view.snapshot));
   }
 
   using BalanceLine = std::tuple<std::uint64_t, std::uint16_t, std::int64_t, std::int64_t>;
 
   std::vector<BalanceLine> balances() const {
-    const auto held = lock();
-    std::vector<BalanceLine> lines;
-    for (std::uint32_t at = 1; at < state().accounts.size(); ++at) add_balances(at, lines);
-    return lines;
+    return ask([](const Engine& engine) {
+      std::vector<BalanceLine> lines;
+      for (std::uint32_t at = 1; at < engine.state.accounts.size(); ++at)
+        add_balances(engine.state, at, lines);
+      return lines;
+    });
   }
 
   std::vector<BalanceLine> account_balances(std::uint64_t account_id) const {
-    const auto held = lock();
-    std::vector<BalanceLine> lines;
-    if (const std::uint32_t at = state().find_account(account_id)) add_balances(at, lines);
-    return lines;
+    return ask([account_id](const Engine& engine) {
+      std::vector<BalanceLine> lines;
+      if (const std::uint32_t at = engine.state.find_account(account_id))
+        add_balances(engine.state, at, lines);
+      return lines;
+    });
   }
 
   std::vector<std::tuple<std::uint16_t, std::int64_t, std::int64_t>> assets() const {
-    const auto held = lock();
-    std::vector<std::tuple<std::uint16_t, std::int64_t, std::int64_t>> lines;
-    for (const Asset& asset : state().assets)
-      lines.emplace_back(asset.id, asset.issued, asset.fees);
-    return lines;
+    return ask([](const Engine& engine) {
+      std::vector<std::tuple<std::uint16_t, std::int64_t, std::int64_t>> lines;
+      for (const Asset& asset : engine.state.assets)
+        lines.emplace_back(asset.id, asset.issued, asset.fees);
+      return lines;
+    });
   }
 
-  using SymbolLine = std::tuple<std::uint16_t, int, std::int64_t, std::uint64_t, nb::bytes>;
-
-  std::vector<SymbolLine> symbols() const {
-    const auto held = lock();
-    std::vector<SymbolLine> lines;
-    for (const auto& market : state().markets)
-      lines.emplace_back(
-          market->rules.symbol_id, market->state, market->last_ticks, market->open_orders,
-          nb::bytes(reinterpret_cast<const char*>(&market->status), sizeof market->status));
-    return lines;
-  }
+  nb::list symbols() const { return lines_of(ask(symbols_of)); }
 
   // Each market as its section of a snapshot has it, by id.
   nb::bytes markets() const {
-    const auto held = lock();
-    return as_bytes(market_lines(state()));
+    return as_bytes(ask([](const Engine& engine) { return market_lines(engine.state); }));
   }
 
   // (account, fee tier) where it is not 0.
   std::vector<std::pair<std::uint64_t, std::uint32_t>> tiers() const {
-    const auto held = lock();
-    std::vector<std::pair<std::uint64_t, std::uint32_t>> lines;
-    for (const Account& account : state().accounts)
-      if (account.tier != 0) lines.emplace_back(account.id, account.tier);
-    return lines;
+    return ask([](const Engine& engine) {
+      std::vector<std::pair<std::uint64_t, std::uint32_t>> lines;
+      for (const Account& account : engine.state.accounts)
+        if (account.tier != 0) lines.emplace_back(account.id, account.tier);
+      return lines;
+    });
   }
 
   nb::bytes open_orders(std::uint64_t account_id, std::uint16_t symbol_id) const {
-    const auto held = lock();
-    std::string lines;
-    const std::uint32_t at = state().find_account(account_id);
-    Slot slot = at == 0 ? 0 : state().accounts[at].open_head;
-    for (; slot != 0; slot = state().orders[slot].account_next) {
-      const Order& order = state().orders[slot];
-      if (symbol_id == 0 || state().markets[order.symbol]->rules.symbol_id == symbol_id)
-        lines += order_line(engine(), slot);
-    }
-    return as_bytes(lines);
+    return as_bytes(ask([=](const Engine& engine) {
+      const State& state = engine.state;
+      std::string lines;
+      const std::uint32_t at = state.find_account(account_id);
+      Slot slot = at == 0 ? 0 : state.accounts[at].open_head;
+      for (; slot != 0; slot = state.orders[slot].account_next) {
+        const Order& order = state.orders[slot];
+        if (symbol_id == 0 || state.markets[order.symbol]->rules.symbol_id == symbol_id)
+          lines += order_line(engine, slot);
+      }
+      return lines;
+    }));
   }
 
   nb::bytes order_by_id(std::uint64_t order_id) const {
-    const auto held = lock();
-    constexpr std::uint64_t kMask = (std::uint64_t{1} << 48) - 1;
-    const Slot slot = order_id >> 48 == state().shard ? state().pages.find(order_id & kMask) : 0;
-    return as_bytes(slot == 0 ? std::string() : order_line(engine(), slot));
+    return as_bytes(ask([order_id](const Engine& engine) {
+      constexpr std::uint64_t kMask = (std::uint64_t{1} << 48) - 1;
+      const State& state = engine.state;
+      const Slot slot = order_id >> 48 == state.shard ? state.pages.find(order_id & kMask) : 0;
+      return slot == 0 ? std::string() : order_line(engine, slot);
+    }));
   }
 
   nb::bytes order_by_key(std::uint64_t account_id, std::uint64_t low, std::uint64_t high) const {
-    const auto held = lock();
-    const std::uint32_t account = state().find_account(account_id);
-    const Slot slot = state().index.find(identity_hash(account_id, low, high), [&](Slot at) {
-      const Order& order = state().orders[at];
-      return order.key_low == low && order.key_high == high && order.account == account;
-    });
-    return as_bytes(slot == 0 ? std::string() : order_line(engine(), slot));
+    return as_bytes(ask([=](const Engine& engine) {
+      const State& state = engine.state;
+      const std::uint32_t account = state.find_account(account_id);
+      const Slot slot = state.index.find(identity_hash(account_id, low, high), [&](Slot at) {
+        const Order& order = state.orders[at];
+        return order.key_low == low && order.key_high == high && order.account == account;
+      });
+      return slot == 0 ? std::string() : order_line(engine, slot);
+    }));
   }
 
   // `record` is one whole PLACE_ORDER or PLACE_ORDER_LIST; (reason, what it would hold, which
   // order of the list is refused).
   std::tuple<int, std::int64_t, int> dry_run(nb::bytes record) const {
-    const auto held = lock();
-    const auto [reason, hold, list_position] =
-        shared_->engine->dry_run(reinterpret_cast<const std::uint8_t*>(record.c_str()));
-    return {static_cast<int>(reason), hold, list_position};
+    const auto* data = reinterpret_cast<const std::uint8_t*>(record.c_str());
+    return ask([data](Engine& engine) {
+      const auto [reason, hold, list_position] = engine.dry_run(data);
+      return std::tuple<int, std::int64_t, int>(static_cast<int>(reason), hold, list_position);
+    });
   }
 
   using Depth = std::vector<std::pair<std::int64_t, std::int64_t>>;
 
-  Depth depth(std::uint16_t symbol_id, int side, std::size_t levels) const {
-    const auto held = lock();
+  // Bids and asks.
+  std::pair<Depth, Depth> book(std::uint16_t symbol_id, std::size_t levels) const {
+    return ask([=](const Engine& engine) {
+      const std::uint16_t at = engine.state.symbol_index[symbol_id];
+      if (at == kNone16) return std::pair<Depth, Depth>();
+      return std::pair(depth(engine.state, at, 0, levels), depth(engine.state, at, 1, levels));
+    });
+  }
+
+ private:
+  struct Symbol {
+    std::uint16_t id;
+    int state;
+    std::int64_t last_ticks;
+    std::uint64_t open_orders;
+    std::string status;
+  };
+
+  // Who waits lets the interpreter go. What `question` returns must be free of the engine.
+  template <typename Question>
+  auto ask(Question question) const -> std::invoke_result_t<Question&, Engine&> {
+    nb::gil_scoped_release free;
+    auto found = shared_->ask([&question](Engine& engine) {
+      auto answer = question(engine);
+      return std::pair(engine.state.sequence, std::move(answer));
+    });
+    answered_at_ = found.first;
+    return std::move(found.second);
+  }
+
+  static std::string bytes_of(const auto& value) {
+    return {reinterpret_cast<const char*>(&value), sizeof value};
+  }
+
+  static std::string chain_of(const Engine& engine) { return bytes_of(engine.events.lanes); }
+
+  static std::vector<Symbol> symbols_of(const Engine& engine) {
+    std::vector<Symbol> lines;
+    for (const auto& market : engine.state.markets)
+      lines.push_back({market->rules.symbol_id, static_cast<int>(market->state),
+                       market->last_ticks, market->open_orders, bytes_of(market->status)});
+    return lines;
+  }
+
+  static nb::list lines_of(const std::vector<Symbol>& symbols) {
+    nb::list lines;
+    for (const Symbol& symbol : symbols)
+      lines.append(nb::make_tuple(symbol.id, symbol.state, symbol.last_ticks, symbol.open_orders,
+                                  as_bytes(symbol.status)));
+    return lines;
+  }
+
+  static Depth depth(const State& state, std::uint16_t at, int side, std::size_t levels) {
     Depth lines;
-    const std::uint16_t at = state().symbol_index[symbol_id];
-    if (at == kNone16) return lines;
-    const Book& book = state().markets[at]->book;
+    const Book& book = state.markets[at]->book;
     for (std::int64_t price = book.best(side); price != kNoPrice && lines.size() < levels;
          price = book.next_price(side, price)) {
       std::int64_t lots = 0;
-      for (Slot slot = book.at(side, price).head; slot != 0; slot = state().orders[slot].next)
-        lots += state().orders[slot].remaining;
+      for (Slot slot = book.at(side, price).head; slot != 0; slot = state.orders[slot].next)
+        lots += state.orders[slot].remaining;
       lines.emplace_back(price, lots);
     }
     return lines;
   }
 
- private:
-  Engine& engine() { return *shared_->engine; }
-  const Engine& engine() const { return *shared_->engine; }
-  State& state() { return engine().state; }
-  const State& state() const { return engine().state; }
-
-  // Who has to wait lets the interpreter go: the holder may need it to come to its end.
-  std::unique_lock<std::recursive_mutex> lock() const {
-    std::unique_lock held(shared_->mutex, std::try_to_lock);
-    if (!held) {
-      nb::gil_scoped_release free;
-      held.lock();
-    }
-    return held;
-  }
-
-  void add_balances(std::uint32_t at, std::vector<BalanceLine>& lines) const {
-    for (std::size_t asset = 0; asset < state().assets.size(); ++asset) {
-      const Balance& balance = state().balances[at * state().balance_stride + asset];
+  static void add_balances(const State& state, std::uint32_t at,
+                           std::vector<BalanceLine>& lines) {
+    for (std::size_t asset = 0; asset < state.assets.size(); ++asset) {
+      const Balance& balance = state.balances[at * state.balance_stride + asset];
       if (balance.total != 0 || balance.held != 0)
-        lines.emplace_back(state().accounts[at].id, state().assets[asset].id, balance.total,
+        lines.emplace_back(state.accounts[at].id, state.assets[asset].id, balance.total,
                            balance.held);
     }
   }
 
   std::shared_ptr<SharedEngine> shared_;
+  inline static thread_local std::uint64_t answered_at_ = 0;
 };
 
 }  // namespace
@@ -320,8 +377,7 @@ NB_MODULE(_core, m) {
                     return Core(rialto::decode_state(std::string(data.c_str(), data.size())));
                   })
       .def("shared", &Core::shared)
-      .def("hold", &Core::hold)
-      .def("release", &Core::release)
+      .def_static("answered_at", &Core::answered_at)
       .def("apply", &Core::apply)
       .def("replay", &Core::replay)
       .def("snapshot", &Core::snapshot)
@@ -334,10 +390,11 @@ NB_MODULE(_core, m) {
       .def("markets", &Core::markets)
       .def("tiers", &Core::tiers)
       .def("status", &Core::status)
+      .def("view", &Core::view, nb::arg("with_snapshot"))
       .def("open_orders", &Core::open_orders)
       .def("order_by_id", &Core::order_by_id)
       .def("order_by_key", &Core::order_by_key)
-      .def("depth", &Core::depth)
+      .def("book", &Core::book)
       .def("dry_run", &Core::dry_run)
       .def_prop_ro("shard", &Core::shard)
       .def_prop_ro("sequence", &Core::sequence)

@@ -7,6 +7,7 @@
 
 #include "client.hpp"
 #include "echo.hpp"
+#include "server/threads.hpp"
 
 namespace nb = nanobind;
 
@@ -43,7 +44,7 @@ nb::tuple take(Flow& flow, std::uint32_t count) {
 }
 
 nb::dict latency_of(const LoadClient& client) {
-  const Histogram& latency = client.latency;
+  const Histogram::Counts latency = client.latency.counts();
   nb::dict out;
   out["count"] = latency.count();
   out["most_ns"] = latency.most();
@@ -59,15 +60,17 @@ nb::dict latency_of(const LoadClient& client) {
 
 nb::dict last_run(const LoadClient& client) {
   nb::dict out;
+  const Histogram::Counts latency = client.last_run.counts();
   for (const auto& [name, part] :
        {std::pair{"p50_ns", 500'000}, {"p99_ns", 990'000}, {"p999_ns", 999'000}})
-    out[name] = client.last_run.at(static_cast<std::uint64_t>(part));
+    out[name] = latency.at(static_cast<std::uint64_t>(part));
   return out;
 }
 
 nb::dict report(const LoadClient& client) {
   nb::dict out = latency_of(client);
   out["measured"] = client.measured;
+  out["queued_ns"] = client.queued_ns;
   out["busy_seconds"] = client.busy_seconds;
   out["sent"] = client.sent;
   out["acknowledged"] = client.acknowledged;
@@ -98,6 +101,7 @@ nb::dict echo(const std::string& socket_path, const std::string& folder, bool fs
 
 void bind_load(nb::module_& m) {
   m.def("load_scenarios", &scenario_list);
+  m.def("hurry_this_thread", [] { return server::name_of(server::hurry_this_thread()); });
   m.def("serve_echo", &echo, nb::arg("socket_path"), nb::arg("folder"), nb::arg("fsync"));
   nb::class_<Flow>(m, "LoadFlow")
       .def(nb::init<const std::string&, std::uint64_t, std::uint64_t>(), nb::arg("scenario"),

@@ -64,9 +64,20 @@ void LoadClient::open_book() {
     window_loop(~std::uint64_t{0}, quotes - flow_.commands(), 4'000, 500);
 }
 
-void LoadClient::run_open(double rate, double seconds) {
+void LoadClient::begin_measuring() {
   measuring_ = true;
-  last_run = Histogram();
+  last_run.forget();
+  queued_before_ns_ = meter_.read().queued_ns;
+}
+
+void LoadClient::end_measuring(std::uint64_t start_ns) {
+  measuring_ = false;
+  queued_ns += meter_.read().queued_ns - queued_before_ns_;
+  busy_seconds += static_cast<double>(last_answer_ns_ - start_ns) * 1e-9;
+}
+
+void LoadClient::run_open(double rate, double seconds) {
+  begin_measuring();
   const auto total = static_cast<std::uint64_t>(rate * seconds);
   const double step = 1e9 / rate;
   const std::uint64_t start = now_ns() + kLeadNs, goal = acknowledged + total;
@@ -92,17 +103,14 @@ void LoadClient::run_open(double rate, double seconds) {
                    ? start + static_cast<std::uint64_t>(static_cast<double>(queued) * step)
                    : now + kSecondNs);
   }
-  busy_seconds += static_cast<double>(last_answer_ns_ - start) * 1e-9;
-  measuring_ = false;
+  end_measuring(start);
 }
 
 void LoadClient::run_window(double seconds, unsigned window, unsigned frame) {
-  measuring_ = true;
-  last_run = Histogram();
+  begin_measuring();
   const std::uint64_t start = progress_ns_ = now_ns();
   window_loop(start + static_cast<std::uint64_t>(seconds * 1e9), ~std::uint64_t{0}, window, frame);
-  busy_seconds += static_cast<double>(last_answer_ns_ - start) * 1e-9;
-  measuring_ = false;
+  end_measuring(start);
 }
 
 // Sends until `end_ns` or until `most` commands are sent, then waits for what is in flight.

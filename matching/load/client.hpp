@@ -11,7 +11,8 @@
 
 #include "flow.hpp"
 #include "frames.hpp"
-#include "histogram.hpp"
+#include "server/histogram.hpp"
+#include "server/threads.hpp"
 
 namespace rialto {
 
@@ -35,6 +36,7 @@ class LoadClient {
   Histogram last_run;  // of the last one
   std::uint64_t measured = 0, sent = 0, acknowledged = 0, frames = 0;
   std::uint64_t bytes_out = 0, bytes_in = 0;
+  std::uint64_t queued_ns = 0;  // this thread, in measured runs: ready, but others had the processors
   double busy_seconds = 0;  // of the measured runs, from the first intended to the last answer
   const Flow& flow() const { return flow_; }
 
@@ -48,6 +50,8 @@ class LoadClient {
     std::uint32_t commands;
   };
 
+  void begin_measuring();
+  void end_measuring(std::uint64_t start_ns);
   void connect_to(const std::string& socket_path, const std::string& hello);
   void window_loop(std::uint64_t end_ns, std::uint64_t most, unsigned window, unsigned frame);
   void queue_frame(std::uint32_t count, double first_due_ns, double step_ns);
@@ -58,6 +62,8 @@ class LoadClient {
   void wait_until(std::uint64_t due_ns);
   void expect_progress();
 
+  server::ThreadMeter meter_;
+  std::uint64_t queued_before_ns_ = 0;
   int socket_ = -1;
   bool announce_, measuring_ = false;
   Flow flow_;

@@ -64,6 +64,7 @@ LoopOptions loop_options(const nb::dict& from) {
       item<std::uint64_t>(from, "build_id"),
       item<std::uint16_t>(from, "schema"),
       item<std::string>(from, "ack_policy") == "os" ? AckPolicy::kOs : AckPolicy::kFsync,
+      item<bool>(from, "hurry"),
       {item<std::uint64_t>(from, "handshake_ns"), item<std::uint32_t>(from, "max_in_flight"),
        item<std::uint64_t>(from, "max_unsent_bytes"), item<std::uint32_t>(from, "max_connections"),
        item<std::uint32_t>(from, "commands_per_group"), item<std::uint64_t>(from, "busy_poll_ns")},
@@ -148,10 +149,24 @@ class PyServer {
 
   std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t>
   service_times() {
-    const ServiceSummary found = server_.times().summary();
-    return {found.count, found.p50_ns, found.p99_ns, found.p999_ns, found.max_ns};
+    const Histogram::Counts found = server_.times().service.counts();
+    return {found.count(), found.at(500'000), found.at(990'000), found.at(999'000), found.most()};
   }
-  void reset_service_times() { server_.times().reset(); }
+
+  // (stalls by work, the thread's priority, its usage).
+  nb::tuple loop_times() {
+    const LoopTimes& times = server_.times();
+    nb::list stalls;
+    for (const Stall& stall : times.stalls.told())
+      stalls.append(nb::make_tuple(stall.count, stall.total_ns, stall.longest_ns));
+    return nb::make_tuple(stalls, name_of(times.priority), times.queued_ns.load(),
+                          times.pushed_aside.load(), times.page_faults.load());
+  }
+
+  void reset_service_times() {
+    server_.times().service.forget();
+    server_.times().stalls.forget();
+  }
 
  private:
   void wish(std::atomic<bool>& what) {
@@ -234,6 +249,7 @@ void bind_server(nb::module_& m) {
       .def_prop_ro("last_event", &PyServer::last_event)
       .def("drop_events_before", &PyServer::drop_events_before)
       .def("service_times", &PyServer::service_times)
+      .def("loop_times", &PyServer::loop_times)
       .def("reset_service_times", &PyServer::reset_service_times);
 }
 

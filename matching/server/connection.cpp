@@ -94,7 +94,7 @@ void Connection::drop_waiting() {
   out_.resize(released_ - out_base_);
 }
 
-bool Connection::flush(ServiceTimes& times) {
+bool Connection::flush(Histogram& times) {
   blocked = false;
   while (sent_ < released_) {
     const ssize_t done = ::send(fd(), out_.data() + (sent_ - out_base_), released_ - sent_,
@@ -110,7 +110,7 @@ bool Connection::flush(ServiceTimes& times) {
   if (!leaving_.empty() && leaving_.front().end <= sent_) {
     const std::uint64_t now = monotonic_ns();
     while (!leaving_.empty() && leaving_.front().end <= sent_) {
-      times.record(now - leaving_.front().read_ns);
+      times.add(now - leaving_.front().read_ns);
       leaving_.pop_front();
     }
   }

@@ -12,7 +12,7 @@
 #include "core/wire.hpp"
 #include "files.hpp"
 #include "frames.hpp"
-#include "service_times.hpp"
+#include "histogram.hpp"
 
 namespace rialto::server {
 
@@ -62,7 +62,7 @@ class Connection {
   std::uint64_t unsent() const { return released_ - sent_; }
 
   // Writes what may leave; false when the peer is gone. Records the times of answers that left.
-  bool flush(ServiceTimes& times);
+  bool flush(Histogram& times);
 
  private:
   struct Mark {  // an answer in the outgoing bytes

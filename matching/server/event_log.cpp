@@ -51,50 +51,67 @@ void take(std::string& out, const char* data, std::size_t size, std::uint64_t af
 
 }  // namespace
 
+EventLog::File::File(std::string its_name, std::uint64_t its_end, std::size_t most_marks)
+    : name(std::move(its_name)), end(its_end), marks(new Mark[most_marks]) {}
+
+void EventLog::File::mark(std::uint64_t first, std::uint64_t offset) {
+  const std::size_t count = mark_count.load(std::memory_order_relaxed);
+  marks[count] = {first, offset};
+  mark_count.store(count + 1, std::memory_order_release);
+}
+
+std::span<const EventLog::Mark> EventLog::File::marked() const {
+  return {marks.get(), mark_count.load(std::memory_order_acquire)};
+}
+
 EventLog::EventLog(const Folder& folder, const EventLogEnd& end)
-    : folder_(folder),
-      head_(end.head),
-      file_bytes_(end.file_bytes),
-      last_(end.last_sequence),
-      files_(end.files.begin(), end.files.end()) {
-  if (!files_.empty()) current_ = folder_.open(files_.back().name, O_RDWR);
+    : folder_(folder), head_(end.head), file_bytes_(end.file_bytes), last_(end.last_sequence) {
+  for (const EventFile& file : end.files) add_file(file);
+  if (newest_ != nullptr) current_ = folder_.open(newest_->name, O_RDWR);
+}
+
+EventLog::~EventLog() {
+  for (File* file = oldest_; file != nullptr;) delete std::exchange(file, file->next.load());
+}
+
+// Marks lie at least kIndexEvery apart, and only the blob that fills a file reaches beyond it.
+void EventLog::add_file(const EventFile& file) {
+  const std::size_t most = std::max(file.marks.size(), file_bytes_ / kIndexEvery) + 2;
+  auto* added = new File(file.name, file.end, most);
+  for (const auto& [first, offset] : file.marks) added->mark(first, offset);
+  (newest_ == nullptr ? oldest_ : newest_->next).store(added, std::memory_order_release);
+  newest_ = added;
+}
+
+void EventLog::begin_file(std::uint64_t first) {
+  char name[48];
+  std::snprintf(name, sizeof name, "events/%020llu.events", static_cast<unsigned long long>(first));
+  current_ = folder_.open(name, O_RDWR | O_CREAT | O_TRUNC);
+  write_all(current_, name, head_.data(), head_.size(), 0);
+  add_file({name, head_.size(), {}});
 }
 
 void EventLog::append(std::uint64_t first, std::uint64_t last, std::span<const EventStripe> events,
                       std::span<const std::uint64_t, 8> chain) try {
-  EventFile& file = file_for(first);
+  if (newest_ == nullptr || newest_->end >= file_bytes_) begin_file(first);
+  File& file = *newest_;
   const std::uint64_t offset = file.end;
   BlobHead head{kBlobMagic, static_cast<std::uint32_t>(events.size_bytes()), first,
                 last,       blake2b16(chain.data(), chain.size_bytes()),     0,
                 {}};
   head.crc = checksum(head, events.data());
   write_both(current_, file.name, &head, sizeof head, events.data(), events.size_bytes(), offset);
-  const std::lock_guard lock(mutex_);
-  if (file.marks.empty() || offset - file.marks.back().second >= kIndexEvery)
-    file.marks.emplace_back(first, offset);
-  file.end = offset + sizeof head + events.size_bytes();
+  const std::span<const Mark> marked = file.marked();
+  file.end.store(offset + sizeof head + events.size_bytes(), std::memory_order_release);
+  if (marked.empty() || offset - marked.back().offset >= kIndexEvery) file.mark(first, offset);
   last_.store(last, std::memory_order_release);
 } catch (const FileError& error) {
   throw EngineFault(Fault::kWriteFailed, error.what());
 }
 
-// Only this thread adds files and moves their ends, and the last one is never dropped.
-EventFile& EventLog::file_for(std::uint64_t first) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!files_.empty() && files_.back().end < file_bytes_) return files_.back();
-  }
-  char name[48];
-  std::snprintf(name, sizeof name, "events/%020llu.events", static_cast<unsigned long long>(first));
-  current_ = folder_.open(name, O_RDWR | O_CREAT | O_TRUNC);
-  write_all(current_, name, head_.data(), head_.size(), 0);
-  const std::lock_guard lock(mutex_);
-  return files_.emplace_back(EventFile{name, head_.size(), {}});
-}
-
 std::uint64_t EventLog::first_kept() const {
-  for (const EventFile& file : files_)
-    if (!file.marks.empty()) return file.marks.front().first;
+  for (const File* file = oldest_; file != nullptr; file = file->next)
+    if (!file->marked().empty()) return file->marked().front().first;
   return last_sequence() + 1;
 }
 
@@ -103,22 +120,31 @@ std::uint64_t EventLog::first_sequence() {
   return first_kept();
 }
 
-// The blob to start from for `sequence`, which is in the log.
+// The last file that begins at `sequence` or before it; nullptr where that one is not kept.
+const EventLog::File* EventLog::file_of(std::uint64_t sequence) const {
+  const File* found = nullptr;
+  for (const File* file = oldest_; file != nullptr; file = file->next) {
+    if (file->marked().empty()) continue;
+    if (sequence < file->marked().front().first) break;
+    found = file;
+  }
+  return found;
+}
+
+// The blob to start from for `sequence`, which is not beyond the log.
 EventLog::Place EventLog::place_of(std::uint64_t sequence) {
   const std::lock_guard lock(mutex_);
-  if (sequence < first_kept())
+  const File* file = file_of(sequence);
+  if (file == nullptr)
     throw NotRetained("events after " + std::to_string(sequence - 1) +
                       " are wanted, the oldest kept is " + std::to_string(first_kept()));
-  const auto begins_after = [](std::uint64_t wanted, const auto& thing) {
-    if constexpr (requires { thing.marks; })
-      return thing.marks.empty() || wanted < thing.marks.front().first;
-    else
-      return wanted < thing.first;
+  const std::uint64_t end = file->end.load(std::memory_order_acquire);
+  const std::span<const Mark> marked = file->marked();
+  const auto begins_after = [](std::uint64_t wanted, const Mark& mark) {
+    return wanted < mark.first;
   };
-  const EventFile& file = *--std::upper_bound(files_.begin(), files_.end(), sequence, begins_after);
-  const auto mark =
-      --std::upper_bound(file.marks.begin(), file.marks.end(), sequence, begins_after);
-  return {file.name, mark->second, file.end};
+  const auto mark = std::upper_bound(marked.begin(), marked.end(), sequence, begins_after) - 1;
+  return {file->name, mark->offset, end};
 }
 
 Descriptor EventLog::open_at(const Place& place, std::uint64_t sequence) {
@@ -175,10 +201,13 @@ unsigned EventLog::drop_before(std::uint64_t sequence) {
   std::vector<std::string> dropped;
   {
     const std::lock_guard lock(mutex_);
-    while (files_.size() > 1 && !files_[1].marks.empty() &&
-           files_[1].marks.front().first <= sequence) {
-      dropped.push_back(files_.front().name);
-      files_.pop_front();
+    while (File* const file = oldest_) {
+      File* const next = file->next.load(std::memory_order_acquire);
+      if (next == nullptr || next->marked().empty() || next->marked().front().first > sequence)
+        break;
+      dropped.push_back(file->name);
+      oldest_ = next;
+      delete file;
     }
   }
   for (const std::string& name : dropped) folder_.remove(name);

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -46,6 +46,9 @@ struct NotRetained : std::runtime_error {
 class EventLog {
  public:
   EventLog(const Folder& folder, const EventLogEnd& end);
+  ~EventLog();
+  EventLog(const EventLog&) = delete;
+  EventLog& operator=(const EventLog&) = delete;
 
   // Loop thread: adds the events of the commands `first` to `last`; `chain` is the engine's.
   void append(std::uint64_t first, std::uint64_t last, std::span<const EventStripe> events,
@@ -65,9 +68,28 @@ class EventLog {
     std::string name;
     std::uint64_t offset, end;
   };
+  struct Mark {
+    std::uint64_t first, offset;
+  };
 
-  EventFile& file_for(std::uint64_t first);
-  std::uint64_t first_kept() const;  // with the mutex
+  // A file as the loop writes it and others read it at the same time: what it has added is there
+  // before the counts that tell of it.
+  struct File {
+    File(std::string its_name, std::uint64_t its_end, std::size_t most_marks);
+    void mark(std::uint64_t first, std::uint64_t offset);
+    std::span<const Mark> marked() const;
+
+    const std::string name;
+    std::atomic<std::uint64_t> end;
+    const std::unique_ptr<Mark[]> marks;
+    std::atomic<std::size_t> mark_count{0};
+    std::atomic<File*> next{nullptr};
+  };
+
+  void add_file(const EventFile& file);
+  void begin_file(std::uint64_t first);
+  const File* file_of(std::uint64_t sequence) const;  // with the mutex
+  std::uint64_t first_kept() const;                   // with the mutex
   Place place_of(std::uint64_t sequence);
   Descriptor open_at(const Place& place, std::uint64_t sequence);
 
@@ -76,8 +98,12 @@ class EventLog {
   const std::size_t file_bytes_;
   std::atomic<std::uint64_t> last_;
   Descriptor current_;
+  File* newest_ = nullptr;  // the loop's; never dropped
+
+  // From the oldest to the newest. The loop links new ones to the end and takes no lock; those who
+  // read and who drops have one among themselves.
   std::mutex mutex_;
-  std::deque<EventFile> files_;
+  std::atomic<File*> oldest_{nullptr};
 };
 
 }  // namespace rialto::server

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -37,8 +38,10 @@ class Folder {
   void remove(const std::string& name) const;  // one that is not there is no error
   void sync_folder(const std::string& name) const;
 
-  // A file of zeros that are written and synced, so that later syncs find nothing to allocate.
-  Descriptor zeros(const std::string& name, std::size_t size) const;
+  // A file of zeros that are written and synced, so that later syncs find nothing to allocate;
+  // `between` is called after every 32 KiB.
+  Descriptor zeros(const std::string& name, std::size_t size,
+                   const std::function<void()>& between) const;
   // A file of reserved space that reads as zeros: at once, but its syncs cost more.
   Descriptor reserved(const std::string& name, std::size_t size) const;
 

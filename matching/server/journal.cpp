@@ -55,14 +55,14 @@ std::string segment_name(std::uint64_t first) {
 
 }  // namespace
 
-Journal::Journal(const Folder& folder, const JournalEnd& end, const Fail& fail)
+Journal::Journal(const Folder& folder, const JournalEnd& end, bool hurry, const Fail& fail)
     : folder_(folder),
       end_(end),
       current_(new Segment{end.segment, folder.open(end.segment, O_RDWR), true}),
       written_(end.last_sequence),
       durable_(end.last_sequence),
       dirty_{current_},
-      spares_(folder, end.segment_bytes, fail) {}
+      spares_(folder, end.segment_bytes, hurry, fail) {}
 
 void Journal::append(std::uint8_t* payload, std::size_t size, std::uint64_t first,
                      std::uint32_t count) {

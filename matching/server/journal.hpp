@@ -37,7 +37,8 @@ using Fail = std::function<void(Fault, const std::string&)>;
 
 class Journal {
  public:
-  Journal(const Folder& folder, const JournalEnd& end, const Fail& fail);
+  // `hurry`: its own thread goes before others, as the loop does.
+  Journal(const Folder& folder, const JournalEnd& end, bool hurry, const Fail& fail);
 
   // Loop thread: writes `count` commands; the 64 bytes before `payload` take the block's head.
   void append(std::uint8_t* payload, std::size_t size, std::uint64_t first, std::uint32_t count);

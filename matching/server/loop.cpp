@@ -11,7 +11,6 @@
 #include <cstring>
 
 #include "failpoint.hpp"
-#include "threads.hpp"
 
 namespace rialto::server {
 
@@ -58,7 +57,7 @@ EventStripe refusal(const Command& command) {
 }  // namespace
 
 Loop::Loop(LoopOptions options, Sequencer& sequencer, Journal& journal, EventLog& events,
-           Mailbox& mailbox, ServiceTimes& times)
+           Mailbox& mailbox, LoopTimes& times)
     : options_(std::move(options)),
       sequencer_(sequencer),
       journal_(journal),
@@ -77,6 +76,11 @@ std::uint64_t Loop::acknowledged() const {
                                                : journal_.durable_sequence();
 }
 
+void Loop::begin() {
+  if (options_.hurry) times_.priority = hurry_this_thread();
+  meter_.emplace();
+}
+
 // ---- waiting --------------------------------------------------------------------------------
 
 void Loop::wait() {
@@ -86,7 +90,7 @@ void Loop::wait() {
   int timeout = busy ? 0 : timeout_ms(before);
   if (before - last_work_ns_ < options_.limits.busy_poll_ns) timeout = 0;
   const int count = ::epoll_wait(epoll_.get(), ready, kEventsPerWait, timeout);
-  const std::uint64_t now = monotonic_ns();
+  const std::uint64_t now = lap_ns_ = monotonic_ns();
   if (count > 0 || busy) last_work_ns_ = now;
   for (int at = 0; at < count; ++at) {
     const std::uint64_t about = ready[at].data.u64;
@@ -99,6 +103,7 @@ void Loop::wait() {
   }
   enforce_deadlines(now);
   bury();
+  lap(Work::kReceive);
 }
 
 int Loop::timeout_ms(std::uint64_t now) const {
@@ -136,6 +141,14 @@ void Loop::look_at_mail() {
   if (wishes.drain) draining_ = true;
   if (wishes.close && !closed_) close_all();
   if (wishes.quit) quitting_ = true;
+  lap(Work::kReceive);
+  if (sequencer_.answer_questions()) {
+    const ThreadUsage usage = meter_->read();
+    times_.queued_ns = usage.queued_ns;
+    times_.pushed_aside = usage.pushed_aside;
+    times_.page_faults = usage.page_faults;
+    lap(Work::kQuestions);
+  }
 }
 
 // ---- connections ----------------------------------------------------------------------------
@@ -232,7 +245,7 @@ void Loop::end(Connection& connection, FrameFault fault, const std::string& text
   connection.add_frame(head, named.data());
   connection.state = State::kClosing;
   connection.deadline_ns = monotonic_ns() + options_.limits.handshake_ns;
-  if (!connection.flush(times_) || !connection.blocked || fault == FrameFault::kSlowReader)
+  if (!connection.flush(times_.service) || !connection.blocked || fault == FrameFault::kSlowReader)
     lose(connection);
   else
     watch(connection);
@@ -287,8 +300,11 @@ bool Loop::run_group() {
     answer_group();
     return false;
   }
-  events_ = sequencer_.run(group_);
-  last_write_ns_ = monotonic_ns();
+  sequencer_.write(group_);
+  lap(Work::kJournal);
+  events_ = sequencer_.apply(group_);
+  lap(Work::kApply);
+  last_write_ns_ = lap_ns_;
   return true;
 }
 
@@ -401,9 +417,11 @@ void Loop::answer_group() {
     begin = end;
   }
   if (options_.ack_policy == AckPolicy::kOs) release();
+  lap(Work::kAnswer);
   if (group_.commands() != 0) {
     sequencer_.keep_events();
     mailbox_.readable(std::min(journal_.durable_sequence(), events_log_.last_sequence()));
+    lap(Work::kEvents);
   }
 }
 
@@ -456,7 +474,8 @@ void Loop::release() {
 void Loop::send(Connection& connection) {
   using State = Connection::State;
   if (connection.state == State::kDead) return;
-  if (!connection.flush(times_) || (connection.state == State::kClosing && !connection.blocked)) {
+  const bool there = connection.flush(times_.service);
+  if (!there || (connection.state == State::kClosing && !connection.blocked)) {
     lose(connection);
     return;
   }
@@ -507,6 +526,7 @@ void Loop::finish() {
   connections_.clear();
   listeners_.clear();
   mailbox_.connections = 0;
+  sequencer_.let_go();
 }
 
 }  // namespace rialto::server

@@ -5,18 +5,22 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <bitset>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "connection.hpp"
+#include "histogram.hpp"
 #include "journal.hpp"
 #include "mailbox.hpp"
 #include "sequencer.hpp"
-#include "service_times.hpp"
+#include "stalls.hpp"
+#include "threads.hpp"
 
 namespace rialto::server {
 
@@ -39,11 +43,21 @@ struct Limits {
   std::uint64_t busy_poll_ns;  // after the last work, before the loop sleeps
 };
 
+// What the loop tells of itself: it writes, anybody reads.
+struct LoopTimes {
+  Histogram service;  // from a frame's read to its answer written
+  Stalls stalls;
+  std::atomic<Priority> priority{Priority::kNormal};
+  // Of the thread, as of the last question.
+  std::atomic<std::uint64_t> queued_ns{0}, pushed_aside{0}, page_faults{0};
+};
+
 struct LoopOptions {
   std::uint32_t shard;
   std::uint64_t build_id;
   std::uint16_t schema;
   AckPolicy ack_policy;
+  bool hurry;  // ask the system to let the loop go before others
   Limits limits;
   std::array<RoleRights, kRoles> roles;
 };
@@ -51,11 +65,12 @@ struct LoopOptions {
 class Loop {
  public:
   Loop(LoopOptions options, Sequencer& sequencer, Journal& journal, EventLog& events,
-       Mailbox& mailbox, ServiceTimes& times);
+       Mailbox& mailbox, LoopTimes& times);
 
   // Until it is told to quit; `written` is called when there is something to sync.
   template <typename Written>
   void run(Written written) {
+    begin();
     while (!quitting_) round(written);
     finish();
   }
@@ -86,6 +101,7 @@ class Loop {
       return;
     }
     try {
+      lap_ns_ = monotonic_ns();
       if (run_group()) {
         if (options_.ack_policy == AckPolicy::kFsync) written();
         answer_group();
@@ -93,6 +109,7 @@ class Loop {
       }
       release();
       drain();
+      lap(Work::kAnswer);
     } catch (const EngineFault& error) {
       mailbox_.fail(error.fault, error.what());
     } catch (const std::exception& error) {
@@ -100,7 +117,14 @@ class Loop {
     }
   }
 
+  void begin();
   void wait();
+  // Since the last lap the loop did this.
+  void lap(Work work) {
+    const std::uint64_t now = monotonic_ns();
+    times_.stalls.note(work, now - lap_ns_);
+    lap_ns_ = now;
+  }
   int timeout_ms(std::uint64_t now) const;
   void look_at_mail();
   void watch_listener(std::size_t at, int how);
@@ -137,7 +161,7 @@ class Loop {
   Journal& journal_;
   EventLog& events_log_;
   Mailbox& mailbox_;
-  ServiceTimes& times_;
+  LoopTimes& times_;
 
   Descriptor epoll_;
   std::vector<Descriptor> listeners_;
@@ -153,7 +177,9 @@ class Loop {
   std::vector<EventStripe> merged_;
   std::deque<WaitingAnswer> waiting_answers_;
 
+  std::optional<ThreadMeter> meter_;
   std::uint64_t last_write_ns_;
+  std::uint64_t lap_ns_ = 0;
   std::uint64_t last_work_ns_ = 0;
   bool stopped_reading_ = false, draining_ = false, closed_ = false, quitting_ = false;
 };

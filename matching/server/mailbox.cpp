@@ -27,61 +27,41 @@ void Bell::quiet() {
 }
 
 void Mailbox::submit(Submitted submitted) {
-  {
-    const std::lock_guard lock(mutex_);
-    submitted_.push_back(std::move(submitted));
-  }
+  submitted_.put(std::move(submitted));
   to_loop.ring();
-}
-
-std::vector<Submitted> Mailbox::take_submitted() {
-  const std::lock_guard lock(mutex_);
-  return std::exchange(submitted_, {});
 }
 
 void Mailbox::listen(int fd) {
-  {
-    const std::lock_guard lock(mutex_);
-    listeners_.push_back(fd);
-  }
+  listeners_.put(fd);
   to_loop.ring();
 }
 
-std::vector<int> Mailbox::take_listeners() {
-  const std::lock_guard lock(mutex_);
-  return std::exchange(listeners_, {});
-}
-
 void Mailbox::answer(std::vector<Answered> answers) {
-  {
-    const std::lock_guard lock(mutex_);
-    answers_.insert(answers_.end(), std::make_move_iterator(answers.begin()),
-                    std::make_move_iterator(answers.end()));
-  }
+  answers_.put(std::move(answers));
   to_python.ring();
 }
 
 std::vector<Answered> Mailbox::take_answers() {
-  const std::lock_guard lock(mutex_);
-  return std::exchange(answers_, {});
+  std::vector<Answered> all;
+  for (std::vector<Answered>& some : answers_.take())
+    all.insert(all.end(), std::make_move_iterator(some.begin()),
+               std::make_move_iterator(some.end()));
+  return all;
 }
 
 void Mailbox::note_closed(int fault, const std::string& text) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (closed_.size() < kMostNotes) closed_.push_back({fault, text});
-  }
+  if (notes_.fetch_add(1) < kMostNotes) closed_.put({fault, text});
   to_python.ring();
 }
 
 std::vector<ClosedConnection> Mailbox::take_closed() {
-  const std::lock_guard lock(mutex_);
-  return std::exchange(closed_, {});
+  notes_ = 0;
+  return closed_.take();
 }
 
 void Mailbox::fail(Fault fault, const std::string& text) {
   {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(failing_);
     if (failed()) return;
     failure_ = {fault, text};
     failed_.store(true, std::memory_order_release);
@@ -91,7 +71,7 @@ void Mailbox::fail(Fault fault, const std::string& text) {
 }
 
 Failure Mailbox::failure() {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(failing_);
   return failure_;
 }
 

@@ -31,13 +31,16 @@ void Group::cut(std::size_t bytes, std::uint32_t commands) {
 }
 
 Sequencer::Sequencer(std::shared_ptr<SharedEngine> engine, Journal& journal, EventLog& events)
-    : engine_(std::move(engine)),
-      journal_(journal),
-      log_(events),
-      sequence_(engine_->engine->state.sequence),
-      last_us_(engine_->engine->state.time_us) {}
+    : shared_(std::move(engine)), journal_(journal), log_(events) {
+  shared_->ask([this](const Engine& found) {
+    sequence_ = found.state.sequence;
+    last_us_ = found.state.time_us;
+    return true;
+  });
+  first_ = sequence_ + 1;
+}
 
-std::span<const EventStripe> Sequencer::run(Group& group) {
+void Sequencer::write(Group& group) {
   last_us_ = std::max(last_us_, static_cast<std::int64_t>(clock_ns(CLOCK_REALTIME) / 1000));
   first_ = sequence() + 1;
   std::uint64_t next = first_;
@@ -48,16 +51,17 @@ std::span<const EventStripe> Sequencer::run(Group& group) {
     offset += command.stripes * kStripe;
   }
   journal_.append(group.payload(), group.bytes(), first_, group.commands());
-  {
-    const std::lock_guard lock(engine_->mutex);
-    events_ = engine_->engine->apply(group.payload(), group.bytes());
-    std::memcpy(chain_, engine_->engine->events.lanes, sizeof chain_);
-  }
+}
+
+std::span<const EventStripe> Sequencer::apply(Group& group) {
+  events_ = engine_->apply(group.payload(), group.bytes());
   hit("after_apply");
-  sequence_.store(next - 1, std::memory_order_release);
+  sequence_.store(first_ + group.commands() - 1, std::memory_order_release);
   return events_;
 }
 
-void Sequencer::keep_events() { log_.append(first_, sequence(), events_, chain_); }
+void Sequencer::keep_events() {
+  log_.append(first_, sequence(), events_, engine_->events.lanes);
+}
 
 }  // namespace rialto::server

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -42,23 +43,33 @@ class Sequencer {
  public:
   Sequencer(std::shared_ptr<SharedEngine> engine, Journal& journal, EventLog& events);
 
-  // Stamps, journals and applies the group; returns its events, good until the next call.
-  std::span<const EventStripe> run(Group& group);
+  // From now on the engine is this thread's.
+  void drive(std::function<void()> wake) { engine_ = &shared_->drive(std::move(wake)); }
+  // Between two groups, so that all of a group is in the answer or nothing; whether one was asked.
+  bool answer_questions() { return shared_->answer(); }
+  // After the last group.
+  void let_go() { shared_->let_go(); }
+  void forget_driver() { shared_->forget_driver(); }
 
-  // Appends the events of the last run to the log: they may follow the answers, being derived.
+  // Stamps and journals the group.
+  void write(Group& group);
+  // Applies what was written; returns its events, good until the next call.
+  std::span<const EventStripe> apply(Group& group);
+
+  // Appends the events of the last group to the log: they may follow the answers, being derived.
   void keep_events();
 
   std::uint64_t sequence() const { return sequence_.load(std::memory_order_acquire); }
 
  private:
-  std::shared_ptr<SharedEngine> engine_;
+  const std::shared_ptr<SharedEngine> shared_;
+  Engine* engine_ = nullptr;  // while driven
   Journal& journal_;
   EventLog& log_;
   std::atomic<std::uint64_t> sequence_;
   std::int64_t last_us_;
-  std::uint64_t first_ = 0;  // of the last run
+  std::uint64_t first_;  // of the last group
   std::span<const EventStripe> events_;
-  std::uint64_t chain_[8];
 };
 
 }  // namespace rialto::server

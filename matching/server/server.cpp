@@ -19,13 +19,15 @@ Server::Server(std::shared_ptr<SharedEngine> engine, const std::string& root,
                const JournalEnd& journal, const EventLogEnd& events, const LoopOptions& options)
     : folder_(root),
       acks_follow_syncs_(options.ack_policy != AckPolicy::kOs),
-      journal_(folder_, journal,
+      hurry_(options.hurry),
+      journal_(folder_, journal, options.hurry,
                [this](Fault fault, const std::string& text) { mailbox_.fail(fault, text); }),
       events_(folder_, events),
       sequencer_(std::move(engine), journal_, events_),
       loop_(options, sequencer_, journal_, events_, mailbox_, times_) {}
 
 void Server::start() {
+  sequencer_.drive([this] { mailbox_.to_loop.ring(); });
   sync_thread_ = start_thread("journal-sync", [this] { sync_forever(); });
   loop_thread_ = start_thread("engine-loop", [this] {
     loop_.run([this] {
@@ -40,6 +42,7 @@ void Server::stop() {
   mailbox_.wishes.quit = true;
   mailbox_.to_loop.ring();
   loop_thread_.join();
+  sequencer_.forget_driver();
   stopping_ = true;
   writes_.fetch_add(1);
   writes_.notify_one();
@@ -49,6 +52,7 @@ void Server::stop() {
 
 // One sync covers everything written when it begins; a failed one is never tried again.
 void Server::sync_forever() try {
+  if (hurry_) hurry_this_thread();  // else it is put to sleep with the file system's locks
   while (!stopping_) {
     const std::uint32_t seen = writes_.load(std::memory_order_acquire);
     if (journal_.written_sequence() == journal_.durable_sequence()) {

@@ -14,7 +14,6 @@
 #include "loop.hpp"
 #include "mailbox.hpp"
 #include "sequencer.hpp"
-#include "service_times.hpp"
 
 namespace rialto::server {
 
@@ -31,7 +30,7 @@ class Server {
 
   Mailbox& mailbox() { return mailbox_; }
   EventLog& events() { return events_; }
-  ServiceTimes& times() { return times_; }
+  LoopTimes& times() { return times_; }
 
   std::uint64_t sequence() const { return sequencer_.sequence(); }
   // Up to which readers may read: synced, and in the event log.
@@ -46,11 +45,11 @@ class Server {
 
   const Folder folder_;
   Mailbox mailbox_;
-  const bool acks_follow_syncs_;
+  const bool acks_follow_syncs_, hurry_;
   Journal journal_;
   EventLog events_;
   Sequencer sequencer_;
-  ServiceTimes times_;
+  LoopTimes times_;
   Loop loop_;
   std::atomic<std::uint32_t> writes_{0};  // counts; the sync thread sleeps on it
   std::atomic<bool> stopping_{false};

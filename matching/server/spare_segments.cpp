@@ -1,15 +1,25 @@
 #include "spare_segments.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 #include "threads.hpp"
 
 namespace rialto::server {
 
-SpareSegments::SpareSegments(const Folder& folder, std::size_t segment_bytes,
+namespace {
+
+constexpr std::chrono::milliseconds kPause{1};  // after each step: a segment takes about a second
+
+}  // namespace
+
+SpareSegments::SpareSegments(const Folder& folder, std::size_t segment_bytes, bool hurry,
                              std::function<void(Fault, const std::string&)> fail)
     : folder_(folder), segment_bytes_(segment_bytes), fail_(std::move(fail)) {
-  thread_ = start_thread("segments", [this] { run(); });
+  thread_ = start_thread("segments", [this, hurry] {
+    if (hurry) hurry_this_thread();  // else it is put to sleep with the file system's locks
+    run();
+  });
 }
 
 void SpareSegments::stop() {
@@ -45,6 +55,7 @@ SpareSegments::Spare SpareSegments::take() {
       return spare;
     }
     wanted_ = std::clamp<std::size_t>(wanted_ * 2, 1, kMost);
+    hurried_ = true;
     name = fresh_name();
   }
   changed_.notify_one();
@@ -64,14 +75,20 @@ void SpareSegments::run() {
     lock.unlock();
     Descriptor file;
     try {
-      file = folder_.zeros(name, segment_bytes_);
+      file = folder_.zeros(name, segment_bytes_, [this] { pause(); });
     } catch (const FileError& error) {
       fail_(Fault::kWriteFailed, error.what());
       return;
     }
     lock.lock();
     ready_.push_back({name, std::move(file)});
+    hurried_ = hurried_ && ready_.size() < wanted_;
   }
+}
+
+void SpareSegments::pause() {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, kPause, [this] { return stopping_ || hurried_; });
 }
 
 }  // namespace rialto::server

@@ -1,4 +1,5 @@
-// Segments made ahead of need, in a thread of their own: the loop never waits for zeros.
+// Segments made ahead of need, in a thread of their own: the loop never waits for zeros. They are
+// written a little at a time, since who syncs the journal waits for the same disk.
 #pragma once
 
 #include <condition_variable>
@@ -21,7 +22,7 @@ class SpareSegments {
     Descriptor file;
   };
 
-  SpareSegments(const Folder& folder, std::size_t segment_bytes,
+  SpareSegments(const Folder& folder, std::size_t segment_bytes, bool hurry,
                 std::function<void(Fault, const std::string&)> fail);
   ~SpareSegments() { stop(); }
 
@@ -38,6 +39,7 @@ class SpareSegments {
   static constexpr std::size_t kMost = 8;
 
   void run();
+  void pause();
   std::string fresh_name();
 
   const Folder& folder_;
@@ -49,6 +51,7 @@ class SpareSegments {
   std::size_t wanted_ = 0;
   std::size_t named_ = 0;
   bool stopping_ = false;
+  bool hurried_ = false;  // one was wanted and none was there: no pauses until all are
   std::thread thread_;
 };
 

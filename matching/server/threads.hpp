@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include <csignal>
+#include <cstdint>
 #include <ctime>
 #include <thread>
 #include <utility>
@@ -29,5 +30,37 @@ inline std::uint64_t clock_ns(clockid_t clock) {
 }
 
 inline std::uint64_t monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
+
+// How the scheduler treats a thread that others wait for.
+enum class Priority {
+  kNormal,
+  kShortSlices,  // on waking it goes before who has a longer slice (Linux 6.12); free for anybody
+  kRealTime,     // on waking it goes before everything ordinary; needs CAP_SYS_NICE or a limit
+};
+
+// Asks for the calling thread to run as soon as it has something to do: the best of the above that
+// is permitted, and which it is.
+Priority hurry_this_thread();
+
+const char* name_of(Priority priority);
+
+// What became of a thread, from its own mouth.
+struct ThreadUsage {
+  std::uint64_t queued_ns;  // ready, but others had the processors
+  std::uint64_t pushed_aside;  // times that it was stopped in the middle of its work
+  std::uint64_t page_faults;
+};
+
+class ThreadMeter {
+ public:
+  ThreadMeter();  // of the calling thread
+  ~ThreadMeter();
+  ThreadMeter(const ThreadMeter&) = delete;
+  ThreadMeter& operator=(const ThreadMeter&) = delete;
+  ThreadUsage read() const;  // by the same thread
+
+ private:
+  int schedstat_;
+};
 
 }  // namespace rialto::server

@@ -93,7 +93,7 @@ class Answers {
 
   Connection& connection_;
   int peer_;
-  ServiceTimes times_;
+  Histogram times_;
   std::uint64_t sequence_ = 0;
   std::vector<std::uint64_t> correlations_;
   Bytes came_;

@@ -22,6 +22,7 @@ SETTINGS = LoopSettings(
     max_connections=256,
     commands_per_group=2_000,
     busy_poll_ns=0,
+    hurry=False,
 )
 _SECONDS = 10
 

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from domain.commands import CancelOrder, Credit, Opcode, PlaceOrder
-from domain.order import OrderType, Side, TimeInForce
-from matching.codec import encode_command, split_commands, view_events
+from domain.commands import Opcode
+from matching.codec import split_commands, view_events
 from matching.core_engine import load_core
 from matching.event_log import EventLog, NotRetainedError
 from matching.journal_scan import JournalScan
@@ -20,46 +19,9 @@ from matching.replay import replay_to
 from matching.segments import HEADER_BYTES, JournalError, JournalFault
 from matching.sequencer import AckPolicy, Sequencer
 from matching.storage import FileStorage
-from tests.matching.desk import ETH_USDT, LISTING
+from tests.matching.native_flow import batch, opening, trade
 from tests.matching.native_loop import NativeLoop
 from tests.matching.shard import JOURNAL_ID
-
-_MILLION = 10**6
-
-
-def _opening() -> bytes:
-    payments = (
-        Credit(account * 10 + asset, account, asset, 10**12, 1_700_000_000 * _MILLION)
-        for account in range(1, 6)
-        for asset in (1, 2)
-    )
-    return encode_command(LISTING) + b"".join(encode_command(credit) for credit in payments)
-
-
-def _batch(chance: random.Random, commands: int) -> bytes:
-    records = []
-    for _ in range(commands):
-        key = chance.randint(1, 400)
-        if chance.random() < 0.3:
-            records.append(encode_command(CancelOrder(chance.randint(1, 5), ETH_USDT, 0, key)))
-            continue
-        order = PlaceOrder(
-            chance.randint(1, 5),
-            key,
-            ETH_USDT,
-            Side(chance.randint(0, 1)),
-            OrderType.LIMIT,
-            TimeInForce.GTC,
-            chance.randint(990, 1_010),
-            chance.randint(1, 50),
-            client_text="text" if chance.random() < 0.2 else "",
-        )
-        records.append(encode_command(order))
-    return b"".join(records)
-
-
-def _trade(loop: NativeLoop, chance: random.Random, batches: int) -> bytes:
-    return b"".join(loop.submit(_batch(chance, chance.randint(1, 40))) for _ in range(batches))
 
 
 def test_the_hashes_are_those_of_the_standard_library() -> None:
@@ -95,8 +57,8 @@ def _rewritten(source: FileStorage, directory: Path, file_bytes: int) -> FileSto
 def test_both_loops_write_the_same_files(tmp_path: Path) -> None:
     """The same groups at the same times: journal and events are equal in every byte."""
     with NativeLoop(tmp_path / "native", file_bytes=32_768) as loop:
-        loop.submit(_opening())
-        _trade(loop, random.Random(4), 60)
+        loop.submit(opening())
+        trade(loop, random.Random(4), 60)
     native = FileStorage(tmp_path / "native", read_only=True)
     python = _rewritten(native, tmp_path / "python", 32_768)
     for folder in ("journal", "events"):
@@ -118,8 +80,8 @@ def test_recovery_goes_on_where_the_loop_ended(tmp_path: Path, policy: AckPolicy
         with NativeLoop(tmp_path, ack_policy=policy, file_bytes=65_536) as loop:
             assert loop.sequencer.erased_bytes == 0
             if life == 0:
-                answered += loop.submit(_opening())
-            answered += _trade(loop, chance, 25)
+                answered += loop.submit(opening())
+            answered += trade(loop, chance, 25)
         digest = loop.sequencer.engine.digest()
     storage = FileStorage(tmp_path, read_only=True)
     assert not [name for name in storage.names("journal") if name.endswith(".new")]
@@ -138,9 +100,9 @@ def test_ranges_while_the_loop_appends(tmp_path: Path) -> None:
     """Any range is dense and whole, over file borders, at most as far as asked."""
     chance = random.Random(3)
     with NativeLoop(tmp_path, ack_policy="fsync", file_bytes=16_384) as loop:
-        loop.submit(_opening())
+        loop.submit(opening())
         for _ in range(40):
-            loop.submit(_batch(chance, chance.randint(1, 30)))
+            loop.submit(batch(chance, chance.randint(1, 30)))
             end = loop.sequencer.durable_sequence
             cursor = chance.randint(0, end - 1)
             while (found := loop.sequencer.read_events(cursor, chance.choice([1, 5_000]))) and (
@@ -164,7 +126,7 @@ def test_ranges_while_the_loop_appends(tmp_path: Path) -> None:
 def test_damaged_events_are_named(tmp_path: Path) -> None:
     """A range over a flipped bit is refused, not delivered."""
     with NativeLoop(tmp_path) as loop:
-        loop.submit(_opening())
+        loop.submit(opening())
         name = tmp_path / loop.storage.names("events")[0]
         data = bytearray(name.read_bytes())
         data[200] ^= 1
@@ -187,8 +149,8 @@ def test_the_old_writer_is_out(tmp_path: Path) -> None:
 def test_a_segment_without_its_header_is_a_torn_tail(tmp_path: Path) -> None:
     """The loop names a segment before its header is synced: a power loss may keep the name only."""
     with NativeLoop(tmp_path, file_bytes=32_768) as loop:
-        loop.submit(_opening())
-        _trade(loop, random.Random(4), 60)
+        loop.submit(opening())
+        trade(loop, random.Random(4), 60)
     storage = FileStorage(tmp_path)
     last = storage.names("journal")[-1]
     first = int(last.rsplit("/", 1)[1].split(".")[0])
@@ -209,6 +171,6 @@ def test_a_segment_without_its_header_is_a_torn_tail(tmp_path: Path) -> None:
 def test_service_times_count_frames_only(tmp_path: Path) -> None:
     """What Python submits is no frame: nothing is measured, and a reset is harmless."""
     with NativeLoop(tmp_path) as loop:
-        loop.submit(_opening())
+        loop.submit(opening())
         loop.sequencer.reset_service_times()
         assert loop.sequencer.service_times().count == 0

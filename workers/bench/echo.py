@@ -1,4 +1,4 @@
-"""The control's process: `python -m workers.bench.echo SOCKET FOLDER POLICY`."""
+"""The control's process: `python -m workers.bench.echo SOCKET FOLDER POLICY PRIORITY`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from workers.bench.native import native
 
 def main() -> None:
     """Serve one connection; print what came by."""
-    socket_path, folder, policy = sys.argv[1:]
+    socket_path, folder, policy, priority = sys.argv[1:]
+    if priority == "high":  # as the engine's loop has it
+        native().hurry_this_thread()
     counts = native().serve_echo(socket_path, folder, policy == "fsync")
     print(json.dumps(counts))
 

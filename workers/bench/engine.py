@@ -23,6 +23,7 @@ from infra.embedded.server import spawn, stop_process
 from infra.engine_grpc import EngineStatus
 from matching.codec import split_commands
 from matching.journal_scan import JournalScan
+from matching.readers import LoopTimes
 from matching.replay import replay_to, shard_of
 from matching.storage import FileStorage
 from matching.wire import STRIPE
@@ -55,6 +56,7 @@ class Load:
     window: int
     frame: int
     seed: int
+    priority: str = "high"  # of the engine's loop, of the client and of the control
 
 
 def descriptions() -> dict[str, str]:
@@ -104,7 +106,9 @@ def measure(load: Load, folder: Path | None, say: Callable[[str], None]) -> dict
 _HEADLINE = (
     "achieved_rate",
     *("engine_kind", "engine_loop", "p50_us", "p99_us", "p999_us"),
-    *("service_p50_us", "service_p99_us", "service_reason"),
+    *("service_p50_us", "service_p99_us", "service_reason", "client_priority"),
+    *("stalls", "loop_priority", "loop_queued_ms", "loop_pushed_aside", "loop_page_faults"),
+    *("client_queued_ms", "control_client_queued_ms"),
     *("control_p50_us", "control_p99_us", "control_p999_us", "p50_ratio", "p99_ratio"),
     *("rounds", "round_p50_us", "round_p99_us", "round_control_p50_us", "round_control_p99_us"),
     *("round_p50_ratio", "round_p99_ratio"),
@@ -112,10 +116,11 @@ _HEADLINE = (
 
 
 async def _scenario(load: Load, name: str, folder: Path) -> dict[str, Any]:
-    async with EngineRig(folder, load.policy) as rig:
+    async with EngineRig(folder, load.policy, load.priority) as rig:
         cpu = rig.cpu_seconds()
         found = await _drive(load, name, rig)
         cpu = rig.cpu_seconds() - cpu
+        after = await rig.queries.status()  # before the digest, for which the loop reads all state
         status = await rig.status()
         published = rig.beat()["detail"].get("published_sequence")
         rig.stop_engine()
@@ -127,7 +132,11 @@ async def _scenario(load: Load, name: str, folder: Path) -> dict[str, Any]:
         "commands": engine["measured"],
         "achieved_rate": round(engine["measured"] / engine["busy_seconds"]),
         **_percentiles(engine, ""),
-        **_service(status),
+        **_service(after),
+        **_loop(found["before"].loop_times, after.loop_times),
+        "client_priority": found["priority"],
+        "client_queued_ms": round(engine["queued_ns"] / 1_000_000, 1),
+        "control_client_queued_ms": round(control["queued_ns"] / 1_000_000, 1),
         **_percentiles(control, "control_"),
         "control_achieved_rate": round(control["measured"] / control["busy_seconds"]),
     }
@@ -154,7 +163,8 @@ async def _drive(load: Load, name: str, rig: EngineRig) -> dict[str, Any]:
     control = rig.folder / "control.sock"
     files = rig.folder / "control"
     files.mkdir()
-    arguments = [sys.executable, "-m", "workers.bench.echo", str(control), str(files), load.policy]
+    arguments = [sys.executable, "-m", "workers.bench.echo", str(control), str(files)]
+    arguments += [load.policy, load.priority]
     echo = spawn(arguments, log_path=rig.folder / "logs" / "echo.log", cwd=ROOT)
     plan = Plan(
         engine_socket=rig.socket,
@@ -168,6 +178,7 @@ async def _drive(load: Load, name: str, rig: EngineRig) -> dict[str, Any]:
         rate=load.rate,
         window=load.window,
         frame=load.frame,
+        priority=load.priority,
     )
     try:
         await asyncio.to_thread(_wait_for, control, echo)
@@ -186,16 +197,17 @@ async def _run_plan(plan: Plan, rig: EngineRig) -> dict[str, Any]:
     )
     assert process.stdin is not None
     assert process.stdout is not None
+    before = await rig.queries.status()
     try:
         if await process.stdout.readline() == READY:  # the books are open
-            await rig.queries.status(reset_service_times=True)
+            before = await rig.queries.status(reset_service_times=True)
         out, errors = await process.communicate(b"\n")
     finally:
         if process.returncode is None:
             process.kill()
     if process.returncode:
         raise MeasurementFailedError(errors.decode().strip())
-    return dict(json.loads(out))
+    return {**json.loads(out), "before": before}
 
 
 def _wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
@@ -241,6 +253,24 @@ def _service(status: EngineStatus) -> dict[str, Any]:
         "service_p50_us": round(times.p50_ns / _US, 1),
         "service_p99_us": round(times.p99_ns / _US, 1),
         "service_reason": None,
+    }
+
+
+def _loop(before: LoopTimes, after: LoopTimes) -> dict[str, Any]:
+    """Return what held the loop up since the books were open."""
+    return {
+        "stalls": {
+            stall.work: {
+                "count": stall.count,
+                "total_us": round(stall.total_ns / _US, 1),
+                "longest_us": round(stall.longest_ns / _US, 1),
+            }
+            for stall in after.stalls
+        },
+        "loop_priority": after.priority,
+        "loop_queued_ms": round((after.queued_ns - before.queued_ns) / 1_000_000, 1),
+        "loop_pushed_aside": after.pushed_aside - before.pushed_aside,
+        "loop_page_faults": after.page_faults - before.page_faults,
     }
 
 

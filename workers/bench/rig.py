@@ -63,8 +63,9 @@ class _EngineChild(Child):
 class EngineRig:
     """An engine that trades one market, and its Valkey; `async with` starts and stops them."""
 
-    def __init__(self, folder: Path, policy: str) -> None:
+    def __init__(self, folder: Path, policy: str, priority: str = "high") -> None:
         self.folder = folder
+        self._priority = priority
         self.shard = folder / "engine" / "shard-0"
         self._policy = policy
         self._valkey = ValkeyServer(folder / "valkey", folder / "logs" / "valkey.log", free_port())
@@ -79,6 +80,7 @@ class EngineRig:
             "RIALTO_TEMPORAL_ADDRESS": "none",
             "RIALTO_CHAIN_URL": "none",
             "RIALTO_ACK_POLICY": self._policy,
+            "RIALTO_ENGINE_PRIORITY": self._priority,
             "RIALTO_SETTLEMENT_LAG_BOUND": "0",
             "RIALTO_LOG_LEVEL": "WARNING",
             "RIALTO_ENGINE_SOCKET": self.socket,

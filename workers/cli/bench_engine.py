@@ -13,6 +13,7 @@ from workers.cli.context import EXIT_FAILED, EXIT_USAGE, JsonOption
 
 AckPolicy = Literal["os", "fsync"]
 Door = Literal["frames", "grpc"]
+Priority = Literal["high", "normal"]
 _WINDOW_COMMANDS = 8_000
 _COLUMNS = (
     *("scenario", "achieved_rate", "p50_us", "p99_us", "p999_us", "service_p99_us"),
@@ -45,6 +46,13 @@ def engine(
     batch: Annotated[
         int, typer.Option(min=1, max=1_000, help="Commands in a frame or message (closed loop).")
     ] = 250,
+    priority: Annotated[
+        Priority,
+        typer.Option(
+            help="Of the engine's loop, the client and the control; high: real time where the "
+            "system permits it, else short slices."
+        ),
+    ] = "high",
     seed: Annotated[int, typer.Option(help="Of the drawn flows.")] = 1,
     folder: Annotated[
         Path | None, typer.Option(help="Where the journal goes: the disk that is measured.")
@@ -77,7 +85,7 @@ def engine(
             report = grpc_door.measure(batches, folder, say)
         else:
             offered = 0 if in_flight or rate == "max" else int(rate)
-            load = frames_door.Load(names, policy, seconds, offered, window, batch, seed)
+            load = frames_door.Load(names, policy, seconds, offered, window, batch, seed, priority)
             report = frames_door.measure(load, folder, say)
     except (frames_door.MeasurementFailedError, NothingToMeasureError) as error:
         typer.echo(str(error), err=True)

@@ -38,13 +38,21 @@ def test_an_open_loop_beside_its_control() -> None:
     assert 0 < row["control_p50_us"] <= row["control_p99_us"] <= row["control_p999_us"]
     assert (row["engine_kind"], row["engine_loop"]) == ("core", "native")
     assert 0 < row["service_p50_us"] <= row["service_p99_us"]
+    assert row["loop_priority"] == row["client_priority"] in ("real time", "short slices", "normal")
+    assert row["loop_queued_ms"] >= 0
+    assert row["loop_page_faults"] > 0
+    for stall in row["stalls"].values():
+        assert 50 * stall["count"] <= stall["total_us"] <= stall["longest_us"] * stall["count"]
     assert (report["worst"], report["p99_us"]) == ("swings", row["p99_us"])
     assert (report["policy"], report["load"], report["in_flight"]) == ("fsync", "open loop", None)
 
 
 def test_one_order_in_flight() -> None:
-    """The closed loop has as many commands on the way as it is told."""
-    report = run("--in-flight", "1", "--seconds", "0.2", "--scenario", "normal")
+    """The closed loop has as many commands on the way as it is told, at the priority it is told."""
+    report = run(
+        *("--in-flight", "1", "--seconds", "0.2", "--scenario", "normal", "--priority", "normal")
+    )
+    assert (report["loop_priority"], report["client_priority"]) == ("normal", "normal")
     assert (report["load"], report["in_flight"], report["commands_in_frame"]) == (
         "closed loop",
         1,
