@@ -3,10 +3,15 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <new>
 #include <stdexcept>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 namespace rialto {
 
@@ -30,6 +35,16 @@ class Arena {
     auto* bytes = reinterpret_cast<volatile char*>(data_);
     for (std::size_t at = 0; at < count * sizeof(T) && at < bytes_; at += 4096)
       bytes[at] = bytes[at];
+  }
+
+  // Has the pages of elements `from` to `to` made, in any thread and without a change to what is in
+  // them; a kernel that does not know how (before Linux 5.14) makes them when they are touched.
+  void populate(std::size_t from, std::size_t to) const {
+    constexpr std::size_t kPage = 4096;
+    const std::size_t begin = from * sizeof(T) / kPage * kPage;
+    const std::size_t end = std::min(to * sizeof(T), bytes_);
+    if (begin < end)
+      madvise(reinterpret_cast<char*>(data_) + begin, end - begin, MADV_POPULATE_WRITE);
   }
 
   T& operator[](std::size_t index) { return data_[index]; }

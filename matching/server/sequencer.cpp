@@ -35,6 +35,7 @@ Sequencer::Sequencer(std::shared_ptr<SharedEngine> engine, Journal& journal, Eve
   shared_->ask([this](const Engine& found) {
     sequence_ = found.state.sequence;
     last_us_ = found.state.time_us;
+    slots_ = room_ = found.state.slots();
     return true;
   });
   first_ = sequence_ + 1;
@@ -55,9 +56,17 @@ void Sequencer::write(Group& group) {
 
 std::span<const EventStripe> Sequencer::apply(Group& group) {
   events_ = engine_->apply(group.payload(), group.bytes());
+  slots_.store(engine_->state.slots(), std::memory_order_relaxed);
   hit("after_apply");
   sequence_.store(first_ + group.commands() - 1, std::memory_order_release);
   return events_;
+}
+
+void Sequencer::make_room(std::uint64_t count) {
+  const std::uint64_t wanted = slots_.load(std::memory_order_relaxed) + count;
+  if (wanted <= room_) return;
+  engine_->state.populate(room_, wanted);
+  room_ = wanted;
 }
 
 void Sequencer::keep_events() {

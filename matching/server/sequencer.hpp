@@ -59,6 +59,10 @@ class Sequencer {
   // Appends the events of the last group to the log: they may follow the answers, being derived.
   void keep_events();
 
+  // Any thread: has memory made for `count` more orders than there have been; the loop would wait
+  // for each new page, a virtual machine's host included.
+  void make_room(std::uint64_t count);
+
   std::uint64_t sequence() const { return sequence_.load(std::memory_order_acquire); }
 
  private:
@@ -67,6 +71,8 @@ class Sequencer {
   Journal& journal_;
   EventLog& log_;
   std::atomic<std::uint64_t> sequence_;
+  std::atomic<std::uint64_t> slots_{0};  // orders in memory
+  std::uint64_t room_ = 0;               // made so far; of the thread that makes it
   std::int64_t last_us_;
   std::uint64_t first_;  // of the last group
   std::span<const EventStripe> events_;

@@ -13,6 +13,10 @@ namespace {
 // other would take from the loop what it needs of a core.
 constexpr std::chrono::milliseconds kRest{1};
 
+// Room for more orders than come between two looks.
+constexpr std::uint64_t kOrdersAhead = 1 << 16;
+constexpr std::chrono::milliseconds kLook{20};
+
 }  // namespace
 
 Server::Server(std::shared_ptr<SharedEngine> engine, const std::string& root,
@@ -29,6 +33,7 @@ Server::Server(std::shared_ptr<SharedEngine> engine, const std::string& root,
 void Server::start() {
   sequencer_.drive([this] { mailbox_.to_loop.ring(); });
   sync_thread_ = start_thread("journal-sync", [this] { sync_forever(); });
+  memory_thread_ = start_thread("memory", [this] { make_room_forever(); });
   loop_thread_ = start_thread("engine-loop", [this] {
     loop_.run([this] {
       writes_.fetch_add(1, std::memory_order_release);
@@ -47,6 +52,7 @@ void Server::stop() {
   writes_.fetch_add(1);
   writes_.notify_one();
   sync_thread_.join();
+  memory_thread_.join();
   journal_.close();
 }
 
@@ -68,6 +74,13 @@ void Server::sync_forever() try {
   }
 } catch (const EngineFault& error) {
   mailbox_.fail(error.fault, error.what());
+}
+
+void Server::make_room_forever() {
+  while (!stopping_) {
+    sequencer_.make_room(kOrdersAhead);
+    std::this_thread::sleep_for(kLook);
+  }
 }
 
 std::uint64_t Server::durable_sequence() const {

@@ -42,6 +42,7 @@ class Server {
 
  private:
   void sync_forever();
+  void make_room_forever();
 
   const Folder folder_;
   Mailbox mailbox_;
@@ -53,7 +54,7 @@ class Server {
   Loop loop_;
   std::atomic<std::uint32_t> writes_{0};  // counts; the sync thread sleeps on it
   std::atomic<bool> stopping_{false};
-  std::thread loop_thread_, sync_thread_;
+  std::thread loop_thread_, sync_thread_, memory_thread_;
 };
 
 }  // namespace rialto::server
