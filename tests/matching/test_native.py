@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import time
 import zlib
 from pathlib import Path
 
@@ -127,6 +128,9 @@ def test_damaged_events_are_named(tmp_path: Path) -> None:
     """A range over a flipped bit is refused, not delivered."""
     with NativeLoop(tmp_path) as loop:
         loop.submit(opening())
+        answered = loop.sequencer.sequence
+        while loop.sequencer.durable_sequence < answered:  # answers go before events are kept
+            time.sleep(0.001)
         name = tmp_path / loop.storage.names("events")[0]
         data = bytearray(name.read_bytes())
         data[200] ^= 1

@@ -40,7 +40,7 @@ def test_an_open_loop_beside_its_control() -> None:
     assert 0 < row["service_p50_us"] <= row["service_p99_us"]
     assert row["loop_priority"] == row["client_priority"] in ("real time", "short slices", "normal")
     assert row["loop_queued_ms"] >= 0
-    assert row["loop_page_faults"] > 0
+    assert row["loop_page_faults"] >= 0
     for stall in row["stalls"].values():
         assert 50 * stall["count"] <= stall["total_us"] <= stall["longest_us"] * stall["count"]
     assert (report["worst"], report["p99_us"]) == ("swings", row["p99_us"])
