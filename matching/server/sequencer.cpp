@@ -8,6 +8,12 @@
 
 namespace rialto::server {
 
+namespace {
+
+constexpr std::uint64_t kIndexedOrders = 1 << 20;  // 16 MiB
+
+}  // namespace
+
 std::uint32_t Group::add(const std::uint8_t* data, std::size_t size) {
   check_whole_stripes(size);
   const std::size_t before = bytes();
@@ -39,6 +45,11 @@ Sequencer::Sequencer(std::shared_ptr<SharedEngine> engine, Journal& journal, Eve
     return true;
   });
   first_ = sequence_ + 1;
+  // An index that doubles moves all it has while everyone waits: begin with room for a while.
+  shared_->change([](Engine& found) {
+    found.state.index.reserve(kIndexedOrders);
+    return true;
+  });
 }
 
 void Sequencer::write(Group& group) {
