@@ -336,7 +336,7 @@ void Engine::delist_symbol(const Command& command, const std::uint8_t* record) {
   for (const int side : {0, 1})
     for (std::int64_t price = book.best(side); price != kNoPrice;
          price = book.next_price(side, price))
-      for (Slot at = book.at(side, price).head; at != 0; at = state.orders[at].next)
+      for (Slot at = book.at(side, price).head; at != 0; at = state.links[at].next)
         closing.push_back(at);
   for (const auto* waiting : {&market->rising, &market->falling})
     for (const auto& [price, number] : *waiting) closing.push_back(state.pages.find(number));

@@ -200,7 +200,7 @@ bool Engine::fillable(const Market& market, const Command& command, std::uint32_
   for (std::int64_t price = book.best(side); price != kNoPrice && Book::crosses(side, price, limit);
        price = book.next_price(side, price)) {
     std::vector<Hidden> hidden;  // of the icebergs met at this price
-    for (Slot at = book.at(side, price).head; at != 0; at = state.orders[at].next) {
+    for (Slot at = book.at(side, price).head; at != 0; at = state.links[at].next) {
       if (++met > kMaxMakers) return false;
       const Order& maker = state.orders[at];
       if (maker.account == account) {

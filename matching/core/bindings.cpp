@@ -180,7 +180,7 @@ class Core {
       std::string lines;
       const std::uint32_t at = state.find_account(account_id);
       Slot slot = at == 0 ? 0 : state.accounts[at].open_head;
-      for (; slot != 0; slot = state.orders[slot].account_next) {
+      for (; slot != 0; slot = state.links[slot].account_next) {
         const Order& order = state.orders[slot];
         if (symbol_id == 0 || state.markets[order.symbol]->rules.symbol_id == symbol_id)
           lines += order_line(engine, slot);
@@ -280,7 +280,7 @@ class Core {
     for (std::int64_t price = book.best(side); price != kNoPrice && lines.size() < levels;
          price = book.next_price(side, price)) {
       std::int64_t lots = 0;
-      for (Slot slot = book.at(side, price).head; slot != 0; slot = state.orders[slot].next)
+      for (Slot slot = book.at(side, price).head; slot != 0; slot = state.links[slot].next)
         lots += state.orders[slot].remaining;
       lines.emplace_back(price, lots);
     }

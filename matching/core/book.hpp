@@ -20,7 +20,7 @@ inline constexpr std::int64_t kNoPrice = -1;  // prices are positive
 
 class Book {
  public:
-  explicit Book(Arena<Order>& orders) : orders_(orders) {
+  Book(const Arena<Order>& orders, Arena<Links>& links) : orders_(orders), links_(links) {
     for (int side = 0; side < 2; ++side) bits_[side].assign(kWords, 0);
     levels_.resize(kWindow);
   }
@@ -35,13 +35,14 @@ class Book {
   }
 
   void add(Slot slot) {
-    Order& order = orders_[slot];
+    const Order& order = orders_[slot];
     const int side = order.side();
     Level& level = make(side, order.price);
-    order.next = 0;
-    order.prev = level.tail;
+    Links& links = links_[slot];
+    links.next = 0;
+    links.prev = level.tail;
     if (level.tail != 0) {
-      orders_[level.tail].next = slot;
+      links_[level.tail].next = slot;
     } else {
       level.head = slot;
       if (best_[side] == kNoPrice || better(side, order.price, best_[side]))
@@ -54,14 +55,15 @@ class Book {
     const Order& order = orders_[slot];
     const int side = order.side();
     Level& level = at(side, order.price);
-    if (order.prev != 0)
-      orders_[order.prev].next = order.next;
+    const Links& links = links_[slot];
+    if (links.prev != 0)
+      links_[links.prev].next = links.next;
     else
-      level.head = order.next;
-    if (order.next != 0)
-      orders_[order.next].prev = order.prev;
+      level.head = links.next;
+    if (links.next != 0)
+      links_[links.next].prev = links.prev;
     else
-      level.tail = order.prev;
+      level.tail = links.prev;
     if (level.head == 0) drop(side, order.price);
   }
 
@@ -187,7 +189,8 @@ class Book {
     }
   }
 
-  Arena<Order>& orders_;
+  const Arena<Order>& orders_;
+  Arena<Links>& links_;
   std::int64_t base_ = 0;
   std::int64_t best_[2] = {kNoPrice, kNoPrice};
   std::vector<Level> levels_;

@@ -38,11 +38,23 @@ Slot Engine::find_open(const Command& command, std::uint64_t id, std::uint64_t h
   return command.symbol_id == 0 || command.symbol_id == symbol_id ? slot : 0;
 }
 
-void Engine::cancel(const Command& command, std::uint64_t hash) {
+// Whether this is the command's open order. An open order is the only one of its key.
+inline bool Engine::is_open(Slot slot, const Command& command) const {
+  const Order& order = state.orders[slot];
+  return slot != 0 && order.key_low == command.key_low && order.key_high == command.key_high &&
+         order.status == Status::kOpen &&
+         state.accounts[order.account].id == command.account_id &&
+         (command.symbol_id == 0 ||
+          command.symbol_id == state.markets[order.symbol]->rules.symbol_id);
+}
+
+void Engine::cancel(const Command& command, const Place& place) {
   Reason reason = refuse_cancel(command);
   Slot slot = 0;
   if (reason == Reason::kNone) {
-    slot = find_open(command, static_cast<std::uint64_t>(command.a), hash);
+    const auto id = static_cast<std::uint64_t>(command.a);
+    slot = id == 0 && is_open(place.guess, command) ? place.guess
+                                                    : find_open(command, id, place.hash);
     if (slot == 0)
       reason = Reason::kOrderNotFound;
     else if (state.markets[state.orders[slot].symbol]->state == kHalted)
@@ -72,7 +84,7 @@ void Engine::cancel_all(const Command& command) {
   const std::uint32_t account = state.find_account(command.account_id);
   if (account != 0) {
     Slot at = state.accounts[account].open_head;
-    for (; at != 0 && mine.size() < kMaxCancels; at = state.orders[at].account_next) {
+    for (; at != 0 && mine.size() < kMaxCancels; at = state.links[at].account_next) {
       const Market& market = *state.markets[state.orders[at].symbol];
       if (command.a != kBothSides && command.a != state.orders[at].side() + 1) continue;
       if (command.symbol_id != 0 && command.symbol_id != market.rules.symbol_id) continue;
@@ -139,6 +151,7 @@ void Engine::amend(const Command& command, const std::uint8_t* record, std::uint
   write_amended(command, slot, {order.price, whole, hidden, 0}, {price, quantity, hides, 0},
                 kept ? 2 : 0);
   if (!kept) market.book.remove(slot);
+  state.keep_asked(slot);
   order.price = price;
   order.quantity = quantity - hides;
   order.remaining = order.quantity - filled;

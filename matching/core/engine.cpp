@@ -24,14 +24,17 @@ std::span<const EventStripe> Engine::apply(const std::uint8_t* data, std::size_t
   check(data, size);
   const std::size_t count = count_;
   events.start_batch(count);
+  for (std::size_t at = 0; at < std::min(kAheadIndex, count); ++at)
+    state.index.prefetch(places_[at].hash);
   for (std::size_t at = 0; at < std::min(kAheadOrder, count); ++at)
     look_at_order(data, places_[at]);
   for (std::size_t at = 0; at < std::min(kAheadNear, count); ++at) look_near(data, places_[at]);
   if (stamps != nullptr) stamps[0] = __rdtsc();
   for (std::size_t at = 0; at < count; ++at) {
+    if (at + kAheadIndex < count) state.index.prefetch(places_[at + kAheadIndex].hash);
     if (at + kAheadOrder < count) look_at_order(data, places_[at + kAheadOrder]);
     if (at + kAheadNear < count) look_near(data, places_[at + kAheadNear]);
-    step(data + places_[at].offset, places_[at].hash);
+    step(data + places_[at].offset, places_[at]);
     if (stamps != nullptr) stamps[at + 1] = __rdtsc();
   }
   events.seal();
@@ -40,35 +43,65 @@ std::span<const EventStripe> Engine::apply(const std::uint8_t* data, std::size_t
 }
 
 // A command's order, where its index cell (prefetched before) says it is.
-void Engine::look_at_order(const std::uint8_t* data, const Place& place) const {
+void Engine::look_at_order(const std::uint8_t* data, Place& place) const {
   const Command& command = command_at(data + place.offset);
+  look_at_forgotten(state.find_account(command.account_id));
   if (command.opcode == Opcode::kPlaceOrder) {
     const Market* market = state.market(command.symbol_id);
     if (market != nullptr) market->book.prefetch(command.a);
   } else if (const Slot guess = state.index.guess(place.hash); guess != 0) {
+    place.guess = guess;
     __builtin_prefetch(&state.orders[guess], 1);
-    __builtin_prefetch(reinterpret_cast<const char*>(&state.orders[guess]) + 64);
+    __builtin_prefetch(&state.links[guess], 1);
+    __builtin_prefetch(&state.closed_us[guess], 1);
   }
 }
 
 // What a command's order will touch beside itself: its neighbours in level and account.
 void Engine::look_near(const std::uint8_t* data, const Place& place) const {
   const Command& command = command_at(data + place.offset);
+  const std::uint32_t mine = state.find_account(command.account_id);
+  const Account& account = state.accounts[mine];
+  look_near_forgotten(mine);
   if (command.opcode == Opcode::kPlaceOrder) {
     const Market* market = state.market(command.symbol_id);
     if (market == nullptr) return;
     const int side = side_of(command.flags);
+    __builtin_prefetch(&state.links[account.open_tail], 1);
     if (const Slot tail = market->book.tail_guess(command.a); tail != 0)
-      __builtin_prefetch(&state.orders[tail], 1);
-    if (const Slot first = market->book.first_guess(1 - side); first != 0)
+      __builtin_prefetch(&state.links[tail], 1);
+    if (const Slot first = market->book.first_guess(1 - side); first != 0) {
       __builtin_prefetch(&state.orders[first], 1);
-  } else if (const Slot guess = state.index.guess(place.hash); guess != 0) {
-    const Order& order = state.orders[guess];
-    __builtin_prefetch(&state.orders[order.prev], 1);
-    __builtin_prefetch(&state.orders[order.next], 1);
-    __builtin_prefetch(&state.orders[order.account_prev], 1);
-    __builtin_prefetch(&state.orders[order.account_next], 1);
+      __builtin_prefetch(&state.links[first], 1);
+    }
+  } else if (place.guess != 0) {
+    const Links& links = state.links[place.guess];
+    __builtin_prefetch(&state.links[account.closed_tail], 1);
+    __builtin_prefetch(&state.links[links.prev], 1);
+    __builtin_prefetch(&state.links[links.next], 1);
+    __builtin_prefetch(&state.links[links.account_prev], 1);
+    __builtin_prefetch(&state.links[links.account_next], 1);
   }
+}
+
+// The order that its account will forget with the next that closes, if its window is full.
+inline void Engine::look_at_forgotten(std::uint32_t account) const {
+  const Account& owner = state.accounts[account];
+  if (owner.closed_count < state.closed_per_account) [[likely]]
+    return;
+  __builtin_prefetch(&state.orders[owner.closed_head], 1);
+  __builtin_prefetch(&state.links[owner.closed_head], 1);
+}
+
+inline void Engine::look_near_forgotten(std::uint32_t account) const {
+  const Account& owner = state.accounts[account];
+  const Slot oldest = owner.closed_head;
+  if (owner.closed_count < state.closed_per_account || oldest == 0) [[likely]]
+    return;
+  state.index.prefetch(state.hash_of(oldest));
+  state.pages.prefetch(state.orders[oldest].number);
+  __builtin_prefetch(&state.links[state.links[oldest].prev], 1);
+  __builtin_prefetch(&state.links[state.links[oldest].next], 1);
 }
 
 // Framing, numbering and time of the whole batch, before any effect.
@@ -89,14 +122,13 @@ void Engine::check(const std::uint8_t* data, std::size_t size) {
     if (command.opcode == Opcode::kPlaceOrder || command.opcode == Opcode::kAmendOrder ||
         command.opcode == Opcode::kCancelOrder)
       hash = identity_hash(command.account_id, command.key_low, command.key_high);
-    state.index.prefetch(hash);
-    *next++ = {static_cast<std::uint32_t>(offset), hash};
+    *next++ = {static_cast<std::uint32_t>(offset), 0, hash};
     offset += stripes * kStripe;
   }
   count_ = static_cast<std::size_t>(next - places_.data());
 }
 
-inline void Engine::step(const std::uint8_t* record, std::uint64_t hash) {
+inline void Engine::step(const std::uint8_t* record, const Place& place) {
   const Command& command = command_at(record);
   state.sequence = command.sequence;
   state.time_us = command.time_us;
@@ -107,26 +139,26 @@ inline void Engine::step(const std::uint8_t* record, std::uint64_t hash) {
     expired = expire();
     events.await_outcome();
   }
-  act(command, record, hash);
+  act(command, record, place);
   if (expired != 0) [[unlikely]]
     events.outcome_first(mark, expired);
   if (state.touched) [[unlikely]]
     run_triggers();
 }
 
-inline void Engine::act(const Command& command, const std::uint8_t* record, std::uint64_t hash) {
+inline void Engine::act(const Command& command, const std::uint8_t* record, const Place& at) {
   switch (command.opcode) {
     case Opcode::kPlaceOrder:
-      place(command, record, hash);
+      place(command, record, at.hash);
       break;
     case Opcode::kCancelOrder:
-      cancel(command, hash);
+      cancel(command, at);
       break;
     case Opcode::kCancelAll:
       cancel_all(command);
       break;
     case Opcode::kAmendOrder:
-      amend(command, record, hash);
+      amend(command, record, at.hash);
       break;
     case Opcode::kSetDeadMansSwitch:
       set_dead_mans_switch(command);
@@ -182,30 +214,25 @@ inline Slot Engine::accept(const Command& command, const std::uint8_t* record,
                            std::uint64_t hash, std::int64_t hold) {
   const unsigned with_text = command.text_length != 0 ? 2 : 1;
   const Slot slot = state.new_order();
+  const std::uint64_t number = state.next_order++;
   Order& order = state.orders[slot];
-  order.price = order.asked_price = command.a;
-  order.remaining = order.quantity = order.asked_quantity = command.b;
-  order.number = state.next_order++;
-  order.account = account;
-  order.flags = command.flags;
-  order.symbol = state.symbol_index[command.symbol_id];
-  order.status = Status::kOpen;
-  order.text_length = command.text_length;
-  order.traits = has_terms ? kHasTerms : 0;
+  order.price = command.a;
+  order.remaining = order.quantity = command.b;
+  order.word = Order::word_of(number, command.text_length, has_terms ? kHasTerms : 0);
   order.key_low = command.key_low;
   order.key_high = command.key_high;
   order.accepted_sequence = state.sequence;
-  order.accepted_us = state.time_us;
-  order.closed_us = 0;
-  order.hash = hash;
-  state.index.insert(hash, slot);
-  state.pages.set(order.number, slot);
+  order.account = account;
+  order.flags = command.flags;
+  order.symbol = state.symbol_index[command.symbol_id];
+  state.accepted_us[slot] = state.time_us;
+  state.remember(slot, hash, number);
 
   EventStripe* event = events.add(EventType::kOrderAccepted, 1 + with_text + has_terms,
                                   command.symbol_id, command.flags);
   event[0].body[0] = static_cast<std::uint64_t>(state.time_us);
   event[0].body[1] = command.account_id;
-  event[0].body[2] = order_id(order.number);
+  event[0].body[2] = order_id(number);
   event[0].body[3] = command.key_low;
   event[0].body[4] = command.key_high;
   event[0].body[5] = static_cast<std::uint64_t>(command.a);
@@ -243,9 +270,10 @@ inline Slot Engine::accept(const Command& command, const std::uint8_t* record,
 [[gnu::noinline, gnu::cold]] bool Engine::same_body(const Command& command, const Terms& terms,
                                                     Slot slot) const {
   const Order& order = state.orders[slot];
+  const Asked asked = state.asked(slot);
   return state.markets[order.symbol]->rules.symbol_id == command.symbol_id &&
-         order.flags == command.flags && order.asked_price == command.a &&
-         order.asked_quantity == command.b &&
+         order.flags == command.flags && asked.price == command.a &&
+         asked.quantity == command.b &&
          (order.traits != 0 ? state.rare[slot].terms : Terms{}) == terms;
 }
 
@@ -265,7 +293,7 @@ inline Slot Engine::accept(const Command& command, const std::uint8_t* record,
   event[0].body[3] = command.key_high;
   event[0].body[4] = order_id(order.number);
   event[0].body[5] = order.accepted_sequence;
-  event[1].body[0] = static_cast<std::uint64_t>(order.accepted_us);
+  event[1].body[0] = static_cast<std::uint64_t>(state.accepted_us[slot]);
   event[1].body[1] = static_cast<std::uint64_t>(order.price);
   event[1].body[2] = static_cast<std::uint64_t>(order.quantity + state.hidden(slot));
   event[1].body[3] = static_cast<std::uint64_t>(order.filled());

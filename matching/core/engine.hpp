@@ -66,16 +66,21 @@ class Engine {
  private:
   struct Place {
     std::uint32_t offset;
+    Slot guess;  // of the order it names, as it stood when it was looked for; else 0
     std::uint64_t hash;
   };
-  static constexpr std::size_t kAheadOrder = 48, kAheadNear = 24;
+  // Commands between asking for memory and using it: far enough for it to come, near enough that
+  // few requests are under way at once and the first of a batch need not wait for long.
+  static constexpr std::size_t kAheadIndex = 32, kAheadOrder = 20, kAheadNear = 10;
 
-  void look_at_order(const std::uint8_t* data, const Place& place) const;
+  void look_at_order(const std::uint8_t* data, Place& place) const;
   void look_near(const std::uint8_t* data, const Place& place) const;
   void check(const std::uint8_t* data, std::size_t size);
-  [[gnu::always_inline]] inline void step(const std::uint8_t* record, std::uint64_t hash);
+  void look_at_forgotten(std::uint32_t account) const;
+  void look_near_forgotten(std::uint32_t account) const;
+  [[gnu::always_inline]] inline void step(const std::uint8_t* record, const Place& place);
   [[gnu::always_inline]] inline void act(const Command& command, const std::uint8_t* record,
-                                         std::uint64_t hash);
+                                         const Place& place);
 
   void place(const Command& command, const std::uint8_t* record, std::uint64_t hash);
   [[gnu::always_inline]] inline Slot accept(const Command& command, const std::uint8_t* record,
@@ -97,7 +102,7 @@ class Engine {
   void close_rare(Market& market, Slot slot, Close reason);
   void close_all(const std::vector<Slot>& slots, Close reason);
   void keep_whole(std::vector<Slot>& slots, Slot next) const;
-  void cancel(const Command& command, std::uint64_t hash);
+  void cancel(const Command& command, const Place& place);
   void cancel_all(const Command& command);
   void amend(const Command& command, const std::uint8_t* record, std::uint64_t hash);
   void set_dead_mans_switch(const Command& command);
@@ -147,6 +152,7 @@ class Engine {
   bool set_off_next(Market& market);
   bool follow(Market& market);
   void set_off(Market& market, Slot slot);
+  [[gnu::always_inline]] inline bool is_open(Slot slot, const Command& command) const;
   Slot find_open(const Command& command, std::uint64_t id, std::uint64_t hash) const;
 
   bool match(Market& market, Slot taker, std::int64_t limit, Close& stopped);

@@ -31,9 +31,10 @@ namespace rialto {
       }
       continue;
     }
-    __builtin_prefetch(&state.orders[other.next], 1);
-    __builtin_prefetch(&state.orders[other.account_prev], 1);
-    __builtin_prefetch(&state.orders[other.account_next], 1);
+    const Links& links = state.links[maker];
+    __builtin_prefetch(&state.orders[links.next], 1);
+    __builtin_prefetch(&state.links[links.next], 1);
+    __builtin_prefetch(&state.links[links.account_next], 1);
     fill(market, maker, taker, std::min(order.remaining, other.remaining));
     if (order.remaining == 0) return false;
   }
@@ -50,6 +51,7 @@ namespace rialto {
   const Book& book = market.book;
   const std::int32_t taker_ppm = rules.fees.tier[state.accounts[order.account].tier].taker_ppm;
   std::int64_t left = state.rare[taker].terms.quote_budget;
+  state.keep_asked(taker);
   for (std::uint32_t met = 0; met < kMaxMakers; ++met) {
     const std::int64_t best = book.best(side);
     if (best == kNoPrice) return Close::kIocRemainder;
@@ -81,6 +83,8 @@ namespace rialto {
   Order& taker = state.orders[taker_slot];
   const std::int64_t lots = std::min(maker.remaining, taker.remaining);
   release(state, market, maker_slot, lots);
+  state.keep_asked(maker_slot);
+  state.keep_asked(taker_slot);
   maker.remaining -= lots;
   maker.quantity -= lots;
   taker.remaining -= lots;
@@ -195,9 +199,9 @@ inline void Engine::use_up(Market& market, Slot slot, Close reason) {
   } else if (!has_limit(order.flags) && market.book.best(1 - order.side()) != kNoPrice) {
     reason = Close::kBandReached;
   }
-  order.status = status_of(reason);
-  order.closed_us = state.time_us;
   write_closed(market, slot, reason, false);
+  order.status = status_of(reason);
+  state.closed_us[slot] = state.time_us;
   file_closed(slot);
 }
 
@@ -243,12 +247,12 @@ inline void Engine::watch_expiry(Slot slot) {
 
 // Appends an order to its account's list of open orders, which is in order of their numbers.
 void Engine::list_open(Slot slot) {
-  Order& order = state.orders[slot];
-  Account& account = state.accounts[order.account];
-  order.account_next = 0;
-  order.account_prev = account.open_tail;
+  Account& account = state.accounts[state.orders[slot].account];
+  Links& links = state.links[slot];
+  links.account_next = 0;
+  links.account_prev = account.open_tail;
   if (account.open_tail != 0)
-    state.orders[account.open_tail].account_next = slot;
+    state.links[account.open_tail].account_next = slot;
   else
     account.open_head = slot;
   account.open_tail = slot;
@@ -299,9 +303,9 @@ void Engine::rest_all(const std::vector<Slot>& resting, const std::vector<Slot>&
   if (left != 0) release(state, market, slot, left);
   market.book.remove(slot);
   delist(market, slot);
-  order.status = status_of(reason);
-  order.closed_us = state.time_us;
   write_closed(market, slot, reason, true);
+  order.status = status_of(reason);
+  state.closed_us[slot] = state.time_us;
   file_closed(slot);
 }
 
@@ -313,14 +317,15 @@ void Engine::delist(Market& market, Slot slot) {
   --market.open_orders;
   --state.open_of(order.account, order.symbol).count;
   Account& account = state.accounts[order.account];
-  if (order.account_prev != 0)
-    state.orders[order.account_prev].account_next = order.account_next;
+  const Links& links = state.links[slot];
+  if (links.account_prev != 0)
+    state.links[links.account_prev].account_next = links.account_next;
   else
-    account.open_head = order.account_next;
-  if (order.account_next != 0)
-    state.orders[order.account_next].account_prev = order.account_prev;
+    account.open_head = links.account_next;
+  if (links.account_next != 0)
+    state.links[links.account_next].account_prev = links.account_prev;
   else
-    account.open_tail = order.account_prev;
+    account.open_tail = links.account_prev;
 }
 
 void Engine::write_closed(const Market& market, Slot slot, Close reason, bool resting) {

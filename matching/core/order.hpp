@@ -1,4 +1,4 @@
-// One order, open or closed but not yet forgotten; two cache lines, the first one hot.
+// One order, open or closed but not yet forgotten: a cache line, and beside it what is seldom read.
 #pragma once
 
 #include <cstdint>
@@ -50,32 +50,48 @@ struct Rare {  // beside an order with terms, by slot
 inline constexpr std::uint16_t kHasTerms = 1, kIceberg = 2, kWaiting = 4, kLinked = 8;
 
 struct alignas(64) Order {
-  // hot: matching and cancelling
   std::int64_t price;
-  std::int64_t remaining;  // of an iceberg: what the book shows
-  std::int64_t quantity;   // without what an iceberg hides
-  std::uint64_t number;    // dense within the shard; the order id is shard << 48 | number
-  std::uint32_t account;   // dense index
-  Slot prev, next;         // open: its price level; closed: all closed orders, in closing order
-  Slot account_prev, account_next;  // open: the account's open orders; closed: its closed ones
-  std::uint16_t flags;
-  std::uint16_t symbol;  // dense index
-  Status status;
-  std::uint8_t text_length;
-  std::uint16_t traits;  // not 0: a `Rare` lies beside it
-  // cold: identity and answers
+  std::int64_t remaining;     // of an iceberg: what the book shows
+  std::int64_t quantity;      // without what an iceberg hides
+  // Written whole when an order is accepted; who changes a part of it reads the number before: a
+  // processor cannot hand on to a wide read what a narrow write has just left.
+  union {
+    std::uint64_t word;
+    struct {
+      std::uint64_t number : 48;  // dense within the shard; the order id is shard << 48 | number
+      std::uint8_t text_length : 6;
+      Status status : 2;
+      std::uint8_t traits : 7;   // not 0: a `Rare` lies beside it
+      std::uint8_t altered : 1;  // not 0: an `Asked` lies beside it
+    };
+  };
   std::uint64_t key_low;
   std::uint64_t key_high;
   std::uint64_t accepted_sequence;
-  std::int64_t accepted_us;
-  std::int64_t closed_us;
-  std::uint64_t hash;
-  std::int64_t asked_price;  // as placed: a repeat of the command asks for these
-  std::int64_t asked_quantity;
+  std::uint32_t account;  // dense index
+  std::uint16_t flags;
+  std::uint16_t symbol;  // dense index
 
+  // Of an open order.
+  static std::uint64_t word_of(std::uint64_t number, std::uint8_t text_length,
+                               std::uint64_t traits) {
+    return number | std::uint64_t{text_length} << 48 | traits << 56;
+  }
   int side() const { return side_of(flags); }
   std::int64_t filled() const { return quantity - remaining; }
 };
-static_assert(sizeof(Order) == 128);
+static_assert(sizeof(Order) == 64 && kMaxText < 64);
+
+// The lists an order stands in, by slot: who leaves one touches its neighbours' links alone.
+struct Links {
+  Slot prev, next;                  // open: its price level; closed: all closed, in closing order
+  Slot account_prev, account_next;  // open: the account's open orders; closed: its closed ones
+};
+
+// Price and quantity as placed, by slot, once the order's own have become others: a repeat of the
+// command asks for these.
+struct Asked {
+  std::int64_t price, quantity;
+};
 
 }  // namespace rialto

@@ -1,6 +1,10 @@
-// (account, client key) -> order: linear probing over 8-byte cells, deletion by backward shift.
+// (account, client key) -> order, and order number -> order.
 #pragma once
 
+#include <emmintrin.h>
+
+#include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
@@ -21,93 +25,136 @@ inline std::uint64_t identity_hash(std::uint64_t account_id, std::uint64_t low,
   return (h ^ (h >> 32)) * 0x94D049BB133111EBull;
 }
 
-// A cell keeps 32 bits of the hash, which is also where it wants to be: no order is touched
-// before the tag agrees, and growing needs no order at all.
+// Ten orders to a cache line, each by 16 bits of its hash: a look-up reads one line and, only where
+// the tag agrees, one order. A line counts the orders that wanted it when it was full and live
+// further on; a search ends at the first line that nobody passed.
 class OrderIndex {
  public:
   explicit OrderIndex(unsigned bits) { reset(bits); }
 
   // Makes room for `count` orders, so that none of the first `count` has to wait for growth.
-  void reserve(std::uint64_t count) {
-    while (mask_ + 1 < count * 2) grow();
-    cells_->prefault(mask_ + 1);
+  template <typename HashOf, typename Prefetch>
+  void reserve(std::uint64_t count, HashOf hash_of, Prefetch prefetch) {
+    while (room() < count) grow(hash_of, prefetch);
+    lines_->prefault(mask_ + 1);
   }
 
-  void prefetch(std::uint64_t hash) const { __builtin_prefetch(&(*cells_)[hash & mask_]); }
+  void prefetch(std::uint64_t hash) const { __builtin_prefetch(&(*lines_)[home(hash)], 1); }
 
-  // The first order with this hash, good enough to prefetch; no order is touched.
-  Slot guess(std::uint64_t hash) const {
-    const auto tag = static_cast<std::uint32_t>(hash);
-    for (std::uint64_t at = hash & mask_;; at = (at + 1) & mask_) {
-      const Cell cell = (*cells_)[at];
-      if (cell.slot == 0 || cell.tag == tag) return cell.slot;
-    }
+  // An order with this hash in its first line, good enough to prefetch; no order is touched.
+  [[gnu::always_inline]] Slot guess(std::uint64_t hash) const {
+    const Line& line = (*lines_)[home(hash)];
+    const unsigned found = matches(line, tag_of(hash));
+    return found == 0 ? 0 : line.slots[std::countr_zero(found)];
   }
 
   template <typename Same>
-  Slot find(std::uint64_t hash, Same same) const {
-    const auto tag = static_cast<std::uint32_t>(hash);
-    for (std::uint64_t at = hash & mask_;; at = (at + 1) & mask_) {
-      const Cell cell = (*cells_)[at];
-      if (cell.slot == 0) return 0;
-      if (cell.tag == tag && same(cell.slot)) return cell.slot;
+  [[gnu::always_inline]] Slot find(std::uint64_t hash, Same same) const {
+    const std::uint16_t tag = tag_of(hash);
+    for (std::uint64_t at = home(hash);; at = (at + 1) & mask_) {
+      const Line& line = (*lines_)[at];
+      for (unsigned found = matches(line, tag); found != 0; found &= found - 1) {
+        const Slot slot = line.slots[std::countr_zero(found)];
+        if (same(slot)) return slot;
+      }
+      if (line.passed == 0) return 0;
     }
   }
 
-  void insert(std::uint64_t hash, Slot slot) {
-    if (++count_ * 2 > mask_ + 1) grow();
-    place(Cell{static_cast<std::uint32_t>(hash), slot});
+  // When the index has to grow, `hash_of(slot)` is asked for every order, after `prefetch(slot)`.
+  template <typename HashOf, typename Prefetch>
+  void insert(std::uint64_t hash, Slot slot, HashOf hash_of, Prefetch prefetch) {
+    if (count_ == room()) [[unlikely]]
+      grow(hash_of, prefetch);
+    ++count_;
+    place(hash, slot);
   }
 
   void erase(std::uint64_t hash, Slot slot) {
-    std::uint64_t at = hash & mask_;
-    while ((*cells_)[at].slot != slot) at = (at + 1) & mask_;
+    const std::uint16_t tag = tag_of(hash);
     --count_;
-    for (std::uint64_t next = (at + 1) & mask_;; next = (next + 1) & mask_) {
-      const Cell cell = (*cells_)[next];
-      if (cell.slot == 0) break;
-      const std::uint64_t home = cell.tag & mask_;
-      if (((next - home) & mask_) >= ((next - at) & mask_)) {
-        (*cells_)[at] = cell;
-        at = next;
+    for (std::uint64_t at = home(hash);; at = (at + 1) & mask_) {
+      Line& line = (*lines_)[at];
+      for (unsigned found = matches(line, tag); found != 0; found &= found - 1) {
+        const int cell = std::countr_zero(found);
+        if (line.slots[cell] != slot) continue;
+        line.tags[cell] = kEmpty;
+        return;
       }
+      if (line.passed != kMany) --line.passed;
     }
-    (*cells_)[at] = Cell{0, 0};
   }
 
   std::uint64_t count() const { return count_; }
 
  private:
-  struct Cell {
-    std::uint32_t tag;
-    Slot slot;
+  static constexpr unsigned kCells = 10;
+  static constexpr std::uint64_t kAhead = 3;  // lines, when growing
+  static constexpr std::uint16_t kEmpty = 0;
+  static constexpr std::uint16_t kMany = 0xFFFF;  // once this many passed, nobody counts any more
+
+  struct alignas(64) Line {
+    std::uint16_t tags[kCells];
+    std::uint16_t passed;
+    std::uint16_t zero;
+    Slot slots[kCells];
   };
+  static_assert(sizeof(Line) == 64);
+
+  std::uint64_t home(std::uint64_t hash) const { return hash >> shift_; }
+  static std::uint16_t tag_of(std::uint64_t hash) {
+    return static_cast<std::uint16_t>(std::max<std::uint64_t>(hash & 0xFFFF, 1));
+  }
+  std::uint64_t room() const { return (mask_ + 1) * (kCells - 2); }  // 80 %
+
+  // One bit for each cell with this tag.
+  static unsigned matches(const Line& line, std::uint16_t tag) {
+    const __m128i wanted = _mm_set1_epi16(static_cast<short>(tag));
+    const auto* words = reinterpret_cast<const __m128i*>(&line);
+    const __m128i first = _mm_cmpeq_epi16(_mm_load_si128(words), wanted);
+    const __m128i rest = _mm_cmpeq_epi16(_mm_load_si128(words + 1), wanted);
+    const int bits = _mm_movemask_epi8(_mm_packs_epi16(first, rest));
+    return static_cast<unsigned>(bits) & ((1u << kCells) - 1);
+  }
 
   void reset(unsigned bits) {
-    cells_ = std::make_unique<Arena<Cell>>(std::size_t{1} << bits);
+    lines_ = std::make_unique<Arena<Line>>(std::size_t{1} << bits);
     mask_ = (std::uint64_t{1} << bits) - 1;
-    bits_ = bits;
+    shift_ = 64 - bits;
   }
 
-  void place(Cell cell) {
-    std::uint64_t at = cell.tag & mask_;
-    while ((*cells_)[at].slot != 0) at = (at + 1) & mask_;
-    (*cells_)[at] = cell;
+  [[gnu::always_inline]] void place(std::uint64_t hash, Slot slot) {
+    for (std::uint64_t at = home(hash);; at = (at + 1) & mask_) {
+      Line& line = (*lines_)[at];
+      if (const unsigned free = matches(line, kEmpty); free != 0) [[likely]] {
+        const int cell = std::countr_zero(free);
+        line.tags[cell] = tag_of(hash);
+        line.slots[cell] = slot;
+        return;
+      }
+      if (line.passed != kMany) ++line.passed;
+    }
   }
 
-  void grow() {
-    if (bits_ >= 31) throw std::length_error("the order index is full");
-    const std::unique_ptr<Arena<Cell>> old = std::move(cells_);
+  template <typename HashOf, typename Prefetch>
+  [[gnu::noinline, gnu::cold]] void grow(HashOf hash_of, Prefetch prefetch_order) {
+    if (shift_ <= 36) throw std::length_error("the order index is full");
+    const std::unique_ptr<Arena<Line>> old = std::move(lines_);
     const std::uint64_t size = mask_ + 1;
-    reset(bits_ + 1);
-    for (std::uint64_t at = 0; at < size; ++at)
-      if ((*old)[at].slot != 0) place((*old)[at]);
+    reset(64 - shift_ + 1);
+    for (std::uint64_t at = 0; at < size; ++at) {
+      if (at + kAhead < size)
+        for (const Slot slot : (*old)[at + kAhead].slots) prefetch_order(slot);
+      for (unsigned cell = 0; cell < kCells; ++cell)
+        if (const Slot slot = (*old)[at].slots[cell]; (*old)[at].tags[cell] != kEmpty)
+          place(hash_of(slot), slot);
+    }
   }
 
-  std::unique_ptr<Arena<Cell>> cells_;
+  std::unique_ptr<Arena<Line>> lines_;
   std::uint64_t mask_ = 0;
   std::uint64_t count_ = 0;
-  unsigned bits_ = 0;
+  unsigned shift_ = 0;
 };
 
 // Order number -> order, in pages that come and go: numbers are dense, lives are not.

@@ -115,10 +115,10 @@ OrderBytes order_bytes(const State& state, Slot slot) {
   out.quantity = order.quantity + state.hidden(slot);
   out.filled = order.filled();
   out.accepted_sequence = order.accepted_sequence;
-  out.accepted_us = order.accepted_us;
-  out.closed_us = order.closed_us;
-  out.asked_price = order.asked_price;
-  out.asked_quantity = order.asked_quantity;
+  out.accepted_us = state.accepted_us[slot];
+  out.closed_us = order.status == Status::kOpen ? 0 : state.closed_us[slot];
+  out.asked_price = state.asked(slot).price;
+  out.asked_quantity = state.asked(slot).quantity;
   if (order.traits != 0) {
     out.terms = state.rare[slot].terms;
     out.hidden = state.rare[slot].hidden;
@@ -225,13 +225,13 @@ std::string encode_state(const Engine& engine) {
     for (int side = 0; side < 2; ++side)
       for (std::int64_t price = market->book.best(side); price != kNoPrice;
            price = market->book.next_price(side, price))
-        for (Slot at = market->book.at(side, price).head; at != 0; at = state.orders[at].next)
+        for (Slot at = market->book.at(side, price).head; at != 0; at = state.links[at].next)
           out.put(order_bytes(state, at));
   const std::vector<Slot> waiting = waiting_by_number(state);
   out.count(waiting.size());
   for (const Slot slot : waiting) out.put(order_bytes(state, slot));
   out.count(state.closed_count);
-  for (Slot at = state.closed_head; at != 0; at = state.orders[at].next)
+  for (Slot at = state.closed_head; at != 0; at = state.links[at].next)
     out.put(order_bytes(state, at));
   out.count(state.keys.size());
   for (const KeyRecord& r : state.keys)
@@ -275,13 +275,12 @@ Slot read_order(Engine& engine, const OrderBytes& in) {
   order.key_low = in.key_low;
   order.key_high = in.key_high;
   order.accepted_sequence = in.accepted_sequence;
-  order.accepted_us = in.accepted_us;
-  order.closed_us = in.closed_us;
-  order.asked_price = in.asked_price;
-  order.asked_quantity = in.asked_quantity;
-  order.hash = identity_hash(in.account_id, in.key_low, in.key_high);
+  order.altered = in.asked_price != in.price || in.asked_quantity != in.quantity;
   if (in.terms != Terms{}) order.traits = kHasTerms | (in.terms.display != 0 ? kIceberg : 0);
   const Slot slot = engine.adopt(order);
+  state.accepted_us[slot] = in.accepted_us;
+  state.closed_us[slot] = in.closed_us;
+  if (order.altered) state.asked_else[slot] = {in.asked_price, in.asked_quantity};
   if (order.traits != 0)
     state.rare[slot] = {.terms = in.terms,
                         .hidden = in.hidden,

@@ -41,7 +41,8 @@ struct StatusReason {  // who set a market's state or the shard's mode, when and
 static_assert(sizeof(StatusReason) == 152);
 
 struct Market {
-  Market(const Rules& given, Arena<Order>& orders) : rules(given), book(orders) {}
+  Market(const Rules& given, const Arena<Order>& orders, Arena<Links>& links)
+      : rules(given), book(orders, links) {}
   Rules rules;
   std::uint16_t at = 0;               // dense index of itself
   std::uint16_t base = 0, quote = 0;  // dense asset indices
@@ -114,7 +115,15 @@ struct Text {
 class State {
  public:
   explicit State(std::uint32_t shard_number)
-      : shard(shard_number), orders(kMaxOrders), texts(kMaxOrders), rare(kMaxOrders), index(16) {
+      : shard(shard_number),
+        orders(kMaxOrders),
+        links(kMaxOrders),
+        accepted_us(kMaxOrders),
+        closed_us(kMaxOrders),
+        texts(kMaxOrders),
+        rare(kMaxOrders),
+        asked_else(kMaxOrders),
+        index(6) {  // small, so that growing is no rare event
     asset_index.fill(kNone16);
     symbol_index.fill(kNone16);
     accounts.emplace_back();  // 0 is nobody
@@ -135,9 +144,13 @@ class State {
   std::vector<Asset> assets;
   std::array<std::uint16_t, 65536> asset_index;
 
-  Arena<Order> orders;
+  Arena<Order> orders;  // this and what lies beside an order, all by slot
+  Arena<Links> links;
+  Arena<std::int64_t> accepted_us;
+  Arena<std::int64_t> closed_us;
   Arena<Text> texts;
   Arena<Rare> rare;
+  Arena<Asked> asked_else;
   std::set<std::pair<std::int64_t, std::uint64_t>> timed;  // (expiry, number) of open GTD orders
   OrderIndex index;
   OrderPages pages;
@@ -161,7 +174,39 @@ class State {
   // Touches the memory of the first `count` orders and their index.
   void reserve(std::uint64_t count) {
     orders.prefault(count);
-    index.reserve(count);
+    links.prefault(count);
+    accepted_us.prefault(count);
+    closed_us.prefault(count);
+    index.reserve(
+        count, [this](Slot slot) { return hash_of(slot); },
+        [this](Slot slot) { __builtin_prefetch(&orders[slot]); });
+  }
+
+  // Lets an order be found by its client key and by its number.
+  [[gnu::always_inline]] void remember(Slot slot, std::uint64_t hash,
+                                        std::uint64_t number) {
+    index.insert(
+        hash, slot, [this](Slot other) { return hash_of(other); },
+        [this](Slot other) { __builtin_prefetch(&orders[other]); });
+    pages.set(number, slot);
+  }
+
+  std::uint64_t hash_of(Slot slot) const {
+    const Order& order = orders[slot];
+    return identity_hash(accounts[order.account].id, order.key_low, order.key_high);
+  }
+
+  // What the order was placed as; an iceberg's whole quantity.
+  Asked asked(Slot slot) const {
+    const Order& order = orders[slot];
+    if (order.altered) return asked_else[slot];
+    return {order.price, order.quantity + hidden(slot)};
+  }
+
+  // Keeps what the order was placed as, before its price or its whole quantity changes.
+  void keep_asked(Slot slot) {
+    asked_else[slot] = asked(slot);
+    orders[slot].altered = 1;
   }
 
   // How many orders have ever been in memory at once, and the memory of more of them, made in any
@@ -172,11 +217,11 @@ class State {
   // Remembers when a GTD order has to go, or no longer.
   [[gnu::noinline, gnu::cold]] void time(Slot slot) {
     const std::int64_t expires_us = rare[slot].terms.expires_us;
-    timed.emplace(expires_us, orders[slot].number);
+    timed.emplace(expires_us, std::uint64_t{orders[slot].number});
     next_expiry_us = std::min(next_expiry_us, expires_us - 1);
   }
   [[gnu::noinline, gnu::cold]] void untime(Slot slot) {
-    timed.erase({rare[slot].terms.expires_us, orders[slot].number});
+    timed.erase({rare[slot].terms.expires_us, std::uint64_t{orders[slot].number}});
   }
 
   // Arms or (0) disarms an account's dead-man's switch.
@@ -254,7 +299,7 @@ class State {
   }
 
   void list_market(const Rules& rules) {
-    auto market = std::make_unique<Market>(rules, orders);
+    auto market = std::make_unique<Market>(rules, orders, links);
     market->base = need_asset(rules.base_asset_id);
     market->quote = need_asset(rules.quote_asset_id);
     market->at = static_cast<std::uint16_t>(markets.size());
@@ -266,17 +311,16 @@ class State {
   Slot new_order() {
     if (free_head_ != 0) {
       const Slot slot = free_head_;
-      free_head_ = orders[slot].next;
+      free_head_ = links[slot].next;
       return slot;
     }
     if (fresh_ >= kMaxOrders) throw std::length_error("too many orders in memory");
-    __builtin_prefetch(&orders[fresh_ + 8], 1);
-    __builtin_prefetch(reinterpret_cast<const char*>(&orders[fresh_ + 8]) + 64, 1);
+    __builtin_prefetch(&orders[fresh_ + 16], 1);
     return fresh_++;
   }
 
   void free_order(Slot slot) {
-    orders[slot].next = free_head_;
+    links[slot].next = free_head_;
     free_head_ = slot;
   }
 

@@ -120,7 +120,7 @@ void Engine::close_waiting(Market& market, Slot slot, Close reason) {
   remove_waiting(market, slot);
   delist(market, slot);
   order.status = status_of(reason);
-  order.closed_us = state.time_us;
+  state.closed_us[slot] = state.time_us;
   write_closed(market, slot, reason, false);
   file_closed(slot);
 }
@@ -146,6 +146,7 @@ void Engine::amend_waiting(const Command& command, std::int64_t trigger, Slot sl
   Market& market = *state.markets[order.symbol];
   const AmendedTerms before{order.price, order.quantity, 0, rare.trigger};
   remove_waiting(market, slot);
+  state.keep_asked(slot);
   if (command.a != 0) order.price = command.a;
   if (command.b != 0) order.quantity = order.remaining = command.b;
   if (trigger != 0) rare.trigger = trigger;

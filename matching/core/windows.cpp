@@ -8,21 +8,21 @@ namespace rialto {
 
 // Files a closed order: last of all closed ones and last of its account's.
 void Engine::file_closed(Slot slot) {
-  Order& order = state.orders[slot];
-  order.prev = state.closed_tail;
-  order.next = 0;
+  Links& links = state.links[slot];
+  links.prev = state.closed_tail;
+  links.next = 0;
   if (state.closed_tail != 0)
-    state.orders[state.closed_tail].next = slot;
+    state.links[state.closed_tail].next = slot;
   else {
     state.closed_head = slot;
-    state.next_expiry_us = std::min(state.next_expiry_us, order.closed_us + kClosedForUs);
+    state.next_expiry_us = std::min(state.next_expiry_us, state.closed_us[slot] + kClosedForUs);
   }
   state.closed_tail = slot;
   ++state.closed_count;
-  Account& account = state.accounts[order.account];
-  order.account_next = 0;
+  Account& account = state.accounts[state.orders[slot].account];
+  links.account_next = 0;
   if (account.closed_tail != 0)
-    state.orders[account.closed_tail].account_next = slot;
+    state.links[account.closed_tail].account_next = slot;
   else
     account.closed_head = slot;
   account.closed_tail = slot;
@@ -31,40 +31,41 @@ void Engine::file_closed(Slot slot) {
 
 // Forgets a closed order, which is the oldest of its account.
 void Engine::forget(Slot slot) {
-  Order& order = state.orders[slot];
+  const Order& order = state.orders[slot];
+  const Links& links = state.links[slot];
   Account& account = state.accounts[order.account];
-  account.closed_head = order.account_next;
+  account.closed_head = links.account_next;
   if (account.closed_head == 0) account.closed_tail = 0;
   --account.closed_count;
-  if (order.prev != 0)
-    state.orders[order.prev].next = order.next;
+  if (links.prev != 0)
+    state.links[links.prev].next = links.next;
   else
-    state.closed_head = order.next;
-  if (order.next != 0)
-    state.orders[order.next].prev = order.prev;
+    state.closed_head = links.next;
+  if (links.next != 0)
+    state.links[links.next].prev = links.prev;
   else
-    state.closed_tail = order.prev;
+    state.closed_tail = links.prev;
   --state.closed_count;
-  state.index.erase(order.hash, slot);
+  state.index.erase(state.hash_of(slot), slot);
   state.pages.clear(order.number);
   state.free_order(slot);
   if (account.closed_head != 0) {
     // The next of this account to go was asked for when the one before it went: by now it can say
     // what its going will touch. The one after it is asked for in turn.
-    const Order& next = state.orders[account.closed_head];
-    state.index.prefetch(next.hash);
-    state.pages.prefetch(next.number);
-    __builtin_prefetch(&state.orders[next.prev], 1);
-    __builtin_prefetch(&state.orders[next.next], 1);
-    __builtin_prefetch(&state.orders[next.account_next], 1);
-    __builtin_prefetch(reinterpret_cast<const char*>(&state.orders[next.account_next]) + 64);
+    const Links& near = state.links[account.closed_head];
+    state.index.prefetch(state.hash_of(account.closed_head));
+    state.pages.prefetch(state.orders[account.closed_head].number);
+    __builtin_prefetch(&state.links[near.prev], 1);
+    __builtin_prefetch(&state.links[near.next], 1);
+    __builtin_prefetch(&state.links[near.account_next], 1);
+    __builtin_prefetch(&state.orders[near.account_next], 1);
   }
 }
 
 // Forgets what is due, then closes the GTD orders whose time has come; returns how many.
 std::size_t Engine::expire() {
   while (state.closed_head != 0 &&
-         state.orders[state.closed_head].closed_us + kClosedForUs < state.time_us)
+         state.closed_us[state.closed_head] + kClosedForUs < state.time_us)
     forget(state.closed_head);
   while (!state.keys.empty() && state.keys.front().time_us + kKeyForUs < state.time_us) {
     state.key_index.erase(state.keys.front().key);
@@ -101,10 +102,10 @@ std::size_t Engine::fire_switches(std::size_t room) {
     const std::size_t most = room - count - 1;
     std::vector<Slot> mine;
     Slot at = account == 0 ? 0 : state.accounts[account].open_head;
-    for (; at != 0 && mine.size() < most; at = state.orders[at].account_next) mine.push_back(at);
+    for (; at != 0 && mine.size() < most; at = state.links[at].account_next) mine.push_back(at);
     const std::size_t whole = mine.size();
     keep_whole(mine, at);
-    if (mine.size() > whole) at = state.orders[at].account_next;
+    if (mine.size() > whole) at = state.links[at].account_next;
     EventStripe* event = events.add(EventType::kDeadMansSwitchFired, 1, 0, 0);
     event->body[0] = account_id;
     event->body[1] = static_cast<std::uint64_t>(deadline_us);
@@ -123,7 +124,7 @@ std::size_t Engine::fire_switches(std::size_t room) {
 void Engine::expect_expiry() {
   state.next_expiry_us = kInt64Max;
   if (state.closed_head != 0)
-    state.next_expiry_us = state.orders[state.closed_head].closed_us + kClosedForUs;
+    state.next_expiry_us = state.closed_us[state.closed_head] + kClosedForUs;
   if (!state.keys.empty())
     state.next_expiry_us = std::min(state.next_expiry_us, state.keys.front().time_us + kKeyForUs);
   if (!state.timed.empty())
@@ -132,11 +133,11 @@ void Engine::expect_expiry() {
     state.next_expiry_us = std::min(state.next_expiry_us, state.deadlines.begin()->first - 1);
 }
 
+// Takes in an order of a snapshot, whose sides lie beside it.
 Slot Engine::adopt(const Order& order) {
   const Slot slot = state.new_order();
   state.orders[slot] = order;
-  state.index.insert(order.hash, slot);
-  state.pages.set(order.number, slot);
+  state.remember(slot, state.hash_of(slot), order.number);
   return slot;
 }
 

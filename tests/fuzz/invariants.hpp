@@ -52,9 +52,9 @@ class Invariants {
         const Level& level = market.book.at(side, price);
         hold(level.head != 0, "a level has an order");
         Slot previous = 0;
-        for (Slot slot = level.head; slot != 0; slot = state_.orders[slot].next) {
+        for (Slot slot = level.head; slot != 0; slot = state_.links[slot].next) {
           const Order& order = state_.orders[slot];
-          hold(order.prev == previous, "a level is linked both ways");
+          hold(state_.links[slot].prev == previous, "a level is linked both ways");
           hold(order.price == price && order.side() == side && order.symbol == at,
                "an order stands at its price");
           hold(order.status == Status::kOpen, "a resting order is open");
@@ -139,7 +139,7 @@ class Invariants {
   void known(Slot slot) {
     const Order& order = state_.orders[slot];
     hold(state_.pages.find(order.number) == slot, "an order is found by its number");
-    hold(state_.index.find(order.hash, [&](Slot other) { return other == slot; }) == slot,
+    hold(state_.index.find(state_.hash_of(slot), [&](Slot other) { return other == slot; }) == slot,
          "an order is found by its key");
     hold(order.number < state_.next_order, "order numbers come from the counter");
   }
@@ -167,11 +167,12 @@ class Invariants {
       const Account& account = state_.accounts[at];
       std::uint64_t before = 0;
       Slot previous = 0;
-      for (Slot slot = account.open_head; slot != 0; slot = state_.orders[slot].account_next) {
+      for (Slot slot = account.open_head; slot != 0; slot = state_.links[slot].account_next) {
         const Order& order = state_.orders[slot];
         hold(order.account == at && order.status == Status::kOpen && order.number > before,
              "open orders of an account go by number");
-        hold(order.account_prev == previous, "an account's open orders are linked both ways");
+        hold(state_.links[slot].account_prev == previous,
+             "an account's open orders are linked both ways");
         before = order.number;
         previous = slot;
         ++listed_;
@@ -191,14 +192,13 @@ class Invariants {
   void windows() {
     std::uint64_t closed = 0;
     std::int64_t latest = 0;
-    for (Slot slot = state_.closed_head; slot != 0; slot = state_.orders[slot].next) {
+    for (Slot slot = state_.closed_head; slot != 0; slot = state_.links[slot].next) {
       const Order& order = state_.orders[slot];
       hold(order.status != Status::kOpen, "a closed order is closed");
-      hold(order.closed_us >= latest, "closed orders go by time");
-      hold(order.closed_us + kClosedForUs > state_.next_expiry_us ||
-               order.closed_us + kClosedForUs == state_.next_expiry_us,
-           "no closed order is overlooked");
-      latest = order.closed_us;
+      const std::int64_t closed_us = state_.closed_us[slot];
+      hold(closed_us >= latest, "closed orders go by time");
+      hold(closed_us + kClosedForUs >= state_.next_expiry_us, "no closed order is overlooked");
+      latest = closed_us;
       known(slot);
       ++closed;
     }
