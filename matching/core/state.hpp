@@ -212,7 +212,12 @@ class State {
   // How many orders have ever been in memory at once, and the memory of more of them, made in any
   // thread.
   std::uint64_t slots() const { return fresh_; }
-  void populate(std::uint64_t from, std::uint64_t to) const { orders.populate(from, to); }
+  void populate(std::uint64_t from, std::uint64_t to) const {
+    orders.populate(from, to);
+    links.populate(from, to);
+    accepted_us.populate(from, to);
+    closed_us.populate(from, to);
+  }
 
   // Remembers when a GTD order has to go, or no longer.
   [[gnu::noinline, gnu::cold]] void time(Slot slot) {
