@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import asdict
 
 from temporalio.client import WorkflowUpdateFailedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from domain.approval import Decision
 from domain.two_signatures import Proposal
@@ -13,6 +15,8 @@ from infra.settings import Settings
 from infra.temporal.client import connect
 from infra.wallet import officers
 from workers.officer_desk import DeskError, why
+
+_PATIENCE_SECONDS, _AGAIN_SECONDS = 10.0, 0.5
 
 
 def signed_decision(settings: Settings, officer: str, proposal: Proposal) -> Decision:
@@ -28,7 +32,15 @@ def signed_decision(settings: Settings, officer: str, proposal: Proposal) -> Dec
 async def hand_over(settings: Settings, workflow_id: str, decision: Decision) -> int:
     """Send the signature and return how many there are; `DeskError` says why it does not count."""
     handle = (await connect(settings)).get_workflow_handle(workflow_id)
-    try:
-        return int(await handle.execute_update("sign", asdict(decision)))
-    except (WorkflowUpdateFailedError, RPCError) as error:
-        raise DeskError(why(error)) from error
+    patience = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return int(await handle.execute_update("sign", asdict(decision)))
+        except WorkflowUpdateFailedError as error:
+            raise DeskError(why(error)) from error
+        except RPCError as error:
+            # A worker that remembers more than a restored server fails one task, then starts over.
+            passing = error.status is RPCStatusCode.FAILED_PRECONDITION
+            if not passing or time.monotonic() > patience:
+                raise DeskError(why(error)) from error
+        await asyncio.sleep(_AGAIN_SECONDS)

@@ -56,7 +56,7 @@ async def _print(source: TopSource, symbol: str) -> None:
 
     from workers.top_view import frame
 
-    columns, lines = shutil.get_terminal_size(_PLAIN_SIZE)
+    columns, lines = shutil.get_terminal_size() if sys.stdout.isatty() else _PLAIN_SIZE
     console = Console(width=columns, height=lines)
     try:
         state = await source.read(symbol)

@@ -143,7 +143,7 @@ async def test_doubled_shuffled_and_missing_entries(rig: Rig, redis: Redis, seed
         for again in range(chance.randint(0, 3)):
             await redis.xadd(STREAM, fields, id=f"{name.decode().split('-')[0]}-{again}")  # type: ignore[arg-type]
     reader = EventReader(redis, rig.grpc())
-    assert await _read_to(reader, 0, last) == last
+    assert await _read_to(reader, 0, last) >= last  # ticks follow
 
 
 async def test_nothing_is_published_before_it_is_durable(rig: Rig, redis: Redis) -> None:
@@ -191,8 +191,8 @@ async def test_the_stream_never_fills_the_server(rig: Rig, redis: Redis) -> None
             await asyncio.sleep(0.005)
     entries = cast("list[Entry]", await redis.xrange(STREAM))
     assert 0 < sum(len(fields[b"blob"]) for _, fields in entries) <= room
-    assert int(entries[-1][1][b"last"]) == last
+    assert int(entries[-1][1][b"last"]) >= last  # a tick may have followed
     reader = EventReader(redis, rig.grpc())
-    assert await _read_to(reader, 0, last) == last
+    assert await _read_to(reader, 0, last) >= last  # ticks follow
     assert reader.from_engine > 0
     task.cancel()
