@@ -177,6 +177,11 @@ class State {
     links.prefault(count);
     accepted_us.prefault(count);
     closed_us.prefault(count);
+    reserve_index(count);
+  }
+
+  // Makes room in the index, so that it need not grow before there are so many orders.
+  void reserve_index(std::uint64_t count) {
     index.reserve(
         count, [this](Slot slot) { return hash_of(slot); },
         [this](Slot slot) { __builtin_prefetch(&orders[slot]); });

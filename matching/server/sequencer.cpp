@@ -47,7 +47,7 @@ Sequencer::Sequencer(std::shared_ptr<SharedEngine> engine, Journal& journal, Eve
   first_ = sequence_ + 1;
   // An index that doubles moves all it has while everyone waits: begin with room for a while.
   shared_->change([](Engine& found) {
-    found.state.index.reserve(kIndexedOrders);
+    found.state.reserve_index(kIndexedOrders);
     return true;
   });
 }
