@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -57,10 +58,9 @@ class OrderStream:
             self._correlation += 1
             number = self._correlation
             self._waiting[number] = answer
-            try:
+            # If it has ended, answers may still be on their way: `_read` ends what has none.
+            with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
                 await self._call.write(pb.CommandBatch(commands=commands, correlation=number))
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
-                self._give_up(str(error))
         return await answer
 
     async def _read(self) -> None:

@@ -83,7 +83,9 @@ async def test_batches_do_not_wait_for_the_answers_before_them(rig: Rig) -> None
         call.cancel()
 
 
-@pytest.mark.parametrize("garbage", [b"x" * 64, b"x" * 63, bytes(64)])
+@pytest.mark.parametrize(
+    "garbage", [b"x" * 64, b"x" * 63, bytes(64)], ids=["text", "too short", "zeros"]
+)
 async def test_a_malformed_batch_ends_the_stream_and_changes_nothing(
     rig: Rig, garbage: bytes
 ) -> None:
@@ -94,7 +96,8 @@ async def test_a_malformed_batch_ends_the_stream_and_changes_nothing(
         bad = asyncio.create_task(stream.submit_bytes(_orders(2, 2) + garbage))
         late = asyncio.create_task(stream.submit_bytes(_orders(3, 2)))
         assert isinstance(decode_events(await good)[0], OrderAccepted)
-        with pytest.raises(OutcomeUnknown, match="INVALID_ARGUMENT"):
+        # gRPC forgets the engine's status when `late` is being written as the stream ends.
+        with pytest.raises(OutcomeUnknown, match=r"INVALID_ARGUMENT|Internal error from Core"):
             await bad
         with pytest.raises((OutcomeUnknown, EngineUnavailable)):
             await late

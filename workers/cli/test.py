@@ -34,6 +34,7 @@ def run_tests(
         typer.echo("--quick and --all exclude each other", err=True)
         raise typer.Exit(EXIT_USAGE)
     pytest = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile"]
+    pytest += ["--no-loadscope-reorder"]  # tests/conftest.py puts the files that last longest first
     if quick:
         pytest += ["-m", "not servers and not long"]
     elif everything:

@@ -72,8 +72,10 @@ async def test_readers_survive_flushall(rig: Rig, redis: Redis) -> None:
     reader = EventReader(redis, rig.grpc())
     cursor = 0
     for _ in range(6):
-        last = await _submit(rig, 300)
-        await redis.flushall()
+        published = await _submit(rig, 150)
+        assert await redis.xread({STREAM: f"{published - 1}-0"}, block=5_000)
+        last = await _submit(rig, 150)
+        await redis.flushall()  # what was published is gone, what comes now may be caught by it
         cursor = await _read_to(reader, cursor, last)
     last = await _submit(rig, 10)
     cursor = await _read_to(reader, cursor, last)

@@ -25,6 +25,7 @@ from infra.postgres.order_history_store import OrderHistoryStore
 from infra.redis.event_stream import EventReader
 from infra.settings import Settings
 from tests.chaos.engine_process import EngineProcess, order
+from tests.workers.cli.verbs import run_verbs
 from workers.cli.kill_switch import find_market
 from workers.order_history import Follower
 
@@ -109,9 +110,10 @@ SENSELESS = (
 
 def test_what_makes_no_sense_changes_nothing(engine: EngineProcess) -> None:
     """Bad words end with 2 before anything is sent."""
-    for words, code in SENSELESS:
-        found = verb(engine.folder, *words)
-        assert found.returncode == code, (words, found.stderr)
+    data = ("--data", str(engine.folder))
+    found = run_verbs([(*words, *data) for words, _ in SENSELESS], "workers.cli.kill_switch")
+    for (words, code), (exit_code, _, err) in zip(SENSELESS, found, strict=True):
+        assert exit_code == code, (words, err)
     detail = json.loads((engine.folder / "run" / "matching-engine-0.json").read_text())["detail"]
     assert detail["mode"] == "normal"
     assert detail["since_sequence"] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.workers.cli.verbs import run_verbs
 from tests.workflows.market_rig import SOL, MarketRig, market_rig
 
 pytestmark = pytest.mark.servers
@@ -38,6 +40,14 @@ async def verb(rig: MarketRig, *words: str) -> tuple[int, str, str]:
     )
     out, err = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode or 0, out.decode(), err.decode()
+
+
+async def verbs(rig: MarketRig, lines: list[list[str]]) -> list[tuple[int, str, str]]:
+    """Run `rialto market ...` with each of the lines."""
+    data = ("--data", str(rig.settings.data_dir))
+    return await asyncio.to_thread(
+        run_verbs, [["market", *words, *data] for words in lines], "workers.market_desk"
+    )
 
 
 async def told(rig: MarketRig, *words: str) -> Any:
@@ -117,11 +127,9 @@ REFUSED: tuple[tuple[str, int, str], ...] = (
 
 async def test_what_makes_no_sense_is_refused_in_words(rig: MarketRig) -> None:
     """With a code that says whose fault it is, and nothing written."""
-    import shlex
-
-    for line, code, words in REFUSED:
-        found, _, err = await verb(rig, *shlex.split(line))
-        assert (found, words in err) == (code, True), (line, found, err)
+    found = await verbs(rig, [shlex.split(line) for line, _, _ in REFUSED])
+    for (line, code, words), (exit_code, _, err) in zip(REFUSED, found, strict=True):
+        assert (exit_code, words in err) == (code, True), (line, exit_code, err)
     assert await told(rig, "list", "--changes") == []
 
 
@@ -140,12 +148,13 @@ BAD_ASSETS: tuple[tuple[dict[str, Any], str], ...] = (
 
 async def test_a_new_assets_terms_are_checked(rig: MarketRig, tmp_path: Path) -> None:
     """Each in words; a file that is none, too."""
-    path = tmp_path / "asset.json"
-    for change, words in BAD_ASSETS:
-        path.write_text(json.dumps({**SOL, **change}))
-        code, _, err = await verb(rig, *ADD, "--asset-file", str(path))
-        assert (code, words in err) == (1, True), (change, err)
-    for text in ("[]", "{", ""):
+    expected = [
+        *((json.dumps({**SOL, **change}), 1, words) for change, words in BAD_ASSETS),
+        *((text, 2, "--asset-file") for text in ("[]", "{", "")),
+    ]
+    paths = [tmp_path / f"asset-{number}.json" for number in range(len(expected))]
+    for path, (text, _, _) in zip(paths, expected, strict=True):
         path.write_text(text)
-        code, _, err = await verb(rig, *ADD, "--asset-file", str(path))
-        assert (code, "--asset-file" in err) == (2, True)
+    found = await verbs(rig, [[*ADD, "--asset-file", str(path)] for path in paths])
+    for (text, code, words), (exit_code, _, err) in zip(expected, found, strict=True):
+        assert (exit_code, words in err) == (code, True), (text, exit_code, err)
