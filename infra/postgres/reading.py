@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+from asyncpg import PostgresError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+# Of connections; shutting down, crashed, starting; too many connections.
+_AWAY_STATES = ("08", "57P", "53300")
 
 
 @asynccontextmanager
@@ -33,6 +37,15 @@ def _said_plainly() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
         raise ConnectionError(f"PostgreSQL is away: {error}") from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if error.connection_invalidated or _is_away(error.orig):
             raise ConnectionError(f"PostgreSQL went away: {error}") from error
         raise
+    except PostgresError as error:  # raised as it is where a connection is being made
+        if _is_away(error):
+            raise ConnectionError(f"PostgreSQL is away: {error}") from error
+        raise
+
+
+def _is_away(error: BaseException | None) -> bool:
+    """Whether a server that starts, stops or has no place left says so."""
+    return (getattr(error, "sqlstate", None) or "").startswith(_AWAY_STATES)
