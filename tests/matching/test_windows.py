@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from domain.errors import RejectReason
 from domain.events import Credited, Debited, Event, KeyDuplicate, OrderAccepted, OrderDuplicate
 from domain.limits import CLOSED_FOR_US, CLOSED_PER_ACCOUNT, KEY_FOR_US
-from domain.order import OrderStatus
+from domain.order import OrderStatus, TimeInForce
 from matching.engine import restore_engine
 from tests.matching.desk import ETH, USDT, Desk, only, order_id, reason, why
 
@@ -50,6 +52,26 @@ def test_another_body_is_a_conflict(desk: Desk, fields: dict[str, int]) -> None:
     fields = {"price": 1_000, "lots": 10, **fields}
     events = desk.sell(1, fields.pop("price"), fields.pop("lots"), client_key=7, **fields)
     assert not _duplicate(events).same_body
+
+
+def test_nothing_is_forgotten_while_the_index_grows(desk: Desk) -> None:
+    """Found while it is carried over, half of it forgotten then, and its ids are free again."""
+    chance = random.Random(4)
+    growths = (512, 1_024, 2_048)
+    half_gone = 2_048 + 20  # in the middle of the last
+    for key in range(1, 2_200):
+        ioc = {"time_in_force": TimeInForce.IOC}
+        assert isinstance(desk.sell(1, 1_000, 1, client_key=key, **ioc)[0], OrderAccepted)
+        if any(0 <= key - growth < 40 for growth in growths):
+            known = chance.randint(1 if key <= half_gone else 1_001, key)
+            assert _duplicate(desk.sell(1, 1_000, 1, client_key=known, **ioc)).same_body
+        if key == 1_000:
+            desk.wait(DAY // 2)
+        elif key == half_gone:
+            desk.wait(DAY // 2)  # the first thousand
+    for key in (*range(1, 1_001, 9), *range(1_001, 2_200, 9)):
+        events = desk.sell(1, 1_000, 1, client_key=key, time_in_force=TimeInForce.IOC)
+        assert isinstance(events[0], OrderAccepted) == (key <= 1_000)
 
 
 def test_keys_belong_to_their_account(desk: Desk) -> None:
