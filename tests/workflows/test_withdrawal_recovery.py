@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.workflows.operations import delete, reset
+from tests.workflows.operations import OPERATIONS, delete, operate, reset
 from tests.workflows.wallet_parts import OUTSIDE, Gate
 from tests.workflows.wallet_rig import Rig
 
@@ -53,9 +53,10 @@ async def _until_reached(rig: Rig, gate: Gate) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("step", STEPS)
-async def test_terminated_after_any_step_it_is_finished_by_the_sweep(
-    quiet_rig: Rig, gate: Gate, step: str
+async def test_whatever_is_done_to_it_after_any_step_it_is_finished(
+    quiet_rig: Rig, gate: Gate, step: str, operation: str
 ) -> None:
     """The sweep restarts it from its row; the customer is debited once and paid once."""
     rig = quiet_rig
@@ -64,12 +65,16 @@ async def test_terminated_after_any_step_it_is_finished_by_the_sweep(
     gate.close_after(step)
     withdrawal_id = await rig.withdraw(CUSTOMER, "USDT", 100 * USDT)
     await _until_reached(rig, gate)
-    await rig.handle(withdrawal_id).terminate("a test")
+    await operate(rig.client, f"withdrawal-{withdrawal_id}", operation)
     gate.opened.set()
-    started = await rig.sweep()
-    final_already = step == "settle_withdrawal"
-    assert started == ([] if final_already else [f"withdrawal-{withdrawal_id}"])
-    await _finish(rig, withdrawal_id)
+    if operation == "terminate":
+        final_already = step == "settle_withdrawal"
+        assert await rig.sweep() == ([] if final_already else [f"withdrawal-{withdrawal_id}"])
+    async with asyncio.timeout(60):
+        while await rig.state(withdrawal_id) != "settled":
+            await rig.sweep()
+            await rig.mine(1)
+            await asyncio.sleep(0.1)
     assert await rig.sweep() == []
     assert trading - await rig.balance(f"customer:{CUSTOMER}:trading.0:USDT") == 100 * USDT
     assert await rig.coins(OUTSIDE, "USDT") - outside == 99 * USDT
