@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from workers.bench.drawn import drawn_flow
-from workers.cli import bench_engine, bench_ledger, bench_picture, bench_replay
+from workers.cli import bench_engine, bench_ledger, bench_picture, bench_replay, bench_risk
 from workers.cli.context import EXIT_FAILED, EXIT_USAGE
 
 WINDOW = 10_000
@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     bench_ledger.add_to(bench)
     bench_replay.add_to(bench)
     bench_picture.add_to(bench)
+    bench_risk.add_to(bench)
     app.add_typer(bench, name="bench")
 
 
