@@ -51,6 +51,14 @@ class FrameDoor:
         """Return how many clients there are."""
         return len(self.connections)
 
+    def has_room(self) -> bool:
+        """Return whether the connections are not too many; silent ones may have to go for it."""
+        most = self.limits.max_connections
+        if len(self.connections) > most:
+            for connection in self.connections:
+                connection.hurry()
+        return sum(connection.is_open for connection in self.connections) <= most
+
     async def listen_unix(self, path: str) -> None:
         """Listen on a unix socket that only this user may open."""
         await asyncio.to_thread(free_socket_path, path)
@@ -98,7 +106,7 @@ class FrameConnection(asyncio.Protocol):
         """Wait for HELLO, not for long."""
         self._transport = cast("asyncio.Transport", transport)
         self._door.connections.add(self)
-        if len(self._door.connections) > self._door.limits.max_connections:
+        if not self._door.has_room():
             self.end(FrameFault.STOPPING, "too many connections")
             return
         self._deadline = asyncio.get_running_loop().call_later(
@@ -107,6 +115,20 @@ class FrameConnection(asyncio.Protocol):
             FrameFault.HANDSHAKE_TIMEOUT,
             "no HELLO",
         )
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the connection was not ended."""
+        return self._transport is not None
+
+    def hurry(self) -> None:
+        """End the connection if it has had the shorter time for its HELLO, for others wait."""
+        if self._role is not None or self._deadline is None:
+            return
+        limits = self._door.limits
+        spared = limits.handshake_seconds - limits.hurried_handshake_seconds
+        if self._deadline.when() - spared <= asyncio.get_running_loop().time():
+            self.end(FrameFault.HANDSHAKE_TIMEOUT, "no HELLO, and others wait")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client; what it sent stays sent."""

@@ -221,6 +221,7 @@ def _settings(
     return LoopSettings(
         roles=roles,
         handshake_ns=int(limits.handshake_seconds * 1e9),
+        hurried_handshake_ns=int(limits.hurried_handshake_seconds * 1e9),
         max_in_flight=limits.max_in_flight,
         max_unsent_bytes=limits.max_unsent_bytes,
         max_connections=limits.max_connections,

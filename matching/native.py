@@ -27,6 +27,7 @@ class LoopSettings:
 
     roles: list[tuple[int, str, list[int]]]  # role, token, opcodes
     handshake_ns: int
+    hurried_handshake_ns: int
     max_in_flight: int
     max_unsent_bytes: int
     max_connections: int

@@ -65,7 +65,8 @@ LoopOptions loop_options(const nb::dict& from) {
       item<std::uint16_t>(from, "schema"),
       item<std::string>(from, "ack_policy") == "os" ? AckPolicy::kOs : AckPolicy::kFsync,
       item<bool>(from, "hurry"),
-      {item<std::uint64_t>(from, "handshake_ns"), item<std::uint32_t>(from, "max_in_flight"),
+      {item<std::uint64_t>(from, "handshake_ns"),
+       item<std::uint64_t>(from, "hurried_handshake_ns"), item<std::uint32_t>(from, "max_in_flight"),
        item<std::uint64_t>(from, "max_unsent_bytes"), item<std::uint32_t>(from, "max_connections"),
        item<std::uint32_t>(from, "commands_per_group"), item<std::uint64_t>(from, "busy_poll_ns")},
       {}};

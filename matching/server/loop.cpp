@@ -174,11 +174,27 @@ void Loop::accept_all(std::size_t listener) {
     auto& connection = *connections_.emplace_back(std::make_unique<Connection>(
         std::move(socket), monotonic_ns() + options_.limits.handshake_ns));
     mailbox_.connections = static_cast<std::uint32_t>(connections_.size());
-    if (connections_.size() > options_.limits.max_connections)
+    if (!has_room())
       end(connection, FrameFault::kStopping, "too many connections");
     else
       watch(connection);
   }
+}
+
+// Whether the connections are not too many; silent ones may have to go for it.
+bool Loop::has_room() {
+  const Limits& limits = options_.limits;
+  if (connections_.size() <= limits.max_connections) return true;
+  const std::uint64_t spared = limits.handshake_ns - limits.hurried_handshake_ns;
+  const std::uint64_t now = monotonic_ns();
+  std::size_t open = 0;
+  for (const auto& connection : connections_) {
+    using State = Connection::State;
+    if (connection->state == State::kGreeting && connection->deadline_ns <= now + spared)
+      end(*connection, FrameFault::kHandshakeTimeout, "no HELLO, and others wait");
+    open += connection->state != State::kDead && connection->state != State::kClosing;
+  }
+  return open <= limits.max_connections;
 }
 
 // Tells epoll what this connection waits for.

@@ -36,6 +36,7 @@ struct RoleRights {
 
 struct Limits {
   std::uint64_t handshake_ns;
+  std::uint64_t hurried_handshake_ns;  // when all places are taken and one more client comes
   std::uint32_t max_in_flight;
   std::uint64_t max_unsent_bytes;
   std::uint32_t max_connections;
@@ -129,6 +130,7 @@ class Loop {
   void look_at_mail();
   void watch_listener(std::size_t at, int how);
   void accept_all(std::size_t listener);
+  bool has_room();
   void watch(Connection& connection);
   void serve(Connection& connection, std::uint32_t ready);
   void enforce_deadlines(std::uint64_t now);

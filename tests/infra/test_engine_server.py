@@ -265,6 +265,22 @@ async def test_only_so_many_clients(loop: LoopKind) -> None:
         assert (await third.submit(CancelOrder(1, 0, 5)))[0].sequence > 0
 
 
+async def test_silence_does_not_keep_others_out(loop: LoopKind) -> None:
+    """When all places are taken, who has not said HELLO for a while makes room for who comes."""
+    limits = DoorLimits(max_connections=3, hurried_handshake_seconds=0.05)
+    async with running(loop=loop, limits=limits) as rig:
+        greeted = await rig.client()
+        silent = [await asyncio.open_unix_connection(rig.socket) for _ in range(2)]
+        await asyncio.sleep(2 * limits.hurried_handshake_seconds)
+        client = await rig.client()
+        for each in (client, greeted):
+            assert (await each.submit(CancelOrder(1, 0, 5)))[0].sequence > 0
+        for reader, writer in silent:
+            (frame,) = FrameReader().feed(await reader.read())
+            assert (frame.kind, frame.code) == (FrameKind.ERROR, FrameFault.HANDSHAKE_TIMEOUT)
+            writer.close()
+
+
 async def test_many_clients_at_once(rig: Rig) -> None:
     """As many as the door takes are each answered."""
     clients = await asyncio.gather(*(rig.client() for _ in range(DoorLimits().max_connections)))

@@ -17,6 +17,7 @@ ROLE = 1
 SETTINGS = LoopSettings(
     roles=[(ROLE, "token", sorted(set(Opcode) - {Opcode.STARTED, Opcode.TICK}))],
     handshake_ns=10**9,
+    hurried_handshake_ns=10**9,
     max_in_flight=20_000,
     max_unsent_bytes=32 << 20,
     max_connections=256,
