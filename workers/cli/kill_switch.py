@@ -49,9 +49,24 @@ def register(app: typer.Typer) -> None:
         app.command(verb, help=_HELP[mode])(_verb(mode))
 
 
+def _say_market(given: str) -> str:
+    """Say how to name one market: without that word the verb is for whole shards."""
+    if given:
+        _end(
+            f"For one market write --market {given}; without it whole shards are meant.", EXIT_USAGE
+        )
+    return given
+
+
+StrayArgument = Annotated[
+    str, typer.Argument(hidden=True, is_eager=True, callback=_say_market, show_default=False)
+]
+
+
 def _verb(mode: str) -> Callable[..., None]:
     def run(
         reason: ReasonOption,
+        _stray: StrayArgument = "",
         shard: ShardOption = None,
         market: MarketOption = "",
         by: ByOption = "",

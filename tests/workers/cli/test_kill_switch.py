@@ -99,6 +99,8 @@ async def test_a_halt_is_in_force_at_once_and_survives_a_kill(engine: EngineProc
 SENSELESS = (
     (("halt",), 2),
     (("halt", "--reason", ""), 2),
+    (("halt", "ETH/USDT"), 2),
+    (("cancel-only", "--reason", "why", "ETH/USDT"), 2),
     (("halt", "--reason", "x" * 97), 2),
     (("halt", "--reason", "\u20ac"), 2),
     (("halt", "--reason", "why", "--by", "a\nb"), 2),
@@ -114,6 +116,7 @@ def test_what_makes_no_sense_changes_nothing(engine: EngineProcess) -> None:
     found = run_verbs([(*words, *data) for words, _ in SENSELESS], "workers.cli.kill_switch")
     for (words, code), (exit_code, _, err) in zip(SENSELESS, found, strict=True):
         assert exit_code == code, (words, err)
+        assert words[-1] != "ETH/USDT" or "--market" in words or "write --market ETH/USDT" in err
     detail = json.loads((engine.folder / "run" / "matching-engine-0.json").read_text())["detail"]
     assert detail["mode"] == "normal"
     assert detail["since_sequence"] == 0
