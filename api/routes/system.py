@@ -24,7 +24,8 @@ class Component:
     """One component: the processes that host it and the event log cursor that shows its work.
 
     `{shard}` in a process or a stream stands for each shard. `concern` is the name under which its
-    processes report what people should look at.
+    processes report what people should look at. One that `trades` is only as well as its shards'
+    modes: halted, or cancel-only.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Component:
     stream: str = ""
     note: str = ""
     concern: str = ""
+    trades: bool = False
 
     def processes_of(self, shards: Iterable[int]) -> list[str]:
         """Return the names of the processes that host it."""
@@ -51,7 +53,7 @@ COMPONENTS = (
         "order-history.{shard}",
         "validation in the gateway, life cycle in the engine, history with its own cursor",
     ),
-    Component("Matching engine", (ENGINE,)),
+    Component("Matching engine", (ENGINE,), trades=True),
     Component(
         "Account service",
         (ENGINE, "temporal-worker"),
@@ -174,7 +176,7 @@ def component_state(
         name=component.name,
         process=", ".join(processes),
         version=next((beat.version for beat in found if beat is not None), ""),
-        health=_health(found, now, reason),
+        health=_health(found, now, reason, _closed(found) if component.trades else ""),
         sequence=reached,
         lag=lag,
         note=reason or component.note,
@@ -205,9 +207,16 @@ def _attention(component: Component, beats: list[ProcessBeat | None]) -> str:
     return "; ".join(reasons)
 
 
-def _health(beats: list[ProcessBeat | None], now: float, reason: str) -> str:
+def _closed(beats: list[ProcessBeat | None]) -> str:
+    """Return what is worst of the engines' modes, in words; "" when all of them trade."""
+    modes = {str(beat.detail.get("mode")) for beat in beats if beat is not None}
+    closed = next((mode for mode in ("halted", "cancel_only") if mode in modes), "")
+    return closed.replace("_", "-")
+
+
+def _health(beats: list[ProcessBeat | None], now: float, reason: str, closed: str) -> str:
     if any(beat is None for beat in beats):
         return "down"
     if any(beat is not None and now - beat.updated_at > FRESH_SECONDS for beat in beats):
         return "silent"
-    return "attention" if reason else "ok"
+    return closed or ("attention" if reason else "ok")

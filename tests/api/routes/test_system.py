@@ -74,6 +74,19 @@ def test_what_needs_people_is_named() -> None:
     assert (state.health, state.note) == ("silent", "2 parked")
 
 
+def test_an_engine_that_does_not_trade_is_not_well() -> None:
+    """The worst mode of its shards is its health; who only uses the engine is not blamed."""
+    engine = Component("X", ("engine-{shard}",), trades=True)
+    beats = {f"engine-{shard}": _beat(f"engine-{shard}") for shard in (0, 1)}
+    assert component_state(engine, beats, {}, {0: 1, 1: 1}, NOW).health == "ok"
+    for shard, mode, health in ((0, "cancel_only", "cancel-only"), (1, "halted", "halted")):
+        beats[f"engine-{shard}"] = replace(beats[f"engine-{shard}"], detail={"mode": mode})
+        assert component_state(engine, beats, {}, {0: 1, 1: 1}, NOW).health == health
+    user = Component("Y", ("engine-{shard}",))
+    assert component_state(user, beats, {}, {0: 1, 1: 1}, NOW).health == "ok"
+    assert [item.name for item in COMPONENTS if item.trades] == ["Matching engine"]
+
+
 def test_lag_is_counted_from_the_engines_sequence() -> None:
     """A cursor in the database says how far a component is behind."""
     component = Component("X", ("a",), "settlement.0")
