@@ -75,6 +75,21 @@ def test_every_process_is_deployed(compose: dict[str, Any]) -> None:
     assert processes == commands
 
 
+def test_each_shard_has_its_own_engine_and_market_data(compose: dict[str, Any]) -> None:
+    """Under its number, which it is told, where all others look for it."""
+    everyone = compose["x-process"]["environment"]
+    shards = range(int(everyone["RIALTO_SHARD_COUNT"]))
+    for verb in ("matching-engine", "market-data"):
+        services = {
+            name: service["environment"]["RIALTO_SHARD"]
+            for name, service in compose["services"].items()
+            if service.get("command") == [verb]
+        }
+        assert services == {f"{verb}-{shard}": str(shard) for shard in shards}
+    for name in ("RIALTO_ENGINE_SOCKET", "RIALTO_ENGINE_GRPC_ADDRESS"):
+        assert everyone[name].startswith("matching-engine-{shard}:")
+
+
 def test_every_setting_is_a_known_one(compose: dict[str, Any]) -> None:
     """A misspelt variable would be ignored silently, so each must be a field of Settings."""
     fields = {f"RIALTO_{name.upper()}" for name in Settings.model_fields}
