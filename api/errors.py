@@ -96,7 +96,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     ),
     "invalid_order_list": ProblemKind(422, False, "These orders do not make a list"),
     "list_prices_crossed": ProblemKind(
-        422, False, "The take-profit's price is not better than the stop's trigger"
+        422, False, "The prices of a list's orders are in the wrong order"
     ),
     "order_in_list": ProblemKind(
         409, False, "An order of a list cannot be amended: cancel the list and place it anew"

@@ -7,7 +7,6 @@ from enum import IntEnum
 from typing import Any
 
 from api.errors import Problem, refused
-from api.order_commands import LIST_NAMES
 from api.schemas.orders import (
     AmendOut,
     CancelAllOut,
@@ -15,11 +14,10 @@ from api.schemas.orders import (
     DeadMansSwitchOut,
     DryRunOut,
     FillOut,
-    OrderListOut,
     OrderOut,
     OwnFillOut,
 )
-from domain.commands import PlaceOrder, PlaceOrderList
+from domain.commands import PlaceOrder
 from domain.errors import RejectReason
 from domain.events import (
     CancelAccepted,
@@ -33,7 +31,7 @@ from domain.events import (
     Trade,
 )
 from domain.instrument import Instrument
-from domain.market import Listings
+from domain.market import Listings, Market
 from domain.order import CloseReason, Side
 from domain.order_history import OrderChange, fold
 from domain.order_record import DryRun, FillRecord, OrderRecord, OrderTerms
@@ -50,8 +48,8 @@ def placed(
     """Return the placed order with its fills, its first answer again, or why it was refused."""
     outcome = events[0]
     if isinstance(outcome, OrderAccepted):
-        record = _change(events, outcome.order_id).record()
-        return _order(record, instrument, fills=_fills(events, outcome.order_id, instrument))
+        record = change_of(events, outcome.order_id).record()
+        return order_out(record, instrument, fills=_fills(events, outcome.order_id, instrument))
     if isinstance(outcome, OrderDuplicate):
         if not outcome.same_body:
             return Problem(
@@ -59,7 +57,7 @@ def placed(
                 "This client order id was used for an order with another content.",
                 extra={"order_id": str(outcome.order_id)},
             )
-        return _order(_as_it_is_now(outcome, command, 0), instrument, duplicate=True)
+        return order_out(as_it_is_now(outcome, command, 0), instrument, duplicate=True)
     if isinstance(outcome, CommandRejected):
         return refused(outcome.reason, refusal_detail(outcome.reason, instrument))
     raise AssertionError(f"unexpected outcome of an order: {outcome!r}")
@@ -82,65 +80,6 @@ def dry_run(
     )
 
 
-def list_placed(
-    command: PlaceOrderList, instrument: Instrument, events: Sequence[Event]
-) -> OrderListOut | Problem:
-    """Return the placed list, its orders as they are now for a repeat, or why it was refused."""
-    outcome = events[0]
-    if isinstance(outcome, CommandRejected):
-        return list_refused(outcome.reason, outcome.list_position, instrument)
-    known = [event for event in events if isinstance(event, OrderDuplicate)]
-    if not known:
-        ids = [event.order_id for event in events if isinstance(event, OrderAccepted)]
-        changes = [_change(events, order_id) for order_id in ids]
-        return order_list([change.record() for change in changes], instrument)
-    if not known[0].same_body:
-        return Problem(
-            "duplicate_client_order_id",
-            "A client order id of the list was used for something else.",
-            extra={"order_id": str(known[0].order_id)},
-        )
-    records = [
-        _as_it_is_now(event, order, known[0].order_id)
-        for event, order in zip(known, command.orders, strict=True)
-    ]
-    return order_list(records, instrument, duplicate=True)
-
-
-def order_list(
-    records: Sequence[OrderRecord], instrument: Instrument, *, duplicate: bool = False
-) -> OrderListOut:
-    """Return a list from its orders."""
-    orders = [_order(record, instrument, duplicate=duplicate) for record in records]
-    is_open = any(order.status == "open" for order in orders)
-    return OrderListOut(
-        order_list_id=str(records[0].terms.list_id),
-        symbol=instrument.symbol,
-        status="open" if is_open else "done",
-        orders=orders,
-        duplicate=duplicate,
-    )
-
-
-def list_dry_run(
-    command: PlaceOrderList, instrument: Instrument, found: tuple[int, DryRun]
-) -> DryRunOut | Problem:
-    """Return what a list would hold, or the refusal that it would meet."""
-    _, (reason, _, position) = found
-    if reason:
-        return list_refused(reason, position, instrument)
-    return dry_run(command.orders[0], instrument, found)
-
-
-def list_refused(reason: RejectReason, position: int, instrument: Instrument) -> Problem:
-    """Return why a list was refused, with the name of its order at fault."""
-    problem = refused(reason, refusal_detail(reason, instrument))
-    if position == 0:
-        return problem
-    name = LIST_NAMES[position - 1]
-    return problem.with_extra({"order": name}, f"{name}: {problem.detail}")
-
-
 def amended(instrument: Instrument, events: Sequence[Event]) -> AmendOut | Problem:
     """Return the amended order with the fills that followed, or why it was refused."""
     outcome = events[0]
@@ -150,7 +89,7 @@ def amended(instrument: Instrument, events: Sequence[Event]) -> AmendOut | Probl
             detail = "Only a waiting order has a trigger_price to change, only a limit a price."
         return refused(outcome.reason, detail)
     assert isinstance(outcome, OrderAmended), outcome
-    change = _change(events, outcome.order_id)
+    change = change_of(events, outcome.order_id)
     quantity_lots = outcome.previous_quantity_lots + change.quantity_lots
     return AmendOut(
         order_id=str(outcome.order_id),
@@ -183,6 +122,11 @@ def refusal_detail(reason: RejectReason, instrument: Instrument) -> str:
         return f"At most {instrument.max_open_orders} open orders in {instrument.symbol}."
     if reason is RejectReason.TOO_MANY_SLICES:
         return "The display_quantity must be at least a hundredth of the quantity."
+    if reason is RejectReason.LIST_PRICES_CROSSED:
+        return (
+            "A take-profit's price is better than the stop's trigger, and the price of a bracket's "
+            "entry (at the market: the last price) lies between the two."
+        )
     if reason is RejectReason.WOULD_TRIGGER_IMMEDIATELY:
         return (
             "A stop waits above the last price to buy and below it to sell, a take-profit the "
@@ -198,7 +142,7 @@ def cancelled(listings: Listings, events: Sequence[Event]) -> CancelOut | Proble
         return refused(outcome.reason)
     closed, *others = _closed_by_user(events)
     answer = _cancel_out(closed, instrument_of(listings, closed.symbol_id))
-    return answer.model_copy(update={"also_cancelled": str(others[0].order_id)} if others else {})
+    return answer.model_copy(update={"also_cancelled": [str(other.order_id) for other in others]})
 
 
 def cancelled_all(listings: Listings, events: Sequence[Event]) -> CancelAllOut | Problem:
@@ -226,7 +170,7 @@ def switch_set(events: Sequence[Event]) -> DeadMansSwitchOut:
 
 def recorded(record: OrderRecord, listings: Listings) -> OrderOut:
     """Return an order from the engine's or the history's record of it."""
-    return _order(record, instrument_of(listings, record.symbol_id))
+    return order_out(record, instrument_of(listings, record.symbol_id))
 
 
 def fill(record: FillRecord, listings: Listings) -> OwnFillOut:
@@ -250,19 +194,25 @@ def fill(record: FillRecord, listings: Listings) -> OwnFillOut:
 
 def instrument_of(listings: Listings, symbol_id: int) -> Instrument:
     """Return the instrument of an event; one that is not listed yet here is not ready."""
+    return market_of(listings, symbol_id).instrument
+
+
+def market_of(listings: Listings, symbol_id: int) -> Market:
+    """Return the market of an event; one that is not listed yet here is not ready."""
     market = listings.market_by_id(symbol_id)
     if market is None:
         raise Problem("market_data_unavailable", "The market is being listed; try again.")
-    return market.instrument
+    return market
 
 
-def _order(
+def order_out(
     record: OrderRecord,
     instrument: Instrument,
     *,
     fills: tuple[FillOut, ...] = (),
     duplicate: bool = False,
 ) -> OrderOut:
+    """Return an order as its owner reads it."""
     quote, terms = instrument.quote, record.terms
     quote_units = record.filled_quote_units if record.filled_lots else 0
     fee_units = record.fee_units if record.filled_lots else 0
@@ -284,6 +234,7 @@ def _order(
         trailing_offset=_price(terms.trailing_offset_ticks, instrument),
         order_list_id=str(terms.list_id) if terms.list_id else None,
         waiting=record.is_waiting,
+        pending=record.is_pending,
         filled_quantity=instrument.quantity_text(record.filled_lots),
         filled_quote=None if quote_units is None else quote.engine_text(quote_units),
         average_price=_average(record.filled_lots, quote_units, instrument),
@@ -291,6 +242,7 @@ def _order(
         fee_asset=quote.code,
         status=word(record.status),
         close_reason=None if record.close_reason is None else word(record.close_reason),
+        refusal=word(record.refusal) if record.refusal else None,
         sequence=record.accepted_sequence,
         time_us=record.accepted_at_us,
         duplicate=duplicate,
@@ -298,7 +250,7 @@ def _order(
     )
 
 
-def _as_it_is_now(outcome: OrderDuplicate, command: PlaceOrder, list_id: int) -> OrderRecord:
+def as_it_is_now(outcome: OrderDuplicate, command: PlaceOrder, list_id: int) -> OrderRecord:
     """Return the order of a repeated request; its fills are asked for separately."""
     terms = OrderTerms(
         command.quote_budget_units,
@@ -327,10 +279,12 @@ def _as_it_is_now(outcome: OrderDuplicate, command: PlaceOrder, list_id: int) ->
         accepted_at_us=outcome.accepted_at_us,
         terms=terms,
         is_waiting=outcome.is_waiting,
+        is_pending=outcome.is_pending,
     )
 
 
-def _change(events: Sequence[Event], order_id: int) -> OrderChange:
+def change_of(events: Sequence[Event], order_id: int) -> OrderChange:
+    """Return what the events of one command did to an order."""
     return next(change for change in fold(events) if change.order_id == order_id)
 
 

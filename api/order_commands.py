@@ -10,17 +10,14 @@ from api.schemas.orders import (
     BatchAmend,
     BatchCancel,
     PlaceOrderIn,
-    PlaceOrderListIn,
 )
-from domain.commands import AmendOrder, CancelOrder, PlaceOrder, PlaceOrderList
+from domain.commands import AmendOrder, CancelOrder, PlaceOrder
 from domain.instrument import Instrument, OffGridError
 from domain.money import INT64_MAX, DecimalTextError
-from domain.order import ListKind, OrderType, SelfTrade, Side, TimeInForce
+from domain.order import OrderType, SelfTrade, Side, TimeInForce
 from domain.order_id import client_key
 
 _USUAL = {OrderType.MARKET: "ioc"}
-LIST_NAMES = ("take_profit", "stop_loss")
-"""What a client calls the orders of an OCO, in their order."""
 
 
 def place_command(
@@ -63,52 +60,6 @@ def place_command(
         trigger_price_ticks=_trigger(order.trigger_price, instrument),
         trailing_offset_ticks=_trigger(order.trailing_offset, instrument, "trailing_offset"),
     )
-
-
-def list_command(
-    asked: PlaceOrderListIn, instrument: Instrument, account_id: int, names: tuple[str, str]
-) -> PlaceOrderList:
-    """Return the engine's command for an OCO; a `Problem` names order and field that are wrong.
-
-    `names` are the client order ids of its orders.
-    """
-    profit, loss = asked.take_profit, asked.stop_loss
-    common = {
-        "symbol": asked.symbol,
-        "side": asked.side,
-        "quantity": asked.quantity,
-        "time_in_force": asked.time_in_force,
-        "expires_at_us": asked.expires_at_us,
-        "self_trade": asked.self_trade,
-    }
-    waits = profit.trigger_price is not None
-    limited = "_limit" if profit.price is not None else ""
-    first = PlaceOrderIn.model_validate(
-        {
-            **common,
-            "type": f"take_profit{limited}" if waits else "limit",
-            "price": profit.price,
-            "trigger_price": profit.trigger_price,
-            "post_only": not waits,
-        }
-    )
-    kind = "stop_limit" if loss.price is not None else "stop"
-    second = PlaceOrderIn.model_validate(
-        {
-            **common,
-            "type": "trailing_stop" if loss.trailing_offset is not None else kind,
-            "price": loss.price,
-            "trigger_price": loss.trigger_price,
-            "trailing_offset": loss.trailing_offset,
-        }
-    )
-    orders = []
-    for order, name, client_order_id in zip((first, second), LIST_NAMES, names, strict=True):
-        try:
-            orders.append(place_command(order, instrument, account_id, client_order_id))
-        except Problem as problem:
-            raise problem.with_extra({"order": name}, f"{name}: {problem.detail}") from problem
-    return PlaceOrderList(ListKind.OCO, tuple(orders))
 
 
 def amend_command(

@@ -81,7 +81,7 @@ class OrderStore(Protocol):
     async def orders(
         self, customer_id: int, symbol_id: int, before: tuple[int, ...] | None, limit: int
     ) -> list[OrderRecord]:
-        """Return closed and open orders, newest first, before (shard, order id)."""
+        """Return closed and open orders, newest first, before (accepted at, order id)."""
 
     async def order(self, customer_id: int, order_id: int) -> OrderRecord | None:
         """Return one order of the customer."""
@@ -97,7 +97,7 @@ class OrderStore(Protocol):
         before: tuple[int, ...] | None,
         limit: int,
     ) -> list[FillRecord]:
-        """Return fills, newest first, before (sequence, index, shard, is maker); 0: any."""
+        """Return fills, newest first, before (time, trade id, is maker); 0: any."""
 
 
 class FeeTiers(Protocol):

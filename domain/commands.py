@@ -88,6 +88,10 @@ class PlaceOrderList:
     the better price, a post-only limit order or a take-profit; then the worse, a stop, stop-limit
     or trailing stop. They hold what the larger of them needs. Whatever happens to one, a trade, a
     trigger or an end, closes the other.
+
+    A bracket is an entry, a limit or market order of a quantity, and one or both orders of an OCO
+    of the opposite side, its children. They are pending and hold nothing until the entry ends;
+    then they are for what it has filled, or close with it if that is nothing.
     """
 
     opcode: ClassVar[Opcode] = Opcode.PLACE_ORDER_LIST
@@ -109,7 +113,8 @@ class PlaceOrderList:
 class CancelOrder:
     """Cancel one open order of the account, named by `order_id` or, when that is 0, by key.
 
-    The other one of its list goes with it.
+    The other one of its OCO goes with it, and the children of a bracket's entry that has filled
+    nothing. A child that is still pending goes alone.
     """
 
     opcode: ClassVar[Opcode] = Opcode.CANCEL_ORDER
@@ -140,7 +145,8 @@ class AmendOrder:
     `quantity_lots` is the whole quantity, what is filled included. The order keeps its place in
     the queue only when its price stays and its quantity does not grow; otherwise it acts like a
     new order, which may trade at once. A trigger price can be changed as long as it waits. An
-    order whose list still has another one stays as it is: ORDER_IN_LIST.
+    order whose OCO still has another one stays as it is, and so does a pending child of a bracket:
+    ORDER_IN_LIST. A bracket's entry may change, its price between its children's.
     """
 
     opcode: ClassVar[Opcode] = Opcode.AMEND_ORDER

@@ -19,6 +19,7 @@ class EventType(IntEnum):
     DEAD_MANS_SWITCH_FIRED = 12
     ORDER_REFILLED = 13
     ORDER_TRIGGERED = 14
+    ORDER_ARMED = 15
     TRADE = 5
     ORDER_RESTED = 6
     ORDER_CLOSED = 7

@@ -15,6 +15,7 @@ from domain.order_events import (
     DeadMansSwitchSet,
     OrderAccepted,
     OrderAmended,
+    OrderArmed,
     OrderClosed,
     OrderDuplicate,
     OrderRefilled,
@@ -52,6 +53,7 @@ __all__ = [
     "KeyDuplicate",
     "OrderAccepted",
     "OrderAmended",
+    "OrderArmed",
     "OrderClosed",
     "OrderDuplicate",
     "OrderRefilled",
@@ -81,6 +83,7 @@ Event = (
     | OrderRested
     | OrderRefilled
     | OrderTriggered
+    | OrderArmed
     | OrderClosed
     | Credited
     | Debited

@@ -55,6 +55,7 @@ class ListKind(IntEnum):
     """How the orders of a list depend on each other."""
 
     OCO = 0  # one cancels the other
+    BRACKET = 1  # an entry, and what closes the position that it opens
 
 
 class TimeInForce(IntEnum):

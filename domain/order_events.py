@@ -24,8 +24,9 @@ class OrderAccepted:
 
     With a quote budget the quantity is 0 here and becomes what the order buys. An order with a
     trigger waits from here on, outside the book. The orders of a list are accepted by one command,
-    one event each; `list_id` is the first one's order id, and the second holds only what the first
-    does not hold for it.
+    one event each; `list_id` is the first one's order id. The second of an OCO holds only what the
+    first does not hold for it; the children of a bracket hold nothing and are pending until
+    `OrderArmed`: they name their entry, `entry_order_id`.
     """
 
     event_type: ClassVar[EventType] = EventType.ORDER_ACCEPTED
@@ -51,6 +52,7 @@ class OrderAccepted:
     trigger_price_ticks: int = 0
     trailing_offset_ticks: int = 0
     list_id: int = 0
+    entry_order_id: int = 0
     trigger_source: TriggerSource = TriggerSource.LAST_PRICE
 
 
@@ -79,6 +81,7 @@ class OrderDuplicate:
     quantity_lots: int
     filled_lots: int
     trigger_price_ticks: int
+    is_pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,28 @@ class OrderTriggered:
     side: Side
     trigger_price_ticks: int
     reached_price_ticks: int
+    refusal: RejectReason
+
+
+@dataclass(frozen=True, slots=True)
+class OrderArmed:
+    """The entry of a bracket ended: its child is pending no more, and for what that has filled.
+
+    It holds `hold_units` from here on (the second of two only what the first does not hold for it)
+    and next rests, or waits for its trigger. Unless `refusal` is NONE it may not, holds nothing and
+    closes.
+    """
+
+    event_type: ClassVar[EventType] = EventType.ORDER_ARMED
+    sequence: int
+    index: int
+    symbol_id: int
+    account_id: int
+    order_id: int
+    side: Side
+    quantity_lots: int
+    previous_quantity_lots: int
+    hold_units: int
     refusal: RejectReason
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from domain.errors import RejectReason
 from domain.events import (
     Event,
     OrderAccepted,
     OrderAmended,
+    OrderArmed,
     OrderClosed,
     OrderTriggered,
     SelfTradePrevented,
@@ -25,7 +27,7 @@ class OrderChange:
     Lots, units and fees are what the batch adds (`quantity_lots` may be negative: an amend, a
     prevented self trade); `price_ticks` and `trigger_price_ticks` are None unless an amend gave
     the order other ones, `close_reason` is None while the order lives. One that was `triggered`
-    waits no more.
+    waits no more, one that was `armed` is pending no more, and `refusal` is why it could not act.
     """
 
     order_id: int
@@ -37,6 +39,8 @@ class OrderChange:
     filled_quote_units: int = 0
     fee_units: int = 0
     triggered: bool = False
+    armed: bool = False
+    refusal: RejectReason | None = None
     close_reason: CloseReason | None = None
     updated_sequence: int = 0
     updated_at_us: int = 0
@@ -51,6 +55,11 @@ class OrderChange:
         """Return whether the order waits no more: it was triggered, or is closed."""
         return self.triggered or self.close_reason is not None
 
+    @property
+    def stands(self) -> bool:
+        """Return whether the order is pending no more: it was armed, or is closed."""
+        return self.armed or self.close_reason is not None
+
     def record(self, before: OrderRecord | None = None) -> OrderRecord:
         """Return the order after the batch; `before` is needed unless the batch accepted it."""
         order = before if self.accepted is None else _as_accepted(self.accepted)
@@ -64,6 +73,7 @@ class OrderChange:
             order,
             terms=terms,
             is_waiting=order.is_waiting and not self.acts,
+            is_pending=order.is_pending and not self.stands,
             price_ticks=order.price_ticks if self.price_ticks is None else self.price_ticks,
             quantity_lots=order.quantity_lots + self.quantity_lots,
             filled_lots=order.filled_lots + self.filled_lots,
@@ -71,6 +81,7 @@ class OrderChange:
             fee_units=order.fee_units + self.fee_units,
             status=self.status,
             close_reason=self.close_reason,
+            refusal=self.refusal,
         )
 
     def fill(self, trade: Trade, fee_units: int) -> None:
@@ -114,7 +125,12 @@ def fold(events: Iterable[Event]) -> list[OrderChange]:
                 change(event.maker_order_id, event.sequence).fill(event, event.maker_fee_units)
                 change(event.taker_order_id, event.sequence).fill(event, event.taker_fee_units)
             case OrderTriggered():
-                change(event.order_id, event.sequence).triggered = True
+                triggered = change(event.order_id, event.sequence)
+                triggered.triggered, triggered.refusal = True, event.refusal or None
+            case OrderArmed():
+                armed = change(event.order_id, event.sequence)
+                armed.armed, armed.refusal = True, event.refusal or None
+                armed.quantity_lots += event.quantity_lots - event.previous_quantity_lots
             case SelfTradePrevented():
                 for order_id in (event.maker_order_id, event.taker_order_id):
                     change(order_id, event.sequence).quantity_lots -= event.lots
@@ -145,6 +161,7 @@ def _as_accepted(accepted: OrderAccepted) -> OrderRecord:
         accepted_at_us=accepted.time_us,
         terms=OrderTerms.of(accepted),
         is_waiting=accepted.order_type.is_triggered,
+        is_pending=accepted.entry_order_id != 0,
         filled_quote_units=0,
         fee_units=0,
     )

@@ -45,9 +45,11 @@ class OrderRecord:
 
     `quantity_lots` is the whole quantity, what is filled included; an amend or a prevented self
     trade changes it, and with a quote budget it is what the order has bought. An order that
-    `is_waiting` for its trigger does not stand in the book; where a trailing stop's has moved to is
+    `is_waiting` for its trigger does not stand in the book, nor does a bracket's child that
+    `is_pending` until its entry ends; where a trailing stop's trigger has moved to is
     `trigger_price_ticks` of the engine's record, and 0 in the history. The engine does not keep the
-    totals of the fills (quote engine units) nor why an order closed: None there.
+    totals of the fills (quote engine units) nor why an order closed, nor which `refusal` it met
+    when it was to act: None there.
     """
 
     order_id: int
@@ -68,9 +70,11 @@ class OrderRecord:
     accepted_at_us: int
     terms: OrderTerms = NO_TERMS
     is_waiting: bool = False
+    is_pending: bool = False
     filled_quote_units: int | None = None
     fee_units: int | None = None
     close_reason: CloseReason | None = None
+    refusal: RejectReason | None = None
 
     def as_history(self) -> OrderRecord:
         """Return the engine's record without where a trailing stop has moved to: no event tells."""
@@ -80,7 +84,9 @@ class OrderRecord:
 
     def as_engine(self) -> OrderRecord:
         """Return the record without what only the history knows."""
-        return replace(self, filled_quote_units=None, fee_units=None, close_reason=None)
+        return replace(
+            self, filled_quote_units=None, fee_units=None, close_reason=None, refusal=None
+        )
 
 
 class DryRun(NamedTuple):

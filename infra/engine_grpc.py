@@ -329,4 +329,5 @@ def _order(order: pb.Order) -> OrderRecord:
         accepted_at_us=order.accepted_time_us,
         terms=OrderTerms.of(order.terms),
         is_waiting=order.is_waiting,
+        is_pending=order.is_pending,
     )

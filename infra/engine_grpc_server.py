@@ -323,6 +323,7 @@ def _order(order: OrderRecord) -> pb.Order:
         self_trade=order.self_trade,
         terms=pb.OrderTerms(**order.terms.by_name()),
         is_waiting=order.is_waiting,
+        is_pending=order.is_pending,
     )
 
 

@@ -59,9 +59,7 @@ def refuse_order(state: EngineState, order: Order) -> RejectReason:
     if reason:
         return reason
     if order.is_waiting:
-        if order.terms.trailing_offset_ticks:
-            offset = order.terms.trailing_offset_ticks
-            order.trigger_ticks = market.reference_ticks + (offset if order.rises else -offset)
+        order.start_from(market.reference_ticks)
         return _waiting_rules(state, market, order)
     lowest, highest = market.band()
     buys = order.side == BUY
@@ -75,7 +73,7 @@ def refuse_order(state: EngineState, order: Order) -> RejectReason:
     may_rest = order.flags >> 5 & 7 in (_GTC, _GTD)
     if may_rest and len(market.open_by_account.get(order.account_id, ())) >= rules.max_open_orders:
         return RejectReason.TOO_MANY_OPEN_ORDERS
-    reason = _position(state, market, order, order.quantity_lots)
+    reason = position_rules(state, market, order, order.quantity_lots)
     if reason:
         return reason
     reason = order_rules(state, market, order)
@@ -98,10 +96,28 @@ def _waiting_rules(
 ) -> RejectReason:
     """Return why `order` may not wait for its trigger, or NONE; it gets its limit here.
 
-    A market order's limit is the band's edge around its trigger, so that its hold is known. An
-    order that waits already, with `own_lots`, counts as open and its hold as free.
+    An order that waits already, with `own_lots`, counts as open and its hold as free.
     """
-    if not 0 < order.trigger_ticks <= INT64_MAX:
+    reason = aim_rules(market, order)
+    if reason:
+        return reason
+    open_count = len(market.open_by_account.get(order.account_id, ()))
+    if own_lots == 0 and open_count >= market.rules.max_open_orders:
+        return RejectReason.TOO_MANY_OPEN_ORDERS
+    reason = position_rules(state, market, order, order.quantity_lots - own_lots)
+    if reason:
+        return reason
+    if market.would_trigger(order):
+        return RejectReason.WOULD_TRIGGER_IMMEDIATELY
+    return _funds(state, market, order, own_hold)
+
+
+def aim_rules(market: Market, order: Order) -> RejectReason:
+    """Return why `order` may wait for its trigger nowhere, or NONE; it gets its limit here.
+
+    A market order's limit is the band's edge around its trigger, so that its hold is known.
+    """
+    if order.trigger_ticks <= 0:
         return RejectReason.INVALID_TRIGGER
     market.aim(order)
     lowest, highest = market.band(order.trigger_ticks)
@@ -109,17 +125,7 @@ def _waiting_rules(
         return RejectReason.PRICE_OUTSIDE_BAND
     if order.quantity_lots > market.rules.max_order_lots:
         return RejectReason.QUANTITY_TOO_LARGE
-    if too_many_slices(order):
-        return RejectReason.TOO_MANY_SLICES
-    open_count = len(market.open_by_account.get(order.account_id, ()))
-    if own_lots == 0 and open_count >= market.rules.max_open_orders:
-        return RejectReason.TOO_MANY_OPEN_ORDERS
-    reason = _position(state, market, order, order.quantity_lots - own_lots)
-    if reason:
-        return reason
-    if market.would_trigger(order):
-        return RejectReason.WOULD_TRIGGER_IMMEDIATELY
-    return _funds(state, market, order, own_hold)
+    return RejectReason.TOO_MANY_SLICES if too_many_slices(order) else _NONE
 
 
 def closed_to_orders(state: EngineState, market: Market) -> RejectReason:
@@ -130,7 +136,9 @@ def closed_to_orders(state: EngineState, market: Market) -> RejectReason:
     return _CLOSED_MARKET.get(market.state, _NONE)
 
 
-def _position(state: EngineState, market: Market, order: Order, more_lots: int) -> RejectReason:
+def position_rules(
+    state: EngineState, market: Market, order: Order, more_lots: int
+) -> RejectReason:
     """Refuse a buy of `more_lots` that could leave its account with too much of the base asset.
 
     What the account has, held or not, counts with all that its open buys of this market may add.
@@ -160,7 +168,7 @@ def order_rules(state: EngineState, market: Market, order: Order) -> RejectReaso
             return RejectReason.BUDGET_TOO_SMALL
         if lots > market.rules.max_order_lots:
             return RejectReason.QUANTITY_TOO_LARGE
-        reason = _position(state, market, order, lots)
+        reason = position_rules(state, market, order, lots)
         if reason:
             return reason
         if lots * market.rules.base_units_per_lot > INT64_MAX:
@@ -211,20 +219,46 @@ def _fillable(market: Market, order: Order) -> bool:
     return False
 
 
-def _funds(state: EngineState, market: Market, order: Order, own_hold: int = 0) -> RejectReason:
+def hold_rules(market: Market, order: Order) -> RejectReason:
+    """Return OVERFLOW when what is left of `order` is worth more than can be counted, or NONE."""
     rules = market.rules
     lots = order.quantity_lots - order.filled_lots
     if order.limit_ticks * lots * rules.quote_units_per_tick_lot > INT64_MAX:
         return RejectReason.OVERFLOW
     if lots * rules.base_units_per_lot > INT64_MAX:
         return RejectReason.OVERFLOW
-    hold = market.hold_units(order, lots)
-    if hold > INT64_MAX:
-        return RejectReason.OVERFLOW
+    return RejectReason.OVERFLOW if market.hold_units(order, lots) > INT64_MAX else _NONE
+
+
+def _funds(state: EngineState, market: Market, order: Order, own_hold: int = 0) -> RejectReason:
+    reason = hold_rules(market, order)
+    if reason:
+        return reason
+    rules = market.rules
+    hold = market.hold_units(order, order.quantity_lots - order.filled_lots)
     asset_id = rules.quote_asset_id if order.side == BUY else rules.base_asset_id
     if state.free_units(order.account_id, asset_id) + own_hold < hold:
         return RejectReason.INSUFFICIENT_FUNDS
     return _NONE
+
+
+def refuse_armed(state: EngineState, market: Market, order: Order) -> RejectReason:
+    """Return why a bracket's child may not stand now that its entry ended, or NONE.
+
+    As for a new order, which gets its limit and its trigger here, but it is counted as open
+    already, and a trigger that is reached already is no fault.
+    """
+    if order.is_waiting:
+        order.start_from(market.reference_ticks)
+        reason = aim_rules(market, order)
+    else:
+        lowest, highest = market.band()
+        beyond = order.price_ticks > highest if order.side == BUY else order.price_ticks < lowest
+        reason = RejectReason.PRICE_OUTSIDE_BAND if beyond else _NONE
+    reason = reason or position_rules(state, market, order, order.quantity_lots)
+    if not reason and not order.is_waiting:
+        reason = order_rules(state, market, order)
+    return reason or _funds(state, market, order)
 
 
 def _budget_funds(state: EngineState, market: Market, order: Order) -> RejectReason:
@@ -261,7 +295,7 @@ def refuse_amend(
     reason = closed_to_orders(state, market)
     if reason:
         return reason
-    if order.sibling is not None:
+    if order.sibling is not None or order.pending:
         return RejectReason.ORDER_IN_LIST
     if change.trigger_ticks and (not order.is_waiting or order.terms.trailing_offset_ticks):
         return RejectReason.INVALID_COMBINATION
@@ -278,15 +312,17 @@ def refuse_amend(
         return RejectReason.QUANTITY_BELOW_FILLED
     if order.keeps_place(amended.price_ticks, amended.quantity_lots):
         return _NONE
-    lowest, highest = market.band()
     price = amended.price_ticks
+    if not all(child.is_beyond(order.side, price) for child in market.children(order)):
+        return RejectReason.LIST_PRICES_CROSSED
+    lowest, highest = market.band()
     if price > highest if order.side == BUY else price < lowest:
         return RejectReason.PRICE_OUTSIDE_BAND
     if amended.quantity_lots > market.rules.max_order_lots:
         return RejectReason.QUANTITY_TOO_LARGE
     if too_many_slices(amended):
         return RejectReason.TOO_MANY_SLICES
-    reason = _position(state, market, order, amended.quantity_lots - order.quantity_lots)
+    reason = position_rules(state, market, order, amended.quantity_lots - order.quantity_lots)
     if reason:
         return reason
     reason = order_rules(state, market, amended)

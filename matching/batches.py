@@ -14,6 +14,7 @@ _HISTORY = (
     EventType.ORDER_ACCEPTED,
     EventType.ORDER_AMENDED,
     EventType.ORDER_TRIGGERED,
+    EventType.ORDER_ARMED,
     EventType.TRADE,
     EventType.SELF_TRADE_PREVENTED,
     EventType.ORDER_CLOSED,

@@ -14,8 +14,10 @@ from domain.trading_status import StatusReason
 
 BUY = int(Side.BUY)
 OPEN = int(OrderStatus.OPEN)
+AWAITS, ENDED = 1, 2
 _LIMITS = frozenset(int(kind) for kind in OrderType if kind.is_limit)
 _WAITERS = frozenset(int(kind) for kind in OrderType if kind.is_triggered)
+_LIMIT = int(OrderType.LIMIT)
 _TAKES_PROFIT = frozenset((int(OrderType.TAKE_PROFIT), int(OrderType.TAKE_PROFIT_LIMIT)))
 
 
@@ -44,6 +46,7 @@ class Order:
         "asked_ticks",
         "closed_us",
         "covered_units",
+        "entry_lots",
         "filled_lots",
         "flags",
         "hidden_lots",
@@ -52,6 +55,7 @@ class Order:
         "is_waiting",
         "limit_ticks",
         "order_id",
+        "pending",
         "price_ticks",
         "quantity_lots",
         "rises",
@@ -100,6 +104,8 @@ class Order:
         self.trigger_ticks = terms.trigger_price_ticks  # as it is now
         self.sibling: Order | None = None  # the other one of its list, while both are untouched
         self.covered_units = 0  # of its hold, what its sibling holds for it
+        self.pending = 0  # a bracket's child: AWAITS its entry's end, or it ENDED with `entry_lots`
+        self.entry_lots = 0
         self.status = OPEN
         self.closed_us = 0
 
@@ -113,6 +119,13 @@ class Order:
         if self.terms.display_lots:
             remaining = self.quantity_lots - self.filled_lots
             self.hidden_lots = max(0, remaining - self.terms.display_lots)
+
+    def start_from(self, price_ticks: int) -> None:
+        """Give a trailing stop that begins to wait its trigger; 0 where it can have none."""
+        offset = self.terms.trailing_offset_ticks
+        if offset:
+            trigger = price_ticks + (offset if self.rises else -offset)
+            self.trigger_ticks = trigger if 0 < trigger <= INT64_MAX else 0
 
     def follow(self, low_ticks: int, high_ticks: int) -> bool:
         """Move a trailing stop's trigger after the best price; return whether it moved."""
@@ -138,6 +151,15 @@ class Order:
             and (self.asked_ticks, self.asked_lots) == (asked.asked_ticks, asked.asked_lots)
             and self.terms == asked.terms._replace(list_id=list_id)
         )
+
+    def is_beyond(self, entry_side: int, entry_ticks: int) -> bool:
+        """Return whether a bracket's child is on its side of the entry; a trailing stop always."""
+        kind = self.flags >> 1 & 15
+        if self.terms.trailing_offset_ticks:
+            return True
+        profits = kind == _LIMIT or kind in _TAKES_PROFIT
+        rises = (entry_side == BUY) == profits
+        return self.first_ticks > entry_ticks if rises else self.first_ticks < entry_ticks
 
     @property
     def first_ticks(self) -> int:
@@ -203,17 +225,22 @@ class BookSide:
 
 
 class Market:
-    """One listed symbol: its rules, its state, its book, and the orders that wait for a trigger.
+    """One listed symbol: its rules, its state, its book, and the orders that wait outside.
+
+    Those that wait for a trigger are `waiting`; the children of brackets are `pending`, by the id
+    of their list, until those in `ended` have been seen to.
 
     `low_ticks` and `high_ticks` are the lowest and highest price that was traded while orders
     wait and that they have not been held against yet; 0 for none.
     """
 
     __slots__ = (
+        "ended",
         "high_ticks",
         "last_ticks",
         "low_ticks",
         "open_by_account",
+        "pending",
         "rules",
         "sides",
         "state",
@@ -229,6 +256,8 @@ class Market:
         self.low_ticks = self.high_ticks = 0
         self.sides = (BookSide(0), BookSide(1))
         self.waiting: dict[int, Order] = {}
+        self.pending: dict[int, dict[int, Order]] = {}
+        self.ended: set[int] = set()
         self.open_by_account: dict[int, dict[int, Order]] = {}
 
     @property
@@ -267,6 +296,8 @@ class Market:
 
     def held_units(self, order: Order) -> int:
         """Return what an open order holds now: for what remains, less what its sibling covers."""
+        if order.pending:
+            return 0
         lots = order.quantity_lots - order.filled_lots
         return self.hold_units(order, lots) - order.covered_units
 
@@ -276,12 +307,15 @@ class Market:
         second.covered_units = min(self.held_units(first), self.held_units(second))
 
     def open_buy_lots(self, account_id: int) -> int:
-        """Return how much the account's open buys have still to buy; of a list only one will."""
+        """Return how much the account's open buys have still to buy; of an OCO only one will.
+
+        What is pending may never buy, and is asked again before it can.
+        """
         mine = self.open_by_account.get(account_id, {}).values()
         return sum(
             order.quantity_lots - order.filled_lots
             for order in mine
-            if order.side == BUY and not order.covered_units
+            if order.side == BUY and not order.covered_units and not order.pending
         )
 
     def aim(self, order: Order) -> None:
@@ -314,16 +348,19 @@ class Market:
 
         return min(reached, key=turn, default=None)
 
-    def follow(self) -> bool:
-        """Let trailing stops follow; return whether the last price is to be looked at again."""
+    def follow(self) -> None:
+        """Let trailing stops follow; if one moved, the last price is to be looked at again."""
         low, high = self.low_ticks, self.high_ticks
         moved = [order for order in self.waiting.values() if order.follow(low, high)]
         self.low_ticks = self.high_ticks = self.last_ticks if moved else 0
-        return bool(moved)
 
     def rest(self, order: Order) -> None:
         """Let `order` stand in the book, or wait beside it."""
-        if order.is_waiting:
+        if order.pending:
+            self.pending.setdefault(order.terms.list_id, {})[order.order_id] = order
+            if order.pending == ENDED:
+                self.ended.add(order.terms.list_id)
+        elif order.is_waiting:
             self.waiting[order.order_id] = order
         else:
             self.sides[order.side].add(order)
@@ -331,7 +368,9 @@ class Market:
 
     def take_out(self, order: Order) -> None:
         """Let `order` leave the book, or wait no more."""
-        if order.is_waiting:
+        if order.pending:
+            self._take_pending(order)
+        elif order.is_waiting:
             del self.waiting[order.order_id]
         else:
             self.sides[order.side].remove(order)
@@ -339,3 +378,20 @@ class Market:
         del mine[order.order_id]
         if not mine:
             del self.open_by_account[order.account_id]
+
+    def _take_pending(self, order: Order) -> None:
+        list_id = order.terms.list_id
+        children = self.pending[list_id]
+        del children[order.order_id]
+        if not children:
+            del self.pending[list_id]
+            self.ended.discard(list_id)
+
+    def outside(self) -> list[Order]:
+        """Return the open orders that do not stand in the book."""
+        pending = [order for children in self.pending.values() for order in children.values()]
+        return [*self.waiting.values(), *pending]
+
+    def children(self, entry: Order) -> list[Order]:
+        """Return the pending orders of the bracket that `entry` opened, by id."""
+        return list(self.pending.get(entry.order_id, {}).values())

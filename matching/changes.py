@@ -17,7 +17,7 @@ _BOTH_SIDES = 0  # of a cancel-all; else the side + 1
 
 
 def cancel(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
-    """Close one open order, and the other one of its list."""
+    """Close one open order, the other one of its OCO, and what waits for an untouched entry."""
     symbol_id, _, account_id, key, order_id, _ = head[6:]
     state = engine.state
     order: Order | None = None
@@ -31,10 +31,11 @@ def cancel(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
     if reason or order is None:
         engine.events.rejected(Opcode.CANCEL_ORDER, reason, account_id, key, symbol_id)
         return
-    closed_count = 1 if order.sibling is None else 2
-    engine.events.cancel_accepted(account_id, order.symbol_id, closed_count)
-    market = state.markets[order.symbol_id]
-    engine.close_resting(market, order, CloseReason.CANCELLED_BY_USER)
+    going = [order] if order.sibling is None else [order, order.sibling]
+    if order.filled_lots == 0:
+        going += state.markets[order.symbol_id].children(order)
+    engine.events.cancel_accepted(account_id, order.symbol_id, len(going))
+    engine.close_all(going, CloseReason.CANCELLED_BY_USER)
 
 
 def _find(

@@ -23,9 +23,9 @@ from domain.order import (
     SymbolState,
     TriggerSource,
 )
-from matching.book import NO_TERMS, Order, Terms
 from matching.event_codec import decode_events, encode_event, encode_events
 from matching.market_codec import pack_rules, unpack_rules
+from matching.order_codec import listed_at, order_terms
 from matching.wire import (
     AMEND_STRIPE,
     COMMAND_HEAD,
@@ -35,6 +35,7 @@ from matching.wire import (
     MAX_LISTED,
     MAX_REASON,
     MAX_TEXT,
+    MIN_LISTED,
     NO_TERMS_STRIPE,
     ORDER_TERMS_FIELDS,
     STAMP,
@@ -57,8 +58,6 @@ __all__ = [
     "encode_command",
     "encode_event",
     "encode_events",
-    "read_list",
-    "read_order",
     "split_commands",
     "stamp",
     "view_events",
@@ -209,7 +208,7 @@ def split_commands(data: bytes | bytearray | memoryview) -> list[Placed]:
         if opcode == Opcode.PLACE_ORDER:
             expected = _order_stripes(stripes, text_length)
         elif opcode == Opcode.PLACE_ORDER_LIST and text_length == 0:
-            expected = 1 + _listed_stripes(data, offset + STRIPE)
+            expected = 1 + _listed_stripes(data, offset + STRIPE, stripes - 1)
         else:
             expected = _STRIPES.get(opcode, 1)
             text_length = text_length and MAX_TEXT + 1
@@ -229,10 +228,12 @@ def _order_stripes(stripes: int, text_length: int) -> int:
     return with_text + (stripes == with_text + 1)  # the rarer terms
 
 
-def _listed_stripes(data: bytes | bytearray | memoryview, offset: int) -> int:
-    """Return how many stripes the orders of a list have; else `WireError`."""
+def _listed_stripes(data: bytes | bytearray | memoryview, offset: int, said: int) -> int:
+    """Return how many stripes the orders of a list have that says `said`; else `WireError`."""
     start = offset
-    for _ in range(MAX_LISTED):
+    for count in range(MAX_LISTED):
+        if count >= MIN_LISTED and offset - start >= said * STRIPE:
+            break
         if offset + STRIPE > len(data):
             raise WireError(WireFault.BAD_LENGTH, f"a list without its order at {offset}")
         opcode, version, stripes, text_length = data[offset + 16 : offset + 20]
@@ -242,46 +243,6 @@ def _listed_stripes(data: bytes | bytearray | memoryview, offset: int) -> int:
             raise WireError(WireFault.BAD_LENGTH, f"{stripes} stripes at {offset}")
         offset += stripes * STRIPE
     return (offset - start) // STRIPE
-
-
-def read_list(data: bytes, offset: int) -> tuple[list[Order], bool]:
-    """Return the orders of the PLACE_ORDER_LIST at `offset`, and whether their record is whole.
-
-    It is when the head names a known kind and its first order, nothing but the orders is asked
-    for, and nobody has numbered them.
-    """
-    head = data[offset : offset + STRIPE]
-    orders, at, is_whole = [], offset + STRIPE, True
-    for _ in range(MAX_LISTED):
-        order, surplus = read_order(data, at)
-        is_whole = is_whole and not surplus and not any(data[at : at + STAMP.size])
-        orders.append(order)
-        at += data[at + 18] * STRIPE
-    *_, symbol, flags, account, key, a, b = COMMAND_HEAD.unpack(head)
-    identity = account.to_bytes(8, "little") + key
-    named = (symbol, identity) == (orders[0].symbol_id, orders[0].identity)
-    return orders, is_whole and named and flags == ListKind.OCO and not a and not b
-
-
-def read_order(data: bytes, offset: int) -> tuple[Order, bytes]:
-    """Return the order that the PLACE_ORDER at `offset` asks for, and what must be zero there."""
-    text_length, symbol_id, flags, account_id, _, price, quantity = COMMAND_HEAD.unpack_from(
-        data, offset
-    )[5:]
-    identity = data[offset + 24 : offset + 48]
-    text = data[offset + STRIPE : offset + STRIPE + text_length]
-    terms, surplus = _order_terms(data, offset)
-    order = Order(account_id, identity, symbol_id, flags, price, quantity, text, terms)
-    return order, surplus
-
-
-def _order_terms(data: bytes, offset: int) -> tuple[Terms, bytes]:
-    stripes, text_length = data[offset + 18], data[offset + 19]
-    with_text = 2 if text_length else 1
-    if stripes == with_text:
-        return NO_TERMS, b""
-    *terms, rest = TERMS_STRIPE.unpack_from(data, offset + with_text * STRIPE)
-    return Terms(*terms), rest.rstrip(b"\0")
 
 
 def check_order(record: bytes) -> None:
@@ -310,7 +271,7 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
         match opcode:
             case Opcode.PLACE_ORDER:
                 start = offset + STRIPE
-                terms = _order_terms(data, offset)[0]
+                terms = order_terms(data, offset)[0]
                 command = c.PlaceOrder(
                     account,
                     number,
@@ -329,7 +290,7 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
                     TriggerSource(flags >> 12),
                 )
             case Opcode.PLACE_ORDER_LIST:
-                command = c.PlaceOrderList(ListKind(flags), _listed(data, offset + STRIPE))
+                command = c.PlaceOrderList(ListKind(flags), _listed(data, offset))
             case Opcode.CANCEL_ORDER:
                 command = c.CancelOrder(account, symbol, a, number)
             case Opcode.CANCEL_ALL:
@@ -367,11 +328,10 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
 
 def _listed(data: bytes, offset: int) -> tuple[c.PlaceOrder, ...]:
     orders = []
-    for _ in range(MAX_LISTED):
-        order = _decode(data, offset).command
+    for at in listed_at(data, offset):
+        order = _decode(data, at).command
         assert isinstance(order, c.PlaceOrder)
         orders.append(order)
-        offset += data[offset + 18] * STRIPE
     return tuple(orders)
 
 

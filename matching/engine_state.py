@@ -56,7 +56,7 @@ class EngineState:
         self.fees: dict[int, int] = {}
         self.orders: dict[int, Order] = {}
         self.timed: list[tuple[int, int]] = []  # (expiry, order id) of open GTD orders, sorted
-        self.touched: set[int] = set()  # markets with prices that triggers were not held against
+        self.touched: set[int] = set()  # markets with prices or ended brackets not yet seen to
         self.switches: dict[int, int] = {}  # account -> deadline of its dead-man's switch
         self.tiers: dict[int, int] = {}  # account -> fee tier, where it is not 0
         self.window = OrderWindow()

@@ -115,6 +115,7 @@ def _accepted(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> 
         trigger_price_ticks=f.get("trigger_price_ticks", 0),
         trailing_offset_ticks=f.get("trailing_offset_ticks", 0),
         list_id=f.get("list_id", 0),
+        entry_order_id=f["entry_order_id"],
         trigger_source=TriggerSource(flags >> 12),
     )
 
@@ -132,7 +133,8 @@ def _duplicate(sequence: int, index: int, symbol: int, flags: int, f: Fields) ->
         accepted_at_us=f["accepted_at_us"],
         same_body=bool(flags & 1),
         status=OrderStatus(flags >> 1 & 7),
-        is_waiting=bool(flags >> 4),
+        is_waiting=bool(flags >> 4 & 1),
+        is_pending=bool(flags >> 5),
         price_ticks=f["price_ticks"],
         quantity_lots=f["quantity_lots"],
         filled_lots=f["filled_lots"],
@@ -186,6 +188,11 @@ def _amended(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> E
 def _triggered(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Event:
     refusal = RejectReason(f.pop("refusal"))
     return e.OrderTriggered(sequence, index, symbol, side=Side(flags), refusal=refusal, **f)
+
+
+def _armed(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Event:
+    refusal = RejectReason(f.pop("refusal"))
+    return e.OrderArmed(sequence, index, symbol, side=Side(flags), refusal=refusal, **f)
 
 
 def _closed(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> Event:
@@ -253,6 +260,7 @@ _BUILD: dict[EventType, Callable[[int, int, int, int, Fields], Event]] = {
     EventType.ORDER_RESTED: lambda n, i, s, g, f: e.OrderRested(n, i, s, side=Side(g), **f),
     EventType.ORDER_REFILLED: lambda n, i, s, g, f: e.OrderRefilled(n, i, s, side=Side(g), **f),
     EventType.ORDER_TRIGGERED: _triggered,
+    EventType.ORDER_ARMED: _armed,
     EventType.ORDER_CLOSED: _closed,
     EventType.CREDITED: _money(e.Credited),
     EventType.DEBITED: _money(e.Debited),
@@ -323,14 +331,15 @@ def _flags(event: Event) -> int:
                 event.trigger_source,
             )
         case e.OrderDuplicate():
-            return int(event.same_body) | event.status << 1 | int(event.is_waiting) << 4
+            how = int(event.is_waiting) << 4 | int(event.is_pending) << 5
+            return int(event.same_body) | event.status << 1 | how
         case e.CommandRejected():
             return event.reason
         case e.KeyDuplicate():
             return int(event.same_body)
         case e.Trade() | e.SelfTradePrevented():
             return event.taker_side
-        case e.OrderRested() | e.OrderRefilled() | e.OrderTriggered():
+        case e.OrderRested() | e.OrderRefilled() | e.OrderTriggered() | e.OrderArmed():
             return event.side
         case e.OrderAmended():
             return event.side | int(event.kept_place) << 1 | int(event.is_waiting) << 2

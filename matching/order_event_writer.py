@@ -24,6 +24,7 @@ _PREVENTED = packer(EventType.SELF_TRADE_PREVENTED, 0).pack
 _RESTED = packer(EventType.ORDER_RESTED, 0).pack
 _REFILLED = packer(EventType.ORDER_REFILLED, 0).pack
 _TRIGGERED = packer(EventType.ORDER_TRIGGERED, 0).pack
+_ARMED = packer(EventType.ORDER_ARMED, 0).pack
 _CLOSED = packer(EventType.ORDER_CLOSED, 0).pack
 
 _T_ACCEPTED = int(EventType.ORDER_ACCEPTED)
@@ -71,7 +72,9 @@ class OrderEvents(EventBatch):
                 order.price_ticks,
             )
         )
-        out.append(_ACCEPTED_1(n, i, _T_ACCEPTED, 1, s, g, order.quantity_lots, hold_units))
+        entry_id = order.terms.list_id if order.pending else 0
+        lots = order.quantity_lots
+        out.append(_ACCEPTED_1(n, i, _T_ACCEPTED, 1, s, g, lots, hold_units, entry_id))
         if order.text:
             out.append(_ACCEPTED_2(n, i, _T_ACCEPTED, 2, s, g, order.text))
         if order.terms != NO_TERMS:
@@ -82,7 +85,7 @@ class OrderEvents(EventBatch):
         kind = EventType.ORDER_DUPLICATE
         waits = order.is_waiting and order.status == OPEN
         n, i = self.sequence, self.next_index()
-        g = int(same_body) | order.status << 1 | int(waits) << 4
+        g = int(same_body) | order.status << 1 | int(waits) << 4 | int(order.pending > 0) << 5
         self.out.append(
             _DUPLICATE(
                 n,
@@ -213,6 +216,25 @@ class OrderEvents(EventBatch):
                 order.order_id,
                 order.trigger_ticks,
                 reached_ticks,
+                refusal,
+            )
+        )
+
+    def armed(self, order: Order, previous_lots: int, hold_units: int, refusal: int) -> None:
+        """Say that a child of a bracket is pending no more, and why (or NONE) it may not stand."""
+        self.out.append(
+            _ARMED(
+                self.sequence,
+                self.next_index(),
+                EventType.ORDER_ARMED,
+                0,
+                order.symbol_id,
+                order.side,
+                order.account_id,
+                order.order_id,
+                order.quantity_lots,
+                previous_lots,
+                hold_units,
                 refusal,
             )
         )

@@ -7,14 +7,15 @@ from typing import TypeVar
 
 from domain.commands import Opcode
 from domain.errors import RejectReason
-from domain.order import ShardMode, SymbolState
+from domain.order import ListKind, ShardMode, SymbolState
 from domain.order_record import DryRun, OrderRecord
 from domain.trading_status import StatusReason
 from matching.admission import refuse_order
 from matching.book import Order
-from matching.codec import check_order, read_list, read_order
+from matching.codec import check_order
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.list_admission import refuse_list
+from matching.order_codec import AskedList, read_list, read_order
 from matching.views import MarketView, SymbolView, order_record
 
 T = TypeVar("T")
@@ -98,11 +99,15 @@ class Questions:
         """Return an open or not yet forgotten order of the account, by id or by client key."""
         state = self.state
         if order_id:
-            found = state.orders.get(order_id) or state.window.closed.get(order_id)
+            found = self.remembered(order_id)
         else:
             identity = account_id.to_bytes(8, "little") + client_key.to_bytes(16, "little")
             found = state.window.orders.get(identity)
         return order_record(found) if found is not None and found.account_id == account_id else None
+
+    def remembered(self, order_id: int) -> Order | None:
+        """Return the order of that id, open or not yet forgotten."""
+        return self.state.orders.get(order_id) or self.state.window.closed.get(order_id)
 
     def dry_run(self, record: bytes) -> DryRun:
         """Return why an unsequenced PLACE_ORDER or PLACE_ORDER_LIST would be refused now, or not.
@@ -112,7 +117,7 @@ class Questions:
         """
         check_order(record)
         if record[16] == Opcode.PLACE_ORDER_LIST:
-            return self._dry_run_list(*read_list(record, 0))
+            return self._dry_run_list(read_list(record, 0))
         order, surplus = read_order(record, 0)
         if order.identity in self.state.window.orders:
             return DryRun(RejectReason.DUPLICATE_CLIENT_ORDER_ID)
@@ -123,17 +128,20 @@ class Questions:
         budget = order.terms.quote_budget_units
         return DryRun(reason, budget or market.held_units(order))
 
-    def _dry_run_list(self, orders: list[Order], is_whole: bool) -> DryRun:
+    def _dry_run_list(self, asked: AskedList) -> DryRun:
+        """Return what comes of a list: an OCO holds the larger hold, a bracket its entry's."""
+        orders = asked.orders
         for position, order in enumerate(orders, 1):
             if order.identity in self.state.window.orders:
                 return DryRun(RejectReason.DUPLICATE_CLIENT_ORDER_ID, 0, position)
-        if not is_whole:
+        if not asked.is_whole:
             return DryRun(RejectReason.MALFORMED_COMMAND)
-        reason, position = refuse_list(self.state, orders)
+        reason, position = refuse_list(self.state, asked)
         if reason:
             return DryRun(reason, 0, position)
         market = self.state.markets[orders[0].symbol_id]
-        return DryRun(reason, max(map(market.held_units, orders)))
+        holding = orders[:1] if asked.kind == ListKind.BRACKET else orders
+        return DryRun(reason, max(map(market.held_units, holding)))
 
     def book(
         self, symbol_id: int, depth: int

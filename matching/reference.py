@@ -11,7 +11,9 @@ acts; its first event is its outcome. Order of precedence of the refusals of an 
     INSUFFICIENT_FUNDS
 
 Of a list of orders: duplicate, MALFORMED_COMMAND, INVALID_ORDER_LIST, what its first order alone
-is refused for, its second, TOO_MANY_OPEN_ORDERS, LIST_PRICES_CROSSED.
+is refused for, its second, its third, TOO_MANY_OPEN_ORDERS, LIST_PRICES_CROSSED. The children of a
+bracket are refused for syntax, EXPIRY_PASSED, INVALID_TRIGGER, PRICE_OUTSIDE_BAND,
+QUANTITY_TOO_LARGE, TOO_MANY_SLICES and OVERFLOW; the rest is asked when they are armed.
 
 Expiries and switches whose time has come close orders before any command acts, whose outcome is
 index 0 all the same.
@@ -28,14 +30,13 @@ from functools import partial
 from domain.commands import Opcode
 from domain.errors import RejectReason
 from domain.events import EventType
-from matching import administration, changes, state_codec
+from matching import administration, changes, lists, state_codec
 from matching.administration import NO_KEY, Head
 from matching.admission import refuse_credit, refuse_debit, refuse_order
-from matching.book import Order
-from matching.codec import Placed, read_list, read_order, split_commands
+from matching.codec import Placed, split_commands
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
-from matching.list_admission import refuse_list
+from matching.order_codec import read_order
 from matching.triggers import Triggers
 from matching.views import ShardView
 from matching.windows import KeyRecord
@@ -61,7 +62,7 @@ class ReferenceEngine(Triggers):
         super().__init__(EngineState(shard), EventWriter())
         self._handlers: dict[int, Callable[[Head, bytes, int], None]] = {
             Opcode.PLACE_ORDER: self._place,
-            Opcode.PLACE_ORDER_LIST: self._place_list,
+            Opcode.PLACE_ORDER_LIST: partial(lists.place_list, self),
             Opcode.CANCEL_ORDER: partial(changes.cancel, self),
             Opcode.CANCEL_ALL: partial(changes.cancel_all, self),
             Opcode.AMEND_ORDER: partial(changes.amend, self),
@@ -177,7 +178,7 @@ class ReferenceEngine(Triggers):
             self.events.rejected(Opcode.PLACE_ORDER, reason, account_id, key, symbol_id)
             return
         market = state.markets[symbol_id]
-        self._accept(order)
+        self.accept(order)
         if order.is_waiting:
             hold = market.hold_units(order, quantity)
             self.hold(market, order, hold)
@@ -191,57 +192,6 @@ class ReferenceEngine(Triggers):
             return
         stopped = self.trade(market, order)
         self.finish(market, order, stopped)
-
-    def _place_list(self, head: Head, batch: bytes, offset: int) -> None:
-        """Place all orders of a list, or none. Each is open before anything can happen to one."""
-        symbol_id, _, account_id, key, _, _ = head[6:]
-        state = self.state
-        orders, is_whole = read_list(batch, offset)
-        if self._list_known(symbol_id, orders, is_whole):
-            return
-        reason, position = RejectReason.MALFORMED_COMMAND, 0
-        if is_whole:
-            reason, position = refuse_list(state, orders)
-        if reason:
-            opcode = Opcode.PLACE_ORDER_LIST
-            self.events.rejected(opcode, reason, account_id, key, symbol_id, position)
-            return
-        market = state.markets[symbol_id]
-        list_id = state.shard << 48 | state.next_order
-        for order in orders:
-            order.terms = order.terms._replace(list_id=list_id)
-            self._accept(order)
-        market.link(*orders)
-        for order in orders:
-            self.events.accepted(order, market.held_units(order))
-        for order in orders:
-            if order.is_waiting:
-                self.hold(market, order, market.held_units(order))
-                state.rest(market, order)
-            else:
-                self.finish(market, order, None)
-
-    def _list_known(self, symbol_id: int, orders: list[Order], is_whole: bool) -> bool:
-        """Answer a list of which an order is known with all of it that is."""
-        found = [self.state.window.orders.get(order.identity) for order in orders]
-        known = [order for order in found if order is not None]
-        same = is_whole and len(known) == len(orders)
-        same = same and all(
-            before.same_body(order, known[0].order_id)
-            for before, order in zip(known, orders, strict=True)
-        )
-        for order in known:
-            self.events.duplicate(order, symbol_id, same)
-        return bool(known)
-
-    def _accept(self, order: Order) -> None:
-        """Give an order its number and remember it by its key."""
-        state = self.state
-        order.order_id = state.shard << 48 | state.next_order
-        state.next_order += 1
-        order.accepted_sequence = state.sequence
-        order.accepted_time_us = state.time_us
-        state.window.orders[order.identity] = order
 
     # -- money ----------------------------------------------------------------------------
 

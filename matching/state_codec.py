@@ -2,9 +2,11 @@
 
 Little endian. Head; why the mode is what it is; assets by id; markets by id; non-zero balances by
 account and asset; open orders in the books market by market, buy side first, in priority; orders
-that wait for a trigger by id; closed orders in closing order; command keys in order of first use;
-dead-man's switches by account; fee tiers by account. Each section begins with its count (u64).
-Two open orders of one list end each other; what one covers of the other's hold follows from both.
+that wait for a trigger or are pending by id; closed orders in closing order; command keys in order
+of first use; dead-man's switches by account; fee tiers by account. Each section begins with its
+count (u64).
+Two open orders of one OCO end each other; what one covers of the other's hold follows from both.
+A pending order has what its entry has filled, once that ended, where others have what they hide.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ from domain.commands import ListSymbol
 from domain.limits import MAX_FEE_TIERS
 from domain.order import StateCause, SymbolState
 from domain.trading_status import StatusReason
-from matching.book import OPEN, Market, Order, Terms
+from matching.book import ENDED, OPEN, Market, Order, Terms
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.market_codec import pack_fees, unpack_fees
 from matching.windows import KeyRecord
 
-STATE_VERSION = 11
+STATE_VERSION = 12
 _MAGIC = b"RLTSTATE"
 _HEAD = struct.Struct("<8sIIQqqIIQQ64s")
 _STATUS = struct.Struct("<qQq32s96s")
@@ -30,7 +32,7 @@ _COUNT = struct.Struct("<Q")
 _ASSET = struct.Struct("<Qqq")
 _MARKET = struct.Struct("<15q152s64s")
 _BALANCE = struct.Struct("<QQqq")
-_ORDER = struct.Struct("<QQ16sHHBB2xqqqQqqqq9q36s4x")
+_ORDER = struct.Struct("<QQ16sHHBBBxqqqQqqqq9q36s4x")
 _SWITCH = struct.Struct("<Qq")
 _TIER = struct.Struct("<QQ")
 _KEY = struct.Struct("<16sQqHHIQqq")
@@ -84,7 +86,7 @@ def encode(state: EngineState, chain: bytes) -> bytes:
     )
     open_orders = (o for market in markets for side in market.sides for o in side.walk())
     _section(parts, map(_order_bytes, open_orders))
-    waiting = [order for market in markets for order in market.waiting.values()]
+    waiting = [order for market in markets for order in market.outside()]
     _section(parts, map(_order_bytes, sorted(waiting, key=lambda order: order.order_id)))
     _section(parts, map(_order_bytes, state.window.closed.values()))
     _section(parts, map(_key_bytes, state.keys.records.values()))
@@ -127,6 +129,7 @@ def _order_bytes(order: Order) -> bytes:
         order.flags,
         order.status,
         len(order.text),
+        order.pending,
         order.price_ticks,
         order.quantity_lots,
         order.filled_lots,
@@ -136,9 +139,9 @@ def _order_bytes(order: Order) -> bytes:
         order.asked_ticks,
         order.asked_lots,
         *order.terms,
-        order.hidden_lots,
+        order.entry_lots if order.pending else order.hidden_lots,
         order.trigger_ticks,
-        order.limit_ticks if order.is_waiting and order.status == OPEN else 0,
+        order.limit_ticks if order.is_waiting and order.status == OPEN and not order.pending else 0,
         order.text,
     )
 
@@ -184,15 +187,20 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
             state.touched.add(market.rules.symbol_id)
     for account_id, asset_id, total, held in reader.section(_BALANCE):
         state.balances[account_id << ASSET_BITS | asset_id] = [total, held]
-    for is_waiting in (False, True):
+    for is_outside in (False, True):
         for values in reader.section(_ORDER):
             order = _order(values)
-            order.is_waiting = is_waiting
-            state.rest(state.markets[order.symbol_id], order)
+            if order.pending > ENDED:
+                raise SnapshotError("an order is pending in an unknown way")
+            if is_outside != (order.is_waiting or order.pending > 0):
+                raise SnapshotError("an order waits for nothing")
+            market = state.markets[order.symbol_id]
+            state.rest(market, order)
             state.window.orders[order.identity] = order
-            first = state.orders.get(order.terms.list_id)
-            if is_waiting and first is not None and first is not order:
-                state.markets[order.symbol_id].link(first, order)
+            if market.ended:
+                state.touched.add(order.symbol_id)
+            if is_outside and not order.pending:
+                _link_again(state, market, order)
     for values in reader.section(_ORDER):
         order = _order(values)
         if order.status == OPEN:
@@ -213,6 +221,15 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
     if reader.offset != len(data):
         raise SnapshotError("bytes after the last section")
     return state, struct.unpack("<8Q", head[10])
+
+
+def _link_again(state: EngineState, market: Market, order: Order) -> None:
+    """Link an order that waits to the one before it when that is the other one of its OCO."""
+    first = state.orders.get(order.order_id - 1)
+    if first is None or not order.terms.list_id or first.pending:
+        return
+    if first.terms.list_id == order.terms.list_id and first.side == order.side:
+        market.link(first, order)
 
 
 def decode_markets(lines: bytes) -> list[Market]:
@@ -261,6 +278,7 @@ def _order(values: tuple[Any, ...]) -> Order:
         flags,
         status,
         text_length,
+        pending,
         price_ticks,
         quantity_lots,
         filled_lots,
@@ -289,10 +307,14 @@ def _order(values: tuple[Any, ...]) -> Order:
     order.order_id = order_id
     order.status = status
     order.filled_lots = filled_lots
-    order.hidden_lots = hidden_lots
+    order.pending = pending
+    if pending:
+        order.entry_lots = hidden_lots
+    else:
+        order.hidden_lots = hidden_lots
+        order.is_waiting = limit_ticks != 0
     order.trigger_ticks = trigger_ticks
     order.limit_ticks = limit_ticks or price_ticks
-    order.is_waiting = limit_ticks != 0
     order.accepted_sequence = accepted_sequence
     order.accepted_time_us = accepted_time_us
     order.closed_us = closed_us

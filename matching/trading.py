@@ -6,7 +6,7 @@ from domain.fees import fee_units
 from domain.limits import MAX_EXPIRIES, MAX_MAKERS
 from domain.order import CloseReason, SelfTrade, TimeInForce
 from matching.admission import limit_rank
-from matching.book import BUY, OPEN, Market, Order
+from matching.book import BUY, ENDED, OPEN, Market, Order
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
 from matching.questions import Questions
@@ -18,12 +18,19 @@ _STATUS = {reason: reason.status for reason in CloseReason}
 
 
 def whole_lists(orders: list[Order], most: int) -> list[Order]:
-    """Return the first `most` (at least one) of `orders`, and one more rather than half a list.
+    """Return the first `most` (at least one) of `orders`, and more rather than a part of a list.
 
     The orders of a list follow each other: they were numbered by one command.
     """
-    cut = most < len(orders) and orders[most - 1].sibling is orders[most]
-    return orders[: most + 1 if cut else most]
+    while most < len(orders) and _go_together(orders[most - 1], orders[most]):
+        most += 1
+    return orders[:most]
+
+
+def _go_together(order: Order, following: Order) -> bool:
+    if following.pending:
+        return order.terms.list_id == following.terms.list_id
+    return order.sibling is following
 
 
 class Trading(Questions):
@@ -197,6 +204,16 @@ class Trading(Questions):
             reason = CloseReason.IOC_REMAINDER
         state.window.close(order, state.time_us, _STATUS[reason])
         self.events.closed(order, reason, resting=False)
+        self.entry_ended(market, order)
+
+    def accept(self, order: Order) -> None:
+        """Give an order its number and remember it by its key."""
+        state = self.state
+        order.order_id = state.shard << 48 | state.next_order
+        state.next_order += 1
+        order.accepted_sequence = state.sequence
+        order.accepted_time_us = state.time_us
+        state.window.orders[order.identity] = order
 
     def hold(self, market: Market, order: Order, units: int) -> None:
         """Hold `units` more (or less) of what the order spends."""
@@ -205,7 +222,7 @@ class Trading(Questions):
         self.state.balance(order.account_id, asset_id)[1] += units
 
     def close_resting(self, market: Market, order: Order, reason: CloseReason) -> int:
-        """Close an open order, and the other one of its list; return how many that were.
+        """Close an open order, and the other one of its OCO; return how many that were.
 
         Who cancels one cancels both; any other end of one leaves the other without a purpose.
         """
@@ -246,4 +263,16 @@ class Trading(Questions):
         order.covered_units = 0
         state.take_out(market, order)
         state.window.close(order, state.time_us, _STATUS[reason])
-        self.events.closed(order, reason, resting=not order.is_waiting)
+        self.events.closed(order, reason, resting=not order.is_waiting and not order.pending)
+        order.pending = 0
+        self.entry_ended(market, order)
+
+    def entry_ended(self, market: Market, order: Order) -> None:
+        """Tell the children of a bracket what their entry has filled, now that it is closed.
+
+        They are seen to once the command has acted.
+        """
+        for child in market.children(order):
+            child.pending, child.entry_lots = ENDED, order.filled_lots
+            market.ended.add(order.order_id)
+            self.state.touched.add(order.symbol_id)

@@ -1,8 +1,9 @@
-"""Orders that wait for a price: setting them off, as the reference engine acts.
+"""What a command leaves to do: orders that its prices set off, and children of ended entries.
 
 After each command the prices it traded are held against the triggers, market by market. An order
-that is set off acts at once, and what it trades may set off others. Only as many are set off as
-the command's events allow; the rest follow with the next command.
+that is set off acts at once, and what it trades may set off others. When nothing is reached any
+more, the children of the next bracket whose entry ended are seen to, which may be reached in turn.
+Only as much is done as the command's events allow; the rest follows with the next command.
 """
 
 from __future__ import annotations
@@ -11,26 +12,29 @@ from domain.limits import TRIGGER_ROOM
 from domain.order import CloseReason
 from matching.admission import closed_to_orders, order_rules
 from matching.book import BUY, Market, Order
-from matching.trading import Trading
+from matching.brackets import Brackets
 
 
-class Triggers(Trading):
-    """Trading, and what it sets off."""
+class Triggers(Brackets):
+    """Trading, and what it sets off and ends."""
 
     def run_triggers(self) -> None:
-        """Set off what the prices traded have reached, in order of markets."""
+        """Set off what the prices traded have reached and end brackets, in order of markets."""
         state = self.state
         for symbol_id in sorted(state.touched):
             market = state.markets[symbol_id]
             if closed_to_orders(state, market):
                 continue
             while self.events.index <= TRIGGER_ROOM:
-                order = market.next_triggered()
-                if order is not None:
+                if market.low_ticks == 0:
+                    if not market.ended:
+                        state.touched.discard(symbol_id)
+                        break
+                    self.see_to(market, min(market.ended))
+                elif (order := market.next_triggered()) is not None:
                     self.set_off(market, order)
-                elif not market.follow():
-                    state.touched.discard(symbol_id)
-                    break
+                else:
+                    market.follow()
 
     def set_off(self, market: Market, order: Order) -> None:
         """Let an order act that waited; what the book does not allow now closes it."""

@@ -71,4 +71,5 @@ def order_record(order: Order) -> OrderRecord:
         accepted_at_us=order.accepted_time_us,
         terms=terms,
         is_waiting=waits,
+        is_pending=order.pending > 0,
     )

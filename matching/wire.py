@@ -1,7 +1,7 @@
 """The one byte table: how commands and events lie in 64-byte little-endian stripes.
 
 A batch is a plain concatenation of records; a record of a command is one to four stripes, that of
-a list of orders as many as they have and one.
+a list of two or three orders as many as they have and one.
 
 Command, first stripe: sequence u64 | time_us i64 | opcode u8 | version u8 | stripes u8 |
 text_length u8 | symbol_id u16 | flags u16 | account_id u64 | key 16 bytes | a i64 | b i64.
@@ -34,11 +34,12 @@ from domain.commands import Opcode
 from domain.events import EventType
 from domain.order import OrderType, Side, TimeInForce
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 COMMAND_VERSION: Final = 2
 STRIPE: Final = 64
 MAX_TEXT: Final = 36
-MAX_LISTED: Final = 2  # orders of one list
+MIN_LISTED: Final = 2  # orders of one list
+MAX_LISTED: Final = 3
 MAX_EVENTS_PER_COMMAND: Final = 2**16
 MAX_TIME_US: Final = 2**62  # so that a time and any window after it fit an int64
 
@@ -121,7 +122,11 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
                 *_KEY,
                 ("price_ticks", "q"),
             ),
-            (EventType.ORDER_ACCEPTED, 1): (("quantity_lots", "q"), ("hold_units", "q")),
+            (EventType.ORDER_ACCEPTED, 1): (
+                ("quantity_lots", "q"),
+                ("hold_units", "q"),
+                ("entry_order_id", "Q"),
+            ),
             (EventType.ORDER_ACCEPTED, 2): (("client_text", "36s"),),
             (EventType.ORDER_ACCEPTED, 3): (*ORDER_TERMS_FIELDS, ("list_id", "q")),
             (EventType.ORDER_DUPLICATE, 0): (
@@ -204,6 +209,14 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
                 ("order_id", "Q"),
                 ("trigger_price_ticks", "q"),
                 ("reached_price_ticks", "q"),
+                ("refusal", "q"),
+            ),
+            (EventType.ORDER_ARMED, 0): (
+                ("account_id", "Q"),
+                ("order_id", "Q"),
+                ("quantity_lots", "q"),
+                ("previous_quantity_lots", "q"),
+                ("hold_units", "q"),
                 ("refusal", "q"),
             ),
             (EventType.ORDER_CLOSED, 0): (

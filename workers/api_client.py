@@ -77,7 +77,7 @@ class ApiClient:
         return await self._send(account, "POST", "/v1/orders", order)
 
     async def place_list(self, account: ApiAccount, orders: Mapping[str, Any]) -> Any:
-        """Place an OCO; safe to repeat with the same client order ids."""
+        """Place an OCO or a bracket; safe to repeat with the same client order ids."""
         return await self._send(account, "POST", "/v1/order-lists", orders)
 
     async def amend(self, account: ApiAccount, order_id: str, terms: Mapping[str, str]) -> Any:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from api import order_answers as answers
+from api import order_list_answers as list_answers
 from api.auth import Caller, generated_client_order_id
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.engine_calls import REPEAT_OR_ASK, ask, submit
 from api.errors import Problem
-from api.order_commands import list_command, order_id_from
+from api.order_commands import order_id_from
+from api.order_list_commands import list_command
 from api.refusals import closed, explained
 from api.routes.order_queries import find_order
-from api.schemas.orders import CancelListOut, DryRunOut, OrderListOut, PlaceOrderListIn
+from api.schemas.order_lists import CancelListOut, OrderListOut, PlaceOrderListIn
+from api.schemas.orders import CancelOut, DryRunOut
 from api.services import Services
 from domain.commands import CancelOrder, PlaceOrderList
 from domain.customer import Scope
@@ -22,15 +25,16 @@ from domain.order_record import OrderRecord
 
 router = APIRouter(prefix="/v1", tags=["orders"], route_class=EdgeRoute)
 
-_LISTED = 2  # orders of an OCO, which have numbers one after the other
+_LISTED = 3  # most orders of a list, which have numbers one after the other
+_PARTS = ("take_profit", "stop_loss", "entry")
 
 
 @router.post("/order-lists", status_code=201, response_model=OrderListOut)
-@access(Scope.TRADE, orders=2)
+@access(Scope.TRADE, orders=3)
 async def place_order_list(
     orders: PlaceOrderListIn, caller: CallerDep, services: ServicesDep, response: Response
 ) -> OrderListOut:
-    """Place two orders of which one ends the other (OCO): both, or none.
+    """Place orders that depend on each other, an OCO or a bracket: all of them, or none.
 
     A refusal names the `order` at fault. Repeating the same request is safe as for one order: the
     same client order ids with the same content give the list again as it is by then (200,
@@ -41,7 +45,7 @@ async def place_order_list(
     events = await submit(
         services.door(market.shard), command, REPEAT_OR_ASK, client_order_ids=names
     )
-    answer = answers.list_placed(command, market.instrument, events)
+    answer = list_answers.placed(command, market.instrument, events)
     if isinstance(answer, Problem):
         raise await explained(services, answer, market, command)
     if answer.duplicate:
@@ -60,7 +64,7 @@ async def dry_run_order_list(
     """
     market, command = _command(orders, caller, services)
     found = await ask(services.door(market.shard).dry_run(command))
-    answer = answers.list_dry_run(command, market.instrument, found)
+    answer = list_answers.dry_run(command, market.instrument, found)
     if isinstance(answer, Problem):
         raise await explained(services, answer, market, command)
     return answer
@@ -74,7 +78,7 @@ async def get_order_list(
     """Return one of your lists with its orders, open or closed."""
     records = await _records(services, caller, order_list_id)
     instrument = answers.instrument_of(services.listings, records[0].symbol_id)
-    return answers.order_list(records, instrument)
+    return list_answers.order_list(records, instrument)
 
 
 @router.delete("/order-lists/{order_list_id}", response_model=CancelListOut)
@@ -82,26 +86,39 @@ async def get_order_list(
 async def cancel_order_list(
     order_list_id: str, caller: CallerDep, services: ServicesDep
 ) -> CancelListOut:
-    """Cancel what is open of one of your lists: both orders, or the one that is left."""
+    """Cancel what is open of one of your lists: all of its orders, or those that are left.
+
+    A bracket's children go before its entry, one after the other, so that none is armed.
+    """
     records = await _records(services, caller, order_list_id)
-    named = next((one for one in records if one.status is OrderStatus.OPEN), records[0])
-    door = services.door(named.order_id >> 48)
-    command = CancelOrder(caller.customer_id, 0, named.order_id)
-    events = await submit(door, command, order_list_id=order_list_id)
-    answer = answers.cancelled_all(services.listings, events)
-    if isinstance(answer, Problem):
-        raise await closed(services, answer, named.order_id >> 48, named.symbol_id)
-    return CancelListOut(cancelled=answer.cancelled)
+    shard, symbol_id = records[0].order_id >> 48, records[0].symbol_id
+    still = [one.order_id for one in records if one.status is OrderStatus.OPEN]
+    cancelled: dict[str, CancelOut] = {}
+    problem: Problem | None = None
+    for order_id in reversed(still or [records[0].order_id]):
+        if str(order_id) in cancelled:
+            continue
+        command = CancelOrder(caller.customer_id, 0, order_id)
+        events = await submit(services.door(shard), command, order_list_id=order_list_id)
+        answer = answers.cancelled_all(services.listings, events)
+        if isinstance(answer, Problem):
+            problem = problem or answer
+        else:
+            cancelled |= {one.order_id: one for one in answer.cancelled}
+    if problem is not None and not cancelled:
+        raise await closed(services, problem, shard, symbol_id)
+    return CancelListOut(cancelled=sorted(cancelled.values(), key=lambda one: int(one.order_id)))
 
 
 def _command(
     orders: PlaceOrderListIn, caller: Caller, services: Services
 ) -> tuple[Market, PlaceOrderList]:
     market = services.market(orders.symbol)
-    names = (
-        orders.take_profit.client_order_id or generated_client_order_id(caller.signature, 0),
-        orders.stop_loss.client_order_id or generated_client_order_id(caller.signature, 1),
-    )
+    names = {}
+    for number, part in enumerate(_PARTS):
+        asked = getattr(orders, part)
+        given = None if asked is None else asked.client_order_id
+        names[part] = given or generated_client_order_id(caller.signature, number)
     return market, list_command(orders, market.instrument, caller.customer_id, names)
 
 

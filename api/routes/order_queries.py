@@ -46,7 +46,7 @@ async def list_orders(
         record = await _by_client_order_id(services, caller, client_order_id)
         records, following = ([record] if record else []), None
     elif state == "open":
-        before = decode_cursor("open-orders", cursor, 1)
+        before = decode_cursor("open-orders", cursor, 2)
         live: list[OrderRecord] = []
         for shard in shards:
             door = services.door(shard)
@@ -57,8 +57,7 @@ async def list_orders(
         records = await services.orders.orders(caller.customer_id, symbol_id, before, limit)
         following = None
         if len(records) == limit:
-            last = records[-1].order_id
-            following = encode_cursor("orders", (last >> 48, last))
+            following = encode_cursor("orders", _place(records[-1]))
     listings = services.listings
     return OrderPage(
         orders=[answers.recorded(record, listings) for record in records], next=following
@@ -91,7 +90,7 @@ async def list_fills(
 ) -> FillPage:
     """List your settled fills, newest first."""
     symbol_id = services.market(symbol).instrument.symbol_id if symbol else 0
-    before = decode_cursor("fills", cursor, 4)
+    before = decode_cursor("fills", cursor, 3)
     records = await services.orders.fills(
         caller.customer_id,
         symbol_id,
@@ -102,8 +101,7 @@ async def list_fills(
     following = None
     if len(records) == limit:
         last = records[-1]
-        place = (last.sequence, last.index, last.shard, int(last.is_maker))
-        following = encode_cursor("fills", place)
+        following = encode_cursor("fills", (last.time_us, last.trade_id, int(last.is_maker)))
     return FillPage(
         fills=[answers.fill(record, services.listings) for record in records], next=following
     )
@@ -153,10 +151,15 @@ def _page_of(
     records: list[OrderRecord], before: tuple[int, ...] | None, limit: int
 ) -> tuple[list[OrderRecord], str | None]:
     """Return the newest open orders before a cursor, and the cursor of the page that follows."""
-    records.sort(key=lambda record: record.order_id, reverse=True)
+    records.sort(key=_place, reverse=True)
     if before is not None:
-        records = [record for record in records if record.order_id < before[0]]
+        records = [record for record in records if _place(record) < before]
     page = records[:limit]
     if len(records) > limit:
-        return page, encode_cursor("open-orders", (page[-1].order_id,))
+        return page, encode_cursor("open-orders", _place(page[-1]))
     return page, None
+
+
+def _place(record: OrderRecord) -> tuple[int, int]:
+    """Return what "newest first" goes by: shards number their orders each for themselves."""
+    return record.accepted_at_us, record.order_id

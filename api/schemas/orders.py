@@ -94,51 +94,6 @@ class PlaceOrderIn(Input):
     client_order_id: ClientOrderId | None = None
 
 
-class TakeProfitIn(Input):
-    """The better price: with only a `price` a post-only limit order, which stands in the book.
-
-    With a `trigger_price` it waits for it, and then acts as a market order or at its `price`.
-    """
-
-    price: DecimalText | None = None
-    trigger_price: DecimalText | None = None
-    client_order_id: ClientOrderId | None = None
-
-
-class StopLossIn(Input):
-    """The worse price: a stop at `trigger_price`, or one that follows by `trailing_offset`.
-
-    With a `price` it is a limit order at its trigger, otherwise a market order.
-    """
-
-    trigger_price: DecimalText | None = None
-    trailing_offset: DecimalText | None = None
-    price: DecimalText | None = None
-    client_order_id: ClientOrderId | None = None
-
-
-class PlaceOrderListIn(Input):
-    """Two orders of which one ends the other (OCO): of one market, side and quantity.
-
-    The first trade or trigger of one closes the other, and so does its cancel or expiry. They
-    hold what the larger of them needs, not the sum.
-    """
-
-    kind: Literal["oco"] = "oco"
-    symbol: SymbolText
-    side: SideText
-    quantity: DecimalText
-    take_profit: TakeProfitIn
-    stop_loss: StopLossIn
-    time_in_force: Literal["gtc", "gtd"] = "gtc"
-    expires_at_us: int | None = Field(
-        None, ge=1, le=INT64_MAX, description="For gtd: when the list ends, in microseconds."
-    )
-    self_trade: SelfTradeText = Field(
-        "expire_maker", description="What gives way when an order meets one of your own."
-    )
-
-
 class AmendOrderIn(Input):
     """The new price, quantity or trigger price; what is left out stays.
 
@@ -229,9 +184,12 @@ class OrderOut(Output):
     )
     trailing_offset: str | None = None
     order_list_id: str | None = Field(
-        None, description="The list it was placed in, an OCO; null: it was placed alone."
+        None, description="The list it was placed in; null: it was placed alone."
     )
     waiting: bool = Field(False, description="Whether it waits for its trigger, outside the book.")
+    pending: bool = Field(
+        False, description="Whether it waits for the end of its bracket's entry, and holds nothing."
+    )
     filled_quantity: str
     filled_quote: str | None = Field(
         description="Sum of price x quantity of the fills; null where only the history knows it."
@@ -243,24 +201,16 @@ class OrderOut(Output):
     fee_asset: str
     status: StatusText
     close_reason: CloseReasonText | None = None
+    refusal: str | None = Field(
+        None,
+        description="The code of the refusal that it met, when it closed as refused_at_trigger; "
+        "null where only the history knows it.",
+        examples=["no_liquidity"],
+    )
     sequence: int = Field(description="The engine's number of the command that accepted it.")
     time_us: int
     duplicate: bool = False
     fills: tuple[FillOut, ...] = ()
-
-
-class OrderListOut(Output):
-    """An OCO as it is: `take_profit` first, then `stop_loss`.
-
-    It is `open` while one of its orders is, and `done` afterwards.
-    """
-
-    order_list_id: str
-    kind: Literal["oco"] = "oco"
-    symbol: str
-    status: Literal["open", "done"]
-    orders: list[OrderOut]
-    duplicate: bool = False
 
 
 class DryRunOut(Output):
@@ -305,8 +255,8 @@ class CancelOut(Output):
     filled_quantity: str
     remaining_quantity: str
     sequence: int
-    also_cancelled: str | None = Field(
-        None, description="The order id of the other one of its list, which went with it."
+    also_cancelled: list[str] = Field(
+        [], description="The order ids of others of its list, which went with it."
     )
 
 
@@ -325,12 +275,6 @@ class CancelAllOut(Output):
     halted: list[HaltedOrdersOut] = Field(
         [], description="What stays open in halted markets; cancel it when they are open again."
     )
-
-
-class CancelListOut(Output):
-    """What was open of a list and is cancelled: both orders, or the one that was left."""
-
-    cancelled: list[CancelOut]
 
 
 class DeadMansSwitchOut(Output):

@@ -184,7 +184,7 @@ class OrderTerms(_message.Message):
     def __init__(self, quote_budget_units: _Optional[int] = ..., expires_at_us: _Optional[int] = ..., display_lots: _Optional[int] = ..., trigger_price_ticks: _Optional[int] = ..., trailing_offset_ticks: _Optional[int] = ..., list_id: _Optional[int] = ...) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("order_id", "account_id", "client_key", "client_text", "symbol_id", "side", "order_type", "time_in_force", "post_only", "price_ticks", "quantity_lots", "filled_lots", "accepted_sequence", "accepted_time_us", "status", "self_trade", "terms", "is_waiting")
+    __slots__ = ("order_id", "account_id", "client_key", "client_text", "symbol_id", "side", "order_type", "time_in_force", "post_only", "price_ticks", "quantity_lots", "filled_lots", "accepted_sequence", "accepted_time_us", "status", "self_trade", "terms", "is_waiting", "is_pending")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     CLIENT_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -203,6 +203,7 @@ class Order(_message.Message):
     SELF_TRADE_FIELD_NUMBER: _ClassVar[int]
     TERMS_FIELD_NUMBER: _ClassVar[int]
     IS_WAITING_FIELD_NUMBER: _ClassVar[int]
+    IS_PENDING_FIELD_NUMBER: _ClassVar[int]
     order_id: int
     account_id: int
     client_key: bytes
@@ -221,7 +222,8 @@ class Order(_message.Message):
     self_trade: int
     terms: OrderTerms
     is_waiting: bool
-    def __init__(self, order_id: _Optional[int] = ..., account_id: _Optional[int] = ..., client_key: _Optional[bytes] = ..., client_text: _Optional[str] = ..., symbol_id: _Optional[int] = ..., side: _Optional[int] = ..., order_type: _Optional[int] = ..., time_in_force: _Optional[int] = ..., post_only: _Optional[bool] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., filled_lots: _Optional[int] = ..., accepted_sequence: _Optional[int] = ..., accepted_time_us: _Optional[int] = ..., status: _Optional[int] = ..., self_trade: _Optional[int] = ..., terms: _Optional[_Union[OrderTerms, _Mapping]] = ..., is_waiting: _Optional[bool] = ...) -> None: ...
+    is_pending: bool
+    def __init__(self, order_id: _Optional[int] = ..., account_id: _Optional[int] = ..., client_key: _Optional[bytes] = ..., client_text: _Optional[str] = ..., symbol_id: _Optional[int] = ..., side: _Optional[int] = ..., order_type: _Optional[int] = ..., time_in_force: _Optional[int] = ..., post_only: _Optional[bool] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., filled_lots: _Optional[int] = ..., accepted_sequence: _Optional[int] = ..., accepted_time_us: _Optional[int] = ..., status: _Optional[int] = ..., self_trade: _Optional[int] = ..., terms: _Optional[_Union[OrderTerms, _Mapping]] = ..., is_waiting: _Optional[bool] = ..., is_pending: _Optional[bool] = ...) -> None: ...
 
 class OpenOrdersReply(_message.Message):
     __slots__ = ("sequence", "orders")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -27,18 +28,18 @@ _MOVE_CURSOR = sa.text(
 _UPDATE = sa.text(  # as `OrderChange.record` does it
     "UPDATE order_history h SET price_ticks = coalesce(c.price, h.price_ticks),"
     " trigger_price_ticks = coalesce(c.trigger, h.trigger_price_ticks),"
-    " is_waiting = h.is_waiting AND NOT c.acts,"
+    " is_waiting = h.is_waiting AND NOT c.acts, is_pending = h.is_pending AND NOT c.stands,"
     " quantity_lots = h.quantity_lots + c.quantity, filled_lots = h.filled_lots + c.lots,"
     " filled_quote_units = h.filled_quote_units + c.quote, fee_units = h.fee_units + c.fee,"
-    " status = c.status, close_reason = c.reason,"
+    " status = c.status, close_reason = c.reason, refusal = c.refusal,"
     " updated_sequence = c.sequence, updated_at_us = c.time_us"
     " FROM unnest(CAST(:ids AS bigint[]), CAST(:prices AS bigint[]),"
-    " CAST(:triggers AS bigint[]), CAST(:acts AS boolean[]),"
+    " CAST(:triggers AS bigint[]), CAST(:acts AS boolean[]), CAST(:stands AS boolean[]),"
     " CAST(:quantities AS bigint[]), CAST(:lots AS bigint[]), CAST(:quotes AS bigint[]),"
     " CAST(:fees AS bigint[]), CAST(:statuses AS smallint[]), CAST(:reasons AS smallint[]),"
-    " CAST(:sequences AS bigint[]), CAST(:times AS bigint[]))"
-    " AS c(order_id, price, trigger, acts, quantity, lots, quote, fee, status, reason, sequence,"
-    " time_us)"
+    " CAST(:refusals AS smallint[]), CAST(:sequences AS bigint[]), CAST(:times AS bigint[]))"
+    " AS c(order_id, price, trigger, acts, stands, quantity, lots, quote, fee, status, reason,"
+    " refusal, sequence, time_us)"
     " WHERE h.shard = :shard AND h.order_id = c.order_id"
 )
 _COLUMNS = tuple(column.name for column in tables.order_history.columns)
@@ -139,12 +140,14 @@ class OrderHistoryStore:
                 "prices": [change.price_ticks for change in changes],
                 "triggers": [change.trigger_price_ticks for change in changes],
                 "acts": [change.acts for change in changes],
+                "stands": [change.stands for change in changes],
                 "quantities": [change.quantity_lots for change in changes],
                 "lots": [change.filled_lots for change in changes],
                 "quotes": [change.filled_quote_units for change in changes],
                 "fees": [change.fee_units for change in changes],
                 "statuses": [int(change.status) for change in changes],
-                "reasons": [_reason(change) for change in changes],
+                "reasons": [_number(change.close_reason) for change in changes],
+                "refusals": [_number(change.refusal) for change in changes],
                 "sequences": [change.updated_sequence for change in changes],
                 "times": [change.updated_at_us for change in changes],
             },
@@ -152,8 +155,8 @@ class OrderHistoryStore:
         assert changed.rowcount == len(changes), "events change an order that was never accepted"
 
 
-def _reason(change: OrderChange) -> int | None:
-    return None if change.close_reason is None else int(change.close_reason)
+def _number(reason: IntEnum | None) -> int | None:
+    return None if reason is None else int(reason)
 
 
 def _row(shard: int, change: OrderChange) -> tuple[object, ...]:
@@ -175,11 +178,13 @@ def _row(shard: int, change: OrderChange) -> tuple[object, ...]:
         "quantity_lots": order.quantity_lots,
         **order.terms.by_name(),
         "is_waiting": order.is_waiting,
+        "is_pending": order.is_pending,
         "filled_lots": order.filled_lots,
         "filled_quote_units": order.filled_quote_units,
         "fee_units": order.fee_units,
         "status": int(order.status),
-        "close_reason": _reason(change),
+        "close_reason": _number(order.close_reason),
+        "refusal": _number(order.refusal),
         "accepted_sequence": order.accepted_sequence,
         "accepted_at_us": order.accepted_at_us,
         "updated_sequence": change.updated_sequence,

@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from domain.errors import RejectReason
 from domain.order import CloseReason, OrderStatus, OrderType, SelfTrade, Side, TimeInForce
 from domain.order_record import FillRecord, OrderRecord, OrderTerms
 from infra.postgres import tables
@@ -26,13 +27,14 @@ class OrderReadStore:
     async def orders(
         self, customer_id: int, symbol_id: int, before: tuple[int, ...] | None, limit: int
     ) -> list[OrderRecord]:
-        """Return orders, newest first, before (shard, order id)."""
+        """Return orders of all shards, newest first, before (accepted at, order id)."""
         query = sa.select(_HISTORY).where(_HISTORY.c.account_id == customer_id)
         if symbol_id:
             query = query.where(_HISTORY.c.symbol_id == symbol_id)
         if before is not None:
-            query = query.where(sa.tuple_(_HISTORY.c.shard, _HISTORY.c.order_id) < before)
-        query = query.order_by(_HISTORY.c.shard.desc(), _HISTORY.c.order_id.desc()).limit(limit)
+            query = query.where(sa.tuple_(_HISTORY.c.accepted_at_us, _HISTORY.c.order_id) < before)
+        newest = (_HISTORY.c.accepted_at_us.desc(), _HISTORY.c.order_id.desc())
+        query = query.order_by(*newest).limit(limit)
         async with reading(self._engine) as connection:
             return [_order(row) for row in (await connection.execute(query)).all()]
 
@@ -70,7 +72,7 @@ class OrderReadStore:
         before: tuple[int, ...] | None,
         limit: int,
     ) -> list[FillRecord]:
-        """Return fills, newest first, before (sequence, index, shard, is maker); 0 means any.
+        """Return fills of all shards, newest first, before (time, trade id, is maker); 0 means any.
 
         Both sides of a trade that a customer made with himself are two fills.
         """
@@ -81,9 +83,8 @@ class OrderReadStore:
         query = (
             sa.select(sides)
             .order_by(
-                sides.c.sequence.desc(),
-                sides.c.index.desc(),
-                sides.c.shard.desc(),
+                sides.c.time_us.desc(),
+                sides.c.trade_id.desc(),
                 sides.c.is_maker.desc(),
             )
             .limit(limit)
@@ -116,11 +117,9 @@ def _own_fills(
     if order_id:
         query = query.where(order == order_id)
     if before is not None:
-        place = (_TRADES.c.sequence, _TRADES.c.index, _TRADES.c.shard, sa.literal(int(maker)))
+        place = (_TRADES.c.time_us, _TRADES.c.trade_id, sa.literal(int(maker)))
         query = query.where(sa.tuple_(*place) < before)
-    ordered = query.order_by(
-        _TRADES.c.sequence.desc(), _TRADES.c.index.desc(), _TRADES.c.shard.desc()
-    ).limit(limit)
+    ordered = query.order_by(_TRADES.c.time_us.desc(), _TRADES.c.trade_id.desc()).limit(limit)
     return sa.select(ordered.subquery())
 
 
@@ -163,7 +162,9 @@ def _order(row: Any) -> OrderRecord:
         accepted_at_us=row.accepted_at_us,
         terms=OrderTerms.of(row),
         is_waiting=row.is_waiting,
+        is_pending=row.is_pending,
         filled_quote_units=row.filled_quote_units,
         fee_units=row.fee_units,
         close_reason=None if row.close_reason is None else CloseReason(row.close_reason),
+        refusal=None if row.refusal is None else RejectReason(row.refusal),
     )

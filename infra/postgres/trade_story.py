@@ -18,8 +18,8 @@ _TRADE = sa.text(
     " WHERE t.trade_id = :trade_id"
 )
 _TRADES_OF = sa.text(
-    "SELECT trade_id FROM trade_event WHERE shard = :shard AND sequence >= :since AND"
-    " ((maker_account_id = :account_id AND maker_order_id = :order_id)"
+    "SELECT trade_id FROM trade_event WHERE shard = :shard AND sequence >= :since"
+    " AND time_us >= :since_us AND ((maker_account_id = :account_id AND maker_order_id = :order_id)"
     " OR (taker_account_id = :account_id AND taker_order_id = :order_id))"
     " ORDER BY sequence, index"
 )
@@ -68,6 +68,7 @@ class TradeStories:
             names = {
                 "shard": row["shard"],
                 "since": row["accepted_sequence"],
+                "since_us": row["accepted_at_us"],
                 "account_id": row["account_id"],
                 "order_id": order_id,
             }

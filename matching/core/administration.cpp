@@ -340,14 +340,13 @@ void Engine::delist_symbol(const Command& command, const std::uint8_t* record) {
         closing.push_back(at);
   for (const auto* waiting : {&market->rising, &market->falling})
     for (const auto& [price, number] : *waiting) closing.push_back(state.pages.find(number));
+  for (const std::uint64_t number : market->pending) closing.push_back(state.pages.find(number));
   std::sort(closing.begin(), closing.end(),
             [&](Slot a, Slot b) { return state.orders[a].number < state.orders[b].number; });
   const std::size_t open = closing.size();
-  if (open > kMaxCancels) {
-    const Slot next = closing[kMaxCancels];
-    closing.resize(kMaxCancels);
-    keep_whole(closing, next);
-  }
+  std::size_t most = std::min(open, kMaxCancels);
+  while (most != 0 && most < open && go_together(closing[most - 1], closing[most])) ++most;
+  closing.resize(most);
   EventStripe* event = events.add(EventType::kSymbolDelisted, 4, command.symbol_id, 0);
   event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
   event[0].body[1] = closing.size();

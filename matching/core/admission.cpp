@@ -35,7 +35,9 @@ Reason slices(std::uint16_t flags, std::int64_t quantity, std::int64_t display) 
   return too_many_slices(quantity, display) ? Reason::kTooManySlices : Reason::kNone;
 }
 
-Reason syntax(const Command& command, const std::uint8_t* record, const Terms& terms) {
+}  // namespace
+
+Reason order_syntax(const Command& command, const std::uint8_t* record, const Terms& terms) {
   const std::uint16_t flags = command.flags;
   const bool is_market = !has_limit(flags);
   if (command.account_id == 0 || (command.key_low | command.key_high) == 0)
@@ -59,6 +61,8 @@ Reason syntax(const Command& command, const std::uint8_t* record, const Terms& t
   return unset != Reason::kNone ? unset : slices(flags, command.b, terms.display);
 }
 
+namespace {
+
 // Whether an order is all that most are, a whole GTC limit order without anything rarer: then no
 // rule of syntax and none of `order_rules` is broken.
 bool is_plain_limit(const Command& command) {
@@ -80,7 +84,7 @@ Reason Engine::refuse_order(const Command& command, const std::uint8_t* record, 
                             std::int64_t& hold) {
   const bool plain = is_plain_limit(command);
   if (!plain) {
-    const Reason malformed = syntax(command, record, terms);
+    const Reason malformed = order_syntax(command, record, terms);
     if (malformed != Reason::kNone) return malformed;
     if (terms.expires_us != 0 && terms.expires_us <= state.time_us) return Reason::kExpiryPassed;
   }

@@ -68,9 +68,15 @@ void Engine::cancel(const Command& command, const Place& place) {
   EventStripe* event = events.add(EventType::kCancelAccepted, 1, market.rules.symbol_id, 0);
   event->body[0] = static_cast<std::uint64_t>(command.time_us);
   event->body[1] = command.account_id;
-  event->body[2] = (state.orders[slot].traits & kLinked) != 0 ? 2 : 1;
+  const Order& order = state.orders[slot];
+  Slot children[kMaxListed];
+  const bool untouched = (order.traits & kEntry) != 0 && order.filled() == 0;
+  const int count = untouched ? children_of(order.number, children) : 0;
+  event->body[2] = (order.traits & kLinked) != 0 ? 2 : static_cast<std::uint64_t>(1 + count);
   std::memset(&event->body[3], 0, 24);
   close_resting(market, slot, Close::kCancelledByUser);
+  for (int at = 0; at < count; ++at)
+    close_resting(market, children[at], Close::kCancelledByUser);
 }
 
 void Engine::cancel_all(const Command& command) {
@@ -84,13 +90,14 @@ void Engine::cancel_all(const Command& command) {
   const std::uint32_t account = state.find_account(command.account_id);
   if (account != 0) {
     Slot at = state.accounts[account].open_head;
-    for (; at != 0 && mine.size() < kMaxCancels; at = state.links[at].account_next) {
+    for (; at != 0; at = state.links[at].account_next) {
       const Market& market = *state.markets[state.orders[at].symbol];
       if (command.a != kBothSides && command.a != state.orders[at].side() + 1) continue;
       if (command.symbol_id != 0 && command.symbol_id != market.rules.symbol_id) continue;
-      if (market.state != kHalted) mine.push_back(at);
+      if (market.state == kHalted) continue;
+      if (mine.size() >= kMaxCancels && !go_together(mine.back(), at)) break;
+      mine.push_back(at);
     }
-    keep_whole(mine, at);
   }
   EventStripe* event = events.add(EventType::kCancelAccepted, 1, command.symbol_id, 0);
   event->body[0] = static_cast<std::uint64_t>(command.time_us);
@@ -162,13 +169,7 @@ void Engine::amend(const Command& command, const std::uint8_t* record, std::uint
   }
   Close stopped = Close::kFilled;
   const bool stop = match(market, slot, price, stopped);
-  if (stop || order.remaining == 0) {
-    delist(market, slot);
-    finish(market, slot, stop, stopped);
-  } else {  // its place in its account's list is still its own
-    market.book.add(slot);
-    hold_rested(market, slot);
-  }
+  stand(market, slot, stop, stopped);  // its place in its account's list is still its own
 }
 
 void Engine::write_amended(const Command& command, Slot slot, const AmendedTerms& before,
@@ -210,7 +211,7 @@ Reason Engine::refuse_amend(const Command& command, std::int64_t trigger, Slot s
   const Order& order = state.orders[slot];
   Market& market = *state.markets[order.symbol];
   if (market.state != kOpen) return closed_market(market);
-  if ((order.traits & kLinked) != 0) return Reason::kOrderInList;
+  if ((order.traits & (kLinked | kPending)) != 0) return Reason::kOrderInList;
   if ((order.traits & kWaiting) != 0) [[unlikely]]
     return refuse_amend_waiting(command, trigger, slot);
   if (trigger != 0) return Reason::kInvalidCombination;
@@ -222,6 +223,7 @@ Reason Engine::refuse_amend(const Command& command, std::int64_t trigger, Slot s
   const std::int64_t quantity = command.b != 0 ? command.b : whole;
   if (quantity <= order.filled()) return Reason::kQuantityBelowFilled;
   if (keeps_place(order, whole, price, quantity)) return Reason::kNone;
+  if ((order.traits & kEntry) != 0 && !embraced(order, price)) return Reason::kListPricesCrossed;
   refresh_band(market);
   if (side == kBuy ? price > market.highest : price < market.lowest)
     return Reason::kPriceOutsideBand;

@@ -211,7 +211,7 @@ inline void Engine::act(const Command& command, const std::uint8_t* record, cons
 // Numbers an order, remembers it by its key, and says that it is accepted.
 inline Slot Engine::accept(const Command& command, const std::uint8_t* record,
                            std::uint32_t account, const Terms& terms, bool has_terms,
-                           std::uint64_t hash, std::int64_t hold) {
+                           std::uint64_t hash, std::int64_t hold, std::uint64_t entry_id) {
   const unsigned with_text = command.text_length != 0 ? 2 : 1;
   const Slot slot = state.new_order();
   const std::uint64_t number = state.next_order++;
@@ -238,7 +238,8 @@ inline Slot Engine::accept(const Command& command, const std::uint8_t* record,
   event[0].body[5] = static_cast<std::uint64_t>(command.a);
   event[1].body[0] = static_cast<std::uint64_t>(command.b);
   event[1].body[1] = static_cast<std::uint64_t>(hold);
-  std::memset(&event[1].body[2], 0, 32);
+  event[1].body[2] = entry_id;
+  std::memset(&event[1].body[3], 0, 24);
   if (command.text_length != 0) {
     char* text = state.texts[slot].bytes;
     std::memset(text, 0, kMaxText);
@@ -252,7 +253,9 @@ inline Slot Engine::accept(const Command& command, const std::uint8_t* record,
                         .trigger = terms.trigger,
                         .limit = 0,
                         .covered = 0,
-                        .sibling = 0};
+                        .entry_lots = 0,
+                        .sibling = 0,
+                        .ended = 0};
     if (terms.display != 0) order.traits |= kIceberg;
     EventStripe& last = event[1 + with_text];
     last.head = (last.head & ~(std::uint64_t{0xFF} << 24)) | std::uint64_t{3} << 24;
@@ -262,8 +265,10 @@ inline Slot Engine::accept(const Command& command, const std::uint8_t* record,
 }
 
 [[gnu::noinline, gnu::cold]] Slot Engine::accept_listed(const Listed& listed,
-                                                        std::uint32_t account, std::int64_t hold) {
-  return accept(listed.command(), listed.record, account, listed.terms, true, listed.hash, hold);
+                                                        std::uint32_t account, std::int64_t hold,
+                                                        std::uint64_t entry_id) {
+  return accept(listed.command(), listed.record, account, listed.terms, true, listed.hash, hold,
+                entry_id);
 }
 
 // Whether a command asks for what the order was placed as, in the same list or alone.
@@ -282,10 +287,14 @@ inline Slot Engine::accept(const Command& command, const std::uint8_t* record,
                                                           std::uint16_t symbol_id, Slot slot,
                                                           bool same) {
   const Order& order = state.orders[slot];
-  const bool waits = order.status == Status::kOpen && (order.traits & kWaiting) != 0;
+  const bool is_open = order.status == Status::kOpen;
+  const bool pends = is_open && (order.traits & kPending) != 0;
+  const bool waits = (is_open && (order.traits & kWaiting) != 0) ||
+                     (pends && is_triggered(order.flags));
   const bool aims = order.traits != 0 && state.rare[slot].terms.trigger != 0;
   const auto flags = static_cast<std::uint16_t>(
-      (same ? 1 : 0) | static_cast<unsigned>(order.status) << 1 | (waits ? 1 << 4 : 0));
+      (same ? 1 : 0) | static_cast<unsigned>(order.status) << 1 | (waits ? 1 << 4 : 0) |
+      (pends ? 1 << 5 : 0));
   EventStripe* event = events.add(EventType::kOrderDuplicate, 2, symbol_id, flags);
   event[0].body[0] = static_cast<std::uint64_t>(state.time_us);
   event[0].body[1] = command.account_id;
@@ -329,7 +338,7 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
     reject(command, reason, command.account_id, command.symbol_id);
     return;
   }
-  const Slot slot = accept(command, record, account, terms, has_terms, hash, hold);
+  const Slot slot = accept(command, record, account, terms, has_terms, hash, hold, 0);
   if (has_terms) [[unlikely]] {
     if (is_triggered(command.flags)) {
       wait(*market, slot);

@@ -30,17 +30,27 @@ struct DryRun {
 struct Listed {
   const std::uint8_t* record;
   Terms terms;
-  bool is_whole;
   std::uint64_t hash;
   Slot known;  // the order that was placed under its key before, or 0
 
   const Command& command() const { return command_at(record); }
 };
 
+// The orders of a list that is to be placed, and of which kind it is.
+struct AskedList {
+  Listed orders[kMaxListed];
+  int count;
+  std::uint16_t kind;
+  bool is_whole;
+};
+
 // What an amend changes.
 struct AmendedTerms {
   std::int64_t price, quantity, hidden, trigger;
 };
+
+// What is wrong with an order whatever the market.
+Reason order_syntax(const Command& command, const std::uint8_t* record, const Terms& terms);
 
 class Engine {
  public:
@@ -85,23 +95,45 @@ class Engine {
   void place(const Command& command, const std::uint8_t* record, std::uint64_t hash);
   [[gnu::always_inline]] inline Slot accept(const Command& command, const std::uint8_t* record,
                                             std::uint32_t account, const Terms& terms,
-                                            bool has_terms, std::uint64_t hash, std::int64_t hold);
-  Slot accept_listed(const Listed& listed, std::uint32_t account, std::int64_t hold);
+                                            bool has_terms, std::uint64_t hash, std::int64_t hold,
+                                            std::uint64_t entry_id);
+  Slot accept_listed(const Listed& listed, std::uint32_t account, std::int64_t hold,
+                     std::uint64_t entry_id);
   bool same_body(const Command& command, const Terms& terms, Slot slot) const;
   void write_duplicate(const Command& command, std::uint16_t symbol_id, Slot slot, bool same);
   void place_list(const Command& command, const std::uint8_t* record);
   DryRun dry_run_list(const std::uint8_t* record);
-  bool read_list(const std::uint8_t* record, Listed* listed) const;
-  bool answer_known(const Command& head, const Listed* listed, bool is_whole);
-  Reason refuse_list(const Listed* listed, std::uint32_t account, Market*& market,
+  void read_list(const std::uint8_t* record, AskedList& asked) const;
+  bool answer_known(const Command& head, const AskedList& asked);
+  bool is_repeat(const AskedList& asked) const;
+  Reason refuse_list(const AskedList& asked, std::uint32_t account, Market*& market,
                      std::int64_t* holds, int& position);
+  Reason refuse_oco(const AskedList& asked, std::uint32_t account, Market*& market,
+                    std::int64_t* holds, int& position);
+  Reason refuse_bracket(const AskedList& asked, std::uint32_t account, Market*& market,
+                        std::int64_t& hold, int& position);
+  Reason refuse_child(const Listed& listed, const Market& market, std::int64_t entry_price) const;
+  bool too_many(const Market& market, std::uint32_t account, int count) const;
+  void place_oco(const AskedList& asked, std::uint32_t account, Market& market,
+                 const std::int64_t* holds);
+  void place_bracket(const AskedList& asked, std::uint32_t account, Market& market,
+                     std::int64_t hold);
   void link(Slot first, Slot second, std::int64_t covered);
   void link_again(Slot second);
   Slot unlink(Slot slot);
   void end_list(Market& market, Slot slot);
   void close_rare(Market& market, Slot slot, Close reason);
   void close_all(const std::vector<Slot>& slots, Close reason);
-  void keep_whole(std::vector<Slot>& slots, Slot next) const;
+  bool go_together(Slot slot, Slot following) const;
+  int children_of(std::uint64_t entry, Slot* children) const;
+  bool embraced(const Order& entry, std::int64_t price) const;
+  void add_pending(Slot slot);
+  void remove_pending(Market& market, Slot slot);
+  void entry_ended(Market& market, Slot slot);
+  void see_to(Market& market, std::uint64_t entry);
+  void arm(Market& market, const Slot* children, int count);
+  Reason refuse_armed(Market& market, Slot slot, std::int64_t& hold);
+  void stand_armed(Market& market, Slot slot);
   void cancel(const Command& command, const Place& place);
   void cancel_all(const Command& command);
   void amend(const Command& command, const std::uint8_t* record, std::uint64_t hash);
@@ -135,6 +167,8 @@ class Engine {
   Reason refuse_amend(const Command& command, std::int64_t trigger, Slot slot);
   Reason refuse_waiting(const Command& command, Market& market, std::uint32_t account,
                         const Terms& terms, std::int64_t& hold);
+  Reason aim_rules(const Market& market, std::uint16_t flags, const Terms& terms,
+                   std::int64_t price, std::int64_t quantity) const;
   Reason refuse_amend_waiting(const Command& command, std::int64_t trigger, Slot slot);
   Reason waiting_rules(Market& market, std::uint16_t flags, const Terms& terms,
                        std::uint32_t account, std::int64_t price, std::int64_t quantity,
@@ -144,13 +178,15 @@ class Engine {
                      const AmendedTerms& after, unsigned how);
   void wait(Market& market, Slot slot);
   void hold_waiting(Market& market, Slot slot, int sign);
-  void close_waiting(Market& market, Slot slot, Close reason);
+  void close_outside(Market& market, Slot slot, Close reason);
+  void stand(Market& market, Slot slot, bool stop, Close stopped);
   void remove_waiting(Market& market, Slot slot);
   void list_waiting(Slot slot);
   void touch(Market& market, Slot maker);
   void run_triggers();
+  bool see_to_next(Market& market);
   bool set_off_next(Market& market);
-  bool follow(Market& market);
+  void follow(Market& market);
   void set_off(Market& market, Slot slot);
   [[gnu::always_inline]] inline bool is_open(Slot slot, const Command& command) const;
   Slot find_open(const Command& command, std::uint64_t id, std::uint64_t hash) const;

@@ -96,7 +96,8 @@ inline std::uint8_t stripes_of(const Command& command, std::size_t offset, std::
 inline std::uint8_t list_stripes(const Command& command, std::size_t offset, std::size_t size) {
   const auto* record = reinterpret_cast<const std::uint8_t*>(&command);
   std::uint8_t stripes = 1;
-  for (int left = kMaxListed; left > 0; --left) {
+  for (int count = 0; count < kMaxListed; ++count) {
+    if (count >= kMinListed && stripes >= command.stripes) break;
     const std::size_t at = offset + stripes * kStripe;
     if (at + kStripe > size) refuse_record(kBadLength, "a list without its order", at);
     const Command& order = command_at(record + stripes * kStripe);

@@ -228,6 +228,19 @@ inline void Engine::write_standing(EventType type, const Market& market, Slot sl
   event->body[5] = 0;
 }
 
+// Lets the rest of an order that its account's list has already stand in the book, or closes it.
+void Engine::stand(Market& market, Slot slot, bool stop, Close stopped) {
+  const Order& order = state.orders[slot];
+  if (!stop && order.remaining != 0 && may_rest(order.flags) && has_limit(order.flags)) {
+    market.book.add(slot);
+    hold_rested(market, slot);
+    return;
+  }
+  delist(market, slot);
+  finish(market, slot, stop, stopped);
+  if ((order.traits & kEntry) != 0) entry_ended(market, slot);
+}
+
 // Puts an order into its book and its account's list of open orders.
 void Engine::rest(Slot slot) {
   Order& order = state.orders[slot];
@@ -275,8 +288,12 @@ void Engine::rest_all(const std::vector<Slot>& resting, const std::vector<Slot>&
     watch_expiry(slot);
   }
   for (const Slot slot : waiting) {
-    if (state.orders[slot].traits == 0) throw std::invalid_argument("an order waits for nothing");
-    add_waiting(slot);
+    const std::uint16_t traits = state.orders[slot].traits;
+    if (traits == 0) throw std::invalid_argument("an order waits for nothing");
+    if ((traits & kPending) != 0)
+      add_pending(slot);
+    else
+      add_waiting(slot);
     open.push_back(slot);
   }
   for (const Slot slot : waiting) link_again(slot);
@@ -286,7 +303,9 @@ void Engine::rest_all(const std::vector<Slot>& resting, const std::vector<Slot>&
     const Order& order = state.orders[slot];
     OpenOrders& mine = state.open_of(order.account, order.symbol);
     ++mine.count;
-    if (order.side() == kBuy && (order.traits == 0 || state.rare[slot].covered == 0))
+    const bool may_buy =
+        (order.traits & kPending) == 0 && (order.traits == 0 || state.rare[slot].covered == 0);
+    if (order.side() == kBuy && may_buy)
       mine.buy_lots += state.open_lots(slot);
     list_open(slot);
   }
@@ -295,7 +314,7 @@ void Engine::rest_all(const std::vector<Slot>& resting, const std::vector<Slot>&
 // Takes an order out of the book and releases what it still holds.
 [[gnu::flatten]] void Engine::close_resting(Market& market, Slot slot, Close reason) {
   Order& order = state.orders[slot];
-  if ((order.traits & (kWaiting | kLinked)) != 0) [[unlikely]] {
+  if ((order.traits & (kWaiting | kLinked | kPending | kEntry)) != 0) [[unlikely]] {
     close_rare(market, slot, reason);
     return;
   }

@@ -100,6 +100,21 @@ inline std::int64_t reference_of(const Market& market) {
   return market.last_ticks != 0 ? market.last_ticks : market.rules.listing_ticks;
 }
 
+// Where a market order that waits stops trading: the band's edge around its trigger.
+inline std::int64_t limit_at(const Rules& rules, std::uint16_t flags, std::int64_t price,
+                             std::int64_t trigger) {
+  if (has_limit(flags)) return price;
+  const Band band = band_around(rules, trigger);
+  return side_of(flags) == kBuy ? band.highest : band.lowest;
+}
+
+// The trigger of an order that begins to wait at a price; 0 where a trailing stop can have none.
+inline std::int64_t trigger_from(std::uint16_t flags, const Terms& terms, std::int64_t price) {
+  if (terms.trailing == 0) return terms.trigger;
+  const Wide trigger = Wide{price} + (rises(flags) ? terms.trailing : -terms.trailing);
+  return trigger <= 0 || trigger > kInt64Max ? 0 : static_cast<std::int64_t>(trigger);
+}
+
 // The band around the reference price, looked up anew when that has moved.
 inline void refresh_band(Market& market) {
   const std::int64_t reference = reference_of(market);

@@ -43,11 +43,15 @@ struct Rare {  // beside an order with terms, by slot
   std::int64_t trigger;  // as it is now
   std::int64_t limit;    // up to which it trades when it is set off; its hold is for that
   std::int64_t covered;  // of its hold, what its sibling holds for it
-  Slot sibling;          // the other one of its list, while both are untouched
+  std::int64_t entry_lots;  // of a pending order: what its entry has filled, once that ended
+  Slot sibling;             // the other one of its OCO, while both are untouched
+  std::uint32_t ended;      // of a pending order: whether its entry did
 };
 
 // Traits of an order; none for most.
 inline constexpr std::uint16_t kHasTerms = 1, kIceberg = 2, kWaiting = 4, kLinked = 8;
+// A bracket's child whose entry has not been seen to end; an open order that has, or had, such.
+inline constexpr std::uint16_t kPending = 16, kEntry = 32;
 
 struct alignas(64) Order {
   std::int64_t price;

@@ -8,8 +8,9 @@ namespace rialto {
 
 namespace {
 
-constexpr std::uint32_t kStateVersion = 11;
+constexpr std::uint32_t kStateVersion = 12;
 constexpr char kMagic[9] = "RLTSTATE";
+constexpr std::uint8_t kAwaits = 1, kEnded = 2;  // how an order is pending
 
 #pragma pack(push, 1)
 struct HeadBytes {
@@ -39,7 +40,7 @@ struct BalanceBytes {
 struct OrderBytes {
   std::uint64_t order_id, account_id, key_low, key_high;
   std::uint16_t symbol_id, flags;
-  std::uint8_t status, text_length, zero[2];
+  std::uint8_t status, text_length, pending, zero;
   std::int64_t price, quantity, filled;
   std::uint64_t accepted_sequence;
   std::int64_t accepted_us, closed_us, asked_price, asked_quantity;
@@ -122,6 +123,10 @@ OrderBytes order_bytes(const State& state, Slot slot) {
   if (order.traits != 0) {
     out.terms = state.rare[slot].terms;
     out.hidden = state.rare[slot].hidden;
+    if ((order.traits & kPending) != 0) {
+      out.pending = state.rare[slot].ended != 0 ? kEnded : kAwaits;
+      out.hidden = state.rare[slot].entry_lots;
+    }
     out.trigger = state.rare[slot].trigger;
     if ((order.traits & kWaiting) != 0) out.limit = state.rare[slot].limit;
   }
@@ -163,12 +168,14 @@ MarketBytes market_bytes(const Market& market) {
           r.fees};
 }
 
-// The orders that wait for a trigger, by number.
-std::vector<Slot> waiting_by_number(const State& state) {
+// The orders that wait for a trigger or are pending, by number.
+std::vector<Slot> outside_by_number(const State& state) {
   std::vector<std::uint64_t> numbers;
-  for (const auto& market : state.markets)
+  for (const auto& market : state.markets) {
     for (const auto* side : {&market->rising, &market->falling})
       for (const auto& [_, number] : *side) numbers.push_back(number);
+    numbers.insert(numbers.end(), market->pending.begin(), market->pending.end());
+  }
   std::sort(numbers.begin(), numbers.end());
   std::vector<Slot> slots;
   for (const std::uint64_t number : numbers) slots.push_back(state.pages.find(number));
@@ -217,7 +224,7 @@ std::string encode_state(const Engine& engine) {
   std::uint64_t open = 0;
   for (const Market* market : markets) {
     out.put(market_bytes(*market));
-    open += market->open_orders - market->waiting();
+    open += market->open_orders - market->waiting() - market->pending.size();
   }
   write_balances(state, out);
   out.count(open);
@@ -227,9 +234,9 @@ std::string encode_state(const Engine& engine) {
            price = market->book.next_price(side, price))
         for (Slot at = market->book.at(side, price).head; at != 0; at = state.links[at].next)
           out.put(order_bytes(state, at));
-  const std::vector<Slot> waiting = waiting_by_number(state);
-  out.count(waiting.size());
-  for (const Slot slot : waiting) out.put(order_bytes(state, slot));
+  const std::vector<Slot> outside = outside_by_number(state);
+  out.count(outside.size());
+  for (const Slot slot : outside) out.put(order_bytes(state, slot));
   out.count(state.closed_count);
   for (Slot at = state.closed_head; at != 0; at = state.links[at].next)
     out.put(order_bytes(state, at));
@@ -262,9 +269,11 @@ Slot read_order(Engine& engine, const OrderBytes& in) {
   const std::uint16_t symbol = state.symbol_index[in.symbol_id];
   if (symbol == kNone16) throw std::invalid_argument("an order of an unknown symbol");
   if (in.text_length > kMaxText) throw std::invalid_argument("an order with too long a text");
+  if (in.pending > kEnded) throw std::invalid_argument("an order is pending in an unknown way");
+  const std::int64_t hidden = in.pending != 0 ? 0 : in.hidden;
   Order order{};
   order.price = in.price;
-  order.quantity = in.quantity - in.hidden;
+  order.quantity = in.quantity - hidden;
   order.remaining = order.quantity - in.filled;
   order.number = in.order_id & ((std::uint64_t{1} << 48) - 1);
   order.account = state.need_account(in.account_id);
@@ -277,17 +286,20 @@ Slot read_order(Engine& engine, const OrderBytes& in) {
   order.accepted_sequence = in.accepted_sequence;
   order.altered = in.asked_price != in.price || in.asked_quantity != in.quantity;
   if (in.terms != Terms{}) order.traits = kHasTerms | (in.terms.display != 0 ? kIceberg : 0);
+  if (order.traits != 0 && in.pending != 0) order.traits |= kPending;
   const Slot slot = engine.adopt(order);
   state.accepted_us[slot] = in.accepted_us;
   state.closed_us[slot] = in.closed_us;
   if (order.altered) state.asked_else[slot] = {in.asked_price, in.asked_quantity};
   if (order.traits != 0)
     state.rare[slot] = {.terms = in.terms,
-                        .hidden = in.hidden,
+                        .hidden = hidden,
                         .trigger = in.trigger,
                         .limit = in.limit,
                         .covered = 0,
-                        .sibling = 0};
+                        .entry_lots = in.pending != 0 ? in.hidden : 0,
+                        .sibling = 0,
+                        .ended = in.pending == kEnded};
   if (in.text_length != 0) std::memcpy(state.texts[slot].bytes, in.text, kMaxText);
   return slot;
 }
@@ -337,10 +349,16 @@ std::unique_ptr<Engine> decode_state(const std::string& bytes) {
     state.balance(state.need_account(row.account), asset) = {row.total, row.held};
   });
   std::vector<Slot> open, waiting;
-  in.section<OrderBytes>([&](const OrderBytes& row) { open.push_back(read_order(*engine, row)); });
+  in.section<OrderBytes>([&](const OrderBytes& row) {
+    if (row.pending != 0 || row.limit != 0) throw std::invalid_argument("an order waits in a book");
+    open.push_back(read_order(*engine, row));
+  });
   // Priority within a level is the order of the lines; an account's list is by number.
-  in.section<OrderBytes>(
-      [&](const OrderBytes& row) { waiting.push_back(read_order(*engine, row)); });
+  in.section<OrderBytes>([&](const OrderBytes& row) {
+    if (row.pending == 0 && row.limit == 0)
+      throw std::invalid_argument("an order waits for nothing");
+    waiting.push_back(read_order(*engine, row));
+  });
   engine->rest_all(open, waiting);
   in.section<OrderBytes>([&](const OrderBytes& row) {
     if (row.status == static_cast<std::uint8_t>(Status::kOpen))

@@ -56,6 +56,8 @@ struct Market {
   std::set<std::pair<std::int64_t, std::uint64_t>> rising, falling;
   std::set<std::uint64_t> trailing;  // numbers of those whose trigger follows
   std::int64_t low = 0, high = 0;    // traded while orders wait and not yet looked at; 0 = none
+  std::set<std::uint64_t> pending;   // numbers of the children of brackets that are not armed
+  std::set<std::uint64_t> ended;     // numbers of the entries, now closed, of some of them
 
   std::size_t waiting() const { return rising.size() + falling.size(); }
 };
@@ -157,7 +159,7 @@ class State {
   Slot closed_head = 0, closed_tail = 0;  // all closed orders, in closing order
   std::uint64_t closed_count = 0;
 
-  bool touched = false;  // a market has traded prices that triggers were not held against
+  bool touched = false;  // a market has prices or ended brackets that were not seen to
 
   std::unordered_map<std::uint64_t, std::int64_t> switches;    // account id -> dead-man's deadline
   std::set<std::pair<std::int64_t, std::uint64_t>> deadlines;  // (deadline, account id) of them

@@ -1,4 +1,5 @@
-// Orders that wait for a price: admitting, keeping and setting them off.
+// Orders that wait for a price: admitting, keeping and setting them off; and what else a command
+// leaves to do.
 #include <algorithm>
 
 #include "engine.hpp"
@@ -16,27 +17,13 @@ std::pair<std::int64_t, std::uint64_t> turn(const Order& order, std::int64_t tri
   return {rises(order.flags) ? trigger : -trigger, order.number};
 }
 
-// Where a market order that waits stops trading: the band's edge around its trigger.
-std::int64_t limit_at(const Market& market, std::uint16_t flags, std::int64_t price,
-                      std::int64_t trigger) {
-  if (has_limit(flags)) return price;
-  const Band band = band_around(market.rules, trigger);
-  return side_of(flags) == kBuy ? band.highest : band.lowest;
-}
-
 }  // namespace
 
 // The first trigger of a trailing stop is as far from the last price as it may ever be.
 Reason Engine::refuse_waiting(const Command& command, Market& market, std::uint32_t account,
                               const Terms& terms, std::int64_t& hold) {
   Terms now = terms;
-  if (terms.trailing != 0) {
-    const std::int64_t reference = reference_of(market);
-    const Wide trigger =
-        Wide{reference} + (rises(command.flags) ? terms.trailing : -terms.trailing);
-    if (trigger <= 0 || trigger > kInt64Max) return Reason::kInvalidTrigger;
-    now.trigger = static_cast<std::int64_t>(trigger);
-  }
+  now.trigger = trigger_from(command.flags, terms, reference_of(market));
   return waiting_rules(market, command.flags, now, account, command.a, command.b, 0, 0, hold);
 }
 
@@ -45,13 +32,11 @@ Reason Engine::refuse_waiting(const Command& command, Market& market, std::uint3
 Reason Engine::waiting_rules(Market& market, std::uint16_t flags, const Terms& terms,
                              std::uint32_t account, std::int64_t price, std::int64_t quantity,
                              std::int64_t own_hold, std::int64_t own_lots, std::int64_t& hold) {
+  const Reason astray = aim_rules(market, flags, terms, price, quantity);
+  if (astray != Reason::kNone) return astray;
   const int side = side_of(flags);
   const Rules& rules = market.rules;
-  const Band band = band_around(rules, terms.trigger);
-  const std::int64_t limit = limit_at(market, flags, price, terms.trigger);
-  if (side == kBuy ? limit > band.highest : limit < band.lowest) return Reason::kPriceOutsideBand;
-  if (quantity > rules.max_order_lots) return Reason::kQuantityTooLarge;
-  if (terms.display != 0 && too_many_slices(quantity, terms.display)) return Reason::kTooManySlices;
+  const std::int64_t limit = limit_at(rules, flags, price, terms.trigger);
   if (own_lots == 0 && account != 0 &&
       state.open_of(account, market.at).count >= rules.max_open_orders)
     return Reason::kTooManyOpenOrders;
@@ -67,14 +52,26 @@ Reason Engine::waiting_rules(Market& market, std::uint16_t flags, const Terms& t
   return free < hold ? Reason::kInsufficientFunds : Reason::kNone;
 }
 
+// Why an order may wait for the trigger in its terms nowhere.
+Reason Engine::aim_rules(const Market& market, std::uint16_t flags, const Terms& terms,
+                         std::int64_t price, std::int64_t quantity) const {
+  if (terms.trigger <= 0) return Reason::kInvalidTrigger;
+  const Rules& rules = market.rules;
+  const Band band = band_around(rules, terms.trigger);
+  const std::int64_t limit = limit_at(rules, flags, price, terms.trigger);
+  if (side_of(flags) == kBuy ? limit > band.highest : limit < band.lowest)
+    return Reason::kPriceOutsideBand;
+  if (quantity > rules.max_order_lots) return Reason::kQuantityTooLarge;
+  const bool sliced = terms.display != 0 && too_many_slices(quantity, terms.display);
+  return sliced ? Reason::kTooManySlices : Reason::kNone;
+}
+
 // Lets an accepted order wait, with its hold.
 void Engine::wait(Market& market, Slot slot) {
   Order& order = state.orders[slot];
   Rare& rare = state.rare[slot];
-  if (rare.terms.trailing != 0)
-    rare.trigger =
-        reference_of(market) + (rises(order.flags) ? rare.terms.trailing : -rare.terms.trailing);
-  rare.limit = limit_at(market, order.flags, order.price, rare.trigger);
+  rare.trigger = trigger_from(order.flags, rare.terms, reference_of(market));
+  rare.limit = limit_at(market.rules, order.flags, order.price, rare.trigger);
   hold_waiting(market, slot, 1);
   add_waiting(slot);
   list_waiting(slot);
@@ -115,9 +112,13 @@ void Engine::remove_waiting(Market& market, Slot slot) {
   rare.covered = 0;
 }
 
-void Engine::close_waiting(Market& market, Slot slot, Close reason) {
+// Closes an open order that does not stand in the book.
+void Engine::close_outside(Market& market, Slot slot, Close reason) {
   Order& order = state.orders[slot];
-  remove_waiting(market, slot);
+  if ((order.traits & kPending) != 0)
+    remove_pending(market, slot);
+  else
+    remove_waiting(market, slot);
   delist(market, slot);
   order.status = status_of(reason);
   state.closed_us[slot] = state.time_us;
@@ -150,7 +151,7 @@ void Engine::amend_waiting(const Command& command, std::int64_t trigger, Slot sl
   if (command.a != 0) order.price = command.a;
   if (command.b != 0) order.quantity = order.remaining = command.b;
   if (trigger != 0) rare.trigger = trigger;
-  rare.limit = limit_at(market, order.flags, order.price, rare.trigger);
+  rare.limit = limit_at(market.rules, order.flags, order.price, rare.trigger);
   hold_waiting(market, slot, 1);
   --market.open_orders;
   add_waiting(slot);
@@ -166,23 +167,35 @@ void Engine::amend_waiting(const Command& command, std::int64_t trigger, Slot sl
   end_list(market, maker);
 }
 
-// Holds the prices traded against the triggers, in order of symbol ids. What an order trades that
-// is set off may set off others; one acts only while a whole sweep fits into the command's events.
+// Holds the prices traded against the triggers and sees to ended brackets, in order of symbol ids.
+// What that trades may set off and end others; one acts only while a whole sweep fits into the
+// command's events.
 [[gnu::noinline, gnu::cold]] void Engine::run_triggers() {
   std::vector<Market*> touched;
   for (const auto& market : state.markets)
-    if (market->low != 0) touched.push_back(market.get());
+    if (market->low != 0 || !market->ended.empty()) touched.push_back(market.get());
   std::sort(touched.begin(), touched.end(), [](const Market* a, const Market* b) {
     return a->rules.symbol_id < b->rules.symbol_id;
   });
   bool left = false;
   for (Market* market : touched) {
     if (state.mode == kOpen && market->state == kOpen)
-      while (events.index() <= kTriggerRoom && (set_off_next(*market) || follow(*market))) {
+      while (events.index() <= kTriggerRoom && see_to_next(*market)) {
       }
-    left |= market->low != 0;
+    left |= market->low != 0 || !market->ended.empty();
   }
   state.touched = left;
+}
+
+// Does what comes next, prices first; returns whether there was anything.
+bool Engine::see_to_next(Market& market) {
+  if (market.low != 0) {
+    if (!set_off_next(market)) follow(market);
+    return true;
+  }
+  if (market.ended.empty()) return false;
+  see_to(market, *market.ended.begin());
+  return true;
 }
 
 // Sets off the nearest trigger that was reached, those that waited for a rise first.
@@ -198,8 +211,8 @@ bool Engine::set_off_next(Market& market) {
   return false;
 }
 
-// Lets trailing stops follow; returns whether the last price is to be looked at again.
-bool Engine::follow(Market& market) {
+// Lets trailing stops follow; if one moved, the last price is to be looked at again.
+void Engine::follow(Market& market) {
   bool moved = false;
   for (const std::uint64_t number : market.trailing) {
     const Slot slot = state.pages.find(number);
@@ -216,7 +229,6 @@ bool Engine::follow(Market& market) {
     moved = true;
   }
   market.low = market.high = moved ? market.last_ticks : 0;
-  return moved;
 }
 
 // Lets an order act that waited; what the book does not allow now closes it.
@@ -246,14 +258,7 @@ void Engine::set_off(Market& market, Slot slot) {
   end_list(market, slot);
   Close stopped = Close::kRefusedAtTrigger;
   const bool stop = refusal != Reason::kNone || match(market, slot, limit, stopped);
-  const bool rests = may_rest(order.flags) && has_limit(order.flags);
-  if (!stop && order.remaining != 0 && rests) {  // its place in its account's list is its own
-    market.book.add(slot);
-    hold_rested(market, slot);
-    return;
-  }
-  delist(market, slot);
-  finish(market, slot, stop, stopped);
+  stand(market, slot, stop, stopped);  // its place in its account's list is its own
 }
 
 }  // namespace rialto

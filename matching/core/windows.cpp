@@ -91,7 +91,7 @@ std::size_t Engine::expire_due() {
   return count + fire_switches(kMaxExpiries - std::min(count, kMaxExpiries));
 }
 
-// Closes all orders of the accounts whose deadline has come, within `room` events and one for a
+// Closes all orders of the accounts whose deadline has come, within `room` events and some for a
 // whole list; returns how many events that made. A switch with orders left stays due.
 std::size_t Engine::fire_switches(std::size_t room) {
   std::size_t count = 0;
@@ -102,10 +102,10 @@ std::size_t Engine::fire_switches(std::size_t room) {
     const std::size_t most = room - count - 1;
     std::vector<Slot> mine;
     Slot at = account == 0 ? 0 : state.accounts[account].open_head;
-    for (; at != 0 && mine.size() < most; at = state.links[at].account_next) mine.push_back(at);
-    const std::size_t whole = mine.size();
-    keep_whole(mine, at);
-    if (mine.size() > whole) at = state.links[at].account_next;
+    for (; at != 0; at = state.links[at].account_next) {
+      if (mine.size() >= most && !go_together(mine.back(), at)) break;
+      mine.push_back(at);
+    }
     EventStripe* event = events.add(EventType::kDeadMansSwitchFired, 1, 0, 0);
     event->body[0] = account_id;
     event->body[1] = static_cast<std::uint64_t>(deadline_us);

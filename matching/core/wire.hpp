@@ -14,7 +14,7 @@ inline constexpr std::uint32_t kStripe = 64;
 inline constexpr std::int64_t kMaxTimeUs = std::int64_t{1} << 62;  // a window after it fits too
 inline constexpr std::uint8_t kCommandVersion = 2;
 inline constexpr std::uint8_t kMaxText = 36;
-inline constexpr int kMaxListed = 2;  // orders of one list
+inline constexpr int kMinListed = 2, kMaxListed = 3;  // orders of one list
 
 enum class Opcode : std::uint8_t {
   kPlaceOrder = 1,
@@ -50,6 +50,7 @@ enum class EventType : std::uint8_t {
   kDeadMansSwitchFired = 12,
   kOrderRefilled = 13,
   kOrderTriggered = 14,
+  kOrderArmed = 15,
   kCredited = 20,
   kDebited = 21,
   kSymbolListed = 60,
@@ -141,7 +142,7 @@ inline constexpr int kSettlementBehind = 2, kOperator = 3;  // causes of a state
 inline constexpr int kGtc = 0, kIoc = 1, kFok = 2, kGtd = 3;
 inline constexpr int kLimit = 0, kMarket = 1, kStop = 2, kStopLimit = 3;
 inline constexpr int kTakeProfit = 4, kTakeProfitLimit = 5, kTrailingStop = 6;
-inline constexpr std::uint16_t kOco = 0;  // kind of a list
+inline constexpr std::uint16_t kOco = 0, kBracket = 1;  // kind of a list
 inline constexpr int kLastPrice = 0, kIndexPrice = 2;  // what sets an order off
 inline constexpr int kExpireMaker = 0, kExpireTaker = 1, kExpireBoth = 2, kDecrement = 3;
 

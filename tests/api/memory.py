@@ -96,11 +96,11 @@ class Memory:
         self, customer_id: int, symbol_id: int, before: tuple[int, ...] | None, limit: int
     ) -> list[OrderRecord]:
         self._check()
-        return [
-            record
-            for _, record in sorted(self.history.by_id.items(), reverse=True)
-            if record.account_id == customer_id and (before is None or record.order_id < before[-1])
-        ][:limit]
+        mine = [one for one in self.history.by_id.values() if one.account_id == customer_id]
+        placed = sorted(((one.accepted_at_us, one.order_id), one) for one in mine)
+        return [record for place, record in reversed(placed) if before is None or place < before][
+            :limit
+        ]
 
     async def order(self, customer_id: int, order_id: int) -> OrderRecord | None:
         self._check()

@@ -249,48 +249,59 @@ class Mutator {
         }
         break;
       case 6:
-        pair_up(record);
+        list_up(record);
         break;
       default:
         field(record);
     }
   }
 
-  // Makes a list of an order and another one, mostly two that go together.
-  void pair_up(Bytes& record) {
-    const Bytes other = records_[pick(records_.size())];
-    Command first = head_of(record), second = head_of(other);
-    if (first.opcode != Opcode::kPlaceOrder || second.opcode != Opcode::kPlaceOrder) return;
+  // Makes a list of an order and one or two others, mostly such that go together: an OCO, or a
+  // bracket of an entry and its children.
+  void list_up(Bytes& record) {
+    const Command first = head_of(record);
+    const std::uint16_t kind = pick(3) == 0 ? kOco : kBracket;
+    const std::size_t count = kind == kOco ? 2 : 2 + pick(2);
+    Bytes list(kStripe);
+    for (std::size_t at = 0; at < count; ++at) {
+      const Bytes& order = at == 0 ? record : records_[pick(records_.size())];
+      if (head_of(order).opcode != Opcode::kPlaceOrder) return;
+      const std::size_t start = list.size();
+      list.insert(list.end(), order.begin(), order.end());
+      Command listed = head_of(order);
+      listed.version = kCommandVersion;
+      listed.symbol_id = first.symbol_id;
+      listed.account_id = first.account_id;
+      listed.b = first.b;
+      const unsigned side = kind == kBracket && at != 0 ? ~first.flags & 1u : first.flags & 1u;
+      listed.flags = static_cast<std::uint16_t>((listed.flags & ~1u) | side);
+      if (type_of(listed.flags) == kLimit && (at != 0) == (kind == kBracket))
+        listed.flags |= 1u << 8;
+      listed.sequence = 0;
+      listed.time_us = 0;
+      put_head(list, listed, start);
+    }
     Command head{};
     head.opcode = Opcode::kPlaceOrderList;
-    head.version = first.version = second.version = kCommandVersion;
-    head.stripes = static_cast<std::uint8_t>(1 + (record.size() + other.size()) / kStripe);
-    head.symbol_id = second.symbol_id = first.symbol_id;
-    head.account_id = second.account_id = first.account_id;
+    head.version = kCommandVersion;
+    head.stripes = static_cast<std::uint8_t>(list.size() / kStripe);
+    head.flags = kind;
+    head.symbol_id = first.symbol_id;
+    head.account_id = first.account_id;
     head.key_low = first.key_low;
     head.key_high = first.key_high;
-    second.b = first.b;
-    second.flags = static_cast<std::uint16_t>((second.flags & ~1u) | (first.flags & 1u));
-    if (type_of(first.flags) == kLimit) first.flags |= 1u << 8;
-    first.sequence = second.sequence = 0;
-    first.time_us = second.time_us = 0;
-    Bytes list(kStripe);
     put_head(list, head);
-    const std::size_t start = list.size(), middle = start + record.size();
-    list.insert(list.end(), record.begin(), record.end());
-    list.insert(list.end(), other.begin(), other.end());
-    put_head(list, first, start);
-    put_head(list, second, middle);
     record = std::move(list);
   }
 
   // Where the command begins whose fields are changed: of a list perhaps one of its orders.
   std::size_t part_of(const Bytes& record) {
     if (head_of(record).opcode != Opcode::kPlaceOrderList || pick(3) == 0) return 0;
-    const std::size_t stripes = record.size() / kStripe;
-    if (stripes < 2) return 0;
-    const std::size_t second = 1 + std::max<std::size_t>(1, record[kStripe + 18]);
-    return (pick(2) == 0 || second >= stripes ? 1 : second) * kStripe;
+    std::vector<std::size_t> parts;
+    for (std::size_t at = kStripe; at < record.size();
+         at += std::max<std::size_t>(1, record[at + 18]) * kStripe)
+      parts.push_back(at);
+    return parts.empty() ? 0 : parts[pick(parts.size())];
   }
 
   void resize(Bytes& record) {

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "engine.hpp"
@@ -28,6 +29,7 @@ class Invariants {
       const std::uint64_t before = open_orders_;
       book(market, at);
       waiting(market, at);
+      pending(market, at);
       hold(open_orders_ - before == market.open_orders, "a market counts its open orders");
     }
     money();
@@ -83,6 +85,35 @@ class Invariants {
     }
   }
 
+  // Children of brackets hold nothing until their entry ended, which is seen to in an open market
+  // before the next command, or as soon as there is room.
+  void pending(const Market& market, std::uint16_t at) {
+    constexpr std::uint64_t kNumber = (std::uint64_t{1} << 48) - 1;
+    std::set<std::uint64_t> ended;
+    for (const std::uint64_t number : market.pending) {
+      const Slot slot = state_.pages.find(number);
+      const Order& order = state_.orders[slot];
+      const Rare& rare = state_.rare[slot];
+      hold(slot != 0 && order.status == Status::kOpen, "what is pending is open");
+      hold((order.traits & (kPending | kWaiting | kLinked)) == kPending,
+           "what is pending waits for its entry alone");
+      hold(order.symbol == at && order.filled() == 0, "what is pending is untouched");
+      const std::uint64_t entry_number = static_cast<std::uint64_t>(rare.terms.list) & kNumber;
+      const Slot entry = state_.pages.find(entry_number);
+      const bool is_open = entry != 0 && state_.orders[entry].status == Status::kOpen;
+      hold(is_open == (rare.ended == 0), "a child knows whether its entry is open");
+      if (is_open) {
+        hold((state_.orders[entry].traits & kEntry) != 0, "an entry knows that it has children");
+        hold(state_.orders[entry].side() != order.side(), "children close what the entry opens");
+      } else {
+        ended.insert(entry_number);
+      }
+      open(market, at, slot, 0, 0);
+    }
+    hold(ended == market.ended, "every ended bracket is known");
+    hold(ended.empty() || state_.touched, "an ended bracket is seen to");
+  }
+
   // What the first order of a list holds for the second, as far as it goes.
   std::int64_t covered(Slot slot) {
     const Order& order = state_.orders[slot];
@@ -116,9 +147,11 @@ class Invariants {
          "orders of a list are open together, of one account, market and side");
     hold(state_.open_lots(slot) == state_.open_lots(other) && order.filled() == 0,
          "orders of a list are untouched and of one size");
+    const std::uint64_t list = static_cast<std::uint64_t>(state_.rare[slot].terms.list) &
+                               ((std::uint64_t{1} << 48) - 1);
+    const std::uint64_t first = std::min<std::uint64_t>(order.number, sibling.number);
     hold(state_.rare[slot].terms.list == state_.rare[other].terms.list &&
-             (state_.rare[slot].terms.list & ((std::int64_t{1} << 48) - 1)) ==
-                 static_cast<std::int64_t>(std::min(order.number, sibling.number)),
+             (list == first || list + 1 == first),
          "orders of a list have its id");
   }
 

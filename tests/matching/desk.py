@@ -164,6 +164,36 @@ class Desk:
         )
         return self.run(PlaceOrderList(ListKind.OCO, orders))
 
+    def bracket(
+        self, account: int, side: Side, entry: int, exits: tuple[int, int], lots: int, **other: Any
+    ) -> tuple[Event, ...]:
+        """Place a bracket: its entry's price (0: market), take-profit and stop (0: none of it).
+
+        `entry_fields`, `profit` and `loss` override fields of one, `other` of all of its orders.
+        """
+        overrides = [other.pop(name, {}) for name in ("entry_fields", "profit", "loss")]
+        kind = OrderType.LIMIT if entry else OrderType.MARKET
+        tif = TimeInForce.GTC if entry else TimeInForce.IOC
+        own: list[dict[str, Any]] = [
+            {"side": side, "order_type": kind, "time_in_force": tif, "price_ticks": entry},
+            {"order_type": OrderType.LIMIT, "price_ticks": exits[0], "post_only": True},
+            {"order_type": OrderType.STOP, "price_ticks": 0, "trigger_price_ticks": exits[1]},
+        ]
+        common: dict[str, Any] = {
+            "account_id": account,
+            "symbol_id": ETH_USDT,
+            "side": side.opposite,
+            "time_in_force": TimeInForce.GTC,
+            "quantity_lots": lots,
+            **other,
+        }
+        orders = [
+            PlaceOrder(**{**common, "client_key": 10**9 + next(self._keys), **fields, **override})
+            for fields, override, wanted in zip(own, overrides, (1, *exits), strict=True)
+            if wanted
+        ]
+        return self.run(PlaceOrderList(ListKind.BRACKET, tuple(orders)))
+
     def trade(self, price: int, lots: int = 1) -> tuple[Event, ...]:
         """Let two bystanders trade at `price`, which becomes the last price."""
         self.fund(98, 99)
@@ -227,6 +257,11 @@ def pair(events: tuple[Event, ...]) -> tuple[int, int]:
     """Return the ids of the two orders that one command placed."""
     first, second = only(events, OrderAccepted)
     return first.order_id, second.order_id
+
+
+def ids(events: tuple[Event, ...]) -> list[int]:
+    """Return the ids of the orders that were accepted."""
+    return [event.order_id for event in only(events, OrderAccepted)]
 
 
 def shape(events: tuple[Event, ...]) -> list[type]:

@@ -12,6 +12,7 @@ from domain.events import (
     Event,
     OrderAccepted,
     OrderAmended,
+    OrderArmed,
     OrderClosed,
     OrderRefilled,
     OrderRested,
@@ -36,6 +37,7 @@ class Mirror:
         self.accepted: dict[int, OrderAccepted] = {}
         self.shrunk: dict[int, int] = defaultdict(int)  # order id -> lots lost without a trade
         self.waiting: dict[int, int] = {}  # order id -> what it holds
+        self.pending: set[int] = set()  # ids of the children of brackets whose entry is open
         # order id -> [price, shown lots, hidden lots], in order of arrival
         self.resting: dict[int, list[int]] = {}
 
@@ -51,7 +53,15 @@ class Mirror:
                     self.totals[event.account_id, event.asset_id] -= event.amount_units
                 case OrderAccepted():
                     self.accepted[event.order_id] = event
-                    if event.order_type.is_triggered:
+                    if event.entry_order_id:
+                        self.pending.add(event.order_id)
+                    elif event.order_type.is_triggered:
+                        self.waiting[event.order_id] = event.hold_units
+                case OrderArmed():
+                    self.pending.remove(event.order_id)
+                    lost = event.previous_quantity_lots - event.quantity_lots
+                    self.shrunk[event.order_id] += lost
+                    if self.accepted[event.order_id].order_type.is_triggered:
                         self.waiting[event.order_id] = event.hold_units
                 case OrderTriggered():
                     del self.waiting[event.order_id]
@@ -126,8 +136,9 @@ class Mirror:
         if close.resting:
             _, shown, hidden = self.resting.pop(close.order_id)
             assert (shown + hidden, hidden) == (close.remaining_lots, close.hidden_lots)
-        elif close.order_id in self.waiting:
-            del self.waiting[close.order_id]
+        else:
+            self.waiting.pop(close.order_id, None)
+            self.pending.discard(close.order_id)
         order = self.accepted[close.order_id]
         lots = order.quantity_lots - self.shrunk[close.order_id]
         if order.quote_budget_units:

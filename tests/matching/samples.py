@@ -150,6 +150,25 @@ def _lists(order: PlaceOrder) -> list[tuple[str, Command]]:
         ("oco again", oco),
         ("cancel one of two", CancelOrder(1, 2, 0, 42)),
         ("oco of two sizes", replace(oco, orders=(uneven, other))),
+        *_brackets(order, better, worse),
+    ]
+
+
+def _brackets(
+    order: PlaceOrder, better: PlaceOrder, worse: PlaceOrder
+) -> list[tuple[str, Command]]:
+    """Return brackets: one whose entry fills, one that is cancelled before."""
+    entry = replace(order, client_key=51, side=Side.BUY, client_text="entry")
+    children = (replace(better, client_key=52), replace(worse, client_key=53))
+    bracket = PlaceOrderList(ListKind.BRACKET, (entry, *children))
+    other = replace(entry, client_key=55), replace(children[1], client_key=56)
+    return [
+        ("bracket", bracket),
+        ("bracket again", bracket),
+        ("fill a part of its entry", replace(order, account_id=2, client_key=54, quantity_lots=1)),
+        ("cancel the rest of its entry", CancelOrder(1, 2, 0, 51)),
+        ("bracket with a stop alone", PlaceOrderList(ListKind.BRACKET, other)),
+        ("cancel it", CancelOrder(1, 2, 0, 55)),
     ]
 
 

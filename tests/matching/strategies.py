@@ -26,7 +26,7 @@ from domain.order import (
     TimeInForce,
     TriggerSource,
 )
-from matching.wire import MAX_LISTED
+from matching.wire import MAX_LISTED, MIN_LISTED
 
 _ENUMS = (
     Opcode,
@@ -70,6 +70,7 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "maker_account_id": _U64,
     "taker_account_id": _U64,
     "trade_id": _U64,
+    "entry_order_id": _U64,
     "maker_order_id": _U64,
     "taker_order_id": _U64,
     "accepted_sequence": _U64,
@@ -88,7 +89,8 @@ def _strategy(name: str, hint: Any, owner: type) -> st.SearchStrategy[Any]:
     if hint is bool:
         return st.booleans()
     if hint == tuple[PlaceOrder, ...]:
-        return st.tuples(*[_build(PlaceOrder)] * MAX_LISTED)
+        order = _build(PlaceOrder)
+        return st.tuples(*[order] * MIN_LISTED) | st.tuples(*[order] * MAX_LISTED)
     if hint in _ENUMS:
         return st.sampled_from(list(hint))
     if name == "order_id":  # a cancel names it in a signed field

@@ -137,6 +137,35 @@ _lists = st.builds(
     st.tuples(st.integers(-1, 9), st.integers(1, 9), st.sampled_from([0, 0, 3])),
     st.integers(1, 60),
 )
+
+
+def _bracket(oco: PlaceOrderList, drawn: tuple[int, bool, bool, int], key: int) -> PlaceOrderList:
+    """Return a bracket around an OCO's orders, or one of them, mostly one that may stand."""
+    price, is_market, is_timed, parts = drawn
+    first, second = oco.orders
+    entry = replace(
+        first,
+        client_key=key,
+        side=first.side.opposite,
+        order_type=OrderType.MARKET if is_market else OrderType.LIMIT,
+        time_in_force=TimeInForce.IOC if is_market else TimeInForce.GTC,
+        post_only=False,
+        price_ticks=0 if is_market else price,
+        trigger_price_ticks=0,
+        display_lots=0,
+    )
+    if is_timed and not is_market:
+        entry = replace(entry, time_in_force=TimeInForce.GTD, expires_at_us=START_US + 50)
+    children = ((first, second), (first, second), (first,), (second,))[parts]
+    return PlaceOrderList(ListKind.BRACKET, (entry, *children))
+
+
+_brackets = st.builds(
+    _bracket,
+    _lists,
+    st.tuples(st.integers(993, 1_007), st.booleans(), st.booleans(), st.integers(0, 3)),
+    st.integers(1, 60),
+)
 _spends = st.builds(
     PlaceOrder,
     account_id=_ACCOUNTS,
@@ -197,7 +226,7 @@ _admin = st.one_of(
 streams = st.lists(
     st.one_of(
         _places, _places, _places, _timed, _icebergs, _stops, _stops, _stops, _markets, _spends,
-        _lists, _lists, _lists, _cancels,
+        _lists, _lists, _lists, _brackets, _brackets, _brackets, _cancels,
         _amends, _money, _switches,
         st.builds(CancelAll, account_id=_ACCOUNTS, symbol_id=st.sampled_from([0, ETH_USDT]),
                   side=st.sampled_from([None, *Side])),
@@ -250,7 +279,7 @@ def test_events_alone_rebuild_the_book(stream: list[Command]) -> None:
     for account in range(1, 5):
         views = desk.engine.open_orders(account)
         assert [view.order_id for view in views] == sorted(
-            order_id for order_id in (*mirror.resting, *mirror.waiting)
+            order_id for order_id in (*mirror.resting, *mirror.waiting, *mirror.pending)
             if mirror.accepted[order_id].account_id == account
         )  # fmt: skip
 
@@ -294,7 +323,10 @@ def test_every_accepted_order_has_one_end(stream: list[Command]) -> None:
 @settings(max_examples=120, deadline=None)
 @given(streams)
 def test_a_list_ends_whole(stream: list[Command]) -> None:
-    """While both orders of a list are open nothing has happened to either; else one is left."""
+    """While both orders of an OCO are open nothing has happened to either; else one is left.
+
+    Children of a bracket are pending as long as its entry is open, and untouched.
+    """
     desk = _opened()
     for command in stream:
         desk.run(command)
@@ -304,9 +336,15 @@ def test_a_list_ends_whole(stream: list[Command]) -> None:
                 if order.terms.list_id:
                     listed[order.terms.list_id].append(order)
         for list_id, orders in listed.items():
-            if len(orders) > 1:
+            ids = [order.order_id for order in orders]
+            if len({order.side for order in orders}) > 1:
+                assert ids[0] == list_id
+                assert [order.is_pending for order in orders[1:]] == [True] * (len(ids) - 1)
+                assert sum(order.filled_lots for order in orders[1:]) == 0
+            elif len(orders) > 1:
                 first, second = orders
-                assert (first.order_id, second.order_id) == (list_id, list_id + 1)
+                assert second.order_id == first.order_id + 1
+                assert first.is_pending == second.is_pending
                 assert (first.filled_lots, second.filled_lots, second.is_waiting) == (0, 0, True)
                 assert first.quantity_lots == second.quantity_lots
 

@@ -27,7 +27,8 @@ from domain.order import (
 from matching.codec import decode_events, encode_command, stamp
 from matching.engine import create_engine, restore_engine
 from matching.wire import SequenceError, WireError
-from tests.matching.oco_draw import draw_oco, spoiled
+from tests.matching.bracket_draw import draw_list
+from tests.matching.oco_draw import spoiled
 
 ACCOUNTS = (1, 2, 3, 4, 7, 2**40)
 TIERS = fee_table(FeeRates(1_000, 2_000), FeeRates(300, 900), FeeRates(-400, 400))
@@ -163,16 +164,17 @@ class Stream:
         return bytes(raw)
 
     def _list(self) -> bytes:
-        """Draw an OCO; now and then its head's own words, or the stamp of an order, are wrong."""
+        """Draw an OCO or a bracket; now and then its head, or an order's stamp, is wrong."""
         rnd = self.random
         account, key = rnd.choice(ACCOUNTS), rnd.getrandbits(128)
         if self.keys and rnd.random() < 0.05:
             account, key = rnd.choice(self.keys[-50:])
         other_key = rnd.getrandbits(128) if rnd.random() < 0.97 else key
-        self.keys += [(account, key), (account, other_key)]
-        self.placed += 2
-        orders = draw_oco(rnd, (account, key, other_key), self._symbol(), self.time_us)
-        return spoiled(rnd, self.encode(orders))
+        keys = (key, other_key, rnd.getrandbits(128))
+        self.keys += [(account, each) for each in keys]
+        self.placed += 3
+        drawn = draw_list(rnd, account, keys, self._symbol(), self.time_us)
+        return spoiled(rnd, self.encode(drawn))
 
     def _trigger(self, kind: OrderType) -> dict[str, Any]:
         rnd = self.random
@@ -194,8 +196,7 @@ class Stream:
         rnd = self.random
         symbol = rnd.choice((0, self._symbol()))
         if rnd.random() < 0.1:
-            sides = (None, Side.BUY, Side.SELL)
-            return c.CancelAll(rnd.choice(ACCOUNTS), symbol, rnd.choice(sides))
+            return c.CancelAll(rnd.choice(ACCOUNTS), symbol, rnd.choice((None, *Side)))
         account, key = rnd.choice(self.keys[-60:]) if self.keys else (1, 0)
         order_id = 0
         if rnd.random() < 0.2:

@@ -24,8 +24,11 @@ def describe(order: dict[str, Any]) -> str:
 
 def describe_list(orders: dict[str, Any]) -> str:
     """Return what happened to a list of orders."""
-    first, second = map(describe, orders["orders"])
-    return f"{first}\n{second}\n  one ends the other: list {orders['order_list_id']}"
+    lines = [describe(order) for order in orders["orders"]]
+    ends = "one ends the other"
+    if orders["kind"] == "bracket":
+        ends = "what follows stands for what the first one has filled, once it ends"
+    return "\n".join([*lines, f"  {ends}: list {orders['order_list_id']}"])
 
 
 def describe_amend(order: dict[str, Any]) -> str:
@@ -44,11 +47,12 @@ def describe_amend(order: dict[str, Any]) -> str:
 
 def describe_cancel(order: dict[str, Any]) -> str:
     """Return what a cancel took back."""
-    other = order["also_cancelled"]
+    others = order["also_cancelled"]
+    plural = "s" if len(others) > 1 else ""
     return (
         f"Cancelled order {order['order_id']} in {order['symbol']}: "
         f"{order['filled_quantity']} filled, {order['remaining_quantity']} taken back."
-        + (f" Order {other} of its list went with it." if other else "")
+        + (f" Order{plural} {', '.join(others)} of its list went with it." if others else "")
     )
 
 
@@ -90,8 +94,6 @@ def print_table(orders: list[dict[str, Any]]) -> None:
     table.add_column("terms")
     table.add_column("status", min_width=len("cancelled"))
     for order in orders:
-        reason = order["close_reason"]
-        told = reason in (None, "filled", "cancelled_by_user")
         table.add_row(
             order["order_id"],
             order["symbol"],
@@ -100,13 +102,20 @@ def print_table(orders: list[dict[str, Any]]) -> None:
             order["quantity"],
             order["filled_quantity"],
             _terms(order).removeprefix(", "),
-            _status(order) if told else f"{order['status']} ({reason.replace('_', ' ')})",
+            _status(order),
         )
     Console().print(table)
 
 
 def _status(order: dict[str, Any]) -> str:
-    return "waiting" if order.get("waiting") else str(order["status"])
+    """Return an order's status, with why it ended where that is not usual."""
+    if order.get("pending") or order.get("waiting"):
+        return "pending" if order.get("pending") else "waiting"
+    reason = order["close_reason"]
+    if reason in (None, "filled", "cancelled_by_user"):
+        return str(order["status"])
+    refusal = f": {order['refusal']}" if order.get("refusal") else ""
+    return f"{order['status']} ({reason}{refusal})".replace("_", " ")
 
 
 def _terms(order: dict[str, Any]) -> str:
@@ -133,6 +142,8 @@ def _state(order: dict[str, Any]) -> str:
     filled = order["filled_quantity"]
     if order["status"] == "filled":
         return "filled."
+    if order.get("pending"):
+        return "pending."
     if order.get("waiting"):
         return "waiting."
     if order["status"] == "open":

@@ -79,7 +79,7 @@ async def test_cancelling_one_cancels_both(exchange: Exchange, which: int) -> No
     answer = (await place(exchange)).json()
     ids = [order["order_id"] for order in answer["orders"]]
     gone = (await exchange.call("DELETE", f"/v1/orders/{ids[which]}")).json()
-    assert (gone["order_id"], gone["also_cancelled"]) == (ids[which], ids[1 - which])
+    assert (gone["order_id"], gone["also_cancelled"]) == (ids[which], [ids[1 - which]])
     assert exchange.door.engine.open_orders(1) == []
 
 
@@ -107,7 +107,7 @@ async def test_a_batch_cancels_both(exchange: Exchange) -> None:
     operation = {"op": "cancel", "symbol": "ETH/USDT", "order_id": first}
     batch = await exchange.call("POST", "/v1/orders/batch", {"operations": [operation]})
     (result,) = batch.json()["results"]
-    assert result["cancelled"]["also_cancelled"] == second
+    assert result["cancelled"]["also_cancelled"] == [second]
 
 
 async def test_a_repeat_is_the_first_answer_again(exchange: Exchange) -> None:
@@ -203,6 +203,9 @@ async def test_two_that_wait_and_a_trailing_stop(exchange: Exchange) -> None:
             "take_profit",
         ),
         ({"kind": "bracket"}, "invalid_field", None),
+        ({"kind": "ladder"}, "invalid_field", None),
+        ({"entry": {"price": "2500"}}, "invalid_field", None),
+        ({"take_profit": None}, "invalid_field", None),
         ({"quantity": 1}, "invalid_field", None),
         ({"symbol": "NO/NO"}, "unknown_symbol", None),
     ],

@@ -44,12 +44,13 @@ async def test_orders_go_to_their_markets_shard(exchange: Exchange, second: Loca
 async def test_open_orders_are_merged(exchange: Exchange, second: LocalDoor) -> None:
     """One list over both shards, in pages; of one market it asks that market's shard alone."""
     placed = [
-        (await exchange.place(**fields)).json()["order_id"]
+        (await exchange.place(**fields)).json()
         for fields in ({}, BTC_ORDER, {"price": "2400"}, {**BTC_ORDER, "price": "2400"})
     ]
     page = (await exchange.call("GET", "/v1/orders?limit=3")).json()
     rest = (await exchange.call("GET", f"/v1/orders?limit=3&cursor={page['next']}")).json()
-    assert sorted(o["order_id"] for o in page["orders"] + rest["orders"]) == sorted(placed)
+    newest = sorted(((o["time_us"], int(o["order_id"])) for o in placed), reverse=True)
+    assert [int(o["order_id"]) for o in page["orders"] + rest["orders"]] == [o for _, o in newest]
     second.failure = EngineAway("played")
     assert (await exchange.call("GET", "/v1/orders")).status_code == 503
     eth = await exchange.call("GET", "/v1/orders?symbol=ETH/USDT")

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.order import Side
 from domain.order_id import client_key
-from domain.order_record import FillRecord
+from domain.order_record import FillRecord, OrderRecord
 from infra.postgres import engine as postgres
 from infra.postgres import tables
 from infra.postgres.orders import OrderReadStore
@@ -55,6 +55,7 @@ def _order(number: int) -> dict[str, object]:
         "trailing_offset_ticks": 0,
         "list_id": 0,
         "is_waiting": False,
+        "is_pending": False,
         "filled_lots": 5,
         "filled_quote_units": 50,
         "fee_units": 1,
@@ -97,8 +98,28 @@ async def test_orders_of_one_customer_newest_first(engine: AsyncEngine) -> None:
     found = await store.orders(1, 0, None, 10)
     assert [order.order_id for order in found] == [9, 7, 5, 3, 1]
     assert [order.order_id for order in await store.orders(1, 2, None, 10)] == [9]
-    page = await store.orders(1, 0, (0, 7), 2)
+    page = await store.orders(1, 0, (7, 7), 2)
     assert [order.order_id for order in page] == [5, 3]
+
+
+async def test_orders_of_two_shards_go_by_time(engine: AsyncEngine) -> None:
+    """Not by shard: pages of any size give each once, and one that comes in late breaks none."""
+    async with engine.begin() as connection:
+        for number in (2, 3, 8):
+            twin = {**_order(number), "shard": 1, "order_id": 1 << 48 | number, "account_id": 1}
+            await connection.execute(tables.order_history.insert().values(twin))
+    store = OrderReadStore(engine)
+    whole = await store.orders(1, 0, None, 10)
+    assert [(order.accepted_at_us, order.order_id >> 48) for order in whole] == [
+        (9, 0), (8, 1), (7, 0), (5, 0), (3, 1), (3, 0), (2, 1), (1, 0)
+    ]  # fmt: skip
+    for size in (1, 2, 3):
+        seen: list[OrderRecord] = []
+        before = None
+        while page := await store.orders(1, 0, before, size):
+            seen += page
+            before = (page[-1].accepted_at_us, page[-1].order_id)
+        assert seen == whole
 
 
 async def test_one_order_is_ones_own(engine: AsyncEngine) -> None:
@@ -146,7 +167,7 @@ async def test_fills_of_two_shards_with_the_same_numbers_are_both_there(
 
 
 def _place(fill: FillRecord) -> tuple[int, ...]:
-    return fill.sequence, fill.index, fill.shard, int(fill.is_maker)
+    return fill.time_us, fill.trade_id, int(fill.is_maker)
 
 
 async def test_a_fill_is_seen_from_its_owners_side(engine: AsyncEngine) -> None:

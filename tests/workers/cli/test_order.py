@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from tests.api.running import RunningExchange
 from workers.__main__ import build
-from workers.cli import order
+from workers.cli import order, order_lists
 from workers.cli.context import RunningExchange as Context
 from workers.cli.order_text import (
     describe,
@@ -116,7 +116,8 @@ def app(running: RunningExchange, monkeypatch: pytest.MonkeyPatch) -> typer.Type
         "base_url": running.base_url,
         "accounts": [running.accounts[name].as_json() for name in ("alice", "bob")],
     }
-    monkeypatch.setattr(order, "load", lambda _data: Context(Path(), demo))
+    for verbs in (order, order_lists):
+        monkeypatch.setattr(verbs, "load", lambda _data: Context(Path(), demo))
     made = typer.Typer()
     order.register(made)
     made.command("other")(lambda: None)
@@ -201,6 +202,31 @@ def test_two_orders_of_which_one_ends_the_other(app: typer.Typer) -> None:
 
 
 @pytest.mark.servers
+def test_a_bracket(app: typer.Typer) -> None:
+    """Its exits are pending until the entry is filled; then they end each other."""
+    options = ["--limit", "2410", "--take-profit", "2700", "--stop", "2300"]
+    told = RUNNER.invoke(app, ["order", "bracket", "buy", "ETH/USDT", "0.5", *options])
+    assert "Buy 0.5 ETH at 2410 USDT" in told.output, told.output
+    assert told.output.count(": pending.") == 2
+    assert "what follows stands for what the first one has filled" in told.output
+    listed = RUNNER.invoke(app, ["order", "list", "--json"])
+    orders = json.loads(listed.output)["orders"]
+    assert sorted(order["pending"] for order in orders) == [False, True, True]
+    sell = ["order", "sell", "ETH/USDT", "0.5", "--limit", "2410", "--account", "bob"]
+    RUNNER.invoke(app, sell)
+    orders = json.loads(RUNNER.invoke(app, ["order", "list", "--json"]).output)["orders"]
+    assert [(order["pending"], order["quantity"]) for order in orders] == [(False, "0.5")] * 2
+    gone = RUNNER.invoke(app, ["order", "cancel", orders[0]["order_id"]])
+    assert f"Order {orders[1]['order_id']} of its list went with it." in gone.output
+    market = ["order", "bracket", "sell", "eth-usdt", "0.1", "--market", "--trail", "50", "--json"]
+    RUNNER.invoke(app, ["order", "buy", "ETH/USDT", "0.1", "--limit", "2420", "--account", "bob"])
+    answer = json.loads(RUNNER.invoke(app, market).output)
+    assert answer["kind"] == "bracket", answer
+    assert [order["status"] for order in answer["orders"]] == ["filled", "open"]
+    RUNNER.invoke(app, ["order", "cancel", "--all"])
+
+
+@pytest.mark.servers
 def test_a_market_buy_by_amount(app: typer.Typer) -> None:
     """`--quote` spends at most that, fee included."""
     RUNNER.invoke(app, ["order", "sell", "ETH/USDT", "1", "--limit", "2501", "--account", "bob"])
@@ -237,7 +263,12 @@ def test_a_trade_between_two_accounts(app: typer.Typer) -> None:
         ("order oco sell ETH/USDT 1 --stop 5", 2, "--limit PRICE, --take-profit PRICE"),
         ("order oco sell ETH/USDT 1 --limit 5", 2, "either --stop PRICE or --trail OFFSET"),
         ("order oco sell ETH/USDT 1 --limit 9 --trail 5 --stop-limit 4", 2, "goes with --stop"),
-        ("order oco sell ETH/USDT 1 --limit 2400 --stop 2500", 1, "not better than the stop"),
+        ("order oco sell ETH/USDT 1 --limit 2400 --stop 2500", 1, "better than the stop's trigger"),
+        ("order bracket buy ETH/USDT 1 --take-profit 5", 2, "either --market or --limit"),
+        ("order bracket buy ETH/USDT 1 --limit 5", 2, "--take-profit PRICE, --stop PRICE or"),
+        ("order bracket buy ETH/USDT 1 --limit 5 --stop 4 --trail 1", 2, "either --stop PRICE"),
+        ("order bracket buy ETH/USDT 1 --limit 5 --trail 1 --stop-limit 4", 2, "goes with --stop"),
+        ("order bracket buy ETH/USDT 1 --limit 2400 --stop 2450", 1, "entry (at the market"),
         ("order oco sell ETH/USDT 1 --limit 2700.001 --stop 2300", 1, "take_profit: The price"),
         ("order amend 99 --quantity 1", 1, "No such open order"),
         ("order amend ../x --quantity 1", 1, "Refused"),
@@ -265,7 +296,8 @@ def test_a_gateway_that_is_gone_is_exit_code_3(
     """As for an exchange that does not run."""
     accounts = [{"name": "a", "api_key": "k", "api_secret": "s"}]
     demo = {"base_url": "http://127.0.0.1:1", "accounts": accounts}
-    monkeypatch.setattr(order, "load", lambda _data: Context(Path(), demo))
+    for verbs in (order, order_lists):
+        monkeypatch.setattr(verbs, "load", lambda _data: Context(Path(), demo))
     done = RUNNER.invoke(app, ["order", "list"])
     assert (done.exit_code, "does not answer" in done.output) == (3, True)
 

@@ -372,11 +372,13 @@ def upgrade() -> None:
         sa.Column("trailing_offset_ticks", sa.BigInteger(), nullable=False),
         sa.Column("list_id", sa.BigInteger(), nullable=False),
         sa.Column("is_waiting", sa.Boolean(), nullable=False),
+        sa.Column("is_pending", sa.Boolean(), nullable=False),
         sa.Column("filled_lots", sa.BigInteger(), nullable=False),
         sa.Column("filled_quote_units", sa.BigInteger(), nullable=False),
         sa.Column("fee_units", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.SmallInteger(), nullable=False),
         sa.Column("close_reason", sa.SmallInteger(), nullable=True),
+        sa.Column("refusal", sa.SmallInteger(), nullable=True),
         sa.Column("accepted_sequence", sa.BigInteger(), nullable=False),
         sa.Column("accepted_at_us", sa.BigInteger(), nullable=False),
         sa.Column("updated_sequence", sa.BigInteger(), nullable=False),
@@ -386,7 +388,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_order_history_account",
         "order_history",
-        ["account_id", "shard", "order_id"],
+        ["account_id", "accepted_at_us", "order_id"],
         unique=False,
     )
     op.create_index(
@@ -441,10 +443,10 @@ def upgrade() -> None:
         postgresql_with={"pages_per_range": "32", "autosummarize": "on"},
     )
     op.create_index(
-        "ix_trade_event_maker", "trade_event", ["maker_account_id", "sequence"], unique=False
+        "ix_trade_event_maker", "trade_event", ["maker_account_id", "time_us"], unique=False
     )
     op.create_index(
-        "ix_trade_event_taker", "trade_event", ["taker_account_id", "sequence"], unique=False
+        "ix_trade_event_taker", "trade_event", ["taker_account_id", "time_us"], unique=False
     )
     op.create_table(
         "wallet_nonce",

@@ -1,0 +1,128 @@
+"""`rialto order oco` and `rialto order bracket`: orders that are placed together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from workers.cli import order_text
+from workers.cli.context import DataOption, JsonOption, load
+from workers.cli.order_options import (
+    AccountOption,
+    MarketOption,
+    QuantityArgument,
+    SelfTradeOption,
+    SideArgument,
+    StopOption,
+    SymbolArgument,
+    TakeProfitOption,
+    TifOption,
+    TrailOption,
+    UntilOption,
+    call,
+    given,
+    microseconds,
+    usage,
+)
+
+BetterOption = Annotated[
+    str, typer.Option("--limit", help="The better price; with --take-profit its limit.")
+]
+StopLimitOption = Annotated[
+    str, typer.Option("--stop-limit", help="Limit price of the stop; else at the market.")
+]
+EntryOption = Annotated[str, typer.Option("--limit", help="The entry's limit price.")]
+ProfitOption = Annotated[
+    str, typer.Option("--take-profit", help="Price at which to close with a profit.")
+]
+LossOption = Annotated[str, typer.Option("--stop", help="Price from which to close with a loss.")]
+
+
+def oco(
+    side: SideArgument,
+    symbol: SymbolArgument,
+    quantity: QuantityArgument,
+    limit: BetterOption = "",
+    take_profit: TakeProfitOption = "",
+    stop: StopOption = "",
+    trail: TrailOption = "",
+    stop_limit: StopLimitOption = "",
+    until: UntilOption = "",
+    self_trade: SelfTradeOption = "",
+    account: AccountOption = "",
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Place two orders of which one ends the other: a better price and a stop.
+
+    The first trade or trigger of one closes the other, and cancelling one cancels both. They hold
+    what the larger of them needs.
+    """
+    if not limit and not take_profit:
+        usage("Give --limit PRICE, --take-profit PRICE, or both.")
+    if bool(stop) == bool(trail):
+        usage("Give either --stop PRICE or --trail OFFSET.")
+    if trail and stop_limit:
+        usage("--stop-limit goes with --stop.")
+    fields: dict[str, Any] = {
+        "symbol": symbol.upper().replace("-", "/"),
+        "side": side.lower(),
+        "quantity": quantity,
+        "take_profit": given(price=limit, trigger_price=take_profit),
+        "stop_loss": given(trigger_price=stop, trailing_offset=trail, price=stop_limit),
+        "time_in_force": "gtd" if until else "",
+        "expires_at_us": microseconds(until) if until else 0,
+        "self_trade": self_trade.lower().replace("-", "_"),
+    }
+    _place(given(**fields), account, data, as_json)
+
+
+def bracket(
+    side: SideArgument,
+    symbol: SymbolArgument,
+    quantity: QuantityArgument,
+    market: MarketOption = False,
+    limit: EntryOption = "",
+    take_profit: ProfitOption = "",
+    stop: LossOption = "",
+    trail: TrailOption = "",
+    stop_limit: StopLimitOption = "",
+    tif: TifOption = "",
+    until: UntilOption = "",
+    self_trade: SelfTradeOption = "",
+    account: AccountOption = "",
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Place an entry, and what closes it again with a profit or a loss.
+
+    The two are pending, and hold nothing, until the entry ends; then they stand for what it has
+    filled, and one ends the other. --tif and --until are the entry's.
+    """
+    if market == bool(limit):
+        usage("Give either --market or --limit PRICE.")
+    if not (take_profit or stop or trail):
+        usage("Give --take-profit PRICE, --stop PRICE or --trail OFFSET.")
+    if stop and trail:
+        usage("Give either --stop PRICE or --trail OFFSET.")
+    if stop_limit and not stop:
+        usage("--stop-limit goes with --stop.")
+    expires = {"expires_at_us": microseconds(until)} if until else {}
+    entry = given(price=limit, time_in_force=tif.lower() or ("gtd" if until else ""), **expires)
+    fields: dict[str, Any] = {
+        "symbol": symbol.upper().replace("-", "/"),
+        "side": side.lower(),
+        "quantity": quantity,
+        "take_profit": given(price=take_profit),
+        "stop_loss": given(trigger_price=stop, trailing_offset=trail, price=stop_limit),
+        "self_trade": self_trade.lower().replace("-", "_"),
+    }
+    _place({"kind": "bracket", "entry": entry, **given(**fields)}, account, data, as_json)
+
+
+def _place(body: dict[str, Any], account: str, data: Path | None, as_json: bool) -> None:
+    answer = call(load(data), account, as_json, lambda api, signer: api.place_list(signer, body))
+    typer.echo(json.dumps(answer, indent=1) if as_json else order_text.describe_list(answer))
