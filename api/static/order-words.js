@@ -20,9 +20,11 @@ export function terms(order, market) {
 
 export function status(order) {
   const reason = order.close_reason;
+  if (order.pending) return "pending";
   if (order.waiting) return "waiting";
   if (!reason || reason === "filled" || reason === "cancelled_by_user") return order.status;
-  return `${order.status} (${reason.replaceAll("_", " ")})`;
+  const refusal = order.refusal ? `: ${order.refusal}` : "";
+  return `${order.status} (${reason}${refusal})`.replaceAll("_", " ");
 }
 
 // What is filled, and at which price on average.

@@ -3,6 +3,7 @@
 import { Account, Refusal } from "/static/account.js";
 import { drawFees, loadFees } from "/static/fees.js";
 import { element, setText, show } from "/static/format.js";
+import { drawHoldings } from "/static/holdings.js";
 import { filled, status, terms, told } from "/static/order-words.js";
 import { openTicket } from "/static/ticket.js";
 
@@ -24,7 +25,7 @@ export function watchOrders() {
     event.preventDefault();
     const { key, secret } = Object.fromEntries(new FormData(signIn));
     account = new Account(key.trim(), secret.trim());
-    if (!(await attempt(list))) {
+    if (!(await attempt(look))) {
       account = null;
       return;
     }
@@ -34,12 +35,13 @@ export function watchOrders() {
     if (await attempt(() => loadFees(account), false)) drawFees(market.symbol);
   });
   document.getElementById("closed-too").addEventListener("change", refresh);
-  openTicket(() => market, place, placePair);
+  document.getElementById("cancel-all").addEventListener("click", cancelAll);
+  openTicket(() => market, place, placeList);
   setInterval(refresh, EVERY_MS);
 }
 
 function refresh() {
-  if (account && market && !amending) attempt(list, false);
+  if (account && market && !amending) attempt(look, false);
 }
 
 // Place an order and say what became of it: one that filled at once is in no list of open orders.
@@ -51,8 +53,8 @@ async function place(order) {
   });
 }
 
-// Place two orders of which one ends the other, and say that both stand.
-async function placePair(orders) {
+// Place orders that depend on each other, and say what became of each.
+async function placeList(orders) {
   const traded = market;
   await act(async () => {
     const placed = await account.send("POST", "/v1/order-lists", orders);
@@ -60,10 +62,19 @@ async function placePair(orders) {
   });
 }
 
+// Cancel what is open in the market on the page, on both sides.
+async function cancelAll() {
+  const symbol = market.symbol.replace("/", "-");
+  await act(async () => {
+    const { cancelled } = await account.send("DELETE", `/v1/orders?symbol=${symbol}`);
+    setText("orders-done", `Cancelled ${cancelled.length} in ${market.symbol}.`);
+  });
+}
+
 // Do something, then show what it changed.
 async function act(request) {
   setText("orders-done", "");
-  if (await attempt(request)) await attempt(list, false);
+  if (await attempt(request)) await attempt(look, false);
 }
 
 async function attempt(request, clears = true) {
@@ -78,6 +89,11 @@ async function attempt(request, clears = true) {
   }
 }
 
+async function look() {
+  await list();
+  await drawHoldings(account, market);
+}
+
 async function list() {
   const state = document.getElementById("closed-too").checked ? "all" : "open";
   const symbol = market.symbol.replace("/", "-");
@@ -85,14 +101,17 @@ async function list() {
   const now = JSON.stringify([symbol, orders]);
   if (amending || now === drawn) return; // rows that stay keep the keyboard's focus
   drawn = now;
-  const whole = (order) => order.order_list_id && orders.some((other) =>
-    other !== order && other.order_list_id === order.order_list_id && other.status === "open");
+  const whole = (order) => order.order_list_id && !order.pending && orders.some((other) =>
+    other !== order && other.order_list_id === order.order_list_id && other.status === "open" &&
+    other.side === order.side);
   const rows = orders.map((order) => draw(order, whole(order)));
   document.getElementById("orders").replaceChildren(...rows);
   show("orders-empty", !orders.length);
+  show("cancel-all", orders.some((order) => order.status === "open"));
 }
 
-// An order whose list still has another one cannot be amended, and is cancelled with it.
+// One of two orders that end each other cannot be amended, and is cancelled with the other; one
+// that is pending cannot be amended either.
 function draw(order, isListed) {
   const row = element("tr", "", { "data-order": order.order_id });
   const price = element("td", order.price ?? "market", { class: "number", "data-label": "Price" });
@@ -109,7 +128,7 @@ function draw(order, isListed) {
   );
   if (order.status === "open") {
     const cancel = () => account.send("DELETE", `/v1/orders/${order.order_id}`);
-    if (!isListed) actions.append(button("Amend", () => amend(order, price, quantity, actions)));
+    if (!isListed && !order.pending) actions.append(button("Amend", () => amend(order, price, quantity, actions)));
     actions.append(button(isListed ? "Cancel both" : "Cancel", () => act(cancel)));
   }
   return row;

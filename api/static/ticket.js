@@ -7,10 +7,13 @@ const field = (name) => form.elements.namedItem(name);
 const type = () => field("type").value;
 const isLimit = () => type().endsWith("limit");
 const isPair = () => type() === "oco"; // a limit order and a stop, of which one ends the other
+const isBracket = () => type() === "bracket"; // an entry, and what closes it again
+const isList = () => isPair() || isBracket();
 const SHOWN = {
-  price: () => isLimit() || isPair(),
+  price: () => isLimit() || isList(),
   trigger_price: () => !["limit", "market", "trailing_stop"].includes(type()),
-  stop_limit: isPair,
+  take_profit: isBracket,
+  stop_limit: isList,
   trailing_offset: () => type() === "trailing_stop",
   quantity: () => !field("quote_amount").value || !SHOWN.quote_amount(),
   quote_amount: () =>
@@ -27,7 +30,7 @@ const AMOUNTS = [
 ];
 
 function arrange() {
-  const [first, ...others] = isPair() ? ["gtc", "gtd"] : isLimit() ? ["gtc", "gtd", "ioc", "fok"]
+  const [first, ...others] = isList() ? ["gtc", "gtd"] : isLimit() ? ["gtc", "gtd", "ioc", "fok"]
     : type() === "market" ? ["ioc", "fok"]
     : ["gtc", "gtd"];
   for (const option of field("time_in_force").options) {
@@ -36,21 +39,38 @@ function arrange() {
   if (field("time_in_force").selectedOptions[0]?.disabled) field("time_in_force").value = first;
   for (const [name, isShown] of Object.entries(SHOWN)) {
     field(name).closest("label").hidden = !isShown();
-    field(name).required = NEEDED.includes(name) && isShown();
+    field(name).required = NEEDED.includes(name) && isShown() && !(isBracket() && name !== "until");
   }
+  field("price").placeholder = isBracket() ? "at the market" : "";
+}
+
+const filled = (name) => field(name).value.trim() || undefined;
+
+function list(symbol) {
+  const orders = { symbol, side: field("side").value, quantity: filled("quantity") };
+  return { ...orders, ...(isPair() ? pair() : bracket()) };
 }
 
 // An OCO: the price is its limit order's, the trigger its stop's.
-function pair(symbol) {
-  const filled = (name) => field(name).value.trim() || undefined;
+function pair() {
   return {
-    symbol,
-    side: field("side").value,
-    quantity: filled("quantity"),
     take_profit: { price: filled("price") },
     stop_loss: { trigger_price: filled("trigger_price"), price: filled("stop_limit") },
     time_in_force: field("time_in_force").value,
     expires_at_us: until(),
+  };
+}
+
+// A bracket: the price and the time are its entry's, the trigger its stop's.
+function bracket() {
+  const entry = { price: filled("price"), expires_at_us: until() };
+  if (entry.price) entry.time_in_force = field("time_in_force").value;
+  const stop = { trigger_price: filled("trigger_price"), price: filled("stop_limit") };
+  return {
+    kind: "bracket",
+    entry,
+    take_profit: filled("take_profit") && { price: filled("take_profit") },
+    stop_loss: stop.trigger_price && stop,
   };
 }
 
@@ -86,11 +106,11 @@ function onceEach(send) {
   });
 }
 
-// Calls `place(order)` or `placePair(orders)` when the ticket is sent, for the market on the page.
-export function openTicket(market, place, placePair) {
+// Calls `place(order)` or `placeList(orders)` when the ticket is sent, for the market on the page.
+export function openTicket(market, place, placeList) {
   form.addEventListener("input", arrange);
   onceEach(async () => {
-    if (isPair()) await placePair(pair(market().symbol));
+    if (isList()) await placeList(list(market().symbol));
     else await place(request(market().symbol));
   });
   for (const side of ["asks", "bids"]) {

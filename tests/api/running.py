@@ -171,6 +171,36 @@ class RunningExchange:
             answer = await http.get("/v1/markets/ETH-USDT/trades?limit=100")
             return list(answer.json()["trades"])
 
+    async def settle_fill(self, maker: str, taker: str, order: dict[str, Any]) -> None:
+        """Write the row that settlement would write of the first fill of a taker's sell."""
+        (fill,) = order["fills"]
+        lots = ETH_USDT.quantity_lots(fill["quantity"])
+        ticks = ETH_USDT.price_ticks(fill["price"])
+        row = {
+            "shard": 0,
+            "sequence": order["sequence"],
+            "index": 1,
+            "trade_id": int(fill["trade_id"]),
+            "symbol_id": ETH_USDT.symbol_id,
+            "time_us": order["time_us"],
+            "taker_side": 1,
+            "maker_order_id": 1,
+            "taker_order_id": int(order["order_id"]),
+            "maker_account_id": self.customer_ids[maker],
+            "taker_account_id": self.customer_ids[taker],
+            "price_ticks": ticks,
+            "quantity_lots": lots,
+            "base_units": ETH_USDT.base_units(lots),
+            "quote_units": ETH_USDT.quote_units(ticks, lots),
+            "maker_fee_units": 1,
+            "taker_fee_units": 2,
+            "journal_id": 1,
+        }
+        database = postgres.create(self.environment["RIALTO_DATABASE_URL"])
+        async with database.begin() as connection:
+            await connection.execute(tables.trade_event.insert().values(row))
+        await database.dispose()
+
     async def _write_listing(self) -> None:
         database = postgres.create(self.environment["RIALTO_DATABASE_URL"])
         async with database.begin() as connection:

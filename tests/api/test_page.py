@@ -237,6 +237,47 @@ async def test_two_orders_of_which_one_ends_the_other(
     await expect(rows).to_have_count(0)
 
 
+async def test_balances_fills_and_cancel_all(running: RunningExchange, browser: Browser) -> None:
+    """What is free and held, the latest fills, and one button that takes all orders back."""
+    await running.place("alice", "buy", "2455.5", "0.2")
+    sold = await running.place("bob", "sell", "2455.5", "0.1")
+    await running.settle_fill("alice", "bob", sold.json())
+    page = browser.page
+    await sign_in(page, running)
+    await expect(page.locator("#balances")).to_contain_text("ETH free")
+    await expect(page.locator("#balances")).to_contain_text("in orders")
+    await page.get_by_text("Your latest fills in this market").click()
+    fill = page.locator("#fills tr").first
+    await expect(fill).to_contain_text("buy as maker")
+    await expect(fill).to_contain_text("2455.5")
+    await page.get_by_role("button", name="Cancel all in this market").click()
+    await expect(page.locator("#orders-done")).to_contain_text("Cancelled 1 in ETH/USDT")
+    await expect(page.locator("#orders-empty")).to_be_visible()
+    await expect(page.get_by_role("button", name="Cancel all in this market")).to_be_hidden()
+    await expect(page.locator("#balances")).not_to_contain_text("in orders")
+
+
+async def test_a_bracket_from_the_ticket(running: RunningExchange, browser: Browser) -> None:
+    """Entry and exits in one form; the exits are pending in the list and may not be amended."""
+    page = browser.page
+    await sign_in(page, running)
+    await page.get_by_label("Type").select_option("bracket")
+    await page.get_by_label("Price", exact=True).fill("2404")
+    await page.get_by_label("Take profit at").fill("2604")
+    await page.get_by_label("Trigger price").fill("2304")
+    await page.get_by_label("Quantity", exact=True).fill("0.3")
+    await page.get_by_role("button", name="Place").click()
+    rows = page.locator("#orders tr").filter(has_text="of list")
+    await expect(rows).to_have_count(3)
+    pending = rows.filter(has_text="pending")
+    await expect(pending).to_have_count(2)
+    await expect(pending.get_by_role("button", name="Amend")).to_have_count(0)
+    entry = rows.filter(has_text="buy limit")
+    await expect(entry.get_by_role("button", name="Amend")).to_have_count(1)
+    await entry.get_by_role("button", name="Cancel").click()
+    await expect(rows).to_have_count(0)
+
+
 async def test_a_wrong_key_shows_nothing(running: RunningExchange, browser: Browser) -> None:
     """The form stays, with the reason."""
     page = browser.page
