@@ -6,7 +6,7 @@ from api.errors import Problem
 from api.ports import EngineAway
 from api.services import Services
 from api.trading_state import market_state, trading_statuses
-from domain.commands import Command, PlaceOrder, PlaceOrderList
+from domain.commands import AmendOrder, Command, PlaceOrder, PlaceOrderList
 from domain.market import Market
 from domain.order import Side
 
@@ -21,10 +21,29 @@ async def explained(
     """Return the problem with why the market is closed, or where else the funds are."""
     if problem.code in _CLOSED:
         return await closed(services, problem, market.shard, market.instrument.symbol_id)
-    if problem.code == "insufficient_funds" and isinstance(command, PlaceOrder | PlaceOrderList):
+    if problem.code != "insufficient_funds":
+        return problem
+    if isinstance(command, PlaceOrder | PlaceOrderList):
         order = command.orders[0] if isinstance(command, PlaceOrderList) else command
-        return await _short(services, problem, market, order)
+        return await _short(services, problem, market, (order.account_id, order.side), "the order")
+    if isinstance(command, AmendOrder):
+        return await _short_of_amend(services, problem, market, command)
     return problem
+
+
+async def _short_of_amend(
+    services: Services, problem: Problem, market: Market, amend: AmendOrder
+) -> Problem:
+    """Tell what is free; what the order holds already counts as free for its amend."""
+    door = services.door(market.shard)
+    try:
+        order = await door.order(amend.account_id, amend.order_id, amend.client_key)
+    except EngineAway:
+        return problem
+    if order is None:
+        return problem
+    what = "the amended order, which keeps what it holds,"
+    return await _short(services, problem, market, (amend.account_id, order.side), what)
 
 
 async def closed(services: Services, problem: Problem, shard: int, symbol_id: int = 0) -> Problem:
@@ -44,18 +63,20 @@ async def closed(services: Services, problem: Problem, shard: int, symbol_id: in
 
 
 async def _short(
-    services: Services, problem: Problem, market: Market, order: PlaceOrder
+    services: Services, problem: Problem, market: Market, whose: tuple[int, Side], what: str
 ) -> Problem:
     """Tell what the customer has free here, and on other shards, where a transfer brings it from.
 
+    `whose` are account and side of the order, and `what` is what needs more.
+
     The balances are those of a moment later.
     """
-    instrument = market.instrument
-    asset = instrument.quote if order.side is Side.BUY else instrument.base
+    instrument, (account_id, side) = market.instrument, whose
+    asset = instrument.quote if side is Side.BUY else instrument.base
     free: dict[int, int] = {}
     for shard in sorted(services.doors):
         try:
-            _, balances = await services.door(shard).balances(order.account_id)
+            _, balances = await services.door(shard).balances(account_id)
         except EngineAway:
             continue
         total_units, held_units = balances.get(asset.asset_id, (0, 0))
@@ -72,8 +93,8 @@ async def _short(
         if units
     ]
     if not found:
-        holds = "the order and its fee hold" if order.side is Side.BUY else "the order holds"
-        return problem.with_extra(extra, f"{detail}; {holds} more.")
+        needs = f"{what} with its fee needs" if side is Side.BUY else f"{what} needs"
+        return problem.with_extra(extra, f"{detail}; {needs} more.")
     places = ", ".join(f"{place['available']} on shard {place['shard']}" for place in found)
     detail = (
         f"{detail} on shard {market.shard}, where {instrument.symbol} trades, and elsewhere: "

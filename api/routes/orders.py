@@ -96,11 +96,12 @@ async def amend_order(
     order = await ask(door.order(caller.customer_id, number)) if door is not None else None
     if door is None or order is None:
         raise Problem("order_not_found")
-    instrument = answers.instrument_of(services.listings, order.symbol_id)
+    market = answers.market_of(services.listings, order.symbol_id)
+    instrument = market.instrument
     command = amend_command(amend, instrument, caller.customer_id, order_id=number)
     answer = answers.amended(instrument, await submit(door, command, order_id=order_id))
     if isinstance(answer, Problem):
-        raise await closed(services, answer, number >> 48, order.symbol_id)
+        raise await explained(services, answer, market, command)
     return answer
 
 

@@ -88,6 +88,21 @@ async def test_refusals(exchange: Exchange, fields: dict[str, Any], status: int,
     assert (exchange.door.engine.account_balances(1), await depth(exchange)) == before
 
 
+async def test_an_amend_beyond_ones_means_says_what_is_free(exchange: Exchange) -> None:
+    """As a new order does; what the order holds is not counted, for its amend may use it."""
+    order = await exchange.place(client_order_id="mine")
+    balances = (await exchange.call("GET", "/v1/balances")).json()["balances"]
+    free = next(each["available"] for each in balances if each["asset"] == "USDT")
+    operation = {"op": "amend", "symbol": "ETH/USDT", "client_order_id": "mine", "quantity": "900"}
+    batch = await exchange.call("POST", "/v1/orders/batch", {"operations": [operation]})
+    for refused in (
+        (await exchange.amend(order, quantity="900")).json(),
+        batch.json()["results"][0]["problem"],
+    ):
+        assert (refused["asset"], refused["shard"], refused["available"]) == ("USDT", 0, free)
+        assert f"You have {free} USDT free; the amended order, which keeps" in refused["detail"]
+
+
 async def test_a_post_only_order_does_not_take_by_an_amend(exchange: Exchange) -> None:
     """Post-only holds for its whole life."""
     await exchange.place("key-2", side="sell", price="2501")
