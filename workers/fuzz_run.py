@@ -39,6 +39,7 @@ _MAX_INPUT_BYTES = 16_384
 _STATUS = re.compile(r"#(?P<runs>\d+)\s.*cov: (?P<places>\d+)")
 _TOTAL = re.compile(r"\((?P<total>\d+) inline 8-bit counters\)")
 _WRITTEN = re.compile(r"Test unit written to (?P<path>\S+)")
+_TIMEOUT = "-timeout=20"  # seconds for one input: a loop without end is a finding, too
 _ERRORS = ("ERROR: ", "runtime error: ", "broken rule: ", "terminate called", "Assertion ")
 
 
@@ -185,6 +186,7 @@ def run(
         fresh = corpus or Path(folder) / "corpus"
         fresh.mkdir(parents=True, exist_ok=True)
         options = [f"-max_total_time={seconds}", f"-max_len={_MAX_INPUT_BYTES}", f"-seed={seed}"]
+        options.append(_TIMEOUT)
         return _watch(
             compiler,
             target,
@@ -196,7 +198,9 @@ def run(
 def reproduce(compiler: Compiler, path: Path, target: str = "core") -> Report:
     """Run one input; what it breaks is the report's finding."""
     program = build(compiler, target)
-    return _watch(compiler, target, [str(program), str(path)], lambda _runs, _places: None)
+    return _watch(
+        compiler, target, [str(program), _TIMEOUT, str(path)], lambda _runs, _places: None
+    )
 
 
 def _watch(

@@ -166,6 +166,7 @@ class OrderIndex {
           return;
         }
         if (line.passed != kMany) --line.passed;
+        if (((at + 1) & mask) == home(hash)) throw std::logic_error("no such order in the index");
       }
     }
   };
@@ -229,6 +230,13 @@ class OrderPages {
     std::unique_ptr<Page>& page = pages_[number >> kBits];
     page->slots[number & kMask] = 0;
     if (--page->used == 0) page.reset();
+  }
+
+  // How many numbers lead to an order; it looks at every page.
+  std::uint64_t count() const {
+    std::uint64_t sum = 0;
+    for (const std::unique_ptr<Page>& page : pages_) sum += page ? page->used : 0;
+    return sum;
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdint>
@@ -37,6 +38,7 @@ std::uint8_t known[kPlaces];  // one bit a frequency that some input has reached
 std::minstd_rand chance;
 Bytes current;
 std::string artifact_prefix;
+unsigned timeout_seconds = 0;  // for one input
 
 // What is new about this run; two bits of news: a new place, or a place passed more often.
 bool take_news() {
@@ -78,8 +80,15 @@ void on_abort(int) {
   std::_Exit(77);
 }
 
+void on_alarm(int) {
+  std::fprintf(stderr, "ERROR: an input ran for more than %u seconds\n", timeout_seconds);
+  keep_current();
+  std::_Exit(70);
+}
+
 void run(const Bytes& input) {
   current = input;
+  alarm(timeout_seconds);
   LLVMFuzzerTestOneInput(current.data(), current.size());
 }
 
@@ -130,6 +139,8 @@ Options read_options(int count, char** words) {
       options.runs = std::stoull(value);
     else if (name == "-max_len")
       options.max_size = std::stoull(value);
+    else if (name == "-timeout")
+      timeout_seconds = static_cast<unsigned>(std::stoul(value));
     else if (name == "-seed")
       chance.seed(static_cast<unsigned>(std::stoul(value)));
     else if (name == "-artifact_prefix")
@@ -206,6 +217,7 @@ int main(int count, char** words) {
   LLVMFuzzerInitialize(&count, &words);
   const Options options = read_options(count, words);
   signal(SIGABRT, on_abort);
+  signal(SIGALRM, on_alarm);
   std::vector<Bytes> corpus;
   for (const std::string& path : options.paths) {
     if (!is_folder(path)) {  // an input to try again

@@ -237,6 +237,7 @@ class Invariants {
     }
     hold(closed == state_.closed_count, "closed orders are counted");
     hold(state_.index.count() == closed + open_orders_, "the index has open and closed orders");
+    hold(state_.pages.count() == closed + open_orders_, "the numbers lead to open and closed ones");
     hold(state_.key_index.size() == state_.keys.size(), "every key is found");
     for (const auto& [expires_us, number] : state_.timed) {
       const Slot slot = state_.pages.find(number);
