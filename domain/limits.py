@@ -23,7 +23,8 @@ MAX_EXPIRIES = 5_000
 """How many events expiries and switches make with one command; the rest come with the next."""
 
 TRIGGER_ROOM = 5_500
-"""An order is set off only while its command has not made more events: a whole sweep must fit."""
+"""An order is set off, and an ended bracket seen to, only while its command has not made more
+events: a whole sweep must fit."""
 
 MAX_TIMEOUT_US = 24 * HOUR_US
 """How far ahead a dead-man's switch may be set."""

@@ -12,6 +12,7 @@ from domain.events import (
     Event,
     OrderAccepted,
     OrderAmended,
+    OrderArmed,
     OrderClosed,
     OrderTriggered,
     SelfTradePrevented,
@@ -23,11 +24,19 @@ from matching.codec import decode_events
 from matching.engine import create_engine
 from tests.domain.records import Records, next_command
 from tests.infra.postgres.flows import accepted, tick, trade
-from tests.matching.desk import Desk, order_id, reason
+from tests.matching.desk import ETH, LISTING, USDT, Desk, ids, order_id, reason
 from tests.matching.test_engines_agree import ACCOUNTS, Stream
 
 COMMANDS, SEEDS = 800, 8
-CHANGES = (OrderAccepted, OrderAmended, OrderTriggered, OrderClosed, SelfTradePrevented, Trade)
+CHANGES = (
+    OrderAccepted,
+    OrderAmended,
+    OrderTriggered,
+    OrderArmed,
+    OrderClosed,
+    SelfTradePrevented,
+    Trade,
+)
 
 
 def test_fills_of_both_sides_add_up() -> None:
@@ -70,6 +79,24 @@ def test_an_order_of_an_earlier_batch_needs_its_record() -> None:
     with pytest.raises(AssertionError, match="nothing is known of order 2"):
         later[0].record()
     assert replace(later[0], order_id=9).record(first.record()).filled_lots == 7
+
+
+def test_a_child_of_a_bracket_is_pending_until_it_is_armed() -> None:
+    """Then it is for what its entry has filled; one that may not stand keeps the refusal."""
+    desk = Desk()
+    desk.fund(1, 2)
+    desk.fund(5, assets=(USDT,))
+    for spent, refusal in ((0, None), (4, RejectReason.INSUFFICIENT_FUNDS)):
+        entry, child = ids(desk.bracket(5, Side.BUY, 990, (0, 950), 10))
+        desk.sell(2, 990, 4)
+        known = {change.order_id: change.record() for change in fold(desk.events)}
+        assert (known[child].is_pending, known[child].quantity_lots) == (True, 10)
+        if spent:
+            desk.debit(5, ETH, spent * LISTING.base_units_per_lot)
+        (armed,) = (one for one in fold(desk.cancel(5, entry)) if one.order_id == child)
+        after = armed.record(known[child])
+        assert (after.is_pending, after.quantity_lots, after.refusal) == (False, 4, refusal)
+        assert (after.status is OrderStatus.OPEN) == (refusal is None)
 
 
 def test_a_budget_order_has_the_quantity_it_bought() -> None:
