@@ -101,6 +101,59 @@ PROBLEMS: dict[str, ProblemKind] = {
     "order_in_list": ProblemKind(
         409, False, "An order of a list cannot be amended: cancel the list and place it anew"
     ),
+    # perpetual markets: terms, met by administrators
+    "not_a_perpetual": ProblemKind(422, False, "The market is not a perpetual"),
+    "invalid_risk_parameters": ProblemKind(422, False, "The risk parameters are not lawful"),
+    "brackets_empty": ProblemKind(422, False, "The market has no margin bracket"),
+    "brackets_first_floor": ProblemKind(422, False, "The first bracket does not begin at 0"),
+    "brackets_floors": ProblemKind(422, False, "The brackets' floors do not rise"),
+    "brackets_cap": ProblemKind(422, False, "The largest notional is not above the last floor"),
+    "brackets_rates": ProblemKind(422, False, "A bracket's rate is out of range"),
+    "brackets_mmr_falls": ProblemKind(422, False, "A maintenance rate does not rise"),
+    "brackets_imr_falls": ProblemKind(422, False, "An initial rate falls"),
+    "brackets_mmr_above_imr": ProblemKind(
+        422, False, "A maintenance rate is not below its initial rate"
+    ),
+    "brackets_amount": ProblemKind(422, False, "A maintenance amount does not fit its bracket"),
+    # perpetual markets: states and marks
+    "mark_unknown": ProblemKind(409, True, "The market has no mark price yet"),
+    "mark_stale": ProblemKind(409, True, "The mark price is stale"),
+    "market_guarded": ProblemKind(409, True, "The market is guarded: it takes limit orders only"),
+    "market_reduce_only": ProblemKind(409, True, "The market takes reducing orders only"),
+    "market_halted": ProblemKind(409, True, "The perpetual market is halted"),
+    "market_settling": ProblemKind(410, False, "The perpetual market has ended and settles"),
+    "state_unchanged": ProblemKind(409, False, "The market does not go to that state from this"),
+    # positions and margin
+    "insufficient_margin": ProblemKind(422, True, "Not enough margin"),
+    "nothing_to_reduce": ProblemKind(422, False, "There is no position that it would reduce"),
+    "invalid_leverage": ProblemKind(422, False, "Not a leverage of this market"),
+    "position_open": ProblemKind(409, False, "Close the position and cancel its orders first"),
+    "not_isolated": ProblemKind(409, False, "The position has no margin of its own"),
+    "too_many_positions": ProblemKind(422, True, "Too many positions or orders in perpetuals"),
+    "scope_frozen": ProblemKind(409, True, "The account, or the position, is being liquidated"),
+    # liquidation, the fund, funding: met by the risk service
+    "scope_not_frozen": ProblemKind(409, False, "No liquidation goes on there"),
+    "scope_changed": ProblemKind(409, True, "The scope has changed since it was looked at"),
+    "not_liquidatable": ProblemKind(409, False, "The margin covers what must be maintained"),
+    "still_liquidatable": ProblemKind(409, False, "The margin is still below what it must be"),
+    "invalid_position_delta": ProblemKind(422, False, "The position cannot be closed by that"),
+    "zero_fill": ProblemKind(422, False, "That would close nothing"),
+    "counterparty_would_be_insolvent": ProblemKind(
+        409, False, "The counterparty would end with less than nothing"
+    ),
+    "liquidated_insolvent_at_mark": ProblemKind(
+        409, False, "At mark the liquidated would end with less than nothing"
+    ),
+    "takeover_too_early": ProblemKind(409, True, "The fund takes over only further down"),
+    "fund_pool_empty": ProblemKind(409, True, "The insurance fund is empty"),
+    "fund_drawdown": ProblemKind(409, True, "The insurance fund has lost too much lately"),
+    "fund_at_capacity": ProblemKind(409, True, "The insurance fund has all it may hold"),
+    "fund_can_take_over": ProblemKind(409, False, "The insurance fund can take it over"),
+    "fund_cannot_pay": ProblemKind(409, True, "The insurance fund cannot pay that"),
+    "funding_not_due": ProblemKind(409, True, "That funding is not due, or was paid"),
+    "no_dust": ProblemKind(409, False, "There is no rounding dust to sweep"),
+    "not_settling": ProblemKind(409, False, "The perpetual market does not settle"),
+    "orders_open": ProblemKind(409, True, "The market still has open orders"),
     "insufficient_funds": ProblemKind(422, False, "Not enough free balance"),
     "invalid_amount": ProblemKind(422, False, "The amount is not valid"),
     "unknown_asset": ProblemKind(404, False, "No such asset"),

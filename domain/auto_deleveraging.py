@@ -159,8 +159,10 @@ class Deleveraging:
 
     `pairs` are (account id, pair) in order; `skipped` are those that a pair was refused with;
     `unallocated_lots` is what nobody could take: with them a shortfall is left uncovered.
+    `delta_lots` is what was asked for.
     """
 
+    delta_lots: int
     liquidated: Scope
     pairs: tuple[tuple[int, Pair], ...]
     skipped: tuple[tuple[int, RiskRefusal], ...]
@@ -171,6 +173,14 @@ class Deleveraging:
     def haircut_units(self) -> int:
         """Return what all counterparties together lost against the mark."""
         return sum(pair.haircut_units for _, pair in self.pairs)
+
+    def lots_by_account(self, account_id: int) -> dict[int, int]:
+        """Return by how many lots each position changes; `account_id` is the liquidated."""
+        direction = 1 if self.delta_lots > 0 else -1
+        changes = {account_id: direction * sum(pair.lots for _, pair in self.pairs)}
+        for counterparty_id, pair in self.pairs:
+            changes[counterparty_id] = -direction * pair.lots
+        return changes
 
     @property
     def is_within_bound(self) -> bool:
@@ -212,4 +222,4 @@ def deleverage(
         pairs.append((account_id, pair))
         scope = pair.liquidated
         left -= lots
-    return Deleveraging(scope, tuple(pairs), tuple(skipped), left, shortfall)
+    return Deleveraging(delta_lots, scope, tuple(pairs), tuple(skipped), left, shortfall)

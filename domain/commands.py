@@ -7,10 +7,10 @@ journals the command (`matching/codec.py` has the byte table).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import ClassVar
 
-from domain.fees import FeeTable
+from domain.market_rules import MarketRules
+from domain.opcode import Opcode
 from domain.order import (
     ListKind,
     OrderType,
@@ -22,27 +22,29 @@ from domain.order import (
     TimeInForce,
     TriggerSource,
 )
+from domain.risk_commands import RiskCommand
 
-
-class Opcode(IntEnum):
-    """Wire number of a command; never reused."""
-
-    PLACE_ORDER = 1
-    CANCEL_ORDER = 2
-    CANCEL_ALL = 3
-    AMEND_ORDER = 4
-    SET_DEAD_MANS_SWITCH = 5
-    PLACE_ORDER_LIST = 6
-    CREDIT = 20
-    DEBIT = 21
-    LIST_SYMBOL = 60
-    SET_SYMBOL_STATE = 61
-    SET_SHARD_MODE = 62
-    SET_PARAMETERS = 63
-    SET_ACCOUNT_TIER = 64
-    DELIST_SYMBOL = 65
-    STARTED = 90
-    TICK = 91
+__all__ = [
+    "AmendOrder",
+    "CancelAll",
+    "CancelOrder",
+    "Command",
+    "Credit",
+    "Debit",
+    "DelistSymbol",
+    "ListSymbol",
+    "MarketRules",
+    "Opcode",
+    "PlaceOrder",
+    "PlaceOrderList",
+    "SetAccountTier",
+    "SetDeadMansSwitch",
+    "SetParameters",
+    "SetShardMode",
+    "SetSymbolState",
+    "Started",
+    "Tick",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,10 @@ class PlaceOrder:
     The types that wait for a trigger name `trigger_price_ticks`, a trailing stop instead how far
     it follows the best price since: `trailing_offset_ticks`. Those without a limit wait as GTC or
     GTD and act as a market order that takes what there is (IOC).
+
+    On a perpetual, `reduce_only` trades no more than there is to close when it acts, and rests
+    only as long as it can close; `close_position` names no quantity (0) and closes all there is:
+    a market order, or a stop or take-profit that acts as one.
     """
 
     opcode: ClassVar[Opcode] = Opcode.PLACE_ORDER
@@ -78,6 +84,8 @@ class PlaceOrder:
     trigger_price_ticks: int = 0
     trailing_offset_ticks: int = 0
     trigger_source: TriggerSource = TriggerSource.LAST_PRICE
+    reduce_only: bool = False
+    close_position: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,29 +208,6 @@ class Debit:
 
 
 @dataclass(frozen=True, slots=True)
-class MarketRules:
-    """The whole rules of a spot market. Fields as in `domain.instrument.Instrument`.
-
-    Every buy order holds for its fee at `max_taker_fee_ppm`, which no rate of `fees` exceeds.
-    `max_position_lots` bounds what an account has of the base asset together with its open buys;
-    0 for no bound.
-    """
-
-    symbol_id: int
-    base_asset_id: int
-    quote_asset_id: int
-    base_units_per_lot: int
-    quote_units_per_tick_lot: int
-    fees: FeeTable
-    max_taker_fee_ppm: int
-    band_ppm: int
-    listing_price_ticks: int
-    max_order_lots: int
-    max_open_orders: int
-    max_position_lots: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class ListSymbol(MarketRules):
     """Open a spot market. With a `key`, once per key, as every command that has one."""
 
@@ -327,4 +312,5 @@ Command = (
     | DelistSymbol
     | Started
     | Tick
+    | RiskCommand
 )

@@ -24,6 +24,29 @@ from domain.order_events import (
     SelfTradePrevented,
     Trade,
 )
+from domain.risk_events import (
+    Deleveraged,
+    DustSwept,
+    FundingPaid,
+    FundingSettled,
+    FundToppedUp,
+    IndexSet,
+    LeverageSet,
+    LiquidationPlaced,
+    MarginModeSet,
+    MarginMoved,
+    MarketSettled,
+    PerpetualStateSet,
+    PerpetualTrade,
+    PositionSettled,
+    RiskEvent,
+    RiskParametersSet,
+    ScopeFrozen,
+    ScopeState,
+    ScopeUnfrozen,
+    TakenOver,
+    UnwindPlaced,
+)
 from domain.shard_events import (
     AccountTierSet,
     CommandRejected,
@@ -47,10 +70,21 @@ __all__ = [
     "DeadMansSwitchFired",
     "DeadMansSwitchSet",
     "Debited",
+    "Deleveraged",
+    "DustSwept",
     "EngineStarted",
     "Event",
     "EventType",
+    "FundToppedUp",
+    "FundingPaid",
+    "FundingSettled",
+    "IndexSet",
     "KeyDuplicate",
+    "LeverageSet",
+    "LiquidationPlaced",
+    "MarginModeSet",
+    "MarginMoved",
+    "MarketSettled",
     "OrderAccepted",
     "OrderAmended",
     "OrderArmed",
@@ -60,13 +94,23 @@ __all__ = [
     "OrderRested",
     "OrderTriggered",
     "ParametersSet",
+    "PerpetualStateSet",
+    "PerpetualTrade",
+    "PositionSettled",
+    "RiskEvent",
+    "RiskParametersSet",
+    "ScopeFrozen",
+    "ScopeState",
+    "ScopeUnfrozen",
     "SelfTradePrevented",
     "ShardModeSet",
     "SymbolDelisted",
     "SymbolListed",
     "SymbolStateSet",
+    "TakenOver",
     "Ticked",
     "Trade",
+    "UnwindPlaced",
 ]
 
 Event = (
@@ -95,4 +139,5 @@ Event = (
     | AccountTierSet
     | EngineStarted
     | Ticked
+    | RiskEvent
 )

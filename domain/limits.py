@@ -32,6 +32,17 @@ MAX_TIMEOUT_US = 24 * HOUR_US
 MAX_FEE_TIERS = 8
 """How many fee tiers there are; an account's tier is 0 to one less."""
 
+MAX_POSITIONS = 60_000
+"""How many accounts may have a position, or an order for one, in a perpetual: a funding makes one
+event each, and a command's are numbered with 16 bits."""
+
+MAX_PERPETUAL_ORDERS = 1_000
+"""The most open orders that a perpetual market may allow an account."""
+
+SWEEP_ROOM = 60_000
+"""A command trades on in a perpetual only while it has not made more events: one fill may end as
+many reduce-only orders as two accounts have, and the lists they are in."""
+
 CLOSED_PER_ACCOUNT = 10_000
 """How many closed orders an account's window of client order ids remembers."""
 

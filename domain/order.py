@@ -100,6 +100,10 @@ class CloseReason(IntEnum):
     DEAD_MANS_SWITCH = 8
     REFUSED_AT_TRIGGER = 9
     ORDER_LIST_DONE = 10  # the other order of its list traded, was set off or ended
+    CANCELLED_BY_LIQUIDATION = 20  # its scope is liquidated, or its owner deleveraged
+    NOTHING_TO_REDUCE = 21  # a reduce-only order beyond what its position became
+    CANCELLED_BY_SETTLEMENT = 22  # its market ends
+    INSUFFICIENT_MARGIN = 23  # trading it would leave its owner with less than nothing
 
     @property
     def is_cancel(self) -> bool:
@@ -108,6 +112,8 @@ class CloseReason(IntEnum):
             CloseReason.CANCELLED_BY_USER,
             CloseReason.CANCELLED_BY_ADMIN,
             CloseReason.DEAD_MANS_SWITCH,
+            CloseReason.CANCELLED_BY_LIQUIDATION,
+            CloseReason.CANCELLED_BY_SETTLEMENT,
         )
 
     @property

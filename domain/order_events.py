@@ -54,6 +54,8 @@ class OrderAccepted:
     list_id: int = 0
     entry_order_id: int = 0
     trigger_source: TriggerSource = TriggerSource.LAST_PRICE
+    reduce_only: bool = False
+    close_position: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,12 @@ ROLE_OPCODES: Final = MappingProxyType(
                 Opcode.AMEND_ORDER,
                 Opcode.SET_DEAD_MANS_SWITCH,
                 Opcode.PLACE_ORDER_LIST,
+                Opcode.SET_LEVERAGE,
+                Opcode.SET_MARGIN_MODE,
+                Opcode.MOVE_MARGIN,
             )
         ),
-        Role.TREASURY: frozenset((Opcode.CREDIT, Opcode.DEBIT)),
+        Role.TREASURY: frozenset((Opcode.CREDIT, Opcode.DEBIT, Opcode.TOP_UP_FUND)),
         Role.ADMIN: frozenset(
             (
                 Opcode.LIST_SYMBOL,
@@ -47,9 +50,26 @@ ROLE_OPCODES: Final = MappingProxyType(
                 Opcode.SET_SYMBOL_STATE,
                 Opcode.SET_SHARD_MODE,
                 Opcode.DELIST_SYMBOL,
+                Opcode.LIST_PERPETUAL,
+                Opcode.SET_RISK_PARAMETERS,
+                Opcode.SET_PERPETUAL_STATE,
+                Opcode.SETTLE_MARKET,
             )
         ),
-        Role.RISK: frozenset[Opcode](),
+        Role.RISK: frozenset(
+            (
+                Opcode.SET_INDEX,
+                Opcode.SET_PERPETUAL_STATE,
+                Opcode.SETTLE_FUNDING,
+                Opcode.FREEZE,
+                Opcode.UNFREEZE,
+                Opcode.LIQUIDATE,
+                Opcode.TAKE_OVER,
+                Opcode.DELEVERAGE,
+                Opcode.UNWIND,
+                Opcode.SWEEP_DUST,
+            )
+        ),
         Role.READER: frozenset[Opcode](),
     }
 )

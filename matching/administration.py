@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-
 from domain.commands import ListSymbol, Opcode, SetParameters
 from domain.errors import RejectReason
 from domain.events import EventType
@@ -11,47 +9,14 @@ from domain.limits import MAX_FEE_TIERS
 from domain.order import ShardMode, StateCause, SymbolState
 from domain.trading_status import StatusReason
 from matching.book import Market
+from matching.command_keys import answered, content_of, remember
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
 from matching.market_codec import unpack_rules
 from matching.market_rules import refuse_listing, refuse_parameters
-from matching.windows import KeyRecord
 from matching.wire import STATUS_STRIPES, STRIPE
 
-NO_KEY = bytes(16)
 Head = tuple[int, int, int, int, int, int, int, int, int, bytes, int, int]
-
-_RULES_WORDS = struct.Struct("<16Q")  # what a market's rules are beside the first stripe
-_ODD, _WORD = 0x9E3779B97F4A7C15, 2**64 - 1
-
-
-def _content_of_rules(head: Head, batch: bytes, offset: int) -> int:
-    """Return what tells one market's rules from another's in the record of a key: an int64."""
-    mixed = 0
-    for word in (head[10], head[11], *_RULES_WORDS.unpack_from(batch, offset + STRIPE)):
-        mixed = (mixed ^ word & _WORD) * _ODD & _WORD
-        mixed ^= mixed >> 29
-    return mixed - 2**64 if mixed >> 63 else mixed
-
-
-def _key_used(state: EngineState, events: EventWriter, head: Head, content: int) -> bool:
-    """Answer a command whose key was used with the first outcome; one without a key has none."""
-    opcode, symbol_id, account_id, key = head[2], head[6], head[8], head[9]
-    first = state.keys.records.get(key) if key != NO_KEY else None
-    if first is None:
-        return False
-    same = first.same_body((opcode, account_id, symbol_id, content, 0))
-    events.key_duplicate(first, opcode, account_id, same)
-    return True
-
-
-def _remember(state: EngineState, reason: RejectReason, head: Head, content: int) -> None:
-    """File the first outcome of a command's key, if it has one."""
-    opcode, symbol_id, account_id, key = head[2], head[6], head[8], head[9]
-    if key != NO_KEY:
-        now = (state.sequence, state.time_us)
-        record = KeyRecord(key, *now, opcode, int(reason), account_id, symbol_id, content, 0)
-        state.keys.remember(record)
 
 
 def list_symbol(
@@ -59,11 +24,11 @@ def list_symbol(
 ) -> None:
     """Open a market."""
     rules = unpack_rules(ListSymbol, (head[6], head[10], head[11]), batch, offset)
-    content = _content_of_rules(head, batch, offset)
-    if _key_used(state, events, head, content):
+    content = content_of(head, batch, offset)
+    if answered(state, events, head, content):
         return
     reason = refuse_listing(state, rules)
-    _remember(state, reason, head, content)
+    remember(state, reason, head, content)
     if reason:
         events.rejected(Opcode.LIST_SYMBOL, reason, 0, head[9], rules.symbol_id)
         return
@@ -76,12 +41,12 @@ def set_parameters(
 ) -> None:
     """Give a market new rules. Orders in its book stay, with the holds they have."""
     rules = unpack_rules(SetParameters, (head[6], head[10], head[11]), batch, offset)
-    content = _content_of_rules(head, batch, offset)
-    if _key_used(state, events, head, content):
+    content = content_of(head, batch, offset)
+    if answered(state, events, head, content):
         return
     market = state.markets.get(rules.symbol_id)
     reason = refuse_parameters(market, rules)
-    _remember(state, reason, head, content)
+    remember(state, reason, head, content)
     if reason or market is None:
         events.rejected(Opcode.SET_PARAMETERS, reason, 0, head[9], rules.symbol_id)
         return
@@ -94,14 +59,14 @@ def set_account_tier(
 ) -> None:
     """Let an account pay the fees of another tier. Tier 0 is everybody's and kept nowhere."""
     account_id, tier = head[8], head[10]
-    if _key_used(state, events, head, tier):
+    if answered(state, events, head, tier):
         return
     reason = RejectReason.NONE
     if account_id == 0:
         reason = RejectReason.MALFORMED_COMMAND
     elif not 0 <= tier < MAX_FEE_TIERS:
         reason = RejectReason.UNKNOWN_FEE_TIER
-    _remember(state, reason, head, tier)
+    remember(state, reason, head, tier)
     if reason:
         events.rejected(Opcode.SET_ACCOUNT_TIER, reason, account_id, head[9], 0)
         return

@@ -11,12 +11,21 @@ from copy import copy
 from typing import NamedTuple
 
 from domain.errors import RejectReason
-from domain.limits import KEY_MAX_AGE_US, KEY_MAX_AHEAD_US, MAX_MAKERS
+from domain.limits import MAX_MAKERS
 from domain.money import INT64_MAX
 from domain.order import SelfTrade, ShardMode, SymbolState, TimeInForce
+from domain.risk_bounds import MAX_PRICE_TICKS
 from matching.book import BUY, Market, Order
 from matching.engine_state import EngineState
+from matching.money_admission import refuse_spending
 from matching.order_syntax import order_syntax, too_many_slices
+from matching.perpetual import CLOSE_POSITION
+from matching.perpetual_admission import (
+    closed_phase,
+    refuse_kind,
+    refuse_margin,
+    refuse_position,
+)
 
 _GTC, _FOK, _GTD = int(TimeInForce.GTC), int(TimeInForce.FOK), int(TimeInForce.GTD)
 _EXPIRE_MAKER, _EXPIRE_TAKER = int(SelfTrade.EXPIRE_MAKER), int(SelfTrade.EXPIRE_TAKER)
@@ -55,7 +64,7 @@ def refuse_order(state: EngineState, order: Order) -> RejectReason:
     market = state.markets.get(order.symbol_id)
     if market is None:
         return RejectReason.UNKNOWN_SYMBOL
-    reason = closed_to_orders(state, market)
+    reason = closed_to_orders(state, market) or refuse_kind(state, market, order)
     if reason:
         return reason
     if order.is_waiting:
@@ -133,7 +142,7 @@ def closed_to_orders(state: EngineState, market: Market) -> RejectReason:
     reason = _closed_shard(state)
     if reason:
         return reason
-    return _CLOSED_MARKET.get(market.state, _NONE)
+    return _CLOSED_MARKET.get(market.state, _NONE) or closed_phase(market.perpetual)
 
 
 def position_rules(
@@ -142,7 +151,10 @@ def position_rules(
     """Refuse a buy of `more_lots` that could leave its account with too much of the base asset.
 
     What the account has, held or not, counts with all that its open buys of this market may add.
+    Of a perpetual both sides are asked, and orders that wait when they are set off.
     """
+    if market.perpetual is not None:
+        return _NONE if order.is_waiting else refuse_position(state, market, order, more_lots)
     rules = market.rules
     if rules.max_position_lots == 0 or order.side != BUY or more_lots <= 0:
         return _NONE
@@ -230,16 +242,20 @@ def hold_rules(market: Market, order: Order) -> RejectReason:
     return RejectReason.OVERFLOW if market.hold_units(order, lots) > INT64_MAX else _NONE
 
 
-def _funds(state: EngineState, market: Market, order: Order, own_hold: int = 0) -> RejectReason:
+def _funds(
+    state: EngineState, market: Market, order: Order, own_hold: int = 0, own_lots: int = 0
+) -> RejectReason:
+    """Refuse what the account cannot pay; `own_...` is what an amended order has already."""
+    if market.perpetual is not None:
+        more_lots = order.quantity_lots - order.filled_lots - own_lots
+        return _NONE if order.is_waiting else refuse_margin(state, market, order, more_lots)
     reason = hold_rules(market, order)
     if reason:
         return reason
     rules = market.rules
     hold = market.hold_units(order, order.quantity_lots - order.filled_lots)
     asset_id = rules.quote_asset_id if order.side == BUY else rules.base_asset_id
-    if state.free_units(order.account_id, asset_id) + own_hold < hold:
-        return RejectReason.INSUFFICIENT_FUNDS
-    return _NONE
+    return refuse_spending(state, order.account_id, asset_id, hold - own_hold)
 
 
 def refuse_armed(state: EngineState, market: Market, order: Order) -> RejectReason:
@@ -262,8 +278,22 @@ def refuse_armed(state: EngineState, market: Market, order: Order) -> RejectReas
 
 
 def _budget_funds(state: EngineState, market: Market, order: Order) -> RejectReason:
-    free = state.free_units(order.account_id, market.rules.quote_asset_id)
-    return _NONE if free >= order.terms.quote_budget_units else RejectReason.INSUFFICIENT_FUNDS
+    quote_id = market.rules.quote_asset_id
+    return refuse_spending(state, order.account_id, quote_id, order.terms.quote_budget_units)
+
+
+def refuse_triggered(state: EngineState, market: Market, order: Order) -> RejectReason:
+    """Return why an order that is set off may not act now, or NONE.
+
+    On a perpetual it was no risk while it waited, so that it passes here what others pass at once.
+    """
+    if market.perpetual is None:
+        return order_rules(state, market, order)
+    return (
+        refuse_position(state, market, order, order.quantity_lots)
+        or order_rules(state, market, order)
+        or refuse_margin(state, market, order, order.quantity_lots)
+    )
 
 
 def refuse_amend(
@@ -301,6 +331,11 @@ def refuse_amend(
         return RejectReason.INVALID_COMBINATION
     if change.price_ticks and order.is_market:
         return RejectReason.INVALID_COMBINATION
+    if change.quantity_lots and order.flags & CLOSE_POSITION:
+        return RejectReason.INVALID_COMBINATION
+    furthest = max(change.price_ticks, change.trigger_ticks)
+    if market.perpetual is not None and furthest > MAX_PRICE_TICKS:
+        return RejectReason.INVALID_PRICE
     amended = copy(order)
     amended.price_ticks = amended.limit_ticks = change.price_ticks or order.price_ticks
     amended.quantity_lots = change.quantity_lots or order.quantity_lots
@@ -322,13 +357,22 @@ def refuse_amend(
         return RejectReason.QUANTITY_TOO_LARGE
     if too_many_slices(amended):
         return RejectReason.TOO_MANY_SLICES
-    reason = position_rules(state, market, order, amended.quantity_lots - order.quantity_lots)
+    reason = _amended_position(state, market, order, amended)
     if reason:
         return reason
     reason = order_rules(state, market, amended)
     if reason:
         return reason
-    return _funds(state, market, amended, own_hold)
+    return _funds(state, market, amended, own_hold, order.quantity_lots - order.filled_lots)
+
+
+def _amended_position(
+    state: EngineState, market: Market, order: Order, amended: Order
+) -> RejectReason:
+    more_lots = amended.quantity_lots - order.quantity_lots
+    if market.perpetual is not None:
+        return refuse_position(state, market, amended, more_lots, clamps=False)
+    return position_rules(state, market, order, more_lots)
 
 
 def refuse_cancel(state: EngineState, account_id: int, symbol_id: int) -> RejectReason:
@@ -342,46 +386,4 @@ def refuse_cancel(state: EngineState, account_id: int, symbol_id: int) -> Reject
         return RejectReason.SHARD_HALTED
     if market is not None and market.state == SymbolState.HALTED:
         return RejectReason.SYMBOL_HALTED
-    return _NONE
-
-
-def refuse_credit(
-    state: EngineState, account_id: int, asset_id: int, amount_units: int, created_at_us: int
-) -> RejectReason:
-    """Return why money may not come in, or NONE. A halted shard takes it: it must not be lost."""
-    reason = _money_syntax(state, account_id, asset_id, amount_units, created_at_us)
-    if reason:
-        return reason
-    if state.issued[asset_id] + amount_units > INT64_MAX:
-        return RejectReason.OVERFLOW
-    return _NONE
-
-
-def refuse_debit(
-    state: EngineState, account_id: int, asset_id: int, amount_units: int, created_at_us: int
-) -> RejectReason:
-    """Return why money may not go out, or NONE."""
-    reason = _money_syntax(state, account_id, asset_id, amount_units, created_at_us)
-    if reason:
-        return reason
-    if state.mode == ShardMode.HALTED:
-        return RejectReason.SHARD_HALTED
-    if state.free_units(account_id, asset_id) < amount_units:
-        return RejectReason.INSUFFICIENT_FUNDS
-    return _NONE
-
-
-def _money_syntax(
-    state: EngineState, account_id: int, asset_id: int, amount_units: int, created_at_us: int
-) -> RejectReason:
-    if account_id == 0 or created_at_us < 0:
-        return RejectReason.MALFORMED_COMMAND
-    if created_at_us > state.time_us + KEY_MAX_AHEAD_US:
-        return RejectReason.MALFORMED_COMMAND
-    if amount_units <= 0:
-        return RejectReason.INVALID_AMOUNT
-    if state.time_us - created_at_us > KEY_MAX_AGE_US:
-        return RejectReason.KEY_EXPIRED
-    if asset_id not in state.issued:
-        return RejectReason.UNKNOWN_ASSET
     return _NONE

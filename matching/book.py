@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections import OrderedDict
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from domain.commands import MarketRules
 from domain.money import INT64_MAX, PPM, ceil_ppm
 from domain.order import OrderStatus, OrderType, Side, SymbolState
 from domain.trading_status import StatusReason
+from matching.book_side import BookSide
+from matching.perpetual import Perpetual
 
 BUY = int(Side.BUY)
 OPEN = int(OrderStatus.OPEN)
@@ -171,57 +170,20 @@ class Order:
         return price_ticks == self.price_ticks and quantity_lots <= self.quantity_lots
 
 
-class BookSide:
-    """Price levels of one side. A level's rank grows with its priority; the best is last."""
+def whole_lists(orders: list[Order], most: int) -> list[Order]:
+    """Return the first `most` (at least one) of `orders`, and more rather than a part of a list.
 
-    __slots__ = ("levels", "ranks", "sign")
+    The orders of a list follow each other: they were numbered by one command.
+    """
+    while most < len(orders) and _go_together(orders[most - 1], orders[most]):
+        most += 1
+    return orders[:most]
 
-    def __init__(self, side: int) -> None:
-        self.sign = 1 if side == BUY else -1
-        self.levels: dict[int, OrderedDict[int, Order]] = {}
-        self.ranks: list[int] = []
 
-    def add(self, order: Order) -> None:
-        """Put `order` at the end of its level."""
-        rank = order.price_ticks * self.sign
-        level = self.levels.get(rank)
-        if level is None:
-            level = self.levels[rank] = OrderedDict()
-            insort(self.ranks, rank)
-        level[order.order_id] = order
-
-    def remove(self, order: Order) -> None:
-        """Take `order` out; a level that becomes empty goes with it."""
-        rank = order.price_ticks * self.sign
-        level = self.levels[rank]
-        del level[order.order_id]
-        if not level:
-            del self.levels[rank]
-            if self.ranks[-1] == rank:
-                self.ranks.pop()
-            else:
-                del self.ranks[bisect_left(self.ranks, rank)]
-
-    def first(self, limit_rank: int) -> Order | None:
-        """Return the order to be met first at `limit_rank` or better."""
-        if not self.ranks or self.ranks[-1] < limit_rank:
-            return None
-        return next(iter(self.levels[self.ranks[-1]].values()))
-
-    def walk(self) -> Iterator[Order]:
-        """Yield all orders, best price first, in time order within a price."""
-        for rank in reversed(self.ranks):
-            yield from self.levels[rank].values()
-
-    def depth(self, levels: int) -> list[tuple[int, int]]:
-        """Return (price_ticks, shown lots) of the best `levels` levels."""
-        return [
-            (
-                rank * self.sign,
-                sum(order.shown_lots for order in self.levels[rank].values()),
-            )
-            for rank in self.ranks[: -levels - 1 : -1]
-        ]
+def _go_together(order: Order, following: Order) -> bool:
+    if following.pending:
+        return order.terms.list_id == following.terms.list_id
+    return order.sibling is following
 
 
 class Market:
@@ -241,6 +203,7 @@ class Market:
         "low_ticks",
         "open_by_account",
         "pending",
+        "perpetual",
         "rules",
         "sides",
         "state",
@@ -248,8 +211,9 @@ class Market:
         "waiting",
     )
 
-    def __init__(self, rules: MarketRules) -> None:
+    def __init__(self, rules: MarketRules, perpetual: Perpetual | None = None) -> None:
         self.rules = rules
+        self.perpetual = perpetual
         self.state = int(SymbolState.OPEN)
         self.status = StatusReason()
         self.last_ticks = 0
@@ -262,14 +226,21 @@ class Market:
 
     @property
     def reference_ticks(self) -> int:
-        """Return the last traded price, or the listing price before there is one."""
+        """Return the last traded price, or the listing price before there is one.
+
+        Of a perpetual the mark, as soon as there is one.
+        """
+        if self.perpetual is not None and self.perpetual.mark_ticks:
+            return self.perpetual.mark_ticks
         return self.last_ticks or self.rules.listing_price_ticks
 
     def band(self, reference_ticks: int = 0) -> tuple[int, int]:
         """Return (lowest, highest) price of the band around the last or a given price.
 
-        Rounded inward: the lowest up, the highest down.
+        Rounded inward: the lowest up, the highest down. Around the mark in a perpetual.
         """
+        if self.perpetual is not None:
+            return self.perpetual.band(self.rules.band_ppm, reference_ticks)
         reference = reference_ticks or self.reference_ticks
         width = self.rules.band_ppm
         lowest = max(1, -(-reference * (PPM - width) // PPM))
@@ -279,12 +250,19 @@ class Market:
         """Return what `lots` of `order` hold, rounded up: a buy quote and fee, a sell base.
 
         The fee is the market's highest, so that no tier and no change of rates uncovers an order.
+        In a perpetual nothing is held: margin covers what orders may do.
         """
+        if self.perpetual is not None:
+            return 0
         rules = self.rules
         if order.side == BUY:
             quote = order.limit_ticks * lots * rules.quote_units_per_tick_lot
             return quote + ceil_ppm(quote, rules.max_taker_fee_ppm)
         return lots * rules.base_units_per_lot
+
+    def held_asset(self, order: Order) -> int:
+        """Return the asset that an order holds: what it spends."""
+        return self.rules.quote_asset_id if order.side == BUY else self.rules.base_asset_id
 
     def affordable_lots(self, price_ticks: int, units: int, taker_ppm: int) -> int:
         """Return how many lots `units` of quote buy at a price, the taker's fee included.
@@ -364,6 +342,7 @@ class Market:
             self.waiting[order.order_id] = order
         else:
             self.sides[order.side].add(order)
+            self.count(order, order.quantity_lots - order.filled_lots)
         self.open_by_account.setdefault(order.account_id, {})[order.order_id] = order
 
     def take_out(self, order: Order) -> None:
@@ -374,10 +353,16 @@ class Market:
             del self.waiting[order.order_id]
         else:
             self.sides[order.side].remove(order)
+            self.count(order, order.filled_lots - order.quantity_lots)
         mine = self.open_by_account[order.account_id]
         del mine[order.order_id]
         if not mine:
             del self.open_by_account[order.account_id]
+
+    def count(self, order: Order, lots: int) -> None:
+        """Count `lots` more (or less) of an order in the book toward its account's margin."""
+        if self.perpetual is not None:
+            self.perpetual.seat(order.account_id).count(order.side, order.flags, lots)
 
     def _take_pending(self, order: Order) -> None:
         list_id = order.terms.list_id

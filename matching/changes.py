@@ -8,9 +8,9 @@ from domain.limits import MAX_CANCELS, MAX_TIMEOUT_US
 from domain.order import CloseReason, StateCause, SymbolState
 from matching.administration import Head, status_reason
 from matching.admission import Change, refuse_amend, refuse_cancel
-from matching.book import OPEN, Market, Order
+from matching.book import OPEN, Market, Order, whole_lists
 from matching.order_event_writer import Before
-from matching.trading import Trading, whole_lists
+from matching.trading import Trading
 from matching.wire import AMEND_STRIPE, STRIPE
 
 _BOTH_SIDES = 0  # of a cancel-all; else the side + 1
@@ -78,9 +78,14 @@ def delist_symbol(engine: Trading, head: Head, batch: bytes, offset: int) -> Non
     symbol_id, state = head[6], engine.state
     market = state.markets.get(symbol_id)
     said = status_reason(state, StateCause.OPERATOR, batch, offset)
-    if said is None or market is None:
-        malformed = RejectReason.MALFORMED_COMMAND
-        reason = malformed if said is None else RejectReason.UNKNOWN_SYMBOL
+    reason = RejectReason.NONE
+    if said is None:
+        reason = RejectReason.MALFORMED_COMMAND
+    elif market is None:
+        reason = RejectReason.UNKNOWN_SYMBOL
+    elif market.perpetual is not None and market.perpetual.open_lots:
+        reason = RejectReason.POSITION_OPEN
+    if reason or said is None or market is None:
         engine.events.rejected(Opcode.DELIST_SYMBOL, reason, 0, head[9], symbol_id)
         return
     if market.state != SymbolState.DELISTED:
@@ -133,6 +138,7 @@ def amend(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
         engine.events.amended(order, before, kept=True)
     elif order.keeps_place(*after):
         lost = before.quantity_lots - after[1]
+        market.count(order, -lost)
         engine.hold(market, order, -engine.released(market, order, lost))
         order.quantity_lots = after[1]
         order.hidden_lots = max(0, order.hidden_lots - lost)

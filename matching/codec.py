@@ -9,9 +9,6 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from domain import commands as c
 from domain.commands import Command, Opcode
 from domain.order import (
@@ -23,14 +20,15 @@ from domain.order import (
     SymbolState,
     TriggerSource,
 )
-from matching.event_codec import decode_events, encode_event, encode_events
+from matching import risk_codec
+from matching.event_codec import decode_events, encode_event, encode_events, view_events
 from matching.market_codec import pack_rules, unpack_rules
 from matching.order_codec import listed_at, order_terms
+from matching.risk_wire import RISK_STRIPES
 from matching.wire import (
     AMEND_STRIPE,
     COMMAND_HEAD,
     COMMAND_VERSION,
-    EVENT_DTYPE,
     MAX_ACTOR,
     MAX_LISTED,
     MAX_REASON,
@@ -71,6 +69,7 @@ _STRIPES: dict[int, int] = {  # else 1
     Opcode.SET_SYMBOL_STATE: 3,
     Opcode.SET_SHARD_MODE: 3,
     Opcode.DELIST_SYMBOL: 3,
+    **{int(opcode): stripes for opcode, stripes in RISK_STRIPES.items()},
 }
 _NO_KEY = bytes(16)
 
@@ -116,6 +115,8 @@ def _encode(command: Command, sequence: int, time_us: int) -> bytes:
                 command.post_only,
                 command.self_trade,
                 command.trigger_source,
+                command.reduce_only,
+                command.close_position,
             )
             text = command.client_text.encode("ascii")
             text_length = len(text)
@@ -169,6 +170,10 @@ def _encode(command: Command, sequence: int, time_us: int) -> bytes:
             a, b = command.epoch, command.build_id
         case c.Tick():
             pass
+        case _:
+            body = risk_codec.pack(command, _status_stripes)
+            symbol, account, number, a, b, flags, extension = body
+            key = number.to_bytes(16, "little")
     head = COMMAND_HEAD.pack(
         sequence,
         time_us,
@@ -287,7 +292,9 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
                     terms.display_lots,
                     terms.trigger_price_ticks,
                     terms.trailing_offset_ticks,
-                    TriggerSource(flags >> 12),
+                    TriggerSource(flags >> 12 & 3),
+                    bool(flags >> 14 & 1),
+                    bool(flags >> 15),
                 )
             case Opcode.PLACE_ORDER_LIST:
                 command = c.PlaceOrderList(ListKind(flags), _listed(data, offset))
@@ -319,8 +326,12 @@ def _decode(data: bytes, offset: int) -> CommandRecord:
                 command = c.SetShardMode(ShardMode(a), StateCause(b), *_said(data, offset))
             case Opcode.STARTED:
                 command = c.Started(a, b)
-            case _:
+            case Opcode.TICK:
                 command = c.Tick()
+            case _:
+                extension = data[offset + STRIPE : offset + data[offset + 18] * STRIPE]
+                body = risk_codec.Body(symbol, account, number, a, b, flags, extension)
+                command = risk_codec.unpack(opcode, body, lambda: _said(data, offset))
     except ValueError as error:
         raise WireError(WireFault.BAD_FIELD, f"{error} at {offset}") from error
     return CommandRecord(sequence, time_us, command)
@@ -338,10 +349,3 @@ def _listed(data: bytes, offset: int) -> tuple[c.PlaceOrder, ...]:
 def _said(data: bytes, offset: int) -> tuple[str, str]:
     actor, reason = STATUS_STRIPES.unpack_from(data, offset + STRIPE)
     return actor.rstrip(b"\0").decode("ascii"), reason.rstrip(b"\0").decode("ascii")
-
-
-def view_events(data: bytes | bytearray | memoryview) -> npt.NDArray[np.void]:
-    """Return a zero-copy view of event stripes as an array of `EVENT_DTYPE`."""
-    if len(data) % STRIPE:
-        raise WireError(WireFault.BAD_LENGTH, f"{len(data)} bytes are not whole stripes")
-    return np.frombuffer(data, dtype=EVENT_DTYPE)

@@ -7,6 +7,7 @@ from bisect import bisect_left, insort
 from domain.order import ShardMode
 from domain.trading_status import StatusReason
 from matching.book import Market, Order
+from matching.fund import Frozen, Fund
 from matching.windows import KeyWindow, OrderWindow
 
 ASSET_BITS = 16
@@ -16,13 +17,17 @@ class EngineState:
     """The state that a snapshot holds. Balances are [total, held] by account << 16 | asset.
 
     `issued` is credits less debits per asset and never exceeds an int64, so that no balance can:
-    issued = all totals + `fees`, always.
+    issued = all totals + `fees`, always; of the collateral also + isolated cash + rounding dust
+    - all cost bases.
     """
 
     __slots__ = (
         "balances",
+        "collateral",
         "epoch",
         "fees",
+        "frozen",
+        "fund",
         "issued",
         "keys",
         "markets",
@@ -59,6 +64,9 @@ class EngineState:
         self.touched: set[int] = set()  # markets with prices or ended brackets not yet seen to
         self.switches: dict[int, int] = {}  # account -> deadline of its dead-man's switch
         self.tiers: dict[int, int] = {}  # account -> fee tier, where it is not 0
+        self.collateral = 0  # the quote asset of all perpetuals; 0: there are none
+        self.fund = Fund()
+        self.frozen: dict[tuple[int, int], Frozen] = {}  # scopes in liquidation
         self.window = OrderWindow()
         self.keys = KeyWindow()
 
@@ -79,6 +87,15 @@ class EngineState:
         """Return what the account has of an asset, held or not."""
         pair = self.balances.get(account_id << ASSET_BITS | asset_id)
         return pair[0] if pair else 0
+
+    def held_units(self, account_id: int, asset_id: int) -> int:
+        """Return what the account's open orders hold of an asset."""
+        pair = self.balances.get(account_id << ASSET_BITS | asset_id)
+        return pair[1] if pair else 0
+
+    def is_frozen(self, account_id: int, symbol_id: int) -> bool:
+        """Return whether a scope is being liquidated; its symbol is 0 for cross margin."""
+        return (account_id, symbol_id) in self.frozen
 
     def tier(self, account_id: int) -> int:
         """Return the account's fee tier."""
@@ -126,3 +143,5 @@ class EngineState:
         for asset_id in (rules.base_asset_id, rules.quote_asset_id):
             self.issued.setdefault(asset_id, 0)
             self.fees.setdefault(asset_id, 0)
+        if market.perpetual is not None:
+            self.collateral = rules.quote_asset_id

@@ -6,6 +6,9 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from domain import events as e
 from domain.commands import Opcode
 from domain.errors import RejectReason
@@ -20,8 +23,10 @@ from domain.order import (
     SymbolState,
     TriggerSource,
 )
+from matching import risk_codec
 from matching.market_codec import pack_fees, unpack_fees
 from matching.wire import (
+    EVENT_DTYPE,
     EVENT_FIELDS,
     EVENT_HEAD_STRUCT,
     EVENT_STRUCTS,
@@ -38,7 +43,7 @@ _PARTS = {
     int(kind): 1 + max(part for other, part in EVENT_FIELDS if other is kind) for kind in EventType
 }
 _HEAD = 6
-_WITH_REASON = (e.SymbolStateSet, e.ShardModeSet, e.SymbolDelisted)
+_WITH_REASON = (e.SymbolStateSet, e.ShardModeSet, e.SymbolDelisted, e.PerpetualStateSet)
 Fields = dict[str, Any]
 _LOW = 2**64 - 1
 
@@ -116,7 +121,9 @@ def _accepted(sequence: int, index: int, symbol: int, flags: int, f: Fields) -> 
         trailing_offset_ticks=f.get("trailing_offset_ticks", 0),
         list_id=f.get("list_id", 0),
         entry_order_id=f["entry_order_id"],
-        trigger_source=TriggerSource(flags >> 12),
+        trigger_source=TriggerSource(flags >> 12 & 3),
+        reduce_only=bool(flags >> 14 & 1),
+        close_position=bool(flags >> 15),
     )
 
 
@@ -278,6 +285,7 @@ _BUILD: dict[EventType, Callable[[int, int, int, int, Fields], Event]] = {
     EventType.ACCOUNT_TIER_SET: lambda n, i, _s, _, f: e.AccountTierSet(n, i, **f),
     EventType.STARTED: lambda n, i, _s, _, f: e.EngineStarted(n, i, **f),
     EventType.TICKED: lambda n, i, _s, _, f: e.Ticked(n, i, **f),
+    **risk_codec.RISK_BUILD,
 }
 
 
@@ -316,6 +324,9 @@ def _value(event: Event, name: str) -> int | bytes:
         return pack_fees(getattr(event, name.removesuffix("_low")))[:32]
     if name.endswith("fees_high"):
         return pack_fees(getattr(event, name.removesuffix("_high")))[32:]
+    of_risk = risk_codec.value_of(event, name)
+    if of_risk is not None:
+        return of_risk
     return int(getattr(event, name))
 
 
@@ -329,6 +340,8 @@ def _flags(event: Event) -> int:
                 event.post_only,
                 event.self_trade,
                 event.trigger_source,
+                event.reduce_only,
+                event.close_position,
             )
         case e.OrderDuplicate():
             how = int(event.is_waiting) << 4 | int(event.is_pending) << 5
@@ -346,4 +359,11 @@ def _flags(event: Event) -> int:
         case e.OrderClosed():
             return event.side | int(event.resting) << 1 | event.reason << 8
         case _:
-            return 0
+            return risk_codec.flags_of(event)
+
+
+def view_events(data: bytes | bytearray | memoryview) -> npt.NDArray[np.void]:
+    """Return a zero-copy view of event stripes as an array of `EVENT_DTYPE`."""
+    if len(data) % STRIPE:
+        raise WireError(WireFault.BAD_LENGTH, f"{len(data)} bytes are not whole stripes")
+    return np.frombuffer(data, dtype=EVENT_DTYPE)

@@ -10,6 +10,7 @@ from domain.trading_status import StatusReason
 from matching.event_batch import packer
 from matching.market_codec import pack_fees
 from matching.order_event_writer import OrderEvents
+from matching.risk_event_writer import RiskEvents
 from matching.windows import KeyRecord
 from matching.wire import EVENT_FIELDS, EVENT_STRUCTS, REASON_PART
 
@@ -36,7 +37,7 @@ def _values(rules: MarketRules) -> dict[str, int | bytes]:
     return {**values, "fees_low": fees[:32], "fees_high": fees[32:]}
 
 
-class EventWriter(OrderEvents):
+class EventWriter(OrderEvents, RiskEvents):
     """Write every event of a shard."""
 
     __slots__ = ()

@@ -61,7 +61,9 @@ def _refuse_oco(state: EngineState, first: Order, second: Order) -> tuple[Reject
 
 
 def _refuse_bracket(state: EngineState, entry: Order, *children: Order) -> tuple[RejectReason, int]:
-    if not _are_bracket(entry, *children):
+    found = state.markets.get(entry.symbol_id)
+    is_perpetual = found is not None and found.perpetual is not None  # which has no brackets
+    if is_perpetual or not _are_bracket(entry, *children):
         return RejectReason.INVALID_ORDER_LIST, 0
     reason = refuse_order(state, entry)
     if reason:

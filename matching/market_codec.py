@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from domain.commands import ListSymbol, MarketRules, SetParameters
 from domain.fees import FeeRates, FeeTable
 from matching.wire import FEES_STRIPE, MARKET_FIELDS, MARKET_STRIPE, STRIPE
 
 Rules = TypeVar("Rules", ListSymbol, SetParameters)
+Market = TypeVar("Market", bound=MarketRules)
 _KEY = slice(32, 48)  # of the first stripe
 _NAMES = tuple(name for name, _ in MARKET_FIELDS)
 
@@ -37,13 +38,22 @@ def unpack_rules(
     `numbers` are symbol, base units of a lot and quote units of a tick times a lot: what the first
     stripe says.
     """
+    key = int.from_bytes(data[offset : offset + STRIPE][_KEY], "little")
+    return unpack_market(kind, numbers, data[offset + STRIPE : offset + 3 * STRIPE], key=key)
+
+
+def unpack_market(
+    kind: type[Market], numbers: tuple[int, int, int], extension: bytes, **others: int
+) -> Market:
+    """Return rules of `kind` from the two stripes that follow the first; `numbers` are its."""
     symbol_id, base_units_per_lot, quote_units_per_tick_lot = numbers
-    named = dict(zip(_NAMES, MARKET_STRIPE.unpack_from(data, offset + STRIPE), strict=True))
+    named: dict[str, Any] = dict(
+        zip(_NAMES, MARKET_STRIPE.unpack_from(extension), strict=True), **others
+    )
     return kind(
         symbol_id=symbol_id,
         base_units_per_lot=base_units_per_lot,
         quote_units_per_tick_lot=quote_units_per_tick_lot,
-        fees=unpack_fees(data, offset + 2 * STRIPE),
+        fees=unpack_fees(extension, STRIPE),
         **named,
-        key=int.from_bytes(data[offset : offset + STRIPE][_KEY], "little"),
     )

@@ -5,7 +5,10 @@ from __future__ import annotations
 from domain.commands import MarketRules
 from domain.errors import RejectReason
 from domain.fees import refuse_fees
+from domain.limits import MAX_PERPETUAL_ORDERS
+from domain.money import PPM
 from domain.order import SymbolState
+from domain.risk_bounds import MAX_PRICE_TICKS, MAX_VALUE_UNITS
 from matching.book import Market
 from matching.engine_state import EngineState
 
@@ -29,7 +32,22 @@ def refuse_parameters(market: Market | None, rules: MarketRules) -> RejectReason
         return RejectReason.SYMBOL_DELISTED
     if any(getattr(rules, name) != getattr(market.rules, name) for name in _FIXED):
         return RejectReason.FIXED_PARAMETER
+    if market.perpetual is not None:
+        reason = refuse_perpetual_rules(rules)
+        if reason:
+            return reason
     return refuse_fees(rules.fees, rules.max_taker_fee_ppm)
+
+
+def refuse_perpetual_rules(rules: MarketRules) -> RejectReason:
+    """Return why a perpetual market may not have these rules, or NONE."""
+    if rules.band_ppm >= PPM or rules.max_open_orders > MAX_PERPETUAL_ORDERS:
+        return RejectReason.INVALID_RISK_PARAMETERS
+    if rules.quote_units_per_tick_lot * MAX_PRICE_TICKS > MAX_VALUE_UNITS:
+        return RejectReason.OVERFLOW
+    if rules.listing_price_ticks > MAX_PRICE_TICKS:
+        return RejectReason.INVALID_PRICE
+    return RejectReason.NONE
 
 
 _FIXED = (

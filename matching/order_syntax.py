@@ -5,7 +5,9 @@ from __future__ import annotations
 from domain.errors import RejectReason
 from domain.order import OrderType, SelfTrade, TimeInForce, TriggerSource
 from domain.order_id import is_client_order_id
+from domain.risk_commands import FUND_ACCOUNT
 from matching.book import BUY, Order
+from matching.perpetual import CLOSE_POSITION
 
 MAX_SLICES = 100
 """How many times an iceberg may show lots: each time is a meeting, of which a taker has few."""
@@ -21,11 +23,11 @@ def order_syntax(order: Order) -> RejectReason:
     """Return what is wrong with an order whatever the market, or NONE."""
     flags, terms = order.flags, order.terms
     order_type, time_in_force = flags >> 1 & 15, flags >> 5 & 7
-    if order.account_id == 0 or not any(order.identity[8:]):
+    if order.account_id in (0, FUND_ACCOUNT) or not any(order.identity[8:]):
         return RejectReason.MALFORMED_COMMAND
     if order_type > _LAST_TYPE or time_in_force > _GTD or flags >> 9 & 7 > SelfTrade.DECREMENT:
         return RejectReason.MALFORMED_COMMAND
-    if flags >> 12 > TriggerSource.INDEX_PRICE:
+    if flags >> 12 & 3 > TriggerSource.INDEX_PRICE:
         return RejectReason.MALFORMED_COMMAND
     if order.text and not is_client_order_id(order.text.decode("latin-1")):
         return RejectReason.MALFORMED_COMMAND
@@ -38,11 +40,15 @@ def order_syntax(order: Order) -> RejectReason:
         return RejectReason.INVALID_COMBINATION
     if terms.quote_budget_units and not _may_have_budget(order):
         return RejectReason.INVALID_COMBINATION
-    if flags >> 12 and flags >> 12 != TriggerSource.LAST_PRICE:
+    if flags >> 12 & 3 != TriggerSource.LAST_PRICE:
+        return RejectReason.INVALID_COMBINATION
+    closes = bool(flags & CLOSE_POSITION)
+    if closes and not order.is_market:
         return RejectReason.INVALID_COMBINATION
     if order.price_ticks != 0 if order.is_market else order.price_ticks <= 0:
         return RejectReason.INVALID_PRICE
-    if terms.quote_budget_units < 0 or bool(terms.quote_budget_units) == (order.quantity_lots > 0):
+    names_none = bool(terms.quote_budget_units) or closes  # no quantity of its own
+    if terms.quote_budget_units < 0 or names_none == (order.quantity_lots > 0):
         return RejectReason.INVALID_QUANTITY
     if order.quantity_lots < 0:
         return RejectReason.INVALID_QUANTITY

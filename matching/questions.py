@@ -7,16 +7,29 @@ from typing import TypeVar
 
 from domain.commands import Opcode
 from domain.errors import RejectReason
+from domain.liquidation import liquidation_price_ticks
 from domain.order import ListKind, ShardMode, SymbolState
 from domain.order_record import DryRun, OrderRecord
+from domain.risk_commands import MarginMode
 from domain.trading_status import StatusReason
 from matching.admission import refuse_order
-from matching.book import Order
+from matching.book import Market, Order
 from matching.codec import check_order
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.list_admission import refuse_list
 from matching.order_codec import AskedList, read_list, read_order
-from matching.views import MarketView, SymbolView, order_record
+from matching.perpetual import Perpetual
+from matching.perpetual_state_codec import SeatLine
+from matching.scopes import leaving_units, perpetuals, required_units, scope_of, scope_symbol
+from matching.views import (
+    FrozenView,
+    MarketView,
+    PerpetualView,
+    PositionView,
+    ScopeView,
+    SymbolView,
+    order_record,
+)
 
 T = TypeVar("T")
 
@@ -175,3 +188,80 @@ class Questions:
             )
             for symbol_id, market in sorted(self.state.markets.items())
         ]
+
+    def perpetuals(self) -> list[PerpetualView]:
+        """Return the perpetual markets by id."""
+        return [
+            PerpetualView(
+                market.rules.symbol_id,
+                perpetual.terms,
+                perpetual.phase,
+                perpetual.index_ticks,
+                perpetual.index_time_us,
+                perpetual.sources,
+                perpetual.mark_ticks,
+                perpetual.is_fresh(self.state.time_us),
+                perpetual.rate_ppm,
+                perpetual.funding_time_us,
+                perpetual.open_lots,
+            )
+            for market, perpetual in perpetuals(self.state)
+        ]
+
+    def positions(self, account_id: int) -> list[PositionView]:
+        """Return what an account has in perpetuals, and chosen for them, by market."""
+        return [
+            self._position(market, perpetual, account_id)
+            for market, perpetual in perpetuals(self.state)
+            if perpetual.look(account_id).is_kept
+        ]
+
+    def _position(self, market: Market, perpetual: Perpetual, account_id: int) -> PositionView:
+        symbol_id, seat = market.rules.symbol_id, perpetual.look(account_id)
+        exposure = perpetual.exposure(symbol_id, seat)
+        scope = scope_of(self.state, account_id, scope_symbol(market, account_id))
+        return PositionView(
+            symbol_id,
+            seat.lots,
+            seat.cost_units,
+            seat.leverage,
+            MarginMode(seat.is_isolated),
+            seat.margin_units,
+            perpetual.mark_ticks,
+            exposure.unrealised_units,
+            exposure.maintenance_units if seat.lots else 0,
+            liquidation_price_ticks(scope, symbol_id) or 0,
+        )
+
+    def scope(self, account_id: int, symbol_id: int = 0) -> ScopeView:
+        """Return an account's cross margin, or (by its market) an isolated position's."""
+        found = scope_of(self.state, account_id, symbol_id)
+        frozen = self.state.frozen.get((account_id, symbol_id))
+        return ScopeView(
+            found.cash_units,
+            found.equity_units,
+            found.maintenance_units,
+            required_units(self.state, account_id, symbol_id),
+            leaving_units(self.state, account_id, symbol_id),
+            frozen.version if frozen else 0,
+        )
+
+    def seats(self) -> list[SeatLine]:
+        """Return all seats with a position, cash or choices of their own, by market and account."""
+        return [
+            SeatLine.of(market.rules.symbol_id, seat)
+            for market, perpetual in perpetuals(self.state)
+            for _, seat in sorted(perpetual.seats.items())
+            if seat.is_kept
+        ]
+
+    def frozen(self) -> list[FrozenView]:
+        """Return the scopes in liquidation by account and symbol."""
+        return [
+            FrozenView(*scope, found.version, int.from_bytes(found.key, "little"), found.since_us)
+            for scope, found in sorted(self.state.frozen.items())
+        ]
+
+    def dust(self) -> int:
+        """Return the rounding dust of funding in units of the collateral."""
+        return self.state.fund.rounding_units

@@ -5,10 +5,12 @@ acts; its first event is its outcome. Order of precedence of the refusals of an 
 
     duplicate, MALFORMED_COMMAND, INVALID_COMBINATION, INVALID_PRICE, INVALID_QUANTITY,
     INVALID_TRIGGER, TOO_MANY_SLICES, EXPIRY_PASSED, UNKNOWN_SYMBOL, SHARD_HALTED,
-    SHARD_CANCEL_ONLY, SYMBOL_HALTED, SYMBOL_CANCEL_ONLY, SYMBOL_DELISTED, PRICE_OUTSIDE_BAND,
-    QUANTITY_TOO_LARGE, TOO_MANY_OPEN_ORDERS, POSITION_LIMIT, WOULD_TRIGGER_IMMEDIATELY,
-    POST_ONLY_WOULD_TRADE, NO_LIQUIDITY, BUDGET_TOO_SMALL, FOK_NOT_FILLABLE, SELF_TRADE, OVERFLOW,
-    INSUFFICIENT_FUNDS
+    SHARD_CANCEL_ONLY, SYMBOL_HALTED, SYMBOL_CANCEL_ONLY, SYMBOL_DELISTED, MARKET_HALTED,
+    MARKET_SETTLING, MARK_UNKNOWN, SCOPE_FROZEN, MARKET_GUARDED, PRICE_OUTSIDE_BAND,
+    QUANTITY_TOO_LARGE, TOO_MANY_OPEN_ORDERS, NOTHING_TO_REDUCE, MARKET_REDUCE_ONLY,
+    TOO_MANY_POSITIONS, POSITION_LIMIT, WOULD_TRIGGER_IMMEDIATELY, POST_ONLY_WOULD_TRADE,
+    NO_LIQUIDITY, BUDGET_TOO_SMALL, FOK_NOT_FILLABLE, SELF_TRADE, OVERFLOW, INSUFFICIENT_FUNDS,
+    INSUFFICIENT_MARGIN
 
 Of a list of orders: duplicate, MALFORMED_COMMAND, INVALID_ORDER_LIST, what its first order alone
 is refused for, its second, its third, TOO_MANY_OPEN_ORDERS, LIST_PRICES_CROSSED. The children of a
@@ -30,26 +32,58 @@ from functools import partial
 from domain.commands import Opcode
 from domain.errors import RejectReason
 from domain.events import EventType
-from matching import administration, changes, lists, state_codec
-from matching.administration import NO_KEY, Head
-from matching.admission import refuse_credit, refuse_debit, refuse_order
+from matching import (
+    administration,
+    changes,
+    final_settlement,
+    freezing,
+    fund_commands,
+    funding,
+    isolated,
+    liquidations,
+    lists,
+    marks,
+    risk_administration,
+    state_codec,
+)
+from matching.administration import Head
+from matching.admission import refuse_order
 from matching.codec import Placed, split_commands
+from matching.command_keys import NO_KEY
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
+from matching.money_admission import refuse_credit, refuse_debit
 from matching.order_codec import read_order
 from matching.triggers import Triggers
 from matching.views import ShardView
 from matching.windows import KeyRecord
 from matching.wire import COMMAND_HEAD, MAX_TIME_US, STAMP, SequenceError
 
+_RISK = {
+    Opcode.LIST_PERPETUAL: risk_administration.list_perpetual,
+    Opcode.SET_RISK_PARAMETERS: risk_administration.set_risk_parameters,
+    Opcode.SET_LEVERAGE: risk_administration.set_leverage,
+    Opcode.SET_INDEX: marks.set_index,
+    Opcode.SET_PERPETUAL_STATE: risk_administration.set_perpetual_state,
+    Opcode.SET_MARGIN_MODE: isolated.set_margin_mode,
+    Opcode.MOVE_MARGIN: isolated.move_margin,
+    Opcode.SETTLE_FUNDING: funding.settle_funding,
+    Opcode.FREEZE: freezing.freeze,
+    Opcode.UNFREEZE: freezing.unfreeze,
+    Opcode.LIQUIDATE: liquidations.liquidate,
+    Opcode.TAKE_OVER: liquidations.take_over,
+    Opcode.DELEVERAGE: liquidations.deleverage,
+    Opcode.UNWIND: fund_commands.unwind,
+    Opcode.TOP_UP_FUND: fund_commands.top_up,
+    Opcode.SWEEP_DUST: fund_commands.sweep_dust,
+    Opcode.SETTLE_MARKET: final_settlement.settle_market,
+}
 _ADMINISTRATION = {
     Opcode.LIST_SYMBOL: administration.list_symbol,
     Opcode.SET_PARAMETERS: administration.set_parameters,
     Opcode.SET_ACCOUNT_TIER: administration.set_account_tier,
     Opcode.SET_SYMBOL_STATE: administration.set_symbol_state,
     Opcode.SET_SHARD_MODE: administration.set_shard_mode,
-    Opcode.STARTED: administration.started,
-    Opcode.TICK: administration.tick,
 }
 
 
@@ -70,9 +104,15 @@ class ReferenceEngine(Triggers):
             Opcode.DELIST_SYMBOL: partial(changes.delist_symbol, self),
             Opcode.CREDIT: self._credit,
             Opcode.DEBIT: self._debit,
+            Opcode.STARTED: self._started,
+            Opcode.TICK: self._tick,
         }
-        for opcode, act in _ADMINISTRATION.items():
-            self._handlers[opcode] = partial(self._administer, act)
+        for opcode, administer in _ADMINISTRATION.items():
+            self._handlers[opcode] = partial(self._administer, administer)
+        for opcode, act in _RISK.items():
+            self._handlers[opcode] = partial(act, self)
+        for opcode in Opcode:
+            self._handlers.setdefault(opcode, self._refuse_opcode)
 
     def apply(self, batch: bytes) -> bytes:
         """Apply sequenced commands and return their event stripes.
@@ -162,6 +202,18 @@ class ReferenceEngine(Triggers):
     ) -> None:
         act(self.state, self.events, head, batch, offset)
 
+    def _started(self, head: Head, batch: bytes, offset: int) -> None:
+        administration.started(self.state, self.events, head, batch, offset)
+        marks.start(self)
+
+    def _tick(self, head: Head, batch: bytes, offset: int) -> None:
+        administration.tick(self.state, self.events, head, batch, offset)
+        marks.pass_time(self)
+
+    def _refuse_opcode(self, head: Head, _batch: bytes, _offset: int) -> None:
+        opcode, symbol_id, account_id, key = head[2], head[6], head[8], head[9]
+        self.events.rejected(opcode, RejectReason.UNKNOWN_OPCODE, account_id, key, symbol_id)
+
     # -- orders ---------------------------------------------------------------------------
 
     def _place(self, head: Head, batch: bytes, offset: int) -> None:
@@ -206,6 +258,7 @@ class ReferenceEngine(Triggers):
             return
         state.issued[asset_id] += amount
         state.balance(account_id, asset_id)[0] += amount
+        self.note_cash(account_id, asset_id)
         self.events.money(EventType.CREDITED, account_id, asset_id, key, amount)
 
     def _debit(self, head: Head, _batch: bytes, _offset: int) -> None:

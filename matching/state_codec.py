@@ -3,8 +3,8 @@
 Little endian. Head; why the mode is what it is; assets by id; markets by id; non-zero balances by
 account and asset; open orders in the books market by market, buy side first, in priority; orders
 that wait for a trigger or are pending by id; closed orders in closing order; command keys in order
-of first use; dead-man's switches by account; fee tiers by account. Each section begins with its
-count (u64).
+of first use; dead-man's switches by account; fee tiers by account; then what perpetuals have
+(`matching/perpetual_state_codec.py`). Each section begins with its count (u64).
 Two open orders of one OCO end each other; what one covers of the other's hold follows from both.
 A pending order has what its entry has filled, once that ended, where others have what they hide.
 """
@@ -19,12 +19,13 @@ from domain.commands import ListSymbol
 from domain.limits import MAX_FEE_TIERS
 from domain.order import StateCause, SymbolState
 from domain.trading_status import StatusReason
+from matching import perpetual_state_codec
 from matching.book import ENDED, OPEN, Market, Order, Terms
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.market_codec import pack_fees, unpack_fees
 from matching.windows import KeyRecord
 
-STATE_VERSION = 12
+STATE_VERSION = 13
 _MAGIC = b"RLTSTATE"
 _HEAD = struct.Struct("<8sIIQqqIIQQ64s")
 _STATUS = struct.Struct("<qQq32s96s")
@@ -92,6 +93,8 @@ def encode(state: EngineState, chain: bytes) -> bytes:
     _section(parts, map(_key_bytes, state.keys.records.values()))
     _section(parts, (_SWITCH.pack(*switch) for switch in sorted(state.switches.items())))
     _section(parts, (_TIER.pack(*tier) for tier in sorted(state.tiers.items())))
+    for records in perpetual_state_codec.sections(state):
+        _section(parts, records)
     return b"".join(parts)
 
 
@@ -218,6 +221,7 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
         if tier >= MAX_FEE_TIERS:
             raise SnapshotError("an unknown fee tier")
         state.tiers[account_id] = tier
+    perpetual_state_codec.read(state, reader.section)
     if reader.offset != len(data):
         raise SnapshotError("bytes after the last section")
     return state, struct.unpack("<8Q", head[10])

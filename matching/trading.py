@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from domain.fees import fee_units
-from domain.limits import MAX_EXPIRIES, MAX_MAKERS
+from domain.limits import MAX_EXPIRIES, MAX_MAKERS, SWEEP_ROOM
 from domain.order import CloseReason, SelfTrade, TimeInForce
+from domain.risk_commands import FUND_ACCOUNT
 from matching.admission import limit_rank
-from matching.book import BUY, ENDED, OPEN, Market, Order
+from matching.book import BUY, ENDED, OPEN, Market, Order, whole_lists
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
+from matching.fund_capacity import note_fund
+from matching.perpetual_trading import fill_perpetual, ruined_by
 from matching.questions import Questions
 
 _EXPIRE_TAKER, _EXPIRE_BOTH = int(SelfTrade.EXPIRE_TAKER), int(SelfTrade.EXPIRE_BOTH)
 _DECREMENT = int(SelfTrade.DECREMENT)
 _RESTING = (int(TimeInForce.GTC), int(TimeInForce.GTD))
 _STATUS = {reason: reason.status for reason in CloseReason}
-
-
-def whole_lists(orders: list[Order], most: int) -> list[Order]:
-    """Return the first `most` (at least one) of `orders`, and more rather than a part of a list.
-
-    The orders of a list follow each other: they were numbered by one command.
-    """
-    while most < len(orders) and _go_together(orders[most - 1], orders[most]):
-        most += 1
-    return orders[:most]
-
-
-def _go_together(order: Order, following: Order) -> bool:
-    if following.pending:
-        return order.terms.list_id == following.terms.list_id
-    return order.sibling is following
 
 
 class Trading(Questions):
@@ -59,8 +46,17 @@ class Trading(Questions):
                 if mode in (_EXPIRE_TAKER, _EXPIRE_BOTH):
                     return CloseReason.SELF_TRADE
                 continue
+            if market.perpetual is not None and self.events.index > SWEEP_ROOM:
+                return CloseReason.SWEEP_LIMIT
             missing = taker.quantity_lots - taker.filled_lots
             lots = min(missing, maker.shown_lots)
+            if market.perpetual is not None:
+                ruined = ruined_by(self, market, maker, taker, lots)
+                if ruined is taker:
+                    return CloseReason.INSUFFICIENT_MARGIN
+                if ruined is maker:
+                    self.close_resting(market, maker, CloseReason.INSUFFICIENT_MARGIN)
+                    continue
             self.fill(market, maker, taker, lots)
             if missing == lots:
                 return None
@@ -122,6 +118,7 @@ class Trading(Questions):
         missing = taker.quantity_lots - taker.filled_lots
         lots = min(missing, maker.shown_lots)
         self.hold(market, maker, -self.released(market, maker, lots))
+        market.count(maker, -lots)
         maker.quantity_lots -= lots
         taker.quantity_lots -= lots
         self.events.prevented(maker, taker, lots)
@@ -137,6 +134,9 @@ class Trading(Questions):
 
     def fill(self, market: Market, maker: Order, taker: Order, lots: int) -> None:
         """Trade `lots` at the maker's price and move the money; the taker holds nothing yet."""
+        if market.perpetual is not None:
+            fill_perpetual(self, market, maker, taker, lots)
+            return
         state, rules = self.state, market.rules
         base_id, quote_id = rules.base_asset_id, rules.quote_asset_id
         base = lots * rules.base_units_per_lot
@@ -161,18 +161,24 @@ class Trading(Questions):
             taker_base[0] -= base
             taker_quote[0] += quote - taker_fee
         state.fees[quote_id] += maker_fee + taker_fee
+        trade_id = self.traded(market, maker, taker, lots)
+        self.events.trade(trade_id, maker, taker, lots, (base, quote, maker_fee, taker_fee))
+        self.end_list(market, maker)
+        if maker.shown_lots == 0:
+            self.used_up(market, maker, CloseReason.FILLED)
+
+    def traded(self, market: Market, maker: Order, taker: Order, lots: int) -> int:
+        """Note on both orders and their market that `lots` were traded; return the trade's id."""
+        state = self.state
         maker.filled_lots += lots
         taker.filled_lots += lots
         market.last_ticks = maker.price_ticks
         if market.waiting:
             market.touch(maker.price_ticks)
-            state.touched.add(rules.symbol_id)
+            state.touched.add(market.rules.symbol_id)
         trade_id = state.shard << 48 | state.next_trade
         state.next_trade += 1
-        self.events.trade(trade_id, maker, taker, lots, (base, quote, maker_fee, taker_fee))
-        self.end_list(market, maker)
-        if maker.shown_lots == 0:
-            self.used_up(market, maker, CloseReason.FILLED)
+        return trade_id
 
     def used_up(self, market: Market, maker: Order, reason: CloseReason) -> None:
         """Close a maker that shows nothing any more, or let an iceberg show its next lots."""
@@ -215,11 +221,38 @@ class Trading(Questions):
         order.accepted_time_us = state.time_us
         state.window.orders[order.identity] = order
 
+    def note_cash(self, account_id: int, asset_id: int) -> None:
+        """Note that an account's own cash of an asset changed: it may back a liquidation."""
+        if asset_id == self.state.collateral:
+            self.note_scope(account_id, 0)
+
+    def note_scope(self, account_id: int, symbol_id: int) -> None:
+        """Note that a scope changed: a liquidation counts its versions, the fund its cash."""
+        state = self.state
+        frozen = state.frozen.get((account_id, symbol_id))
+        if frozen is not None:
+            frozen.version = state.sequence
+        if account_id == FUND_ACCOUNT:
+            note_fund(state)
+        elif symbol_id == 0:
+            self.end_uncovered(account_id)
+
+    def end_uncovered(self, account_id: int) -> None:
+        """Cancel spot orders that hold collateral which a position has lost, the youngest first."""
+        state = self.state
+        pair = state.balance(account_id, state.collateral)
+        if pair[1] <= max(0, pair[0]):
+            return
+        for order in reversed(state.orders_of(account_id)):
+            market = state.markets[order.symbol_id]
+            if order.status != OPEN or market.held_asset(order) != state.collateral:
+                continue
+            if pair[1] > max(0, pair[0]) and market.held_units(order):
+                self.close_resting(market, order, CloseReason.INSUFFICIENT_MARGIN)
+
     def hold(self, market: Market, order: Order, units: int) -> None:
         """Hold `units` more (or less) of what the order spends."""
-        rules = market.rules
-        asset_id = rules.quote_asset_id if order.side == BUY else rules.base_asset_id
-        self.state.balance(order.account_id, asset_id)[1] += units
+        self.state.balance(order.account_id, market.held_asset(order))[1] += units
 
     def close_resting(self, market: Market, order: Order, reason: CloseReason) -> int:
         """Close an open order, and the other one of its OCO; return how many that were.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from domain.limits import TRIGGER_ROOM
 from domain.order import CloseReason
-from matching.admission import closed_to_orders, order_rules
+from matching.admission import closed_to_orders, refuse_triggered
 from matching.book import BUY, Market, Order
 from matching.brackets import Brackets
 
@@ -47,7 +47,7 @@ class Triggers(Brackets):
             lowest, highest = market.band()
             edge = order.limit_ticks
             order.limit_ticks = min(edge, highest) if order.side == BUY else max(edge, lowest)
-        refusal = order_rules(self.state, market, order)
+        refusal = refuse_triggered(self.state, market, order)
         self.events.triggered(order, reached, refusal)
         self.end_list(market, order)
         stopped = CloseReason.REFUSED_AT_TRIGGER if refusal else self.trade(market, order)

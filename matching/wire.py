@@ -17,7 +17,8 @@ Event, every stripe: sequence u64 | index u16 | type u8 | part u8 | symbol_id u1
 a body of 48 bytes, `EVENT_FIELDS` by (type, part). An event of several parts repeats the header.
 
 Order flags (command and ORDER_ACCEPTED): bit 0 side, bits 1-4 order type, bits 5-7 time in
-force, bit 8 post-only, bits 9-11 self-trade mode, bits 12-13 trigger source, others zero.
+force, bit 8 post-only, bits 9-11 self-trade mode, bits 12-13 trigger source, bit 14 reduce-only,
+bit 15 close-position.
 Numbers are never reused and a layout never changes: a new one gets a new number.
 """
 
@@ -33,8 +34,9 @@ import numpy as np
 from domain.commands import Opcode
 from domain.events import EventType
 from domain.order import OrderType, Side, TimeInForce
+from matching.risk_wire import RISK_COMMAND_FIELDS, RISK_EVENT_FIELDS
 
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 8
 COMMAND_VERSION: Final = 2
 STRIPE: Final = 64
 MAX_TEXT: Final = 36
@@ -70,6 +72,7 @@ COMMAND_FIELDS: Final = MappingProxyType(
         Opcode.DELIST_SYMBOL: ("symbol_id", "", ""),
         Opcode.STARTED: ("", "epoch", "build_id"),
         Opcode.TICK: ("", "", ""),
+        **RISK_COMMAND_FIELDS,
     }
 )
 
@@ -290,6 +293,7 @@ EVENT_FIELDS: Final[MappingProxyType[tuple[EventType, int], tuple[tuple[str, str
             (EventType.SHARD_MODE_SET, 3): (("reason_more", "48s"),),
             (EventType.STARTED, 0): (("time_us", "q"), ("epoch", "q"), ("build_id", "q")),
             (EventType.TICKED, 0): (("time_us", "q"),),
+            **RISK_EVENT_FIELDS,
         }
     )
 )
@@ -314,12 +318,16 @@ def _dtype(fields: tuple[tuple[str, str], ...]) -> np.dtype[np.void]:
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": STRIPE})
 
 
-# Only there when they say something: the client text, the rarer terms, the trigger price.
+# Only there when they say something: the client text, the rarer terms, the trigger price, who
+# and why.
 OPTIONAL_PARTS: Final = frozenset(
     {
         (EventType.ORDER_ACCEPTED, 2),
         (EventType.ORDER_ACCEPTED, 3),
         (EventType.ORDER_AMENDED, 2),
+        (EventType.PERPETUAL_STATE_SET, 1),
+        (EventType.PERPETUAL_STATE_SET, 2),
+        (EventType.PERPETUAL_STATE_SET, 3),
     }
 )
 TERMS_STRIPE: Final = struct.Struct("<qqqqq24s")  # the last 24 bytes are zero
@@ -366,9 +374,12 @@ def order_flags(
     post_only: bool,
     self_trade: int,
     trigger_source: int = 0,
+    reduce_only: bool = False,
+    close_position: bool = False,
 ) -> int:
     """Return the flags word of an order."""
     rest = int(post_only) << 8 | self_trade << 9 | trigger_source << 12
+    rest |= int(reduce_only) << 14 | int(close_position) << 15
     return side | order_type << 1 | time_in_force << 5 | rest
 
 

@@ -44,6 +44,10 @@ CloseReasonText = Literal[
     "dead_mans_switch",
     "refused_at_trigger",
     "order_list_done",
+    "cancelled_by_liquidation",
+    "nothing_to_reduce",
+    "cancelled_by_settlement",
+    "insufficient_margin",
 ]
 
 

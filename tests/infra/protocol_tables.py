@@ -27,6 +27,9 @@ from domain.order import (
     TimeInForce,
 )
 from domain.order_id import client_key
+from domain.perpetual_state import PerpetualState
+from domain.perpetual_terms import MAX_BRACKETS, MAX_SOURCES, TERM_NAMES
+from domain.risk_commands import MarginMode, Trigger
 from infra.engine_frames import (
     HEADER,
     HELLO,
@@ -39,6 +42,14 @@ from infra.engine_frames import (
 )
 from infra.engine_roles import ROLE_OPCODES, Role
 from matching.codec import encode_command, encode_events
+from matching.risk_wire import (
+    BRACKET_FIELDS,
+    BRACKET_ROW,
+    INDEX_STRIPES,
+    STEP_FIELDS,
+    STEP_STRIPE,
+    TERMS_WORDS,
+)
 from matching.wire import (
     AMEND_STRIPE,
     COMMAND_FIELDS,
@@ -96,6 +107,17 @@ _TEXT = (("client_text", "36s"),)
 _FEES = tuple((f"{who}_ppm of tier {tier}", "i") for tier in range(8) for who in ("maker", "taker"))
 _STATUS = (("actor", "32s"), ("reason", "96s"))
 _TYPES = {"Q": "u64", "q": "i64", "I": "u32", "i": "i32", "H": "u16", "B": "u8"}
+_TERMS = (*((name, "q") for name in TERM_NAMES), ("zero", "q"))
+_BRACKETS = tuple(
+    (f"{name} of bracket {row}", code)
+    for row in range(1, MAX_BRACKETS + 1)
+    for name, code in BRACKET_FIELDS
+)
+_INDEX = tuple(
+    (f"{name} of source {place}", "q")
+    for name in ("price_ticks", "time_us")
+    for place in range(MAX_SOURCES)
+)
 _ENUMS: tuple[type[IntEnum], ...] = (
     Side,
     OrderType,
@@ -107,6 +129,9 @@ _ENUMS: tuple[type[IntEnum], ...] = (
     SymbolState,
     ShardMode,
     StateCause,
+    PerpetualState,
+    Trigger,
+    MarginMode,
     RejectReason,
 )
 
@@ -120,7 +145,10 @@ def _check_layouts() -> None:
             assert size == packed, (fields, packed)
             return
         codes = "".join(code for _, code in fields)
-        assert packed.format.startswith(f"<{codes}"), (packed.format, codes)
+        assert packed.format.replace("31q", "q" * 31).startswith(f"<{codes}"), (
+            packed.format,
+            codes,
+        )
 
     same(_FRAME, HEADER)
     same(_HELLO, HELLO.size)
@@ -133,6 +161,10 @@ def _check_layouts() -> None:
     same(MARKET_FIELDS, MARKET_STRIPE)
     assert FEES_STRIPE.format == f"<{len(_FEES)}i"
     same(_STATUS, STATUS_STRIPES)
+    same(_TERMS[:-1], TERMS_WORDS)
+    same(_BRACKETS, MAX_BRACKETS * BRACKET_ROW.size)
+    same(_INDEX, INDEX_STRIPES.size)
+    same(STEP_FIELDS, STEP_STRIPE)
 
 
 def tables() -> str:
@@ -156,9 +188,17 @@ def _lines() -> Iterator[str]:
     yield from _layout("Extension stripe: client text of a PLACE_ORDER", _TEXT)
     yield from _layout("Extension stripe: rarer terms of a PLACE_ORDER", ORDER_TERMS_FIELDS)
     yield from _layout("Extension stripe of an AMEND_ORDER", _AMEND)
-    yield from _layout("First extension stripe of LIST_SYMBOL and SET_PARAMETERS", MARKET_FIELDS)
-    yield from _layout("Second extension stripe of LIST_SYMBOL and SET_PARAMETERS", _FEES)
-    yield from _layout("Two extension stripes of SET_SYMBOL_STATE and SET_SHARD_MODE", _STATUS)
+    listings = "LIST_SYMBOL, LIST_PERPETUAL and SET_PARAMETERS"
+    yield from _layout(f"First extension stripe of {listings}", MARKET_FIELDS)
+    yield from _layout(f"Second extension stripe of {listings}", _FEES)
+    yield from _layout(
+        "Two extension stripes of SET_SYMBOL_STATE, SET_SHARD_MODE, SET_PERPETUAL_STATE", _STATUS
+    )
+    title = "First four stripes of the terms in LIST_PERPETUAL and SET_RISK_PARAMETERS"
+    yield from _layout(title, _TERMS)
+    yield from _layout("Last two stripes of the terms", _BRACKETS)
+    yield from _layout("Two extension stripes of SET_INDEX", _INDEX)
+    yield from _layout("Extension stripe of LIQUIDATE, TAKE_OVER and DELEVERAGE", STEP_FIELDS)
     yield from _layout("Event, head of every stripe", EVENT_HEAD)
     yield from _events()
     for kind in _ENUMS:

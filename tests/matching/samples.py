@@ -34,6 +34,7 @@ from domain.order import (
     SymbolState,
     TimeInForce,
 )
+from tests.matching.perpetual_samples import perpetual_session
 
 OPERATOR = StateCause.OPERATOR
 LONG_REASON = "a reason that fills more than one stripe: " + "x" * 54  # 96 characters
@@ -60,7 +61,12 @@ _CHANGED = SetParameters(
 
 
 def session() -> list[tuple[str, Command]]:
-    """Return a day in a small market in which every command and every event occurs."""
+    """Return a day in small markets in which every command and every event occurs."""
+    spot = _spot()
+    return [*spot, *perpetual_session(len(spot) + 1)]
+
+
+def _spot() -> list[tuple[str, Command]]:
     order = PlaceOrder(
         1, 11, 1, Side.SELL, OrderType.LIMIT, TimeInForce.GTC, 1_000, 10, client_text="maker-1"
     )

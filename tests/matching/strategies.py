@@ -8,7 +8,8 @@ from typing import Any, get_args, get_type_hints
 from hypothesis import strategies as st
 
 from domain import commands, events
-from domain.commands import Command, Opcode, PlaceOrder
+from domain.circuit_breaker import Trip
+from domain.commands import Command, MarketRules, Opcode, PlaceOrder
 from domain.errors import RejectReason
 from domain.events import Event
 from domain.fees import FeeRates, FeeTable
@@ -26,6 +27,9 @@ from domain.order import (
     TimeInForce,
     TriggerSource,
 )
+from domain.perpetual_state import PerpetualState, StateTrigger
+from domain.perpetual_terms import MAX_BRACKETS, MAX_SOURCES, NO_ROW, BracketRow, PerpetualTerms
+from domain.risk_commands import MarginMode, Trigger
 from matching.wire import MAX_LISTED, MIN_LISTED
 
 _ENUMS = (
@@ -42,12 +46,17 @@ _ENUMS = (
     SymbolState,
     TimeInForce,
     TriggerSource,
+    Trigger,
+    MarginMode,
+    PerpetualState,
+    StateTrigger,
 )
 _I64 = st.integers(-(2**63), 2**63 - 1)
 _U64 = st.integers(0, 2**64 - 1)
 _U32 = st.integers(0, 2**32 - 1)
 _I32 = st.integers(-(2**31), 2**31 - 1)
 _U16 = st.integers(0, 2**16 - 1)
+_ROW = st.builds(BracketRow, _I64, _I32, _I32).filter(lambda row: row != NO_ROW)
 _FEES = st.tuples(*[st.builds(FeeRates, _I32, _I32)] * MAX_FEE_TIERS)
 _TEXT = st.text("abcXYZ019._:-", max_size=36)
 _PRINTABLE = st.characters(min_codepoint=32, max_codepoint=126)
@@ -76,6 +85,8 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "accepted_sequence": _U64,
     "first_sequence": _U64,
     "list_position": _U64,
+    "counterparty_id": _U64,
+    "expected_scope_version": st.integers(0, 2**63 - 1),
     "closed_count": st.integers(0, 2**63 - 1),
     "open_orders": st.integers(0, 2**63 - 1),
 }
@@ -93,6 +104,14 @@ def _strategy(name: str, hint: Any, owner: type) -> st.SearchStrategy[Any]:
         return st.tuples(*[order] * MIN_LISTED) | st.tuples(*[order] * MAX_LISTED)
     if hint in _ENUMS:
         return st.sampled_from(list(hint))
+    if hint == Trip | None:
+        return st.none() | st.sampled_from(Trip)
+    if hint == tuple[int, ...]:
+        return st.tuples(*[_I64] * MAX_SOURCES)
+    if hint == tuple[BracketRow, ...]:
+        return st.lists(_ROW, max_size=MAX_BRACKETS).map(tuple)
+    if hint in (PerpetualTerms, MarketRules):
+        return _build(hint)
     if name == "order_id":  # a cancel names it in a signed field
         return st.integers(0, 2**63 - 1) if owner is commands.CancelOrder else _U64
     return _BY_NAME.get(name, _I64)

@@ -24,10 +24,13 @@ from domain.order import (
     SymbolState,
     TimeInForce,
 )
+from domain.perpetual_state import PerpetualState
+from domain.risk_commands import MarginMode, Trigger
 from infra.engine_frames import FrameFault, FrameKind
 from infra.engine_roles import Role
 from matching.codec import encode_command
 from matching.engine import create_engine
+from matching.risk_wire import BRACKET_ROW, INDEX_STRIPES, STEP_STRIPE, TERMS_WORDS
 from matching.wire import (
     AMEND_STRIPE,
     COMMAND_FIELDS,
@@ -44,6 +47,7 @@ from matching.wire import (
     TEXT_STRIPE,
     WireFault,
 )
+from tests.matching.perpetual_samples import PAUSES
 from tests.matching.samples import session
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "wire.json"
@@ -61,6 +65,9 @@ NUMBERS: tuple[type[IntEnum], ...] = (
     SymbolState,
     ShardMode,
     StateCause,
+    PerpetualState,
+    Trigger,
+    MarginMode,
     WireFault,
     FrameKind,
     FrameFault,
@@ -71,9 +78,10 @@ NUMBERS: tuple[type[IntEnum], ...] = (
 def current() -> dict[str, object]:
     """Return what the golden file holds, from the code as it is."""
     engine = create_engine()
-    records = {}
+    records, time_us = {}, 1_000
     for sequence, (name, command) in enumerate(session(), 1):
-        raw = encode_command(command, sequence=sequence, time_us=1_000 + sequence)
+        time_us += 1 + PAUSES.get(name, 0)
+        raw = encode_command(command, sequence=sequence, time_us=time_us)
         records[name] = {
             "command": _lines(raw),
             "events": _lines(engine.apply(raw)),
@@ -98,6 +106,15 @@ def test_wire_is_the_golden_wire() -> None:
     assert current() == json.loads(GOLDEN.read_text())
 
 
+def test_the_golden_day_has_everything() -> None:
+    """Every opcode and every event is among its bytes, but for what a day without stops lacks."""
+    records = json.loads(GOLDEN.read_text())["records"].values()
+    commands = {bytes.fromhex(record["command"][0])[16] for record in records}
+    events = {bytes.fromhex(line)[10] for record in records for line in record["events"]}
+    assert commands == set(Opcode)
+    assert events == set(EventType) - {EventType.ORDER_TRIGGERED}
+
+
 def test_numbers_only_grow() -> None:
     """A number in the golden file keeps its name; new names take new numbers."""
     golden = json.loads(GOLDEN.read_text())["numbers"]
@@ -109,9 +126,11 @@ def test_numbers_only_grow() -> None:
 
 def test_every_record_is_whole_stripes() -> None:
     """Command heads, extensions and event parts are 64 bytes each."""
-    extensions = [TERMS_STRIPE, TEXT_STRIPE, AMEND_STRIPE, MARKET_STRIPE, FEES_STRIPE]
+    extensions = [TERMS_STRIPE, TEXT_STRIPE, AMEND_STRIPE, MARKET_STRIPE, FEES_STRIPE, STEP_STRIPE]
     structs = [COMMAND_HEAD, *extensions, *EVENT_STRUCTS.values()]
     assert {s.size for s in structs} == {STRIPE}
+    assert TERMS_WORDS.size == 4 * STRIPE
+    assert (8 * BRACKET_ROW.size, INDEX_STRIPES.size) == (2 * STRIPE, 2 * STRIPE)
     assert EVENT_HEAD_STRUCT.size == 16
     assert set(COMMAND_FIELDS) == set(Opcode)
     assert {kind for kind, _ in EVENT_FIELDS} == set(EventType)
