@@ -13,8 +13,23 @@ from domain.order import ShardMode, SymbolState
 from domain.order_record import DryRun, OrderRecord
 from domain.trading_status import StatusReason
 from matching.codec import check_order
+from matching.perpetual_state_codec import (
+    SEAT,
+    SeatLine,
+    perpetual_views,
+    position_views,
+)
 from matching.state_codec import SnapshotError, decode_markets, decode_orders, read_status
-from matching.views import MarketView, ShardView, SymbolView, order_record
+from matching.views import (
+    FrozenView,
+    MarketView,
+    PerpetualView,
+    PositionView,
+    ScopeView,
+    ShardView,
+    SymbolView,
+    order_record,
+)
 from matching.wire import SequenceError, WireError, WireFault
 
 T = TypeVar("T")
@@ -177,6 +192,35 @@ class CoreEngine:
             MarketView(market.rules, SymbolState(market.state))
             for market in decode_markets(bytes(self._core.markets()))
         ]
+
+    def perpetuals(self) -> list[PerpetualView]:
+        """Return the perpetual markets by id."""
+        lines, now = self._core.perpetuals()
+        return perpetual_views(bytes(lines), now)
+
+    def positions(self, account_id: int) -> list[PositionView]:
+        """Return what an account has in perpetuals, and chosen for them, by market."""
+        lines, now = self._core.positions(account_id)
+        return position_views(bytes(lines), now)
+
+    def scope(self, account_id: int, symbol_id: int = 0) -> ScopeView:
+        """Return an account's cross margin, or (by its market) an isolated position's."""
+        return ScopeView(*self._core.scope(account_id, symbol_id))
+
+    def seats(self) -> list[SeatLine]:
+        """Return all seats with a position, cash or choices of their own, by market and account."""
+        return [SeatLine(*values) for values in SEAT.iter_unpack(bytes(self._core.seats()))]
+
+    def frozen(self) -> list[FrozenView]:
+        """Return the scopes in liquidation by account and symbol."""
+        return [
+            FrozenView(account_id, symbol_id, version, low | high << 64, since_us)
+            for account_id, symbol_id, version, low, high, since_us in self._core.frozen()
+        ]
+
+    def dust(self) -> int:
+        """Return the rounding dust of funding in units of the collateral."""
+        return int(self._core.dust())
 
     def tiers(self) -> dict[int, int]:
         """Return {account id: fee tier} where it is not 0."""

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine.hpp"
+#include "market_rules.hpp"
 #include "money.hpp"
 
 namespace rialto {
@@ -53,7 +54,7 @@ void Engine::money(const Command& command) {
   const std::int64_t amount = command.a, created = command.b;
   const std::uint32_t account = state.find_account(command.account_id);
   Reason reason = Reason::kNone;
-  if (command.account_id == 0 || created < 0 ||
+  if (command.account_id == 0 || command.account_id == kFundAccount || created < 0 ||
       Wide{created} > Wide{state.time_us} + kKeyMaxAheadUs)
     reason = Reason::kMalformedCommand;
   else if (amount <= 0)
@@ -62,14 +63,13 @@ void Engine::money(const Command& command) {
     reason = Reason::kKeyExpired;
   else if (asset == kNone16)
     reason = Reason::kUnknownAsset;
-  else if (credit && Wide{state.assets[asset].issued} + amount > kInt64Max)
+  else if (credit && Wide{state.assets[asset].issued} + amount >
+                         (asset == state.collateral ? kMaxCashUnits : kInt64Max))
     reason = Reason::kOverflow;
   else if (!credit && state.mode == kHalted)
     reason = Reason::kShardHalted;
-  else if (!credit) {
-    const Balance balance = account == 0 ? Balance{} : state.balance(account, asset);
-    if (balance.total - balance.held < amount) reason = Reason::kInsufficientFunds;
-  }
+  else if (!credit && !can_spend(account, asset, amount))
+    reason = Reason::kInsufficientFunds;
   remember(command, reason, amount, created);
   if (reason != Reason::kNone) {
     reject(command, reason, command.account_id, 0);
@@ -77,7 +77,10 @@ void Engine::money(const Command& command) {
   }
   const std::int64_t change = credit ? amount : -amount;
   state.assets[asset].issued += change;
-  state.balance(state.need_account(command.account_id), asset).total += change;
+  const std::uint32_t owner = state.need_account(command.account_id);
+  state.balance(owner, asset).total += change;
+  if (asset == state.collateral) [[unlikely]]
+    note_scope(owner, 0);
   EventStripe* event =
       events.add(credit ? EventType::kCredited : EventType::kDebited, 1, command.symbol_id, 0);
   event->body[0] = static_cast<std::uint64_t>(command.time_us);
@@ -92,68 +95,6 @@ void Engine::money(const Command& command) {
 
 namespace {
 
-Rules rules_of(const Command& command, const std::uint8_t* record) {
-  MarketStripe more;
-  Rules rules{};
-  std::memcpy(&more, record + kStripe, sizeof more);
-  std::memcpy(&rules.fees, record + 2 * kStripe, sizeof rules.fees);
-  rules.symbol_id = command.symbol_id;
-  rules.base_asset_id = more.base_asset_id;
-  rules.quote_asset_id = more.quote_asset_id;
-  rules.base_per_lot = command.a;
-  rules.quote_per_tick_lot = command.b;
-  rules.max_taker_fee_ppm = more.max_taker_fee_ppm;
-  rules.band_ppm = more.band_ppm;
-  rules.listing_ticks = more.listing_price_ticks;
-  rules.max_order_lots = more.max_order_lots;
-  rules.max_open_orders = more.max_open_orders;
-  rules.max_position_lots = more.max_position_lots;
-  return rules;
-}
-
-// Tells one market's rules from another's in the record of a key.
-std::int64_t content_of_rules(const Command& command, const std::uint8_t* record) {
-  std::uint64_t words[18] = {static_cast<std::uint64_t>(command.a),
-                             static_cast<std::uint64_t>(command.b)};
-  std::memcpy(words + 2, record + kStripe, 2 * kStripe);
-  std::uint64_t mixed = 0;
-  for (const std::uint64_t word : words) {
-    mixed = (mixed ^ word) * 0x9E3779B97F4A7C15ull;
-    mixed ^= mixed >> 29;
-  }
-  return static_cast<std::int64_t>(mixed);
-}
-
-bool is_whole(const Rules& rules) {
-  return rules.symbol_id != 0 && rules.base_asset_id != 0 && rules.quote_asset_id != 0 &&
-         rules.base_per_lot > 0 && rules.quote_per_tick_lot > 0 && rules.listing_ticks > 0 &&
-         rules.max_order_lots > 0 && rules.max_open_orders != 0 && rules.max_position_lots >= 0 &&
-         rules.band_ppm >= 0 && rules.base_asset_id != rules.quote_asset_id;
-}
-
-// Orders hold at the highest taker rate; no rebate may exceed the lowest, whoever trades.
-Reason refuse_fees(const Rules& rules) {
-  const FeeTable& fees = rules.fees;
-  std::int64_t lowest_taker = kPpm, highest = 0, rebate = 0;
-  for (const FeeRates& rates : fees.tier) {
-    lowest_taker = std::min<std::int64_t>(lowest_taker, rates.taker_ppm);
-    highest = std::max<std::int64_t>({highest, rates.taker_ppm, rates.maker_ppm});
-    rebate = std::max(rebate, -std::int64_t{rates.maker_ppm});
-  }
-  if (rules.max_taker_fee_ppm < 0 || rules.max_taker_fee_ppm >= kPpm || lowest_taker < 0)
-    return Reason::kInvalidFees;
-  if (highest > rules.max_taker_fee_ppm) return Reason::kFeeAboveMaximum;
-  if (rebate > lowest_taker) return Reason::kRebateAboveTakerFee;
-  return Reason::kNone;
-}
-
-// What balances and holds are counted in, or what they were counted with.
-bool same_where_fixed(const Rules& a, const Rules& b) {
-  return a.base_asset_id == b.base_asset_id && a.quote_asset_id == b.quote_asset_id &&
-         a.base_per_lot == b.base_per_lot && a.quote_per_tick_lot == b.quote_per_tick_lot &&
-         a.max_taker_fee_ppm == b.max_taker_fee_ppm && a.listing_ticks == b.listing_ticks;
-}
-
 void write_fees(EventStripe* parts, const FeeTable& fees) {
   const auto* half = reinterpret_cast<const std::uint8_t*>(&fees);
   for (int part = 0; part < 2; ++part, half += 32) {
@@ -166,21 +107,20 @@ void write_fees(EventStripe* parts, const FeeTable& fees) {
 
 void Engine::list_symbol(const Command& command, const std::uint8_t* record) {
   const Rules rules = rules_of(command, record);
-  const std::int64_t content = content_of_rules(command, record);
+  const std::int64_t content = content_of(command, record);
   if (key_used(command, content, 0)) return;
-  Reason reason = Reason::kNone;
-  if (!is_whole(rules))
-    reason = Reason::kMalformedCommand;
-  else if (state.symbol_index[command.symbol_id] != kNone16)
-    reason = Reason::kSymbolAlreadyListed;
-  else
-    reason = refuse_fees(rules);
+  const Reason reason = refuse_listing(state, rules);
   remember(command, reason, content, 0);
   if (reason != Reason::kNone) {
     reject(command, reason, 0, command.symbol_id);
     return;
   }
   state.list_market(rules);
+  write_listed(command, record, rules);
+}
+
+void Engine::write_listed(const Command& command, const std::uint8_t* record,
+                          const Rules& rules) {
   EventStripe* event = events.add(EventType::kSymbolListed, 4, command.symbol_id, 0);
   event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
   event[0].body[1] = static_cast<std::uint64_t>(rules.base_per_lot);
@@ -197,7 +137,7 @@ void Engine::list_symbol(const Command& command, const std::uint8_t* record) {
 
 void Engine::set_parameters(const Command& command, const std::uint8_t* record) {
   const Rules rules = rules_of(command, record);
-  const std::int64_t content = content_of_rules(command, record);
+  const std::int64_t content = content_of(command, record);
   if (key_used(command, content, 0)) return;
   Market* market = state.market(command.symbol_id);
   Reason reason = Reason::kNone;
@@ -209,8 +149,9 @@ void Engine::set_parameters(const Command& command, const std::uint8_t* record) 
     reason = Reason::kSymbolDelisted;
   else if (!same_where_fixed(rules, market->rules))
     reason = Reason::kFixedParameter;
-  else
-    reason = refuse_fees(rules);
+  else if (market->perpetual != nullptr)
+    reason = refuse_perpetual_rules(rules);
+  if (reason == Reason::kNone) reason = refuse_fees(rules);
   remember(command, reason, content, 0);
   if (reason != Reason::kNone) {
     reject(command, reason, 0, command.symbol_id);
@@ -321,8 +262,14 @@ void Engine::delist_symbol(const Command& command, const std::uint8_t* record) {
   Market* market = state.market(command.symbol_id);
   StatusReason status;
   const bool prints = read_status(kOperator, record, status);
-  if (!prints || market == nullptr) {
-    const Reason reason = prints ? Reason::kUnknownSymbol : Reason::kMalformedCommand;
+  Reason reason = Reason::kNone;
+  if (!prints)
+    reason = Reason::kMalformedCommand;
+  else if (market == nullptr)
+    reason = Reason::kUnknownSymbol;
+  else if (market->perpetual != nullptr && market->perpetual->open_lots != 0)
+    reason = Reason::kPositionOpen;
+  if (reason != Reason::kNone) {
     reject(command, reason, 0, command.symbol_id);
     return;
   }
@@ -330,23 +277,8 @@ void Engine::delist_symbol(const Command& command, const std::uint8_t* record) {
     market->state = kDelisted;
     market->status = status;
   }
-  std::vector<Slot> closing;
-  closing.reserve(market->open_orders);
-  const Book& book = market->book;
-  for (const int side : {0, 1})
-    for (std::int64_t price = book.best(side); price != kNoPrice;
-         price = book.next_price(side, price))
-      for (Slot at = book.at(side, price).head; at != 0; at = state.links[at].next)
-        closing.push_back(at);
-  for (const auto* waiting : {&market->rising, &market->falling})
-    for (const auto& [price, number] : *waiting) closing.push_back(state.pages.find(number));
-  for (const std::uint64_t number : market->pending) closing.push_back(state.pages.find(number));
-  std::sort(closing.begin(), closing.end(),
-            [&](Slot a, Slot b) { return state.orders[a].number < state.orders[b].number; });
-  const std::size_t open = closing.size();
-  std::size_t most = std::min(open, kMaxCancels);
-  while (most != 0 && most < open && go_together(closing[most - 1], closing[most])) ++most;
-  closing.resize(most);
+  std::size_t open = 0;
+  const std::vector<Slot> closing = first_orders(*market, open);
   EventStripe* event = events.add(EventType::kSymbolDelisted, 4, command.symbol_id, 0);
   event[0].body[0] = static_cast<std::uint64_t>(command.time_us);
   event[0].body[1] = closing.size();
@@ -354,6 +286,26 @@ void Engine::delist_symbol(const Command& command, const std::uint8_t* record) {
   std::memset(&event[0].body[3], 0, 24);
   write_said(event, status.said);
   close_all(closing, Close::kCancelledByAdmin);
+}
+
+// A market's open orders by number, as many as one command may close, and how many there are.
+std::vector<Slot> Engine::first_orders(const Market& market, std::size_t& open) const {
+  std::vector<Slot> closing;
+  closing.reserve(market.open_orders);
+  const Book& book = market.book;
+  for (const int side : {0, 1})
+    for (std::int64_t price = book.best(side); price != kNoPrice;
+         price = book.next_price(side, price))
+      for (Slot at = book.at(side, price).head; at != 0; at = state.links[at].next)
+        closing.push_back(at);
+  for (const auto* waiting : {&market.rising, &market.falling})
+    for (const auto& [price, number] : *waiting) closing.push_back(state.pages.find(number));
+  for (const std::uint64_t number : market.pending) closing.push_back(state.pages.find(number));
+  std::sort(closing.begin(), closing.end(),
+            [&](Slot a, Slot b) { return state.orders[a].number < state.orders[b].number; });
+  open = closing.size();
+  cut_whole(closing, kMaxCancels);
+  return closing;
 }
 
 // Who only minds settlement's lag lifts no other's mode.

@@ -40,7 +40,8 @@ Reason slices(std::uint16_t flags, std::int64_t quantity, std::int64_t display) 
 Reason order_syntax(const Command& command, const std::uint8_t* record, const Terms& terms) {
   const std::uint16_t flags = command.flags;
   const bool is_market = !has_limit(flags);
-  if (command.account_id == 0 || (command.key_low | command.key_high) == 0)
+  if (command.account_id == 0 || command.account_id == kFundAccount ||
+      (command.key_low | command.key_high) == 0)
     return Reason::kMalformedCommand;
   if (type_of(flags) > kTrailingStop || tif_of(flags) > kGtd || self_trade_of(flags) > kDecrement ||
       trigger_source_of(flags) > kIndexPrice)
@@ -54,8 +55,11 @@ Reason order_syntax(const Command& command, const std::uint8_t* record, const Te
     return Reason::kInvalidCombination;
   if (terms.quote_budget != 0 && !may_have_budget(flags)) return Reason::kInvalidCombination;
   if (trigger_source_of(flags) != kLastPrice) return Reason::kInvalidCombination;
+  const bool closes = (flags & kClosePositionFlag) != 0;
+  if (closes && !is_market) return Reason::kInvalidCombination;
   if (is_market ? command.a != 0 : command.a <= 0) return Reason::kInvalidPrice;
-  if (terms.quote_budget < 0 || command.b < 0 || (terms.quote_budget != 0) == (command.b > 0))
+  const bool names_none = terms.quote_budget != 0 || closes;  // no quantity of its own
+  if (terms.quote_budget < 0 || command.b < 0 || names_none == (command.b > 0))
     return Reason::kInvalidQuantity;
   const Reason unset = trigger_terms(flags, terms);
   return unset != Reason::kNone ? unset : slices(flags, command.b, terms.display);
@@ -67,6 +71,7 @@ namespace {
 // rule of syntax and none of `order_rules` is broken.
 bool is_plain_limit(const Command& command) {
   return command.stripes == 1 && (command.flags | 1) == 1 && command.account_id != 0 &&
+         command.account_id != kFundAccount &&
          (command.key_low | command.key_high) != 0 && command.a > 0 && command.b > 0;
 }
 
@@ -79,29 +84,36 @@ bool is_plain_limit(const Command& command) {
   return closed_market(market);
 }
 
-Reason Engine::refuse_order(const Command& command, const std::uint8_t* record, Market*& market,
-                            std::uint32_t account, const Terms& terms, std::int64_t& limit,
-                            std::int64_t& hold) {
+Reason Engine::refuse_order(const Command& command, const std::uint8_t* record,
+                            std::uint32_t account, const Terms& terms, Admission& in) {
   const bool plain = is_plain_limit(command);
   if (!plain) {
     const Reason malformed = order_syntax(command, record, terms);
     if (malformed != Reason::kNone) return malformed;
     if (terms.expires_us != 0 && terms.expires_us <= state.time_us) return Reason::kExpiryPassed;
   }
-  market = state.market(command.symbol_id);
+  Market* const market = in.market = state.market(command.symbol_id);
   if (market == nullptr) return Reason::kUnknownSymbol;
   if ((state.mode | market->state) != kOpen) [[unlikely]]
     return closed(*market);
+  const bool is_perpetual = market->perpetual != nullptr;
+  if (is_perpetual || (command.flags & kReduces) != 0 || !state.frozen.empty()) [[unlikely]] {
+    const Reason reason = refuse_kind(command, *market, account, terms);
+    if (reason != Reason::kNone) return reason;
+  }
   if (is_triggered(command.flags)) [[unlikely]]
-    return refuse_waiting(command, *market, account, terms, hold);
+    return refuse_waiting(command, account, terms, in);
+  if (is_perpetual) [[unlikely]]
+    return refuse_perpetual_order(command, account, in);
   refresh_band(*market);
   const int side = side_of(command.flags);
   const bool buys = side == kBuy;
-  limit = command.a;
+  std::int64_t limit = command.a;
   if (type_of(command.flags) == kMarket)
     limit = buys ? market->highest : market->lowest;
   else if (buys ? limit > market->highest : limit < market->lowest)
     return Reason::kPriceOutsideBand;
+  in.limit = limit;
   const Rules& rules = market->rules;
   if (command.b > rules.max_order_lots) return Reason::kQuantityTooLarge;
   if (may_rest(command.flags) && account != 0 &&
@@ -110,17 +122,18 @@ Reason Engine::refuse_order(const Command& command, const std::uint8_t* record, 
   if (buys && exceeds_position(*market, account, command.b)) return Reason::kPositionLimit;
   if (!plain) {
     if (terms.quote_budget != 0) {
-      hold = terms.quote_budget;
-      return refuse_budget(*market, command, account, hold, limit);
+      in.hold = terms.quote_budget;
+      return refuse_budget(*market, command, account, in.hold, limit);
     }
-    const Reason broken = order_rules(*market, command, account, limit);
+    const Reason broken = order_rules(*market, command.flags, command.b, account, limit);
     if (broken != Reason::kNone) return broken;
   }
+  std::int64_t hold = 0;
   if (!checked_hold(rules, side, limit, command.b, hold)) return Reason::kOverflow;
-  if (account == 0) return Reason::kInsufficientFunds;
-  const Balance& balance = state.balance(account, buys ? market->quote : market->base);
-  if (balance.total - balance.held < hold) return Reason::kInsufficientFunds;
-  return Reason::kNone;
+  in.hold = hold;
+  return can_spend(account, buys ? market->quote : market->base, hold)
+             ? Reason::kNone
+             : Reason::kInsufficientFunds;
 }
 
 DryRun Engine::dry_run(const std::uint8_t* record) {
@@ -136,10 +149,9 @@ DryRun Engine::dry_run(const std::uint8_t* record) {
   if (known != 0) return {Reason::kDuplicateClientOrderId, 0, 0};
   Terms terms;
   if (!read_terms(record, terms)) return {Reason::kMalformedCommand, 0, 0};
-  Market* market = nullptr;
-  std::int64_t limit = 0, hold = 0;
-  const Reason reason = refuse_order(command, record, market, account, terms, limit, hold);
-  return {reason, reason == Reason::kNone ? hold : 0, 0};
+  Admission in;
+  const Reason reason = refuse_order(command, record, account, terms, in);
+  return {reason, reason == Reason::kNone ? in.hold : 0, 0};
 }
 
 // The rules of a market buy by quote budget. Later prices are worse, so the best one bounds it.
@@ -157,9 +169,7 @@ Reason Engine::refuse_budget(Market& market, const Command& command, std::uint32
   if (self_trade_of(command.flags) == kExpireTaker &&
       state.orders[market.book.first(1 - kBuy)].account == account)
     return Reason::kSelfTrade;
-  if (account == 0) return Reason::kInsufficientFunds;
-  const Balance& balance = state.balance(account, market.quote);
-  return balance.total - balance.held < budget ? Reason::kInsufficientFunds : Reason::kNone;
+  return can_spend(account, market.quote, budget) ? Reason::kNone : Reason::kInsufficientFunds;
 }
 
 // Whether a buy of `more_lots` could leave its account with too much of the base asset: what it
@@ -176,27 +186,27 @@ bool Engine::exceeds_position(const Market& market, std::uint32_t account,
          Wide{rules.max_position_lots} * rules.base_per_lot;
 }
 
-Reason Engine::order_rules(const Market& market, const Command& command, std::uint32_t account,
-                           std::int64_t limit) const {
-  const int side = 1 - side_of(command.flags);
+Reason Engine::order_rules(const Market& market, std::uint16_t flags, std::int64_t lots,
+                           std::uint32_t account, std::int64_t limit) const {
+  const int side = 1 - side_of(flags);
   const std::int64_t best = market.book.best(side);
   const bool meets = best != kNoPrice && Book::crosses(side, best, limit);
-  if (meets && post_only(command.flags)) return Reason::kPostOnlyWouldTrade;
-  if (!meets && !has_limit(command.flags)) return Reason::kNoLiquidity;
-  if (tif_of(command.flags) == kFok && !fillable(market, command, account, limit))
+  if (meets && post_only(flags)) return Reason::kPostOnlyWouldTrade;
+  if (!meets && !has_limit(flags)) return Reason::kNoLiquidity;
+  if (tif_of(flags) == kFok && !fillable(market, flags, lots, account, limit))
     return Reason::kFokNotFillable;
-  if (meets && self_trade_of(command.flags) == kExpireTaker &&
+  if (meets && self_trade_of(flags) == kExpireTaker &&
       state.orders[market.book.first(side)].account == account)
     return Reason::kSelfTrade;
   return Reason::kNone;
 }
 
 // Whether the book fills the whole order within its limit and the sweep limit.
-bool Engine::fillable(const Market& market, const Command& command, std::uint32_t account,
-                      std::int64_t limit) const {
-  const int side = 1 - side_of(command.flags);
+bool Engine::fillable(const Market& market, std::uint16_t flags, std::int64_t lots,
+                      std::uint32_t account, std::int64_t limit) const {
+  const int side = 1 - side_of(flags);
   const Book& book = market.book;
-  std::int64_t missing = command.b;
+  std::int64_t missing = lots;
   std::uint32_t met = 0;
   struct Hidden {
     std::int64_t lots, slice;
@@ -208,13 +218,13 @@ bool Engine::fillable(const Market& market, const Command& command, std::uint32_
       if (++met > kMaxMakers) return false;
       const Order& maker = state.orders[at];
       if (maker.account == account) {
-        if (self_trade_of(command.flags) != kExpireMaker) return false;
+        if (self_trade_of(flags) != kExpireMaker) return false;
         continue;
       }
       missing -= std::min(missing, maker.remaining);
       if (missing == 0) return true;
-      if (const std::int64_t lots = state.hidden(at); lots != 0)
-        hidden.push_back({lots, state.rare[at].terms.display});
+      if (const std::int64_t kept = state.hidden(at); kept != 0)
+        hidden.push_back({kept, state.rare[at].terms.display});
     }
     for (std::size_t at = 0; at < hidden.size(); ++at) {
       if (++met > kMaxMakers) return false;

@@ -15,6 +15,9 @@
 #include <tuple>
 
 #include "benchmark.hpp"
+#include "perpetual_snapshot.hpp"
+#include "risk_bindings.hpp"
+#include "scopes.hpp"
 #include "server/module.hpp"
 #include "shared_engine.hpp"
 #include "snapshot.hpp"
@@ -172,6 +175,89 @@ class Core {
         if (account.tier != 0) lines.emplace_back(account.id, account.tier);
       return lines;
     });
+  }
+
+  // Perpetual markets by id: their lines of a snapshot, then by market whether its mark is fresh,
+  // and its long lots.
+  std::pair<nb::bytes, std::vector<std::pair<bool, std::int64_t>>> perpetuals() const {
+    const auto found = ask([](const Engine& engine) {
+      std::vector<std::pair<bool, std::int64_t>> now;
+      for (const Market* market : engine.state.perpetuals)
+        now.emplace_back(market->perpetual->is_fresh(engine.state.time_us),
+                         market->perpetual->open_lots);
+      return std::pair(perpetual_lines(engine.state), std::move(now));
+    });
+    return {as_bytes(found.first), found.second};
+  }
+
+  using PositionLine = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t>;
+
+  // An account's kept seats by market: their lines of a snapshot, then mark, unrealised profit,
+  // maintenance margin and liquidation price (0: none) of each.
+  std::pair<nb::bytes, std::vector<PositionLine>> positions(std::uint64_t account_id) const {
+    const auto found = ask([account_id](const Engine& engine) {
+      const State& state = engine.state;
+      const std::uint32_t account = state.find_account(account_id);
+      std::vector<PositionLine> now;
+      for (const Market* market : state.perpetuals) {
+        const Seat* seat = market->perpetual->look(account);
+        if (seat == nullptr || !seat->is_kept()) continue;
+        const std::uint16_t symbol_id = market->rules.symbol_id;
+        const Exposure exposure = market->perpetual->exposure(symbol_id, *seat);
+        const Scope scope = scope_of(state, account, scope_symbol(*market, account));
+        now.emplace_back(exposure.mark_ticks, exposure.unrealised_units(),
+                         seat->position.lots != 0 ? exposure.maintenance_units() : 0,
+                         liquidation_price_ticks(scope, symbol_id).value_or(0));
+      }
+      return std::pair(seat_lines(state, account), std::move(now));
+    });
+    return {as_bytes(found.first), found.second};
+  }
+
+  using ScopeLine = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t,
+                               std::int64_t, std::uint64_t>;
+
+  // A scope's cash, equity, maintenance margin, what new orders need, what may leave, and its
+  // version while it is frozen.
+  ScopeLine scope(std::uint64_t account_id, std::uint16_t symbol_id) const {
+    return ask([=](const Engine& engine) {
+      const State& state = engine.state;
+      const Market* market = state.market(symbol_id);
+      if (symbol_id != 0 && (market == nullptr || market->perpetual == nullptr))
+        throw nb::key_error("no perpetual market");
+      if (state.collateral == kNone16) return ScopeLine{};
+      const std::uint32_t account = state.find_account(account_id);
+      const Scope found = scope_of(state, account, symbol_id);
+      const auto frozen = state.frozen.find({account_id, symbol_id});
+      return ScopeLine{found.cash_units,
+                       found.equity_units(),
+                       found.maintenance_units(),
+                       static_cast<std::int64_t>(required_units(state, account, symbol_id)),
+                       leaving_units(state, account, symbol_id),
+                       frozen == state.frozen.end() ? 0 : frozen->second.version};
+    });
+  }
+
+  // All kept seats, as their section of a snapshot has them.
+  nb::bytes seats() const {
+    return as_bytes(ask([](const Engine& engine) { return all_seat_lines(engine.state); }));
+  }
+
+  // (account, symbol, version, key low, key high, since) of the scopes in liquidation.
+  using FrozenLine = std::tuple<std::uint64_t, std::uint16_t, std::uint64_t, std::uint64_t,
+                                std::uint64_t, std::int64_t>;
+  std::vector<FrozenLine> frozen() const {
+    return ask([](const Engine& engine) {
+      std::vector<FrozenLine> lines;
+      for (const auto& [scope, it] : engine.state.frozen)
+        lines.emplace_back(scope.account_id, scope.symbol_id, it.version, it.key_low, it.key_high,
+                           it.since_us);
+      return lines;
+    });
+  }
+
+  std::int64_t dust() const {
+    return ask([](const Engine& engine) { return engine.state.fund.rounding_units; });
   }
 
   nb::bytes open_orders(std::uint64_t account_id, std::uint16_t symbol_id) const {
@@ -350,6 +436,7 @@ nb::dict bench_bare_book(nb::bytes raw, unsigned passes) {
 
 NB_MODULE(_core, m) {
   rialto::bind_load(m);
+  rialto::bind_risk_formulas(m);
   m.def("bench_engine", &rialto::bench_engine, nb::arg("flow"), nb::arg("passes"), nb::arg("batch"),
         nb::arg("window"), nb::arg("warm"));
   m.def("limits", [] {
@@ -389,6 +476,12 @@ NB_MODULE(_core, m) {
       .def("symbols", &Core::symbols)
       .def("markets", &Core::markets)
       .def("tiers", &Core::tiers)
+      .def("perpetuals", &Core::perpetuals)
+      .def("positions", &Core::positions)
+      .def("scope", &Core::scope)
+      .def("seats", &Core::seats)
+      .def("frozen", &Core::frozen)
+      .def("dust", &Core::dust)
       .def("status", &Core::status)
       .def("view", &Core::view, nb::arg("with_snapshot"))
       .def("open_orders", &Core::open_orders)

@@ -129,7 +129,7 @@ Reason Engine::refuse_armed(Market& market, Slot slot, std::int64_t& hold) {
     terms.trigger = rare.trigger;
     const Reason astray = aim_rules(market, order.flags, terms, order.price, order.quantity);
     if (astray != Reason::kNone) return astray;
-    limit = rare.limit = limit_at(market.rules, order.flags, order.price, rare.trigger);
+    limit = rare.limit = limit_at(market, order.flags, order.price, rare.trigger);
   } else {
     refresh_band(market);
     if (side == kBuy ? limit > market.highest : limit < market.lowest)
@@ -138,15 +138,14 @@ Reason Engine::refuse_armed(Market& market, Slot slot, std::int64_t& hold) {
   if (side == kBuy && exceeds_position(market, order.account, order.quantity))
     return Reason::kPositionLimit;
   if (!is_triggered(order.flags)) {
-    Command like{};
-    like.flags = order.flags;
-    like.b = order.quantity;
-    const Reason broken = order_rules(market, like, order.account, limit);
+    const Reason broken =
+        order_rules(market, order.flags, order.quantity, order.account, limit);
     if (broken != Reason::kNone) return broken;
   }
   if (!checked_hold(market.rules, side, limit, order.quantity, hold)) return Reason::kOverflow;
-  const Balance& balance = state.balance(order.account, side == kBuy ? market.quote : market.base);
-  return balance.total - balance.held < hold ? Reason::kInsufficientFunds : Reason::kNone;
+  return can_spend(order.account, side == kBuy ? market.quote : market.base, hold)
+             ? Reason::kNone
+             : Reason::kInsufficientFunds;
 }
 
 // Lets a child wait for its trigger, which the last price may have reached.

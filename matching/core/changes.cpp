@@ -210,11 +210,12 @@ Reason Engine::refuse_amend(const Command& command, std::int64_t trigger, Slot s
   if (slot == 0) return Reason::kOrderNotFound;
   const Order& order = state.orders[slot];
   Market& market = *state.markets[order.symbol];
-  if (market.state != kOpen) return closed_market(market);
+  if (const Reason shut = closed_market(market); shut != Reason::kNone) return shut;
   if ((order.traits & (kLinked | kPending)) != 0) return Reason::kOrderInList;
   if ((order.traits & kWaiting) != 0) [[unlikely]]
     return refuse_amend_waiting(command, trigger, slot);
   if (trigger != 0) return Reason::kInvalidCombination;
+  if (market.perpetual != nullptr && command.a > kMaxPriceTicks) return Reason::kInvalidPrice;
   const int side = order.side();
   const Rules& rules = market.rules;
   const std::int64_t price = command.a != 0 ? command.a : order.price;
@@ -230,18 +231,34 @@ Reason Engine::refuse_amend(const Command& command, std::int64_t trigger, Slot s
   if (quantity > rules.max_order_lots) return Reason::kQuantityTooLarge;
   if ((order.traits & kIceberg) != 0 && too_many_slices(quantity, state.rare[slot].terms.display))
     return Reason::kTooManySlices;
+  if (market.perpetual != nullptr) [[unlikely]]
+    return refuse_amended_perpetual(slot, price, quantity, whole);
   if (side == kBuy && exceeds_position(market, order.account, quantity - whole))
     return Reason::kPositionLimit;
-  Command like = command;
-  like.flags = order.flags;
-  const Reason broken = order_rules(market, like, order.account, price);
+  const std::int64_t left = quantity - order.filled();
+  const Reason broken = order_rules(market, order.flags, left, order.account, price);
   if (broken != Reason::kNone) return broken;
   std::int64_t hold = 0;
-  if (!checked_hold(rules, side, price, quantity - order.filled(), hold)) return Reason::kOverflow;
-  const Balance& balance = state.balance(order.account, side == kBuy ? market.quote : market.base);
+  if (!checked_hold(rules, side, price, left, hold)) return Reason::kOverflow;
   const std::int64_t own = hold_units(rules, side, order.price, order.remaining + hidden);
-  if (balance.total - balance.held + own < hold) return Reason::kInsufficientFunds;
-  return Reason::kNone;
+  return can_spend(order.account, side == kBuy ? market.quote : market.base, hold - own)
+             ? Reason::kNone
+             : Reason::kInsufficientFunds;
+}
+
+// What an order that moves in the queue of a perpetual has to pass; its own lots count as free.
+Reason Engine::refuse_amended_perpetual(Slot slot, std::int64_t price, std::int64_t quantity,
+                                        std::int64_t whole) const {
+  const Order& order = state.orders[slot];
+  const Market& market = *state.markets[order.symbol];
+  std::int64_t left = quantity - order.filled();
+  const Reason reason =
+      refuse_position(market, order.flags, order.account, quantity - whole, false, left);
+  if (reason != Reason::kNone) return reason;
+  const Reason broken = order_rules(market, order.flags, left, order.account, price);
+  if (broken != Reason::kNone) return broken;
+  return refuse_margin(order.account,
+                       {&market, slot, order.flags, price, quantity - whole, left});
 }
 
 }  // namespace rialto

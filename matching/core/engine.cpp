@@ -170,6 +170,25 @@ inline void Engine::act(const Command& command, const std::uint8_t* record, cons
     case Opcode::kDebit:
       money(command);
       break;
+    case Opcode::kListPerpetual:
+    case Opcode::kSetRiskParameters:
+    case Opcode::kSetLeverage:
+    case Opcode::kSetMarginMode:
+    case Opcode::kMoveMargin:
+    case Opcode::kSetIndex:
+    case Opcode::kSetPerpetualState:
+    case Opcode::kSettleFunding:
+    case Opcode::kFreeze:
+    case Opcode::kUnfreeze:
+    case Opcode::kLiquidate:
+    case Opcode::kTakeOver:
+    case Opcode::kDeleverage:
+    case Opcode::kUnwind:
+    case Opcode::kTopUpFund:
+    case Opcode::kSweepDust:
+    case Opcode::kSettleMarket:
+      act_on_risk(command, record);
+      break;
     case Opcode::kListSymbol:
       list_symbol(command, record);
       break;
@@ -195,14 +214,76 @@ inline void Engine::act(const Command& command, const std::uint8_t* record, cons
       event->body[1] = static_cast<std::uint64_t>(command.a);
       event->body[2] = static_cast<std::uint64_t>(command.b);
       std::memset(&event->body[3], 0, 24);
+      start();
       break;
     }
     case Opcode::kTick: {
       EventStripe* event = events.add(EventType::kTicked, 1, 0, 0);
       event->body[0] = static_cast<std::uint64_t>(command.time_us);
       std::memset(&event->body[1], 0, 40);
+      pass_time();
       break;
     }
+  }
+}
+
+// Commands about perpetuals; one that is known and not acted on yet is refused.
+[[gnu::noinline, gnu::cold]] void Engine::act_on_risk(const Command& command,
+                                                      const std::uint8_t* record) {
+  switch (command.opcode) {
+    case Opcode::kListPerpetual:
+      list_perpetual(command, record);
+      break;
+    case Opcode::kSetRiskParameters:
+      set_risk_parameters(command, record);
+      break;
+    case Opcode::kSetLeverage:
+      set_leverage(command);
+      break;
+    case Opcode::kSetIndex:
+      set_index(command, record);
+      break;
+    case Opcode::kSetPerpetualState:
+      set_perpetual_state(command, record);
+      break;
+    case Opcode::kSettleFunding:
+      settle_funding(command, record);
+      break;
+    case Opcode::kSetMarginMode:
+      set_margin_mode(command);
+      break;
+    case Opcode::kMoveMargin:
+      move_margin(command, record);
+      break;
+    case Opcode::kFreeze:
+      freeze(command, record);
+      break;
+    case Opcode::kUnfreeze:
+      unfreeze(command, record);
+      break;
+    case Opcode::kLiquidate:
+      liquidate(command, record);
+      break;
+    case Opcode::kTakeOver:
+      take_over(command, record);
+      break;
+    case Opcode::kDeleverage:
+      deleverage(command, record);
+      break;
+    case Opcode::kUnwind:
+      unwind(command, record);
+      break;
+    case Opcode::kTopUpFund:
+      top_up_fund(command, record);
+      break;
+    case Opcode::kSweepDust:
+      sweep_dust(command, record);
+      break;
+    case Opcode::kSettleMarket:
+      settle_market(command, record);
+      break;
+    default:
+      reject(command, Reason::kUnknownOpcode, command.account_id, command.symbol_id);
   }
 }
 
@@ -265,10 +346,44 @@ inline Slot Engine::accept(const Command& command, const std::uint8_t* record,
 }
 
 [[gnu::noinline, gnu::cold]] Slot Engine::accept_listed(const Listed& listed,
-                                                        std::uint32_t account, std::int64_t hold,
+                                                        std::uint32_t account,
+                                                        const Admission& in,
                                                         std::uint64_t entry_id) {
-  return accept(listed.command(), listed.record, account, listed.terms, true, listed.hash, hold,
-                entry_id);
+  if (in.market != nullptr && in.market->perpetual != nullptr)
+    return accept_cut(listed.command(), listed.record, account, listed.terms, true, listed.hash,
+                      in);
+  return accept(listed.command(), listed.record, account, listed.terms, true, listed.hash,
+                in.hold, entry_id);
+}
+
+// As `accept`, of an order on a perpetual, which may be less than what was asked for.
+[[gnu::noinline]] Slot Engine::accept_cut(const Command& command, const std::uint8_t* record,
+                                          std::uint32_t account, const Terms& terms,
+                                          bool has_terms, std::uint64_t hash,
+                                          const Admission& in) {
+  Command cut = command;
+  cut.b = in.lots;
+  const Slot slot = accept(cut, record, account, terms, has_terms, hash, 0, 0);
+  if (cut.b != command.b) {
+    state.asked_else[slot] = {command.a, command.b};
+    state.orders[slot].altered = 1;
+  }
+  return slot;
+}
+
+// An order that waits needs no margin: nothing need be known of its account.
+[[gnu::noinline]] void Engine::place_perpetual(const Command& command, const std::uint8_t* record,
+                                               const Terms& terms, bool has_terms,
+                                               std::uint64_t hash, const Admission& in) {
+  const std::uint32_t account = state.need_account(command.account_id);
+  const Slot slot = accept_cut(command, record, account, terms, has_terms, hash, in);
+  if (is_triggered(command.flags)) {
+    wait(*in.market, slot);
+    return;
+  }
+  Close stopped = Close::kFilled;
+  const bool stop = match(*in.market, slot, in.limit, stopped);
+  finish(*in.market, slot, stop, stopped);
 }
 
 // Whether a command asks for what the order was placed as, in the same list or alone.
@@ -329,29 +444,33 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
     write_duplicate(command, command.symbol_id, known_slot, same_body(command, terms, known_slot));
     return;
   }
-  Market* market = nullptr;
-  std::int64_t limit = 0, hold = 0;
+  Admission in;
   Reason reason = Reason::kMalformedCommand;
   if (more == nullptr || more->is_whole())
-    reason = refuse_order(command, record, market, account, terms, limit, hold);
+    reason = refuse_order(command, record, account, terms, in);
   if (reason != Reason::kNone) {
     reject(command, reason, command.account_id, command.symbol_id);
     return;
   }
-  const Slot slot = accept(command, record, account, terms, has_terms, hash, hold, 0);
+  Market* const market = in.market;
+  if (market->perpetual != nullptr) [[unlikely]] {
+    place_perpetual(command, record, terms, has_terms, hash, in);
+    return;
+  }
+  const Slot slot = accept(command, record, account, terms, has_terms, hash, in.hold, 0);
   if (has_terms) [[unlikely]] {
     if (is_triggered(command.flags)) {
       wait(*market, slot);
       return;
     }
     if (terms.quote_budget != 0) {
-      const Close ended = spend(*market, slot, limit);
+      const Close ended = spend(*market, slot, in.limit);
       finish(*market, slot, true, ended);
       return;
     }
   }
   Close stopped = Close::kFilled;
-  const bool stop = match(*market, slot, limit, stopped);
+  const bool stop = match(*market, slot, in.limit, stopped);
   finish(*market, slot, stop, stopped);
 }
 

@@ -3,13 +3,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "deleveraging.hpp"
 #include "events.hpp"
 #include "framing.hpp"
+#include "insurance.hpp"
+#include "scopes.hpp"
 #include "state.hpp"
 #include "wire.hpp"
 
@@ -34,6 +38,43 @@ struct Listed {
   Slot known;  // the order that was placed under its key before, or 0
 
   const Command& command() const { return command_at(record); }
+};
+
+// A pair of a plan: the counterparty, and what the liquidated closes against it.
+struct DeleveragedPair {
+  std::uint32_t counterparty;
+  std::int64_t delta_lots, quote_units, haircut_units;
+};
+
+// How a position is closed against others; what nobody takes is left.
+struct Deleveraging {
+  std::vector<DeleveragedPair> pairs;
+  std::int64_t left_lots = 0;
+};
+
+using Candidates = std::vector<std::pair<std::uint32_t, Scope>>;  // who could be closed, in rank
+using SettlementPlans = std::vector<std::pair<std::uint32_t, Deleveraging>>;  // by account
+
+// A step of a liquidation that may be taken: on which position of which frozen scope.
+struct Step {
+  Market* market = nullptr;
+  std::uint32_t account = 0;
+  std::uint16_t symbol_id = 0;  // the scope's: 0 for cross
+  Frozen* frozen = nullptr;
+  Scope scope;
+  const Exposure* exposure = nullptr;  // in `scope`, of the market
+  std::int64_t delta_lots = 0;         // what is asked to close, signed
+};
+
+// Why positions may not be closed in a market now.
+Reason refuse_phase(const Perpetual& perpetual, bool is_fresh);
+
+// What comes of the checks of an order that is asked for.
+struct Admission {
+  Market* market = nullptr;
+  std::int64_t limit = 0;  // up to which it trades
+  std::int64_t hold = 0;
+  std::int64_t lots = 0;  // of an order on a perpetual: what it may be of what was asked for
 };
 
 // The orders of a list that is to be placed, and of which kind it is.
@@ -97,8 +138,12 @@ class Engine {
                                             std::uint32_t account, const Terms& terms,
                                             bool has_terms, std::uint64_t hash, std::int64_t hold,
                                             std::uint64_t entry_id);
-  Slot accept_listed(const Listed& listed, std::uint32_t account, std::int64_t hold,
+  Slot accept_listed(const Listed& listed, std::uint32_t account, const Admission& in,
                      std::uint64_t entry_id);
+  Slot accept_cut(const Command& command, const std::uint8_t* record, std::uint32_t account,
+                  const Terms& terms, bool has_terms, std::uint64_t hash, const Admission& in);
+  void place_perpetual(const Command& command, const std::uint8_t* record, const Terms& terms,
+                       bool has_terms, std::uint64_t hash, const Admission& in);
   bool same_body(const Command& command, const Terms& terms, Slot slot) const;
   void write_duplicate(const Command& command, std::uint16_t symbol_id, Slot slot, bool same);
   void place_list(const Command& command, const std::uint8_t* record);
@@ -106,18 +151,14 @@ class Engine {
   void read_list(const std::uint8_t* record, AskedList& asked) const;
   bool answer_known(const Command& head, const AskedList& asked);
   bool is_repeat(const AskedList& asked) const;
-  Reason refuse_list(const AskedList& asked, std::uint32_t account, Market*& market,
-                     std::int64_t* holds, int& position);
-  Reason refuse_oco(const AskedList& asked, std::uint32_t account, Market*& market,
-                    std::int64_t* holds, int& position);
-  Reason refuse_bracket(const AskedList& asked, std::uint32_t account, Market*& market,
-                        std::int64_t& hold, int& position);
+  Reason refuse_list(const AskedList& asked, std::uint32_t account, Admission* in, int& position);
+  Reason refuse_oco(const AskedList& asked, std::uint32_t account, Admission* in, int& position);
+  Reason refuse_bracket(const AskedList& asked, std::uint32_t account, Admission& in,
+                        int& position);
   Reason refuse_child(const Listed& listed, const Market& market, std::int64_t entry_price) const;
   bool too_many(const Market& market, std::uint32_t account, int count) const;
-  void place_oco(const AskedList& asked, std::uint32_t account, Market& market,
-                 const std::int64_t* holds);
-  void place_bracket(const AskedList& asked, std::uint32_t account, Market& market,
-                     std::int64_t hold);
+  void place_oco(const AskedList& asked, std::uint32_t account, Admission* in);
+  void place_bracket(const AskedList& asked, std::uint32_t account, const Admission& in);
   void link(Slot first, Slot second, std::int64_t covered);
   void link_again(Slot second);
   Slot unlink(Slot slot);
@@ -143,6 +184,7 @@ class Engine {
                 std::int64_t created_us);
   void money(const Command& command);
   void list_symbol(const Command& command, const std::uint8_t* record);
+  void write_listed(const Command& command, const std::uint8_t* record, const Rules& rules);
   void set_parameters(const Command& command, const std::uint8_t* record);
   void set_account_tier(const Command& command);
   void set_symbol_state(const Command& command, const std::uint8_t* record);
@@ -152,21 +194,107 @@ class Engine {
   static void write_said(EventStripe* event, const StatusStripes& said);
   void write_state_set(EventType type, const Command& command, const StatusStripes& said);
 
-  Reason refuse_order(const Command& command, const std::uint8_t* record, Market*& market,
-                      std::uint32_t account, const Terms& terms, std::int64_t& limit,
-                      std::int64_t& hold);
+  void list_perpetual(const Command& command, const std::uint8_t* record);
+  void set_risk_parameters(const Command& command, const std::uint8_t* record);
+  void write_terms_set(const Market& market);
+  void set_perpetual_state(const Command& command, const std::uint8_t* record);
+  void begin_settlement(Market& market);
+  Reason refuse_seat(const Market* market, std::uint64_t account_id) const;
+  void set_leverage(const Command& command);
+  Reason refuse_leverage(Market& market, std::uint32_t account, std::int64_t leverage);
+  void set_index(const Command& command, const std::uint8_t* record);
+  void review(Market& market);
+  bool move(Market& market, StateTrigger trigger, Trip cause, const StatusStripes& said);
+  void pass_time();
+  void start();
+  void take_sample(Market& market);
+  void settle_funding(const Command& command, const std::uint8_t* record);
+  Reason refuse_funding(const Market* market, const Command& command) const;
+  void pay_funding(Market& market, const Command& command, std::int64_t rate_ppm,
+                   std::int64_t premium_ppm, const Deleveraging* plan);
+  Candidates ranked_against(const Market& market, std::int64_t lots) const;
+  Deleveraging plan_pairs(Scope& scope, std::uint16_t symbol_id, Candidates& candidates) const;
+  Deleveraging plan_for(const Market& market, std::uint32_t account) const;
+  void apply_pairs(Market& market, std::uint32_t account, const Deleveraging& plan);
+  void apply_pair(Market& market, std::uint32_t account, const DeleveragedPair& pair,
+                  const Key& key);
+  std::vector<Slot> open_in(std::uint32_t account, const Market& market) const;
+  std::int64_t fund_units() const;
+  void note_fund();
+  bool fund_stops(const Perpetual& perpetual, std::int64_t cash) const;
+  void say_scope(std::uint32_t account, std::uint16_t symbol_id);
+  void refuse_step(const Command& command, Reason reason, std::uint16_t symbol_id);
+  std::uint16_t scope_in(const Command& command) const;
+  Reason refuse_scope(const Command& command) const;
+  void freeze(const Command& command, const std::uint8_t* record);
+  bool backs(std::uint32_t account, Slot slot, std::uint16_t symbol_id) const;
+  void unfreeze(const Command& command, const std::uint8_t* record);
+  Reason begin(const Command& command, const std::uint8_t* record, Step& step);
+  Reason refuse_takeover(const Step& step) const;
+  Reason refuse_limit(const Step& step, std::int64_t asked, bool fund_may_pay,
+                      std::int64_t& limit) const;
+  Slot closing_order(const Market& market, std::uint32_t account, std::int64_t delta_lots,
+                     std::int64_t limit);
+  Slot next_maker(Market& market, Slot taker);
+  void liquidate(const Command& command, const std::uint8_t* record);
+  void write_placed(EventType type, const Command& command, Slot taker, unsigned flags);
+  void liquidate_in_book(const Step& step, Slot taker, bool fund_may_pay);
+  Reason takeover_capacity(const Step& step, std::int64_t& lots) const;
+  void take_over(const Command& command, const std::uint8_t* record);
+  void deleverage(const Command& command, const std::uint8_t* record);
+  void top_up_fund(const Command& command, const std::uint8_t* record);
+  void sweep_dust(const Command& command, const std::uint8_t* record);
+  void add_to_fund(EventType type, const Command& command, std::int64_t units);
+  Reason refuse_unwind(const Market* market, const Command& command) const;
+  void unwind(const Command& command, const std::uint8_t* record);
+  bool unwind_in_book(Market& market, std::uint32_t fund, Slot taker);
+  void set_margin_mode(const Command& command);
+  Reason refuse_move(const Market* market, const Command& command) const;
+  void move_margin(const Command& command, const std::uint8_t* record);
+  void settle_market(const Command& command, const std::uint8_t* record);
+  Reason refuse_settlement(const Market* market, const Command& command) const;
+  Reason plan_settlement(const Market& market, SettlementPlans& plans,
+                         std::vector<std::uint32_t>& left) const;
+  Reason refuse_fund_end(const Market& market,
+                         const std::map<std::uint32_t, Scope>& changed) const;
+  void settle_position(Market& market, std::uint32_t account);
+  void cut_whole(std::vector<Slot>& slots, std::size_t most) const;
+  std::vector<Slot> first_orders(const Market& market, std::size_t& open) const;
+  void act_on_risk(const Command& command, const std::uint8_t* record);
+
+  Reason refuse_order(const Command& command, const std::uint8_t* record, std::uint32_t account,
+                      const Terms& terms, Admission& in);
+  Reason refuse_kind(const Command& command, const Market& market, std::uint32_t account,
+                     const Terms& terms) const;
+  bool is_full(const Market& market, std::uint32_t account) const;
+  Reason refuse_position(const Market& market, std::uint16_t flags, std::uint32_t account,
+                         std::int64_t more_lots, bool clamps, std::int64_t& left) const;
+  Reason refuse_margin(std::uint32_t account, const Wanted& wanted) const;
+  Reason refuse_perpetual_order(const Command& command, std::uint32_t account, Admission& in);
+  Reason refuse_triggered(Market& market, Slot slot, std::int64_t limit, std::int64_t& lots) const;
+  Reason refuse_amended_perpetual(Slot slot, std::int64_t price, std::int64_t quantity,
+                                  std::int64_t whole) const;
+  // Whether an account has that much of an asset that nothing holds; of collateral, that its margin
+  // does not need.
+  bool can_spend(std::uint32_t account, std::uint16_t asset, std::int64_t units) const {
+    if (account == 0) return units <= 0;
+    if (asset == state.collateral) [[unlikely]]
+      return free_units(state, account, asset) >= units;
+    const Balance& balance = state.balance(account, asset);
+    return balance.total - balance.held >= units;
+  }
   Reason closed(const Market& market) const;
   Reason refuse_budget(Market& market, const Command& command, std::uint32_t account,
                        std::int64_t budget, std::int64_t limit);
-  Reason order_rules(const Market& market, const Command& command, std::uint32_t account,
-                     std::int64_t limit) const;
-  bool fillable(const Market& market, const Command& command, std::uint32_t account,
-                std::int64_t limit) const;
+  Reason order_rules(const Market& market, std::uint16_t flags, std::int64_t lots,
+                     std::uint32_t account, std::int64_t limit) const;
+  bool fillable(const Market& market, std::uint16_t flags, std::int64_t lots,
+                std::uint32_t account, std::int64_t limit) const;
   bool exceeds_position(const Market& market, std::uint32_t account, std::int64_t more_lots) const;
   Reason refuse_cancel(const Command& command);
   Reason refuse_amend(const Command& command, std::int64_t trigger, Slot slot);
-  Reason refuse_waiting(const Command& command, Market& market, std::uint32_t account,
-                        const Terms& terms, std::int64_t& hold);
+  Reason refuse_waiting(const Command& command, std::uint32_t account, const Terms& terms,
+                        Admission& in);
   Reason aim_rules(const Market& market, std::uint16_t flags, const Terms& terms,
                    std::int64_t price, std::int64_t quantity) const;
   Reason refuse_amend_waiting(const Command& command, std::int64_t trigger, Slot slot);
@@ -194,6 +322,15 @@ class Engine {
   bool match(Market& market, Slot taker, std::int64_t limit, Close& stopped);
   [[gnu::always_inline]] inline void fill(Market& market, Slot maker, Slot taker,
                                           std::int64_t lots);
+  void fill_perpetual(Market& market, Slot maker, Slot taker, std::int64_t lots,
+                      const std::int64_t* insurance);
+  enum class Meeting : std::uint8_t { kTrades, kPasses, kEnds };
+  Meeting meet(Market& market, Slot maker, Slot taker, Close& stopped);
+  bool ruins(const Market& market, Slot slot, Slot maker, std::int64_t lots) const;
+  void end_uncovered(std::uint32_t account);
+  std::int64_t held_by(Slot slot) const;
+  void trim(Market& market, std::uint32_t account);
+  void note_scope(std::uint32_t account, std::uint16_t symbol_id);
   [[gnu::always_inline]] inline void use_up(Market& market, Slot slot, Close reason);
   void refill(Market& market, Slot slot);
   void hide(Slot slot);

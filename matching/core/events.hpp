@@ -4,12 +4,21 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
+#include <iterator>
 #include <memory>
 #include <utility>
 
 #include "wire.hpp"
 
 namespace rialto {
+
+// Fills the body of a stripe with these numbers, and zeros after them.
+inline void put(EventStripe& stripe, std::initializer_list<std::int64_t> numbers) {
+  std::size_t at = 0;
+  for (const std::int64_t number : numbers) stripe.body[at++] = static_cast<std::uint64_t>(number);
+  while (at < std::size(stripe.body)) stripe.body[at++] = 0;
+}
 
 class EventWriter {
  public:
@@ -40,6 +49,14 @@ class EventWriter {
       first[part].head = head | std::uint64_t{part} << 24;
     }
     return first;
+  }
+
+  // One more stripe of the event added last; the caller fills all but its sequence.
+  EventStripe* add_part() {
+    if (used_ == size_) grow(size_ * 2);
+    EventStripe* part = &stripes_[used_++];
+    part->sequence = sequence_;
+    return part;
   }
 
   // Between these two the events leave index 0 to the outcome, which comes after them.

@@ -30,6 +30,23 @@ inline bool known(Opcode opcode) {
     case Opcode::kPlaceOrderList:
     case Opcode::kCredit:
     case Opcode::kDebit:
+    case Opcode::kListPerpetual:
+    case Opcode::kSetRiskParameters:
+    case Opcode::kSetLeverage:
+    case Opcode::kSetMarginMode:
+    case Opcode::kMoveMargin:
+    case Opcode::kSetIndex:
+    case Opcode::kSetPerpetualState:
+    case Opcode::kSettleFunding:
+    case Opcode::kFreeze:
+    case Opcode::kUnfreeze:
+    case Opcode::kLiquidate:
+    case Opcode::kTakeOver:
+    case Opcode::kDeleverage:
+    case Opcode::kUnwind:
+    case Opcode::kTopUpFund:
+    case Opcode::kSweepDust:
+    case Opcode::kSettleMarket:
     case Opcode::kListSymbol:
     case Opcode::kSetSymbolState:
     case Opcode::kSetShardMode:
@@ -43,11 +60,29 @@ inline bool known(Opcode opcode) {
   return false;
 }
 
-// Commands of three stripes: a market's rules and fees, or who sets a state and why.
-inline bool has_rules_or_status(Opcode opcode) {
-  return opcode == Opcode::kListSymbol || opcode == Opcode::kSetParameters ||
-         opcode == Opcode::kSetSymbolState || opcode == Opcode::kSetShardMode ||
-         opcode == Opcode::kDelistSymbol;
+// How many stripes a command has beside orders and lists, whose number varies.
+inline std::uint8_t fixed_stripes(Opcode opcode) {
+  switch (opcode) {
+    case Opcode::kListSymbol:  // a market's rules and fees
+    case Opcode::kSetParameters:
+    case Opcode::kSetSymbolState:  // who sets a state and why
+    case Opcode::kSetShardMode:
+    case Opcode::kDelistSymbol:
+    case Opcode::kSetPerpetualState:
+    case Opcode::kSetIndex:
+      return 3;
+    case Opcode::kListPerpetual:
+      return 9;
+    case Opcode::kSetRiskParameters:
+      return 7;
+    case Opcode::kAmendOrder:
+    case Opcode::kLiquidate:
+    case Opcode::kTakeOver:
+    case Opcode::kDeleverage:
+      return 2;
+    default:
+      return 1;
+  }
 }
 
 [[noreturn, gnu::cold]] inline void refuse_record(int fault, const char* what, std::size_t offset) {
@@ -82,10 +117,9 @@ inline std::uint8_t stripes_of(const Command& command, std::size_t offset, std::
   if (!known(command.opcode)) refuse_record(kUnknownOpcode, "opcode", offset);
   if (command.opcode == Opcode::kPlaceOrderList) return list_stripes(command, offset, size);
   const bool is_order = command.opcode == Opcode::kPlaceOrder;
-  const bool wide = is_order ? command.text_length != 0 : command.opcode == Opcode::kAmendOrder;
-  std::uint8_t stripes = wide ? 2 : 1;
+  std::uint8_t stripes = fixed_stripes(command.opcode);
+  if (is_order && command.text_length != 0) stripes = 2;
   if (is_order && command.stripes == stripes + 1) ++stripes;  // the rarer terms
-  if (has_rules_or_status(command.opcode)) stripes = 3;
   if (command.stripes != stripes || command.text_length > (is_order ? kMaxText : 0))
     refuse_record(kBadLength, "stripes", offset);
   if (offset + stripes * kStripe > size) refuse_record(kBadLength, "a cut off record", offset);

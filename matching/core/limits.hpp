@@ -15,6 +15,9 @@ inline constexpr std::size_t kMaxExpiries = 5'000;
 inline constexpr std::size_t kTriggerRoom = 5'500;
 inline constexpr std::int64_t kMaxTimeoutUs = 24 * kHourUs;
 inline constexpr int kMaxFeeTiers = 8;
+inline constexpr std::uint64_t kMaxPositions = 60'000;
+inline constexpr std::uint32_t kMaxPerpetualOrders = 1'000;
+inline constexpr std::size_t kSweepRoom = 60'000;
 inline constexpr std::uint32_t kClosedPerAccount = 10'000;
 inline constexpr std::int64_t kClosedForUs = 24 * kHourUs;
 inline constexpr std::int64_t kKeyForUs = 48 * kHourUs;
@@ -36,8 +39,11 @@ inline constexpr Limit kLimits[] = {
     {"MAX_EXPIRIES", kMaxExpiries},
     {"MAX_FEE_TIERS", kMaxFeeTiers},
     {"MAX_MAKERS", kMaxMakers},
+    {"MAX_PERPETUAL_ORDERS", kMaxPerpetualOrders},
+    {"MAX_POSITIONS", kMaxPositions},
     {"MAX_SLICES", kMaxSlices},
     {"MAX_TIMEOUT_US", kMaxTimeoutUs},
+    {"SWEEP_ROOM", kSweepRoom},
     {"TRIGGER_ROOM", kTriggerRoom},
 };
 

@@ -71,29 +71,30 @@ bool is_beyond(std::uint16_t flags, const Terms& terms, std::int64_t first, int 
   AskedList asked;
   read_list(record, asked);
   if (answer_known(command, asked)) return;
-  Market* market = nullptr;
-  std::int64_t holds[kMaxListed] = {};
+  Admission in[kMaxListed];
   int position = 0;
-  const Reason reason = asked.is_whole ? refuse_list(asked, account, market, holds, position)
-                                       : Reason::kMalformedCommand;
+  const Reason reason =
+      asked.is_whole ? refuse_list(asked, account, in, position) : Reason::kMalformedCommand;
   if (reason != Reason::kNone) {
     reject(command, reason, command.account_id, command.symbol_id, position);
     return;
   }
   for (int at = 0; at < asked.count; ++at)
     asked.orders[at].terms.list = static_cast<std::int64_t>(order_id(state.next_order));
+  const std::uint32_t owner = state.need_account(command.account_id);
   if (asked.kind == kBracket)
-    place_bracket(asked, account, *market, holds[0]);
+    place_bracket(asked, owner, in[0]);
   else
-    place_oco(asked, account, *market, holds);
+    place_oco(asked, owner, in);
 }
 
 // Each of the two is open before anything can happen to one.
-void Engine::place_oco(const AskedList& asked, std::uint32_t account, Market& market,
-                       const std::int64_t* holds) {
-  const std::int64_t covered = std::min(holds[0], holds[1]);
-  const Slot first = accept_listed(asked.orders[0], account, holds[0], 0);
-  const Slot second = accept_listed(asked.orders[1], account, holds[1] - covered, 0);
+void Engine::place_oco(const AskedList& asked, std::uint32_t account, Admission* in) {
+  Market& market = *in[0].market;
+  const std::int64_t covered = std::min(in[0].hold, in[1].hold);
+  in[1].hold -= covered;
+  const Slot first = accept_listed(asked.orders[0], account, in[0], 0);
+  const Slot second = accept_listed(asked.orders[1], account, in[1], 0);
   link(first, second, covered);
   for (const Slot slot : {first, second})
     if (is_triggered(state.orders[slot].flags))
@@ -103,17 +104,17 @@ void Engine::place_oco(const AskedList& asked, std::uint32_t account, Market& ma
 }
 
 // The children are pending before the entry acts as any order does.
-void Engine::place_bracket(const AskedList& asked, std::uint32_t account, Market& market,
-                           std::int64_t hold) {
+void Engine::place_bracket(const AskedList& asked, std::uint32_t account, const Admission& in) {
+  Market& market = *in.market;
   const Command& command = asked.orders[0].command();
   const std::uint64_t entry_id = order_id(state.next_order);
-  const Slot entry = accept_listed(asked.orders[0], account, hold, 0);
+  const Slot entry = accept_listed(asked.orders[0], account, in, 0);
   state.orders[entry].traits |= kEntry;
   ++market.open_orders;
   list_waiting(entry);
   if (tif_of(command.flags) == kGtd) state.time(entry);
   for (int at = 1; at < asked.count; ++at) {
-    const Slot child = accept_listed(asked.orders[at], account, 0, entry_id);
+    const Slot child = accept_listed(asked.orders[at], account, {}, entry_id);
     state.orders[child].traits |= kPending;
     add_pending(child);
     list_waiting(child);
@@ -132,12 +133,12 @@ DryRun Engine::dry_run_list(const std::uint8_t* record) {
   read_list(record, asked);
   for (int at = 0; at < asked.count; ++at)
     if (asked.orders[at].known != 0) return {Reason::kDuplicateClientOrderId, 0, at + 1};
-  Market* market = nullptr;
-  std::int64_t holds[kMaxListed] = {};
+  Admission in[kMaxListed];
   int position = 0;
-  const Reason reason = asked.is_whole ? refuse_list(asked, account, market, holds, position)
-                                       : Reason::kMalformedCommand;
-  const std::int64_t hold = asked.kind == kBracket ? holds[0] : std::max(holds[0], holds[1]);
+  const Reason reason =
+      asked.is_whole ? refuse_list(asked, account, in, position) : Reason::kMalformedCommand;
+  const std::int64_t hold =
+      asked.kind == kBracket ? in[0].hold : std::max(in[0].hold, in[1].hold);
   return {reason, reason == Reason::kNone ? hold : 0, position};
 }
 
@@ -205,16 +206,16 @@ bool Engine::is_repeat(const AskedList& asked) const {
 }
 
 // Why a list may not be placed, and which of its orders is at fault (0: none alone).
-Reason Engine::refuse_list(const AskedList& asked, std::uint32_t account, Market*& market,
-                           std::int64_t* holds, int& position) {
+Reason Engine::refuse_list(const AskedList& asked, std::uint32_t account, Admission* in,
+                           int& position) {
   if (!are_one_accounts(asked)) return Reason::kInvalidOrderList;
-  if (asked.kind == kBracket) return refuse_bracket(asked, account, market, holds[0], position);
-  return refuse_oco(asked, account, market, holds, position);
+  if (asked.kind == kBracket) return refuse_bracket(asked, account, in[0], position);
+  return refuse_oco(asked, account, in, position);
 }
 
 // Each must be one that could be placed alone, so the larger hold is covered.
-Reason Engine::refuse_oco(const AskedList& asked, std::uint32_t account, Market*& market,
-                          std::int64_t* holds, int& position) {
+Reason Engine::refuse_oco(const AskedList& asked, std::uint32_t account, Admission* in,
+                          int& position) {
   const Command& first = asked.orders[0].command();
   const Command& second = asked.orders[1].command();
   if (side_of(first.flags) != side_of(second.flags) || !takes_profit(first.flags) ||
@@ -222,13 +223,13 @@ Reason Engine::refuse_oco(const AskedList& asked, std::uint32_t account, Market*
     return Reason::kInvalidOrderList;
   for (int at = 0; at < asked.count; ++at) {
     const Listed& order = asked.orders[at];
-    std::int64_t limit = 0;
     position = at + 1;
-    const Reason reason = refuse_order(order.command(), order.record, market, account, order.terms,
-                                       limit, holds[at]);
+    const Reason reason =
+        refuse_order(order.command(), order.record, account, order.terms, in[at]);
     if (reason != Reason::kNone) return reason;
   }
   position = 0;
+  const Market* market = in[0].market;
   if (too_many(*market, account, asked.count)) return Reason::kTooManyOpenOrders;
   const std::int64_t better = first_price(asked.orders[0], reference_of(*market));
   const std::int64_t worse = first_price(asked.orders[1], reference_of(*market));
@@ -237,15 +238,16 @@ Reason Engine::refuse_oco(const AskedList& asked, std::uint32_t account, Market*
 }
 
 // The entry must be one that could be placed alone; of its children, what can be known now.
-Reason Engine::refuse_bracket(const AskedList& asked, std::uint32_t account, Market*& market,
-                              std::int64_t& hold, int& position) {
+// There are none in perpetual markets.
+Reason Engine::refuse_bracket(const AskedList& asked, std::uint32_t account, Admission& in,
+                              int& position) {
   if (!are_bracket(asked)) return Reason::kInvalidOrderList;
   const Listed& entry = asked.orders[0];
   const Command& command = entry.command();
-  std::int64_t limit = 0;
+  const Market* market = state.market(command.symbol_id);
+  if (market != nullptr && market->perpetual != nullptr) return Reason::kInvalidOrderList;
   position = 1;
-  const Reason reason =
-      refuse_order(command, entry.record, market, account, entry.terms, limit, hold);
+  const Reason reason = refuse_order(command, entry.record, account, entry.terms, in);
   if (reason != Reason::kNone) return reason;
   const std::int64_t price = has_limit(command.flags) ? command.a : reference_of(*market);
   bool beyond = true;
@@ -276,7 +278,7 @@ Reason Engine::refuse_child(const Listed& listed, const Market& market,
     terms.trigger = trigger_from(command.flags, terms, entry_price);
     const Reason astray = aim_rules(market, command.flags, terms, command.a, command.b);
     if (astray != Reason::kNone) return astray;
-    limit = limit_at(market.rules, command.flags, command.a, terms.trigger);
+    limit = limit_at(market, command.flags, command.a, terms.trigger);
   }
   const bool counts = checked_hold(market.rules, side_of(command.flags), limit, command.b, hold);
   return counts ? Reason::kNone : Reason::kOverflow;
@@ -321,8 +323,7 @@ void Engine::link_again(Slot second) {
   const auto whole = [&](Slot slot) {
     const Order& one = state.orders[slot];
     const std::int64_t limit = is_triggered(one.flags) ? state.rare[slot].limit : one.price;
-    const Rules& rules = state.markets[one.symbol]->rules;
-    return hold_units(rules, one.side(), limit, state.open_lots(slot));
+    return order_hold(*state.markets[one.symbol], one.side(), limit, state.open_lots(slot));
   };
   link(first, second, std::min(whole(first), whole(second)));
 }
@@ -376,6 +377,13 @@ bool Engine::go_together(Slot slot, Slot following) const {
     return state.orders[slot].traits != 0 &&
            state.rare[slot].terms.list == state.rare[following].terms.list;
   return (state.orders[following].traits & kLinked) != 0 && state.rare[following].sibling == slot;
+}
+
+// Keeps the first `most` orders, and more rather than a part of a list.
+void Engine::cut_whole(std::vector<Slot>& slots, std::size_t most) const {
+  if (most >= slots.size()) return;
+  while (most < slots.size() && go_together(slots[most - 1], slots[most])) ++most;
+  slots.resize(most);
 }
 
 }  // namespace rialto

@@ -3,6 +3,7 @@
 
 #include "engine.hpp"
 #include "money.hpp"
+#include "scopes.hpp"
 
 namespace rialto {
 
@@ -30,6 +31,11 @@ namespace rialto {
         return true;
       }
       continue;
+    }
+    if (market.perpetual != nullptr) [[unlikely]] {
+      const Meeting meeting = meet(market, maker, taker, stopped);
+      if (meeting == Meeting::kEnds) return true;
+      if (meeting == Meeting::kPasses) continue;
     }
     const Links& links = state.links[maker];
     __builtin_prefetch(&state.orders[links.next], 1);
@@ -104,6 +110,10 @@ namespace rialto {
 
 // Trades `lots` at the maker's price and moves the money; the taker holds nothing yet.
 inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::int64_t lots) {
+  if (market.perpetual != nullptr) [[unlikely]] {
+    fill_perpetual(market, maker_slot, taker_slot, lots, nullptr);
+    return;
+  }
   Order& maker = state.orders[maker_slot];
   Order& taker = state.orders[taker_slot];
   const Rules& rules = market.rules;
@@ -152,6 +162,91 @@ inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::
   if (market.waiting() != 0) [[unlikely]]
     touch(market, maker_slot);
   if (maker.remaining == 0) use_up(market, maker_slot, Close::kFilled);
+}
+
+// Whether a taker may trade with a maker of a perpetual: neither may be left with less than nothing
+// at mark, or an insolvency would be traded into somebody else. Such a maker is closed.
+[[gnu::noinline]] Engine::Meeting Engine::meet(Market& market, Slot maker, Slot taker,
+                                               Close& stopped) {
+  stopped = Close::kSweepLimit;
+  if (events.index() > kSweepRoom) return Meeting::kEnds;
+  const std::int64_t lots =
+      std::min(state.orders[taker].remaining, state.orders[maker].remaining);
+  stopped = Close::kInsufficientMargin;
+  if (ruins(market, taker, maker, lots)) return Meeting::kEnds;
+  if (!ruins(market, maker, maker, lots)) return Meeting::kTrades;
+  close_resting(market, maker, Close::kInsufficientMargin);
+  return Meeting::kPasses;
+}
+
+// Whether a fill of `lots` at the maker's price takes an order's scope below 0 at mark.
+bool Engine::ruins(const Market& market, Slot slot, Slot maker, std::int64_t lots) const {
+  const Order& order = state.orders[slot];
+  const std::int64_t price = state.orders[maker].price;
+  const FeeRates& rates = market.rules.fees.tier[state.accounts[order.account].tier];
+  const std::int64_t units = market.rules.quote_per_tick_lot * lots;
+  const Wide better = market.perpetual->mark_ticks - price;
+  Wide gained = units * (order.side() == kBuy ? better : -better);
+  gained -= fee_units(price * units, slot == maker ? rates.maker_ppm : rates.taker_ppm);
+  const std::uint16_t symbol_id = scope_symbol(market, order.account);
+  return equity_units(state, order.account, symbol_id) + gained < 0;
+}
+
+// Trades `lots` at the maker's price: both positions change, and what they realise is paid. A fill of
+// a liquidation has `insurance`: what the taker pays the fund, or the fund the taker (< 0); it pays
+// no fee, so its maker gets no rebate.
+[[gnu::noinline]] void Engine::fill_perpetual(Market& market, Slot maker_slot, Slot taker_slot,
+                                              std::int64_t lots, const std::int64_t* insurance) {
+  Order& maker = state.orders[maker_slot];
+  Order& taker = state.orders[taker_slot];
+  const Rules& rules = market.rules;
+  Perpetual& perpetual = *market.perpetual;
+  const std::uint32_t makes = maker.account, takes = taker.account;
+  const std::int64_t quote = maker.price * lots * rules.quote_per_tick_lot;
+  std::int64_t maker_fee =
+      fee_units(quote, rules.fees.tier[state.accounts[makes].tier].maker_ppm);
+  std::int64_t taker_fee =
+      fee_units(quote, rules.fees.tier[state.accounts[takes].tier].taker_ppm);
+  if (insurance != nullptr) {
+    maker_fee = std::max<std::int64_t>(0, maker_fee);
+    taker_fee = 0;
+  }
+  const std::int64_t insured = insurance != nullptr ? *insurance : 0;
+  const std::int64_t bought = taker.side() == kBuy ? 1 : -1;
+  Seat& maker_seat = perpetual.seat(makes);
+  Seat& taker_seat = perpetual.seat(takes);
+  const PositionChange made = perpetual.change(maker_seat, -bought * lots, -bought * quote);
+  const PositionChange took = perpetual.change(taker_seat, bought * lots, bought * quote);
+  add_cash(state, market, maker_seat, made.realised_units - maker_fee);
+  add_cash(state, market, taker_seat, took.realised_units - taker_fee - insured);
+  if (insured != 0) {
+    const std::uint32_t fund = state.need_account(kFundAccount);
+    state.balance(fund, market.quote).total += insured;
+    note_scope(fund, 0);
+  }
+  state.assets[market.quote].fees += maker_fee + taker_fee;
+  count_seat(state, market, maker_slot, -lots);
+  maker.remaining -= lots;
+  taker.remaining -= lots;
+  market.last_ticks = maker.price;
+  const auto flags = static_cast<std::uint16_t>(
+      taker.side() | (maker_seat.is_isolated ? 2 : 0) | (taker_seat.is_isolated ? 4 : 0));
+  EventStripe* event = events.add(EventType::kPerpetualTrade, 3, rules.symbol_id, flags);
+  const auto id = [this](std::uint64_t number) {
+    return static_cast<std::int64_t>(order_id(number));
+  };
+  put(event[0], {id(state.next_trade++), id(maker.number), id(taker.number),
+          static_cast<std::int64_t>(state.accounts[makes].id),
+          static_cast<std::int64_t>(state.accounts[takes].id), maker.price});
+  put(event[1], {lots, quote, maker_fee, taker_fee, insured, 0});
+  put(event[2], {made.position.lots, made.position.cost_units, made.realised_units, took.position.lots,
+          took.position.cost_units, took.realised_units});
+  note_scope(makes, maker_seat.is_isolated ? rules.symbol_id : 0);
+  note_scope(takes, taker_seat.is_isolated ? rules.symbol_id : 0);
+  if (market.waiting() != 0) touch(market, maker_slot);
+  if (maker.remaining == 0) use_up(market, maker_slot, Close::kFilled);
+  trim(market, makes);
+  trim(market, takes);
 }
 
 // Closes a maker that shows nothing any more, or lets an iceberg show its next lots.
@@ -285,6 +380,7 @@ void Engine::rest_all(const std::vector<Slot>& resting, const std::vector<Slot>&
     Market& market = *state.markets[state.orders[slot].symbol];
     market.book.add(slot);
     ++market.open_orders;
+    if (market.perpetual != nullptr) count_seat(state, market, slot, state.open_lots(slot));
     watch_expiry(slot);
   }
   for (const Slot slot : waiting) {
@@ -303,8 +399,9 @@ void Engine::rest_all(const std::vector<Slot>& resting, const std::vector<Slot>&
     const Order& order = state.orders[slot];
     OpenOrders& mine = state.open_of(order.account, order.symbol);
     ++mine.count;
-    const bool may_buy =
-        (order.traits & kPending) == 0 && (order.traits == 0 || state.rare[slot].covered == 0);
+    const bool may_buy = (order.traits & kPending) == 0 &&
+                         (order.traits == 0 || state.rare[slot].covered == 0) &&
+                         state.markets[order.symbol]->perpetual == nullptr;
     if (order.side() == kBuy && may_buy)
       mine.buy_lots += state.open_lots(slot);
     list_open(slot);

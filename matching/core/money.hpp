@@ -4,12 +4,11 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "rounding.hpp"
 #include "state.hpp"
 #include "wire.hpp"
 
 namespace rialto {
-
-using Wide = __int128;
 
 // amount x rate / 10^6, rounded down; exact without a wide product. Both are >= 0.
 inline std::int64_t floor_ppm(std::int64_t amount, std::int64_t rate) {
@@ -34,11 +33,23 @@ inline std::int64_t hold_units(const Rules& rules, int side, std::int64_t limit,
   return quote + ceil_ppm(quote, rules.max_taker_fee_ppm);
 }
 
+// Counts `lots` more (or less) of an order in a perpetual's book toward its account's margin.
+[[gnu::noinline]] inline void count_seat(const State& state, const Market& market, Slot slot,
+                                         std::int64_t lots) {
+  const Order& order = state.orders[slot];
+  Perpetual& perpetual = *market.perpetual;
+  perpetual.count(perpetual.seat(order.account), order.side(), order.flags, order.price, lots);
+}
+
 // Holds for all that an open order may still trade.
 inline void hold(State& state, const Market& market, Slot slot) {
   const Order& order = state.orders[slot];
   const int side = order.side();
   const std::int64_t lots = state.open_lots(slot);
+  if (market.perpetual != nullptr) [[unlikely]] {
+    count_seat(state, market, slot, lots);
+    return;
+  }
   if (side == kBuy) state.open_of(order.account, order.symbol).buy_lots += lots;
   state.balance(order.account, side == kBuy ? market.quote : market.base).held +=
       hold_units(market.rules, side, order.price, lots);
@@ -47,6 +58,10 @@ inline void hold(State& state, const Market& market, Slot slot) {
 // Releases what the last `lots` of an open order hold, which are about to go.
 inline void release(State& state, const Market& market, Slot slot, std::int64_t lots) {
   const Order& order = state.orders[slot];
+  if (market.perpetual != nullptr) [[unlikely]] {
+    count_seat(state, market, slot, -lots);
+    return;
+  }
   const int side = order.side();
   const std::int64_t before = state.open_lots(slot);
   if (side == kBuy) state.open_of(order.account, order.symbol).buy_lots -= lots;
@@ -76,14 +91,16 @@ inline std::int64_t affordable_lots(const Rules& rules, std::int64_t price, std:
   return static_cast<std::int64_t>(((Wide{units} + 1) * kPpm - 1) / (lot * (kPpm + taker_ppm)));
 }
 
+// What `lots` of an order hold, whatever the market: in a perpetual margin covers what it may do.
+inline std::int64_t order_hold(const Market& market, int side, std::int64_t limit,
+                               std::int64_t lots) {
+  return market.perpetual != nullptr ? 0 : hold_units(market.rules, side, limit, lots);
+}
+
 // Whether an iceberg would show lots more often than it may; each time is a meeting.
 inline bool too_many_slices(std::int64_t quantity, std::int64_t display) {
   return Wide{quantity} > Wide{display} * kMaxSlices;
 }
-
-struct Band {
-  std::int64_t lowest, highest;
-};
 
 // Lowest and highest price around a price, rounded inward.
 inline Band band_around(const Rules& rules, std::int64_t reference) {
@@ -95,16 +112,24 @@ inline Band band_around(const Rules& rules, std::int64_t reference) {
   };
 }
 
-// The last trade's price, or the listing price before there is one.
+// The band of a market around a price.
+inline Band band_of(const Market& market, std::int64_t reference) {
+  if (market.perpetual == nullptr) return band_around(market.rules, reference);
+  return market.perpetual->band(market.rules.band_ppm, reference);
+}
+
+// The last trade's price, or the listing price before there is one; of a perpetual the mark.
 inline std::int64_t reference_of(const Market& market) {
+  if (market.perpetual != nullptr && market.perpetual->mark_ticks != 0) [[unlikely]]
+    return market.perpetual->mark_ticks;
   return market.last_ticks != 0 ? market.last_ticks : market.rules.listing_ticks;
 }
 
 // Where a market order that waits stops trading: the band's edge around its trigger.
-inline std::int64_t limit_at(const Rules& rules, std::uint16_t flags, std::int64_t price,
+inline std::int64_t limit_at(const Market& market, std::uint16_t flags, std::int64_t price,
                              std::int64_t trigger) {
   if (has_limit(flags)) return price;
-  const Band band = band_around(rules, trigger);
+  const Band band = band_of(market, trigger);
   return side_of(flags) == kBuy ? band.highest : band.lowest;
 }
 
@@ -117,6 +142,12 @@ inline std::int64_t trigger_from(std::uint16_t flags, const Terms& terms, std::i
 
 // The band around the reference price, looked up anew when that has moved.
 inline void refresh_band(Market& market) {
+  if (market.perpetual != nullptr) [[unlikely]] {
+    const Band band = band_of(market, 0);
+    market.lowest = band.lowest;
+    market.highest = band.highest;
+    return;
+  }
   const std::int64_t reference = reference_of(market);
   if (reference == market.band_reference) return;
   market.band_reference = reference;

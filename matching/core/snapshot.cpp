@@ -4,11 +4,14 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "perpetual_snapshot.hpp"
+#include "snapshot_io.hpp"
+
 namespace rialto {
 
 namespace {
 
-constexpr std::uint32_t kStateVersion = 12;
+constexpr std::uint32_t kStateVersion = 13;
 constexpr char kMagic[9] = "RLTSTATE";
 constexpr std::uint8_t kAwaits = 1, kEnded = 2;  // how an order is pending
 
@@ -68,38 +71,6 @@ struct KeyBytes {
 static_assert(sizeof(HeadBytes) == 128);
 static_assert(sizeof(OrderBytes) == 216);
 static_assert(sizeof(KeyBytes) == 64);
-
-class Writer {
- public:
-  template <typename T>
-  void put(const T& value) {
-    bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
-  }
-  void count(std::uint64_t n) { put(n); }
-  std::string bytes;
-};
-
-class Reader {
- public:
-  explicit Reader(const std::string& bytes) : bytes_(bytes) {}
-  template <typename T>
-  T get() {
-    if (bytes_.size() - at_ < sizeof(T)) throw std::invalid_argument("a section is cut off");
-    T value;
-    std::memcpy(&value, bytes_.data() + at_, sizeof value);
-    at_ += sizeof value;
-    return value;
-  }
-  template <typename T, typename Use>
-  void section(Use use) {
-    for (auto left = get<std::uint64_t>(); left > 0; --left) use(get<T>());
-  }
-  bool done() const { return at_ == bytes_.size(); }
-
- private:
-  const std::string& bytes_;
-  std::size_t at_ = 0;
-};
 
 OrderBytes order_bytes(const State& state, Slot slot) {
   const Order& order = state.orders[slot];
@@ -258,6 +229,7 @@ std::string encode_state(const Engine& engine) {
             [](const TierBytes& a, const TierBytes& b) { return a.account < b.account; });
   out.count(tiers.size());
   for (const TierBytes& row : tiers) out.put(row);
+  write_perpetuals(state, out);
   return std::move(out.bytes);
 }
 
@@ -359,7 +331,6 @@ std::unique_ptr<Engine> decode_state(const std::string& bytes) {
       throw std::invalid_argument("an order waits for nothing");
     waiting.push_back(read_order(*engine, row));
   });
-  engine->rest_all(open, waiting);
   in.section<OrderBytes>([&](const OrderBytes& row) {
     if (row.status == static_cast<std::uint8_t>(Status::kOpen))
       throw std::invalid_argument("a closed order is open");
@@ -378,6 +349,8 @@ std::unique_ptr<Engine> decode_state(const std::string& bytes) {
     if (row.tier >= kMaxFeeTiers) throw std::invalid_argument("an unknown fee tier");
     state.accounts[state.need_account(row.account)].tier = static_cast<std::uint32_t>(row.tier);
   });
+  read_perpetuals(state, in);
+  engine->rest_all(open, waiting);  // counts what orders may add to positions
   engine->expect_expiry();
   if (!in.done()) throw std::invalid_argument("bytes after the last section");
   return engine;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <set>
 #include <unordered_map>
@@ -15,6 +16,7 @@
 #include "book.hpp"
 #include "order.hpp"
 #include "order_index.hpp"
+#include "perpetual.hpp"
 #include "wire.hpp"
 
 namespace rialto {
@@ -47,6 +49,7 @@ struct Market {
   std::uint16_t at = 0;               // dense index of itself
   std::uint16_t base = 0, quote = 0;  // dense asset indices
   int state = kOpen;
+  std::unique_ptr<Perpetual> perpetual;  // none of a spot market
   std::int64_t last_ticks = 0;
   std::int64_t band_reference = 0, lowest = 0, highest = 0;  // cached
   std::uint64_t open_orders = 0;
@@ -62,10 +65,16 @@ struct Market {
   std::size_t waiting() const { return rising.size() + falling.size(); }
 };
 
-// Why a market that is not open takes no orders.
+// Why a market takes no orders and sets none off, if it does not.
 inline Reason closed_market(const Market& market) {
   if (market.state == kDelisted) return Reason::kSymbolDelisted;
-  return market.state == kHalted ? Reason::kSymbolHalted : Reason::kSymbolCancelOnly;
+  if (market.state == kHalted) return Reason::kSymbolHalted;
+  if (market.state == kCancelOnly) return Reason::kSymbolCancelOnly;
+  if (market.perpetual == nullptr) [[likely]]
+    return Reason::kNone;
+  if (market.perpetual->phase == PerpetualState::kHalted) return Reason::kMarketHalted;
+  if (market.perpetual->phase == PerpetualState::kSettlement) return Reason::kMarketSettling;
+  return Reason::kNone;
 }
 
 struct Balance {
@@ -158,6 +167,11 @@ class State {
   OrderPages pages;
   Slot closed_head = 0, closed_tail = 0;  // all closed orders, in closing order
   std::uint64_t closed_count = 0;
+
+  std::vector<Market*> perpetuals;      // by id
+  std::uint16_t collateral = kNone16;   // dense; the quote asset of all perpetuals
+  std::map<ScopeName, Frozen> frozen;   // scopes in liquidation
+  Fund fund;
 
   bool touched = false;  // a market has prices or ended brackets that were not seen to
 
@@ -285,6 +299,11 @@ class State {
     return at;
   }
 
+  // Whether a scope is being liquidated; its symbol is 0 for cross margin.
+  bool is_frozen(std::uint32_t account, std::uint16_t symbol_id) const {
+    return !frozen.empty() && frozen.contains({accounts[account].id, symbol_id});
+  }
+
   Balance& balance(std::uint32_t account, std::uint16_t asset) {
     return balances[account * balance_stride + asset];
   }
@@ -310,7 +329,7 @@ class State {
     return at;
   }
 
-  void list_market(const Rules& rules) {
+  void list_market(const Rules& rules, std::unique_ptr<Perpetual> perpetual = nullptr) {
     auto market = std::make_unique<Market>(rules, orders, links);
     market->base = need_asset(rules.base_asset_id);
     market->quote = need_asset(rules.quote_asset_id);
@@ -318,6 +337,18 @@ class State {
     symbol_index[rules.symbol_id] = market->at;
     markets.push_back(std::move(market));
     widen(open, market_stride, markets.size());
+    if (perpetual != nullptr) make_perpetual(*markets.back(), std::move(perpetual));
+  }
+
+  // Lets a market be a perpetual from now on; its quote asset is the shard's collateral.
+  void make_perpetual(Market& market, std::unique_ptr<Perpetual> perpetual) {
+    perpetual->units_per_tick_lot = market.rules.quote_per_tick_lot;
+    market.perpetual = std::move(perpetual);
+    collateral = market.quote;
+    perpetuals.push_back(&market);
+    std::sort(perpetuals.begin(), perpetuals.end(), [](const Market* a, const Market* b) {
+      return a->rules.symbol_id < b->rules.symbol_id;
+    });
   }
 
   Slot new_order() {

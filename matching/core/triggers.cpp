@@ -20,11 +20,13 @@ std::pair<std::int64_t, std::uint64_t> turn(const Order& order, std::int64_t tri
 }  // namespace
 
 // The first trigger of a trailing stop is as far from the last price as it may ever be.
-Reason Engine::refuse_waiting(const Command& command, Market& market, std::uint32_t account,
-                              const Terms& terms, std::int64_t& hold) {
+Reason Engine::refuse_waiting(const Command& command, std::uint32_t account, const Terms& terms,
+                              Admission& in) {
+  Market& market = *in.market;
   Terms now = terms;
   now.trigger = trigger_from(command.flags, terms, reference_of(market));
-  return waiting_rules(market, command.flags, now, account, command.a, command.b, 0, 0, hold);
+  in.lots = command.b;
+  return waiting_rules(market, command.flags, now, account, command.a, command.b, 0, 0, in.hold);
 }
 
 // Why an order may not wait for the trigger in its terms. One that waits already has
@@ -36,32 +38,33 @@ Reason Engine::waiting_rules(Market& market, std::uint16_t flags, const Terms& t
   if (astray != Reason::kNone) return astray;
   const int side = side_of(flags);
   const Rules& rules = market.rules;
-  const std::int64_t limit = limit_at(rules, flags, price, terms.trigger);
+  const std::int64_t limit = limit_at(market, flags, price, terms.trigger);
   if (own_lots == 0 && account != 0 &&
       state.open_of(account, market.at).count >= rules.max_open_orders)
     return Reason::kTooManyOpenOrders;
-  if (side == kBuy && exceeds_position(market, account, quantity - own_lots))
+  const bool is_spot = market.perpetual == nullptr;
+  if (is_spot && side == kBuy && exceeds_position(market, account, quantity - own_lots))
     return Reason::kPositionLimit;
   const std::int64_t low = market.low != 0 ? market.low : market.last_ticks;
   const std::int64_t high = market.high != 0 ? market.high : market.last_ticks;
   if (low != 0 && reached(flags, terms.trigger, low, high)) return Reason::kWouldTriggerImmediately;
+  hold = 0;
+  if (!is_spot) return Reason::kNone;  // it is no risk before it is set off
   if (!checked_hold(rules, side, limit, quantity, hold)) return Reason::kOverflow;
-  if (account == 0) return Reason::kInsufficientFunds;
-  const Balance& balance = state.balance(account, side == kBuy ? market.quote : market.base);
-  const std::int64_t free = balance.total - balance.held + own_hold;
-  return free < hold ? Reason::kInsufficientFunds : Reason::kNone;
+  return can_spend(account, side == kBuy ? market.quote : market.base, hold - own_hold)
+             ? Reason::kNone
+             : Reason::kInsufficientFunds;
 }
 
 // Why an order may wait for the trigger in its terms nowhere.
 Reason Engine::aim_rules(const Market& market, std::uint16_t flags, const Terms& terms,
                          std::int64_t price, std::int64_t quantity) const {
   if (terms.trigger <= 0) return Reason::kInvalidTrigger;
-  const Rules& rules = market.rules;
-  const Band band = band_around(rules, terms.trigger);
-  const std::int64_t limit = limit_at(rules, flags, price, terms.trigger);
+  const Band band = band_of(market, terms.trigger);
+  const std::int64_t limit = limit_at(market, flags, price, terms.trigger);
   if (side_of(flags) == kBuy ? limit > band.highest : limit < band.lowest)
     return Reason::kPriceOutsideBand;
-  if (quantity > rules.max_order_lots) return Reason::kQuantityTooLarge;
+  if (quantity > market.rules.max_order_lots) return Reason::kQuantityTooLarge;
   const bool sliced = terms.display != 0 && too_many_slices(quantity, terms.display);
   return sliced ? Reason::kTooManySlices : Reason::kNone;
 }
@@ -71,7 +74,7 @@ void Engine::wait(Market& market, Slot slot) {
   Order& order = state.orders[slot];
   Rare& rare = state.rare[slot];
   rare.trigger = trigger_from(order.flags, rare.terms, reference_of(market));
-  rare.limit = limit_at(market.rules, order.flags, order.price, rare.trigger);
+  rare.limit = limit_at(market, order.flags, order.price, rare.trigger);
   hold_waiting(market, slot, 1);
   add_waiting(slot);
   list_waiting(slot);
@@ -80,6 +83,7 @@ void Engine::wait(Market& market, Slot slot) {
 // Adds (1) or takes away (-1) what an order that waits holds, and buys. Of a list's two orders only
 // one will buy, and the first holds for both what it can.
 void Engine::hold_waiting(Market& market, Slot slot, int sign) {
+  if (market.perpetual != nullptr) return;
   const Order& order = state.orders[slot];
   const Rare& rare = state.rare[slot];
   const bool buys = order.side() == kBuy;
@@ -132,9 +136,13 @@ Reason Engine::refuse_amend_waiting(const Command& command, std::int64_t trigger
   Market& market = *state.markets[order.symbol];
   if (trigger != 0 && rare.terms.trailing != 0) return Reason::kInvalidCombination;
   if (command.a != 0 && !has_limit(order.flags)) return Reason::kInvalidCombination;
+  if (command.b != 0 && (order.flags & kClosePositionFlag) != 0)
+    return Reason::kInvalidCombination;
+  if (market.perpetual != nullptr && std::max(command.a, trigger) > kMaxPriceTicks)
+    return Reason::kInvalidPrice;
   Terms terms = rare.terms;
   terms.trigger = trigger != 0 ? trigger : rare.trigger;
-  const std::int64_t own = hold_units(market.rules, order.side(), rare.limit, order.remaining);
+  const std::int64_t own = order_hold(market, order.side(), rare.limit, order.remaining);
   std::int64_t hold = 0;
   return waiting_rules(market, order.flags, terms, order.account,
                        command.a != 0 ? command.a : order.price,
@@ -151,7 +159,7 @@ void Engine::amend_waiting(const Command& command, std::int64_t trigger, Slot sl
   if (command.a != 0) order.price = command.a;
   if (command.b != 0) order.quantity = order.remaining = command.b;
   if (trigger != 0) rare.trigger = trigger;
-  rare.limit = limit_at(market.rules, order.flags, order.price, rare.trigger);
+  rare.limit = limit_at(market, order.flags, order.price, rare.trigger);
   hold_waiting(market, slot, 1);
   --market.open_orders;
   add_waiting(slot);
@@ -179,7 +187,7 @@ void Engine::amend_waiting(const Command& command, std::int64_t trigger, Slot sl
   });
   bool left = false;
   for (Market* market : touched) {
-    if (state.mode == kOpen && market->state == kOpen)
+    if (state.mode == kOpen && closed_market(*market) == Reason::kNone)
       while (events.index() <= kTriggerRoom && see_to_next(*market)) {
       }
     left |= market->low != 0 || !market->ended.empty();
@@ -243,10 +251,12 @@ void Engine::set_off(Market& market, Slot slot) {
     refresh_band(market);
     limit = side == kBuy ? std::min(limit, market.highest) : std::max(limit, market.lowest);
   }
-  Command like{};
-  like.flags = order.flags;
-  like.b = order.remaining;
-  const Reason refusal = order_rules(market, like, order.account, limit);
+  std::int64_t lots = 0;
+  const Reason refusal = refuse_triggered(market, slot, limit, lots);
+  if (lots != order.remaining) {
+    state.keep_asked(slot);
+    order.quantity = order.remaining = lots;
+  }
   EventStripe* event = events.add(EventType::kOrderTriggered, 1, market.rules.symbol_id,
                                   static_cast<std::uint16_t>(side));
   event->body[0] = state.accounts[order.account].id;

@@ -25,6 +25,23 @@ enum class Opcode : std::uint8_t {
   kPlaceOrderList = 6,
   kCredit = 20,
   kDebit = 21,
+  kListPerpetual = 40,
+  kSetRiskParameters = 41,
+  kSetLeverage = 42,
+  kSetMarginMode = 43,
+  kMoveMargin = 44,
+  kSetIndex = 45,
+  kSetPerpetualState = 46,
+  kSettleFunding = 47,
+  kFreeze = 48,
+  kUnfreeze = 49,
+  kLiquidate = 50,
+  kTakeOver = 51,
+  kDeleverage = 52,
+  kUnwind = 53,
+  kTopUpFund = 54,
+  kSweepDust = 55,
+  kSettleMarket = 56,
   kListSymbol = 60,
   kSetSymbolState = 61,
   kSetShardMode = 62,
@@ -53,6 +70,26 @@ enum class EventType : std::uint8_t {
   kOrderArmed = 15,
   kCredited = 20,
   kDebited = 21,
+  kPerpetualTrade = 40,
+  kRiskParametersSet = 41,
+  kIndexSet = 42,
+  kPerpetualStateSet = 43,
+  kLeverageSet = 44,
+  kMarginModeSet = 45,
+  kMarginMoved = 46,
+  kFundingSettled = 47,
+  kFundingPaid = 48,
+  kScopeFrozen = 49,
+  kScopeUnfrozen = 50,
+  kScopeState = 51,
+  kLiquidationPlaced = 52,
+  kTakenOver = 53,
+  kDeleveraged = 54,
+  kFundToppedUp = 55,
+  kDustSwept = 56,
+  kPositionSettled = 57,
+  kUnwindPlaced = 58,
+  kMarketSettled = 59,
   kSymbolListed = 60,
   kSymbolStateSet = 61,
   kShardModeSet = 62,
@@ -66,6 +103,7 @@ enum class EventType : std::uint8_t {
 enum class Reason : std::uint16_t {
   kNone = 0,
   kMalformedCommand = 1,
+  kUnknownOpcode = 3,
   kDuplicateClientOrderId = 10,
   kKeyExpired = 12,
   kUnknownSymbol = 20,
@@ -107,6 +145,42 @@ enum class Reason : std::uint16_t {
   kInvalidOrderList = 90,
   kListPricesCrossed = 91,
   kOrderInList = 92,
+  kNotAPerpetual = 100,
+  kInvalidRiskParameters = 101,
+  kBracketsEmpty = 102,  // and those after it, in the order of BracketFault
+  kBracketsAmount = 110,
+  kMarkUnknown = 111,
+  kMarkStale = 112,
+  kMarketGuarded = 113,
+  kMarketReduceOnly = 114,
+  kMarketHalted = 115,
+  kMarketSettling = 116,
+  kStateUnchanged = 117,
+  kInsufficientMargin = 120,
+  kNothingToReduce = 121,
+  kInvalidLeverage = 122,
+  kPositionOpen = 123,
+  kNotIsolated = 124,
+  kTooManyPositions = 125,
+  kScopeFrozen = 126,
+  kScopeNotFrozen = 130,
+  kScopeChanged = 131,
+  kNotLiquidatable = 132,
+  kStillLiquidatable = 133,
+  kInvalidPositionDelta = 134,
+  kZeroFill = 135,
+  kCounterpartyWouldBeInsolvent = 136,
+  kLiquidatedInsolventAtMark = 137,
+  kTakeoverTooEarly = 138,
+  kFundPoolEmpty = 139,
+  kFundDrawdown = 140,
+  kFundAtCapacity = 141,
+  kFundCanTakeOver = 142,
+  kFundCannotPay = 143,
+  kFundingNotDue = 144,
+  kNoDust = 145,
+  kNotSettling = 146,
+  kOrdersOpen = 147,
 };
 
 enum class Close : std::uint8_t {
@@ -121,6 +195,10 @@ enum class Close : std::uint8_t {
   kDeadMansSwitch = 8,
   kRefusedAtTrigger = 9,
   kOrderListDone = 10,
+  kCancelledByLiquidation = 20,
+  kNothingToReduce = 21,
+  kCancelledBySettlement = 22,
+  kInsufficientMargin = 23,
 };
 
 enum class Status : std::uint8_t { kOpen = 0, kFilled = 1, kCancelled = 2, kExpired = 3 };
@@ -128,7 +206,8 @@ enum class Status : std::uint8_t { kOpen = 0, kFilled = 1, kCancelled = 2, kExpi
 // Whether somebody wanted the order to go; its list goes for the same reason.
 inline constexpr bool is_cancel(Close reason) {
   return reason == Close::kCancelledByUser || reason == Close::kCancelledByAdmin ||
-         reason == Close::kDeadMansSwitch;
+         reason == Close::kDeadMansSwitch || reason == Close::kCancelledByLiquidation ||
+         reason == Close::kCancelledBySettlement;
 }
 
 inline constexpr Status status_of(Close reason) {
@@ -143,11 +222,11 @@ inline constexpr int kGtc = 0, kIoc = 1, kFok = 2, kGtd = 3;
 inline constexpr int kLimit = 0, kMarket = 1, kStop = 2, kStopLimit = 3;
 inline constexpr int kTakeProfit = 4, kTakeProfitLimit = 5, kTrailingStop = 6;
 inline constexpr std::uint16_t kOco = 0, kBracket = 1;  // kind of a list
-inline constexpr int kLastPrice = 0, kIndexPrice = 2;  // what sets an order off
+inline constexpr int kLastPrice = 0, kMarkPrice = 1, kIndexPrice = 2;  // what sets an order off
 inline constexpr int kExpireMaker = 0, kExpireTaker = 1, kExpireBoth = 2, kDecrement = 3;
 
 // Order flags: bit 0 side, 1-4 type, 5-7 time in force, 8 post-only, 9-11 self-trade mode,
-// 12-15 trigger source.
+// 12-13 trigger source, 14 reduce-only, 15 close-position.
 inline constexpr int side_of(std::uint16_t flags) { return flags & 1; }
 inline constexpr int type_of(std::uint16_t flags) { return flags >> 1 & 15; }
 inline constexpr int tif_of(std::uint16_t flags) { return flags >> 5 & 7; }
@@ -156,7 +235,8 @@ inline constexpr bool may_rest(std::uint16_t flags) {
 }
 inline constexpr bool post_only(std::uint16_t flags) { return (flags >> 8 & 1) != 0; }
 inline constexpr int self_trade_of(std::uint16_t flags) { return flags >> 9 & 7; }
-inline constexpr int trigger_source_of(std::uint16_t flags) { return flags >> 12; }
+inline constexpr int trigger_source_of(std::uint16_t flags) { return flags >> 12 & 3; }
+inline constexpr std::uint16_t kReduceOnlyFlag = 1 << 14, kClosePositionFlag = 1 << 15;
 inline constexpr bool has_limit(std::uint16_t flags) {
   constexpr unsigned kLimits = 1u << kLimit | 1u << kStopLimit | 1u << kTakeProfitLimit;
   return (kLimits >> type_of(flags) & 1) != 0;
@@ -223,6 +303,34 @@ struct TermsStripe {  // of an order: the rarer ones
   bool is_whole() const { return (zero[0] | zero[1] | zero[2]) == 0; }
 };
 static_assert(sizeof(TermsStripe) == kStripe);
+
+struct BracketStripe {  // a quarter of one
+  std::int64_t floor_units;
+  std::int32_t mmr_ppm, imr_ppm;
+};
+
+inline constexpr std::size_t kMaxBrackets = 8;
+inline constexpr std::size_t kMaxSources = 8;  // of an index; a source is its place among them
+
+struct TermsOfPerpetual {  // numbers in the order of TermNumbers, then brackets, unused ones zero
+  std::int64_t numbers[31];
+  std::int64_t zero;
+  BracketStripe rows[kMaxBrackets];
+};
+static_assert(sizeof(TermsOfPerpetual) == 6 * kStripe);
+
+struct IndexStripes {
+  std::int64_t prices_ticks[kMaxSources];  // 0: says nothing
+  std::int64_t times_us[kMaxSources];
+};
+static_assert(sizeof(IndexStripes) == 2 * kStripe);
+
+struct StepStripe {  // of a liquidation
+  std::uint64_t expected_scope_version;
+  std::uint64_t counterparty_id;
+  std::uint64_t zero[6];
+};
+static_assert(sizeof(StepStripe) == kStripe);
 
 struct AmendStripe {
   std::uint64_t order_id;

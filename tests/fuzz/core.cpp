@@ -25,7 +25,7 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-constexpr std::size_t kMostStripes = 1 + 3 * kMaxListed;  // of a list of orders
+constexpr std::size_t kMostStripes = std::max(1 + 3 * kMaxListed, 9);  // a list, or a perpetual
 constexpr std::int64_t kStartUs = 1'000'000'000'000;
 constexpr std::int64_t kStepsUs[16] = {0,
                                        1,

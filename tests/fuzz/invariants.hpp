@@ -31,6 +31,7 @@ class Invariants {
       waiting(market, at);
       pending(market, at);
       hold(open_orders_ - before == market.open_orders, "a market counts its open orders");
+      if (market.perpetual != nullptr) seats(market, at);
     }
     money();
     accounts();
@@ -124,8 +125,7 @@ class Invariants {
     const auto whole = [&](Slot at) {
       const Order& each = state_.orders[at];
       const std::int64_t limit = is_triggered(each.flags) ? state_.rare[at].limit : each.price;
-      return hold_units(state_.markets[each.symbol]->rules, each.side(), limit,
-                        state_.open_lots(at));
+      return order_hold(*state_.markets[each.symbol], each.side(), limit, state_.open_lots(at));
     };
     const Slot sibling = state_.rare[slot].sibling;
     const std::int64_t both = std::min(whole(slot), whole(sibling));
@@ -145,8 +145,9 @@ class Invariants {
     hold(sibling.status == Status::kOpen && sibling.account == order.account &&
              sibling.symbol == order.symbol && sibling.side() == order.side(),
          "orders of a list are open together, of one account, market and side");
-    hold(state_.open_lots(slot) == state_.open_lots(other) && order.filled() == 0,
-         "orders of a list are untouched and of one size");
+    const bool is_spot = state_.markets[order.symbol]->perpetual == nullptr;
+    hold((!is_spot || state_.open_lots(slot) == state_.open_lots(other)) && order.filled() == 0,
+         "orders of a list are untouched and of one size, where they are not cut to a position");
     const std::uint64_t list = static_cast<std::uint64_t>(state_.rare[slot].terms.list) &
                                ((std::uint64_t{1} << 48) - 1);
     const std::uint64_t first = std::min<std::uint64_t>(order.number, sibling.number);
@@ -160,13 +161,40 @@ class Invariants {
     const Order& order = state_.orders[slot];
     const int side = order.side();
     holds_[{order.account, side == kBuy ? market.quote : market.base}] +=
-        hold_units(market.rules, side, price, lots) - covered;
+        order_hold(market, side, price, lots) - covered;
     OpenOrders& row = open_[{order.account, at}];
     ++row.count;
-    if (side == kBuy && covered == 0) row.buy_lots += lots;
+    if (market.perpetual == nullptr && side == kBuy && covered == 0) row.buy_lots += lots;
+    if (market.perpetual != nullptr && (order.traits & kWaiting) == 0) {
+      Counted& counted = counted_[{order.account, at}];
+      ((order.flags & kReduces) != 0 ? counted.reducing : counted.adding)[side] += lots;
+    }
     ++open_orders_;
     known(slot);
     linked(slot);
+  }
+
+  // What seats count follows from orders and positions; longs and shorts are as many.
+  void seats(const Market& market, std::uint16_t at) {
+    const Perpetual& perpetual = *market.perpetual;
+    Wide longs = 0, sum = 0;
+    std::uint64_t used = 0;
+    for (const Seat& seat : perpetual.seats()) {
+      const Counted& counted = counted_[{seat.account, at}];
+      for (std::size_t side = 0; side < 2; ++side) {
+        hold(seat.adding[side] == counted.adding[side], "lots that may add are counted");
+        hold(seat.reducing[side] == counted.reducing[side], "lots that reduce are counted");
+      }
+      hold((seat.position.lots == 0) <= (seat.position.cost_units == 0), "who is flat has no cost");
+      hold(perpetual.look(seat.account) == &seat, "a seat is found by its account");
+      sum += seat.position.lots;
+      longs += std::max<std::int64_t>(0, seat.position.lots);
+      used += seat.is_used();
+      positions_ += Wide{seat.margin_units} - seat.position.cost_units;
+    }
+    hold(sum == 0, "signed positions of a market sum to 0");
+    hold(longs == perpetual.open_lots, "long lots are counted");
+    hold(used == perpetual.used, "seats in use are counted");
   }
 
   void known(Slot slot) {
@@ -184,15 +212,22 @@ class Invariants {
       for (std::uint16_t asset = 0; asset < state_.assets.size(); ++asset) {
         const Balance& balance = state_.balances[account * state_.balance_stride + asset];
         hold(balance.held == holds_[{account, asset}], "held is the sum over the open orders");
-        hold(balance.held >= 0 && balance.held <= balance.total, "held is at most the total");
+        hold(balance.held >= 0 && balance.held <= std::max<std::int64_t>(0, balance.total),
+             "held is at most the total");
+        hold(balance.total >= 0 || (asset == state_.collateral && !is_fund(account)),
+             "only collateral of positions may be below 0");
         sums[asset] += balance.total;
       }
     for (std::uint16_t asset = 0; asset < state_.assets.size(); ++asset) {
       const Asset& row = state_.assets[asset];
       hold(row.fees >= 0, "fees are never negative");
-      hold(sums[asset] + row.fees == row.issued, "totals and fees are what was credited");
+      const bool backs = asset == state_.collateral;
+      const Wide apart = backs ? positions_ + state_.fund.rounding_units : Wide{0};
+      hold(sums[asset] + row.fees + apart == row.issued, "what was credited is somewhere");
     }
   }
+
+  bool is_fund(std::uint32_t account) const { return state_.accounts[account].id == kFundAccount; }
 
   // An account's lists: open orders by number, closed ones in closing order.
   void accounts() {
@@ -253,7 +288,12 @@ class Invariants {
 
   const State& state_;
   std::map<Place, std::int64_t> holds_;
+  struct Counted {
+    Wide adding[2] = {0, 0}, reducing[2] = {0, 0};
+  };
   std::map<Place, OpenOrders> open_;
+  std::map<Place, Counted> counted_;
+  Wide positions_ = 0;  // isolated cash less cost, of all seats
   std::uint64_t open_orders_ = 0, listed_ = 0;
 };
 

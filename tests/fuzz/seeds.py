@@ -13,6 +13,7 @@ from domain.order import OrderType, Side, TimeInForce
 from infra.engine_frames import FrameKind, encode_frame, encode_hello
 from matching.codec import encode_command
 from matching.wire import MAX_TIME_US
+from tests.matching.perpetual_stream import PerpetualStream
 from tests.matching.test_engines_agree import Stream
 from workers.conformance.desk import market
 
@@ -27,6 +28,10 @@ def write_core_seeds(folder: Path) -> None:
         stream = Stream(seed)
         commands = stream.opening() + [stream.next() for _ in range(_COMMANDS)]
         (folder / f"stream-{seed:02d}").write_bytes(b"".join(commands))
+    for seed in range(COUNT // 2):
+        perpetual = PerpetualStream(seed)
+        commands = perpetual.opening(quick=True) + [perpetual.next() for _ in range(_COMMANDS)]
+        (folder / f"perpetual-{seed:02d}").write_bytes(b"".join(commands))
     for name, records in _edges().items():
         (folder / name).write_bytes(b"".join(records))
 

@@ -1,0 +1,50 @@
+// What backs a position, what its margin needs, what is free: matching/scopes.py. A scope is named
+// by account and symbol: 0 is the account's cross margin, else the isolated position in that market.
+#pragma once
+
+#include "state.hpp"
+
+namespace rialto {
+
+struct Wanted {  // an order that is asked for, counted as if it stood in its book
+  const Market* market;
+  Slot slot;  // of one that is there already with other terms, or 0
+  std::uint16_t flags;
+  std::int64_t limit;
+  std::int64_t more_lots;  // of its side than now
+  std::int64_t lots;       // in all
+};
+
+// Which scope an account's position in a market belongs to.
+inline std::uint16_t scope_symbol(const Market& market, std::uint32_t account) {
+  const Seat* seat = market.perpetual->look(account);
+  return seat != nullptr && seat->is_isolated ? market.rules.symbol_id : std::uint16_t{0};
+}
+
+// Calls `use(market, perpetual, seat)` for the used seats of a scope, by market.
+template <typename Use>
+void each_member(const State& state, std::uint32_t account, std::uint16_t symbol_id, Use use) {
+  for (const Market* market : state.perpetuals) {
+    const Perpetual& perpetual = *market->perpetual;
+    const Seat* seat = perpetual.look(account);
+    if (seat == nullptr || !seat->is_used()) continue;
+    if ((seat->is_isolated ? market->rules.symbol_id : 0) == symbol_id)
+      use(*market, perpetual, *seat);
+  }
+}
+
+std::size_t count_members(const State& state, std::uint32_t account, std::uint16_t symbol_id);
+std::int64_t cash_units(const State& state, std::uint32_t account, std::uint16_t symbol_id);
+std::int64_t spot_held_units(const State& state, std::uint32_t account, std::uint16_t symbol_id);
+std::int64_t equity_units(const State& state, std::uint32_t account, std::uint16_t symbol_id);
+Scope scope_of(const State& state, std::uint32_t account, std::uint16_t symbol_id);
+void add_cash(State& state, const Market& market, Seat& seat, std::int64_t units);
+Wide required_units(const State& state, std::uint32_t account, std::uint16_t symbol_id,
+                    const Wanted* wanted = nullptr);
+Wide fee_reserve_units(const State& state, std::uint32_t account, const Wanted& wanted);
+Wide shortage_units(const State& state, std::uint32_t account, std::uint16_t symbol_id);
+bool marks_are_fresh(const State& state, std::uint32_t account, std::uint16_t symbol_id);
+std::int64_t leaving_units(const State& state, std::uint32_t account, std::uint16_t symbol_id);
+std::int64_t free_units(const State& state, std::uint32_t account, std::uint16_t asset);
+
+}  // namespace rialto
