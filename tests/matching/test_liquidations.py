@@ -17,13 +17,12 @@ from domain.events import (
     ScopeState,
 )
 from domain.order import Side
-from domain.perpetual_state import PerpetualState as S
 from domain.risk_commands import FUND_ACCOUNT, Trigger
 from matching.codec import encode_events
 from matching.engine import restore_engine
 from tests.matching.desk import ETH_USDT, USDT, closes, only, reason
 from tests.matching.liquidation_desk import Liquidation, below, sliced
-from tests.matching.perpetual_desk import PERP, refusal, terms
+from tests.matching.perpetual_desk import PERP, refusal
 
 pytestmark = pytest.mark.usefixtures("each_engine")
 
@@ -224,26 +223,6 @@ def test_only_the_opposite_and_the_solvent_are_counterparties() -> None:
     assert refusal(desk.deleverage(1, 1)) is R.INVALID_POSITION_DELTA
     assert refusal(desk.deleverage(90, 999)) is R.INVALID_POSITION_DELTA
     assert refusal(desk.deleverage(5, 1)) is R.INVALID_POSITION_DELTA
-
-
-def test_insolvent_counterparties_only() -> None:
-    """Nobody can be a counterparty: nothing is half done, and an operator restricts the market."""
-    desk = Liquidation()
-    desk.fund(5, 6, units=50_000)
-    desk.leverage(5, 50)
-    desk.leverage(6, 50)
-    desk.pair(5, 6, 99)
-    desk.move(900)
-    desk.cancel_all(90)
-    desk.run(r.SetRiskParameters(PERP, terms(max_slices=1)))
-    desk.freeze()
-    desk.liquidate(1)
-    before = desk.engine.positions(5), desk.engine.positions(6)
-    # the short is in profit, so that it can pay; a quote beyond its equity it could not
-    assert refusal(desk.deleverage(6, 99)) in (R.NONE, R.COUNTERPARTY_WOULD_BE_INSOLVENT)
-    assert before
-    desk.run(r.SetPerpetualState(PERP, Trigger.SHORTFALL, "risk", "nobody left"))
-    assert desk.phase is S.REDUCE_ONLY
 
 
 def test_liquidations_survive_snapshots() -> None:
