@@ -33,6 +33,7 @@ from domain.checker_records import (
     ChainRecord,
     DepositRecord,
     EngineRecord,
+    FundingRecord,
     JournalRecord,
     Opening,
     TransferRecord,
@@ -40,6 +41,8 @@ from domain.checker_records import (
     WithdrawalRecord,
 )
 from domain.checker_report import CheckReport
+from domain.ledger import settlement_stream
+from domain.position import Position
 from domain.reconciliation import Policy, ReconcileRequest, ReconcileResult, response_to
 
 _log = structlog.get_logger()
@@ -82,6 +85,12 @@ class Reading(Protocol):
 
     async def floor_balances(self) -> dict[str, int]:
         """Return {account: balance where the archive ends}."""
+
+    async def positions(self, shard: int) -> Mapping[tuple[int, int], Position]:
+        """Return {(account id, symbol id): settled position}, open ones only."""
+
+    async def fundings(self, shard: int, after: int) -> Sequence[FundingRecord]:
+        """Return the fundings that were settled after a sequence."""
 
     async def transfers(self, opening: Opening) -> Sequence[TransferRecord]:
         """Return transfers."""
@@ -179,6 +188,13 @@ async def check_exchange(
         checker.deposits(await reading.deposits(opening, checker.keys))
         checker.withdrawals(await reading.withdrawals(opening, checker.keys))
         checker.audit(await reading.audit(opening))
+        positions = {shard: await reading.positions(shard) for shard in shards}
+        fundings = {
+            shard: await reading.fundings(
+                shard, opening.last_sequences.get(settlement_stream(shard), 0)
+            )
+            for shard in shards
+        }
         facts = await reading.wallet_facts()
         taken_at = await reading.taken_at()
         for record in found.values():
@@ -187,6 +203,7 @@ async def check_exchange(
     for shard, sequence in cursors.items():
         checker.cursor(shard, sequence)
         checker.engine(found[shard], sequence, codes)
+        checker.positions(found[shard], positions[shard], fundings[shard])
     if coins is not None:
         for of_chain in facts:
             checker.chain(await coins.at(of_chain))

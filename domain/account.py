@@ -18,7 +18,9 @@ class AccountKind(StrEnum):
     TRADING = "trading"  # a customer's money in one shard; settlement is its only writer
     TRANSIT = "transit"  # transfers on their way between the two
     FEES = "fees"  # trading fees of one shard
-    ROUNDING = "rounding"
+    ROUNDING = "rounding"  # what exact division leaves over in one shard
+    INSURANCE = "insurance"  # the cash of one shard's insurance fund
+    PNL_CLEARING = "pnl_clearing"  # what a perpetual's open positions have realised between them
     WALLET_DEPOSIT = "wallet:deposit"  # minus the coins on customers' deposit addresses
     WALLET_HOT = "wallet:hot"  # minus the coins on the hot wallet
     WITHDRAWAL_PENDING = "withdrawal:pending"  # debited, not yet confirmed on chain
@@ -28,12 +30,17 @@ class AccountKind(StrEnum):
     CAPITAL = "capital"  # the owners' money
 
 
+COLLATERAL_ASSETS = frozenset({"USDT"})
+"""What perpetuals are margined and settled in: a trading account of it may be negative, against
+unrealised profit. Whether it really is against that, the checker says, who knows the positions."""
+
 _FLOOR_ZERO = frozenset(
     {
         AccountKind.MAIN,
         AccountKind.TRADING,
         AccountKind.TRANSIT,
         AccountKind.ROUNDING,
+        AccountKind.INSURANCE,
         AccountKind.WITHDRAWAL_PENDING,
     }
 )
@@ -44,7 +51,8 @@ _PATTERNS = (
     re.compile(
         rf"customer:(?P<customer>[1-9][0-9]*):(?P<kind>trading)\.(?P<shard>[0-9]+):{_ASSET}"
     ),
-    re.compile(rf"(?P<kind>transit|fees|rounding)\.(?P<shard>[0-9]+):{_ASSET}"),
+    re.compile(rf"(?P<kind>transit|fees|rounding|insurance)\.(?P<shard>[0-9]+):{_ASSET}"),
+    re.compile(rf"(?P<kind>pnl_clearing)\.(?P<shard>[0-9]+)\.(?P<symbol>[0-9]+):{_ASSET}"),
     re.compile(rf"(?P<kind>wallet:deposit|wallet:hot):(?P<chain>[A-Z0-9]+):{_ASSET}"),
     re.compile(rf"(?P<kind>withdrawal:pending|wallet_fees|network_fees|suspense|capital):{_ASSET}"),
 )
@@ -63,6 +71,7 @@ class Account:
     customer_id: int | None = None
     shard: int | None = None
     chain: str | None = None
+    symbol_id: int | None = None
 
     @property
     def floor(self) -> int | None:
@@ -70,6 +79,8 @@ class Account:
 
         The engine refuses what would break a floor; here it is an alarm, not the rule.
         """
+        if self.kind is AccountKind.TRADING and self.asset in COLLATERAL_ASSETS:
+            return None
         return 0 if self.kind in _FLOOR_ZERO else None
 
 
@@ -85,5 +96,6 @@ def parse_account(code: str) -> Account:
                 customer_id=int(parts["customer"]) if "customer" in parts else None,
                 shard=int(parts["shard"]) if "shard" in parts else None,
                 chain=parts.get("chain"),
+                symbol_id=int(parts["symbol"]) if "symbol" in parts else None,
             )
     raise UnknownAccountError(f"not an account code: {code[:80]!r}")

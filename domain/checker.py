@@ -13,22 +13,38 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 from domain import ledger
-from domain.account import AccountKind, UnknownAccountError, parse_account
+from domain.account import Account, AccountKind, UnknownAccountError, parse_account
 from domain.audit import AuditRecord
 from domain.checker_journal import JournalChecker
 from domain.checker_markets import MarketRows, check_markets
+from domain.checker_positions import (
+    Positions,
+    check_clearing,
+    check_fundings,
+    check_negative_cash,
+    check_positions,
+)
 from domain.checker_records import (
     AccountRecord,
     Assets,
     ChainRecord,
     DepositRecord,
     EngineRecord,
+    FundingRecord,
     JournalRecord,
     Opening,
     TransferRecord,
     WithdrawalRecord,
 )
 from domain.checker_report import CheckReport, Findings
+from domain.risk_commands import FUND_ACCOUNT
+
+_OF_THE_ENGINE = (
+    AccountKind.TRADING,
+    AccountKind.FEES,
+    AccountKind.INSURANCE,
+    AccountKind.ROUNDING,
+)
 
 
 class Checker:
@@ -178,12 +194,44 @@ class Checker:
         """Return what the ledger must have on the accounts of the record's shard, chain units."""
         found: dict[str, int] = {}
         for (account_id, asset_id), units in record.balances_units.items():
-            code = ledger.trading(account_id, record.shard, self._assets.code(asset_id))
+            asset = self._assets.code(asset_id)
+            code = (
+                ledger.insurance(record.shard, asset)
+                if account_id == FUND_ACCOUNT
+                else ledger.trading(account_id, record.shard, asset)
+            )
             found[code] = self._assets.chain_units(asset_id, units)
-        for asset_id, units in record.fees_units.items():
-            code = ledger.fees(record.shard, self._assets.code(asset_id))
-            found[code] = self._assets.chain_units(asset_id, units)
+        for house, amounts in (
+            (ledger.fees, record.fees_units),
+            (ledger.rounding, record.rounding_units),
+        ):
+            for asset_id, units in amounts.items():
+                code = house(record.shard, self._assets.code(asset_id))
+                found[code] = self._assets.chain_units(asset_id, units)
         return found
+
+    def positions(
+        self, record: EngineRecord, rows: Positions, fundings: Iterable[FundingRecord]
+    ) -> None:
+        """Check a shard's settled positions and fundings; after accounts and engine.
+
+        `rows` are all open positions at the engine's sequence, `fundings` those that are new.
+        """
+        if record.fault:
+            return
+        clearing = check_positions(self._findings, record, rows, self._assets)
+        ours: dict[str, int] = {}
+        owing: list[tuple[Account, str, int]] = []
+        for code, found in self._balances.items():
+            account = parse_account(code) if _is_known(code) else None
+            if account is None or account.shard != record.shard:
+                continue
+            if account.kind is AccountKind.PNL_CLEARING:
+                ours[code] = found.balance
+            owing.append((account, code, found.balance))
+        check_clearing(self._findings, ours, clearing, record.sequence)
+        check_negative_cash(self._findings, owing, rows, record.sequence)
+        check_fundings(self._findings, fundings)
 
     def markets(self, record: EngineRecord, rows: MarketRows) -> None:
         """Check markets and fee tiers against an engine at the sequence of the rows."""
@@ -329,4 +377,4 @@ def _belongs_to_engine(code: str, shard: int) -> bool:
     if not _is_known(code):
         return False
     account = parse_account(code)
-    return account.shard == shard and account.kind in (AccountKind.TRADING, AccountKind.FEES)
+    return account.shard == shard and account.kind in _OF_THE_ENGINE

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from domain.checker_markets import EngineMarkets
 from domain.hash_chain import GENESIS, JsonValue
 from domain.instrument import Asset
+from domain.position import Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,10 @@ class AccountRecord:
 class EngineRecord:
     """A second engine, brought to exactly the cursor's sequence.
 
-    `balances_units` is {(account id, asset id): total}; `trades` counts all trades so far. `fault`
-    says why the journal could not be read: then there is nothing to compare. `administration` is
-    what it has of markets and fee tiers.
+    `balances_units` is {(account id, asset id): total, isolated margin included}; the insurance
+    fund is one of the accounts. `positions` is {(account id, symbol id): open position}. `trades`
+    counts all trades so far. `fault` says why the journal could not be read: then there is nothing
+    to compare. `administration` is what it has of markets and fee tiers.
     """
 
     shard: int
@@ -82,6 +84,27 @@ class EngineRecord:
     trades: int
     fault: str = ""
     administration: EngineMarkets = field(default_factory=EngineMarkets)
+    positions: Mapping[tuple[int, int], Position] = field(default_factory=dict)
+    rounding_units: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FundingRecord:
+    """One settled funding: what its header says, and what its entries add up to, engine units.
+
+    `times` is how many fundings of this market are settled for the same instant.
+    """
+
+    shard: int
+    sequence: int
+    symbol_id: int
+    funding_time_us: int
+    times: int
+    wanted_entries: int
+    entries: int
+    accounts: int
+    paid_units: int
+    rounding_units: int
 
 
 @dataclass(frozen=True, slots=True)

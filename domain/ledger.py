@@ -1,8 +1,7 @@
-"""The double-entry ledger: account codes, postings, and what an engine event posts.
+"""The double-entry ledger: account codes, postings, journals and their hashes.
 
 A posting moves a positive amount from one account to another, so it cannot be unbalanced.
-The ledger counts chain units; an engine event counts engine units, and the conversion is an
-exact multiplication (`Asset.chain_units_per_engine_unit`).
+The ledger counts chain units. What an engine event posts is in `domain.event_postings`.
 """
 
 from __future__ import annotations
@@ -14,12 +13,7 @@ from functools import lru_cache
 from uuid import UUID
 
 from domain.account import parse_account
-from domain.events import Credited, Debited, Trade
 from domain.hash_chain import JsonValue, canonical_json, link
-from domain.instrument import Asset
-from domain.order import Side
-
-MoneyEvent = Trade | Credited | Debited
 
 
 class LedgerInvariantError(Exception):
@@ -69,6 +63,20 @@ def fees(shard: int, asset: str) -> str:
 def rounding(shard: int, asset: str) -> str:
     """Return the code of what exact division leaves over in `shard`."""
     return f"rounding.{shard}:{asset}"
+
+
+def insurance(shard: int, asset: str) -> str:
+    """Return the code of the cash of the insurance fund of `shard`."""
+    return f"insurance.{shard}:{asset}"
+
+
+@lru_cache(maxsize=1024)
+def pnl_clearing(shard: int, symbol_id: int, asset: str) -> str:
+    """Return the code of what a perpetual's open positions have realised between them.
+
+    Its balance is minus the sum of their cost bases: 0 when nobody has a position.
+    """
+    return f"pnl_clearing.{shard}.{symbol_id}:{asset}"
 
 
 def wallet_deposit(chain: str, asset: str) -> str:
@@ -213,13 +221,14 @@ def request_hash(kind: str, detail: Mapping[str, JsonValue]) -> bytes:
     return hashlib.sha256(canonical_json([kind, detail])).digest()
 
 
-def settlement_request_hash(trades_digest: bytes, balances_digest: bytes) -> bytes:
+def settlement_request_hash(*digests: bytes) -> bytes:
     """Return a settlement journal's request hash: SHA-256 of the digests of its event rows.
 
-    A digest covers all columns of the journal's rows of one table (but `journal_id`), big endian,
-    in (sequence, index) order; no rows give the digest of nothing.
+    In this order: spot trades, perpetual trades, credits and debits, all else about perpetuals. A
+    digest covers all columns of the journal's rows of that kind (but `journal_id`), big endian, in
+    (sequence, index) order; no rows give the digest of nothing.
     """
-    return hashlib.sha256(trades_digest + balances_digest).digest()
+    return hashlib.sha256(b"".join(digests)).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,69 +271,3 @@ def journal_hash(
             [[code, str(amount), str(after)] for code, amount, after in sorted(entries)],
         ],
     )
-
-
-# ---- events -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """What settlement needs to know of an instrument: the two assets that change hands."""
-
-    base: Asset
-    quote: Asset
-
-
-def postings_for(
-    event: MoneyEvent,
-    *,
-    shard: int,
-    assets: Mapping[int, Asset],
-    pairs: Mapping[int, Pair],
-) -> tuple[Posting, ...]:
-    """Return the postings of one engine event, in chain units.
-
-    Trade: base seller -> buyer, quote buyer -> seller, the taker's fee -> fees, then the maker's
-    (a negative one, a rebate, goes the other way and is never more than the taker's fee).
-    Credited: transit -> trading. Debited: trading -> transit.
-    """
-    if isinstance(event, Trade):
-        pair = pairs.get(event.symbol_id)
-        if pair is None:
-            raise LedgerInvariantError(f"trade {event.trade_id}: unknown symbol {event.symbol_id}")
-        return _trade_postings(event, shard, pair)
-    asset = assets.get(event.asset_id)
-    if asset is None:
-        raise LedgerInvariantError(f"sequence {event.sequence}: unknown asset {event.asset_id}")
-    amount = event.amount_units * asset.chain_units_per_engine_unit
-    inside = trading(event.account_id, shard, asset.code)
-    outside = transit(shard, asset.code)
-    if isinstance(event, Credited):
-        return (Posting(outside, inside, asset.code, amount),)
-    return (Posting(inside, outside, asset.code, amount),)
-
-
-def _trade_postings(event: Trade, shard: int, pair: Pair) -> tuple[Posting, ...]:
-    if event.maker_account_id == event.taker_account_id:
-        raise LedgerInvariantError(f"trade {event.trade_id}: an account trades with itself")
-    base, quote = pair.base.code, pair.quote.code
-    base_scale = pair.base.chain_units_per_engine_unit
-    quote_scale = pair.quote.chain_units_per_engine_unit
-    buyer, seller = event.taker_account_id, event.maker_account_id
-    if event.taker_side is Side.SELL:
-        buyer, seller = seller, buyer
-    income = fees(shard, quote)
-    moves = (
-        (trading(seller, shard, base), trading(buyer, shard, base), base, event.base_units),
-        (trading(buyer, shard, quote), trading(seller, shard, quote), quote, event.quote_units),
-        (trading(event.taker_account_id, shard, quote), income, quote, event.taker_fee_units),
-        (trading(event.maker_account_id, shard, quote), income, quote, event.maker_fee_units),
-    )
-    postings = []
-    for source, destination, asset, units in moves:
-        amount = units * (base_scale if asset == base else quote_scale)
-        if amount > 0:
-            postings.append(Posting(source, destination, asset, amount))
-        elif amount < 0:
-            postings.append(Posting(destination, source, asset, -amount))
-    return tuple(postings)

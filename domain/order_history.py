@@ -13,6 +13,7 @@ from domain.events import (
     OrderArmed,
     OrderClosed,
     OrderTriggered,
+    PerpetualTrade,
     SelfTradePrevented,
     Trade,
 )
@@ -84,7 +85,7 @@ class OrderChange:
             refusal=self.refusal,
         )
 
-    def fill(self, trade: Trade, fee_units: int) -> None:
+    def fill(self, trade: Trade | PerpetualTrade, fee_units: int) -> None:
         """Add this order's side of a trade."""
         self.filled_lots += trade.quantity_lots
         self.filled_quote_units += trade.quote_units
@@ -121,7 +122,7 @@ def fold(events: Iterable[Event]) -> list[OrderChange]:
                 if event.trigger_price_ticks != event.previous_trigger_price_ticks:
                     amended.trigger_price_ticks = event.trigger_price_ticks
                 amended.quantity_lots += event.quantity_lots - event.previous_quantity_lots
-            case Trade():
+            case Trade() | PerpetualTrade():
                 change(event.maker_order_id, event.sequence).fill(event, event.maker_fee_units)
                 change(event.taker_order_id, event.sequence).fill(event, event.taker_fee_units)
             case OrderTriggered():
@@ -160,6 +161,8 @@ def _as_accepted(accepted: OrderAccepted) -> OrderRecord:
         accepted_sequence=accepted.sequence,
         accepted_at_us=accepted.time_us,
         terms=OrderTerms.of(accepted),
+        reduce_only=accepted.reduce_only,
+        close_position=accepted.close_position,
         is_waiting=accepted.order_type.is_triggered,
         is_pending=accepted.entry_order_id != 0,
         filled_quote_units=0,

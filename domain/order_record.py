@@ -75,6 +75,8 @@ class OrderRecord:
     fee_units: int | None = None
     close_reason: CloseReason | None = None
     refusal: RejectReason | None = None
+    reduce_only: bool = False
+    close_position: bool = False
 
     def as_history(self) -> OrderRecord:
         """Return the engine's record without where a trailing stop has moved to: no event tells."""

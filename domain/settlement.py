@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from domain.events import Credited, Debited, Trade
-
-MONEY_EVENTS = (Trade, Credited, Debited)
 MAX_BATCH_TRADES = 5_000  # a batch ends at a command boundary, so one huge command may exceed it
 
 LEDGER_INVARIANT = "LedgerInvariant"  # the failures that no repetition can heal

@@ -330,4 +330,6 @@ def _order(order: pb.Order) -> OrderRecord:
         terms=OrderTerms.of(order.terms),
         is_waiting=order.is_waiting,
         is_pending=order.is_pending,
+        reduce_only=order.reduce_only,
+        close_position=order.close_position,
     )

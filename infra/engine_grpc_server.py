@@ -324,6 +324,8 @@ def _order(order: OrderRecord) -> pb.Order:
         terms=pb.OrderTerms(**order.terms.by_name()),
         is_waiting=order.is_waiting,
         is_pending=order.is_pending,
+        reduce_only=order.reduce_only,
+        close_position=order.close_position,
     )
 
 

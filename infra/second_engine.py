@@ -9,6 +9,7 @@ from pathlib import Path
 from domain.checker_markets import EngineMarkets, rules_record
 from domain.checker_records import EngineRecord
 from domain.order import SymbolState
+from domain.position import Position
 from matching.engine import Engine, create_engine
 from matching.replay import engine_at
 from matching.segments import JournalError, JournalFault
@@ -41,23 +42,32 @@ class SecondEngines:
     def _at(self, shard: int, sequence: int) -> EngineRecord:
         folder = self._folder_of(shard)
         if sequence == 0:
-            return _record(shard, create_engine(shard))
+            return record_of(shard, create_engine(shard))
         try:
-            return _record(shard, engine_at(folder, sequence))
+            return record_of(shard, engine_at(folder, sequence))
         except JournalError as error:
             if error.fault is not JournalFault.NOT_IN_JOURNAL:
                 raise
             end = engine_at(folder)
             if end.sequence >= sequence:  # too old to be rebuilt, not missing
                 raise
-            return _record(shard, end)
+            return record_of(shard, end)
 
 
-def _record(shard: int, engine: Engine) -> EngineRecord:
+def record_of(shard: int, engine: Engine) -> EngineRecord:
+    """Return what the checker compares of an engine, as it is now."""
+    markets, seats = engine.markets(), engine.seats()
+    settled_in = {market.rules.symbol_id: market.rules.quote_asset_id for market in markets}
+    totals = {place: total for place, (total, _) in engine.balances().items()}
+    for seat in seats:  # an isolated position's cash is its owner's, like the account's
+        if seat.margin_units:
+            place = (seat.account_id, settled_in[seat.symbol_id])
+            totals[place] = totals.get(place, 0) + seat.margin_units
+    dust = engine.dust()
     return EngineRecord(
         shard=shard,
         sequence=engine.sequence,
-        balances_units={place: total for place, (total, _) in engine.balances().items()},
+        balances_units=totals,
         fees_units=engine.fees(),
         trades=engine.trades(),
         administration=EngineMarkets(
@@ -66,8 +76,16 @@ def _record(shard: int, engine: Engine) -> EngineRecord:
                     rules_record(market.rules),
                     market.state is SymbolState.DELISTED,
                 )
-                for market in engine.markets()
+                for market in markets
             },
             tiers=engine.tiers(),
         ),
+        positions={
+            (seat.account_id, seat.symbol_id): Position(seat.lots, seat.cost_units)
+            for seat in seats
+            if seat.lots
+        },
+        rounding_units={
+            settled_in[market.symbol_id]: dust for market in engine.perpetuals() if dust
+        },
     )

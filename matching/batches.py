@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from domain.event_postings import MONEY_EVENTS
 from domain.events import EventType
 from matching.codec import view_events
 from matching.wire import STRIPE
@@ -16,15 +17,19 @@ _HISTORY = (
     EventType.ORDER_TRIGGERED,
     EventType.ORDER_ARMED,
     EventType.TRADE,
+    EventType.PERPETUAL_TRADE,
     EventType.SELF_TRADE_PREVENTED,
     EventType.ORDER_CLOSED,
     EventType.SYMBOL_STATE_SET,
     EventType.SHARD_MODE_SET,
     EventType.SYMBOL_LISTED,
     EventType.PARAMETERS_SET,
+    EventType.RISK_PARAMETERS_SET,
     EventType.SYMBOL_DELISTED,
     EventType.ACCOUNT_TIER_SET,
 )
+_TRADES = (EventType.TRADE, EventType.PERPETUAL_TRADE)
+_MONEY = tuple(kind.event_type for kind in MONEY_EVENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ def split_by_trades(raw: bytes, max_trades: int) -> list[Batch]:
     outcomes = np.flatnonzero((events["index"] == 0) & (events["part"] == 0))
     if not len(outcomes):
         return []
-    is_trade = (events["type"] == EventType.TRADE) & (events["part"] == 0)
+    is_trade = np.isin(events["type"], _TRADES) & (events["part"] == 0)
     before = np.concatenate(([0], np.cumsum(is_trade)))  # trades before each stripe
     ends = np.concatenate((outcomes[1:], [len(events)]))
     trades_until = before[ends]  # trades up to and with each command
@@ -68,8 +73,7 @@ def split_by_trades(raw: bytes, max_trades: int) -> list[Batch]:
 
 def moves_money(raw: bytes) -> bool:
     """Return whether `raw` holds an event that settlement has to post."""
-    kinds = (EventType.TRADE, EventType.CREDITED, EventType.DEBITED)
-    return bool(np.isin(view_events(raw)["type"], kinds).any())
+    return bool(np.isin(view_events(raw)["type"], _MONEY).any())
 
 
 def has_history(raw: bytes) -> bool:

@@ -137,4 +137,6 @@ def order_record(order: Order) -> OrderRecord:
         terms=terms,
         is_waiting=waits,
         is_pending=order.pending > 0,
+        reduce_only=bool(order.flags >> 14 & 1),
+        close_position=bool(order.flags >> 15 & 1),
     )

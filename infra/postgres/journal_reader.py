@@ -13,11 +13,14 @@ from domain.checker_records import (
     AccountRecord,
     EntryRecord,
     EventRows,
+    FundingRecord,
     JournalRecord,
     Opening,
 )
 from domain.ledger import settlement_request_hash
+from domain.position import Position
 from infra.postgres import tables
+from infra.postgres.position_store import positions_of
 
 _CHUNK = 200  # journals read at a time
 _NOTHING = hashlib.sha256().digest()
@@ -58,17 +61,24 @@ _LINES = sa.text(
     "  WHERE e.shard = batch.shard AND e.sequence BETWEEN batch.first AND batch.last"
     "  GROUP BY account) line WHERE batch.journal_id = ANY(CAST(:ids AS bigint[]))"
 )
-_TRADES = sa.text(  # columns and widths as in infra.postgres.settlement_rows.TRADE_COLUMNS
+_TRADES = sa.text(  # columns and widths as in settlement_rows.TRADE_COLUMNS, POSITION_COLUMNS
     "SELECT batch.journal_id, count(*) AS trades, min(trade_id) AS first,"
     " max(trade_id) AS last, bool_and(t.journal_id = batch.journal_id) AS own,"
-    " sha256(string_agg(int2send(t.shard) || int8send(sequence) || int4send(index)"
+    " sha256(string_agg(common.bytes, ''::bytea ORDER BY sequence, index)"
+    "   FILTER (WHERE maker_lots IS NULL)) AS digest,"
+    " sha256(string_agg(common.bytes || int8send(insurance_units) || int8send(maker_lots)"
+    "   || int8send(maker_cost_units) || int8send(maker_realised_units) || int8send(taker_lots)"
+    "   || int8send(taker_cost_units) || int8send(taker_realised_units),"
+    "   ''::bytea ORDER BY sequence, index)"
+    "   FILTER (WHERE maker_lots IS NOT NULL)) AS position_digest"
+    " FROM settlement_range batch JOIN trade_event t ON t.shard = batch.shard"
+    "   AND t.sequence BETWEEN batch.first AND batch.last"
+    " CROSS JOIN LATERAL (SELECT int2send(t.shard) || int8send(sequence) || int4send(index)"
     " || int8send(trade_id) || int4send(symbol_id) || int8send(time_us) || int2send(taker_side)"
     " || int8send(maker_order_id) || int8send(taker_order_id) || int8send(maker_account_id)"
     " || int8send(taker_account_id) || int8send(price_ticks) || int8send(quantity_lots)"
     " || int8send(base_units) || int8send(quote_units) || int8send(maker_fee_units)"
-    " || int8send(taker_fee_units), ''::bytea ORDER BY sequence, index)) AS digest"
-    " FROM settlement_range batch JOIN trade_event t ON t.shard = batch.shard"
-    "   AND t.sequence BETWEEN batch.first AND batch.last"
+    " || int8send(taker_fee_units) AS bytes) common"
     " WHERE batch.journal_id = ANY(CAST(:ids AS bigint[])) GROUP BY batch.journal_id"
 )
 _BALANCES = sa.text(
@@ -80,6 +90,31 @@ _BALANCES = sa.text(
     " FROM settlement_range batch JOIN balance_event b ON b.shard = batch.shard"
     "   AND b.sequence BETWEEN batch.first AND batch.last"
     " WHERE batch.journal_id = ANY(CAST(:ids AS bigint[])) GROUP BY batch.journal_id"
+)
+_PERPETUALS = sa.text(  # columns and widths as in infra.postgres.perpetual_rows.PERPETUAL_COLUMNS
+    "SELECT batch.journal_id, bool_and(p.journal_id = batch.journal_id) AS own,"
+    " sha256(string_agg(int2send(p.shard) || int8send(sequence) || int4send(index)"
+    " || int8send(time_us) || int2send(event_type) || int4send(symbol_id) || int4send(asset_id)"
+    " || int8send(account_id) || int8send(counterparty_id) || int8send(amount_units)"
+    " || int8send(counterparty_units) || int8send(lots) || int8send(cost_units)"
+    " || int8send(counterparty_lots) || int8send(counterparty_cost_units)"
+    " || int8send(funding_time_us), ''::bytea ORDER BY sequence, index)) AS digest"
+    " FROM settlement_range batch JOIN perpetual_event p ON p.shard = batch.shard"
+    "   AND p.sequence BETWEEN batch.first AND batch.last"
+    " WHERE batch.journal_id = ANY(CAST(:ids AS bigint[])) GROUP BY batch.journal_id"
+)
+_FUNDINGS = sa.text(
+    "SELECT h.shard, h.sequence, h.symbol_id, h.funding_time_us, h.lots AS wanted,"
+    " h.amount_units AS rounding, count(e.account_id) AS entries,"
+    " count(DISTINCT e.account_id) AS accounts, coalesce(sum(e.amount_units), 0) AS paid,"
+    " (SELECT count(*) FROM perpetual_event o WHERE o.shard = h.shard AND o.event_type = 47"
+    "   AND o.symbol_id = h.symbol_id AND o.funding_time_us = h.funding_time_us) AS times"
+    " FROM perpetual_event h LEFT JOIN perpetual_event e ON e.shard = h.shard"
+    "   AND e.sequence = h.sequence AND e.event_type = 48 AND e.symbol_id = h.symbol_id"
+    "   AND e.funding_time_us = h.funding_time_us"
+    " WHERE h.event_type = 47 AND h.shard = :shard AND h.sequence > :after"
+    " GROUP BY h.shard, h.sequence, h.index, h.symbol_id, h.funding_time_us, h.lots,"
+    " h.amount_units ORDER BY h.sequence"
 )
 
 
@@ -151,14 +186,22 @@ class JournalReader:
         lines: dict[int, dict[str, int]] = {journal_id: {} for journal_id in ids}
         for row in await self._conn.execute(_LINES, wanted):
             lines[row.journal_id][row.account] = int(row.amount)
-        trades = {row.journal_id: row for row in await self._conn.execute(_TRADES, wanted)}
-        balances = {row.journal_id: row for row in await self._conn.execute(_BALANCES, wanted)}
+        trades, balances, perpetuals = [
+            {row.journal_id: row for row in await self._conn.execute(query, wanted)}
+            for query in (_TRADES, _BALANCES, _PERPETUALS)
+        ]
         result = {}
         for journal_id in ids:
-            trade, balance = trades.get(journal_id), balances.get(journal_id)
+            trade = trades.get(journal_id)
+            digests = (
+                _digest(trade),
+                _digest(trade, "position_digest"),
+                _digest(balances.get(journal_id)),
+                _digest(perpetuals.get(journal_id)),
+            )
             result[journal_id] = EventRows(
                 lines=lines[journal_id],
-                request_hash=settlement_request_hash(_digest(trade), _digest(balance)),
+                request_hash=settlement_request_hash(*digests),
                 trades=trade.trades if trade else 0,
                 first_trade_id=trade.first if trade else 0,
                 last_trade_id=trade.last if trade else 0,
@@ -169,6 +212,29 @@ class JournalReader:
         """Return one journal with its rows and entries."""
         (record,) = await self._journals([journal_id])
         return record
+
+    async def positions(self, shard: int) -> dict[tuple[int, int], Position]:
+        """Return {(account id, symbol id): settled position} of a shard, open ones only."""
+        return await positions_of(self._conn, shard)
+
+    async def fundings(self, shard: int, after: int) -> list[FundingRecord]:
+        """Return the fundings that were settled after a sequence."""
+        rows = await self._conn.execute(_FUNDINGS, {"shard": shard, "after": after})
+        return [
+            FundingRecord(
+                shard=row.shard,
+                sequence=row.sequence,
+                symbol_id=row.symbol_id,
+                funding_time_us=row.funding_time_us,
+                times=row.times,
+                wanted_entries=row.wanted,
+                entries=row.entries,
+                accounts=row.accounts,
+                paid_units=int(row.paid),
+                rounding_units=row.rounding,
+            )
+            for row in rows
+        ]
 
     async def accounts(self, codes: Collection[str] | None = None) -> list[AccountRecord]:
         """Return accounts by code; None: all of them."""
@@ -199,8 +265,9 @@ class JournalReader:
         return {row.code: int(row.balance) for row in await self._conn.execute(_FLOOR_BALANCES)}
 
 
-def _digest(found: sa.Row[Any] | None) -> bytes:
-    """Return the digest of a journal's rows of one table; rows of another journal give none."""
-    if found is None:
+def _digest(found: sa.Row[Any] | None, column: str = "digest") -> bytes:
+    """Return the digest of a journal's rows of one kind; rows of another journal give none."""
+    digest = None if found is None else getattr(found, column)
+    if found is None or digest is None:
         return _NOTHING
-    return bytes(found.digest) if found.own else b""
+    return bytes(digest) if found.own else b""

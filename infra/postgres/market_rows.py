@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,15 +11,21 @@ from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.checker_markets import EngineMarkets, MarketRows, markets_after, rules_record
-from domain.events import AccountTierSet, ParametersSet, SymbolDelisted, SymbolListed
+from domain.events import (
+    AccountTierSet,
+    ParametersSet,
+    RiskParametersSet,
+    SymbolDelisted,
+    SymbolListed,
+)
 from domain.hash_chain import JsonValue
 from domain.instrument import Asset, Instrument, grid_text
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.markets import instrument_of_row
 
-MarketEvent = SymbolListed | ParametersSet | SymbolDelisted | AccountTierSet
-MARKET_EVENTS = (SymbolListed, ParametersSet, SymbolDelisted, AccountTierSet)
+MarketEvent = SymbolListed | ParametersSet | SymbolDelisted | AccountTierSet | RiskParametersSet
+MARKET_EVENTS = (SymbolListed, ParametersSet, SymbolDelisted, AccountTierSet, RiskParametersSet)
 _I = tables.instrument
 
 
@@ -57,6 +64,9 @@ async def follow(conn: AsyncConnection, shard: int, event: MarketEvent) -> None:
             )
         )
         return
+    if isinstance(event, RiskParametersSet):
+        await _set_terms(conn, shard, event)
+        return
     name, rules = "delisted", {}
     if isinstance(event, SymbolDelisted):
         first = sa.func.coalesce(_I.c.delisted_sequence, event.sequence)
@@ -82,6 +92,23 @@ async def follow(conn: AsyncConnection, shard: int, event: MarketEvent) -> None:
         detail |= {"closed_orders": event.closed_count, "reason": event.reason}
     key = f"shard-{shard}:market-{event.sequence}"
     await AuditStore().append(conn, f"market-{event.symbol_id}", actor, name, key, detail)
+
+
+async def _set_terms(conn: AsyncConnection, shard: int, event: RiskParametersSet) -> None:
+    """Write the terms of a perpetual market, and that they were set."""
+    terms = asdict(event.terms)
+    terms["brackets"] = [
+        [row.floor_units, row.mmr_ppm, row.imr_ppm] for row in event.terms.brackets
+    ]
+    values = {"shard": shard, "terms": terms, "sequence": event.sequence}
+    await conn.execute(
+        insert(tables.perpetual)
+        .values(symbol_id=event.symbol_id, **values)
+        .on_conflict_do_update(index_elements=["symbol_id"], set_=values)
+    )
+    key = f"shard-{shard}:terms-{event.sequence}"
+    detail: dict[str, JsonValue] = {"shard": shard, "sequence": event.sequence, **terms}
+    await AuditStore().append(conn, f"market-{event.symbol_id}", "engine", "terms", key, detail)
 
 
 async def _set_rules(

@@ -69,6 +69,17 @@ class MarketStore:
             for row in rows
         ]
 
+    async def perpetuals(self, shard: int) -> set[int]:
+        """Return the symbol ids of a shard's perpetual markets that are not delisted."""
+        terms, listed = tables.perpetual.c, tables.instrument.c
+        query = (
+            sa.select(terms.symbol_id)
+            .join(tables.instrument, listed.symbol_id == terms.symbol_id)
+            .where(terms.shard == shard, listed.delisted_sequence.is_(None))
+        )
+        async with reading(self._engine) as connection:
+            return set((await connection.execute(query)).scalars())
+
     async def cursor(self, stream: str) -> int:
         """Return the last sequence that `stream` has consumed; 0 at first."""
         query = sa.select(tables.cursor.c.last_sequence).where(tables.cursor.c.stream == stream)

@@ -161,6 +161,8 @@ def _order(row: Any) -> OrderRecord:
         accepted_sequence=row.accepted_sequence,
         accepted_at_us=row.accepted_at_us,
         terms=OrderTerms.of(row),
+        reduce_only=row.reduce_only,
+        close_position=row.close_position,
         is_waiting=row.is_waiting,
         is_pending=row.is_pending,
         filled_quote_units=row.filled_quote_units,

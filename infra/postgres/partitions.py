@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 EVENT_WIDTH = 4_000_000  # commands; some 300 MB of a busy shard's trades
 ENTRY_WIDTH = 1_000_000  # journals
-WIDTHS = {"trade_event": EVENT_WIDTH, "balance_event": EVENT_WIDTH, "entry": ENTRY_WIDTH}
+EVENT_TABLES = ("trade_event", "balance_event", "perpetual_event")
+WIDTHS = {**dict.fromkeys(EVENT_TABLES, EVENT_WIDTH), "entry": ENTRY_WIDTH}
 AHEAD = 2
 _LOOKS_PER_PARTITION = 16
 

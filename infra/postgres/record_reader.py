@@ -178,7 +178,7 @@ class Reading(JournalReader):
         row = tables.ledger_account.c
         names = await self._conn.execute(
             sa.select(row.code).where(
-                row.customer_id.is_(None), row.code.op("~")("^(wallet:|transit)")
+                row.customer_id.is_(None), row.code.op("~")("^(wallet:|transit|pnl_clearing)")
             )
         )
         return set(names.scalars())

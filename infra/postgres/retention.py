@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from infra.postgres.partitions import WIDTHS, ensure_partitions
+from infra.postgres.partitions import EVENT_TABLES, WIDTHS, ensure_partitions
 
 _PARTITIONS = sa.text(
     "SELECT n.nspname AS place, substring(c.relname FROM '^(.*)_[0-9]+$') AS parent,"
@@ -24,9 +24,9 @@ _PARTITIONS = sa.text(
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname IN ('partition', 'archive') AND c.relkind = 'r' ORDER BY 2, 3"
 )
+_SETTLED_UP_TO = sa.text("SELECT max(last_sequence) FROM cursor WHERE stream ~ '^settlement'")
 _NEWEST = {
-    "trade_event": sa.text("SELECT max(last_sequence) FROM cursor WHERE stream ~ '^settlement'"),
-    "balance_event": sa.text("SELECT max(last_sequence) FROM cursor WHERE stream ~ '^settlement'"),
+    **dict.fromkeys(EVENT_TABLES, _SETTLED_UP_TO),
     "entry": sa.text("SELECT max(journal_id) FROM journal"),
 }
 _OLD = sa.text(

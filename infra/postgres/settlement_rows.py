@@ -1,6 +1,6 @@
 """One batch of engine events as arrays: what settlement stores, and the net change per account.
 
-Nothing here makes an object per event; a batch is a few NumPy passes. `domain.ledger.postings_for`
+Nothing here makes an object per event; a batch is a few NumPy passes. `domain.postings_for`
 says the same one event at a time, and tests compare the two.
 """
 
@@ -15,20 +15,36 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 
+from domain.event_postings import Pair
 from domain.events import EventType
 from domain.instrument import Asset
 from domain.ledger import (
     LedgerInvariantError,
-    Pair,
     SequenceGapError,
     UnknownEventError,
+    capital,
     fees,
+    insurance,
+    pnl_clearing,
+    rounding,
     settlement_request_hash,
     trading,
     transit,
 )
+from domain.risk_commands import FUND_ACCOUNT
+from infra.postgres.perpetual_rows import (
+    CAPITAL,
+    POSITION_COLUMNS,
+    ROUNDING,
+    PositionRow,
+    clearing_symbol,
+    legs_of,
+    perpetual_rows,
+    positions_after,
+    whole_events,
+)
 from matching.codec import view_events
-from matching.wire import EVENT_PART_DTYPES, STRIPE
+from matching.wire import EVENT_PART_DTYPES
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -65,6 +81,7 @@ BALANCE_COLUMNS = (
     ("amount_units", ">i8"),
 )
 _TRADE_ROW = np.dtype(list(TRADE_COLUMNS))
+_PERPETUAL_TRADE_ROW = np.dtype([*TRADE_COLUMNS, *POSITION_COLUMNS])
 _BALANCE_ROW = np.dtype(list(BALANCE_COLUMNS))
 
 _KNOWN_TYPES = tuple(EventType)  # any other might move money: it is never passed over
@@ -87,23 +104,35 @@ class BalanceEvent:
 
 @dataclass(frozen=True, slots=True)
 class SettlementRows:
-    """What one batch of whole commands stores."""
+    """What one batch of whole commands stores: four kinds of rows, each by (sequence, index).
+
+    `trades` are spot's, `positions` the trades of perpetuals, `perpetuals` all else about them.
+    """
 
     shard: int
     trades: npt.NDArray[np.void]
+    positions: npt.NDArray[np.void]
     balances: npt.NDArray[np.void]
+    perpetuals: npt.NDArray[np.void]
 
     @property
     def moves_money(self) -> bool:
         """Return whether there is anything to post."""
-        return bool(len(self.trades) or len(self.balances))
+        return any(map(len, (self.trades, self.positions, self.balances, self.perpetuals)))
+
+    @property
+    def trade_count(self) -> int:
+        """Return the number of trades, spot and perpetual."""
+        return len(self.trades) + len(self.positions)
 
     def request_hash(self) -> bytes:
         """Return the hash over all columns of all rows."""
-        return settlement_request_hash(
-            hashlib.sha256(self.trades.tobytes()).digest(),
-            hashlib.sha256(self.balances.tobytes()).digest(),
-        )
+        kinds = (self.trades, self.positions, self.balances, self.perpetuals)
+        return settlement_request_hash(*(hashlib.sha256(rows.tobytes()).digest() for rows in kinds))
+
+    def positions_after(self) -> list[PositionRow]:
+        """Return the positions that changed, as the batch leaves them."""
+        return positions_after(self.positions, self.perpetuals)
 
     def balance_events(self) -> list[BalanceEvent]:
         """Return the credits and debits as values."""
@@ -151,7 +180,11 @@ def rows_from(
         raise SequenceGapError(f"an event stands under another command after {first_sequence}")
     times = events["w0"][outcome_places][owner]  # every outcome's first field is the time
     return SettlementRows(
-        shard, _trade_rows(shard, raw, events, times), _balance_rows(shard, raw, events, times)
+        shard,
+        _trade_rows(shard, raw, events, times),
+        _perpetual_trade_rows(shard, raw, events, times),
+        _balance_rows(shard, raw, events, times),
+        perpetual_rows(shard, raw, events, times),
     )
 
 
@@ -162,25 +195,39 @@ def _part(raw: bytes, kind: EventType, part: int) -> npt.NDArray[np.void]:
 def _trade_rows(
     shard: int, raw: bytes, events: npt.NDArray[np.void], times: Int64Array
 ) -> npt.NDArray[np.void]:
-    places = np.flatnonzero((events["type"] == EventType.TRADE) & (events["part"] == 0))
+    places, parts = whole_events(raw, events, EventType.TRADE, 2)
     rows = np.zeros(len(places), dtype=_TRADE_ROW)
-    if not len(places):
-        return rows
-    second = places + 1
-    if second[-1] >= len(raw) // STRIPE or not np.all(
-        (events["type"][second] == EventType.TRADE) & (events["part"][second] == 1)
-    ):
-        raise LedgerInvariantError("a trade event lacks its second stripe")
-    head = _part(raw, EventType.TRADE, 0)[places]
-    tail = _part(raw, EventType.TRADE, 1)[second]
-    rows["shard"] = shard
-    rows["time_us"] = times[places]
-    rows["taker_side"] = head["flags"]
-    for name in ("sequence", "index", "symbol_id", *_fields(EventType.TRADE, 0)):
-        rows[name] = head[name]
-    for name in _fields(EventType.TRADE, 1):
-        rows[name] = tail[name]
+    if len(places):
+        _fill_trades(rows, shard, times[places], parts, EventType.TRADE)
     return rows
+
+
+def _perpetual_trade_rows(
+    shard: int, raw: bytes, events: npt.NDArray[np.void], times: Int64Array
+) -> npt.NDArray[np.void]:
+    places, parts = whole_events(raw, events, EventType.PERPETUAL_TRADE, 3)
+    rows = np.zeros(len(places), dtype=_PERPETUAL_TRADE_ROW)
+    if len(places):
+        _fill_trades(rows, shard, times[places], parts, EventType.PERPETUAL_TRADE)
+    return rows
+
+
+def _fill_trades(
+    rows: npt.NDArray[np.void],
+    shard: int,
+    times: Int64Array,
+    parts: list[npt.NDArray[np.void]],
+    kind: EventType,
+) -> None:
+    head = parts[0]
+    rows["shard"] = shard
+    rows["time_us"] = times
+    rows["taker_side"] = head["flags"] & 1
+    for name in ("sequence", "index", "symbol_id"):
+        rows[name] = head[name]
+    for number, part in enumerate(parts):
+        for name in _fields(kind, number):
+            rows[name] = part[name]
 
 
 def _fields(kind: EventType, part: int) -> tuple[str, ...]:
@@ -246,6 +293,7 @@ def net_by_account(
         (house, quote, taker_fee),
         (balances["account_id"].astype(np.int64), moved_asset, moved),
         (outside, moved_asset, -moved),
+        *legs_of(rows.positions, rows.perpetuals, pairs, _FEES),
     )
     accounts, asset_ids, units = (np.concatenate(column) for column in zip(*legs, strict=True))
     return _named(_exact_sums(accounts, asset_ids, units), rows.shard, assets)
@@ -284,14 +332,25 @@ def _named(
         asset = assets.get(asset_id)
         if asset is None:
             raise LedgerInvariantError(f"money of the unknown asset {asset_id}")
-        if account == _FEES:
-            code = fees(shard, asset.code)
-        elif account == _TRANSIT:
-            code = transit(shard, asset.code)
-        else:
-            code = trading(account, shard, asset.code)
+        code = _code(account, shard, asset.code)
         net[code] = units * asset.chain_units_per_engine_unit
     return net
+
+
+def _code(account: int, shard: int, asset: str) -> str:
+    """Return the code of an account, or of what a number in place of one stands for."""
+    if 0 < account < FUND_ACCOUNT:
+        return trading(account, shard, asset)
+    if account == FUND_ACCOUNT:
+        return insurance(shard, asset)
+    symbol_id = clearing_symbol(account)
+    if symbol_id is not None:
+        return pnl_clearing(shard, symbol_id, asset)
+    house = {_FEES: fees, _TRANSIT: transit, ROUNDING: rounding}.get(account)
+    if house is not None:
+        return house(shard, asset)
+    assert account == CAPITAL
+    return capital(asset)
 
 
 class CopyRows:

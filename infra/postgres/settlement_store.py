@@ -7,25 +7,24 @@ so a retried, duplicated or forgotten activity can do nothing twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from domain.event_postings import MONEY_EVENTS, Pair, postings_for
 from domain.instrument import Asset
 from domain.ledger import (
     JournalContent,
     LedgerInvariantError,
-    Pair,
     SequenceGapError,
     UnknownEventError,
     correction_key,
-    postings_for,
     quarantine_key,
     settlement_stream,
 )
-from domain.settlement import MONEY_EVENTS, Origin, Settled
+from domain.settlement import Origin, Settled
 from infra.postgres import tables
 from infra.postgres.journal_rows import (
     Draft,
@@ -37,7 +36,8 @@ from infra.postgres.journal_rows import (
     lock_balances,
     lock_stream,
 )
-from infra.postgres.partitions import ensure_in_passing
+from infra.postgres.partitions import EVENT_TABLES, ensure_in_passing
+from infra.postgres.position_store import store_positions
 from infra.postgres.settlement_rows import (
     BalanceEvent,
     CopyRows,
@@ -50,6 +50,7 @@ from matching.event_codec import decode_events
 _MOST_KNOWN = 200_000  # accounts, some 50 MB
 _WORTH_A_THREAD = 64 << 10  # bytes of events: less is computed sooner than a thread takes over
 _PIECE_BYTES = 256 << 10
+_SHARED = ("transit", "capital")  # accounts that others write, too
 
 _CURSOR = sa.text("SELECT last_sequence FROM cursor WHERE stream = :stream FOR UPDATE")
 _CREATE_CURSOR = sa.text(
@@ -81,8 +82,7 @@ class SettlementBatch:
     raw: bytes
     rows: SettlementRows
     request_hash: bytes
-    trades: CopyRows
-    balances: CopyRows
+    copies: Sequence[tuple[sa.Table, CopyRows]]
     net: Mapping[str, int] | None  # None: what is listed has to be read first
 
 
@@ -149,9 +149,8 @@ class SettlementStore:
         quarantined: Collection[tuple[int, int]] = (),
     ) -> SettlementBatch:
         names = (shard, first, last, raw, frozenset(quarantined), self._listings)
-        if len(raw) < _WORTH_A_THREAD:
-            return _compute(*names)
-        return await asyncio.to_thread(_compute, *names)
+        is_short = len(raw) < _WORTH_A_THREAD
+        return _compute(*names) if is_short else await asyncio.to_thread(_compute, *names)
 
     async def settle_batch(self, batch: SettlementBatch, origin: Origin | None = None) -> Settled:
         """Settle a computed batch in one transaction; whoever asks keeps the order."""
@@ -173,14 +172,14 @@ class SettlementStore:
                 raise SequenceGapError(
                     f"settled up to {cursor}, but the next events begin at {first}"
                 )
-            for table in ("trade_event", "balance_event"):
+            for table in EVENT_TABLES:
                 await ensure_in_passing(conn, table, first, last)
             digest = b""
             if batch.rows.moves_money:
                 digest = await self._post(conn, batch, origin, after)
             await conn.execute(_MOVE_CURSOR, {"stream": stream, "sequence": last})
         self._remember(after)
-        return Settled(last_sequence=last, trades=len(batch.rows.trades), digest=digest.hex())
+        return Settled(last_sequence=last, trades=batch.rows.trade_count, digest=digest.hex())
 
     async def _lock_cursor(self, conn: AsyncConnection, stream: str) -> int:
         found = await conn.scalar(_CURSOR, {"stream": stream})
@@ -199,10 +198,10 @@ class SettlementStore:
             return {keys[key] for key in await _posted_keys(conn, keys)}
 
     def _remember(self, after: Mapping[str, LockedBalance]) -> None:
-        """Keep committed balances of trading and fee accounts, in bounded memory."""
+        """Keep committed balances that only settlement writes, in bounded memory."""
         if len(self._known) > _MOST_KNOWN:
             self._known.clear()
-        self._known |= {code: row for code, row in after.items() if not code.startswith("transit")}
+        self._known |= {code: row for code, row in after.items() if not code.startswith(_SHARED)}
 
     async def _post(
         self,
@@ -231,14 +230,15 @@ class SettlementStore:
             first_sequence=batch.first,
             last_sequence=batch.last,
             detail={
-                "trades": len(rows.trades),
+                "trades": rows.trade_count,
                 "transfers": len(rows.balances),
                 **(asdict(origin) if origin else {}),
             },
         )
         (journal_id,), new_head = await append_journals(conn, head, [Draft(content, net)], balances)
-        await _store(conn, tables.trade_event, batch.trades, journal_id)
-        await _store(conn, tables.balance_event, batch.balances, journal_id)
+        for table, copy in batch.copies:
+            await _store(conn, table, copy, journal_id)
+        await store_positions(conn, rows.shard, rows.positions_after())
         await self._mark_transfers(conn, rows)
         for code, amount in net.items():
             account_id, _, floor, balance, version = balances[code]
@@ -349,8 +349,12 @@ def _compute(
         raw=raw,
         rows=rows,
         request_hash=rows.request_hash(),
-        trades=CopyRows(rows.trades),
-        balances=CopyRows(rows.balances),
+        copies=(
+            (tables.trade_event, CopyRows(rows.trades)),
+            (tables.trade_event, CopyRows(rows.positions)),
+            (tables.balance_event, CopyRows(rows.balances)),
+            (tables.perpetual_event, CopyRows(rows.perpetuals)),
+        ),
         net=net,
     )
 

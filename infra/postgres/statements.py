@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from domain.events import EventType
 from domain.instrument import Asset
 from domain.statement import Statement, StatementLine, make_statement
 from infra.postgres import tables
@@ -36,7 +37,8 @@ _EVENTS = sa.text(
     "WITH period AS MATERIALIZED (SELECT shard, min(first) AS first, max(last) AS last"
     "  FROM settlement_range WHERE journal_id > :after AND journal_id <= :last GROUP BY shard)"
     " SELECT e.journal_id, j.created_at, e.sequence, e.index, e.account, e.asset, e.amount,"
-    "  t.trade_id, t.taker_side, t.taker_account_id, b.event_type, b.transfer_id"
+    "  t.trade_id, t.taker_side, t.taker_account_id, b.event_type, b.transfer_id,"
+    "  o.event_type AS perpetual_type, o.symbol_id AS perpetual_symbol"
     " FROM period p JOIN event_posting e ON e.shard = p.shard"
     "   AND e.sequence BETWEEN p.first AND p.last AND e.customer_id = :customer_id"
     " JOIN journal j ON j.journal_id = e.journal_id"
@@ -44,6 +46,8 @@ _EVENTS = sa.text(
     "   AND t.index = e.index"
     " LEFT JOIN balance_event b ON b.shard = e.shard AND b.sequence = e.sequence"
     "   AND b.index = e.index"
+    " LEFT JOIN perpetual_event o ON o.shard = e.shard AND o.sequence = e.sequence"
+    "   AND o.index = e.index"
     " ORDER BY e.journal_id, e.sequence, e.index, e.account"
 )
 _POSTINGS = sa.text(
@@ -53,6 +57,13 @@ _POSTINGS = sa.text(
     " WHERE a.customer_id = :customer_id AND e.journal_id > :after AND e.journal_id <= :last"
     " AND j.first_sequence IS NULL ORDER BY j.journal_id, a.code"
 )
+
+_KINDS = {
+    EventType.FUNDING_PAID: "funding",
+    EventType.TAKEN_OVER: "takeover",
+    EventType.DELEVERAGED: "deleveraging",
+    EventType.POSITION_SETTLED: "final settlement",
+}
 
 
 class ArchivedError(Exception):
@@ -136,6 +147,8 @@ def _what(row: Any, customer_id: int) -> tuple[str, str]:
         taker_buys = row.taker_side == 0
         buys = taker_buys == (row.taker_account_id == customer_id)
         return ("buy" if buys else "sell"), f"trade {row.trade_id}"
+    if row.perpetual_type is not None:
+        return _KINDS[row.perpetual_type], f"market {row.perpetual_symbol}, command {row.sequence}"
     return "transfer", f"transfer {row.transfer_id}"
 
 

@@ -92,6 +92,15 @@ instrument = sa.Table(
 )
 
 # Every rules that a market has had, from the engine's events; the newest are `instrument`'s.
+perpetual = sa.Table(  # the terms of perpetual markets; an instrument without a row is spot
+    "perpetual",
+    metadata,
+    sa.Column("symbol_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("shard", sa.SmallInteger, nullable=False),
+    sa.Column("terms", JSONB, nullable=False),  # domain.perpetual_terms.PerpetualTerms by name
+    sa.Column("sequence", sa.BigInteger, nullable=False),  # from which on they hold
+)
+
 market_history = sa.Table(
     "market_history",
     metadata,
@@ -284,6 +293,14 @@ trade_event = sa.Table(
     sa.Column("maker_fee_units", sa.BigInteger, nullable=False),
     sa.Column("taker_fee_units", sa.BigInteger, nullable=False),
     sa.Column("journal_id", sa.BigInteger, nullable=False),
+    # of perpetuals only, else NULL, which takes no room; there `base_units` is 0: none are moved
+    sa.Column("insurance_units", sa.BigInteger),
+    sa.Column("maker_lots", sa.BigInteger),
+    sa.Column("maker_cost_units", sa.BigInteger),
+    sa.Column("maker_realised_units", sa.BigInteger),
+    sa.Column("taker_lots", sa.BigInteger),
+    sa.Column("taker_cost_units", sa.BigInteger),
+    sa.Column("taker_realised_units", sa.BigInteger),
     sa.Index(  # trade ids come in the order of the rows, so a few bytes a page find one
         "ix_trade_event_trade",
         "trade_id",
@@ -312,6 +329,51 @@ balance_event = sa.Table(  # Credited and Debited
     sa.Column("journal_id", sa.BigInteger, nullable=False),
     sa.Index("ix_balance_event_account", "account_id", "sequence"),
     postgresql_partition_by="RANGE (sequence)",
+)
+
+# What moves money of perpetuals beside trades; names as in infra.postgres.perpetual_rows. Lots and
+# costs are the positions after, but of funding: there the lots that it was paid for, of its first
+# row (no account) the number of its entries.
+perpetual_event = sa.Table(
+    "perpetual_event",
+    metadata,
+    sa.Column("shard", sa.SmallInteger, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    sa.Column("index", sa.Integer, primary_key=True),
+    sa.Column("time_us", sa.BigInteger, nullable=False),
+    sa.Column("event_type", sa.SmallInteger, nullable=False),
+    sa.Column("symbol_id", sa.Integer, nullable=False),  # 0: of an asset
+    sa.Column("asset_id", sa.Integer, nullable=False),  # 0: of a market
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    sa.Column("counterparty_id", sa.BigInteger, nullable=False),  # 0: none
+    sa.Column("amount_units", sa.BigInteger, nullable=False),
+    sa.Column("counterparty_units", sa.BigInteger, nullable=False),
+    sa.Column("lots", sa.BigInteger, nullable=False),
+    sa.Column("cost_units", sa.BigInteger, nullable=False),
+    sa.Column("counterparty_lots", sa.BigInteger, nullable=False),
+    sa.Column("counterparty_cost_units", sa.BigInteger, nullable=False),
+    sa.Column("funding_time_us", sa.BigInteger, nullable=False),  # 0: no funding
+    sa.Column("journal_id", sa.BigInteger, nullable=False),
+    sa.Index("ix_perpetual_event_account", "account_id", "sequence"),
+    sa.Index(
+        "ix_perpetual_event_counterparty",
+        "counterparty_id",
+        "sequence",
+        postgresql_where=sa.text("counterparty_id <> 0"),
+    ),
+    postgresql_partition_by="RANGE (sequence)",
+)
+
+position = sa.Table(  # as settled; the insurance fund's too
+    "position",
+    metadata,
+    sa.Column("shard", sa.SmallInteger, primary_key=True),
+    sa.Column("account_id", sa.BigInteger, primary_key=True),
+    sa.Column("symbol_id", sa.Integer, primary_key=True),
+    sa.Column("lots", sa.BigInteger, nullable=False),  # > 0 long, < 0 short
+    sa.Column("cost_units", sa.BigInteger, nullable=False),  # signed like the lots
+    sa.Column("sequence", sa.BigInteger, nullable=False),  # of its last change
+    postgresql_with={"fillfactor": "50"},
 )
 
 transfer = sa.Table(  # money between the wallet's side of the ledger and a shard
@@ -378,6 +440,8 @@ order_history = sa.Table(
     sa.Column("trigger_price_ticks", sa.BigInteger, nullable=False),
     sa.Column("trailing_offset_ticks", sa.BigInteger, nullable=False),
     sa.Column("list_id", sa.BigInteger, nullable=False),
+    sa.Column("reduce_only", sa.Boolean, nullable=False),
+    sa.Column("close_position", sa.Boolean, nullable=False),
     sa.Column("is_waiting", sa.Boolean, nullable=False),  # for its trigger
     sa.Column("is_pending", sa.Boolean, nullable=False),  # until its bracket's entry ends
     sa.Column("filled_lots", sa.BigInteger, nullable=False),

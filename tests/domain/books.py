@@ -20,10 +20,11 @@ from domain.checker_records import (
     WithdrawalRecord,
 )
 from domain.checker_report import CheckReport
+from domain.event_postings import MoneyEvent, Pair, postings_for
 from domain.events import Trade
 from domain.hash_chain import GENESIS, JsonValue
 from domain.instrument import Asset
-from domain.ledger import MoneyEvent, Pair, Posting
+from domain.ledger import Posting
 
 USDT = Asset(1, "USDT", 6, 6)
 ETH = Asset(2, "ETH", 18, 9)
@@ -57,7 +58,7 @@ class Books:
         net = ledger.net_of(
             posting
             for event in events
-            for posting in ledger.postings_for(event, shard=0, assets=ASSETS, pairs=PAIRS)
+            for posting in postings_for(event, shard=0, assets=ASSETS, pairs=PAIRS)
         )
         trades = [event.trade_id for event in events if isinstance(event, Trade)]
         digest = ledger.settlement_request_hash(repr(events).encode(), b"")

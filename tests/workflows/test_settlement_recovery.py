@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio.client import Client
 
 from domain import ledger
+from domain.event_postings import MONEY_EVENTS, Pair, postings_for
 from domain.events import Event
 from domain.instrument import Asset
-from domain.ledger import JournalRequest, Pair, Posting
-from domain.settlement import MONEY_EVENTS
+from domain.ledger import JournalRequest, Posting
 from infra.postgres import tables
 from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
@@ -79,7 +79,7 @@ def _expected(events: list[Event]) -> dict[str, int]:
         posting
         for event in events
         if isinstance(event, MONEY_EVENTS)
-        for posting in ledger.postings_for(event, shard=0, assets=ASSETS, pairs=PAIRS)
+        for posting in postings_for(event, shard=0, assets=ASSETS, pairs=PAIRS)
     )
     rich = {
         ledger.trading(account, 0, asset): 10**30

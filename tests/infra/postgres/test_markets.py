@@ -7,10 +7,16 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from domain.events import RiskParametersSet, SymbolDelisted
 from domain.market_data import flat_candle
+from domain.perpetual_terms import BracketRow, PerpetualTerms
 from infra.postgres import engine as postgres
+from infra.postgres import tables
 from infra.postgres.markets import MarketStore
+from infra.postgres.order_history_store import OrderHistoryStore
 
 pytestmark = pytest.mark.servers
 CANDLE = flat_candle(1, 60, 60_000_000, 7, 3)
@@ -44,3 +50,21 @@ async def test_an_empty_exchange_has_empty_listings(store: MarketStore) -> None:
     """Before the demo is seeded."""
     listings = await store.listings()
     assert (listings.markets, listings.assets) == ([], [])
+
+
+async def test_perpetuals_are_the_markets_with_terms(database: AsyncEngine) -> None:
+    """Rows follow the engine's event; later terms replace them, a delisted market is none."""
+    history, store = OrderHistoryStore(database), MarketStore(database)
+    terms = PerpetualTerms((BracketRow(0, 5_000, 10_000),), 10**9, 10**6, 20)
+    assert await store.perpetuals(0) == set()
+    await history.apply(0, 1, 1, [], [RiskParametersSet(1, 1, 1, 1, terms)])
+    assert (await store.perpetuals(0), await store.perpetuals(1)) == ({1}, set())
+    harder = replace(terms, max_leverage=5)
+    await history.apply(0, 2, 2, [], [RiskParametersSet(2, 0, 2, 1, harder)])
+    async with database.connect() as conn:
+        row = (await conn.execute(sa.select(tables.perpetual))).one()
+    assert (row.sequence, row.terms["max_leverage"]) == (2, 5)
+    assert row.terms["brackets"] == [[0, 5_000, 10_000]]
+    gone = SymbolDelisted(3, 0, 3, 1, 0, 0, "", "")
+    await history.apply(0, 3, 3, [], [gone])
+    assert await store.perpetuals(0) == set()

@@ -108,6 +108,7 @@ async def test_event_rows_leave_once_their_shards_have_passed(aged: AsyncEngine)
         "partition.entry_0",
         "partition.entry_1",
         "partition.balance_event_0",
+        "partition.perpetual_event_0",
         "partition.trade_event_0",
     ]
     assert await positions(aged) == checked
@@ -128,7 +129,7 @@ async def test_partitions_are_made_ahead_of_all_writers(aged: AsyncEngine) -> No
     retention = LedgerRetention(aged)
     async with aged.begin() as conn:
         await conn.execute(sa.text("UPDATE cursor SET last_sequence = 21000000"))
-    assert await retention.ensure_ahead() == 6
+    assert await retention.ensure_ahead() == 9
     assert await retention.ensure_ahead() == 0
     newest = {p.table: p.number for p in await retention.partitions()}
     assert (newest["trade_event"], newest["balance_event"]) == (7, 7)

@@ -14,10 +14,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain import ledger
+from domain.event_postings import MONEY_EVENTS, Pair, postings_for
 from domain.events import Event
 from domain.instrument import Asset
-from domain.ledger import JournalRequest, Pair, Posting
-from domain.settlement import MONEY_EVENTS
+from domain.ledger import JournalRequest, Posting
 from infra.embedded.ports import free_port
 from infra.embedded.postgres import PostgresServer
 from infra.postgres import tables
@@ -63,7 +63,7 @@ async def assert_books(database: AsyncEngine, events: list[Event]) -> None:
         posting
         for event in events
         if isinstance(event, MONEY_EVENTS)
-        for posting in ledger.postings_for(event, shard=0, assets=ASSETS, pairs=PAIRS)
+        for posting in postings_for(event, shard=0, assets=ASSETS, pairs=PAIRS)
     )
     account = tables.ledger_account.c
     async with database.connect() as conn:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain import ledger
 from domain.commands import SetAccountTier
+from domain.event_postings import Pair, postings_for
 from domain.events import Credited, Debited, Trade
 from domain.fees import FeeRates, fee_table
 from domain.instrument import Asset
@@ -24,7 +25,7 @@ from tests.matching.desk import ETH, LISTING, USDT, Desk
 pytestmark = pytest.mark.servers
 
 ASSETS = {USDT: Asset(USDT, "USDT", 6, 6), ETH: Asset(ETH, "ETH", 18, 9)}
-PAIRS = {1: ledger.Pair(ASSETS[ETH], ASSETS[USDT])}
+PAIRS = {1: Pair(ASSETS[ETH], ASSETS[USDT])}
 FEES = fee_table(FeeRates(1_000, 2_000), FeeRates(-500, 500))  # tier 1: all of the fee goes back
 MONEY = {USDT: 9 * 10**9, ETH: 10**9}
 
@@ -85,7 +86,7 @@ async def test_no_posting_order_overdraws_the_fees(database: AsyncEngine) -> Non
     for event in desk.events:
         if not isinstance(event, Trade | Credited | Debited):
             continue
-        for posting in ledger.postings_for(event, shard=0, assets=ASSETS, pairs=PAIRS):
+        for posting in postings_for(event, shard=0, assets=ASSETS, pairs=PAIRS):
             balances[posting.source] = balances.get(posting.source, 0) - posting.amount
             balances[posting.destination] = balances.get(posting.destination, 0) + posting.amount
             assert balances[posting.source] >= 0 or posting.source.startswith("transit")

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.event_postings import MONEY_EVENTS, Pair, postings_for
 from domain.events import Event
 from domain.instrument import Asset
-from domain.ledger import LedgerInvariantError, Pair, SequenceGapError, net_of, postings_for
+from domain.ledger import LedgerInvariantError, SequenceGapError, net_of
 from domain.order import Side
-from domain.settlement import MONEY_EVENTS
 from infra.postgres.settlement_rows import net_by_account, rows_from
 from matching.event_codec import encode_events
 from tests.infra.postgres.flows import credited, debited, tick, trade, trading_day
@@ -120,7 +120,7 @@ def test_unknown_event_is_never_passed_over() -> None:
 def test_second_stripe_of_a_trade_must_be_there() -> None:
     """A trade that is cut in half is refused."""
     raw = encode_events([tick(1), trade(1, 1, 1, maker=1, taker=2)])[:-64]
-    with pytest.raises(LedgerInvariantError, match="second stripe"):
+    with pytest.raises(LedgerInvariantError, match="TRADE lacks a stripe"):
         rows_from(0, 1, 1, raw)
 
 

@@ -147,15 +147,15 @@ async def test_ticks_move_only_the_cursor(database: AsyncEngine) -> None:
 
 
 async def test_floor_violation_names_the_event_and_changes_nothing(database: AsyncEngine) -> None:
-    """A trade that the buyer cannot pay stops the batch and says which event it was."""
+    """A trade of what the seller does not have stops the batch and says which event it was."""
     store = SettlementStore(database)
     events = await fund(database)
     bad = [
         *two_trades(),
         accepted(6, 2, Side.BUY),
-        trade(6, 1, 3, maker=1, taker=2, base_units=ETHER, quote_units=2500 * DOLLAR),
+        trade(6, 1, 3, maker=1, taker=2, base_units=8 * ETHER, quote_units=2500 * DOLLAR),
     ]
-    with pytest.raises(LedgerInvariantError, match=r"customer:2:trading.0:USDT .* event 6\.1"):
+    with pytest.raises(LedgerInvariantError, match=r"customer:1:trading.0:ETH .* event 6\.1"):
         await store.settle(0, 1, 6, encode_events([*events, *bad]))
     assert await store.cursor(0) == 0
     assert (await balances(database))["transit.0:ETH"] == 10 * 10**18

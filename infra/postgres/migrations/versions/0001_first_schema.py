@@ -11,36 +11,53 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# The exact delta, chain units, of each engine event on each account that it touched.
+# The exact delta, chain units, of each engine event on each account that it touched: what
+# domain.event_postings says, in SQL. 281474976710655 is the insurance fund's account in an engine;
+# event types: 20 credited, 47 and 48 funding and its entries, 53 taken over, 54 deleveraged, 55
+# fund topped up, 56 dust swept, 57 position settled.
 _EVENT_POSTING = """
 CREATE VIEW event_posting AS
 WITH scaled_asset AS NOT MATERIALIZED (
     SELECT asset_id, code, ('1e' || (chain_decimals - engine_decimals))::numeric AS scale FROM asset
 ), trade_side AS NOT MATERIALIZED (
     SELECT t.shard, t.sequence, t.index, t.time_us, t.journal_id, t.symbol_id,
-           t.taker_account_id AS customer_id,
+           t.taker_account_id AS account_id,
            CASE t.taker_side WHEN 0 THEN 1 ELSE -1 END AS base_sign,
-           t.base_units, t.quote_units, t.taker_fee_units AS fee_units
+           t.base_units, t.quote_units, t.taker_fee_units AS fee_units,
+           t.taker_realised_units AS realised_units, t.insurance_units
       FROM trade_event t
     UNION ALL
     SELECT t.shard, t.sequence, t.index, t.time_us, t.journal_id, t.symbol_id,
            t.maker_account_id,
            CASE t.taker_side WHEN 0 THEN -1 ELSE 1 END,
-           t.base_units, t.quote_units, t.maker_fee_units
+           t.base_units, t.quote_units, t.maker_fee_units,
+           t.maker_realised_units, 0
       FROM trade_event t
+), perpetual_side AS NOT MATERIALIZED (
+    SELECT p.shard, p.sequence, p.index, p.time_us, p.journal_id, p.symbol_id,
+           p.account_id, p.amount_units
+      FROM perpetual_event p WHERE p.event_type IN (48, 53, 54, 57)
+    UNION ALL
+    SELECT p.shard, p.sequence, p.index, p.time_us, p.journal_id, p.symbol_id,
+           p.counterparty_id, p.counterparty_units
+      FROM perpetual_event p WHERE p.event_type IN (53, 54)
 )
-SELECT s.shard, s.sequence, s.index, s.time_us, s.journal_id, s.customer_id,
-       'customer:' || s.customer_id || ':trading.' || s.shard || ':' || a.code AS account,
+SELECT s.shard, s.sequence, s.index, s.time_us, s.journal_id, s.account_id AS customer_id,
+       'customer:' || s.account_id || ':trading.' || s.shard || ':' || a.code AS account,
        a.code AS asset,
        (s.base_sign * s.base_units)::numeric * a.scale AS amount
   FROM trade_side s
   JOIN instrument i USING (symbol_id)
   JOIN scaled_asset a ON a.asset_id = i.base_asset_id
+ WHERE s.realised_units IS NULL
 UNION ALL
-SELECT s.shard, s.sequence, s.index, s.time_us, s.journal_id, s.customer_id,
-       'customer:' || s.customer_id || ':trading.' || s.shard || ':' || a.code,
+SELECT s.shard, s.sequence, s.index, s.time_us, s.journal_id,
+       NULLIF(s.account_id, 281474976710655),
+       CASE s.account_id WHEN 281474976710655 THEN 'insurance.' || s.shard || ':' || a.code
+            ELSE 'customer:' || s.account_id || ':trading.' || s.shard || ':' || a.code END,
        a.code,
-       (-s.base_sign * s.quote_units::numeric - s.fee_units) * a.scale
+       (coalesce(s.realised_units::numeric - s.insurance_units, -s.base_sign * s.quote_units)
+        - s.fee_units) * a.scale
   FROM trade_side s
   JOIN instrument i USING (symbol_id)
   JOIN scaled_asset a ON a.asset_id = i.quote_asset_id
@@ -52,6 +69,63 @@ SELECT t.shard, t.sequence, t.index, t.time_us, t.journal_id, NULL::bigint,
   FROM trade_event t
   JOIN instrument i USING (symbol_id)
   JOIN scaled_asset a ON a.asset_id = i.quote_asset_id
+UNION ALL
+SELECT t.shard, t.sequence, t.index, t.time_us, t.journal_id, NULL::bigint,
+       'pnl_clearing.' || t.shard || '.' || t.symbol_id || ':' || a.code,
+       a.code,
+       -(t.maker_realised_units::numeric + t.taker_realised_units) * a.scale
+  FROM trade_event t
+  JOIN instrument i USING (symbol_id)
+  JOIN scaled_asset a ON a.asset_id = i.quote_asset_id
+ WHERE t.maker_realised_units IS NOT NULL
+UNION ALL
+SELECT t.shard, t.sequence, t.index, t.time_us, t.journal_id, NULL::bigint,
+       'insurance.' || t.shard || ':' || a.code,
+       a.code,
+       t.insurance_units::numeric * a.scale
+  FROM trade_event t
+  JOIN instrument i USING (symbol_id)
+  JOIN scaled_asset a ON a.asset_id = i.quote_asset_id
+ WHERE t.insurance_units <> 0
+UNION ALL
+SELECT s.shard, s.sequence, s.index, s.time_us, s.journal_id,
+       NULLIF(s.account_id, 281474976710655),
+       CASE s.account_id WHEN 281474976710655 THEN 'insurance.' || s.shard || ':' || a.code
+            ELSE 'customer:' || s.account_id || ':trading.' || s.shard || ':' || a.code END,
+       a.code,
+       s.amount_units::numeric * a.scale
+  FROM perpetual_side s
+  JOIN instrument i USING (symbol_id)
+  JOIN scaled_asset a ON a.asset_id = i.quote_asset_id
+UNION ALL
+SELECT p.shard, p.sequence, p.index, p.time_us, p.journal_id, NULL::bigint,
+       'pnl_clearing.' || p.shard || '.' || p.symbol_id || ':' || a.code,
+       a.code,
+       -(p.amount_units::numeric + p.counterparty_units) * a.scale
+  FROM perpetual_event p
+  JOIN instrument i USING (symbol_id)
+  JOIN scaled_asset a ON a.asset_id = i.quote_asset_id
+ WHERE p.event_type IN (47, 48, 53, 54, 57)
+UNION ALL
+SELECT p.shard, p.sequence, p.index, p.time_us, p.journal_id, NULL::bigint,
+       'rounding.' || p.shard || ':' || a.code,
+       a.code,
+       p.amount_units::numeric * a.scale
+  FROM perpetual_event p
+  JOIN instrument i USING (symbol_id)
+  JOIN scaled_asset a ON a.asset_id = i.quote_asset_id
+ WHERE p.event_type = 47
+UNION ALL
+SELECT p.shard, p.sequence, p.index, p.time_us, p.journal_id, NULL::bigint,
+       CASE WHEN side.sign = 1 THEN 'insurance.' || p.shard || ':' || a.code
+            WHEN p.event_type = 56 THEN 'rounding.' || p.shard || ':' || a.code
+            ELSE 'capital:' || a.code END,
+       a.code,
+       side.sign * p.amount_units::numeric * a.scale
+  FROM perpetual_event p
+  CROSS JOIN (VALUES (1), (-1)) AS side(sign)
+  JOIN scaled_asset a USING (asset_id)
+ WHERE p.event_type IN (55, 56)
 UNION ALL
 SELECT b.shard, b.sequence, b.index, b.time_us, b.journal_id, b.account_id,
        'customer:' || b.account_id || ':trading.' || b.shard || ':' || a.code,
@@ -124,6 +198,7 @@ END $$
 _FIRST_PARTITIONS = """
 SELECT make_partitions('trade_event', 4000000, 0, 2),
        make_partitions('balance_event', 4000000, 0, 2),
+       make_partitions('perpetual_event', 4000000, 0, 2),
        make_partitions('entry', 1000000, 0, 2)
 """
 
@@ -371,6 +446,8 @@ def upgrade() -> None:
         sa.Column("trigger_price_ticks", sa.BigInteger(), nullable=False),
         sa.Column("trailing_offset_ticks", sa.BigInteger(), nullable=False),
         sa.Column("list_id", sa.BigInteger(), nullable=False),
+        sa.Column("reduce_only", sa.Boolean(), nullable=False),
+        sa.Column("close_position", sa.Boolean(), nullable=False),
         sa.Column("is_waiting", sa.Boolean(), nullable=False),
         sa.Column("is_pending", sa.Boolean(), nullable=False),
         sa.Column("filled_lots", sa.BigInteger(), nullable=False),
@@ -431,6 +508,13 @@ def upgrade() -> None:
         sa.Column("maker_fee_units", sa.BigInteger(), nullable=False),
         sa.Column("taker_fee_units", sa.BigInteger(), nullable=False),
         sa.Column("journal_id", sa.BigInteger(), nullable=False),
+        sa.Column("insurance_units", sa.BigInteger(), nullable=True),
+        sa.Column("maker_lots", sa.BigInteger(), nullable=True),
+        sa.Column("maker_cost_units", sa.BigInteger(), nullable=True),
+        sa.Column("maker_realised_units", sa.BigInteger(), nullable=True),
+        sa.Column("taker_lots", sa.BigInteger(), nullable=True),
+        sa.Column("taker_cost_units", sa.BigInteger(), nullable=True),
+        sa.Column("taker_realised_units", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("shard", "sequence", "index", name=op.f("pk_trade_event")),
         postgresql_partition_by="RANGE (sequence)",
     )
@@ -447,6 +531,49 @@ def upgrade() -> None:
     )
     op.create_index(
         "ix_trade_event_taker", "trade_event", ["taker_account_id", "time_us"], unique=False
+    )
+    op.create_table(
+        "perpetual_event",
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("index", sa.Integer(), nullable=False),
+        sa.Column("time_us", sa.BigInteger(), nullable=False),
+        sa.Column("event_type", sa.SmallInteger(), nullable=False),
+        sa.Column("symbol_id", sa.Integer(), nullable=False),
+        sa.Column("asset_id", sa.Integer(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("counterparty_id", sa.BigInteger(), nullable=False),
+        sa.Column("amount_units", sa.BigInteger(), nullable=False),
+        sa.Column("counterparty_units", sa.BigInteger(), nullable=False),
+        sa.Column("lots", sa.BigInteger(), nullable=False),
+        sa.Column("cost_units", sa.BigInteger(), nullable=False),
+        sa.Column("counterparty_lots", sa.BigInteger(), nullable=False),
+        sa.Column("counterparty_cost_units", sa.BigInteger(), nullable=False),
+        sa.Column("funding_time_us", sa.BigInteger(), nullable=False),
+        sa.Column("journal_id", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "sequence", "index", name=op.f("pk_perpetual_event")),
+        postgresql_partition_by="RANGE (sequence)",
+    )
+    op.create_index(
+        "ix_perpetual_event_account", "perpetual_event", ["account_id", "sequence"], unique=False
+    )
+    op.create_index(
+        "ix_perpetual_event_counterparty",
+        "perpetual_event",
+        ["counterparty_id", "sequence"],
+        unique=False,
+        postgresql_where=sa.text("counterparty_id <> 0"),
+    )
+    op.create_table(
+        "position",
+        sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("symbol_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("lots", sa.BigInteger(), nullable=False),
+        sa.Column("cost_units", sa.BigInteger(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "account_id", "symbol_id", name=op.f("pk_position")),
+        postgresql_with={"fillfactor": "50"},
     )
     op.create_table(
         "wallet_nonce",
@@ -571,6 +698,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("symbol_id", name=op.f("pk_instrument")),
         sa.UniqueConstraint("symbol", name=op.f("uq_instrument_symbol")),
+    )
+    op.create_table(
+        "perpetual",
+        sa.Column("symbol_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("terms", postgresql.JSONB(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("symbol_id", name=op.f("pk_perpetual")),
     )
     op.create_table(
         "market_history",
