@@ -54,6 +54,11 @@ class Settings(BaseSettings):
     ledger_retention_days: int = 400  # then rows that are compared leave for the archive
     reconciliation_policy: Policy = Policy.HALT  # alarm | gate | halt
 
+    index_sources: str = "synthetic"  # or venues, e.g. binance,coinbase,kraken
+    index_seed: int = 1  # of synthetic prices
+    index_urls: dict[str, str] = {}  # {venue: address}, JSON; instead of the public ones
+    index_pairs: dict[str, dict[str, str]] = {}  # {venue: {symbol: pair}}, JSON
+
     log_level: str = "INFO"
     log_format: Literal["json", "console"] = "json"
 

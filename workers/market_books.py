@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from api.market_answers import candle_members, trade_members
-from domain.events import Event, SymbolDelisted, SymbolListed, Trade
+from domain.events import Event, PerpetualTrade, SymbolDelisted, SymbolListed, Trade
 from domain.instrument import Instrument
 from domain.market_data import (
     CHECKSUM_DEPTH,
@@ -90,7 +90,8 @@ class MarketBooks:
 
     def apply(self, events: Iterable[Event]) -> None:
         """Apply the events of whole commands, in order."""
-        for event in events:
+        for said in events:
+            event = self._as_spot(said) if isinstance(said, PerpetualTrade) else said
             if event.index == 0:
                 self._time_us = getattr(event, "time_us", self._time_us)
             if isinstance(event, Trade):
@@ -101,6 +102,27 @@ class MarketBooks:
                 market = self._markets[event.symbol_id]
                 self._check(market, event.sequence)
                 market.mirror.apply(event)
+
+    def _as_spot(self, event: PerpetualTrade) -> Trade:
+        """Return a perpetual's fill as what book, tape and candles need of it."""
+        lot_units = self._markets[event.symbol_id].instrument.base_units_per_lot
+        return Trade(
+            event.sequence,
+            event.index,
+            event.symbol_id,
+            event.trade_id,
+            event.taker_side,
+            event.maker_order_id,
+            event.taker_order_id,
+            event.maker_account_id,
+            event.taker_account_id,
+            event.price_ticks,
+            event.quantity_lots,
+            event.quantity_lots * lot_units,
+            event.quote_units,
+            event.maker_fee_units,
+            event.taker_fee_units,
+        )
 
     def _trade(self, trade: Trade) -> None:
         market = self._markets[trade.symbol_id]

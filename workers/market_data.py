@@ -23,11 +23,14 @@ from infra.engine_roles import ensure_tokens
 from infra.heartbeat import Heartbeat
 from infra.postgres import engine as postgres
 from infra.postgres.markets import MarketStore
+from infra.prices.builder import build_sources
 from infra.redis.event_stream import EventReader
 from infra.redis.market_feed import MarketFeedPublisher
 from infra.settings import Settings
 from infra.telemetry import configure_logging
+from workers.index_feed import IndexFeed
 from workers.market_books import MarketBooks
+from workers.price_watch import clock_us
 
 PUBLISH_SECONDS = 0.02
 READ_WAIT_SECONDS = 0.5
@@ -53,6 +56,7 @@ class MarketData:
         reader: EventReader,
         engine: EngineGrpc,
         heartbeat: Heartbeat,
+        index_feed: IndexFeed,
     ) -> None:
         self._shard = shard
         self._stream = f"market-data.{shard}"
@@ -61,6 +65,7 @@ class MarketData:
         self._reader = reader
         self._engine = engine
         self._heartbeat = heartbeat
+        self._index_feed = index_feed
         self._books = MarketBooks()
         self._stopping = asyncio.Event()
         self._cursor = 0
@@ -75,6 +80,7 @@ class MarketData:
         await self._until_possible(self._recover)
         tasks = [
             asyncio.create_task(self._follow()),
+            asyncio.create_task(self._index_feed.run()),
             asyncio.create_task(self._every(HOT_SECONDS, self._refresh_hot_copies)),
             asyncio.create_task(self._every(STORE_SECONDS, self._store_and_beat)),
             asyncio.create_task(self._every(CHECK_SECONDS, self._request_check)),
@@ -154,7 +160,20 @@ class MarketData:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 lag = max(0, (await self._engine.status()).durable_sequence - self._cursor)
         await self._heartbeat.beat(
-            sequence=self._cursor, lag=lag, detail={"book_checks": self._books.check_count}
+            sequence=self._cursor,
+            lag=lag,
+            detail={
+                "book_checks": self._books.check_count,
+                "indices_sent": self._index_feed.collector.sent,
+                "price_sources": [
+                    {
+                        "name": source.name,
+                        "connected": source.health.is_connected,
+                        "failure": source.health.failure,
+                    }
+                    for source in self._index_feed.collector.sources
+                ],
+            },
         )
 
     async def _store_candles(self) -> None:
@@ -201,13 +220,28 @@ async def run(settings: Settings) -> None:
         role="reader",
         token=ensure_tokens(settings.secrets_dir).of("reader"),
     )
+    prices_door = EngineGrpc(
+        settings.engine_grpc_target(settings.shard),
+        role="risk",
+        token=ensure_tokens(settings.secrets_dir).of("risk"),
+    )
+    store = MarketStore(database)
+    sources = build_sources(
+        settings.index_sources,
+        clock_us,
+        run_dir=settings.run_dir,
+        seed=settings.index_seed,
+        urls=settings.index_urls,
+        pairs=settings.index_pairs,
+    )
     market_data = MarketData(
         shard=settings.shard,
-        store=MarketStore(database),
+        store=store,
         publisher=MarketFeedPublisher(redis),
         reader=EventReader(redis, engine, settings.shard),
         engine=engine,
         heartbeat=Heartbeat(f"market-data-{settings.shard}", settings.run_dir, redis),
+        index_feed=IndexFeed(settings.shard, store, prices_door, sources, clock_us),
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -216,6 +250,7 @@ async def run(settings: Settings) -> None:
         await market_data.run()
     finally:
         await engine.close()
+        await prices_door.close()
         await redis.aclose()
         await database.dispose()
 

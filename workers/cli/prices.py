@@ -1,4 +1,4 @@
-"""`rialto prices`: what outside sources say."""
+"""`rialto prices`: what outside sources say, and shocks for the synthetic ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from workers.cli.context import EXIT_FAILED, EXIT_USAGE, JsonOption
+from workers.cli.context import EXIT_FAILED, EXIT_USAGE, DataOption, JsonOption, load
 
 _VENUES = "binance,coinbase,kraken"
 
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
         rich_markup_mode=None,
     )
     prices.command("watch")(watch)
+    prices.command("shock")(shock)
     app.add_typer(prices, name="prices")
 
 
@@ -75,6 +76,58 @@ def watch(
     typer.echo(json.dumps(report, indent=1) if as_json else _text(report))
     if any(market["index"] is None for market in report["markets"]):
         raise typer.Exit(EXIT_FAILED)
+
+
+def shock(
+    symbol: Annotated[str, typer.Argument(help="The market, e.g. BTC/USDT.")],
+    percent: Annotated[
+        float, typer.Argument(help="How far; a fall goes after `--`: -- -20.", show_default=False)
+    ] = 0.0,
+    ramp: Annotated[
+        float, typer.Option(min=0, max=86_400, help="Seconds until it is there, and back again.")
+    ] = 5.0,
+    hold: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds that it stays.")] = 60.0,
+    source: Annotated[
+        str, typer.Option(help="Only this one lies: synthetic-1, -2 or -3.", show_default="all")
+    ] = "",
+    silent: Annotated[
+        bool, typer.Option("--silent", help="Move nothing: let the sources fall silent.")
+    ] = False,
+    data: DataOption = None,
+) -> None:
+    """Shake the synthetic prices of a running exchange, for a demonstration.
+
+    Prices go by so many per cent within `--ramp` seconds, stay for `--hold` and come back. With
+    `--silent` they stop coming instead, and the index goes stale. Real venues are not concerned.
+    """
+    from infra.prices.shocks import Shock, ShockFile
+    from infra.prices.synthetic import SYNTHETIC
+    from workers.price_watch import clock_us
+
+    if source not in ("", *SYNTHETIC):
+        _refuse(f"--source takes one of {', '.join(SYNTHETIC)}, not {source[:40]!r}")
+    if not silent and percent == 0:
+        _refuse("say how far, e.g. 10 or -- -20; or let the sources fall silent with --silent")
+    running = load(data)
+    now_us = clock_us()
+    try:
+        wanted = Shock(
+            symbol,
+            now_us,
+            0 if silent else round(percent * 10_000),
+            0 if silent else round(ramp * 1_000_000),
+            round(hold * 1_000_000),
+            source,
+            silent,
+        )
+    except ValueError as error:
+        _refuse(str(error))
+    ShockFile(running.data_dir / "run").add(wanted, now_us)
+    what = "are silent" if silent else f"go by {percent:g} %"
+    typer.echo(
+        f"{source or 'all sources'}: prices of {symbol} {what} until "
+        f"{(wanted.end_us - now_us) / 1_000_000:g} seconds from now"
+    )
 
 
 def _by_name(urls: list[str]) -> dict[str, str]:
