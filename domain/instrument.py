@@ -13,9 +13,13 @@ from typing import Any
 from domain.commands import ListSymbol, MarketRules, SetParameters
 from domain.errors import RejectReason
 from domain.fees import FEE_RULES, FeeRates, FeeTable, fee_table, refuse_fees
-from domain.money import DecimalTextError, text_from_units, units_from_text
+from domain.money import PPM, DecimalTextError, text_from_units, units_from_text
+from domain.perpetual_terms import PerpetualTerms, refuse_terms
+from domain.risk_commands import ListPerpetual
 
 _GRID_DECIMALS = 18
+PERPETUAL_SUFFIX = "-PERP"
+"""Ends the name of a perpetual market, which otherwise is a spot market's of the same pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,11 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """A spot market. `tick_size` and `lot_size` are decimal text, e.g. "0.01" and "0.0001"."""
+    """A market. `tick_size` and `lot_size` are decimal text, e.g. "0.01" and "0.0001".
+
+    A perpetual has `terms` beside what a spot market has. Its lots are of the base asset, which is
+    never moved; its quote asset is collateral.
+    """
 
     symbol_id: int
     symbol: str
@@ -73,6 +81,7 @@ class Instrument:
     max_order_lots: int
     max_open_orders: int
     max_position_lots: int
+    terms: PerpetualTerms | None = None
 
     @staticmethod
     def listed(
@@ -91,13 +100,15 @@ class Instrument:
         max_position: str = "0",
         tier_fees: Sequence[FeeRates] = (),
         max_taker_fee_ppm: int | None = None,
+        terms: PerpetualTerms | None = None,
     ) -> Instrument:
         """Return a checked instrument; `ValueError` says which listing rule is broken.
 
         Rules: a lot is a whole number of base units, tick x lot a whole number of quote units,
         and the fees are lawful (`domain.fees.refuse_fees`). `tier_fees` are the rates of tier 1,
         2, ...; tiers beyond pay like the last. Without `max_taker_fee_ppm` the highest rate is it,
-        and no rate can be raised above that later. `max_position` "0" is no limit.
+        and no rate can be raised above that later. `max_position` "0" is no limit. With `terms` it
+        is a perpetual, called e.g. "ETH/USDT-PERP".
         """
         tick = units_from_text(tick_size, _GRID_DECIMALS)
         lot = units_from_text(lot_size, _GRID_DECIMALS)
@@ -120,9 +131,11 @@ class Instrument:
         reason = refuse_fees(fees, max_taker_fee_ppm)
         if reason is not RejectReason.NONE:
             raise ValueError(f"fees of {base.code}/{quote.code}: {FEE_RULES[reason]}")
+        if terms is not None:
+            _refuse_perpetual(terms, band_ppm)
         return Instrument(
             symbol_id=symbol_id,
-            symbol=f"{base.code}/{quote.code}",
+            symbol=f"{base.code}/{quote.code}{PERPETUAL_SUFFIX if terms else ''}",
             base=base,
             quote=quote,
             tick_size=tick_size,
@@ -136,6 +149,7 @@ class Instrument:
             max_order_lots=on_grid(max_order, lot_size),
             max_open_orders=max_open_orders,
             max_position_lots=on_grid(max_position, lot_size),
+            terms=terms,
         )
 
     def rules(self) -> MarketRules:
@@ -155,8 +169,10 @@ class Instrument:
             max_position_lots=self.max_position_lots,
         )
 
-    def listing(self, key: int = 0) -> ListSymbol:
+    def listing(self, key: int = 0) -> ListSymbol | ListPerpetual:
         """Return the command that opens this market in an engine, once per `key`."""
+        if self.terms is not None:
+            return ListPerpetual(self.rules(), self.terms, key)
         return ListSymbol(**_by_name(self.rules()), key=key)
 
     def parameters(self, key: int = 0) -> SetParameters:
@@ -190,6 +206,15 @@ class Instrument:
 
 def _by_name(rules: MarketRules) -> dict[str, Any]:
     return {field.name: getattr(rules, field.name) for field in fields(rules)}
+
+
+def _refuse_perpetual(terms: PerpetualTerms, band_ppm: int) -> None:
+    """Raise `ValueError` for what an engine would refuse of a perpetual's terms."""
+    reason = refuse_terms(terms)
+    if reason is not RejectReason.NONE:
+        raise ValueError(f"terms of the perpetual: {reason.name.lower().replace('_', ' ')}")
+    if not 0 < band_ppm < PPM:
+        raise ValueError("the price band of a perpetual is more than 0 and below 100 %")
 
 
 class OffGridError(DecimalTextError):

@@ -34,6 +34,11 @@ class AssetListing:
     approval_above: int
 
 
+def market_name(text: str) -> str:
+    """Return a market's name from how it may be written: "ETH-USDT-PERP" is "ETH/USDT-PERP"."""
+    return text if "/" in text else text.replace("-", "/", 1)
+
+
 class Listings:
     """All markets and assets at one moment, by name and by id."""
 
@@ -52,7 +57,7 @@ class Listings:
 
     def market(self, symbol: str) -> Market | None:
         """Return the market called `symbol` ("ETH/USDT", or "ETH-USDT" as in a path)."""
-        return self._by_symbol.get(symbol.replace("-", "/", 1))
+        return self._by_symbol.get(market_name(symbol))
 
     def market_by_id(self, symbol_id: int) -> Market | None:
         """Return the market with the engine's number `symbol_id`."""

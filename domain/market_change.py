@@ -18,6 +18,7 @@ from domain.fees import FeeRates, FeeTable
 from domain.hash_chain import JsonValue, canonical_json
 from domain.instrument import Asset, Instrument
 from domain.money import INT64_MAX, ceil_ppm
+from domain.perpetual_terms import terms_of_record, terms_record
 
 MARKET_CHANGE_WORKFLOW = "MarketChangeWorkflow"
 MARKET_CHANGE_QUEUE = "settlement"  # the task queue: its worker has the pinned keys and the doors
@@ -168,6 +169,7 @@ def terms_of(market: Instrument) -> dict[str, Any]:
         "listing_price": market.price_text(market.listing_price_ticks),
         "max_taker_fee_ppm": market.max_taker_fee_ppm,
         **rules_of(market),
+        **({} if market.terms is None else {"perpetual": terms_record(market.terms)}),
     }
 
 
@@ -193,6 +195,7 @@ def instrument_of(symbol_id: int, base: Asset, quote: Asset, terms: Terms) -> In
         max_order=terms["max_order"],
         max_open_orders=terms["max_open_orders"],
         max_position=terms["max_position"],
+        terms=terms_of_record(terms["perpetual"]) if "perpetual" in terms else None,
     )
     _refuse_limits(market)
     return market

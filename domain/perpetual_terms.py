@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from domain.brackets import BracketFault, Brackets, bracket_table
 from domain.circuit_breaker import BreakerRules
@@ -158,6 +160,21 @@ _POSITIVE = (
     "breaker_max_empty_us",
 )
 _NEGATIVE = ("fund_stop_ppm", "fund_resume_ppm")  # drawdowns
+
+
+def terms_record(terms: PerpetualTerms) -> dict[str, Any]:
+    """Return the terms as rows and signed statements have them: whole numbers by name.
+
+    A bracket is [floor in quote units, maintenance ppm, initial ppm].
+    """
+    rows = [[row.floor_units, row.mmr_ppm, row.imr_ppm] for row in terms.brackets]
+    return {name: getattr(terms, name) for name in TERM_NAMES} | {"brackets": rows}
+
+
+def terms_of_record(record: Mapping[str, Any]) -> PerpetualTerms:
+    """Return the terms of a `terms_record`; names that it has not keep their defaults."""
+    brackets = tuple(BracketRow(*row) for row in record["brackets"])
+    return PerpetualTerms(**{**record, "brackets": brackets})
 
 
 def refuse_terms(terms: PerpetualTerms) -> RejectReason:

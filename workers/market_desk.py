@@ -15,7 +15,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
 from domain.evm_address import checksum_address
-from domain.instrument import Asset, Instrument
+from domain.instrument import PERPETUAL_SUFFIX, Asset, Instrument
 from domain.market import Listings, Market
 from domain.market_change import (
     MARKET_CHANGE_QUEUE,
@@ -43,6 +43,7 @@ from infra.wallet.keccak import keccak256
 from matching.codec import encode_command
 from matching.wire import WireError
 from workers.officer_desk import DeskError, login, why
+from workers.perpetual_terms import terms_from
 from workers.signing_desk import hand_over, signed_decision
 
 VALID_SECONDS = 24 * 3600
@@ -86,7 +87,10 @@ async def propose_listing(
     `DeskError` says which listing rule is broken; nothing is written then.
     """
     listings = await MarketStore(engine).listings()
-    base, _, quote = symbol.partition("/")
+    is_perpetual = symbol.endswith(PERPETUAL_SUFFIX)
+    base, _, quote = symbol.removesuffix(PERPETUAL_SUFFIX).partition("/")
+    if is_perpetual != ("perpetual" in terms):
+        raise DeskError(f"a perpetual is called BASE/QUOTE{PERPETUAL_SUFFIX} and has --perpetual")
     if not 0 <= shard < settings.shard_count:
         raise DeskError(f"there are {settings.shard_count} shards, counted from 0")
     for code in (base, quote):
@@ -104,7 +108,10 @@ async def propose_listing(
     def make(symbol_id: int, asset_id: int) -> MarketChange:
         row = {**new, "asset_id": asset_id} if new else {}
         pair = [_asset_of(listings, code, row) for code in (base, quote)]
-        market = _checked(symbol_id, pair, {**terms, "base": base, "quote": quote})
+        asked = {**terms, "base": base, "quote": quote}
+        if is_perpetual:
+            asked["perpetual"] = _perpetual(terms["perpetual"], pair[1])
+        market = _checked(symbol_id, pair, asked)
         change = _change(ChangeKind.LIST, symbol, (symbol_id, shard), wanted, terms_of(market))
         return _with(change, market, asset=row)
 
@@ -196,6 +203,13 @@ def _checked(symbol_id: int, pair: Sequence[Asset], terms: Mapping[str, Any]) ->
         return instrument_of(symbol_id, pair[0], pair[1], terms)
     except ValueError as error:
         raise DeskError(str(error)) from error
+
+
+def _perpetual(document: Mapping[str, Any], quote: Asset) -> dict[str, Any]:
+    try:
+        return terms_from(document, quote)
+    except ValueError as error:
+        raise DeskError(f"--perpetual: {error}") from error
 
 
 def _refuse(refusal: str | None) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.checker_markets import EngineMarkets, MarketRows, markets_after, rules_record
 from domain.events import (
     AccountTierSet,
+    FundingSettled,
     ParametersSet,
     RiskParametersSet,
     SymbolDelisted,
@@ -20,12 +21,21 @@ from domain.events import (
 )
 from domain.hash_chain import JsonValue
 from domain.instrument import Asset, Instrument, grid_text
+from domain.perpetual_terms import terms_record
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.markets import instrument_of_row
 
-MarketEvent = SymbolListed | ParametersSet | SymbolDelisted | AccountTierSet | RiskParametersSet
-MARKET_EVENTS = (SymbolListed, ParametersSet, SymbolDelisted, AccountTierSet, RiskParametersSet)
+RulesEvent = SymbolListed | ParametersSet | SymbolDelisted
+MarketEvent = RulesEvent | AccountTierSet | RiskParametersSet | FundingSettled
+MARKET_EVENTS = (
+    SymbolListed,
+    ParametersSet,
+    SymbolDelisted,
+    AccountTierSet,
+    RiskParametersSet,
+    FundingSettled,
+)
 _I = tables.instrument
 
 
@@ -48,6 +58,7 @@ def market_row(market: Instrument, shard: int = 0) -> dict[str, object]:
         "band_ppm": market.band_ppm,
         "max_open_orders": market.max_open_orders,
         "max_position": market.quantity_text(market.max_position_lots),
+        "perpetual": None if market.terms is None else terms_record(market.terms),
     }
 
 
@@ -63,6 +74,9 @@ async def follow(conn: AsyncConnection, shard: int, event: MarketEvent) -> None:
                 time_us=event.time_us,
             )
         )
+        return
+    if isinstance(event, FundingSettled):
+        await _keep_funding(conn, shard, event)
         return
     if isinstance(event, RiskParametersSet):
         await _set_terms(conn, shard, event)
@@ -94,21 +108,32 @@ async def follow(conn: AsyncConnection, shard: int, event: MarketEvent) -> None:
     await AuditStore().append(conn, f"market-{event.symbol_id}", actor, name, key, detail)
 
 
-async def _set_terms(conn: AsyncConnection, shard: int, event: RiskParametersSet) -> None:
-    """Write the terms of a perpetual market, and that they were set."""
-    terms = asdict(event.terms)
-    terms["brackets"] = [
-        [row.floor_units, row.mmr_ppm, row.imr_ppm] for row in event.terms.brackets
-    ]
-    values = {"shard": shard, "terms": terms, "sequence": event.sequence}
+async def _keep_funding(conn: AsyncConnection, shard: int, event: FundingSettled) -> None:
+    """Keep what everybody may know of a funding."""
     await conn.execute(
-        insert(tables.perpetual)
-        .values(symbol_id=event.symbol_id, **values)
-        .on_conflict_do_update(index_elements=["symbol_id"], set_=values)
+        insert(tables.funding_rate).values(
+            symbol_id=event.symbol_id,
+            funding_time_us=event.funding_time_us,
+            shard=shard,
+            sequence=event.sequence,
+            rate_ppm=event.rate_ppm,
+            premium_ppm=event.premium_ppm,
+            mark_ticks=event.mark_ticks,
+            entries=event.entries,
+        )
     )
-    key = f"shard-{shard}:terms-{event.sequence}"
-    detail: dict[str, JsonValue] = {"shard": shard, "sequence": event.sequence, **terms}
-    await AuditStore().append(conn, f"market-{event.symbol_id}", "engine", "terms", key, detail)
+
+
+async def _set_terms(conn: AsyncConnection, shard: int, event: RiskParametersSet) -> None:
+    """Show a perpetual's terms; those of a listing are in the history with its rules."""
+    record = terms_record(event.terms)
+    statement = sa.update(_I).where(_I.c.symbol_id == event.symbol_id)
+    await conn.execute(statement.values(perpetual=record))
+    if event.index == 0:
+        detail: dict[str, JsonValue] = {"shard": shard, "sequence": event.sequence, **record}
+        key = f"shard-{shard}:market-{event.sequence}"
+        subject = f"market-{event.symbol_id}"
+        await AuditStore().append(conn, subject, "engine", "risk-parameters", key, detail)
 
 
 async def _set_rules(
@@ -133,9 +158,7 @@ async def _set_rules(
     await _set(conn, event, **values)
 
 
-async def _set(
-    conn: AsyncConnection, event: SymbolListed | ParametersSet | SymbolDelisted, **values: Any
-) -> None:
+async def _set(conn: AsyncConnection, event: RulesEvent, **values: Any) -> None:
     await conn.execute(sa.update(_I).where(_I.c.symbol_id == event.symbol_id).values(**values))
 
 

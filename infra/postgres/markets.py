@@ -14,6 +14,7 @@ from domain.instrument import Asset, Instrument
 from domain.market import AssetListing, Listings, Market
 from domain.market_data import Candle, PublicTrade
 from domain.order import Side
+from domain.perpetual_terms import terms_of_record
 from infra.postgres import tables
 from infra.postgres.reading import reading, writing
 
@@ -71,11 +72,11 @@ class MarketStore:
 
     async def perpetuals(self, shard: int) -> set[int]:
         """Return the symbol ids of a shard's perpetual markets that are not delisted."""
-        terms, listed = tables.perpetual.c, tables.instrument.c
-        query = (
-            sa.select(terms.symbol_id)
-            .join(tables.instrument, listed.symbol_id == terms.symbol_id)
-            .where(terms.shard == shard, listed.delisted_sequence.is_(None))
+        row = tables.instrument.c
+        query = sa.select(row.symbol_id).where(
+            row.shard == shard,
+            row.perpetual.is_not(None),
+            row.delisted_sequence.is_(None),
         )
         async with reading(self._engine) as connection:
             return set((await connection.execute(query)).scalars())
@@ -174,4 +175,5 @@ def instrument_of_row(row: Any, assets: Mapping[int, Asset]) -> Instrument:
         max_order=row.max_order,
         max_open_orders=row.max_open_orders,
         max_position=row.max_position,
+        terms=None if row.perpetual is None else terms_of_record(row.perpetual),
     )

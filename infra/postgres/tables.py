@@ -85,6 +85,7 @@ instrument = sa.Table(
     sa.Column("band_ppm", sa.Integer, nullable=False),
     sa.Column("max_open_orders", sa.Integer, nullable=False),
     sa.Column("max_position", sa.Text, nullable=False, server_default="0"),
+    sa.Column("perpetual", JSONB(none_as_null=True)),  # domain.perpetual_terms; NULL: a spot market
     # these three follow from the engine's events, with the columns of its rules
     sa.Column("listed_sequence", sa.BigInteger),
     sa.Column("rules_sequence", sa.BigInteger),  # since when the rules are these
@@ -92,15 +93,6 @@ instrument = sa.Table(
 )
 
 # Every rules that a market has had, from the engine's events; the newest are `instrument`'s.
-perpetual = sa.Table(  # the terms of perpetual markets; an instrument without a row is spot
-    "perpetual",
-    metadata,
-    sa.Column("symbol_id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("shard", sa.SmallInteger, nullable=False),
-    sa.Column("terms", JSONB, nullable=False),  # domain.perpetual_terms.PerpetualTerms by name
-    sa.Column("sequence", sa.BigInteger, nullable=False),  # from which on they hold
-)
-
 market_history = sa.Table(
     "market_history",
     metadata,
@@ -110,6 +102,19 @@ market_history = sa.Table(
     sa.Column("event", sa.Text, nullable=False),  # listed | parameters | delisted
     sa.Column("rules", JSONB, nullable=False),  # domain.commands.MarketRules; {} = as before
     sa.Column("time_us", sa.BigInteger, nullable=False),
+)
+
+funding_rate = sa.Table(  # every funding of a perpetual market, for everybody
+    "funding_rate",
+    metadata,
+    sa.Column("symbol_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("funding_time_us", sa.BigInteger, primary_key=True),
+    sa.Column("shard", sa.SmallInteger, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("rate_ppm", sa.Integer, nullable=False),
+    sa.Column("premium_ppm", sa.Integer, nullable=False),
+    sa.Column("mark_ticks", sa.BigInteger, nullable=False),
+    sa.Column("entries", sa.Integer, nullable=False),  # how many positions paid or received
 )
 
 market_change = sa.Table(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from domain.market import market_name
 from matching.wire import MAX_ACTOR, MAX_REASON
 from workers.cli.context import (
     EXIT_FAILED,
@@ -136,7 +137,7 @@ async def find_market(settings: Settings, symbol: str) -> tuple[int, int]:
     from infra.postgres.engine import create
     from infra.postgres.markets import MarketStore
 
-    name = symbol.upper().replace("-", "/", 1)
+    name = market_name(symbol.upper())
     page = settings.gateway_public_url
     answer: Any = await asyncio.to_thread(http_json, f"{page}/v1/markets") if page else None
     listed = answer["markets"] if answer else []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from domain.market import market_name
 from workers.cli.context import EXIT_USAGE, DataOption, JsonOption
 from workers.cli.database import at_desk
 from workers.cli.kill_switch import ByOption, ReasonOption, said_by, switch
@@ -128,6 +129,8 @@ def show(symbol: SymbolArgument, data: DataOption = None, as_json: JsonOption = 
         "max_position", "max_taker_fee_ppm", "fees",
     ):  # fmt: skip
         typer.echo(f"  {name:<18} {found[name]}")
+    for name, value in sorted(found.get("perpetual", {}).items()):
+        typer.echo(f"  {name:<26} {value}")
     for event in found["history"]:
         rules = {name: event["rules"][name] for name in sorted(event["rules"])}
         typer.echo(f"  sequence {event['sequence']}: {event['event']} {rules or ''}")
@@ -165,6 +168,14 @@ def add(
         Path | None,
         typer.Option("--asset-file", help="JSON with the terms of a base asset that is new."),
     ] = None,
+    perpetual: Annotated[
+        Path | None,
+        typer.Option(
+            "--perpetual",
+            help="JSON with the terms of a perpetual: brackets, cap, impact, max_leverage, ...; "
+            "docs/runbooks/market-listing.md has one.",
+        ),
+    ] = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -183,14 +194,16 @@ def add(
         "max_position": max_position,
         "fees": rates,
     }
-    asset = _read_asset(asset_file)
+    asset = _read_object(asset_file, "--asset-file")
+    risk = _read_object(perpetual, "--perpetual") if perpetual else None
 
     async def work(engine: AsyncEngine, settings: Settings) -> MarketChange:
         from workers import market_desk as desk
 
-        name = symbol.upper().replace("-", "/", 1)
+        name = market_name(symbol.upper())
         wanted = desk.Wanted(reason)
-        return await desk.propose_listing(engine, settings, name, shard, terms, asset, wanted)
+        asked = terms if risk is None else terms | {"perpetual": risk}
+        return await desk.propose_listing(engine, settings, name, shard, asked, asset, wanted)
 
     _tell(at_desk(data, work), as_json=as_json)
 
@@ -308,16 +321,16 @@ def _rates(text: str) -> list[list[int]]:
     return rows
 
 
-def _read_asset(path: Path | None) -> dict[str, Any]:
+def _read_object(path: Path | None, option: str) -> dict[str, Any]:
     if path is None:
         return {}
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        typer.echo(f"--asset-file: {error}", err=True)
+        typer.echo(f"{option}: {error}", err=True)
         raise typer.Exit(EXIT_USAGE) from error
     if not isinstance(found, dict):
-        typer.echo("--asset-file: not a JSON object", err=True)
+        typer.echo(f"{option}: not a JSON object", err=True)
         raise typer.Exit(EXIT_USAGE)
     return found
 

@@ -62,9 +62,10 @@ async def test_perpetuals_are_the_markets_with_terms(database: AsyncEngine) -> N
     harder = replace(terms, max_leverage=5)
     await history.apply(0, 2, 2, [], [RiskParametersSet(2, 0, 2, 1, harder)])
     async with database.connect() as conn:
-        row = (await conn.execute(sa.select(tables.perpetual))).one()
-    assert (row.sequence, row.terms["max_leverage"]) == (2, 5)
-    assert row.terms["brackets"] == [[0, 5_000, 10_000]]
+        named = tables.instrument.c
+        query = sa.select(named.perpetual).where(named.symbol_id == 1)
+        found = (await conn.execute(query)).scalar_one()
+    assert (found["max_leverage"], found["brackets"]) == (5, [[0, 5_000, 10_000]])
     gone = SymbolDelisted(3, 0, 3, 1, 0, 0, "", "")
     await history.apply(0, 3, 3, [], [gone])
     assert await store.perpetuals(0) == set()

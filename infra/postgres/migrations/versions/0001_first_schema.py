@@ -687,6 +687,7 @@ def upgrade() -> None:
         sa.Column("band_ppm", sa.Integer(), nullable=False),
         sa.Column("max_open_orders", sa.Integer(), nullable=False),
         sa.Column("max_position", sa.Text(), server_default="0", nullable=False),
+        sa.Column("perpetual", postgresql.JSONB(none_as_null=True), nullable=True),
         sa.Column("listed_sequence", sa.BigInteger(), nullable=True),
         sa.Column("rules_sequence", sa.BigInteger(), nullable=True),
         sa.Column("delisted_sequence", sa.BigInteger(), nullable=True),
@@ -700,12 +701,16 @@ def upgrade() -> None:
         sa.UniqueConstraint("symbol", name=op.f("uq_instrument_symbol")),
     )
     op.create_table(
-        "perpetual",
+        "funding_rate",
         sa.Column("symbol_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("funding_time_us", sa.BigInteger(), nullable=False),
         sa.Column("shard", sa.SmallInteger(), nullable=False),
-        sa.Column("terms", postgresql.JSONB(), nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("symbol_id", name=op.f("pk_perpetual")),
+        sa.Column("rate_ppm", sa.Integer(), nullable=False),
+        sa.Column("premium_ppm", sa.Integer(), nullable=False),
+        sa.Column("mark_ticks", sa.BigInteger(), nullable=False),
+        sa.Column("entries", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("symbol_id", "funding_time_us", name=op.f("pk_funding_rate")),
     )
     op.create_table(
         "market_history",
