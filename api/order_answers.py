@@ -187,6 +187,8 @@ def fill(record: FillRecord, listings: Listings) -> OwnFillOut:
         quote=instrument.quote.engine_text(record.quote_units),
         fee=instrument.quote.engine_text(record.fee_units),
         fee_asset=instrument.quote.code,
+        realised_profit=_money(record.realised_units, instrument),
+        insurance=_money(record.insurance_units, instrument),
         time_us=record.time_us,
         sequence=record.sequence,
     )
@@ -232,6 +234,8 @@ def order_out(
         display_quantity=instrument.quantity_text(shown) if (shown := terms.display_lots) else None,
         trigger_price=_price(terms.trigger_price_ticks, instrument),
         trailing_offset=_price(terms.trailing_offset_ticks, instrument),
+        reduce_only=record.reduce_only,
+        close_position=record.close_position,
         order_list_id=str(terms.list_id) if terms.list_id else None,
         waiting=record.is_waiting,
         pending=record.is_pending,
@@ -280,6 +284,8 @@ def as_it_is_now(outcome: OrderDuplicate, command: PlaceOrder, list_id: int) -> 
         terms=terms,
         is_waiting=outcome.is_waiting,
         is_pending=outcome.is_pending,
+        reduce_only=command.reduce_only,
+        close_position=command.close_position,
     )
 
 
@@ -308,6 +314,10 @@ def _fills(events: Sequence[Event], order_id: int, instrument: Instrument) -> tu
         for event in events
         if isinstance(event, Trade) and order_id in (event.taker_order_id, event.maker_order_id)
     )
+
+
+def _money(units: int | None, instrument: Instrument) -> str | None:
+    return None if units is None else instrument.quote.engine_text(units)
 
 
 def _price(ticks: int, instrument: Instrument) -> str | None:

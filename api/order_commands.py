@@ -35,6 +35,7 @@ def place_command(
     if (order.expires_at_us is not None) != (time_in_force is TimeInForce.GTD):
         raise Problem("invalid_combination", "expires_at_us and gtd go together.")
     _go_together(order, kind, time_in_force)
+    _reduces(order, instrument, kind)
     trails = kind is OrderType.TRAILING_STOP
     _goes_with(kind, "trigger_price", order.trigger_price, kind.is_triggered and not trails)
     _goes_with(kind, "trailing_offset", order.trailing_offset, trails)
@@ -59,6 +60,8 @@ def place_command(
         display_lots=display_lots,
         trigger_price_ticks=_trigger(order.trigger_price, instrument),
         trailing_offset_ticks=_trigger(order.trailing_offset, instrument, "trailing_offset"),
+        reduce_only=order.reduce_only or order.close_position,
+        close_position=order.close_position,
     )
 
 
@@ -133,6 +136,20 @@ def _go_together(order: PlaceOrderIn, kind: OrderType, time_in_force: TimeInForc
             raise Problem("invalid_combination", text)
 
 
+def _reduces(order: PlaceOrderIn, instrument: Instrument, kind: OrderType) -> None:
+    """Refuse reduce-only and close-position where they mean nothing."""
+    if not (order.reduce_only or order.close_position):
+        return
+    if instrument.terms is None:
+        text = "reduce_only and close_position are for perpetuals; a spot market has no positions."
+        raise Problem("invalid_combination", text)
+    if order.close_position and (order.quantity is not None or order.quote_amount is not None):
+        raise Problem("invalid_combination", "A close_position order names no quantity.")
+    if order.close_position and kind.is_limit:
+        text = "close_position goes with a market order, or a stop or take-profit without a price."
+        raise Problem("invalid_combination", text)
+
+
 def _goes_with(kind: OrderType, field: str, text: str | None, needed: bool) -> None:
     """Refuse a trigger where the kind of order has none, and its absence where it needs one."""
     if needed and text is None:
@@ -144,7 +161,7 @@ def _goes_with(kind: OrderType, field: str, text: str | None, needed: bool) -> N
 def _budget(order: PlaceOrderIn, instrument: Instrument, kind: OrderType) -> int:
     """Return the quote budget in engine units, 0 where the order has a quantity."""
     if order.quote_amount is None:
-        if order.quantity is None:
+        if order.quantity is None and not order.close_position:
             raise Problem("invalid_quantity", "An order needs a quantity.")
         return 0
     if order.quantity is not None:

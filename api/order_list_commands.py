@@ -32,6 +32,8 @@ def list_command(
     `names` are the client order ids of its orders: entry, take_profit, stop_loss.
     """
     is_bracket = asked.kind == "bracket"
+    if is_bracket and asked.reduce_only:
+        raise Problem("invalid_combination", "A bracket opens a position: reduce_only is for oco.")
     common: dict[str, Any] = {
         "symbol": asked.symbol,
         "side": _OPPOSITE[asked.side] if is_bracket else asked.side,
@@ -39,6 +41,7 @@ def list_command(
         "time_in_force": asked.time_in_force,
         "expires_at_us": asked.expires_at_us,
         "self_trade": asked.self_trade,
+        "reduce_only": asked.reduce_only,
     }
     parts: dict[str, dict[str, Any]] = {}
     if asked.entry is not None:

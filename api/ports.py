@@ -16,6 +16,7 @@ from domain.fee_tiers import CustomerTier
 from domain.market import AssetListing, Listings
 from domain.market_data import Candle, Level, PublicTrade
 from domain.order_record import DryRun, FillRecord, OrderRecord
+from domain.perpetual_record import Holdings, PastFunding, PerpetualNow
 from domain.process_beat import ProcessBeat
 from domain.rate_limit import Charge, Charged
 from domain.shard_transfer import NewShardTransfer, ShardTransfer
@@ -53,6 +54,12 @@ class EngineDoor(Protocol):
 
     async def dry_run(self, order: PlaceOrder | PlaceOrderList) -> tuple[int, DryRun]:
         """Return (sequence, what would come of the order or list); no effect."""
+
+    async def perpetuals(self) -> tuple[int, list[PerpetualNow]]:
+        """Return (sequence, perpetual markets as they are, by id)."""
+
+    async def holdings(self, account_id: int) -> tuple[int, Holdings]:
+        """Return (sequence, what an account has in perpetuals); cross margin is always there."""
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
         """Return (sequence, bids, asks), best first."""
@@ -191,6 +198,22 @@ class MarketDataStore(Protocol):
 
     async def trades(self, symbol_id: int, limit: int) -> list[PublicTrade]:
         """Return the newest trades, newest first."""
+
+
+class FundingStore(Protocol):
+    """Fundings that were paid, from PostgreSQL."""
+
+    async def fundings(
+        self, symbol_id: int, before: tuple[int, ...] | None, limit: int
+    ) -> list[PastFunding]:
+        """Return fundings, newest first, before (funding time)."""
+
+
+class LightsBoard(Protocol):
+    """How near positions are to being deleveraged, as the risk monitor says it."""
+
+    async def of(self, account_id: int, symbol_id: int) -> int | None:
+        """Return 1 to 5 lights; None without a position, or where nobody says it."""
 
 
 class LimitStore(Protocol):

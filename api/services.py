@@ -10,7 +10,9 @@ from api.limits import Limiter
 from api.ports import (
     EngineDoor,
     FeeTiers,
+    FundingStore,
     KeyDirectory,
+    LightsBoard,
     ListingDirectory,
     MarketDataStore,
     OrderStore,
@@ -41,6 +43,8 @@ class Services:
     withdrawal_rules: WithdrawalRules
     withdrawal_starter: WithdrawalStarter
     fee_tiers: FeeTiers
+    funding: FundingStore
+    lights: LightsBoard
     transfers: TransferStore
     transfer_starter: TransferStarter
     now_ms: Callable[[], int]

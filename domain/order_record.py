@@ -104,7 +104,11 @@ class DryRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FillRecord:
-    """One side of a trade as its owner sees it; `fee_units` are quote engine units."""
+    """One side of a trade as its owner sees it; units are quote engine units.
+
+    On a perpetual `realised_units` is the profit that it made, and `insurance_units` what went to
+    the insurance fund (negative: came from it); None on a spot market.
+    """
 
     shard: int
     sequence: int
@@ -119,3 +123,5 @@ class FillRecord:
     quantity_lots: int
     quote_units: int
     fee_units: int
+    realised_units: int | None = None
+    insurance_units: int | None = None

@@ -23,6 +23,7 @@ from domain.order import (
     TimeInForce,
 )
 from domain.order_record import DryRun, OrderRecord, OrderTerms
+from domain.perpetual_record import Holding, Holdings, PerpetualNow, ScopeMargin
 from domain.trading_status import StatusReason
 from infra.engine_errors import (
     EngineError,
@@ -236,6 +237,27 @@ class EngineGrpc:
         )
         reason = RejectReason(reply.reason)
         return reply.sequence, DryRun(reason, reply.hold_units, reply.list_position)
+
+    async def perpetuals(self) -> tuple[int, list[PerpetualNow]]:
+        """Return (sequence, perpetual markets as they are, by id)."""
+        reply = await self._ask(
+            self._stub().Perpetuals(
+                pb.PerpetualsRequest(), timeout=self._timeout, metadata=self._metadata
+            )
+        )
+        return reply.sequence, [PerpetualNow.of(one) for one in reply.perpetuals]
+
+    async def holdings(self, account_id: int) -> tuple[int, Holdings]:
+        """Return (sequence, what an account has in perpetuals)."""
+        reply = await self._ask(
+            self._stub().Holdings(
+                pb.HoldingsRequest(account_id=account_id),
+                timeout=self._timeout,
+                metadata=self._metadata,
+            )
+        )
+        scopes = {one.symbol_id: ScopeMargin.of(one) for one in reply.scopes}
+        return reply.sequence, Holdings([Holding.of(one) for one in reply.positions], scopes)
 
     async def book(self, symbol_id: int, depth: int = 0) -> tuple[int, list[Level], list[Level]]:
         """Return (sequence, bids, asks), each [(price_ticks, lots)], best first; 0 is all."""

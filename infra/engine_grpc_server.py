@@ -11,6 +11,8 @@ import grpc
 import grpc.aio
 
 from domain.order_record import OrderRecord
+from domain.perpetual_record import Holding, PerpetualNow, ScopeMargin
+from domain.risk_commands import MarginMode
 from domain.trading_status import StatusReason
 from infra.engine_hosts import Host
 from infra.engine_pb import engine_pb2 as pb
@@ -19,7 +21,7 @@ from infra.engine_roles import Role, Tokens
 from matching.codec import split_commands
 from matching.event_log import NotRetainedError
 from matching.segments import JournalError, JournalFault
-from matching.views import ShardView
+from matching.views import PositionView, ScopeView, ShardView
 from matching.wire import WireError
 
 RANGE_BYTES = 1 << 20
@@ -250,6 +252,36 @@ class EngineServicer(rpc.EngineServicer):
             sequence=sequence,
             bids=[pb.BookLevel(price_ticks=p, quantity_lots=q) for p, q in bids],
             asks=[pb.BookLevel(price_ticks=p, quantity_lots=q) for p, q in asks],
+        )
+
+    async def Perpetuals(  # noqa: N802
+        self, _request: pb.PerpetualsRequest, context: Context
+    ) -> pb.PerpetualsReply:
+        """Return the perpetual markets as they are."""
+        engine = self._engine
+        sequence, found = engine.with_sequence(engine.perpetuals)
+        named = [PerpetualNow.of(one).by_name() for one in found]
+        return pb.PerpetualsReply(sequence=sequence, perpetuals=[pb.Perpetual(**n) for n in named])
+
+    async def Holdings(  # noqa: N802
+        self, request: pb.HoldingsRequest, context: Context
+    ) -> pb.HoldingsReply:
+        """Return an account's positions and the margin of each scope that it has."""
+        engine, account_id = self._engine, request.account_id
+
+        def ask() -> tuple[list[PositionView], dict[int, ScopeView]]:
+            positions = engine.positions(account_id)
+            isolated = [one.symbol_id for one in positions if one.mode is MarginMode.ISOLATED]
+            return positions, {scope: engine.scope(account_id, scope) for scope in (0, *isolated)}
+
+        sequence, (positions, scopes) = engine.with_sequence(ask)
+        return pb.HoldingsReply(
+            sequence=sequence,
+            positions=[pb.Holding(**Holding.of(one).by_name()) for one in positions],
+            scopes=[
+                pb.ScopeMargin(**ScopeMargin.of(found, symbol_id).by_name())
+                for symbol_id, found in scopes.items()
+            ],
         )
 
     async def Events(  # noqa: N802

@@ -11,6 +11,7 @@ from domain.commands import Command, PlaceOrder, PlaceOrderList
 from domain.events import Event
 from domain.market_data import Level
 from domain.order_record import DryRun, OrderRecord
+from domain.perpetual_record import Holdings, PerpetualNow
 from domain.trading_status import TradingStatus
 from infra.engine_client import EngineClient
 from infra.engine_errors import EngineError, OutcomeUnknown
@@ -54,6 +55,14 @@ class ShardDoor:
     async def dry_run(self, order: PlaceOrder | PlaceOrderList) -> tuple[int, DryRun]:
         """Return (sequence, what would come of it)."""
         return await _answered(self._queries.dry_run(order))
+
+    async def perpetuals(self) -> tuple[int, list[PerpetualNow]]:
+        """Return (sequence, perpetual markets)."""
+        return await _answered(self._queries.perpetuals())
+
+    async def holdings(self, account_id: int) -> tuple[int, Holdings]:
+        """Return (sequence, what an account has in perpetuals)."""
+        return await _answered(self._queries.holdings(account_id))
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
         """Return (sequence, bids, asks)."""

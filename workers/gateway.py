@@ -32,10 +32,12 @@ from infra.postgres.audit_store import AuditStore
 from infra.postgres.customer_wallet import CustomerWalletStore
 from infra.postgres.customers import CustomerStore
 from infra.postgres.fee_tier_store import FeeTierStore
+from infra.postgres.funding_rates import FundingRates
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.markets import MarketStore
 from infra.postgres.orders import OrderReadStore
 from infra.process_board import ProcessBoard
+from infra.redis.adl_lights import AdlLights
 from infra.redis.market_feed import MarketFeedReader
 from infra.redis.rate_limits import RedisLimits
 from infra.secret_box import SecretBox, gateway_key_path
@@ -177,6 +179,8 @@ async def build_services(settings: Settings, stack: AsyncExitStack) -> tuple[Ser
         withdrawal_rules=WithdrawalRules(),
         withdrawal_starter=WithdrawalStarter(settings),
         fee_tiers=FeeTierStore(engine),
+        funding=FundingRates(engine),
+        lights=AdlLights(redis),
         transfers=ShardTransferStore(engine, LedgerStore()),
         transfer_starter=TransferStarter(settings),
         now_ms=lambda: time.time_ns() // 1_000_000,

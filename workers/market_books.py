@@ -24,6 +24,8 @@ from domain.market_data import (
     checksum,
     level_texts,
 )
+from domain.perpetual_record import PerpetualNow
+from workers.perpetual_feed import PerpetualEvent, PerpetualFeed
 
 TAPE_LENGTH = 100
 HOT_EVERY_SECONDS = 1.0
@@ -45,6 +47,7 @@ class MarketState:
     is_changed: bool = True
     is_over: bool = False  # delisted: no candle follows the last one
     hot_at: float = 0.0
+    perpetual: PerpetualFeed | None = None
 
 
 class MarketBooks:
@@ -65,10 +68,12 @@ class MarketBooks:
         tape: Iterable[PublicTrade] = (),
         *,
         is_over: bool = False,
+        perpetual: PerpetualNow | None = None,
     ) -> None:
         """Add a market with its book at `sequence`; events up to there leave the book alone.
 
-        `is_over`: it is delisted, and nothing happens in it any more.
+        `is_over`: it is delisted, and nothing happens in it any more. `perpetual` is a perpetual
+        market as it is now.
         """
         symbol_id = instrument.symbol_id
         self._markets[symbol_id] = MarketState(
@@ -77,6 +82,7 @@ class MarketBooks:
             candles=CandleSeries(symbol_id, current=last_candles[-1] if last_candles else None),
             tape=deque((trade_members(trade, instrument) for trade in tape), maxlen=TAPE_LENGTH),
             is_over=is_over,
+            perpetual=PerpetualFeed(instrument, perpetual) if instrument.terms else None,
         )
 
     def symbol_ids(self) -> list[int]:
@@ -94,6 +100,8 @@ class MarketBooks:
             event = self._as_spot(said) if isinstance(said, PerpetualTrade) else said
             if event.index == 0:
                 self._time_us = getattr(event, "time_us", self._time_us)
+            if isinstance(said, PerpetualEvent):
+                self._perpetual(said)
             if isinstance(event, Trade):
                 self._trade(event)
             if isinstance(event, SymbolDelisted):
@@ -102,6 +110,12 @@ class MarketBooks:
                 market = self._markets[event.symbol_id]
                 self._check(market, event.sequence)
                 market.mirror.apply(event)
+
+    def _perpetual(self, event: PerpetualEvent) -> None:
+        market = self._markets[event.symbol_id]
+        assert market.perpetual is not None, f"{market.instrument.symbol} is listed without terms"
+        market.perpetual.apply(event, self._time_us)
+        market.is_changed = True
 
     def _as_spot(self, event: PerpetualTrade) -> Trade:
         """Return a perpetual's fill as what book, tape and candles need of it."""
@@ -158,6 +172,9 @@ class MarketBooks:
             if market.new_trades:
                 messages.append(self._message(market, "trades", trades=market.new_trades))
                 market.new_trades = []
+            if market.perpetual is not None:
+                for channel, body in market.perpetual.take():
+                    messages.append(self._message(market, channel, **body))
             if not market.is_over:
                 open_time_us = self._time_us - self._time_us % 60_000_000
                 market.candles.fill_until(open_time_us, market.mirror.sequence)
@@ -202,6 +219,9 @@ class MarketBooks:
                 copies.append(
                     ("candles", symbol, self._candle_message(market, market.candles.current))
                 )
+            if market.perpetual is not None:
+                for channel, body in market.perpetual.copies():
+                    copies.append((channel, symbol, self._message(market, channel, **body)))
         return heartbeats, copies
 
     def _snapshot(self, market: MarketState) -> bytes:

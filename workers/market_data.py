@@ -115,8 +115,17 @@ class MarketData:
         ]
         sequence, bids, asks = await self._engine.book(symbol_id, WHOLE_BOOK)
         over = market.delisted_sequence is not None and market.delisted_sequence <= self._cursor
+        _, perpetuals = await self._engine.perpetuals()
+        now = next((one for one in perpetuals if one.symbol_id == symbol_id), None)
         self._books.open(
-            market.instrument, sequence, bids, asks, candles, trades[::-1], is_over=over
+            market.instrument,
+            sequence,
+            bids,
+            asks,
+            candles,
+            trades[::-1],
+            is_over=over,
+            perpetual=now,
         )
 
     async def _follow(self) -> None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from api.edge import EdgeRoute, ServicesDep, access
 from api.errors import Problem
 from api.market_answers import candle_members, trade_members
+from api.perpetual_answers import terms
 from api.ports import EngineAway
 from api.schemas.markets import (
     AssetOut,
@@ -130,6 +131,7 @@ def _market(market: Market, status: TradingStatus | None) -> MarketOut:
     state, reason = market_state(status, instrument.symbol_id)
     return MarketOut(
         symbol=instrument.symbol,
+        kind="spot" if instrument.terms is None else "perpetual",
         symbol_id=instrument.symbol_id,
         base=instrument.base.code,
         quote=instrument.quote.code,
@@ -150,6 +152,7 @@ def _market(market: Market, status: TradingStatus | None) -> MarketOut:
         shard=market.shard,
         state=state,
         state_reason=reason.reason,
+        perpetual=None if instrument.terms is None else terms(instrument, instrument.terms),
     )
 
 

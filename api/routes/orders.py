@@ -12,6 +12,7 @@ from api.auth import generated_client_order_id
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.engine_calls import REPEAT_OR_ASK, ask, submit, submit_to_all
 from api.errors import Problem
+from api.margin_previews import margin_preview
 from api.order_commands import amend_command, order_id_from, place_command
 from api.refusals import closed, explained
 from api.schemas.orders import (
@@ -76,6 +77,9 @@ async def dry_run_order(order: PlaceOrderIn, caller: CallerDep, services: Servic
     answer = answers.dry_run(command, market.instrument, found)
     if isinstance(answer, Problem):
         raise await explained(services, answer, market, command)
+    if market.instrument.terms is not None:
+        preview = await margin_preview(services, market, command)
+        return answer.model_copy(update={"margin": preview})
     return answer
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from api.schemas.common import Output
+from api.schemas.perpetuals import PerpetualTermsOut
 
 MarketStateText = Literal["open", "cancel_only", "halted", "delisted", "engine_away"]
 
@@ -53,6 +54,7 @@ class MarketOut(Output):
     """
 
     symbol: str
+    kind: Literal["spot", "perpetual"]
     symbol_id: int = Field(description="The market's number in its engine.")
     base: str
     quote: str
@@ -70,6 +72,9 @@ class MarketOut(Output):
     shard: int
     state: MarketStateText
     state_reason: str = ""
+    perpetual: PerpetualTermsOut | None = Field(
+        None, description="The terms of a perpetual; null: a spot market."
+    )
 
 
 class MarketsOut(Output):

@@ -84,6 +84,9 @@ class PlaceOrderListIn(Input):
     self_trade: SelfTradeText = Field(
         "expire_maker", description="What gives way when an order meets one of your own."
     )
+    reduce_only: bool = Field(
+        False, description="Of an OCO on a perpetual: both orders only close what there is."
+    )
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

@@ -95,6 +95,16 @@ class PlaceOrderIn(Input):
     self_trade: SelfTradeText = Field(
         "expire_maker", description="What gives way when the order meets one of your own."
     )
+    reduce_only: bool = Field(
+        False,
+        description="On a perpetual: trade no more than there is to close when it acts, and rest "
+        "only as long as it can close.",
+    )
+    close_position: bool = Field(
+        False,
+        description="On a perpetual, for a market order or one that acts as a market order at its "
+        "trigger: close all there is, without naming a quantity.",
+    )
     client_order_id: ClientOrderId | None = None
 
 
@@ -187,6 +197,8 @@ class OrderOut(Output):
         "answer and its history do not tell it.",
     )
     trailing_offset: str | None = None
+    reduce_only: bool = False
+    close_position: bool = False
     order_list_id: str | None = Field(
         None, description="The list it was placed in; null: it was placed alone."
     )
@@ -217,6 +229,22 @@ class OrderOut(Output):
     fills: tuple[FillOut, ...] = ()
 
 
+class MarginPreviewOut(Output):
+    """What an order on a perpetual would do, were all of it filled at its limit or else the mark.
+
+    `initial_margin` is what the position would then need at least, `fee` the most that the fill
+    costs, `liquidation_price` the last mark at which the position would be safe (null: every one).
+    """
+
+    price: str
+    position: str
+    leverage: int
+    initial_margin: str
+    maintenance_margin: str
+    fee: str
+    liquidation_price: str | None
+
+
 class DryRunOut(Output):
     """An order that would be accepted: what it would hold until it trades or ends.
 
@@ -228,6 +256,9 @@ class DryRunOut(Output):
     hold: str
     hold_asset: str
     sequence: int = Field(description="The engine's number of the command after which this holds.")
+    margin: MarginPreviewOut | None = Field(
+        None, description="Of a perpetual: what the order would do to your margin."
+    )
 
 
 class AmendOut(Output):
@@ -324,6 +355,14 @@ class OwnFillOut(Output):
     quote: str
     fee: str
     fee_asset: str
+    realised_profit: str | None = Field(
+        None, description="Of a perpetual: the profit that this fill made, fees not taken off."
+    )
+    insurance: str | None = Field(
+        None,
+        description="Of a perpetual: what this fill of a liquidation paid to the insurance fund; "
+        "negative where the fund paid.",
+    )
     time_us: int
     sequence: int
 

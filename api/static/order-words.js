@@ -12,6 +12,7 @@ export function terms(order, market) {
     parts.push(order.time_in_force);
   }
   if (order.post_only) parts.push("post-only");
+  if (order.reduce_only) parts.push(order.close_position ? "closes the position" : "reduce-only");
   if (order.display_quantity) parts.push(`shows ${order.display_quantity}`);
   if (order.order_list_id) parts.push(`of list ${order.order_list_id}`);
   if (order.quote_amount) parts.push(`for at most ${order.quote_amount} ${market.quote}`);

@@ -5,9 +5,11 @@ import { drawFees, loadFees } from "/static/fees.js";
 import { element, setText, show } from "/static/format.js";
 import { drawHoldings } from "/static/holdings.js";
 import { filled, status, terms, told } from "/static/order-words.js";
-import { openTicket } from "/static/ticket.js";
+import { drawFunding, drawPositions, lookAtFunding } from "/static/positions.js";
+import { arrange, openTicket } from "/static/ticket.js";
 
 const EVERY_MS = 2000;
+const SECOND_MS = 1000;
 let account = null;
 let market = null;
 let amending = null; // the id of the order whose row has inputs
@@ -16,6 +18,7 @@ let drawn = ""; // what the table shows, as text
 export function selectMarket(chosen) {
   market = chosen;
   drawFees(market.symbol);
+  arrange();
   refresh();
 }
 
@@ -38,6 +41,7 @@ export function watchOrders() {
   document.getElementById("cancel-all").addEventListener("click", cancelAll);
   openTicket(() => market, place, placeList);
   setInterval(refresh, EVERY_MS);
+  setInterval(drawFunding, SECOND_MS);
 }
 
 function refresh() {
@@ -92,6 +96,8 @@ async function attempt(request, clears = true) {
 async function look() {
   await list();
   await drawHoldings(account, market);
+  await drawPositions(account);
+  await lookAtFunding(market);
 }
 
 async function list() {

@@ -2,6 +2,7 @@
 
 const form = document.getElementById("ticket");
 const field = (name) => form.elements.namedItem(name);
+let isPerpetual = () => false; // whether the market on the page is one
 
 // Which fields are asked for; what is hidden is not sent.
 const type = () => field("type").value;
@@ -21,6 +22,7 @@ const SHOWN = {
   until: () => field("time_in_force").value === "gtd",
   display_quantity: isLimit,
   post_only: isLimit,
+  reduce_only: () => isPerpetual(),
 };
 
 const NEEDED = ["price", "trigger_price", "trailing_offset", "until"];
@@ -29,7 +31,8 @@ const AMOUNTS = [
   "price", "quantity", "quote_amount", "display_quantity", "trigger_price", "trailing_offset",
 ];
 
-function arrange() {
+// Show the fields that the order, and the market on the page, may have.
+export function arrange() {
   const [first, ...others] = isList() ? ["gtc", "gtd"] : isLimit() ? ["gtc", "gtd", "ioc", "fok"]
     : type() === "market" ? ["ioc", "fok"]
     : ["gtc", "gtd"];
@@ -85,7 +88,9 @@ function request(symbol) {
     if (SHOWN[name]() && field(name).value.trim()) order[name] = field(name).value.trim();
   }
   order.expires_at_us = until();
-  if (SHOWN.post_only() && field("post_only").checked) order.post_only = true;
+  for (const name of ["post_only", "reduce_only"]) {
+    if (SHOWN[name]() && field(name).checked) order[name] = true;
+  }
   return order;
 }
 
@@ -108,6 +113,7 @@ function onceEach(send) {
 
 // Calls `place(order)` or `placeList(orders)` when the ticket is sent, for the market on the page.
 export function openTicket(market, place, placeList) {
+  isPerpetual = () => market()?.kind === "perpetual";
   form.addEventListener("input", arrange);
   onceEach(async () => {
     if (isList()) await placeList(list(market().symbol));

@@ -24,8 +24,9 @@ from domain.market_data import checksum
 
 _RECENT_DELTAS = 1_000
 _RECENT_TRADES = 100
+_RECENT_LIQUIDATIONS = 100
 _RESYNC_SECONDS = 0.1
-CHANNELS = ("book", "trades", "candles")
+CHANNELS = ("book", "trades", "candles", "mark", "funding", "liquidations")
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +53,9 @@ class FeedMessage(msgspec.Struct, omit_defaults=True):
     trades: list[dict[str, Any]] = []
     interval: str = ""
     candle: dict[str, Any] = {}
+    mark: dict[str, Any] = {}
+    funding: dict[str, Any] = {}
+    liquidations: list[dict[str, Any]] = []
 
 
 _decode = msgspec.json.Decoder(FeedMessage).decode
@@ -70,6 +74,11 @@ class SymbolFeed:
     recent: deque[FeedMessage] = field(default_factory=lambda: deque(maxlen=_RECENT_DELTAS))
     trades: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_RECENT_TRADES))
     candle: dict[str, Any] = field(default_factory=dict)
+    mark: dict[str, Any] = field(default_factory=dict)
+    funding: dict[str, Any] = field(default_factory=dict)
+    liquidations: deque[dict[str, Any]] = field(
+        default_factory=lambda: deque(maxlen=_RECENT_LIQUIDATIONS)
+    )
     subscribers: dict[str, set[Subscriber]] = field(
         default_factory=lambda: {channel: set() for channel in CHANNELS}
     )
@@ -146,6 +155,10 @@ class SymbolFeed:
             )
         if channel == "trades":
             body: dict[str, Any] = {"trades": list(self.trades)}
+        elif channel == "liquidations":
+            body = {"liquidations": list(self.liquidations)}
+        elif channel in ("mark", "funding"):
+            body = {channel: getattr(self, channel) or None}
         else:
             body = {"interval": "1m", "candle": self.candle or None}
         return _encode({"channel": channel, "symbol": self.symbol, "type": "snapshot", **body})
@@ -222,6 +235,12 @@ class FeedHub:
             feed.trades.extend(fresh)
         elif message.channel == "candles":
             feed.candle = message.candle
+        elif message.channel == "mark":
+            feed.mark = message.mark
+        elif message.channel == "funding":
+            feed.funding = message.funding
+        elif message.channel == "liquidations":
+            feed.liquidations.extend(message.liquidations)
         for subscriber in list(feed.subscribers.get(message.channel, ())):
             subscriber.offer(raw)
 
@@ -234,6 +253,19 @@ class FeedHub:
                         await self._load(feed)
             await asyncio.sleep(_RESYNC_SECONDS)
 
+    async def _load_perpetual(self, feed: SymbolFeed) -> None:
+        """Take a perpetual's hot copies, as far as nothing newer has come."""
+        mark = await self._source.hot("mark", feed.symbol)
+        if mark is None:
+            return  # a spot market has none
+        feed.mark = feed.mark or _decode(mark).mark
+        funding = await self._source.hot("funding", feed.symbol)
+        if funding is not None:
+            feed.funding = feed.funding or _decode(funding).funding
+        liquidations = await self._source.hot("liquidations", feed.symbol)
+        if liquidations is not None and not feed.liquidations:
+            feed.liquidations.extend(_decode(liquidations).liquidations)
+
     async def _load(self, feed: SymbolFeed) -> None:
         trades = await self._source.hot("trades", feed.symbol)
         if trades is not None and not feed.trades:
@@ -241,6 +273,7 @@ class FeedHub:
         candle = await self._source.hot("candles", feed.symbol)
         if candle is not None and not feed.candle:
             feed.candle = _decode(candle).candle
+        await self._load_perpetual(feed)
         book = await self._source.hot("book", feed.symbol)
         if book is None or not feed.load(_decode(book)):
             return

@@ -299,6 +299,100 @@ class BookReply(_message.Message):
     asks: _containers.RepeatedCompositeFieldContainer[BookLevel]
     def __init__(self, sequence: _Optional[int] = ..., bids: _Optional[_Iterable[_Union[BookLevel, _Mapping]]] = ..., asks: _Optional[_Iterable[_Union[BookLevel, _Mapping]]] = ...) -> None: ...
 
+class PerpetualsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Perpetual(_message.Message):
+    __slots__ = ("symbol_id", "phase", "index_ticks", "index_time_us", "sources", "mark_ticks", "mark_is_fresh", "rate_ppm", "funding_time_us", "open_lots")
+    SYMBOL_ID_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_TICKS_FIELD_NUMBER: _ClassVar[int]
+    INDEX_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    MARK_TICKS_FIELD_NUMBER: _ClassVar[int]
+    MARK_IS_FRESH_FIELD_NUMBER: _ClassVar[int]
+    RATE_PPM_FIELD_NUMBER: _ClassVar[int]
+    FUNDING_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    OPEN_LOTS_FIELD_NUMBER: _ClassVar[int]
+    symbol_id: int
+    phase: int
+    index_ticks: int
+    index_time_us: int
+    sources: int
+    mark_ticks: int
+    mark_is_fresh: bool
+    rate_ppm: int
+    funding_time_us: int
+    open_lots: int
+    def __init__(self, symbol_id: _Optional[int] = ..., phase: _Optional[int] = ..., index_ticks: _Optional[int] = ..., index_time_us: _Optional[int] = ..., sources: _Optional[int] = ..., mark_ticks: _Optional[int] = ..., mark_is_fresh: _Optional[bool] = ..., rate_ppm: _Optional[int] = ..., funding_time_us: _Optional[int] = ..., open_lots: _Optional[int] = ...) -> None: ...
+
+class PerpetualsReply(_message.Message):
+    __slots__ = ("sequence", "perpetuals")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    PERPETUALS_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    perpetuals: _containers.RepeatedCompositeFieldContainer[Perpetual]
+    def __init__(self, sequence: _Optional[int] = ..., perpetuals: _Optional[_Iterable[_Union[Perpetual, _Mapping]]] = ...) -> None: ...
+
+class HoldingsRequest(_message.Message):
+    __slots__ = ("account_id",)
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: int
+    def __init__(self, account_id: _Optional[int] = ...) -> None: ...
+
+class Holding(_message.Message):
+    __slots__ = ("symbol_id", "lots", "cost_units", "leverage", "mode", "margin_units", "mark_ticks", "unrealised_units", "maintenance_units", "liquidation_ticks")
+    SYMBOL_ID_FIELD_NUMBER: _ClassVar[int]
+    LOTS_FIELD_NUMBER: _ClassVar[int]
+    COST_UNITS_FIELD_NUMBER: _ClassVar[int]
+    LEVERAGE_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_UNITS_FIELD_NUMBER: _ClassVar[int]
+    MARK_TICKS_FIELD_NUMBER: _ClassVar[int]
+    UNREALISED_UNITS_FIELD_NUMBER: _ClassVar[int]
+    MAINTENANCE_UNITS_FIELD_NUMBER: _ClassVar[int]
+    LIQUIDATION_TICKS_FIELD_NUMBER: _ClassVar[int]
+    symbol_id: int
+    lots: int
+    cost_units: int
+    leverage: int
+    mode: int
+    margin_units: int
+    mark_ticks: int
+    unrealised_units: int
+    maintenance_units: int
+    liquidation_ticks: int
+    def __init__(self, symbol_id: _Optional[int] = ..., lots: _Optional[int] = ..., cost_units: _Optional[int] = ..., leverage: _Optional[int] = ..., mode: _Optional[int] = ..., margin_units: _Optional[int] = ..., mark_ticks: _Optional[int] = ..., unrealised_units: _Optional[int] = ..., maintenance_units: _Optional[int] = ..., liquidation_ticks: _Optional[int] = ...) -> None: ...
+
+class ScopeMargin(_message.Message):
+    __slots__ = ("symbol_id", "cash_units", "equity_units", "maintenance_units", "required_units", "leaving_units", "version")
+    SYMBOL_ID_FIELD_NUMBER: _ClassVar[int]
+    CASH_UNITS_FIELD_NUMBER: _ClassVar[int]
+    EQUITY_UNITS_FIELD_NUMBER: _ClassVar[int]
+    MAINTENANCE_UNITS_FIELD_NUMBER: _ClassVar[int]
+    REQUIRED_UNITS_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_UNITS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    symbol_id: int
+    cash_units: int
+    equity_units: int
+    maintenance_units: int
+    required_units: int
+    leaving_units: int
+    version: int
+    def __init__(self, symbol_id: _Optional[int] = ..., cash_units: _Optional[int] = ..., equity_units: _Optional[int] = ..., maintenance_units: _Optional[int] = ..., required_units: _Optional[int] = ..., leaving_units: _Optional[int] = ..., version: _Optional[int] = ...) -> None: ...
+
+class HoldingsReply(_message.Message):
+    __slots__ = ("sequence", "positions", "scopes")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    SCOPES_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    positions: _containers.RepeatedCompositeFieldContainer[Holding]
+    scopes: _containers.RepeatedCompositeFieldContainer[ScopeMargin]
+    def __init__(self, sequence: _Optional[int] = ..., positions: _Optional[_Iterable[_Union[Holding, _Mapping]]] = ..., scopes: _Optional[_Iterable[_Union[ScopeMargin, _Mapping]]] = ...) -> None: ...
+
 class EventsRequest(_message.Message):
     __slots__ = ("after_sequence", "limit_bytes", "wait_ms")
     AFTER_SEQUENCE_FIELD_NUMBER: _ClassVar[int]

@@ -74,6 +74,16 @@ class EngineStub:
                 request_serializer=engine__pb2.BookRequest.SerializeToString,
                 response_deserializer=engine__pb2.BookReply.FromString,
                 _registered_method=True)
+        self.Perpetuals = channel.unary_unary(
+                '/rialto.engine.Engine/Perpetuals',
+                request_serializer=engine__pb2.PerpetualsRequest.SerializeToString,
+                response_deserializer=engine__pb2.PerpetualsReply.FromString,
+                _registered_method=True)
+        self.Holdings = channel.unary_unary(
+                '/rialto.engine.Engine/Holdings',
+                request_serializer=engine__pb2.HoldingsRequest.SerializeToString,
+                response_deserializer=engine__pb2.HoldingsReply.FromString,
+                _registered_method=True)
         self.Events = channel.unary_stream(
                 '/rialto.engine.Engine/Events',
                 request_serializer=engine__pb2.EventsRequest.SerializeToString,
@@ -142,6 +152,20 @@ class EngineServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Perpetuals(self, request, context):
+        """Perpetual markets as they are; and what one account has in them. Names as in
+        domain/perpetual_record.py.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Holdings(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Events(self, request, context):
         """Durable events after a sequence, whole commands. Ends at limit_bytes, or when there are no
         more; waits up to wait_ms for the first.
@@ -198,6 +222,16 @@ def add_EngineServicer_to_server(servicer, server):
                     servicer.Book,
                     request_deserializer=engine__pb2.BookRequest.FromString,
                     response_serializer=engine__pb2.BookReply.SerializeToString,
+            ),
+            'Perpetuals': grpc.unary_unary_rpc_method_handler(
+                    servicer.Perpetuals,
+                    request_deserializer=engine__pb2.PerpetualsRequest.FromString,
+                    response_serializer=engine__pb2.PerpetualsReply.SerializeToString,
+            ),
+            'Holdings': grpc.unary_unary_rpc_method_handler(
+                    servicer.Holdings,
+                    request_deserializer=engine__pb2.HoldingsRequest.FromString,
+                    response_serializer=engine__pb2.HoldingsReply.SerializeToString,
             ),
             'Events': grpc.unary_stream_rpc_method_handler(
                     servicer.Events,
@@ -426,6 +460,60 @@ class Engine:
             '/rialto.engine.Engine/Book',
             engine__pb2.BookRequest.SerializeToString,
             engine__pb2.BookReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Perpetuals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rialto.engine.Engine/Perpetuals',
+            engine__pb2.PerpetualsRequest.SerializeToString,
+            engine__pb2.PerpetualsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Holdings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rialto.engine.Engine/Holdings',
+            engine__pb2.HoldingsRequest.SerializeToString,
+            engine__pb2.HoldingsReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -106,11 +106,15 @@ def _own_fills(
     account = _TRADES.c.maker_account_id if maker else _TRADES.c.taker_account_id
     order = _TRADES.c.maker_order_id if maker else _TRADES.c.taker_order_id
     fee = _TRADES.c.maker_fee_units if maker else _TRADES.c.taker_fee_units
+    realised = _TRADES.c.maker_realised_units if maker else _TRADES.c.taker_realised_units
+    insurance = sa.literal(0) if maker else _TRADES.c.insurance_units
     query = sa.select(
         _TRADES,
         sa.literal(int(maker)).label("is_maker"),
         order.label("own_order"),
         fee.label("fee"),
+        realised.label("realised"),
+        insurance.label("insurance"),
     ).where(account == customer_id)
     if symbol_id:
         query = query.where(_TRADES.c.symbol_id == symbol_id)
@@ -139,6 +143,8 @@ def _fill(row: Any) -> FillRecord:
         quantity_lots=row.quantity_lots,
         quote_units=row.quote_units,
         fee_units=row.fee,
+        realised_units=row.realised,
+        insurance_units=None if row.realised is None else row.insurance,
     )
 
 

@@ -24,6 +24,7 @@ from domain.events import Event
 from domain.market import Listings, Market
 from domain.market_data import Level
 from domain.order_record import DryRun, OrderRecord
+from domain.perpetual_record import Holding, Holdings, PerpetualNow, ScopeMargin
 from domain.shard_transfer import NewShardTransfer, ShardTransfer, ShardTransferState
 from domain.trading_status import TradingStatus
 from matching.codec import decode_events, encode_command
@@ -97,6 +98,19 @@ class LocalDoor:
     async def dry_run(self, order: PlaceOrder | PlaceOrderList) -> tuple[int, DryRun]:
         self._check()
         return self.engine.sequence, self.engine.dry_run(encode_command(order))
+
+    async def perpetuals(self) -> tuple[int, list[PerpetualNow]]:
+        self._check()
+        return self.engine.sequence, [PerpetualNow.of(one) for one in self.engine.perpetuals()]
+
+    async def holdings(self, account_id: int) -> tuple[int, Holdings]:
+        self._check()
+        found = [Holding.of(one) for one in self.engine.positions(account_id)]
+        scopes = {one.scope for one in found} | {0}
+        margins = {
+            scope: ScopeMargin.of(self.engine.scope(account_id, scope), scope) for scope in scopes
+        }
+        return self.engine.sequence, Holdings(found, margins)
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:
         self._check()
@@ -183,6 +197,8 @@ class Exchange:
             withdrawal_rules=WithdrawalRules(),
             withdrawal_starter=self.memory,
             fee_tiers=self.memory,
+            funding=self.memory,
+            lights=self.memory,
             transfers=self.transfers,
             transfer_starter=self.transfers,
             now_ms=lambda: self.clock_ms or time.time_ns() // 1_000_000,

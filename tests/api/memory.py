@@ -14,6 +14,7 @@ from domain.instrument import Asset, Instrument
 from domain.market import AssetListing, Listings, Market
 from domain.market_data import Candle, PublicTrade
 from domain.order_record import FillRecord, OrderRecord
+from domain.perpetual_record import PastFunding
 from domain.process_beat import ProcessBeat
 from domain.rate_limit import Charge, Charged
 from domain.wallet_record import DepositRecord, NewWithdrawal, Unfunded, WithdrawalRecord
@@ -79,6 +80,8 @@ class Memory:
     used: dict[tuple[str, str], int] = field(default_factory=dict)
     history: Records = field(default_factory=Records)
     tiers: dict[int, CustomerTier] = field(default_factory=dict)
+    past_fundings: list[PastFunding] = field(default_factory=list)
+    lights: dict[tuple[int, int], int] = field(default_factory=dict)
     away: bool = False
     keys_away: bool = False
     redis_away: bool = False
@@ -114,6 +117,16 @@ class Memory:
     async def fills(self, *_: Any) -> list[FillRecord]:
         self._check()
         return []
+
+    async def fundings(
+        self, symbol_id: int, before: tuple[int, ...] | None, limit: int
+    ) -> list[PastFunding]:
+        self._check()
+        newest = sorted(self.past_fundings, key=lambda one: -one.funding_time_us)
+        return [one for one in newest if before is None or one.funding_time_us < before[0]][:limit]
+
+    async def of(self, account_id: int, symbol_id: int) -> int | None:
+        return self.lights.get((account_id, symbol_id))
 
     async def main_balances(self, customer_id: int) -> dict[str, int]:
         self._check()

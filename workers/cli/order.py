@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from domain.market import market_name
 from workers.cli import order_lists, order_text
 from workers.cli.context import EXIT_FAILED, DataOption, JsonOption, load
 from workers.cli.order_options import (
     AccountOption,
     ClientIdOption,
+    CloseOption,
     DisplayOption,
     LimitOption,
     MarketOption,
@@ -21,6 +23,7 @@ from workers.cli.order_options import (
     PostOnlyOption,
     QuantityArgument,
     QuoteOption,
+    ReduceOption,
     SelfTradeOption,
     SideArgument,
     StopOption,
@@ -68,6 +71,8 @@ def place(
     until: UntilOption = "",
     display: DisplayOption = "",
     post_only: PostOnlyOption = False,
+    reduce_only: ReduceOption = False,
+    close_position: CloseOption = False,
     self_trade: SelfTradeOption = "",
     client_id: ClientIdOption = "",
     account: AccountOption = "",
@@ -81,10 +86,10 @@ def place(
         usage("Give one of --stop, --take-profit and --trail.")
     if trail and limit:
         usage("--trail goes with --market.")
-    if bool(quantity) == bool(quote):
-        usage("Give either a quantity or --quote AMOUNT.")
+    if sum(map(bool, (quantity, quote, close_position))) != 1:
+        usage("Give either a quantity or --quote AMOUNT; --close-position has neither.")
     fields = {
-        "symbol": symbol.upper().replace("-", "/"),
+        "symbol": market_name(symbol.upper()),
         "side": side.lower(),
         "type": _type(stop, take_profit, trail, limit),
         "quantity": quantity,
@@ -96,6 +101,8 @@ def place(
         "expires_at_us": microseconds(until) if until else 0,
         "display_quantity": display,
         "post_only": post_only,
+        "reduce_only": reduce_only,
+        "close_position": close_position,
         "self_trade": self_trade.lower().replace("-", "_"),
         "client_order_id": client_id,
     }

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from domain.market import market_name
 from workers.cli import order_text
 from workers.cli.context import DataOption, JsonOption, load
 from workers.cli.order_options import (
@@ -68,7 +69,7 @@ def oco(
     if trail and stop_limit:
         usage("--stop-limit goes with --stop.")
     fields: dict[str, Any] = {
-        "symbol": symbol.upper().replace("-", "/"),
+        "symbol": market_name(symbol.upper()),
         "side": side.lower(),
         "quantity": quantity,
         "take_profit": given(price=limit, trigger_price=take_profit),
@@ -113,7 +114,7 @@ def bracket(
     expires = {"expires_at_us": microseconds(until)} if until else {}
     entry = given(price=limit, time_in_force=tif.lower() or ("gtd" if until else ""), **expires)
     fields: dict[str, Any] = {
-        "symbol": symbol.upper().replace("-", "/"),
+        "symbol": market_name(symbol.upper()),
         "side": side.lower(),
         "quantity": quantity,
         "take_profit": given(price=take_profit),

@@ -40,6 +40,12 @@ UntilOption = Annotated[
 DisplayOption = Annotated[
     str, typer.Option("--display", help="Iceberg: show only this much at a time.")
 ]
+ReduceOption = Annotated[
+    bool, typer.Option("--reduce-only", help="Perpetual: only close what there is.")
+]
+CloseOption = Annotated[
+    bool, typer.Option("--close-position", help="Perpetual: close all there is; no quantity.")
+]
 PostOnlyOption = Annotated[bool, typer.Option("--post-only", help="Never take liquidity.")]
 SelfTradeOption = Annotated[
     str,

@@ -9,7 +9,7 @@ from typing import Any
 
 def describe(order: dict[str, Any]) -> str:
     """Return what happened to a placed order."""
-    base, quote = order["symbol"].split("/")
+    base, quote = _pair(order["symbol"])
     at = f"at {order['price']} {quote}" if order["price"] else "at the market"
     size = f"{order['quantity']} {base}"
     if order["quote_amount"]:
@@ -33,7 +33,7 @@ def describe_list(orders: dict[str, Any]) -> str:
 
 def describe_amend(order: dict[str, Any]) -> str:
     """Return what an amend changed."""
-    base, quote = order["symbol"].split("/")
+    base, quote = _pair(order["symbol"])
     place = "kept its place" if order["kept_place"] else "went to the end of its queue"
     was = f"it was {order['previous_quantity']} at {order['previous_price'] or 'the market'}"
     size = f"{order['quantity']} {base} at " + (
@@ -77,6 +77,12 @@ def describe_switch(switch: dict[str, Any]) -> str:
     if switch["deadline_us"] is None:
         return "The dead-man's switch is off."
     return f"All orders are cancelled at {_clock(switch['deadline_us'])} unless you set it again."
+
+
+def _pair(symbol: str) -> tuple[str, str]:
+    """Return the codes of base and quote; a perpetual's name ends with a word more."""
+    base, _, quote = symbol.partition("/")
+    return base, quote.partition("-")[0]
 
 
 def print_table(orders: list[dict[str, Any]]) -> None:
@@ -129,6 +135,8 @@ def _terms(order: dict[str, Any]) -> str:
         parts.append(f"until {_clock(order['expires_at_us'])}")
     elif order["time_in_force"] != ("ioc" if order["type"] == "market" else "gtc"):
         parts.append(order["time_in_force"])
+    if order.get("reduce_only"):
+        parts.append("closes the position" if order.get("close_position") else "reduce-only")
     if order["post_only"]:
         parts.append("post-only")
     if order["display_quantity"]:
