@@ -24,18 +24,12 @@ from domain.margin_call import CALL_DIVISOR, OVER_DIVISOR
 from domain.money import PPM
 from domain.position import Position
 from domain.risk_bounds import MAX_CASH_UNITS, MAX_VALUE_UNITS
+from domain.risk_picture import ScopeKey
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _FIRST_ROOM = 1024
-
-
-class ScopeKey(NamedTuple):
-    """What one liquidation concerns: an account (symbol 0), or its isolated position."""
-
-    account_id: int
-    symbol_id: int = 0
 
 
 class ScopeNeed(NamedTuple):  # thousands at once, which a dataclass takes longer for

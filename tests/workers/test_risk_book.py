@@ -14,7 +14,8 @@ from domain.margin import Exposure, Scope, is_liquidatable
 from domain.margin_call import is_call_over, is_called
 from domain.position import Position
 from domain.risk_bounds import MAX_CASH_UNITS, MAX_VALUE_UNITS
-from workers.risk_book import RiskBook, ScopeKey
+from domain.risk_picture import ScopeKey
+from workers.risk_book import RiskBook
 
 ONE = bracket_table([(0, 5_000, 10_000)], 1 << 50)
 THREE = bracket_table(

@@ -12,8 +12,9 @@ import numpy as np
 
 from domain.brackets import bracket_table
 from domain.position import Position
+from domain.risk_picture import ScopeKey
 from workers.bench.machine import machine
-from workers.risk_book import RiskBook, ScopeKey
+from workers.risk_book import RiskBook
 
 _MARKETS = 8
 _UNITS_PER_TICK_LOT = 100  # a tick of 0.1 and a lot of 0.001, in millionths
