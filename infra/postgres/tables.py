@@ -157,6 +157,38 @@ account_tier = sa.Table(
     sa.Column("time_us", sa.BigInteger, nullable=False),
 )
 
+# Liquidations that have ended, and each one's commands, with all that they were computed from.
+liquidation = sa.Table(
+    "liquidation",
+    metadata,
+    sa.Column("liquidation_id", sa.Text, primary_key=True),  # the freeze's key, hexadecimal
+    sa.Column("shard", sa.SmallInteger, nullable=False),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    sa.Column("symbol_id", sa.Integer, nullable=False),  # 0 = cross margin
+    sa.Column("frozen_sequence", sa.BigInteger, nullable=False),
+    sa.Column("last_sequence", sa.BigInteger, nullable=False),
+    sa.Column("began_us", sa.BigInteger, nullable=False),
+    sa.Column("ended_us", sa.BigInteger, nullable=False),
+    sa.Column("ended", sa.Text, nullable=False),
+    sa.Column("signatures", JSONB, nullable=False),  # officer:round -> hex, of shortfalls
+    sa.Index("ix_liquidation_account_ended", "account_id", "ended_us"),
+    sa.Index("ix_liquidation_ended", "ended_us"),
+)
+
+liquidation_step = sa.Table(
+    "liquidation_step",
+    metadata,
+    sa.Column("liquidation_id", sa.ForeignKey("liquidation.liquidation_id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),  # domain.liquidation_plan.StepKind
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("symbol_id", sa.Integer, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("time_us", sa.BigInteger, nullable=False),
+    sa.Column("refusal", sa.Text, nullable=False),
+    sa.Column("detail", JSONB, nullable=False),  # domain.liquidation_story.StepRecord
+)
+
 # What accounts traded on one UTC day in one shard; written once, when the day is over.
 volume_day = sa.Table(
     "volume_day",

@@ -766,6 +766,40 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("shard", "account_id", "sequence", name=op.f("pk_account_tier")),
     )
     op.create_table(
+        "liquidation",
+        sa.Column("liquidation_id", sa.Text(), nullable=False),
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("symbol_id", sa.Integer(), nullable=False),
+        sa.Column("frozen_sequence", sa.BigInteger(), nullable=False),
+        sa.Column("last_sequence", sa.BigInteger(), nullable=False),
+        sa.Column("began_us", sa.BigInteger(), nullable=False),
+        sa.Column("ended_us", sa.BigInteger(), nullable=False),
+        sa.Column("ended", sa.Text(), nullable=False),
+        sa.Column("signatures", postgresql.JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("liquidation_id", name=op.f("pk_liquidation")),
+    )
+    op.create_index("ix_liquidation_account_ended", "liquidation", ["account_id", "ended_us"])
+    op.create_index("ix_liquidation_ended", "liquidation", ["ended_us"])
+    op.create_table(
+        "liquidation_step",
+        sa.Column("liquidation_id", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("symbol_id", sa.Integer(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("time_us", sa.BigInteger(), nullable=False),
+        sa.Column("refusal", sa.Text(), nullable=False),
+        sa.Column("detail", postgresql.JSONB(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["liquidation_id"],
+            ["liquidation.liquidation_id"],
+            name=op.f("fk_liquidation_step_liquidation_id"),
+        ),
+        sa.PrimaryKeyConstraint("liquidation_id", "number", name=op.f("pk_liquidation_step")),
+    )
+    op.create_table(
         "volume_day",
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("shard", sa.SmallInteger(), nullable=False),
