@@ -29,6 +29,7 @@ RUNBOOKS = {
     AlarmKind.ENGINE_HALTED: "docs/runbooks/engine-halted.md",
 }
 MARKET_RUNBOOK = "docs/runbooks/market-listing.md"
+LIQUIDATION_RUNBOOK = "docs/runbooks/liquidation-parked.md"
 SETTLEMENT_RUNBOOK = "docs/runbooks/settlement-parked.md"
 
 

@@ -22,6 +22,7 @@ _GROUPS = (
     "kill_switch",
     "market",
     "fees",
+    "liquidation",
     "prices",
     "verify",
     "ledger",

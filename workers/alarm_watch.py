@@ -9,14 +9,22 @@ from typing import Protocol
 import structlog
 from temporalio.client import Client
 
-from domain.alarm import MARKET_RUNBOOK, SETTLEMENT_RUNBOOK, Alarm, AlarmKind, Condition, Severity
+from domain.alarm import (
+    LIQUIDATION_RUNBOOK,
+    MARKET_RUNBOOK,
+    SETTLEMENT_RUNBOOK,
+    Alarm,
+    AlarmKind,
+    Condition,
+    Severity,
+)
 from domain.checker_report import Violation
 from domain.market_change import MARKET_CHANGE_WORKFLOW
 from domain.order import ShardMode
 from infra.engine_grpc import EngineStatus
 from infra.postgres.alarm_store import AlarmStore
 from infra.temporal.runs import OPEN, list_runs
-from workers.wallet_queries import PARKED
+from workers.wallet_queries import PARKED, PARKED_RISK
 from workflows.reconciliation import reconciliation_workflow_id
 from workflows.search_attributes import STAGE
 from workflows.settlement import settlement_workflow_id
@@ -139,6 +147,7 @@ def parked_source(client: Client) -> Source:
         found = []
         for query, severity, runbook in (
             (_PARKED_SETTLEMENT, Severity.CRITICAL, SETTLEMENT_RUNBOOK),
+            (PARKED_RISK, Severity.CRITICAL, LIQUIDATION_RUNBOOK),
             (PARKED, Severity.WARNING, ""),
             (_PARKED_CHANGES, Severity.WARNING, MARKET_RUNBOOK),
         ):

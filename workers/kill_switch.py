@@ -15,6 +15,7 @@ from domain.commands import SetShardMode, SetSymbolState
 from domain.errors import RejectReason
 from domain.events import CommandRejected
 from domain.order import ShardMode, StateCause, SymbolState
+from domain.risk_commands import SetPerpetualState, Trigger
 from infra.engine_errors import EngineError
 from infra.settings import Settings
 from workers import engine_admin
@@ -61,8 +62,15 @@ async def switch_market(
     return await _switch(settings, shard, command)
 
 
+async def switch_perpetual(
+    settings: Settings, shard: int, symbol_id: int, trigger: Trigger, actor: str, reason: str
+) -> Switched:
+    """Restrict, halt or resume a perpetual market."""
+    return await _switch(settings, shard, SetPerpetualState(symbol_id, trigger, actor, reason))
+
+
 async def _switch(
-    settings: Settings, shard: int, command: SetShardMode | SetSymbolState
+    settings: Settings, shard: int, command: SetShardMode | SetSymbolState | SetPerpetualState
 ) -> Switched:
     """Submit until the engine answers: setting a state twice is setting it once."""
     started = time.monotonic()

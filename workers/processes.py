@@ -53,6 +53,12 @@ PROCESSES = (
         "Mirror books, publish trades and candles.",
         sharded=True,
     ),
+    ProcessSpec(
+        "risk-monitor",
+        "workers.risk_monitor",
+        "Freeze who is below his margin; liquidations, funding.",
+        sharded=True,
+    ),
     ProcessSpec("order-history", "workers.order_history", "Write orders to the database."),
     ProcessSpec("gateway", "workers.gateway", "Serve the public API and the page."),
     ProcessSpec("bots", "workers.bots", "Trade on the demo markets."),

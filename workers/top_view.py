@@ -17,7 +17,7 @@ from rich.text import Text
 from workers.officer_desk import OpenWork
 
 _BAR_CELLS = 12
-_HEALTH_STYLE = {"ok": "green", "attention": "yellow", "not built yet": "dim"}
+_HEALTH_STYLE = {"ok": "green", "attention": "yellow"}
 _SIDE_STYLE = {"buy": "green", "sell": "red"}
 
 

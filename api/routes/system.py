@@ -62,8 +62,19 @@ COMPONENTS = (
         "settlement",
     ),
     Component("Settlement service", ("temporal-worker",), "settlement.{shard}", "", "settlement"),
-    Component("Risk service", (ENGINE,), "", "pre-trade checks in the engine"),
-    Component("Liquidation service", (), "", "not built yet"),
+    Component(
+        "Risk service",
+        (ENGINE, "risk-monitor-{shard}"),
+        "risk-monitor.{shard}",
+        "pre-trade checks in the engine, every scope judged after each mark",
+    ),
+    Component(
+        "Liquidation service",
+        ("risk-monitor-{shard}",),
+        "risk-monitor.{shard}",
+        "frozen by the engine, reduced by workflows",
+        "risk",
+    ),
     Component("Market data service", ("market-data-{shard}",), "market-data.{shard}"),
     Component(
         "Wallet service", ("chain-watcher", "wallet-signer", "temporal-worker"), concern="wallet"
@@ -153,16 +164,6 @@ def component_state(
     now: float,
 ) -> ComponentOut:
     """Return a component's line: as healthy as the worst of its processes."""
-    if not component.processes:
-        return ComponentOut(
-            name=component.name,
-            process="",
-            version="",
-            health="not built yet",
-            sequence=None,
-            lag=None,
-            note="planned: workflows/liquidation.py",
-        )
     processes = component.processes_of(engine_sequences)
     found = [beats.get(process) for process in processes]
     last = found[-1]

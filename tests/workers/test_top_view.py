@@ -21,7 +21,7 @@ SYSTEM: dict[str, Any] = {
     "shards": [{"shard": 0, "mode": "normal", "sequence": 7, "settlement_lag": 3}],
     "components": [
         {"name": "Matching engine", "health": "ok", "sequence": 7, "lag": 0},
-        {"name": "Liquidation service", "health": "not built yet", "sequence": None, "lag": None},
+        {"name": "Liquidation service", "health": "down", "sequence": None, "lag": None},
     ],
     "processes": [
         {"name": "gateway", "state": "running", "restarts": 0},

@@ -117,6 +117,44 @@ def switch(
         raise typer.Exit(EXIT_FAILED)
 
 
+_PERPETUAL_TRIGGERS = {"reduce-only": "REDUCE", "halted": "HALT", "resumed": "RESUME"}
+
+
+def set_perpetual(
+    to: str,
+    shard: int,
+    symbol_id: int,
+    said: tuple[str, str],
+    data: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Move a perpetual market to another state; exit codes as `switch`."""
+    from domain.risk_commands import Trigger
+    from infra.settings import Settings
+    from workers.kill_switch import switch_perpetual
+
+    _require_printable(*said)
+    if to not in _PERPETUAL_TRIGGERS:
+        _end(f"--to takes {', '.join(_PERPETUAL_TRIGGERS)}, not {to[:32]!r}.", EXIT_USAGE)
+    known = environment(data_dir(data))
+    if not known:
+        _end(f"No exchange has ever run in {data_dir(data)}.", EXIT_NOT_RUNNING)
+    settings = Settings.of(known)
+    if shard >= settings.shard_count:
+        _end(f"There are {settings.shard_count} shards, counted from 0.", EXIT_USAGE)
+    trigger = Trigger[_PERPETUAL_TRIGGERS[to]]
+    found = asyncio.run(switch_perpetual(settings, shard, symbol_id, trigger, *said))
+    if as_json:
+        typer.echo(json.dumps({"to": to, "symbol_id": symbol_id, **asdict(found)}))
+    elif found.done:
+        typer.echo(f"market {symbol_id} (shard {shard}) is {to} at sequence {found.sequence}")
+    else:
+        typer.echo(found.refused or f"no answer: {found.unreachable}", err=True)
+    if not found.done:
+        raise typer.Exit(EXIT_NOT_RUNNING if found.unreachable else EXIT_FAILED)
+
+
 async def _carry_out(
     settings: Settings, mode: str, shard: int | None, market: str, said: tuple[str, str]
 ) -> list[Switched]:

@@ -12,7 +12,7 @@ import typer
 from domain.market import market_name
 from workers.cli.context import EXIT_USAGE, DataOption, JsonOption
 from workers.cli.database import at_desk
-from workers.cli.kill_switch import ByOption, ReasonOption, said_by, switch
+from workers.cli.kill_switch import ByOption, ReasonOption, said_by, set_perpetual, switch
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -62,6 +62,7 @@ def register(app: typer.Typer) -> None:
         ("resume", "NORMAL", "Open one market again, as `rialto resume --market`."),
     ):
         group.command(verb, help=does)(_switching(mode))
+    group.command("perpetual")(switch_perpetual)
     app.add_typer(group, name="market")
 
 
@@ -76,6 +77,19 @@ def _switching(mode: str) -> Callable[..., None]:
         switch(mode, None, symbol, said_by(by, reason), data, as_json=as_json)
 
     return run
+
+
+def switch_perpetual(
+    symbol_id: Annotated[int, typer.Argument(metavar="NUMBER", help="The market's number.")],
+    to: Annotated[str, typer.Option("--to", help="reduce-only, halted, or resumed.")],
+    reason: ReasonOption,
+    shard: Annotated[int, typer.Option("--shard", min=0, help="Whose engine trades it.")] = 0,
+    by: ByOption = "",
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Restrict, halt or resume a perpetual market at once; it comes back through GUARDED."""
+    set_perpetual(to, shard, symbol_id, said_by(by, reason), data, as_json=as_json)
 
 
 def list_markets(

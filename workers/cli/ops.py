@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from workers.cli import audit_trade
+from workers.cli import audit_trade, liquidation
 from workers.cli.context import (
     EXIT_FAILED,
     EXIT_NOT_RUNNING,
@@ -45,6 +45,7 @@ def register(app: typer.Typer) -> None:
     audit.command("about")(audit_about)
     audit.command("verify")(audit_verify)
     audit_trade.add_to(audit)
+    liquidation.add_to(audit)
     audit.callback()(_audit)
     app.add_typer(audit, name="audit")
 

@@ -35,13 +35,6 @@ async def test_the_nine_components_are_listed(exchange: Exchange) -> None:
     assert [component["name"] for component in answer.json()["components"]] == NAMES
 
 
-def test_what_is_not_built_says_so() -> None:
-    """No process is claimed for a component that does not exist yet."""
-    component = next(item for item in COMPONENTS if item.name == "Liquidation service")
-    state = component_state(component, {}, {}, {0: 10}, NOW)
-    assert (state.health, state.process) == ("not built yet", "")
-
-
 @pytest.mark.parametrize(
     ("ages", "health"),
     [((0, 0), "ok"), ((0, 6), "silent"), ((0, None), "down"), ((9, None), "down")],

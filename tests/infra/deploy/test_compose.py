@@ -75,11 +75,11 @@ def test_every_process_is_deployed(compose: dict[str, Any]) -> None:
     assert processes == commands
 
 
-def test_each_shard_has_its_own_engine_and_market_data(compose: dict[str, Any]) -> None:
+def test_each_shard_has_its_own_engine_market_data_and_monitor(compose: dict[str, Any]) -> None:
     """Under its number, which it is told, where all others look for it."""
     everyone = compose["x-process"]["environment"]
     shards = range(int(everyone["RIALTO_SHARD_COUNT"]))
-    for verb in ("matching-engine", "market-data"):
+    for verb in ("matching-engine", "market-data", "risk-monitor"):
         services = {
             name: service["environment"]["RIALTO_SHARD"]
             for name, service in compose["services"].items()

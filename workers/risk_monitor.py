@@ -1,0 +1,246 @@
+"""Risk monitor: follows a shard's events, freezes who is below his margin, runs what follows.
+
+One process per shard's event log. Freezing goes straight to the engine. The workflows of
+liquidation, auto-deleveraging, funding and unwinding run in this process, on the task queue
+`risk-{shard}`, as they decide from its picture. It keeps a file of its own (`risk/` in the data
+folder) with its cursor; without it, it begins at the first event, or where there is none any more
+with a second engine. After every start marks are
+stale until the engine has seen a whole basis window: nothing is closed before that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+import uvloop
+from redis.asyncio import Redis
+from temporalio.client import Client
+
+from infra.engine_grpc import EngineGrpc
+from infra.heartbeat import Heartbeat
+from infra.postgres import engine as postgres
+from infra.redis.event_stream import EventReader
+from infra.risk_file import RiskFile
+from infra.settings import Settings
+from infra.telemetry import configure_logging
+from infra.temporal.client import connect
+from infra.temporal.runs import count_runs
+from workers import engine_admin
+from workers.risk_door import EngineRiskDoor
+from workers.risk_news import ShardNews
+from workers.risk_rebuild import rebuilt
+from workers.risk_watch import RiskWatch
+from workers.risk_wiring import wire_risk
+from workers.risk_workflows import MOST_OPEN, RiskWorkflows
+from workers.stopping import stop_on_signals
+from workers.temporal_worker import worker_of
+from workers.wallet_queries import PARKED_RISK
+from workers.wiring import Connections
+
+RETRY_SECONDS = 0.5
+ROUND_SECONDS = 1.0
+SCAN_SECONDS = 0.1
+SCHEDULES_EVERY_SECONDS = 60.0
+_PATIENCE_SECONDS = 3.0
+
+_log = structlog.get_logger()
+
+
+def process_name(shard: int) -> str:
+    """Return the name under which a shard's monitor beats."""
+    return f"risk-monitor-{shard}"
+
+
+def risk_stream(shard: int) -> str:
+    """Return the name of a shard's cursor."""
+    return f"risk-monitor.{shard}"
+
+
+class RiskMonitor:
+    """The process' loops; each goes on when what it needs is away."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        stop: asyncio.Event,
+        reader: EngineGrpc,
+        door: EngineRiskDoor,
+        admin: EngineRiskDoor,
+        connections: Callable[[Client], Connections],
+    ) -> None:
+        self._settings = settings
+        self._shard = settings.shard
+        self._stop = stop
+        self._reader = reader
+        self._door = door
+        self._admin = admin
+        self._connections = connections
+        self.news: ShardNews | None = None
+        self._watch: RiskWatch | None = None
+        self._workflows: RiskWorkflows | None = None
+        self._temporal = "not connected yet"
+        self._parked = 0
+
+    async def run(self, redis: Redis, heartbeat: Heartbeat) -> None:
+        """Recover, then follow, freeze and run workflows until the signal."""
+        await self._until_possible(lambda: self._recover(redis))
+        if self.news is None:  # stopped before the engine was there
+            return
+        tasks = [
+            asyncio.create_task(self._follow()),
+            asyncio.create_task(self._run_workflows()),
+            asyncio.create_task(self._beat(heartbeat)),
+        ]
+        stopping = asyncio.create_task(self._stop.wait())
+        done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in [*tasks, stopping]:
+            task.cancel()
+        await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        self.news.save()
+        for task in done - {stopping}:
+            task.result()  # a defect ends the process; starting again is the recovery
+
+    async def _recover(self, redis: Redis) -> None:
+        status = await self._reader.status()
+        path = self._settings.data_dir / "risk" / f"shard-{self._shard}.json"
+        file = RiskFile(path, status.journal_id.hex())
+        picture = file.read(self._shard)
+        next_sequence = picture.sequence + 1
+        if not status.first_event_sequence <= next_sequence <= status.durable_sequence + 1:
+            folder = self._settings.engine_dir(self._shard)
+            picture = await asyncio.to_thread(rebuilt, folder)
+        self.news = ShardNews(picture, EventReader(redis, self._reader, self._shard), file)
+        self._watch = RiskWatch(self.news, self._door)
+        _log.info("recovered", cursor=picture.sequence, frozen=len(picture.frozen))
+
+    async def _follow(self) -> None:
+        """Follow the log; scan what is newest, and freeze. Ticks come ten times a second."""
+        assert self.news is not None
+        assert self._watch is not None
+        looked_at = 0.0
+        while not self._stop.is_set():
+            try:
+                if not await self.news.step():
+                    continue
+                due = time.monotonic() - looked_at >= SCAN_SECONDS
+                if due and self.news.is_caught_up():
+                    looked_at = time.monotonic()
+                    await self._watch.look()
+                if self.news.is_save_due():
+                    await asyncio.to_thread(self.news.save)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the log is read again
+                _log.warning("following_failed", error=str(error)[:200])
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _run_workflows(self) -> None:
+        """Work on the queue, and start what the picture asks for; Temporal may come and go."""
+        assert self.news is not None
+        while not self._stop.is_set():
+            try:
+                client = await connect(self._settings)
+                wiring = wire_risk(self._connections(client), self.news, self._door, self._admin)
+                async with worker_of(client, wiring):
+                    self._workflows = RiskWorkflows(client, self.news, MOST_OPEN)
+                    await self._rounds(client, self._workflows)
+            except Exception as error:  # noqa: BLE001 - the server is not ready
+                self._temporal = f"Temporal: {error}"[:200]
+                _log.warning("temporal_unreachable", error=self._temporal)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _rounds(self, client: Client, workflows: RiskWorkflows) -> None:
+        schedules_at = time.monotonic()
+        while not self._stop.is_set():
+            try:
+                await workflows.round()
+                self._parked = await count_runs(client, PARKED_RISK)
+                self._temporal = ""
+                if time.monotonic() - schedules_at > SCHEDULES_EVERY_SECONDS:
+                    workflows.forget_schedules()
+                    schedules_at = time.monotonic()
+            except Exception as error:  # noqa: BLE001 - the worker reconnects by itself
+                self._temporal = f"Temporal: {error}"[:200]
+                _log.warning("round_failed", error=self._temporal)
+            await asyncio.sleep(ROUND_SECONDS)
+
+    async def _beat(self, heartbeat: Heartbeat) -> None:
+        assert self.news is not None
+        while True:
+            lag = None
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    await self._reader.register_cursor(risk_stream(self._shard), self.news.saved)
+                    durable = (await self._reader.status()).durable_sequence
+                    lag = max(0, durable - self.news.picture.sequence)
+            await heartbeat.beat(
+                sequence=self.news.picture.sequence, lag=lag, detail=self._detail()
+            )
+            await asyncio.sleep(1)
+
+    def _detail(self) -> dict[str, object]:
+        assert self.news is not None
+        assert self._watch is not None
+        picture, workflows = self.news.picture, self._workflows
+        attention = [self._temporal] if self._temporal else []
+        if self._parked:
+            attention.append(f"{self._parked} parked: `rialto liquidation list`")
+        return {
+            "scopes": self.news.book.scopes,
+            "positions": self.news.book.positions,
+            "frozen": len(picture.frozen),
+            "frozen_since_start": self._watch.frozen_count,
+            "margin_calls": self._watch.calls,
+            "unjudged": self._watch.unjudged,
+            "open": workflows.open_count if workflows else 0,
+            "waiting": workflows.waiting_count if workflows else len(picture.frozen),
+            "fund_units": str(picture.fund_units()),
+            "attention": {"risk": "; ".join(attention)} if attention else {},
+        }
+
+    async def _until_possible(self, act: Callable[[], Awaitable[None]]) -> None:
+        while not self._stop.is_set():
+            try:
+                await act()
+            except Exception as error:  # noqa: BLE001 - the engine is not there yet
+                _log.warning("waiting", error=str(error)[:200])
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+
+async def run(settings: Settings) -> None:
+    """Watch a shard until a signal."""
+    stop = stop_on_signals()
+    redis = Redis.from_url(settings.redis_url)
+    database = postgres.create(settings.database_url, pool_size=2)
+    reader = engine_admin.connect(settings, "reader", settings.shard)
+    risk, admin = (
+        EngineRiskDoor(engine_admin.connect(settings, role, settings.shard), reader)
+        for role in ("risk", "admin")
+    )
+
+    def connections(client: Client) -> Connections:
+        return Connections(settings, client, database, redis)
+
+    monitor = RiskMonitor(settings, stop, reader, risk, admin, connections)
+    try:
+        await monitor.run(redis, Heartbeat(process_name(settings.shard), settings.run_dir, redis))
+    finally:
+        await risk.close()
+        await admin.close()
+        await database.dispose()
+        await redis.aclose()
+
+
+def main() -> None:
+    """Run the process."""
+    settings = Settings()
+    configure_logging(process_name(settings.shard), settings.log_level, settings.log_format)
+    uvloop.run(run(settings))
+
+
+if __name__ == "__main__":
+    main()
