@@ -41,4 +41,4 @@ async def test_care_makes_partitions_and_says_so(fresh_database: str, temporal: 
             )
             results.append(result)
     await database.dispose()
-    assert results == [CareResult(made=6), CareResult(made=0)]
+    assert results == [CareResult(made=9), CareResult(made=0)]

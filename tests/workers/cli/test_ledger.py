@@ -71,9 +71,9 @@ def test_balance_at_a_past_time(folder: Path) -> None:
 
 
 def test_partitions_are_listed_and_nothing_unchecked_is_detached(folder: Path) -> None:
-    """Nine partitions at first; without a clean reconciliation none may leave."""
+    """Twelve partitions at first; without a clean reconciliation none may leave."""
     found = json.loads(run(folder, "ledger", "partitions", "--json").stdout)
-    assert len(found) == 9
+    assert len(found) == 12
     result = run(folder, "ledger", "detach", "--older-than", "1", "--json")
     assert json.loads(result.stdout) == {"detached": []}
 
