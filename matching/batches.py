@@ -25,6 +25,7 @@ _HISTORY = (
     EventType.SYMBOL_LISTED,
     EventType.PARAMETERS_SET,
     EventType.RISK_PARAMETERS_SET,
+    EventType.FUNDING_SETTLED,
     EventType.SYMBOL_DELISTED,
     EventType.ACCOUNT_TIER_SET,
 )
