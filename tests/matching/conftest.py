@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from matching import engine
+from tests.matching.desk import Desk
 
 
 @pytest.fixture(scope="module", params=["core", "reference"])
@@ -21,3 +22,12 @@ def each_engine(request: pytest.FixtureRequest) -> Iterator[str]:
             patch.setattr(engine, "load_core", lambda: None)
         assert engine.create_engine().kind == kind
         yield kind
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """Give a market with four funded accounts, whose last price is 1,000."""
+    desk = Desk()
+    desk.fund(1, 2, 3, 4)
+    desk.trade(1_000)
+    return desk

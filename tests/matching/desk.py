@@ -18,7 +18,7 @@ from domain.commands import (
     Tick,
 )
 from domain.errors import RejectReason
-from domain.events import CommandRejected, Event, OrderAccepted, OrderClosed, Trade
+from domain.events import CommandRejected, Event, OrderAccepted, OrderClosed, OrderTriggered, Trade
 from domain.fees import flat_fees
 from domain.order import ListKind, OrderType, Side, TimeInForce
 from matching.codec import decode_events, encode_command
@@ -222,6 +222,11 @@ class Desk:
 def only(events: tuple[Event, ...], kind: type[E]) -> list[E]:
     """Return the events of one kind."""
     return [event for event in events if isinstance(event, kind)]
+
+
+def triggered(events: tuple[Event, ...]) -> list[int]:
+    """Return the orders that were set off, in order."""
+    return [event.order_id for event in only(events, OrderTriggered)]
 
 
 def order_id(events: tuple[Event, ...]) -> int:

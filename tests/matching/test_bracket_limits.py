@@ -44,15 +44,6 @@ LIMIT, STOP = OrderType.LIMIT, OrderType.STOP
 EXITS = (1_050, 950)
 
 
-@pytest.fixture
-def desk() -> Desk:
-    """Give a market with four funded accounts, whose last price is 1,000."""
-    desk = Desk()
-    desk.fund(1, 2, 3, 4)
-    desk.trade(1_000)
-    return desk
-
-
 REFUSED: list[tuple[str, dict[str, Any], R, int]] = [
     ("a stop as entry", {"entry_fields": {"order_type": STOP}}, R.INVALID_ORDER_LIST, 0),
     ("limit not post-only", {"profit": {"post_only": False}}, R.INVALID_ORDER_LIST, 0),

@@ -50,15 +50,6 @@ TAKE, TRAIL = OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP
 DONE = "ORDER_LIST_DONE"
 
 
-@pytest.fixture
-def desk() -> Desk:
-    """Give a market with four funded accounts, whose last price is 1,000."""
-    desk = Desk()
-    desk.fund(1, 2, 3, 4)
-    desk.trade(1_000)
-    return desk
-
-
 def test_the_dead_mans_switch_takes_whole_lists() -> None:
     """Also where a command's room would end between the two: one more rather than half a list."""
     desk = Desk(listings=(replace(LISTING, max_open_orders=10_000),))

@@ -50,15 +50,6 @@ TAKE, TRAIL = OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP
 DONE = "ORDER_LIST_DONE"
 
 
-@pytest.fixture
-def desk() -> Desk:
-    """Give a market with four funded accounts, whose last price is 1,000."""
-    desk = Desk()
-    desk.fund(1, 2, 3, 4)
-    desk.trade(1_000)
-    return desk
-
-
 def test_both_stand_under_one_hold(desk: Desk) -> None:
     """A sell holds its lots once; the stop's own part of it is nothing."""
     events = desk.oco(1, SELL, 1_050, 950, 10)

@@ -7,25 +7,11 @@ import pytest
 from domain.events import OrderTriggered
 from domain.order import OrderType, Side
 from matching.engine import restore_engine
-from tests.matching.desk import USDT, Desk, only
+from tests.matching.desk import USDT, Desk, only, triggered
 
 pytestmark = pytest.mark.usefixtures("each_engine")
 TRAIL = OrderType.TRAILING_STOP
 BUY, SELL = Side.BUY, Side.SELL
-
-
-@pytest.fixture
-def desk() -> Desk:
-    """Give a market with four funded accounts, whose last price is 1,000."""
-    desk = Desk()
-    desk.fund(1, 2, 3, 4)
-    desk.trade(1_000)
-    return desk
-
-
-def triggered(events: tuple[object, ...]) -> list[int]:
-    """Return the orders that were set off, in order."""
-    return [event.order_id for event in events if isinstance(event, OrderTriggered)]
 
 
 def test_a_trailing_stop_follows_the_best_price(desk: Desk) -> None:

@@ -33,6 +33,7 @@ from tests.matching.desk import (
     only,
     order_id,
     reason,
+    triggered,
 )
 
 pytestmark = pytest.mark.usefixtures("each_engine")
@@ -40,20 +41,6 @@ LOT = LISTING.base_units_per_lot
 STOP, TAKE, TRAIL = OrderType.STOP, OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP
 STOP_LIMIT, TAKE_LIMIT = OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT
 BUY, SELL = Side.BUY, Side.SELL
-
-
-@pytest.fixture
-def desk() -> Desk:
-    """Give a market with four funded accounts, whose last price is 1,000."""
-    desk = Desk()
-    desk.fund(1, 2, 3, 4)
-    desk.trade(1_000)
-    return desk
-
-
-def triggered(events: Any) -> list[int]:
-    """Return the orders that were set off, in order."""
-    return [event.order_id for event in only(events, OrderTriggered)]
 
 
 def test_it_waits_outside_the_book(desk: Desk) -> None:
