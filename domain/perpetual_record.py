@@ -81,8 +81,8 @@ class Holding:
 class ScopeMargin:
     """A scope's margin; `symbol_id` 0 is cross.
 
-    `required_units` is what equity must cover for new orders, `leaving_units` may leave it;
-    `version` is not 0 while it is in liquidation.
+    `required_units` is what equity less spot holds must cover for new orders, `leaving_units` may
+    leave it, spot holds not counted; `version` is not 0 while it is in liquidation.
     """
 
     symbol_id: int
@@ -94,11 +94,9 @@ class ScopeMargin:
     version: int
 
     @classmethod
-    def of(cls, source: Any, symbol_id: int | None = None) -> Self:
-        """Return it from anything with fields of these names, of the scope that is named."""
-        names = [name for name in cls.__slots__ if name != "symbol_id"]
-        scope = source.symbol_id if symbol_id is None else symbol_id
-        return cls(scope, **{name: getattr(source, name) for name in names})
+    def of(cls, source: Any) -> Self:
+        """Return it from anything with fields of these names."""
+        return cls(**{name: getattr(source, name) for name in cls.__slots__})
 
     def by_name(self) -> dict[str, Any]:
         """Return the numbers by their names."""

@@ -12,7 +12,6 @@ import grpc.aio
 
 from domain.order_record import OrderRecord
 from domain.perpetual_record import Holding, PerpetualNow, ScopeMargin
-from domain.risk_commands import MarginMode
 from domain.trading_status import StatusReason
 from infra.engine_hosts import Host
 from infra.engine_pb import engine_pb2 as pb
@@ -21,7 +20,7 @@ from infra.engine_roles import Role, Tokens
 from matching.codec import split_commands
 from matching.event_log import NotRetainedError
 from matching.segments import JournalError, JournalFault
-from matching.views import PositionView, ScopeView, ShardView
+from matching.views import ShardView
 from matching.wire import WireError
 
 RANGE_BYTES = 1 << 20
@@ -269,19 +268,16 @@ class EngineServicer(rpc.EngineServicer):
         """Return an account's positions and the margin of each scope that it has."""
         engine, account_id = self._engine, request.account_id
 
-        def ask() -> tuple[list[PositionView], dict[int, ScopeView]]:
+        def ask() -> tuple[list[Holding], list[ScopeMargin]]:
             positions = engine.positions(account_id)
-            isolated = [one.symbol_id for one in positions if one.mode is MarginMode.ISOLATED]
-            return positions, {scope: engine.scope(account_id, scope) for scope in (0, *isolated)}
+            scopes = sorted({one.scope for one in positions} | {0})
+            return positions, [engine.scope(account_id, scope) for scope in scopes]
 
         sequence, (positions, scopes) = engine.with_sequence(ask)
         return pb.HoldingsReply(
             sequence=sequence,
-            positions=[pb.Holding(**Holding.of(one).by_name()) for one in positions],
-            scopes=[
-                pb.ScopeMargin(**ScopeMargin.of(found, symbol_id).by_name())
-                for symbol_id, found in scopes.items()
-            ],
+            positions=[pb.Holding(**one.by_name()) for one in positions],
+            scopes=[pb.ScopeMargin(**one.by_name()) for one in scopes],
         )
 
     async def Events(  # noqa: N802

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from domain.errors import RejectReason
 from domain.order import ShardMode, SymbolState
 from domain.order_record import DryRun, OrderRecord
+from domain.perpetual_record import Holding, ScopeMargin
 from domain.trading_status import StatusReason
 from matching.codec import check_order
 from matching.perpetual_state_codec import (
@@ -24,8 +25,6 @@ from matching.views import (
     FrozenView,
     MarketView,
     PerpetualView,
-    PositionView,
-    ScopeView,
     ShardView,
     SymbolView,
     order_record,
@@ -198,14 +197,14 @@ class CoreEngine:
         lines, now = self._core.perpetuals()
         return perpetual_views(bytes(lines), now)
 
-    def positions(self, account_id: int) -> list[PositionView]:
+    def positions(self, account_id: int) -> list[Holding]:
         """Return what an account has in perpetuals, and chosen for them, by market."""
         lines, now = self._core.positions(account_id)
         return position_views(bytes(lines), now)
 
-    def scope(self, account_id: int, symbol_id: int = 0) -> ScopeView:
+    def scope(self, account_id: int, symbol_id: int = 0) -> ScopeMargin:
         """Return an account's cross margin, or (by its market) an isolated position's."""
-        return ScopeView(*self._core.scope(account_id, symbol_id))
+        return ScopeMargin(symbol_id, *self._core.scope(account_id, symbol_id))
 
     def seats(self) -> list[SeatLine]:
         """Return all seats with a position, cash or choices of their own, by market and account."""

@@ -12,13 +12,14 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from domain.perpetual_record import Holding
 from domain.perpetual_state import PerpetualState
 from domain.risk_commands import MarginMode
 from matching.engine_state import EngineState
 from matching.fund import Frozen
 from matching.perpetual import Perpetual, Seat
 from matching.risk_codec import pack_terms, unpack_terms
-from matching.views import PerpetualView, PositionView
+from matching.views import PerpetualView
 
 PERPETUAL = struct.Struct("<14q384s")
 SEAT = struct.Struct("<qQqqqqq")
@@ -98,13 +99,13 @@ def perpetual_views(lines: bytes, now: Iterable[tuple[bool, int]]) -> list[Perpe
     return views
 
 
-def position_views(lines: bytes, now: Iterable[tuple[int, int, int, int]]) -> list[PositionView]:
-    """Return seats from their lines, and of each what it is worth now, as `PositionView` ends."""
+def position_views(lines: bytes, now: Iterable[tuple[int, int, int, int]]) -> list[Holding]:
+    """Return seats from their lines, and of each what it is worth now, as `Holding` ends."""
     views = []
     for values, worth in zip(SEAT.iter_unpack(lines), now, strict=True):
         seat = SeatLine(*values)
         views.append(
-            PositionView(
+            Holding(
                 seat.symbol_id,
                 seat.lots,
                 seat.cost_units,

@@ -10,6 +10,7 @@ from domain.errors import RejectReason
 from domain.liquidation import liquidation_price_ticks
 from domain.order import ListKind, ShardMode, SymbolState
 from domain.order_record import DryRun, OrderRecord
+from domain.perpetual_record import Holding, ScopeMargin
 from domain.risk_commands import MarginMode
 from domain.trading_status import StatusReason
 from matching.admission import refuse_order
@@ -25,8 +26,6 @@ from matching.views import (
     FrozenView,
     MarketView,
     PerpetualView,
-    PositionView,
-    ScopeView,
     SymbolView,
     order_record,
 )
@@ -208,7 +207,7 @@ class Questions:
             for market, perpetual in perpetuals(self.state)
         ]
 
-    def positions(self, account_id: int) -> list[PositionView]:
+    def positions(self, account_id: int) -> list[Holding]:
         """Return what an account has in perpetuals, and chosen for them, by market."""
         return [
             self._position(market, perpetual, account_id)
@@ -216,11 +215,11 @@ class Questions:
             if perpetual.look(account_id).is_kept
         ]
 
-    def _position(self, market: Market, perpetual: Perpetual, account_id: int) -> PositionView:
+    def _position(self, market: Market, perpetual: Perpetual, account_id: int) -> Holding:
         symbol_id, seat = market.rules.symbol_id, perpetual.look(account_id)
         exposure = perpetual.exposure(symbol_id, seat)
         scope = scope_of(self.state, account_id, scope_symbol(market, account_id))
-        return PositionView(
+        return Holding(
             symbol_id,
             seat.lots,
             seat.cost_units,
@@ -233,11 +232,12 @@ class Questions:
             liquidation_price_ticks(scope, symbol_id) or 0,
         )
 
-    def scope(self, account_id: int, symbol_id: int = 0) -> ScopeView:
+    def scope(self, account_id: int, symbol_id: int = 0) -> ScopeMargin:
         """Return an account's cross margin, or (by its market) an isolated position's."""
         found = scope_of(self.state, account_id, symbol_id)
         frozen = self.state.frozen.get((account_id, symbol_id))
-        return ScopeView(
+        return ScopeMargin(
+            symbol_id,
             found.cash_units,
             found.equity_units,
             found.maintenance_units,

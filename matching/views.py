@@ -9,7 +9,6 @@ from domain.order import OrderStatus, SelfTrade, ShardMode, SymbolState
 from domain.order_record import OrderRecord, OrderTerms
 from domain.perpetual_state import PerpetualState
 from domain.perpetual_terms import PerpetualTerms
-from domain.risk_commands import MarginMode
 from domain.trading_status import StatusReason
 from matching.book import OPEN, Order
 from matching.wire import order_words
@@ -63,40 +62,6 @@ class PerpetualView:
     rate_ppm: int
     funding_time_us: int
     open_lots: int
-
-
-@dataclass(frozen=True, slots=True)
-class PositionView:
-    """What an account has in a perpetual market; `liquidation_ticks` is the last safe mark.
-
-    0 when no mark is one. `margin_units` is an isolated position's own cash.
-    """
-
-    symbol_id: int
-    lots: int
-    cost_units: int
-    leverage: int
-    mode: MarginMode
-    margin_units: int
-    mark_ticks: int
-    unrealised_units: int
-    maintenance_units: int
-    liquidation_ticks: int
-
-
-@dataclass(frozen=True, slots=True)
-class ScopeView:
-    """A scope's margin: `required_units` is what equity less spot holds must cover for new orders.
-
-    `leaving_units` may leave it, spot holds not counted. `version` is 0 unless it is frozen.
-    """
-
-    cash_units: int
-    equity_units: int
-    maintenance_units: int
-    required_units: int
-    leaving_units: int
-    version: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from domain.events import Event
 from domain.market import Listings, Market
 from domain.market_data import Level
 from domain.order_record import DryRun, OrderRecord
-from domain.perpetual_record import Holding, Holdings, PerpetualNow, ScopeMargin
+from domain.perpetual_record import Holdings, PerpetualNow
 from domain.shard_transfer import NewShardTransfer, ShardTransfer, ShardTransferState
 from domain.trading_status import TradingStatus
 from matching.codec import decode_events, encode_command
@@ -105,11 +105,9 @@ class LocalDoor:
 
     async def holdings(self, account_id: int) -> tuple[int, Holdings]:
         self._check()
-        found = [Holding.of(one) for one in self.engine.positions(account_id)]
+        found = self.engine.positions(account_id)
         scopes = {one.scope for one in found} | {0}
-        margins = {
-            scope: ScopeMargin.of(self.engine.scope(account_id, scope), scope) for scope in scopes
-        }
+        margins = {scope: self.engine.scope(account_id, scope) for scope in scopes}
         return self.engine.sequence, Holdings(found, margins)
 
     async def book(self, symbol_id: int, depth: int) -> tuple[int, list[Level], list[Level]]:

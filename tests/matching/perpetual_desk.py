@@ -10,8 +10,8 @@ from domain.errors import RejectReason
 from domain.events import CommandRejected, Event
 from domain.fees import flat_fees
 from domain.market_rules import MarketRules
+from domain.perpetual_record import Holding, ScopeMargin
 from domain.perpetual_terms import MAX_SOURCES, BracketRow, PerpetualTerms
-from matching.views import PositionView, ScopeView
 from tests.matching.desk import BTC, LISTING, USDT, Desk
 
 PERP = 7
@@ -109,7 +109,7 @@ class PerpetualDesk(Desk):
         self.sell(short, price, lots)
         self.buy(long, price, lots)
 
-    def position(self, account: int, symbol_id: int = PERP) -> PositionView | None:
+    def position(self, account: int, symbol_id: int = PERP) -> Holding | None:
         """Return an account's position."""
         found = {one.symbol_id: one for one in self.engine.positions(account)}
         return found.get(symbol_id)
@@ -119,7 +119,7 @@ class PerpetualDesk(Desk):
         found = self.position(account)
         return found.lots if found else 0
 
-    def scope(self, account: int, symbol_id: int = 0) -> ScopeView:
+    def scope(self, account: int, symbol_id: int = 0) -> ScopeMargin:
         """Return a scope."""
         return self.engine.scope(account, symbol_id)
 

@@ -19,10 +19,10 @@ from domain.events import (
     LiquidationPlaced,
     ScopeState,
 )
+from domain.perpetual_record import ScopeMargin
 from domain.risk_commands import FUND_ACCOUNT
 from matching.codec import encode_events
 from matching.engine import restore_engine
-from matching.views import ScopeView
 from tests.matching.desk import USDT
 from tests.matching.perpetual_desk import PERP, PerpetualDesk
 from tests.matching.perpetual_draw import MAKER, OTHER, TRADERS, Draw, drawn_desk
@@ -105,7 +105,7 @@ class Watch:
         assert sum(event.amount_units for event in paid) + events[0].rounding_units == 0
         assert len({event.account_id for event in paid}) == len(paid) == events[0].entries
 
-    def _deleveraging(self, events: tuple[Event, ...], before: dict[int, ScopeView]) -> None:
+    def _deleveraging(self, events: tuple[Event, ...], before: dict[int, ScopeMargin]) -> None:
         """8: pairs only, nobody ends insolvent. 9: the haircut is within what was missing."""
         pairs = [event for event in events if isinstance(event, Deleveraged)]
         for pair in pairs:
@@ -115,7 +115,7 @@ class Watch:
             missing = max(0, -before[pairs[0].account_id].equity_units)
             assert sum(pair.haircut_units for pair in pairs) <= missing + len(pairs)
 
-    def _step(self, events: tuple[Event, ...], before: dict[int, ScopeView]) -> None:
+    def _step(self, events: tuple[Event, ...], before: dict[int, ScopeMargin]) -> None:
         """10: equity / MM does not fall through a step, a rounding unit aside."""
         if not isinstance(events[0], LiquidationPlaced):
             return
