@@ -9,14 +9,13 @@ from domain.auto_deleveraging import Deleveraging, deleverage
 from domain.errors import RejectReason
 from domain.margin import Scope
 from domain.opcode import Opcode
-from domain.order import ShardMode
 from domain.perpetual_state import PerpetualState
 from domain.risk_commands import FUND_ACCOUNT
-from matching.command_keys import NO_KEY, answered, content_of, remember
+from matching.command_keys import answered, content_of, remember
 from matching.deleveraging import apply_pairs, ranked_against
 from matching.fund_capacity import fund_units
 from matching.perpetual import Perpetual
-from matching.scopes import add_cash, scope_of, scope_symbol
+from matching.scopes import add_cash, perpetual_for_key, scope_of, scope_symbol
 from matching.wire import MAX_EVENTS_PER_COMMAND
 
 if TYPE_CHECKING:
@@ -58,15 +57,11 @@ def settle_market(engine: Trading, head: Head, batch: bytes, offset: int) -> Non
 
 
 def _refuse_settlement(state: EngineState, market: Market | None, head: Head) -> RejectReason:
-    if head[9] == NO_KEY:
-        return RejectReason.MALFORMED_COMMAND
-    if market is None:
-        return RejectReason.UNKNOWN_SYMBOL
-    if market.perpetual is None:
-        return RejectReason.NOT_A_PERPETUAL
-    if state.mode == ShardMode.HALTED:
-        return RejectReason.SHARD_HALTED
-    if market.perpetual.phase is not PerpetualState.SETTLEMENT:
+    found = perpetual_for_key(state, market, head[9])
+    if isinstance(found, RejectReason):
+        return found
+    market, perpetual = found
+    if perpetual.phase is not PerpetualState.SETTLEMENT:
         return RejectReason.NOT_SETTLING
     return RejectReason.ORDERS_OPEN if market.open_by_account else RejectReason.NONE
 

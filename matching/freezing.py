@@ -15,7 +15,7 @@ from matching.book import whole_lists
 from matching.command_keys import NO_KEY, answered, content_of, remember
 from matching.engine_state import EngineState
 from matching.fund import Frozen
-from matching.scopes import scope_of, shortage_units
+from matching.scopes import perpetual_of, scope_of, shortage_units
 
 if TYPE_CHECKING:
     from matching.administration import Head
@@ -92,10 +92,9 @@ def _refuse_scope(state: EngineState, head: Head) -> RejectReason:
         return RejectReason.MALFORMED_COMMAND
     if state.mode == ShardMode.HALTED:
         return RejectReason.SHARD_HALTED
-    if symbol_id and symbol_id not in state.markets:
-        return RejectReason.UNKNOWN_SYMBOL
-    if symbol_id and state.markets[symbol_id].perpetual is None:
-        return RejectReason.NOT_A_PERPETUAL
+    found = perpetual_of(state.markets.get(symbol_id)) if symbol_id else None
+    if isinstance(found, RejectReason):
+        return found
     if symbol_id and not is_isolated(state, account_id, symbol_id):
         return RejectReason.NOT_ISOLATED
     return RejectReason.NONE

@@ -8,7 +8,7 @@ from domain import risk_events as e
 from domain.errors import RejectReason
 from domain.limits import MAX_MAKERS, SWEEP_ROOM
 from domain.opcode import Opcode
-from domain.order import ShardMode, Side
+from domain.order import Side
 from domain.order_guards import PriceBand, liquidation_limit_ticks
 from domain.position import after_fill
 from domain.risk_bounds import MAX_PRICE_TICKS
@@ -19,7 +19,7 @@ from matching.fund_capacity import fund_units
 from matching.liquidations import closing_order, makers, refuse_phase
 from matching.money_admission import refuse_income
 from matching.perpetual_trading import fill_perpetual
-from matching.scopes import marks_are_fresh
+from matching.scopes import marks_are_fresh, perpetual_for_key
 
 if TYPE_CHECKING:
     from matching.administration import Head
@@ -118,15 +118,10 @@ def unwind(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
 
 
 def _refuse_unwind(state: EngineState, market: Market | None, head: Head) -> RejectReason:
-    if head[9] == NO_KEY:
-        return RejectReason.MALFORMED_COMMAND
-    if market is None:
-        return RejectReason.UNKNOWN_SYMBOL
-    if market.perpetual is None:
-        return RejectReason.NOT_A_PERPETUAL
-    if state.mode == ShardMode.HALTED:
-        return RejectReason.SHARD_HALTED
-    perpetual = market.perpetual
+    found = perpetual_for_key(state, market, head[9])
+    if isinstance(found, RejectReason):
+        return found
+    _, perpetual = found
     fresh = perpetual.is_fresh(state.time_us) and marks_are_fresh(state, FUND_ACCOUNT, 0)
     reason = refuse_phase(perpetual, is_fresh=fresh)
     if reason:

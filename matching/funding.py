@@ -10,15 +10,14 @@ from domain.errors import RejectReason
 from domain.funding import funding_rate_ppm, funding_units
 from domain.mark_price import impact_price, premium_average_ppm, premium_ppm
 from domain.opcode import Opcode
-from domain.order import ShardMode
 from domain.perpetual_state import FundingMode, rules_of
 from domain.perpetual_terms import MINUTE_US
 from domain.risk_commands import FUND_ACCOUNT
-from matching.command_keys import NO_KEY, answered, content_of, remember
+from matching.command_keys import answered, content_of, remember
 from matching.deleveraging import apply_pairs, plan_for_fund
 from matching.fund_capacity import fund_units
 from matching.perpetual import SECOND_US, Perpetual, Seat
-from matching.scopes import add_cash, scope_symbol
+from matching.scopes import add_cash, perpetual_for_key, scope_symbol
 
 if TYPE_CHECKING:
     from matching.administration import Head
@@ -68,15 +67,10 @@ def settle_funding(engine: Trading, head: Head, batch: bytes, offset: int) -> No
 
 def _refuse_funding(state: EngineState, market: Market | None, head: Head) -> RejectReason:
     instant_us = head[10]
-    if head[9] == NO_KEY:
-        return RejectReason.MALFORMED_COMMAND
-    if market is None:
-        return RejectReason.UNKNOWN_SYMBOL
-    if market.perpetual is None:
-        return RejectReason.NOT_A_PERPETUAL
-    if state.mode == ShardMode.HALTED:
-        return RejectReason.SHARD_HALTED
-    perpetual = market.perpetual
+    found = perpetual_for_key(state, market, head[9])
+    if isinstance(found, RejectReason):
+        return found
+    _, perpetual = found
     if perpetual.mark_ticks == 0:
         return RejectReason.MARK_UNKNOWN
     interval_us = perpetual.terms.funding_interval_seconds * SECOND_US

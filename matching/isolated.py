@@ -11,7 +11,7 @@ from domain.risk_commands import FUND_ACCOUNT, MarginMode
 from matching.command_keys import NO_KEY, answered, content_of, remember
 from matching.money_admission import money_syntax
 from matching.risk_administration import refuse_seat
-from matching.scopes import free_units, leaving_units
+from matching.scopes import free_units, leaving_units, perpetual_of
 
 if TYPE_CHECKING:
     from matching.administration import Head
@@ -79,15 +79,15 @@ def _refuse_move(state: EngineState, market: Market | None, head: Head) -> Rejec
     symbol_id, account_id, amount, created_at_us = head[6], head[8], head[10], head[11]
     if head[9] == NO_KEY or account_id == FUND_ACCOUNT:
         return RejectReason.MALFORMED_COMMAND
-    if market is None:
-        return RejectReason.UNKNOWN_SYMBOL
-    if market.perpetual is None:
-        return RejectReason.NOT_A_PERPETUAL
+    found = perpetual_of(market)
+    if isinstance(found, RejectReason):
+        return found
+    market, perpetual = found
     asset_id = market.rules.quote_asset_id
     reason = money_syntax(state, account_id, asset_id, abs(amount), created_at_us)
     if reason:
         return reason
-    if not market.perpetual.look(account_id).is_isolated:
+    if not perpetual.look(account_id).is_isolated:
         return RejectReason.NOT_ISOLATED
     if amount > 0:
         enough = free_units(state, account_id, asset_id) >= amount

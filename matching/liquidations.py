@@ -40,6 +40,7 @@ from matching.risk_wire import STEP_STRIPE
 from matching.scopes import (
     add_cash,
     marks_are_fresh,
+    perpetual_of,
     scope_of,
     scope_symbol,
     shortage_units,
@@ -75,12 +76,10 @@ def begin(state: EngineState, head: Head, version: int) -> Step | RejectReason:
         return RejectReason.MALFORMED_COMMAND
     if state.mode == ShardMode.HALTED:
         return RejectReason.SHARD_HALTED
-    market = state.markets.get(symbol_id)
-    if market is None:
-        return RejectReason.UNKNOWN_SYMBOL
-    perpetual = market.perpetual
-    if perpetual is None:
-        return RejectReason.NOT_A_PERPETUAL
+    found = perpetual_of(state.markets.get(symbol_id))
+    if isinstance(found, RejectReason):
+        return found
+    market, perpetual = found
     of_scope = scope_symbol(market, account_id)
     frozen = state.frozen.get((account_id, of_scope))
     if frozen is None:

@@ -17,7 +17,7 @@ from domain.risk_bounds import MAX_PRICE_TICKS, MAX_VALUE_UNITS
 from matching.funding import take_sample
 from matching.perpetual import Perpetual
 from matching.risk_wire import INDEX_STRIPES
-from matching.scopes import perpetuals
+from matching.scopes import perpetual_of, perpetuals
 from matching.wire import MAX_TIME_US, STRIPE
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ def _refuse_index(market: Market | None, words: tuple[int, ...]) -> RejectReason
         return RejectReason.INVALID_PRICE
     if not all(0 <= time_us <= MAX_TIME_US for time_us in words[8:]):
         return RejectReason.MALFORMED_COMMAND
-    if market is None:
-        return RejectReason.UNKNOWN_SYMBOL
-    if market.perpetual is None:
-        return RejectReason.NOT_A_PERPETUAL
-    if market.perpetual.phase is PerpetualState.SETTLEMENT:
+    found = perpetual_of(market)
+    if isinstance(found, RejectReason):
+        return found
+    _, perpetual = found
+    if perpetual.phase is PerpetualState.SETTLEMENT:
         return RejectReason.MARKET_SETTLING
     return RejectReason.NONE
 

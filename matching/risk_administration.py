@@ -22,7 +22,7 @@ from matching.market_codec import unpack_rules
 from matching.market_rules import refuse_listing, refuse_perpetual_rules
 from matching.perpetual import Perpetual, Seat
 from matching.risk_codec import terms_extension, unpack_terms
-from matching.scopes import required_units, scope_symbol, spare_units
+from matching.scopes import perpetual_of, required_units, scope_symbol, spare_units
 
 if TYPE_CHECKING:
     from matching.trading import Trading
@@ -88,9 +88,8 @@ def set_risk_parameters(engine: Trading, head: Head, batch: bytes, offset: int) 
 
 
 def _refuse_market(market: Market | None) -> RejectReason:
-    if market is None:
-        return RejectReason.UNKNOWN_SYMBOL
-    return RejectReason.NONE if market.perpetual else RejectReason.NOT_A_PERPETUAL
+    found = perpetual_of(market)
+    return found if isinstance(found, RejectReason) else RejectReason.NONE
 
 
 def set_perpetual_state(engine: Trading, head: Head, batch: bytes, offset: int) -> None:

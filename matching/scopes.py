@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from domain.errors import RejectReason
 from domain.margin import (
     Commitment,
     Scope,
@@ -17,10 +18,11 @@ from domain.margin import (
     withdrawable_units,
 )
 from domain.money import ceil_ppm
-from domain.order import Side
+from domain.order import ShardMode, Side
 from domain.order_guards import open_loss_units
 from domain.perpetual_state import gated_units, rules_of
 from matching.book import Market, Order
+from matching.command_keys import NO_KEY
 from matching.engine_state import EngineState
 from matching.perpetual import REDUCES, Perpetual, Seat
 
@@ -39,6 +41,27 @@ def perpetuals(state: EngineState) -> Iterator[tuple[Market, Perpetual]]:
     for _, market in sorted(state.markets.items()):
         if market.perpetual is not None:
             yield market, market.perpetual
+
+
+def perpetual_of(market: Market | None) -> tuple[Market, Perpetual] | RejectReason:
+    """Return a market with its perpetual, or why a command about one cannot mean it."""
+    if market is None:
+        return RejectReason.UNKNOWN_SYMBOL
+    if market.perpetual is None:
+        return RejectReason.NOT_A_PERPETUAL
+    return market, market.perpetual
+
+
+def perpetual_for_key(
+    state: EngineState, market: Market | None, key: bytes
+) -> tuple[Market, Perpetual] | RejectReason:
+    """Return the same for a command that needs a key and a shard that is not halted."""
+    if key == NO_KEY:
+        return RejectReason.MALFORMED_COMMAND
+    found = perpetual_of(market)
+    if not isinstance(found, RejectReason) and state.mode == ShardMode.HALTED:
+        return RejectReason.SHARD_HALTED
+    return found
 
 
 def scope_symbol(market: Market, account_id: int) -> int:

@@ -46,10 +46,8 @@ void Engine::settle_market(const Command& command, const std::uint8_t* record) {
 }
 
 Reason Engine::refuse_settlement(const Market* market, const Command& command) const {
-  if ((command.key_low | command.key_high) == 0) return Reason::kMalformedCommand;
-  if (market == nullptr) return Reason::kUnknownSymbol;
-  if (market->perpetual == nullptr) return Reason::kNotAPerpetual;
-  if (state.mode == kHalted) return Reason::kShardHalted;
+  if (const Reason reason = refuse_keyed(state, market, command); reason != Reason::kNone)
+    return reason;
   if (market->perpetual->phase != PerpetualState::kSettlement) return Reason::kNotSettling;
   return market->open_orders != 0 ? Reason::kOrdersOpen : Reason::kNone;
 }

@@ -73,10 +73,8 @@ void Engine::add_to_fund(EventType type, const Command& command, std::int64_t un
 }
 
 Reason Engine::refuse_unwind(const Market* market, const Command& command) const {
-  if ((command.key_low | command.key_high) == 0) return Reason::kMalformedCommand;
-  if (market == nullptr) return Reason::kUnknownSymbol;
-  if (market->perpetual == nullptr) return Reason::kNotAPerpetual;
-  if (state.mode == kHalted) return Reason::kShardHalted;
+  if (const Reason reason = refuse_keyed(state, market, command); reason != Reason::kNone)
+    return reason;
   const Perpetual& perpetual = *market->perpetual;
   const std::uint32_t fund = state.find_account(kFundAccount);
   const bool fresh = perpetual.is_fresh(state.time_us) && marks_are_fresh(state, fund, 0);
@@ -163,8 +161,7 @@ void Engine::set_margin_mode(const Command& command) {
 Reason Engine::refuse_move(const Market* market, const Command& command) const {
   if ((command.key_low | command.key_high) == 0 || command.account_id == kFundAccount)
     return Reason::kMalformedCommand;
-  if (market == nullptr) return Reason::kUnknownSymbol;
-  if (market->perpetual == nullptr) return Reason::kNotAPerpetual;
+  if (const Reason reason = refuse_perpetual(market); reason != Reason::kNone) return reason;
   const Wide amount = command.a;
   const Reason reason =
       money_syntax(state, command.account_id, amount < 0 ? -amount : amount, command.b);

@@ -71,10 +71,8 @@ void Engine::take_sample(Market& market) {
 }
 
 Reason Engine::refuse_funding(const Market* market, const Command& command) const {
-  if ((command.key_low | command.key_high) == 0) return Reason::kMalformedCommand;
-  if (market == nullptr) return Reason::kUnknownSymbol;
-  if (market->perpetual == nullptr) return Reason::kNotAPerpetual;
-  if (state.mode == kHalted) return Reason::kShardHalted;
+  if (const Reason reason = refuse_keyed(state, market, command); reason != Reason::kNone)
+    return reason;
   const Perpetual& it = *market->perpetual;
   if (it.mark_ticks == 0) return Reason::kMarkUnknown;
   const bool is_due = it.funding_time_us < command.a && command.a <= state.time_us;

@@ -59,8 +59,7 @@ Reason Engine::refuse_scope(const Command& command) const {
   if (state.mode == kHalted) return Reason::kShardHalted;
   if (command.symbol_id == 0) return Reason::kNone;
   const Market* market = state.market(command.symbol_id);
-  if (market == nullptr) return Reason::kUnknownSymbol;
-  if (market->perpetual == nullptr) return Reason::kNotAPerpetual;
+  if (const Reason reason = refuse_perpetual(market); reason != Reason::kNone) return reason;
   return scope_in(command) == 0 ? Reason::kNotIsolated : Reason::kNone;
 }
 
@@ -140,8 +139,7 @@ Reason Engine::begin(const Command& command, const std::uint8_t* record, Step& s
     return Reason::kMalformedCommand;
   if (state.mode == kHalted) return Reason::kShardHalted;
   step.market = state.market(command.symbol_id);
-  if (step.market == nullptr) return Reason::kUnknownSymbol;
-  if (step.market->perpetual == nullptr) return Reason::kNotAPerpetual;
+  if (const Reason reason = refuse_perpetual(step.market); reason != Reason::kNone) return reason;
   const Perpetual& perpetual = *step.market->perpetual;
   step.account = state.find_account(command.account_id);
   step.symbol_id = scope_symbol(*step.market, step.account);

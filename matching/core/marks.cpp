@@ -17,8 +17,7 @@ Reason refuse_index(const Market* market, const IndexStripes& said) {
   };
   if (!within(said.prices_ticks, kMaxPriceTicks)) return Reason::kInvalidPrice;
   if (!within(said.times_us, kMaxTimeUs)) return Reason::kMalformedCommand;
-  if (market == nullptr) return Reason::kUnknownSymbol;
-  if (market->perpetual == nullptr) return Reason::kNotAPerpetual;
+  if (const Reason reason = refuse_perpetual(market); reason != Reason::kNone) return reason;
   if (market->perpetual->phase == PerpetualState::kSettlement) return Reason::kMarketSettling;
   return Reason::kNone;
 }

@@ -11,11 +11,6 @@ namespace rialto {
 
 namespace {
 
-Reason refuse_perpetual(const Market* market) {
-  if (market == nullptr) return Reason::kUnknownSymbol;
-  return market->perpetual == nullptr ? Reason::kNotAPerpetual : Reason::kNone;
-}
-
 // A shard has one collateral, and not more of it than margin counts in.
 Reason refuse_collateral(const State& state, const Rules& rules) {
   const std::uint16_t quote = state.asset_index[rules.quote_asset_id];

@@ -15,6 +15,19 @@ struct Wanted {  // an order that is asked for, counted as if it stood in its bo
   std::int64_t lots;       // in all
 };
 
+// Why a command about a perpetual cannot mean this market.
+inline Reason refuse_perpetual(const Market* market) {
+  if (market == nullptr) return Reason::kUnknownSymbol;
+  return market->perpetual == nullptr ? Reason::kNotAPerpetual : Reason::kNone;
+}
+
+// The same of a command that needs a key and a shard that is not halted.
+inline Reason refuse_keyed(const State& state, const Market* market, const Command& command) {
+  if ((command.key_low | command.key_high) == 0) return Reason::kMalformedCommand;
+  if (const Reason reason = refuse_perpetual(market); reason != Reason::kNone) return reason;
+  return state.mode == kHalted ? Reason::kShardHalted : Reason::kNone;
+}
+
 // Which scope an account's position in a market belongs to.
 inline std::uint16_t scope_symbol(const Market& market, std::uint32_t account) {
   const Seat* seat = market.perpetual->look(account);
