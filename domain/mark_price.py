@@ -13,9 +13,6 @@ from domain.market_data import Level
 from domain.money import PPM
 from domain.rounding import clamp, half_even_div, truncate_div
 
-BASIS_WINDOW_US = 150_000_000
-"""Over how long the basis is averaged: 2.5 minutes."""
-
 
 @dataclass(frozen=True, slots=True)
 class ImpactPrice:
@@ -113,9 +110,9 @@ def basis_sample(time_us: int, bid_ticks: int, ask_ticks: int, index_ticks: int)
     return BasisSample(time_us, bid_ticks + ask_ticks - 2 * index_ticks)
 
 
-def basis_of(samples: Sequence[BasisSample], now_us: int) -> Basis:
+def basis_of(samples: Sequence[BasisSample], now_us: int, window_us: int) -> Basis:
     """Return the samples younger than the window; an engine keeps the sum as it goes."""
-    inside = [one.half_ticks for one in samples if now_us - one.time_us < BASIS_WINDOW_US]
+    inside = [one.half_ticks for one in samples if now_us - one.time_us < window_us]
     return Basis(sum(inside), len(inside))
 
 
@@ -150,7 +147,13 @@ def mark_ticks(
     return max(1, median)
 
 
-def is_mark_fresh(now_us: int, index_time_us: int | None, begun_us: int, max_age_us: int) -> bool:
+def is_mark_fresh(
+    now_us: int,
+    index_time_us: int | None,
+    begun_us: int,
+    max_age_us: int,
+    window_us: int,
+) -> bool:
     """Return whether positions may be liquidated at the mark.
 
     `index_time_us` is when there last was an index (None: never since the start), `begun_us` when
@@ -159,4 +162,4 @@ def is_mark_fresh(now_us: int, index_time_us: int | None, begun_us: int, max_age
     """
     if index_time_us is None:
         return False
-    return now_us - index_time_us <= max_age_us and now_us - begun_us >= BASIS_WINDOW_US
+    return now_us - index_time_us <= max_age_us and now_us - begun_us >= window_us

@@ -94,6 +94,7 @@ class PerpetualTerms:
     breaker_window_us: int = _DEFAULT.breaker.window_us
     breaker_min_sources: int = _DEFAULT.breaker.min_sources
     breaker_max_empty_us: int = _DEFAULT.breaker.max_empty_us
+    basis_window_us: int = _DEFAULT.basis_window_us
 
     def table(self) -> Brackets:
         """Return the bracket table; `ValueError` with a `BracketFault` when it is not lawful."""
@@ -158,6 +159,7 @@ _POSITIVE = (
     "breaker_window_us",
     "breaker_min_sources",
     "breaker_max_empty_us",
+    "basis_window_us",
 )
 _NEGATIVE = ("fund_stop_ppm", "fund_resume_ppm")  # drawdowns
 
@@ -215,6 +217,6 @@ def _refuse_ranges(terms: PerpetualTerms) -> RejectReason:
         terms.index_min_sources <= MAX_SOURCES,
         terms.breaker_min_sources <= MAX_SOURCES,
         max(terms.index_max_age_us, terms.breaker_window_us) <= _LONGEST_US,
-        terms.breaker_max_empty_us <= _LONGEST_US,
+        max(terms.breaker_max_empty_us, terms.basis_window_us) <= _LONGEST_US,
     )
     return RejectReason.NONE if all(fits) else RejectReason.INVALID_RISK_PARAMETERS

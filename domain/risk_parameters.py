@@ -52,3 +52,5 @@ class RiskParameters:
     """Which sources an index takes."""
     breaker: BreakerRules = field(default_factory=BreakerRules)
     """What trips the circuit breaker."""
+    basis_window_us: int = 150_000_000
+    """Over how long the basis is averaged, and for how long a mark is stale after a start."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from domain.circuit_breaker import MarkSample, Trip, trip
 from domain.errors import RejectReason
 from domain.index_price import SourcePrice, index_ticks, used_sources
-from domain.mark_price import BASIS_WINDOW_US, basis_sample, mark_ticks
+from domain.mark_price import basis_sample, mark_ticks
 from domain.opcode import Opcode
 from domain.perpetual_state import PerpetualState, StateTrigger, next_state
 from domain.risk_bounds import MAX_PRICE_TICKS, MAX_VALUE_UNITS
@@ -81,7 +81,7 @@ def _follow_index(state: EngineState, market: Market, perpetual: Perpetual, inde
         half_ticks = basis_sample(now, bids[0][0], asks[0][0], index).half_ticks
         perpetual.basis.append((now, half_ticks))
         perpetual.basis_half_ticks += half_ticks
-    while perpetual.basis and now - perpetual.basis[0][0] >= BASIS_WINDOW_US:
+    while perpetual.basis and now - perpetual.basis[0][0] >= perpetual.terms.basis_window_us:
         perpetual.basis_half_ticks -= perpetual.basis.popleft()[1]
     clock, last = perpetual.funding_clock(now), market.last_ticks or None
     mark = mark_ticks(index, clock, perpetual.mean_basis(), last)

@@ -153,7 +153,10 @@ class Perpetual:
     def is_fresh(self, now_us: int) -> bool:
         """Return whether positions may be closed at the mark."""
         at = self.index_time_us or None
-        return is_mark_fresh(now_us, at, self.begun_us, self.terms.index_max_age_us)
+        terms = self.terms
+        return is_mark_fresh(
+            now_us, at, self.begun_us, terms.index_max_age_us, terms.basis_window_us
+        )
 
     def notional_units(self, lots: int) -> int:
         """Return the value at mark of a number of lots."""

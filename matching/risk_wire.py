@@ -53,7 +53,7 @@ RISK_STRIPES: Final = MappingProxyType(  # of a command; else 1
 
 STEP_FIELDS: Final = (("expected_scope_version", "Q"), ("counterparty_id", "Q"))
 BRACKET_FIELDS: Final = (("floor_units", "q"), ("mmr_ppm", "i"), ("imr_ppm", "i"))
-TERMS_WORDS: Final = struct.Struct("<31q8x")
+TERMS_WORDS: Final = struct.Struct("<32q")
 BRACKET_ROW: Final = struct.Struct("<qii")
 INDEX_STRIPES: Final = struct.Struct("<8q8q")
 STEP_STRIPE: Final = struct.Struct("<QQ48x")

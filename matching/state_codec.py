@@ -25,7 +25,7 @@ from matching.engine_state import ASSET_BITS, EngineState
 from matching.market_codec import pack_fees, unpack_fees
 from matching.windows import KeyRecord
 
-STATE_VERSION = 13
+STATE_VERSION = 14
 _MAGIC = b"RLTSTATE"
 _HEAD = struct.Struct("<8sIIQqqIIQQ64s")
 _STATUS = struct.Struct("<qQq32s96s")

@@ -43,7 +43,7 @@ bool follow_index(Market& market, std::int64_t index, std::int64_t now_us) {
     it.basis.push_back({now_us, bid + ask - 2 * index});
     it.basis_half_ticks += it.basis.back().ticks;
   }
-  while (!it.basis.empty() && now_us - it.basis.front().time_us >= kBasisWindowUs) {
+  while (!it.basis.empty() && now_us - it.basis.front().time_us >= it.terms.basis_window_us) {
     it.basis_half_ticks -= it.basis.front().ticks;
     it.basis.pop_front();
   }

@@ -127,7 +127,7 @@ struct Perpetual {
   // Whether positions may be closed at the mark.
   bool is_fresh(std::int64_t now_us) const {
     return index_time_us != 0 && now_us - index_time_us <= terms.index_max_age_us &&
-           now_us - begun_us >= kBasisWindowUs;
+           now_us - begun_us >= terms.basis_window_us;
   }
 
   Wide notional_units(std::int64_t lots) const {

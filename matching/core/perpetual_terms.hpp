@@ -28,6 +28,7 @@ struct TermNumbers {  // in the order of the wire
   std::int64_t funding_cap_factor_ppm, max_premium_ppm, transfer_floor_ppm;
   std::int64_t index_min_sources, index_max_age_us, index_max_deviation_ppm;
   std::int64_t breaker_max_move_ppm, breaker_window_us, breaker_min_sources, breaker_max_empty_us;
+  std::int64_t basis_window_us;
 };
 static_assert(sizeof(TermNumbers) == sizeof TermsOfPerpetual::numbers);
 
@@ -102,7 +103,7 @@ inline bool ranges_fit(const TermNumbers& t) {
          t.index_min_sources <= static_cast<std::int64_t>(kMaxSources) &&
          t.breaker_min_sources <= static_cast<std::int64_t>(kMaxSources) &&
          t.index_max_age_us <= kLongestUs && t.breaker_window_us <= kLongestUs &&
-         t.breaker_max_empty_us <= kLongestUs;
+         t.breaker_max_empty_us <= kLongestUs && t.basis_window_us <= kLongestUs;
 }
 
 // Why a market may not have these terms, brackets first. What is within these bounds keeps every
@@ -118,7 +119,7 @@ inline Reason refuse_terms(const PerpetualTerms& t, BracketFault fault) {
       all({t.impact_units, t.max_leverage, t.max_slices, t.slices_seconds, t.slice_min_units,
            t.slice_max_portion_ppm, t.index_min_sources, t.index_max_age_us,
            t.breaker_max_move_ppm, t.breaker_window_us, t.breaker_min_sources,
-           t.breaker_max_empty_us},
+           t.breaker_max_empty_us, t.basis_window_us},
           [](std::int64_t number) { return number > 0; });
   const bool not_negative =
       all({t.cap_units, t.oi_lower_units, t.oi_upper_units, t.share_ppm, t.share_free_units,

@@ -13,8 +13,6 @@
 
 namespace rialto {
 
-inline constexpr std::int64_t kBasisWindowUs = 150'000'000;
-
 struct SourcePrice {
   std::int64_t source_id, price_ticks, time_us;
 };

@@ -313,8 +313,7 @@ inline constexpr std::size_t kMaxBrackets = 8;
 inline constexpr std::size_t kMaxSources = 8;  // of an index; a source is its place among them
 
 struct TermsOfPerpetual {  // numbers in the order of TermNumbers, then brackets, unused ones zero
-  std::int64_t numbers[31];
-  std::int64_t zero;
+  std::int64_t numbers[32];
   BracketStripe rows[kMaxBrackets];
 };
 static_assert(sizeof(TermsOfPerpetual) == 6 * kStripe);

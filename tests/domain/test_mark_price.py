@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.mark_price import (
-    BASIS_WINDOW_US,
     Basis,
     BasisSample,
     FundingClock,
@@ -24,6 +23,7 @@ from domain.mark_price import (
 )
 from domain.money import PPM
 
+WINDOW_US = 150_000_000
 DAY = FundingClock(100, 14_400, 28_800)
 LEVELS = st.lists(
     st.tuples(st.integers(1, 10**6), st.integers(1, 10**4)), max_size=6, unique_by=lambda x: x[0]
@@ -80,9 +80,10 @@ def test_missing_samples_count_as_zero_and_the_mean_is_truncated() -> None:
 def test_the_basis_is_the_mean_of_its_window() -> None:
     """In half ticks; a sample as old as the window has left it."""
     assert basis_sample(5, 99, 102, 100) == BasisSample(5, 1)
-    samples = [BasisSample(0, 50), BasisSample(1, 3), BasisSample(BASIS_WINDOW_US, 4)]
-    assert basis_of(samples, BASIS_WINDOW_US) == Basis(7, 2)
-    assert basis_of([], 5) == Basis()
+    samples = [BasisSample(0, 50), BasisSample(1, 3), BasisSample(WINDOW_US, 4)]
+    assert basis_of(samples, WINDOW_US, WINDOW_US) == Basis(7, 2)
+    assert basis_of(samples, WINDOW_US, 5) == Basis(4, 1)
+    assert basis_of([], 5, 5) == Basis()
 
 
 @pytest.mark.parametrize(
@@ -135,8 +136,10 @@ def test_one_book_alone_cannot_move_the_mark() -> None:
 
 def test_a_mark_is_fresh_after_one_window_with_a_fresh_index() -> None:
     """No index, an old one, or a window that has not passed since the start: stale."""
-    now = BASIS_WINDOW_US + 10
-    assert is_mark_fresh(now, now - 5, 10, 5)
-    assert not is_mark_fresh(now, None, 10, 5)
-    assert not is_mark_fresh(now, now - 6, 10, 5)
-    assert not is_mark_fresh(now, now, 11, 5)
+    now = WINDOW_US + 10
+    assert is_mark_fresh(now, now - 5, 10, 5, WINDOW_US)
+    assert not is_mark_fresh(now, None, 10, 5, WINDOW_US)
+    assert not is_mark_fresh(now, now - 6, 10, 5, WINDOW_US)
+    assert not is_mark_fresh(now, now, 11, 5, WINDOW_US)
+    assert is_mark_fresh(now, now, now - 8, 5, 8)
+    assert not is_mark_fresh(now, now, now - 7, 5, 8)

@@ -107,7 +107,7 @@ _TEXT = (("client_text", "36s"),)
 _FEES = tuple((f"{who}_ppm of tier {tier}", "i") for tier in range(8) for who in ("maker", "taker"))
 _STATUS = (("actor", "32s"), ("reason", "96s"))
 _TYPES = {"Q": "u64", "q": "i64", "I": "u32", "i": "i32", "H": "u16", "B": "u8"}
-_TERMS = (*((name, "q") for name in TERM_NAMES), ("zero", "q"))
+_TERMS = tuple((name, "q") for name in TERM_NAMES)
 _BRACKETS = tuple(
     (f"{name} of bracket {row}", code)
     for row in range(1, MAX_BRACKETS + 1)
@@ -145,7 +145,7 @@ def _check_layouts() -> None:
             assert size == packed, (fields, packed)
             return
         codes = "".join(code for _, code in fields)
-        assert packed.format.replace("31q", "q" * 31).startswith(f"<{codes}"), (
+        assert packed.format.replace("32q", "q" * 32).startswith(f"<{codes}"), (
             packed.format,
             codes,
         )
@@ -161,7 +161,7 @@ def _check_layouts() -> None:
     same(MARKET_FIELDS, MARKET_STRIPE)
     assert FEES_STRIPE.format == f"<{len(_FEES)}i"
     same(_STATUS, STATUS_STRIPES)
-    same(_TERMS[:-1], TERMS_WORDS)
+    same(_TERMS, TERMS_WORDS)
     same(_BRACKETS, MAX_BRACKETS * BRACKET_ROW.size)
     same(_INDEX, INDEX_STRIPES.size)
     same(STEP_FIELDS, STEP_STRIPE)

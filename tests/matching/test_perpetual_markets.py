@@ -71,6 +71,8 @@ def test_a_listing_says_rules_and_terms() -> None:
         ({"fund_stop_ppm": 1}, R.INVALID_RISK_PARAMETERS),
         ({"funding_interval_seconds": 61}, R.INVALID_RISK_PARAMETERS),
         ({"index_min_sources": 9}, R.INVALID_RISK_PARAMETERS),
+        ({"basis_window_us": 0}, R.INVALID_RISK_PARAMETERS),
+        ({"basis_window_us": 3_600_000_001}, R.INVALID_RISK_PARAMETERS),
         ({"impact_units": 2**60}, R.INVALID_RISK_PARAMETERS),
         ({"oi_lower_units": 5, "oi_upper_units": 5}, R.INVALID_RISK_PARAMETERS),
     ],
@@ -152,6 +154,22 @@ def test_after_a_start_the_mark_is_stale_for_a_window(desk: PerpetualDesk) -> No
     desk.stand(1_000, 140)
     assert (desk.phase, desk.perpetual.mark_is_fresh) == (S.GUARDED, False)
     desk.stand(1_000, 20)
+    assert (desk.phase, desk.perpetual.mark_is_fresh) == (S.OPEN, True)
+
+
+def test_the_basis_window_is_a_term_of_the_market() -> None:
+    """With one of ten seconds the mark is fresh after ten, and the basis forgets as quickly."""
+    desk = PerpetualDesk(terms(basis_window_us=10_000_000), is_open=False)
+    desk.fund(90)
+    desk.index(1_000)
+    desk.sell(90, 1_040, 1)
+    desk.buy(90, 1_000, 1)
+    desk.stand(1_000, 5)
+    assert (desk.phase, desk.perpetual.mark_is_fresh) == (S.GUARDED, False)
+    desk.stand(1_000, 5)
+    assert (desk.phase, desk.perpetual.mark_is_fresh) == (S.OPEN, True)
+    desk.run(Started(2, 7))
+    desk.stand(1_000, 15)
     assert (desk.phase, desk.perpetual.mark_is_fresh) == (S.OPEN, True)
 
 
