@@ -13,6 +13,7 @@ import structlog
 
 from domain.commands import Command
 from domain.events import Event
+from infra.ending import end
 from infra.engine_errors import EngineRefused, EngineUnavailable, OutcomeUnknown
 from infra.engine_frames import (
     Frame,
@@ -150,8 +151,7 @@ class EngineClient:
     async def close(self) -> None:
         """End the connection; what is in flight becomes `OutcomeUnknown`."""
         if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+            await end(self._keeper)
         if self._link is not None:
             self._link.close()
             self._link = None

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import grpc.aio
 
+from infra.ending import end
 from infra.engine_errors import EngineUnavailable, OutcomeUnknown
 from infra.engine_pb import engine_pb2 as pb
 
@@ -42,8 +43,7 @@ class OrderStream:
         """End the stream; what has no answer yet is `OutcomeUnknown`."""
         assert self._reading is not None
         self._call.cancel()
-        self._reading.cancel()
-        await asyncio.gather(self._reading, return_exceptions=True)
+        await end(self._reading)
         self._give_up("the stream was closed")
 
     async def submit_bytes(self, commands: bytes) -> bytes:

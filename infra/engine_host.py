@@ -20,6 +20,7 @@ import numpy as np
 from domain.commands import Opcode
 from domain.errors import RejectReason
 from domain.events import CommandRejected
+from infra.ending import end
 from infra.engine_frames import split_groups
 from infra.engine_house import SNAPSHOT_COMMANDS, EngineHouse, report_failure
 from infra.engine_roles import ROLE_OPCODES, Role
@@ -93,9 +94,7 @@ class EngineHost:
         self._stopped = True
         while self._jobs and not self.failed.done():
             self._drain()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         if not self.failed.done():
             await self._sync_once()
             self.sequencer.cursors.save()

@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 from infra.door_limits import DEFAULT_LIMITS, DoorLimits
+from infra.ending import end
 from infra.engine_frames import FrameFault
 from infra.engine_host import COMMANDS_PER_TURN, Done
 from infra.engine_house import SNAPSHOT_COMMANDS, EngineHouse, report_failure
@@ -80,8 +81,7 @@ class NativeHost:
             return
         self._stopped = True
         if self._housekeeping is not None:
-            self._housekeeping.cancel()
-            await asyncio.gather(self._housekeeping, return_exceptions=True)
+            await end(self._housekeeping)
         self._server.drain()
         await self._rings_until(lambda: bool(self._server.drained) or self.failed.done())
         if not self.failed.done():

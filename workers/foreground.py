@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from infra.ending import end
 from workers.data_folder import read_json
 from workers.exchange import Exchange
 from workers.screen import screen
@@ -87,6 +88,5 @@ async def _unless(signalled: asyncio.Event, work: Awaitable[None]) -> bool:
     if task.done():
         task.result()
         return True
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await end(task)
     return False

@@ -23,6 +23,7 @@ from api.services import Services
 from api.websocket.hub import FeedHub
 from domain.customer import ApiKey
 from domain.market import Listings
+from infra.ending import end
 from infra.engine_client import EngineClient
 from infra.engine_grpc import EngineGrpc
 from infra.engine_roles import ensure_tokens
@@ -258,9 +259,7 @@ async def run(settings: Settings) -> None:
         try:
             await server.serve(sockets=[listen(settings)])
         finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+            await end(*background)
     for task in background:
         if not task.cancelled() and task.exception() is not None:
             raise SystemExit(1)

@@ -17,6 +17,7 @@ from functools import partial
 import structlog
 from redis.asyncio import Redis
 
+from infra.ending import end
 from infra.engine_errors import EngineUnavailable
 from infra.engine_grpc import EngineGrpc
 from infra.engine_roles import ensure_tokens
@@ -86,9 +87,7 @@ class MarketData:
             asyncio.create_task(self._every(CHECK_SECONDS, self._request_check)),
         ]
         done, running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await end(*running)
         for task in done:
             task.result()  # a defect ends the process; starting again is the recovery
         with contextlib.suppress(*AWAY):

@@ -16,6 +16,7 @@ import uvloop
 from redis.asyncio import Redis
 
 from domain.order import SymbolState
+from infra.ending import end
 from infra.engine_backpressure import Backpressure
 from infra.engine_grpc_server import serve
 from infra.engine_hosts import Door, Host, host_for
@@ -142,9 +143,7 @@ async def _serve(
         both: list[asyncio.Future[Any]] = [stopping, host.failed]
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (*tasks, stopping):
-            task.cancel()
-        await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        await end(*tasks, stopping)
         door.stop_reading()
         await grpc_server.stop(grace=0.5)
         await host.stop()

@@ -9,6 +9,7 @@ from typing import Any
 
 from domain.index_price import IndexRules, SourcePrice, index_ticks, used_sources
 from domain.instrument import grid_text
+from infra.ending import end
 from infra.prices.collector import IndexCollector
 from infra.prices.source import PricedMarket, PriceSource
 
@@ -45,8 +46,7 @@ async def listen(
     except TimeoutError:
         pass  # the report says what is missing
     finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        await end(following)
     now_us = clock_us()
     return {
         "markets": [

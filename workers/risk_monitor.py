@@ -20,6 +20,7 @@ import uvloop
 from redis.asyncio import Redis
 from temporalio.client import Client
 
+from infra.ending import end
 from infra.engine_grpc import EngineGrpc
 from infra.heartbeat import Heartbeat
 from infra.postgres import engine as postgres
@@ -97,9 +98,7 @@ class RiskMonitor:
         ]
         stopping = asyncio.create_task(self._stop.wait())
         done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
-        for task in [*tasks, stopping]:
-            task.cancel()
-        await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        await end(*tasks, stopping)
         self.news.save()
         for task in done - {stopping}:
             task.result()  # a defect ends the process; starting again is the recovery

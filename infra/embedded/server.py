@@ -136,9 +136,10 @@ def stop_process(
 
 
 def kill_group(process: ProcessHandle) -> None:
-    """Kill the process and all that it started in its session."""
-    with contextlib.suppress(ProcessLookupError):
+    """Kill the process and, when it leads a session of its own, all that it started there."""
+    with contextlib.suppress(ProcessLookupError):  # it leads no group, or all of it has ended
         os.killpg(process.pid, signal.SIGKILL)
+    process.send_signal(signal.SIGKILL)
     process.wait()
 
 

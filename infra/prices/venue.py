@@ -19,6 +19,7 @@ from websockets.exceptions import WebSocketException
 
 from domain.index_price import SourcePrice
 from domain.source_price import SourceRefusal, TimeRules
+from infra.ending import end
 from infra.prices.source import SOURCE_IDS, PriceBoard, PricedMarket, Quote, SourceHealth
 
 log = structlog.get_logger(__name__)
@@ -149,9 +150,7 @@ class VenueSource:
             return ConnectionError("the venue closed the session")
         finally:
             self.health.is_connected = False
-            session.cancel()
-            changed.cancel()
-            await asyncio.gather(session, changed, return_exceptions=True)
+            await end(session, changed)
 
     async def _session(self) -> None:
         patience, pairs = self._patience, self._board.pairs

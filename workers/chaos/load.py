@@ -18,6 +18,7 @@ from domain.ledger import JournalRequest, Posting, capital, transfer_key, transi
 from domain.order import OrderType, Side, TimeInForce
 from domain.order_id import client_key
 from domain.transfer import TO_TRADING, NewTransfer
+from infra.ending import end
 from infra.engine_client import EngineClient
 from infra.engine_errors import EngineError, OutcomeUnknown
 from infra.engine_roles import load_tokens
@@ -124,8 +125,8 @@ class TradeLoad:
     async def stop(self) -> None:
         """End, and wait for the answers that are on their way."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, *self._answers, return_exceptions=True)
+            await end(self._task)
+            await asyncio.gather(*self._answers, return_exceptions=True)
             await self._client.close()
 
     async def _run(self) -> None:
