@@ -105,9 +105,9 @@ inline bool is_plain(const Command& command) {
   return word == plain_record(Opcode::kPlaceOrder) || word == plain_record(Opcode::kCancelOrder);
 }
 
-[[gnu::noinline, gnu::cold]] inline std::uint8_t list_stripes(const Command& command,
-                                                              std::size_t offset,
-                                                              std::size_t size);
+// Stripes of a list: its own and those of its orders, which follow as records.
+[[gnu::cold]] std::uint8_t list_stripes(const Command& command, std::size_t offset,
+                                        std::size_t size);
 
 // Stripes of the record at `offset` of a batch of `size` bytes (whole stripes); else WireError.
 inline std::uint8_t stripes_of(const Command& command, std::size_t offset, std::size_t size) {
@@ -123,24 +123,6 @@ inline std::uint8_t stripes_of(const Command& command, std::size_t offset, std::
   if (command.stripes != stripes || command.text_length > (is_order ? kMaxText : 0))
     refuse_record(kBadLength, "stripes", offset);
   if (offset + stripes * kStripe > size) refuse_record(kBadLength, "a cut off record", offset);
-  return stripes;
-}
-
-// Stripes of a list: its own and those of its orders, which follow as records.
-inline std::uint8_t list_stripes(const Command& command, std::size_t offset, std::size_t size) {
-  const auto* record = reinterpret_cast<const std::uint8_t*>(&command);
-  std::uint8_t stripes = 1;
-  for (int count = 0; count < kMaxListed; ++count) {
-    if (count >= kMinListed && stripes >= command.stripes) break;
-    const std::size_t at = offset + stripes * kStripe;
-    if (at + kStripe > size) refuse_record(kBadLength, "a list without its order", at);
-    const Command& order = command_at(record + stripes * kStripe);
-    if (order.opcode != Opcode::kPlaceOrder || order.version != kCommandVersion)
-      refuse_record(kBadField, "no order in a list", at);
-    stripes = static_cast<std::uint8_t>(stripes + stripes_of(order, at, size));
-  }
-  if (command.stripes != stripes || command.text_length != 0)
-    refuse_record(kBadLength, "stripes", offset);
   return stripes;
 }
 

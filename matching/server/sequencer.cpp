@@ -73,11 +73,13 @@ std::span<const EventStripe> Sequencer::apply(Group& group) {
   return events_;
 }
 
-void Sequencer::make_room(std::uint64_t count) {
+void Sequencer::make_room(std::uint64_t count, std::uint64_t at_once) {
   const std::uint64_t wanted = slots_.load(std::memory_order_relaxed) + count;
-  if (wanted <= room_) return;
-  engine_->state.populate(room_, wanted);
-  room_ = wanted;
+  while (room_ < wanted) {
+    const std::uint64_t to = std::min(room_ + at_once, wanted);
+    engine_->state.populate(room_, to);
+    room_ = to;
+  }
 }
 
 void Sequencer::keep_events() {

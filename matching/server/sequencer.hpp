@@ -59,9 +59,9 @@ class Sequencer {
   // Appends the events of the last group to the log: they may follow the answers, being derived.
   void keep_events();
 
-  // Any thread: has memory made for `count` more orders than there have been; the loop would wait
-  // for each new page, a virtual machine's host included.
-  void make_room(std::uint64_t count);
+  // Any thread: has memory made for `count` more orders than there have been, `at_once` at a time;
+  // the loop would wait for each new page, a virtual machine's host included.
+  void make_room(std::uint64_t count, std::uint64_t at_once);
 
   std::uint64_t sequence() const { return sequence_.load(std::memory_order_acquire); }
 

@@ -15,6 +15,8 @@ constexpr std::chrono::milliseconds kRest{1};
 
 // Room for more orders than come between two looks.
 constexpr std::uint64_t kOrdersAhead = 1 << 16;
+// Made so many at a time: who maps memory waits meanwhile, and the loop behind him.
+constexpr std::uint64_t kOrdersAtOnce = 1 << 13;
 constexpr std::chrono::milliseconds kLook{20};
 
 }  // namespace
@@ -31,6 +33,7 @@ Server::Server(std::shared_ptr<SharedEngine> engine, const std::string& root,
       loop_(options, sequencer_, journal_, events_, mailbox_, times_) {}
 
 void Server::start() {
+  if (hurry_) grow_heaps_rarely();
   sequencer_.drive([this] { mailbox_.to_loop.ring(); });
   sync_thread_ = start_thread("journal-sync", [this] { sync_forever(); });
   memory_thread_ = start_thread("memory", [this] { make_room_forever(); });
@@ -77,8 +80,9 @@ void Server::sync_forever() try {
 }
 
 void Server::make_room_forever() {
+  if (hurry_) hurry_this_thread();  // else it is put to sleep with the process' memory map locked
   while (!stopping_) {
-    sequencer_.make_room(kOrdersAhead);
+    sequencer_.make_room(kOrdersAhead, kOrdersAtOnce);
     std::this_thread::sleep_for(kLook);
   }
 }

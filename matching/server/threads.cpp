@@ -1,6 +1,7 @@
 #include "threads.hpp"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -15,6 +16,7 @@ namespace {
 
 constexpr int kRealTimeLevel = 1;  // the lowest: kernel threads and whoever is above stay above
 constexpr std::uint64_t kSliceNs = 100'000;  // the shortest that the kernel grants
+constexpr int kHeapStep = 32 << 20;  // bytes; half of what glibc gives a thread's heap
 
 // `struct sched_attr` of sched_setattr(2), its first version; libraries do not declare it.
 struct Attributes {
@@ -38,6 +40,13 @@ Priority hurry_this_thread() {
   Attributes granted{};  // an older kernel takes no notice
   const bool told = ::syscall(SYS_sched_getattr, 0, &granted, sizeof granted, 0) == 0;
   return told && granted.runtime == kSliceNs ? Priority::kShortSlices : Priority::kNormal;
+}
+
+void grow_heaps_rarely() {
+#ifdef __GLIBC__
+  ::mallopt(M_TOP_PAD, kHeapStep);
+  ::mallopt(M_TRIM_THRESHOLD, 2 * kHeapStep);
+#endif
 }
 
 const char* name_of(Priority priority) {

@@ -44,6 +44,11 @@ Priority hurry_this_thread();
 
 const char* name_of(Priority priority);
 
+// Lets the process' heaps grow and shrink rarely: each time, all of its threads wait for whoever
+// maps, unmaps or fills memory at that moment, and for the scheduler when that one sleeps. It costs
+// address space, not memory.
+void grow_heaps_rarely();
+
 // What became of a thread, from its own mouth.
 struct ThreadUsage {
   std::uint64_t queued_ns;  // ready, but others had the processors
