@@ -170,6 +170,11 @@ def generated_client_order_id(signature: str, index: int = 0) -> str:
     return "g-" + hashlib.sha256(f"{signature}/{index}".encode()).hexdigest()[:32]
 
 
+def is_valid(key: ApiKey, now_ms: int) -> bool:
+    """Return whether a key that was found may still be used."""
+    return not _expired(key, now_ms) and key.customer_status == "active"
+
+
 def _expired(key: ApiKey, now_ms: int) -> bool:
     if key.expires_at is None:
         return False

@@ -28,6 +28,7 @@ from domain.events import (
     OrderAmended,
     OrderClosed,
     OrderDuplicate,
+    PerpetualTrade,
     Trade,
 )
 from domain.instrument import Instrument
@@ -312,7 +313,8 @@ def _fills(events: Sequence[Event], order_id: int, instrument: Instrument) -> tu
             role="taker" if event.taker_order_id == order_id else "maker",
         )
         for event in events
-        if isinstance(event, Trade) and order_id in (event.taker_order_id, event.maker_order_id)
+        if isinstance(event, Trade | PerpetualTrade)
+        and order_id in (event.taker_order_id, event.maker_order_id)
     )
 
 

@@ -166,6 +166,8 @@ def _budget(order: PlaceOrderIn, instrument: Instrument, kind: OrderType) -> int
         return 0
     if order.quantity is not None:
         raise Problem("invalid_combination", "Give quantity or quote_amount, and only one.")
+    if instrument.terms is not None:
+        raise Problem("invalid_combination", "A perpetual is ordered by quantity.")
     if kind is not OrderType.MARKET or order.side != "buy":
         raise Problem("invalid_combination", "Only a market buy has a quote_amount.")
     quote = instrument.quote

@@ -25,6 +25,7 @@ from domain.errors import RejectReason
 from domain.events import CommandRejected, Event, KeyDuplicate, LeverageSet, MarginModeSet
 from domain.events import MarginMoved as Moved
 from domain.instrument import Instrument
+from domain.margin_call import is_called
 from domain.order import Side
 from domain.perpetual_account import (
     Preview,
@@ -75,6 +76,7 @@ def position(
     holdings: Holdings,
     holding: Holding,
     now: PerpetualNow,
+    realised_units: int | None,
     lights: int | None,
     sequence: int,
 ) -> PositionOut:
@@ -97,6 +99,7 @@ def position(
         mark_is_fresh=now.mark_is_fresh,
         notional=money(value),
         unrealised_profit=money(holding.unrealised_units),
+        realised_profit=None if realised_units is None else money(realised_units),
         initial_margin=money(initial_of(market, holding, now.open_lots) if holding.lots else 0),
         maintenance_margin=money(holding.maintenance_units),
         margin=money(holding.margin_units) if isolated else None,
@@ -104,6 +107,7 @@ def position(
         liquidation_price=price(market, holding.liquidation_ticks),
         bankruptcy_price=price(market, bankruptcy_ticks(scope, market.symbol_id) or 0),
         adl_lights=lights,
+        margin_call=bool(holding.lots) and is_called(equity, maintenance),
         liquidating=margin is not None and margin.is_liquidating,
         sequence=sequence,
     )
@@ -121,6 +125,7 @@ def cross(quote: Any, shard: int, sequence: int, found: ScopeMargin) -> CrossMar
         required_margin=money(found.required_units),
         withdrawable=money(found.leaving_units),
         margin_ratio_ppm=margin_ratio_ppm(found.maintenance_units, found.equity_units),
+        margin_call=is_called(found.equity_units, found.maintenance_units),
         liquidating=found.is_liquidating,
         sequence=sequence,
     )
@@ -259,6 +264,7 @@ def margin_preview(
     money = market.quote.engine_text
     return MarginPreviewOut(
         price=market.price_text(found.price_ticks),
+        quantity=market.quantity_text(lots),
         position=market.quantity_text(found.lots),
         leverage=found.leverage,
         initial_margin=money(found.initial_units),

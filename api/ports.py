@@ -16,12 +16,20 @@ from domain.fee_tiers import CustomerTier
 from domain.market import AssetListing, Listings
 from domain.market_data import Candle, Level, PublicTrade
 from domain.order_record import DryRun, FillRecord, OrderRecord
-from domain.perpetual_record import Holdings, PastFunding, PerpetualNow
+from domain.perpetual_record import (
+    FundChange,
+    Holdings,
+    PastFunding,
+    PerpetualNow,
+    PositionEvent,
+    PositionEventKind,
+)
 from domain.process_beat import ProcessBeat
 from domain.rate_limit import Charge, Charged
 from domain.shard_transfer import NewShardTransfer, ShardTransfer
 from domain.trading_status import TradingStatus
 from domain.wallet_record import DepositRecord, NewWithdrawal, Unfunded, WithdrawalRecord
+from matching.batches import Batch
 
 
 class EngineAway(Exception):  # noqa: N818 - an outcome's name
@@ -66,6 +74,20 @@ class EngineDoor(Protocol):
 
     async def trading_status(self) -> TradingStatus:
         """Return whether shard and markets take orders, and why not."""
+
+
+class EventsForgotten(Exception):  # noqa: N818 - an outcome's name
+    """The events are older than what is kept, or newer than the journal: begin again."""
+
+
+class EventLog(Protocol):
+    """One shard's events, durable ones only."""
+
+    async def read(self, after: int, max_wait_seconds: float) -> Batch | None:
+        """Return the next commands' after `after`, None when none came in time.
+
+        `EngineAway`, `EventsForgotten`.
+        """
 
 
 class KeyDirectory(Protocol):
@@ -207,6 +229,28 @@ class FundingStore(Protocol):
         self, symbol_id: int, before: tuple[int, ...] | None, limit: int
     ) -> list[PastFunding]:
         """Return fundings, newest first, before (funding time)."""
+
+
+class PositionStore(Protocol):
+    """What positions and the insurance fund have been through, as settled; from PostgreSQL."""
+
+    async def realised(self, customer_id: int) -> dict[int, int]:
+        """Return symbol id -> the profit that closing has made, engine units, before fees."""
+
+    async def events(
+        self,
+        customer_id: int,
+        symbol_id: int,
+        kind: PositionEventKind | None,
+        before: tuple[int, ...] | None,
+        limit: int,
+    ) -> list[PositionEvent]:
+        """Return events, newest first, before (time, shard, sequence, index); 0, None: any."""
+
+    async def fund_changes(
+        self, shard: int, asset: str, before: tuple[int, ...] | None, limit: int
+    ) -> list[FundChange]:
+        """Return what changed a fund's cash, newest first, before (journal id)."""
 
 
 class LightsBoard(Protocol):

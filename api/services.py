@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from api.errors import Problem
 from api.limits import Limiter
@@ -16,6 +17,7 @@ from api.ports import (
     ListingDirectory,
     MarketDataStore,
     OrderStore,
+    PositionStore,
     ProcessBoard,
     TransferStarter,
     TransferStore,
@@ -25,6 +27,9 @@ from api.ports import (
 )
 from api.websocket.hub import FeedHub
 from domain.market import AssetListing, Listings, Market
+
+if TYPE_CHECKING:  # it asks the doors of these services
+    from api.websocket.account_hub import AccountHub
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +45,12 @@ class Services:
     limiter: Limiter
     board: ProcessBoard
     hub: FeedHub
+    accounts: AccountHub
     withdrawal_rules: WithdrawalRules
     withdrawal_starter: WithdrawalStarter
     fee_tiers: FeeTiers
     funding: FundingStore
+    positions: PositionStore
     lights: LightsBoard
     transfers: TransferStore
     transfer_starter: TransferStarter

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any, Self
 
 from domain.perpetual_state import PerpetualState
@@ -126,3 +127,44 @@ class PastFunding:
     premium_ppm: int
     mark_ticks: int
     entries: int
+
+
+class PositionEventKind(StrEnum):
+    """What changes positions or their cash beside fills."""
+
+    FUNDING = "funding"
+    TAKEOVER = "takeover"
+    DELEVERAGING = "deleveraging"
+    SETTLEMENT = "settlement"
+
+
+@dataclass(frozen=True, slots=True)
+class PositionEvent:
+    """Something that happened to a customer's position beside its fills.
+
+    `amount_units` is what the account received (< 0: paid): the funding, or else the profit that
+    closing made. `lots` are the position after it; of a funding those it was paid for.
+    `is_counterparty`: it was deleveraged against somebody else's liquidation.
+    """
+
+    shard: int
+    sequence: int
+    index: int
+    time_us: int
+    kind: PositionEventKind
+    symbol_id: int
+    amount_units: int
+    lots: int
+    is_counterparty: bool
+    rate_ppm: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FundChange:
+    """What a journal of the ledger made of the insurance fund's cash, in chain units."""
+
+    journal_id: int
+    time_us: int
+    kind: str
+    change: int
+    cash: int

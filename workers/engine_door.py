@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
-from api.ports import EngineAway, EngineOutcomeUnknown
+from api.ports import EngineAway, EngineOutcomeUnknown, EventsForgotten
 from domain.commands import Command, PlaceOrder, PlaceOrderList
 from domain.events import Event
 from domain.market_data import Level
@@ -14,8 +14,15 @@ from domain.order_record import DryRun, OrderRecord
 from domain.perpetual_record import Holdings, PerpetualNow
 from domain.trading_status import TradingStatus
 from infra.engine_client import EngineClient
-from infra.engine_errors import EngineError, OutcomeUnknown
+from infra.engine_errors import (
+    EngineError,
+    EventsNotRetained,
+    JournalBehindLedger,
+    OutcomeUnknown,
+)
 from infra.engine_grpc import EngineGrpc, EngineStatus
+from infra.redis.event_stream import EventReader
+from matching.batches import Batch
 
 Answer = TypeVar("Answer")
 _STATUS_SECONDS = 0.25
@@ -76,6 +83,25 @@ class ShardDoor:
             found = await _answered(self._queries.status())
             known = self._status = (now, trading_status(found))
         return known[1]
+
+
+class ShardLog:
+    """Implements the API's `EventLog`: from Redis, or else from the engine."""
+
+    def __init__(self, reader: EventReader) -> None:
+        self._reader = reader
+
+    async def read(self, after: int, max_wait_seconds: float) -> Batch | None:
+        """Return the next commands' events after `after`, None when none came in time."""
+        try:
+            found = await self._reader.read(after, max_wait_seconds)
+        except (EventsNotRetained, JournalBehindLedger) as error:
+            raise EventsForgotten(str(error)) from error
+        except EngineError as error:
+            raise EngineAway(str(error)) from error
+        if found is None:
+            return None
+        return Batch(found.first_sequence, found.last_sequence, found.raw)
 
 
 def trading_status(found: EngineStatus) -> TradingStatus:

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.app import create_app
 from api.limits import Limiter
 from api.services import Services
+from api.websocket.account_hub import AccountHub
 from api.websocket.hub import FeedHub
 from domain.customer import ApiKey
 from domain.market import Listings
@@ -37,8 +38,10 @@ from infra.postgres.funding_rates import FundingRates
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.markets import MarketStore
 from infra.postgres.orders import OrderReadStore
+from infra.postgres.position_history import PositionHistory
 from infra.process_board import ProcessBoard
 from infra.redis.adl_lights import AdlLights
+from infra.redis.event_stream import EventReader
 from infra.redis.market_feed import MarketFeedReader
 from infra.redis.rate_limits import RedisLimits
 from infra.secret_box import SecretBox, gateway_key_path
@@ -46,7 +49,7 @@ from infra.settings import Settings
 from infra.telemetry import configure_logging
 from infra.wallet.keys import load_public
 from infra.wallet.shard_transfer_store import ShardTransferStore
-from workers.engine_door import ShardDoor
+from workers.engine_door import ShardDoor, ShardLog
 from workers.processes import PROCESSES
 from workers.withdrawals import TransferStarter, WithdrawalRules, WithdrawalStarter
 
@@ -126,10 +129,12 @@ class ListingCache:
                 self._listings = (await self._store.listings()).listed()
 
 
-async def open_doors(settings: Settings, stack: AsyncExitStack) -> dict[int, ShardDoor]:
-    """Return a door per shard; an engine that is away is connected to when it comes."""
+async def open_doors(
+    settings: Settings, redis: Redis, stack: AsyncExitStack
+) -> tuple[dict[int, ShardDoor], dict[int, ShardLog]]:
+    """Return a door and a log a shard; an engine that is away is connected to when it comes."""
     token = ensure_tokens(settings.secrets_dir).of("gateway")
-    doors = {}
+    doors, logs = {}, {}
     for shard in range(settings.shard_count):
         client = await EngineClient.connect(
             settings.engine_socket_path(shard), role="gateway", token=token
@@ -138,7 +143,8 @@ async def open_doors(settings: Settings, stack: AsyncExitStack) -> dict[int, Sha
         queries = EngineGrpc(settings.engine_grpc_target(shard), role="gateway", token=token)
         stack.push_async_callback(queries.close)
         doors[shard] = ShardDoor(client, queries)
-    return doors
+        logs[shard] = ShardLog(EventReader(redis, queries, shard))
+    return doors, logs
 
 
 def process_names(settings: Settings) -> Sequence[str]:
@@ -163,8 +169,9 @@ async def build_services(settings: Settings, stack: AsyncExitStack) -> tuple[Ser
         MarketFeedReader(redis),
         lambda: [market.instrument.symbol for market in wiring.listings.current().markets],
     )
+    doors, logs = await open_doors(settings, redis, stack)
     services = Services(
-        doors=await open_doors(settings, stack),
+        doors=doors,
         listings_directory=wiring.listings,
         keys=KeyCache(CustomerStore(engine, box)),
         orders=OrderReadStore(engine),
@@ -177,10 +184,12 @@ async def build_services(settings: Settings, stack: AsyncExitStack) -> tuple[Ser
         limiter=Limiter(RedisLimits(redis)),
         board=ProcessBoard(redis, engine, settings.run_dir, process_names(settings)),
         hub=hub,
+        accounts=AccountHub(logs),
         withdrawal_rules=WithdrawalRules(),
         withdrawal_starter=WithdrawalStarter(settings),
         fee_tiers=FeeTierStore(engine),
         funding=FundingRates(engine),
+        positions=PositionHistory(engine),
         lights=AdlLights(redis),
         transfers=ShardTransferStore(engine, LedgerStore()),
         transfer_starter=TransferStarter(settings),
@@ -248,6 +257,7 @@ async def run(settings: Settings) -> None:
         )
         background = [
             asyncio.create_task(services.hub.run()),
+            asyncio.create_task(services.accounts.run(services)),
             asyncio.create_task(wiring.listings.refresh()),
             asyncio.create_task(beat(settings, wiring.redis, server)),
         ]

@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Query
 
 from api import perpetual_answers as answers
+from api.account_state import perpetuals_of, positions_on
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.engine_calls import ask, submit
 from api.errors import Problem
@@ -53,22 +54,17 @@ async def positions(
 
     A market without a position is there when you chose a leverage or a mode for it.
     """
-    wanted = perpetual(services, symbol).instrument.symbol_id if symbol else 0
+    name = perpetual(services, symbol).instrument.symbol if symbol else None
+    realised = await _realised(services, caller.customer_id)
     found, backing = [], []
-    for shard, markets in _by_shard(services).items():
+    for shard, markets in perpetuals_of(services).items():
         door = services.door(shard)
         sequence, holdings = await ask(door.holdings(caller.customer_id))
-        now = await _now(services, shard)
-        for one in holdings.positions:
-            market = markets.get(one.symbol_id)
-            if market is None or wanted not in (0, one.symbol_id):
-                continue
-            lights = await services.lights.of(caller.customer_id, one.symbol_id)
-            found.append(
-                answers.position(
-                    market, markets, holdings, one, now[one.symbol_id], lights, sequence
-                )
-            )
+        _, now = await ask(door.perpetuals())
+        mine = await positions_on(
+            services, markets, caller.customer_id, (sequence, holdings), now, realised
+        )
+        found += [one for one in mine if name in (None, one.symbol)]
         quote = next(iter(markets.values())).quote
         backing.append(answers.cross(quote, shard, sequence, holdings.scopes[0]))
     return PositionsOut(positions=found, cross=backing)
@@ -145,7 +141,7 @@ async def funding(
 async def insurance(services: ServicesDep) -> InsuranceOut:
     """Return the insurance funds: what pays where a liquidation did not bring enough."""
     funds = []
-    for shard, markets in _by_shard(services).items():
+    for shard, markets in perpetuals_of(services).items():
         sequence, holdings = await ask(services.door(shard).holdings(FUND_ACCOUNT))
         quote = next(iter(markets.values())).quote
         funds.append(answers.fund(quote, markets, shard, sequence, holdings))
@@ -175,17 +171,12 @@ def perpetual(services: Services, symbol: str) -> Market:
     return market
 
 
-def _by_shard(services: Services) -> dict[int, dict[int, Instrument]]:
-    found: dict[int, dict[int, Instrument]] = {}
-    for market in services.listings.markets:
-        if market.instrument.terms is not None:
-            found.setdefault(market.shard, {})[market.instrument.symbol_id] = market.instrument
-    return found
-
-
-async def _now(services: Services, shard: int) -> dict[int, PerpetualNow]:
-    _, found = await ask(services.door(shard).perpetuals())
-    return {one.symbol_id: one for one in found}
+async def _realised(services: Services, customer_id: int) -> dict[int, int] | None:
+    """Return realised profits by market; None while PostgreSQL is away: positions are not."""
+    try:
+        return await services.positions.realised(customer_id)
+    except ConnectionError:
+        return None
 
 
 def _one(found: list[PerpetualNow], instrument: Instrument) -> PerpetualNow:

@@ -232,11 +232,13 @@ class OrderOut(Output):
 class MarginPreviewOut(Output):
     """What an order on a perpetual would do, were all of it filled at its limit or else the mark.
 
+    `quantity` is what it could trade now: a reduce-only order no more than there is to close.
     `initial_margin` is what the position would then need at least, `fee` the most that the fill
     costs, `liquidation_price` the last mark at which the position would be safe (null: every one).
     """
 
     price: str
+    quantity: str
     position: str
     leverage: int
     initial_margin: str

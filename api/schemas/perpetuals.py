@@ -11,6 +11,7 @@ from domain.money import INT64_MAX
 from domain.order_id import CLIENT_ORDER_ID_PATTERN
 
 ModeText = Literal["cross", "isolated"]
+EventText = Literal["funding", "takeover", "deleveraging", "settlement"]
 PhaseText = Literal["open", "guarded", "reduce_only", "halted", "settlement"]
 
 
@@ -48,9 +49,11 @@ class PositionOut(Output):
 
     `quantity` is above 0 for a long and below for a short. `margin` is an isolated position's own
     cash; `margin_ratio_ppm` = maintenance margin / equity of what backs it, at 1000000 and above
-    it is liquidated (null: no equity). `liquidation_price` is the last mark at which it is safe,
-    `bankruptcy_price` the price at which closing all of it would leave nothing of its share of
-    equity. `adl_lights`, 1 to 5, say how near it is to being deleveraged; null: not known now.
+    it is liquidated (null: no equity); at 800000 and above it has a margin call.
+    `liquidation_price` is the last mark at which it is safe, `bankruptcy_price` the price at which
+    closing all of it would leave nothing of its share of equity. `realised_profit` is what closing
+    has brought in this market, fees and funding aside, as settled; null: not known now.
+    `adl_lights`, 1 to 5, say how near it is to being deleveraged; null: not known now.
     """
 
     symbol: str
@@ -62,6 +65,7 @@ class PositionOut(Output):
     mark_is_fresh: bool
     notional: str
     unrealised_profit: str
+    realised_profit: str | None
     initial_margin: str
     maintenance_margin: str
     margin: str | None
@@ -69,6 +73,7 @@ class PositionOut(Output):
     liquidation_price: str | None
     bankruptcy_price: str | None
     adl_lights: int | None
+    margin_call: bool
     liquidating: bool
     sequence: int
 
@@ -84,6 +89,9 @@ class CrossMarginOut(Output):
     required_margin: str = Field(description="What equity must cover before a new order.")
     withdrawable: str
     margin_ratio_ppm: int | None
+    margin_call: bool = Field(
+        description="Whether equity is below 1.25 x maintenance margin: add cash, or close."
+    )
     liquidating: bool
     sequence: int
 
@@ -241,3 +249,47 @@ class LiquidationsOut(Output):
 
     symbol: str
     liquidations: list[LiquidationOut]
+
+
+class PositionEventOut(Output):
+    """Something that happened to your position beside its fills.
+
+    `amount` is what you received (negative: paid): the funding, or the profit that closing made.
+    `quantity` is your position after it; of a funding the one that it was paid for. `role` of a
+    `takeover` or `deleveraging`: `liquidated`, or the `counterparty` of somebody's liquidation.
+    """
+
+    symbol: str
+    kind: EventText
+    role: Literal["liquidated", "counterparty"] | None
+    amount: str
+    asset: str
+    quantity: str
+    funding_rate_ppm: int | None
+    time_us: int
+    sequence: int
+
+
+class PositionHistoryOut(Output):
+    """What happened to your positions, newest first; `next` continues."""
+
+    events: list[PositionEventOut]
+    next: str | None = None
+
+
+class FundChangeOut(Output):
+    """What a booking of the ledger made of the fund's cash; `kind` is the booking's."""
+
+    change: str
+    cash: str
+    kind: str
+    time_us: int
+
+
+class FundHistoryOut(Output):
+    """Changes of a shard's insurance fund, newest first; `next` continues."""
+
+    shard: int
+    asset: str
+    changes: list[FundChangeOut]
+    next: str | None = None

@@ -11,8 +11,10 @@ import msgspec
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from api.websocket.hub import CHANNELS, FeedHub
-from domain.market import Listings
+from api.errors import Problem
+from api.services import Services
+from api.websocket.account import AccountChannel
+from api.websocket.hub import CHANNELS
 
 QUEUE_MESSAGES = 1_000
 LARGEST_SUBSCRIPTION_COUNT = 60
@@ -26,14 +28,20 @@ CLOSE_TOO_MANY_CONNECTIONS = 4013
 
 
 class ClientRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What a client may send."""
+    """What a client may send; the last four are a login's, `after` is of the channel `account`."""
 
     op: str
     channel: str = ""
     symbol: str = ""
     id: int | str | None = None
+    after: dict[str, int] = {}
+    key: str = ""
+    timestamp: str = ""
+    window: str = ""
+    signature: str = ""
 
 
+_CREDENTIALS = ("key", "timestamp", "window", "signature")
 _decode = msgspec.json.Decoder(ClientRequest).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -41,13 +49,15 @@ _encode = msgspec.json.Encoder().encode
 class Connection:
     """Reads the client's requests and writes the queue; ends when either side gives up."""
 
-    def __init__(self, socket: WebSocket, hub: FeedHub, listings: Listings) -> None:
+    def __init__(self, socket: WebSocket, services: Services) -> None:
         self._socket = socket
-        self._hub = hub
-        self._listings = listings
+        self._services = services
+        self._hub = services.hub
+        self._account = AccountChannel(services, self.offer, self._end)
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE_MESSAGES)
         self._subscriptions: set[tuple[str, str]] = set()
-        self._is_too_slow = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._goodbye = (CLOSE_SLOW_READER, "you read too slowly")
         self._request_tokens = float(LARGEST_REQUEST_RATE * 10)
         self._last_request = time.monotonic()
 
@@ -56,7 +66,12 @@ class Connection:
         try:
             self._queue.put_nowait(message)
         except asyncio.QueueFull:
-            self._is_too_slow.set()
+            self._ended.set()
+
+    def _end(self, code: int, reason: str) -> None:
+        """Have the connection closed with a code of ours."""
+        self._goodbye = (code, reason)
+        self._ended.set()
 
     async def run(self) -> None:
         """Serve the connection until it ends."""
@@ -64,7 +79,7 @@ class Connection:
             asyncio.create_task(self._read()),
             asyncio.create_task(self._write()),
             asyncio.create_task(self._heartbeat()),
-            asyncio.create_task(self._is_too_slow.wait()),
+            asyncio.create_task(self._ended.wait()),
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -73,9 +88,9 @@ class Connection:
                 self._hub.unsubscribe(self, channel, symbol)
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        if self._is_too_slow.is_set():
-            await self._close(CLOSE_SLOW_READER, "you read too slowly")
+            await asyncio.gather(*tasks, self._account.close(), return_exceptions=True)
+        if self._ended.is_set():
+            await self._close(*self._goodbye)
 
     async def _read(self) -> None:
         with suppress(WebSocketDisconnect):
@@ -86,7 +101,7 @@ class Connection:
                 if not self._take_token():
                     await self._close(CLOSE_TOO_MANY_REQUESTS, "too many requests")
                     return
-                self._answer(message.get("text") or message.get("bytes") or b"")
+                await self._answer(message.get("text") or message.get("bytes") or b"")
 
     def _take_token(self) -> bool:
         now = time.monotonic()
@@ -109,11 +124,12 @@ class Connection:
                 for channel, symbol in self._subscriptions
                 if channel == "book"
             }
-            self._reply(
-                {"channel": "heartbeat", "time_ms": time.time_ns() // 10**6, "seq": sequences}
-            )
+            beat = {"channel": "heartbeat", "time_ms": time.time_ns() // 10**6, "seq": sequences}
+            if self._account.sequences:
+                beat["account"] = self._account.sequences
+            self._reply(beat)
 
-    def _answer(self, raw: str | bytes) -> None:
+    async def _answer(self, raw: str | bytes) -> None:
         try:
             request = _decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -122,19 +138,56 @@ class Connection:
         if request.op == "ping":
             self._reply({"op": "pong", "id": request.id, "time_ms": time.time_ns() // 10**6})
             return
+        if request.op == "login":
+            await self._login(request)
+            return
         if request.op not in ("subscribe", "unsubscribe", "resubscribe"):
             self._refuse(
-                request.id, "unknown_op", "Known: subscribe, unsubscribe, resubscribe, ping"
+                request.id, "unknown_op", "Known: login, subscribe, unsubscribe, resubscribe, ping"
             )
             return
-        if request.channel not in CHANNELS:
-            self._refuse(request.id, "unknown_channel", f"Known: {', '.join(CHANNELS)}")
+        if request.channel == "account":
+            await self._follow_account(request)
             return
-        market = self._listings.market(request.symbol)
+        if request.channel not in CHANNELS:
+            self._refuse(request.id, "unknown_channel", f"Known: {', '.join(CHANNELS)}, account")
+            return
+        market = self._services.listings.market(request.symbol)
         if market is None:
             self._refuse(request.id, "unknown_symbol", "There is no such market")
             return
         self._change(request, market.instrument.symbol)
+
+    async def _login(self, request: ClientRequest) -> None:
+        named = {name: getattr(request, name) for name in _CREDENTIALS}
+        given = {name: text for name, text in named.items() if text}
+        try:
+            await self._account.login(given)
+        except (Problem, ConnectionError) as error:
+            self._refuse_for(request.id, error)
+            return
+        self._reply({"op": "logged_in", "id": request.id})
+
+    async def _follow_account(self, request: ClientRequest) -> None:
+        """Follow the account of the login: from `after`, or from a snapshot."""
+        answer = {"id": request.id, "channel": "account"}
+        if request.op == "unsubscribe":
+            self._account.unsubscribe()
+            self._reply({"op": "unsubscribed", **answer})
+            return
+        if request.op == "subscribe" and self._account.sequences:
+            self._refuse(request.id, "already_subscribed", "Use resubscribe for a new snapshot")
+            return
+        try:
+            self._account.require()
+            self._reply({"op": "subscribed", **answer})
+            await self._account.follow(request.after)
+        except (Problem, ConnectionError) as error:
+            self._refuse_for(request.id, error)
+
+    def _refuse_for(self, request_id: int | str | None, error: Problem | ConnectionError) -> None:
+        problem = error if isinstance(error, Problem) else Problem("store_unavailable")
+        self._refuse(request_id, problem.code, problem.detail)
 
     def _change(self, request: ClientRequest, symbol: str) -> None:
         key = (request.channel, symbol)

@@ -21,7 +21,7 @@ async def market_data_socket(socket: WebSocket) -> None:
     if len(connections) >= LARGEST_CONNECTION_COUNT:
         await socket.close(CLOSE_TOO_MANY_CONNECTIONS, "too many connections")
         return
-    connection = Connection(socket, services.hub, services.listings)
+    connection = Connection(socket, services)
     connections.add(connection)
     try:
         await connection.run()

@@ -89,6 +89,7 @@ _FIELDS: Mapping[EventType, Mapping[str, str]] = {
     EventType.FUND_TOPPED_UP: {"account_id": "account_id", "amount_units": "amount_units"},
     EventType.DUST_SWEPT: {"account_id": "account_id", "amount_units": "amount_units"},
 }
+_AFTER = ("lots", "cost_units", "realised_units")  # of a trade's leg
 _OF_ASSETS = (EventType.FUND_TOPPED_UP, EventType.DUST_SWEPT)
 _OF_POSITIONS = (EventType.TAKEN_OVER, EventType.DELEVERAGED, EventType.POSITION_SETTLED)
 _PARTS = {kind: sum(1 for known, _ in EVENT_PART_DTYPES if known is kind) for kind in _FIELDS}
@@ -96,13 +97,17 @@ _PARTS = {kind: sum(1 for known, _ in EVENT_PART_DTYPES if known is kind) for ki
 
 @dataclass(frozen=True, slots=True)
 class PositionRow:
-    """A position as a batch leaves it, engine units; flat ones have no lots and no cost."""
+    """A position as a batch leaves it, engine units; flat ones have no lots and no cost.
+
+    `realised_units` is the profit that the whole batch realised in it, before fees.
+    """
 
     account_id: int
     symbol_id: int
     lots: int
     cost_units: int
     sequence: int
+    realised_units: int
 
 
 def whole_events(
@@ -165,17 +170,17 @@ def positions_after(trades: Rows, others: Rows) -> list[PositionRow]:
     """Return each position that the batch changed, as its last event leaves it."""
     pairs = others[np.isin(others["event_type"], _OF_POSITIONS)]
     both = pairs[pairs["counterparty_id"] != 0]
-    sides = (
-        (trades, "maker_account_id", "maker_lots", "maker_cost_units"),
-        (trades, "taker_account_id", "taker_lots", "taker_cost_units"),
-        (pairs, "account_id", "lots", "cost_units"),
-        (both, "counterparty_id", "counterparty_lots", "counterparty_cost_units"),
+    sides: tuple[tuple[Rows, tuple[str, ...]], ...] = (
+        (trades, tuple(f"maker_{name}" for name in ("account_id", *_AFTER))),
+        (trades, tuple(f"taker_{name}" for name in ("account_id", *_AFTER))),
+        (pairs, ("account_id", "lots", "cost_units", "amount_units")),
+        (both, tuple(f"counterparty_{name}" for name in ("id", "lots", "cost_units", "units"))),
     )
     columns = [
-        [_column(rows, name) for name in (who, "symbol_id", "sequence", "index", lots, cost)]
-        for rows, who, lots, cost in sides
+        [_column(rows, name) for name in ("symbol_id", "sequence", "index", *named)]
+        for rows, named in sides
     ]
-    account, symbol, sequence, index, lots_after, cost_after = (
+    symbol, sequence, index, account, lots_after, cost_after, realised = (
         np.concatenate(column) for column in zip(*columns, strict=True)
     )
     order = np.lexsort((index, sequence, symbol, account))
@@ -184,6 +189,8 @@ def positions_after(trades: Rows, others: Rows) -> list[PositionRow]:
         np.append((np.diff(account) != 0) | (np.diff(symbol) != 0), True)[: len(order)]
     )
     kept = order[last]
+    firsts = np.concatenate(([0], last[:-1] + 1))[: len(last)]
+    sums = np.add.reduceat(realised[order], firsts) if len(last) else realised
     return [
         PositionRow(*row)
         for row in zip(
@@ -192,6 +199,7 @@ def positions_after(trades: Rows, others: Rows) -> list[PositionRow]:
             lots_after[kept].tolist(),
             cost_after[kept].tolist(),
             sequence[kept].tolist(),
+            sums.tolist(),
             strict=True,
         )
     ]

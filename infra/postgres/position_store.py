@@ -12,12 +12,14 @@ from infra.postgres import tables
 from infra.postgres.perpetual_rows import PositionRow
 
 _STORE = sa.text(
-    "INSERT INTO position (shard, account_id, symbol_id, lots, cost_units, sequence)"
+    "INSERT INTO position AS p"
+    " (shard, account_id, symbol_id, lots, cost_units, sequence, realised_units)"
     " SELECT CAST(:shard AS smallint), * FROM unnest(CAST(:accounts AS bigint[]),"
     " CAST(:symbols AS integer[]), CAST(:lots AS bigint[]), CAST(:costs AS bigint[]),"
-    " CAST(:sequences AS bigint[]))"
+    " CAST(:sequences AS bigint[]), CAST(:realised AS bigint[]))"
     " ON CONFLICT (shard, account_id, symbol_id) DO UPDATE SET lots = excluded.lots,"
-    " cost_units = excluded.cost_units, sequence = excluded.sequence"
+    " cost_units = excluded.cost_units, sequence = excluded.sequence,"
+    " realised_units = p.realised_units + excluded.realised_units"
 )
 
 
@@ -39,6 +41,7 @@ async def store_positions(
             "lots": [one.lots for one in positions],
             "costs": [one.cost_units for one in positions],
             "sequences": [one.sequence for one in positions],
+            "realised": [one.realised_units for one in positions],
         },
     )
 

@@ -410,6 +410,7 @@ position = sa.Table(  # as settled; the insurance fund's too
     sa.Column("lots", sa.BigInteger, nullable=False),  # > 0 long, < 0 short
     sa.Column("cost_units", sa.BigInteger, nullable=False),  # signed like the lots
     sa.Column("sequence", sa.BigInteger, nullable=False),  # of its last change
+    sa.Column("realised_units", sa.BigInteger, nullable=False),  # by closing, ever; before fees
     postgresql_with={"fillfactor": "50"},
 )
 

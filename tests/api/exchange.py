@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 import time
@@ -15,8 +16,9 @@ from fastapi import FastAPI
 from api.app import create_app
 from api.auth import SignedParts, sign
 from api.limits import Limiter
-from api.ports import EngineAway, EngineOutcomeUnknown
+from api.ports import EngineAway, EngineOutcomeUnknown, EventsForgotten
 from api.services import Services
+from api.websocket.account_hub import AccountHub
 from api.websocket.hub import FeedHub
 from domain.commands import Command, Credit, PlaceOrder, PlaceOrderList, Tick
 from domain.customer import ApiKey
@@ -27,6 +29,7 @@ from domain.order_record import DryRun, OrderRecord
 from domain.perpetual_record import Holdings, PerpetualNow
 from domain.shard_transfer import NewShardTransfer, ShardTransfer, ShardTransferState
 from domain.trading_status import TradingStatus
+from matching.batches import Batch
 from matching.codec import decode_events, encode_command
 from matching.engine import create_engine
 from tests.api.memory import (
@@ -53,6 +56,8 @@ class LocalDoor:
     def __init__(self, shard: int = 0) -> None:
         self.engine = create_engine(shard)
         self.events: list[Event] = []
+        self.log: list[bytes] = []  # by sequence, from 1
+        self.kept_after = 0  # events up to here are forgotten
         self.failure: Exception | None = None
         self.loses_answers = False
         self.time_us = 1_700_000_000_000_000
@@ -66,7 +71,9 @@ class LocalDoor:
         """Apply one command with the next number."""
         self.time_us += 1_000
         stripes = encode_command(command, sequence=self.engine.sequence + 1, time_us=self.time_us)
-        events = tuple(decode_events(self.engine.apply(stripes)))
+        raw = bytes(self.engine.apply(stripes))
+        events = tuple(decode_events(raw))
+        self.log.append(raw)
         self.events += events
         return events
 
@@ -119,6 +126,17 @@ class LocalDoor:
         self._check()
         markets = {m.symbol_id: (m.state, m.status) for m in self.engine.symbols()}
         return TradingStatus(self.engine.mode, self.engine.status, markets)
+
+    async def read(self, after: int, max_wait_seconds: float) -> Batch | None:
+        """Read its log as the gateway reads a shard's, two commands at a time."""
+        self._check()
+        if not self.kept_after <= after <= len(self.log):
+            raise EventsForgotten("played")
+        if after == len(self.log):
+            await asyncio.sleep(min(max_wait_seconds, 0.01))
+            return None
+        last = min(after + 2, len(self.log))
+        return Batch(after + 1, last, b"".join(self.log[after:last]))
 
     def _check(self) -> None:
         if self.failure is not None:
@@ -192,10 +210,12 @@ class Exchange:
             limiter=Limiter(self.memory),
             board=self.memory,
             hub=FeedHub(self.memory, lambda: ["ETH/USDT"]),
+            accounts=AccountHub(self.doors),
             withdrawal_rules=WithdrawalRules(),
             withdrawal_starter=self.memory,
             fee_tiers=self.memory,
             funding=self.memory,
+            positions=self.memory,
             lights=self.memory,
             transfers=self.transfers,
             transfer_starter=self.transfers,

@@ -14,7 +14,7 @@ from domain.instrument import Asset, Instrument
 from domain.market import AssetListing, Listings, Market
 from domain.market_data import Candle, PublicTrade
 from domain.order_record import FillRecord, OrderRecord
-from domain.perpetual_record import PastFunding
+from domain.perpetual_record import FundChange, PastFunding, PositionEvent, PositionEventKind
 from domain.process_beat import ProcessBeat
 from domain.rate_limit import Charge, Charged
 from domain.wallet_record import DepositRecord, NewWithdrawal, Unfunded, WithdrawalRecord
@@ -82,6 +82,9 @@ class Memory:
     tiers: dict[int, CustomerTier] = field(default_factory=dict)
     past_fundings: list[PastFunding] = field(default_factory=list)
     lights: dict[tuple[int, int], int] = field(default_factory=dict)
+    realised_units: dict[tuple[int, int], int] = field(default_factory=dict)
+    position_events: dict[int, list[PositionEvent]] = field(default_factory=dict)
+    fund_history: list[FundChange] = field(default_factory=list)
     away: bool = False
     keys_away: bool = False
     redis_away: bool = False
@@ -124,6 +127,40 @@ class Memory:
         self._check()
         newest = sorted(self.past_fundings, key=lambda one: -one.funding_time_us)
         return [one for one in newest if before is None or one.funding_time_us < before[0]][:limit]
+
+    async def realised(self, customer_id: int) -> dict[int, int]:
+        self._check()
+        return {
+            symbol_id: units
+            for (owner, symbol_id), units in self.realised_units.items()
+            if owner == customer_id
+        }
+
+    async def events(
+        self,
+        customer_id: int,
+        symbol_id: int,
+        kind: PositionEventKind | None,
+        before: tuple[int, ...] | None,
+        limit: int,
+    ) -> list[PositionEvent]:
+        self._check()
+        mine = self.position_events.get(customer_id, [])
+        placed = sorted(((e.time_us, e.shard, e.sequence, e.index), e) for e in mine)
+        return [
+            event
+            for place, event in reversed(placed)
+            if (before is None or place < before)
+            and symbol_id in (0, event.symbol_id)
+            and kind in (None, event.kind)
+        ][:limit]
+
+    async def fund_changes(
+        self, shard: int, asset: str, before: tuple[int, ...] | None, limit: int
+    ) -> list[FundChange]:
+        self._check()
+        newest = sorted(self.fund_history, key=lambda one: -one.journal_id)
+        return [one for one in newest if before is None or one.journal_id < before[0]][:limit]
 
     async def of(self, account_id: int, symbol_id: int) -> int | None:
         return self.lights.get((account_id, symbol_id))

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from domain import risk_commands as r
-from domain.commands import Credit, PlaceOrder
+from domain.commands import CancelAll, Credit, PlaceOrder
 from domain.instrument import Instrument
 from domain.market import Listings, Market
 from domain.order import OrderType, Side, TimeInForce
@@ -95,6 +95,31 @@ class PerpetualExchange(Exchange):
         for _ in range(seconds // 5):
             self.door.time_us += 5_000_000
             self.index(ticks)
+
+    def move(self, ticks: int) -> None:
+        """Let book and index go to a price, and the mark follow."""
+        self.door.apply(CancelAll(MAKER, ETH_PERP.symbol_id))
+        self.quote(ticks)
+        self.stand(ticks)
+
+    async def overextend(self) -> None:
+        """Let the first customer buy 800 ETH with a tenth of what they cost."""
+        self.credit(1, "190000")
+        self.door.apply(CancelAll(MAKER, ETH_PERP.symbol_id))
+        self.quote(lots=900_000)
+        body = {"symbol": ETH_PERP.symbol, "leverage": 50}
+        assert (await self.call("POST", "/v1/leverage", body)).is_success
+        placed = await self.perpetual(quantity="800")
+        assert placed.json()["status"] == "filled", placed.text
+
+    def fall_to(self, numerator: int, denominator: int) -> None:
+        """Let the price fall to where the first customer's equity is so much of its margin."""
+        for _ in range(3):  # the margin falls with the price
+            scope = self.door.engine.scope(1, 0)
+            (one,) = self.door.engine.positions(1)
+            target = scope.maintenance_units * numerator // denominator
+            units = one.lots * ETH_PERP.quote_units_per_tick_lot
+            self.move(one.mark_ticks - (scope.equity_units - target) // units)
 
     def list_again(self, **changed: Any) -> None:
         """Show the perpetual with other terms."""

@@ -63,6 +63,7 @@ PUBLIC = {
     "/v1/markets/{symbol}/candles",
     "/v1/funding",
     "/v1/insurance",
+    "/v1/insurance/history",
     "/v1/liquidations",
 }
 

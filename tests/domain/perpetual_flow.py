@@ -41,6 +41,7 @@ class PerpetualFlow:
     sequence: int = 0
     trade_id: int = 0
     positions: dict[tuple[int, int], Position] = field(default_factory=dict)
+    realised: Counter[tuple[int, int]] = field(default_factory=Counter)
     cash: Counter[int] = field(default_factory=Counter)
     fees: int = 0
     rounding: int = 0
@@ -70,6 +71,7 @@ class PerpetualFlow:
         if not change.position.lots:
             del self.positions[account, symbol]
         self.cash[account] += change.realised_units
+        self.realised[account, symbol] += change.realised_units
         return change
 
     def _trade(self) -> list[Event]:

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from domain.order import Side
 from domain.perpetual_record import PastFunding
-from domain.risk_commands import FUND_ACCOUNT, TopUpFund
+from domain.risk_commands import FUND_ACCOUNT, Freeze, TopUpFund
 from tests.api.memory import ALICE, USDT
 from tests.api.perpetual_exchange import ETH_PERP, MIDDLE, PerpetualExchange
 
@@ -55,6 +55,8 @@ async def test_a_position_is_shown_with_its_margin(perps: PerpetualExchange) -> 
     }  # fmt: skip
     placed = await perps.perpetual(quantity="10")
     assert (placed.status_code, placed.json()["status"]) == (201, "filled"), placed.text
+    fills = [(one["price"], one["quantity"], one["fee"]) for one in placed.json()["fills"]]
+    assert fills == [("2500.2", "10", "12.501")]
     found = await perps.position()
     assert (found["symbol"], found["quantity"], found["mode"]) == (SYMBOL, "10", "cross")
     assert (found["leverage"], found["entry_price"], found["mark_price"]) == (10, "2500.2", "2500")
@@ -66,8 +68,13 @@ async def test_a_position_is_shown_with_its_margin(perps: PerpetualExchange) -> 
     assert found["liquidation_price"] == ETH_PERP.price_text(view.liquidation_ticks)
     assert float(found["bankruptcy_price"]) == pytest.approx(2500 - 998.55, abs=0.01)
     assert (found["adl_lights"], found["liquidating"]) == (None, False)
+    assert (found["realised_profit"], found["margin_call"]) == ("0", False)
     perps.memory.lights[ALICE, 7] = 4
-    assert (await perps.position())["adl_lights"] == 4
+    perps.memory.realised_units[ALICE, 7] = -1_250_000
+    found = await perps.position()
+    assert (found["adl_lights"], found["realised_profit"]) == (4, "-1.25")
+    perps.memory.away = True
+    assert (await perps.position())["realised_profit"] is None  # the rest does not need PostgreSQL
     backing = (await perps.call("GET", "/v1/positions")).json()["cross"]
     assert [one["cash"] for one in backing] == ["9987.499"]
     assert backing[0]["required_margin"] == "2500"
@@ -173,10 +180,15 @@ async def test_a_dry_run_previews_the_margin(perps: PerpetualExchange) -> None:
     assert answer.status_code == 200, answer.text
     told = answer.json()["margin"]
     assert (told["position"], told["leverage"], told["fee"]) == ("10", 10, "12.501")
+    assert told["quantity"] == "10"
     assert (await perps.call("POST", "/v1/orders", order)).status_code == 201
     found = await perps.position()
     for name in ("initial_margin", "maintenance_margin", "liquidation_price"):
         assert told[name] == found[name], name
+    out = order | {"side": "sell", "price": "2499", "quantity": "15", "reduce_only": True}
+    told = (await perps.call("POST", "/v1/orders/dry-run", out)).json()["margin"]
+    assert (told["quantity"], told["position"]) == ("10", "0")  # cut to what there is to close
+    assert (told["initial_margin"], told["liquidation_price"]) == ("0", None)
     spot = {"symbol": "ETH/USDT", "side": "buy", "price": "2500", "quantity": "1"}
     answer = await perps.call("POST", "/v1/orders/dry-run", spot)
     assert answer.json()["margin"] is None
@@ -232,3 +244,92 @@ async def test_orders_are_refused_for_margin_with_what_there_is(perps: Perpetual
     assert (refused.status_code, refused.json()["code"]) == (422, "insufficient_margin")
     perps.limit(ALICE, Side.BUY, MIDDLE - 100, 10)
     assert (await leverage(perps, 10)).status_code == 200
+
+
+async def test_a_margin_call_is_seen_before_a_liquidation(perps: PerpetualExchange) -> None:
+    """Below 1.25 x maintenance margin the position and its backing say so."""
+    await perps.overextend()
+    assert (await perps.position())["margin_call"] is False
+    perps.fall_to(12, 10)
+    found = await perps.position()
+    assert 800_000 < found["margin_ratio_ppm"] < 1_000_000
+    (backing,) = (await perps.call("GET", "/v1/positions")).json()["cross"]
+    assert (found["margin_call"], found["liquidating"]) == (True, False)
+    assert (backing["margin_call"], backing["liquidating"]) == (True, False)
+    perps.fall_to(9, 10)
+    perps.door.apply(Freeze(77, ALICE, 0))
+    assert (await perps.position())["liquidating"] is True
+    refused = await perps.perpetual(quantity="1")
+    assert (refused.status_code, refused.json()["code"]) == (409, "scope_frozen")
+
+
+HOSTILE: list[tuple[str, dict[str, Any], int, str]] = [
+    ("leverage", {"symbol": SYMBOL, "leverage": 0}, 422, "invalid_field"),
+    ("leverage", {"symbol": SYMBOL, "leverage": -5}, 422, "invalid_field"),
+    ("leverage", {"symbol": SYMBOL, "leverage": 10**30}, 422, "invalid_field"),
+    ("leverage", {"symbol": SYMBOL, "leverage": "10"}, 422, "invalid_field"),
+    ("leverage", {"symbol": SYMBOL, "leverage": 2.5}, 422, "invalid_field"),
+    ("leverage", {"symbol": SYMBOL, "leverage": True}, 422, "invalid_field"),
+    ("leverage", {"symbol": SYMBOL, "leverage": 2, "account_id": 2}, 422, "invalid_field"),
+    ("leverage", {"symbol": "XAU/USDT-PERP", "leverage": 2}, 404, "unknown_symbol"),
+    ("margin-mode", {"symbol": SYMBOL, "mode": "portfolio"}, 422, "invalid_field"),
+    ("margin-mode", {"symbol": "ETH/USDT", "mode": "cross"}, 422, "not_a_perpetual"),
+    ("margin", {"amount": "5", "direction": "up"}, 422, "invalid_field"),
+    ("margin", {"amount": 5}, 422, "invalid_field"),
+    ("margin", {"amount": "5", "move_id": ""}, 422, "invalid_field"),
+    ("margin", {"amount": "5", "move_id": "a b"}, 422, "invalid_field"),
+    ("margin", {"amount": "5", "created_at_us": -1}, 422, "invalid_field"),
+    ("margin", {"amount": "9" * 60}, 422, "invalid_number"),
+    ("margin", {"amount": "5", "symbol": "ETH/USDT"}, 422, "not_a_perpetual"),
+    ("margin", {"amount": "5"}, 409, "not_isolated"),
+    ("orders", {"quantity": "0"}, 422, "invalid_quantity"),
+    ("orders", {"quantity": "-1"}, 422, "invalid_number"),
+    ("orders", {"quantity": "1e3"}, 422, "invalid_number"),
+    ("orders", {"quantity": "0.0001"}, 422, "invalid_quantity"),
+    ("orders", {"quantity": "9" * 40}, 422, "invalid_number"),
+    ("orders", {"quantity": "1000.001"}, 422, "quantity_too_large"),
+    ("orders", {"quote_amount": "100"}, 422, "invalid_combination"),
+    ("orders", {"close_position": True, "post_only": True}, 422, "invalid_combination"),
+    ("orders", {"close_position": "yes"}, 422, "invalid_field"),
+    ("orders", {"close_position": True}, 422, "nothing_to_reduce"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "status", "code"), HOSTILE)
+async def test_hostile_bodies_are_refused_by_name(
+    perps: PerpetualExchange, path: str, body: dict[str, Any], status: int, code: str
+) -> None:
+    """Each with its own code; no position and no cash has changed afterwards."""
+    usual: dict[str, dict[str, Any]] = {
+        "margin": {
+            "symbol": SYMBOL, "direction": "in", "move_id": "m",
+            "created_at_us": perps.door.time_us,
+        },
+        "orders": {"symbol": SYMBOL, "side": "buy", "type": "market"},
+    }  # fmt: skip
+    before = perps.door.engine.account_balances(ALICE)
+    answer = await perps.call("POST", f"/v1/{path}", usual.get(path, {}) | body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert perps.door.engine.account_balances(ALICE) == before
+    assert all(one.lots == 0 for one in perps.door.engine.positions(ALICE))
+
+
+async def test_positions_are_ones_own(perps: PerpetualExchange) -> None:
+    """Bob cannot see, close or move what is Alice's; the same move id is another move for him."""
+    mode = {"symbol": SYMBOL, "mode": "isolated"}
+    move = {
+        "symbol": SYMBOL, "direction": "in", "amount": "500", "move_id": "same",
+        "created_at_us": perps.door.time_us,
+    }  # fmt: skip
+    for key_id in ("key-1", "key-2"):
+        assert (await perps.call("POST", "/v1/margin-mode", mode, key_id=key_id)).is_success
+    assert (await perps.call("POST", "/v1/margin", move)).json()["duplicate"] is False
+    await perps.perpetual(quantity="0.1")
+    hers = await perps.position()
+    assert (await perps.position("key-2"))["quantity"] == "0"
+    closed = await perps.perpetual("key-2", side="sell", quantity=..., close_position=True)
+    assert closed.json()["code"] == "nothing_to_reduce"
+    taken = await perps.call("POST", "/v1/margin", move | {"direction": "out"}, key_id="key-2")
+    assert taken.json()["code"] == "insufficient_funds"
+    assert (await perps.position()) | {"sequence": 0} == hers | {"sequence": 0}

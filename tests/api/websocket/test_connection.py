@@ -123,7 +123,8 @@ async def test_trades_and_candles(running: RunningExchange) -> None:
         ("[]", "malformed_request"),
         ('{"op":"subscribe","channel":"book","symbol":"ETH/USDT","evil":1}', "malformed_request"),
         ('{"op":"explode"}', "unknown_op"),
-        ('{"op":"subscribe","channel":"account","symbol":"ETH/USDT"}', "unknown_channel"),
+        ('{"op":"subscribe","channel":"accounts","symbol":"ETH/USDT"}', "unknown_channel"),
+        ('{"op":"subscribe","channel":"account"}', "missing_credentials"),
         ('{"op":"subscribe","channel":"book","symbol":"NO/NO"}', "unknown_symbol"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,6 +31,7 @@ def test_rows_equal_the_rules_event_by_event(seed: int) -> None:
     flow = PerpetualFlow(seed)
     before = flow.commands(30)
     held = dict(flow.positions)
+    realised = Counter(flow.realised)
     events = flow.commands(40)
     rows = rows_from(0, 31, 70, encode_events(events))
     money = [event for event in events if isinstance(event, MONEY_EVENTS)]
@@ -49,6 +52,8 @@ def test_rows_equal_the_rules_event_by_event(seed: int) -> None:
         found = flow.position(*place)
         assert (after.lots, after.cost_units) == (found.lots, found.cost_units)
         held[place] = found
+        realised[place] += after.realised_units
+    assert realised == flow.realised
     assert {place: position for place, position in held.items() if position.lots} == flow.positions
     assert len(before) >= 30
 

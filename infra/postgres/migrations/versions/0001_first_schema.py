@@ -572,6 +572,7 @@ def upgrade() -> None:
         sa.Column("lots", sa.BigInteger(), nullable=False),
         sa.Column("cost_units", sa.BigInteger(), nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("realised_units", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("shard", "account_id", "symbol_id", name=op.f("pk_position")),
         postgresql_with={"fillfactor": "50"},
     )

@@ -1,0 +1,75 @@
+"""How an account stands on a shard: balances, positions, and what backs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api import perpetual_answers as answers
+from api.engine_calls import ask
+from api.schemas.perpetuals import PositionOut
+from api.services import Services
+from domain.instrument import Instrument
+from domain.perpetual_record import Holdings, PerpetualNow
+
+
+def perpetuals_of(services: Services) -> dict[int, dict[int, Instrument]]:
+    """Return the perpetual markets by shard and symbol id."""
+    found: dict[int, dict[int, Instrument]] = {}
+    for market in services.listings.markets:
+        if market.instrument.terms is not None:
+            found.setdefault(market.shard, {})[market.instrument.symbol_id] = market.instrument
+    return found
+
+
+async def positions_on(
+    services: Services,
+    markets: dict[int, Instrument],
+    account_id: int,
+    found: tuple[int, Holdings],
+    perpetuals: list[PerpetualNow],
+    realised: dict[int, int] | None,
+) -> list[PositionOut]:
+    """Return an account's positions and choices on a shard; markets without a row are left out."""
+    sequence, holdings = found
+    now = {one.symbol_id: one for one in perpetuals}
+    positions = []
+    for one in holdings.positions:
+        market, state = markets.get(one.symbol_id), now.get(one.symbol_id)
+        if market is None or state is None:
+            continue
+        lights = await services.lights.of(account_id, one.symbol_id)
+        made = None if realised is None else realised.get(one.symbol_id, 0)
+        positions.append(
+            answers.position(market, markets, holdings, one, state, made, lights, sequence)
+        )
+    return positions
+
+
+async def account_state(services: Services, shard: int, account_id: int) -> dict[str, Any]:
+    """Return the state as the channel `account` tells it.
+
+    `seq` is the sequence of the balances; positions and cross margin have their own.
+    """
+    door = services.door(shard)
+    sequence, balances = await ask(door.balances(account_id))
+    lines = []
+    for asset_id, (total, held) in sorted(balances.items()):
+        listing = services.listings.asset_by_id(asset_id)
+        if listing is not None:
+            text = listing.asset.engine_text
+            line = {"asset": listing.asset.code, "total": text(total)}
+            lines.append(line | {"available": text(total - held), "in_orders": text(held)})
+    markets = perpetuals_of(services).get(shard, {})
+    if not markets:
+        return {"seq": sequence, "balances": lines, "positions": [], "cross": None}
+    found = await ask(door.holdings(account_id))
+    _, perpetuals = await ask(door.perpetuals())
+    positions = await positions_on(services, markets, account_id, found, perpetuals, None)
+    quote = next(iter(markets.values())).quote
+    cross = answers.cross(quote, shard, found[0], found[1].scopes[0])
+    return {
+        "seq": sequence,
+        "balances": lines,
+        "positions": [one.model_dump(exclude={"realised_profit"}) for one in positions],
+        "cross": cross.model_dump(),
+    }
