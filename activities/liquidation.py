@@ -65,6 +65,7 @@ _COMPUTE_AGAIN = frozenset(
         RejectReason.STILL_LIQUIDATABLE,
         RejectReason.SCOPE_NOT_FROZEN,
         RejectReason.INVALID_POSITION_DELTA,
+        RejectReason.OUTSIDE_SLICE_LIMITS,
         RejectReason.ZERO_FILL,
     }
 )

@@ -113,3 +113,4 @@ class RejectReason(IntEnum):
     NO_DUST = 145
     NOT_SETTLING = 146
     ORDERS_OPEN = 147
+    OUTSIDE_SLICE_LIMITS = 148

@@ -197,11 +197,11 @@ class SliceRules:
     max_portion_ppm: int = 200_000
 
 
-def slice_lots(exposure: Exposure, wanted_lots: int, rules: SliceRules) -> int:
-    """Return how many of the wanted lots the next slice closes, within its limits.
+def slice_range(exposure: Exposure, rules: SliceRules) -> tuple[int, int]:
+    """Return the least and the most lots that one slice may close, at the mark as it is.
 
-    The least is rounded up and the most down to whole lots, the least first; a rest that would be
-    below the least goes along.
+    The least is rounded up and the most down to whole lots, the least first; neither is more than
+    there is.
     """
     whole = abs(exposure.position.lots)
     notional = exposure.notional_units
@@ -209,6 +209,15 @@ def slice_lots(exposure: Exposure, wanted_lots: int, rules: SliceRules) -> int:
     portion = PPM if notional < rules.whole_below_units else rules.max_portion_ppm
     limits = slice_limits(notional, rules.min_units, portion)
     least = min(whole, ceil_div(limits.min_units, lot_units))
-    most = max(least, limits.max_units // lot_units, 1)
-    lots = min(max(wanted_lots, least), most, whole)
+    return least, min(whole, max(least, limits.max_units // lot_units, 1))
+
+
+def slice_lots(exposure: Exposure, wanted_lots: int, rules: SliceRules) -> int:
+    """Return how many of the wanted lots the next slice closes, within its range.
+
+    A rest that would be below the least goes along.
+    """
+    whole = abs(exposure.position.lots)
+    least, most = slice_range(exposure, rules)
+    lots = min(max(wanted_lots, least), most)
     return whole if (whole - lots) < least and most >= whole else lots

@@ -6,17 +6,16 @@ post-only, FOK, liquidity -> self-trade -> overflow and funds. No check changes 
 
 from __future__ import annotations
 
-from collections import deque
 from copy import copy
 from typing import NamedTuple
 
 from domain.errors import RejectReason
-from domain.limits import MAX_MAKERS
 from domain.money import INT64_MAX
 from domain.order import SelfTrade, ShardMode, SymbolState, TimeInForce
 from domain.risk_bounds import MAX_PRICE_TICKS
 from matching.book import BUY, Market, Order
 from matching.engine_state import EngineState
+from matching.fill_or_kill import is_fillable
 from matching.money_admission import refuse_spending
 from matching.order_syntax import order_syntax, too_many_slices
 from matching.perpetual import CLOSE_POSITION
@@ -28,7 +27,7 @@ from matching.perpetual_admission import (
 )
 
 _GTC, _FOK, _GTD = int(TimeInForce.GTC), int(TimeInForce.FOK), int(TimeInForce.GTD)
-_EXPIRE_MAKER, _EXPIRE_TAKER = int(SelfTrade.EXPIRE_MAKER), int(SelfTrade.EXPIRE_TAKER)
+_EXPIRE_TAKER = int(SelfTrade.EXPIRE_TAKER)
 _POST_ONLY = 1 << 8
 _NONE = RejectReason.NONE
 _CLOSED_MARKET = {
@@ -185,7 +184,7 @@ def order_rules(state: EngineState, market: Market, order: Order) -> RejectReaso
             return reason
         if lots * market.rules.base_units_per_lot > INT64_MAX:
             return RejectReason.OVERFLOW
-    if order.flags >> 5 & 7 == _FOK and not _fillable(market, order):
+    if order.flags >> 5 & 7 == _FOK and not is_fillable(state, market, order):
         return RejectReason.FOK_NOT_FILLABLE
     if (
         first is not None
@@ -194,41 +193,6 @@ def order_rules(state: EngineState, market: Market, order: Order) -> RejectReaso
     ):
         return RejectReason.SELF_TRADE
     return _NONE
-
-
-def _fillable(market: Market, order: Order) -> bool:
-    """Return whether the book fills the whole order within its limit and the sweep limit."""
-    rank = limit_rank(market, order)
-    side = market.sides[1 - order.side]
-    missing, met = order.quantity_lots - order.filled_lots, 0
-    for level_rank in reversed(side.ranks):
-        if level_rank < rank:
-            break
-        hidden: deque[tuple[int, int]] = deque()  # (lots, slice) of the icebergs met
-        for maker in side.levels[level_rank].values():
-            met += 1
-            if met > MAX_MAKERS:
-                return False
-            if maker.account_id == order.account_id:
-                if order.flags >> 9 & 7 != _EXPIRE_MAKER:
-                    return False
-                continue
-            missing -= maker.shown_lots
-            if missing <= 0:
-                return True
-            if maker.hidden_lots:
-                hidden.append((maker.hidden_lots, maker.terms.display_lots))
-        while hidden:
-            met += 1
-            if met > MAX_MAKERS:
-                return False
-            lots, display = hidden.popleft()
-            missing -= min(lots, display)
-            if missing <= 0:
-                return True
-            if lots > display:
-                hidden.append((lots - display, display))
-    return False
 
 
 def hold_rules(market: Market, order: Order) -> RejectReason:

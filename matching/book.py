@@ -7,9 +7,10 @@ from typing import NamedTuple
 from domain.commands import MarketRules
 from domain.money import INT64_MAX, PPM, ceil_ppm
 from domain.order import OrderStatus, OrderType, Side, SymbolState
+from domain.order_guards import RestingReduceOnly
 from domain.trading_status import StatusReason
 from matching.book_side import BookSide
-from matching.perpetual import Perpetual
+from matching.perpetual import REDUCES, Perpetual
 
 BUY = int(Side.BUY)
 OPEN = int(OrderStatus.OPEN)
@@ -295,6 +296,16 @@ class Market:
             for order in mine
             if order.side == BUY and not order.covered_units and not order.pending
         )
+
+    def reduce_only_orders(self, account_id: int, side: int) -> list[RestingReduceOnly]:
+        """Return the account's reduce-only orders in the book, of one side."""
+        if self.perpetual is None:
+            return []
+        return [
+            RestingReduceOnly(one.order_id, one.price_ticks, one.quantity_lots - one.filled_lots)
+            for one in self.open_by_account.get(account_id, {}).values()
+            if one.side == side and one.flags & REDUCES and not (one.is_waiting or one.pending)
+        ]
 
     def aim(self, order: Order) -> None:
         """Set the limit of an order that waits: its own, or the band's edge at its trigger."""

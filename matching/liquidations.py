@@ -19,6 +19,7 @@ from domain.liquidation import (
     insurance_delta_units,
     is_closing,
     limit_price_ticks,
+    slice_range,
 )
 from domain.margin import Scope
 from domain.opcode import Opcode
@@ -35,8 +36,9 @@ from matching.freezing import is_isolated, refuse, say_scope
 from matching.fund import Frozen
 from matching.fund_capacity import fund_units, takeover_capacity
 from matching.perpetual import REDUCE_ONLY, SECOND_US, Perpetual
-from matching.perpetual_trading import fill_perpetual, ruins
+from matching.perpetual_trading import fill_perpetual
 from matching.risk_wire import STEP_STRIPE
+from matching.ruin import ruins
 from matching.scopes import (
     add_cash,
     marks_are_fresh,
@@ -143,7 +145,7 @@ def liquidate(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
     limit = 0
     reason = step if isinstance(step, RejectReason) else _NONE
     if not isinstance(step, RejectReason):
-        found = _limit_ticks(step, asked, fund_may_pay=may_pay)
+        found = _slice_limit_ticks(step, asked, fund_may_pay=may_pay)
         reason = found if isinstance(found, RejectReason) else _NONE
         limit = 0 if isinstance(found, RejectReason) else found
     remember(state, reason, head, content)
@@ -166,6 +168,16 @@ def liquidate(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
     _sell_off(engine, step, order, fund_may_pay=may_pay)
     step.frozen.version = state.sequence
     say_scope(engine, step.account_id, step.symbol_id)
+
+
+def _slice_limit_ticks(step: Step, asked_ticks: int, *, fund_may_pay: bool) -> int | RejectReason:
+    """Return the worst price of a slice, or why it is none."""
+    exposure = step.scope.of(step.market.rules.symbol_id)
+    assert exposure is not None
+    least, most = slice_range(exposure, step.perpetual.terms.slices)
+    if not least <= abs(step.delta_lots) <= most:
+        return RejectReason.OUTSIDE_SLICE_LIMITS
+    return _limit_ticks(step, asked_ticks, fund_may_pay=fund_may_pay)
 
 
 def _limit_ticks(step: Step, asked_ticks: int, *, fund_may_pay: bool) -> int | RejectReason:
@@ -214,7 +226,7 @@ def makers(engine: Trading, market: Market, taker: Order) -> Order | None:
         lots = min(taker.quantity_lots - taker.filled_lots, maker.shown_lots)
         if maker.account_id == taker.account_id:
             engine.close_resting(market, maker, CloseReason.SELF_TRADE)
-        elif ruins(engine, market, maker, maker, lots):
+        elif ruins(engine.state, market, maker, maker, lots, pays_rebates=False):
             engine.close_resting(market, maker, CloseReason.INSUFFICIENT_MARGIN)
         else:
             return maker

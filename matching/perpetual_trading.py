@@ -6,39 +6,14 @@ from typing import TYPE_CHECKING
 
 from domain.fees import fee_units
 from domain.order import CloseReason
-from domain.order_guards import RestingReduceOnly, reduce_only_trim
+from domain.order_guards import reduce_only_trim
 from domain.risk_commands import FUND_ACCOUNT
 from matching.book import BUY, Market, Order
-from matching.perpetual import REDUCES, Perpetual
-from matching.scopes import add_cash, scope_of, scope_symbol
+from matching.perpetual import Perpetual
+from matching.scopes import add_cash, scope_symbol
 
 if TYPE_CHECKING:
     from matching.trading import Trading
-
-
-def ruined_by(
-    engine: Trading, market: Market, maker: Order, taker: Order, lots: int
-) -> Order | None:
-    """Return the order whose owner would have less than nothing at mark after a fill, or None.
-
-    The taker's first. So nobody trades an insolvency into somebody else: who is there is
-    liquidated, and the fund pays what is missing, if it may.
-    """
-    return next((one for one in (taker, maker) if ruins(engine, market, one, maker, lots)), None)
-
-
-def ruins(engine: Trading, market: Market, order: Order, maker: Order, lots: int) -> bool:
-    """Return whether a fill of `lots` at the maker's price takes an order's scope below 0."""
-    state, rules, perpetual = engine.state, market.rules, market.perpetual
-    assert perpetual is not None
-    units = rules.quote_units_per_tick_lot * lots
-    rates = rules.fees[state.tier(order.account_id)]
-    rate = rates.maker_ppm if order is maker else rates.taker_ppm
-    better = perpetual.mark_ticks - maker.price_ticks
-    gained = units * (better if order.side == BUY else -better)
-    gained -= fee_units(maker.price_ticks * units, rate)
-    symbol_id = scope_symbol(market, order.account_id)
-    return scope_of(state, order.account_id, symbol_id).equity_units + gained < 0
 
 
 def fill_perpetual(
@@ -98,13 +73,7 @@ def trim(engine: Trading, market: Market, perpetual: Perpetual, account_id: int)
         closable = seat.closable(side)
         if seat.reducing[side] <= closable:
             continue
-        resting = [
-            RestingReduceOnly(
-                order.order_id, order.price_ticks, order.quantity_lots - order.filled_lots
-            )
-            for order in market.open_by_account.get(account_id, {}).values()
-            if order.side == side and order.flags & REDUCES and not order.is_waiting
-        ]
+        resting = market.reduce_only_orders(account_id, side)
         for order_id in reduce_only_trim(resting, closable, perpetual.mark_ticks):
             order = engine.state.orders[order_id]
             engine.close_resting(market, order, CloseReason.NOTHING_TO_REDUCE)

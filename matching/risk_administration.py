@@ -13,7 +13,7 @@ from domain.order import CloseReason, ShardMode, StateCause
 from domain.perpetual_state import StateTrigger, next_state
 from domain.perpetual_terms import refuse_terms
 from domain.risk_bounds import MAX_CASH_UNITS, MAX_VALUE_UNITS
-from domain.risk_commands import Trigger
+from domain.risk_commands import FUND_ACCOUNT, Trigger
 from matching.administration import Head, status_reason
 from matching.book import Market, whole_lists
 from matching.command_keys import answered, content_of, remember
@@ -151,7 +151,7 @@ def set_leverage(engine: Trading, head: Head, _batch: bytes, _offset: int) -> No
 
 def refuse_seat(state: EngineState, market: Market | None, account_id: int) -> RejectReason:
     """Return why an account may not change how it sits in a market, or NONE."""
-    if account_id == 0:
+    if account_id in (0, FUND_ACCOUNT):
         return RejectReason.MALFORMED_COMMAND
     reason = _refuse_market(market)
     if reason or market is None:

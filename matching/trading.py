@@ -11,8 +11,9 @@ from matching.book import BUY, ENDED, OPEN, Market, Order, whole_lists
 from matching.engine_state import EngineState
 from matching.event_writer import EventWriter
 from matching.fund_capacity import note_fund
-from matching.perpetual_trading import fill_perpetual, ruined_by
+from matching.perpetual_trading import fill_perpetual
 from matching.questions import Questions
+from matching.ruin import ruined_by
 
 _EXPIRE_TAKER, _EXPIRE_BOTH = int(SelfTrade.EXPIRE_TAKER), int(SelfTrade.EXPIRE_BOTH)
 _DECREMENT = int(SelfTrade.DECREMENT)
@@ -50,13 +51,12 @@ class Trading(Questions):
                 return CloseReason.SWEEP_LIMIT
             missing = taker.quantity_lots - taker.filled_lots
             lots = min(missing, maker.shown_lots)
-            if market.perpetual is not None:
-                ruined = ruined_by(self, market, maker, taker, lots)
-                if ruined is taker:
-                    return CloseReason.INSUFFICIENT_MARGIN
-                if ruined is maker:
-                    self.close_resting(market, maker, CloseReason.INSUFFICIENT_MARGIN)
-                    continue
+            ruined = ruined_by(self.state, market, maker, taker, lots)
+            if ruined is taker:
+                return CloseReason.INSUFFICIENT_MARGIN
+            if ruined is maker:
+                self.close_resting(market, maker, CloseReason.INSUFFICIENT_MARGIN)
+                continue
             self.fill(market, maker, taker, lots)
             if missing == lots:
                 return None
@@ -84,6 +84,12 @@ class Trading(Questions):
             lots = min(affordable, maker.shown_lots)
             if lots == 0:
                 return CloseReason.FILLED if taker.filled_lots else CloseReason.IOC_REMAINDER
+            ruined = ruined_by(self.state, market, maker, taker, lots)
+            if ruined is taker:
+                return CloseReason.INSUFFICIENT_MARGIN
+            if ruined is maker:
+                self.close_resting(market, maker, CloseReason.INSUFFICIENT_MARGIN)
+                continue
             quote = maker.price_ticks * lots * rules.quote_units_per_tick_lot
             left -= quote + fee_units(quote, taker_ppm)
             taker.quantity_lots += lots

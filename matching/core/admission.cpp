@@ -201,42 +201,6 @@ Reason Engine::order_rules(const Market& market, std::uint16_t flags, std::int64
   return Reason::kNone;
 }
 
-// Whether the book fills the whole order within its limit and the sweep limit.
-bool Engine::fillable(const Market& market, std::uint16_t flags, std::int64_t lots,
-                      std::uint32_t account, std::int64_t limit) const {
-  const int side = 1 - side_of(flags);
-  const Book& book = market.book;
-  std::int64_t missing = lots;
-  std::uint32_t met = 0;
-  struct Hidden {
-    std::int64_t lots, slice;
-  };
-  for (std::int64_t price = book.best(side); price != kNoPrice && Book::crosses(side, price, limit);
-       price = book.next_price(side, price)) {
-    std::vector<Hidden> hidden;  // of the icebergs met at this price
-    for (Slot at = book.at(side, price).head; at != 0; at = state.links[at].next) {
-      if (++met > kMaxMakers) return false;
-      const Order& maker = state.orders[at];
-      if (maker.account == account) {
-        if (self_trade_of(flags) != kExpireMaker) return false;
-        continue;
-      }
-      missing -= std::min(missing, maker.remaining);
-      if (missing == 0) return true;
-      if (const std::int64_t kept = state.hidden(at); kept != 0)
-        hidden.push_back({kept, state.rare[at].terms.display});
-    }
-    for (std::size_t at = 0; at < hidden.size(); ++at) {
-      if (++met > kMaxMakers) return false;
-      const Hidden next = hidden[at];
-      missing -= std::min({missing, next.lots, next.slice});
-      if (missing == 0) return true;
-      if (next.lots > next.slice) hidden.push_back({next.lots - next.slice, next.slice});
-    }
-  }
-  return false;
-}
-
 Reason Engine::refuse_cancel(const Command& command) {
   if (command.account_id == 0) return Reason::kMalformedCommand;
   const Market* market = state.market(command.symbol_id);

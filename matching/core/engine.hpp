@@ -94,6 +94,8 @@ struct AmendedTerms {
 Reason order_syntax(const Command& command, const std::uint8_t* record, const Terms& terms);
 
 class Engine {
+  friend class Sweep;
+
  public:
   explicit Engine(std::uint32_t shard) : state(shard) {}
 
@@ -231,6 +233,7 @@ class Engine {
   void unfreeze(const Command& command, const std::uint8_t* record);
   Reason begin(const Command& command, const std::uint8_t* record, Step& step);
   Reason refuse_takeover(const Step& step) const;
+  static Reason refuse_slice(const Step& step);
   Reason refuse_limit(const Step& step, std::int64_t asked, bool fund_may_pay,
                       std::int64_t& limit) const;
   Slot closing_order(const Market& market, std::uint32_t account, std::int64_t delta_lots,
@@ -290,6 +293,8 @@ class Engine {
                      std::uint32_t account, std::int64_t limit) const;
   bool fillable(const Market& market, std::uint16_t flags, std::int64_t lots,
                 std::uint32_t account, std::int64_t limit) const;
+  std::vector<RestingReduceOnly> reduce_only_orders(const Market& market, std::uint32_t account,
+                                                    int side) const;
   bool exceeds_position(const Market& market, std::uint32_t account, std::int64_t more_lots) const;
   Reason refuse_cancel(const Command& command);
   Reason refuse_amend(const Command& command, std::int64_t trigger, Slot slot);
@@ -325,8 +330,9 @@ class Engine {
   void fill_perpetual(Market& market, Slot maker, Slot taker, std::int64_t lots,
                       const std::int64_t* insurance);
   enum class Meeting : std::uint8_t { kTrades, kPasses, kEnds };
-  Meeting meet(Market& market, Slot maker, Slot taker, Close& stopped);
-  bool ruins(const Market& market, Slot slot, Slot maker, std::int64_t lots) const;
+  Meeting meet(Market& market, Slot maker, Slot taker, std::int64_t lots, Close& stopped);
+  bool ruins(const Market& market, Slot slot, Slot maker, std::int64_t lots,
+             bool pays_rebates = true) const;
   void end_uncovered(std::uint32_t account);
   std::int64_t held_by(Slot slot) const;
   void trim(Market& market, std::uint32_t account);

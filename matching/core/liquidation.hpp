@@ -110,9 +110,13 @@ struct SliceRules {
   std::int64_t min_units, whole_below_units, max_portion_ppm;
 };
 
-// How many of the wanted lots the next slice closes; a rest below the least goes along.
-inline std::int64_t slice_lots(const Exposure& exposure, std::int64_t wanted_lots,
-                               const SliceRules& rules) {
+struct SliceRange {  // in lots
+  std::int64_t least, most;
+};
+
+// What one slice may close at the mark as it is: the least rounded up and the most down, the least
+// first; neither is more than there is.
+inline SliceRange slice_range(const Exposure& exposure, const SliceRules& rules) {
   const std::int64_t whole = std::abs(exposure.position.lots);
   const std::int64_t notional = exposure.notional_units(), lot_units = exposure.value_of(1);
   const std::int64_t portion =
@@ -123,8 +127,16 @@ inline std::int64_t slice_lots(const Exposure& exposure, std::int64_t wanted_lot
   const std::int64_t most =
       std::max({least, static_cast<std::int64_t>(floor_div(max_units, lot_units)),
                 std::int64_t{1}});
-  const std::int64_t lots = std::min({std::max(wanted_lots, least), most, whole});
-  return whole - lots < least && most >= whole ? whole : lots;
+  return {least, std::min(most, whole)};
+}
+
+// How many of the wanted lots the next slice closes; a rest below the least goes along.
+inline std::int64_t slice_lots(const Exposure& exposure, std::int64_t wanted_lots,
+                               const SliceRules& rules) {
+  const std::int64_t whole = std::abs(exposure.position.lots);
+  const SliceRange range = slice_range(exposure, rules);
+  const std::int64_t lots = std::min(std::max(wanted_lots, range.least), range.most);
+  return whole - lots < range.least && range.most >= whole ? whole : lots;
 }
 
 }  // namespace rialto

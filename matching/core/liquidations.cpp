@@ -175,6 +175,13 @@ Reason Engine::refuse_takeover(const Step& step) const {
 
 // ---- the book -------------------------------------------------------------------------------
 
+// Why a slice is too small or too large.
+Reason Engine::refuse_slice(const Step& step) {
+  const SliceRange range = slice_range(*step.exposure, step.market->perpetual->terms.slices());
+  const std::int64_t lots = std::abs(step.delta_lots);
+  return range.least <= lots && lots <= range.most ? Reason::kNone : Reason::kOutsideSliceLimits;
+}
+
 // The strictest of what is asked for, the band and (unless the fund may pay) bankruptcy.
 Reason Engine::refuse_limit(const Step& step, std::int64_t asked, bool fund_may_pay,
                             std::int64_t& limit) const {
@@ -223,7 +230,7 @@ Slot Engine::next_maker(Market& market, Slot taker) {
     const std::int64_t lots = std::min(order.remaining, state.orders[maker].remaining);
     if (state.orders[maker].account == order.account)
       close_resting(market, maker, Close::kSelfTrade);
-    else if (ruins(market, maker, maker, lots))
+    else if (ruins(market, maker, maker, lots, false))
       close_resting(market, maker, Close::kInsufficientMargin);
     else
       return maker;
@@ -239,6 +246,7 @@ void Engine::liquidate(const Command& command, const std::uint8_t* record) {
   const bool may_pay = (command.flags & 1) != 0;
   std::int64_t limit = 0;
   Reason reason = begin(command, record, step);
+  if (reason == Reason::kNone) reason = refuse_slice(step);
   if (reason == Reason::kNone) reason = refuse_limit(step, command.b, may_pay, limit);
   remember(command, reason, content, 0);
   if (reason != Reason::kNone) {

@@ -32,8 +32,9 @@ namespace rialto {
       }
       continue;
     }
-    if (market.perpetual != nullptr) [[unlikely]] {
-      const Meeting meeting = meet(market, maker, taker, stopped);
+    const std::int64_t lots = std::min(order.remaining, other.remaining);
+    if (market.has_stakes) [[unlikely]] {
+      const Meeting meeting = meet(market, maker, taker, lots, stopped);
       if (meeting == Meeting::kEnds) return true;
       if (meeting == Meeting::kPasses) continue;
     }
@@ -41,7 +42,7 @@ namespace rialto {
     __builtin_prefetch(&state.orders[links.next], 1);
     __builtin_prefetch(&state.links[links.next], 1);
     __builtin_prefetch(&state.links[links.account_next], 1);
-    fill(market, maker, taker, std::min(order.remaining, other.remaining));
+    fill(market, maker, taker, lots);
     if (order.remaining == 0) return false;
   }
   const std::int64_t best = book.best(side);
@@ -73,6 +74,12 @@ namespace rialto {
     const std::int64_t lots =
         std::min(affordable_lots(rules, best, left, taker_ppm), other.remaining);
     if (lots == 0) return order.quantity != 0 ? Close::kFilled : Close::kIocRemainder;
+    if (market.has_stakes) [[unlikely]] {
+      Close stopped{};
+      const Meeting meeting = meet(market, maker, taker, lots, stopped);
+      if (meeting == Meeting::kEnds) return stopped;
+      if (meeting == Meeting::kPasses) continue;
+    }
     const std::int64_t quote = best * lots * rules.quote_per_tick_lot;
     left -= quote + fee_units(quote, taker_ppm);
     order.quantity += lots;
@@ -162,34 +169,6 @@ inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::
   if (market.waiting() != 0) [[unlikely]]
     touch(market, maker_slot);
   if (maker.remaining == 0) use_up(market, maker_slot, Close::kFilled);
-}
-
-// Whether a taker may trade with a maker of a perpetual: neither may be left with less than nothing
-// at mark, or an insolvency would be traded into somebody else. Such a maker is closed.
-[[gnu::noinline]] Engine::Meeting Engine::meet(Market& market, Slot maker, Slot taker,
-                                               Close& stopped) {
-  stopped = Close::kSweepLimit;
-  if (events.index() > kSweepRoom) return Meeting::kEnds;
-  const std::int64_t lots =
-      std::min(state.orders[taker].remaining, state.orders[maker].remaining);
-  stopped = Close::kInsufficientMargin;
-  if (ruins(market, taker, maker, lots)) return Meeting::kEnds;
-  if (!ruins(market, maker, maker, lots)) return Meeting::kTrades;
-  close_resting(market, maker, Close::kInsufficientMargin);
-  return Meeting::kPasses;
-}
-
-// Whether a fill of `lots` at the maker's price takes an order's scope below 0 at mark.
-bool Engine::ruins(const Market& market, Slot slot, Slot maker, std::int64_t lots) const {
-  const Order& order = state.orders[slot];
-  const std::int64_t price = state.orders[maker].price;
-  const FeeRates& rates = market.rules.fees.tier[state.accounts[order.account].tier];
-  const std::int64_t units = market.rules.quote_per_tick_lot * lots;
-  const Wide better = market.perpetual->mark_ticks - price;
-  Wide gained = units * (order.side() == kBuy ? better : -better);
-  gained -= fee_units(price * units, slot == maker ? rates.maker_ppm : rates.taker_ppm);
-  const std::uint16_t symbol_id = scope_symbol(market, order.account);
-  return equity_units(state, order.account, symbol_id) + gained < 0;
 }
 
 // Trades `lots` at the maker's price: both positions change, and what they realise is paid. A fill of

@@ -145,14 +145,7 @@ void Engine::trim(Market& market, std::uint32_t account) {
     const Seat& seat = perpetual.seat(account);
     const std::int64_t closable = seat.closable(side);
     if (seat.reducing[static_cast<std::size_t>(side)] <= closable) continue;
-    std::vector<RestingReduceOnly> resting;
-    for (Slot slot = state.accounts[account].open_head; slot != 0;
-         slot = state.links[slot].account_next) {
-      const Order& order = state.orders[slot];
-      if (order.symbol == market.at && order.side() == side && (order.flags & kReduces) != 0 &&
-          (order.traits & kWaiting) == 0)
-        resting.push_back({order.number, order.price, state.open_lots(slot)});
-    }
+    std::vector<RestingReduceOnly> resting = reduce_only_orders(market, account, side);
     const std::size_t count = reduce_only_trim(resting, closable, perpetual.mark_ticks);
     for (std::size_t at = 0; at < count; ++at)
       close_resting(market, state.pages.find(resting[at].order_id), Close::kNothingToReduce);

@@ -112,7 +112,7 @@ void Engine::begin_settlement(Market& market) {
 
 // Why an account may not change how it sits in a market.
 Reason Engine::refuse_seat(const Market* market, std::uint64_t account_id) const {
-  if (account_id == 0) return Reason::kMalformedCommand;
+  if (account_id == 0 || account_id == kFundAccount) return Reason::kMalformedCommand;
   const Reason reason = refuse_perpetual(market);
   if (reason != Reason::kNone) return reason;
   if (state.mode == kHalted) return Reason::kShardHalted;

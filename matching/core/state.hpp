@@ -50,6 +50,7 @@ struct Market {
   std::uint16_t base = 0, quote = 0;  // dense asset indices
   int state = kOpen;
   std::unique_ptr<Perpetual> perpetual;  // none of a spot market
+  bool has_stakes = false;  // its fills may take what backs positions
   std::int64_t last_ticks = 0;
   std::int64_t band_reference = 0, lowest = 0, highest = 0;  // cached
   std::uint64_t open_orders = 0;
@@ -338,6 +339,7 @@ class State {
     markets.push_back(std::move(market));
     widen(open, market_stride, markets.size());
     if (perpetual != nullptr) make_perpetual(*markets.back(), std::move(perpetual));
+    note_stakes();
   }
 
   // Lets a market be a perpetual from now on; its quote asset is the shard's collateral.
@@ -349,6 +351,7 @@ class State {
     std::sort(perpetuals.begin(), perpetuals.end(), [](const Market* a, const Market* b) {
       return a->rules.symbol_id < b->rules.symbol_id;
     });
+    note_stakes();
   }
 
   Slot new_order() {
@@ -368,6 +371,14 @@ class State {
   }
 
  private:
+  // Perpetuals have, and spot markets whose buyers or sellers pay with collateral.
+  void note_stakes() {
+    for (const auto& market : markets)
+      market->has_stakes = collateral != kNone16 && (market->perpetual != nullptr ||
+                                                     market->quote == collateral ||
+                                                     market->base == collateral);
+  }
+
   static constexpr std::size_t kMaxOrders = std::size_t{1}
                                             << 26;    // open and remembered ones together
   static constexpr std::uint64_t kDirect = 1u << 22;  // account ids with a direct index

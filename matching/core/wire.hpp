@@ -181,6 +181,7 @@ enum class Reason : std::uint16_t {
   kNoDust = 145,
   kNotSettling = 146,
   kOrdersOpen = 147,
+  kOutsideSliceLimits = 148,
 };
 
 enum class Close : std::uint8_t {

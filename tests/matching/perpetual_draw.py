@@ -20,7 +20,7 @@ from domain.commands import (
 from domain.order import OrderType, SelfTrade, Side, TimeInForce
 from domain.perpetual_terms import MAX_SOURCES
 from domain.risk_commands import FUND_ACCOUNT, MarginMode, Trigger
-from tests.matching.desk import BTC, ETH_USDT, USDT
+from tests.matching.desk import BTC, ETH, ETH_USDT, USDT
 from tests.matching.perpetual_desk import PERP, PerpetualDesk, terms
 
 HOUR_US = 3_600_000_000
@@ -65,7 +65,7 @@ class Draw:
 
     def _order(self) -> PlaceOrder:
         chance, symbol = self.chance, self._symbol()
-        if chance.random() < 0.06:
+        if chance.random() < 0.12:
             symbol = ETH_USDT
         side = Side(chance.randint(0, 1))
         kind = chance.choices(
@@ -253,6 +253,7 @@ def drawn_desk(chance: random.Random) -> PerpetualDesk:
     desk.index(1_000, symbol_id=OTHER)
     for account in TRADERS:
         desk.fund(account, units=chance.choice((10_000, 30_000, 100_000)))
+        desk.fund(account, assets=(ETH,))
         for symbol in (PERP, OTHER):
             desk.run(r.SetLeverage(account, symbol, chance.choice((10, 20, 50))))
     if chance.random() < 0.5:

@@ -16,9 +16,15 @@ from domain.events import (
     Event,
     FundingPaid,
     FundingSettled,
+    IndexSet,
     LiquidationPlaced,
+    OrderAccepted,
+    OrderClosed,
+    PerpetualTrade,
     ScopeState,
+    Trade,
 )
+from domain.order import CloseReason, TimeInForce
 from domain.perpetual_record import ScopeMargin
 from domain.risk_commands import FUND_ACCOUNT
 from matching.codec import encode_events
@@ -59,6 +65,7 @@ class Watch:
         self._funding(events)
         self._deleveraging(events, scopes)
         self._step(events, scopes)
+        self._fills(events, scopes)
 
     def _sums(self) -> None:
         """2: positions sum to 0. 3: cost bases are the clearing account. 4, 6: floors."""
@@ -126,6 +133,22 @@ class Watch:
             then = first.equity_units * last.maintenance_units
             assert last.equity_units * first.maintenance_units >= then - slack
 
+    def _fills(self, events: tuple[Event, ...], before: dict[int, ScopeMargin]) -> None:
+        """5: no fill leaves anybody with less than nothing; all or nothing is either."""
+        accepted = events[0]
+        if isinstance(accepted, OrderAccepted) and accepted.time_in_force is TimeInForce.FOK:
+            closed = [e for e in events if isinstance(e, OrderClosed)]
+            reasons = [e.reason for e in closed if e.order_id == accepted.order_id]
+            assert reasons == [CloseReason.FILLED]
+        if not any(isinstance(event, Trade | PerpetualTrade) for event in events):
+            return
+        if any(isinstance(event, IndexSet | Deleveraged) for event in events):
+            return
+        frozen = {one.account_id for one in self.desk.engine.frozen()}
+        for account in {*ALL} - frozen:
+            now = self.desk.scope(account).equity_units
+            assert now >= min(0, before[account].equity_units)
+
 
 @settings(max_examples=40, deadline=None)
 @given(chances)
@@ -167,7 +190,7 @@ def test_snapshot_and_replay_give_the_same(seed: int, cut: int) -> None:
 def test_streams_reach_every_step() -> None:
     """The draw is worth its name: it liquidates, takes over, deleverages, pays, unwinds."""
     seen: dict[str, int] = defaultdict(int)
-    for seed in range(40):
+    for seed in range(60):
         chance = random.Random(seed)
         watch = Watch(drawn_desk(chance))
         draw = Draw(watch.desk, chance)

@@ -1,0 +1,65 @@
+#include "ruin.hpp"
+
+#include <algorithm>
+
+#include "engine.hpp"
+#include "money.hpp"
+
+namespace rialto {
+
+// In a perpetual its equity; in a spot market, of who pays with collateral, equity - MM.
+std::optional<Wide> spare_units(const State& state, const Market& market, int side,
+                                std::uint32_t account) {
+  if (market.perpetual != nullptr)
+    return equity_units(state, account, scope_symbol(market, account));
+  if ((side == kBuy ? market.quote : market.base) != state.collateral) return std::nullopt;
+  Wide sum = cash_units(state, account, 0);
+  each_member(state, account, 0,
+              [&sum](const Market& other, const Perpetual& perpetual, const Seat& seat) {
+                if (seat.position.lots == 0) return;
+                const Exposure exposure = perpetual.exposure(other.rules.symbol_id, seat);
+                sum += Wide{exposure.unrealised_units()} - exposure.maintenance_units();
+              });
+  return sum;
+}
+
+// In a perpetual what it is better than the mark, in a spot market what is paid of collateral; less
+// the fee, which is in quote.
+Wide gained_units(const State& state, const Market& market, int side, std::uint32_t account,
+                  bool makes, std::int64_t price, std::int64_t lots, bool pays_rebates) {
+  const std::int64_t units = market.rules.quote_per_tick_lot * lots;
+  const FeeRates& rates = market.rules.fees.tier[state.accounts[account].tier];
+  std::int64_t fee = fee_units(price * units, makes ? rates.maker_ppm : rates.taker_ppm);
+  if (!pays_rebates) fee = std::max<std::int64_t>(0, fee);
+  if (market.perpetual != nullptr) {
+    const Wide better = market.perpetual->mark_ticks - price;
+    return units * (side == kBuy ? better : -better) - fee;
+  }
+  return side == kBuy ? -Wide{price} * units - fee : -Wide{lots} * market.rules.base_per_lot;
+}
+
+// Whether a fill of `lots` at the maker's price leaves an order's scope too little.
+bool Engine::ruins(const Market& market, Slot slot, Slot maker, std::int64_t lots,
+                   bool pays_rebates) const {
+  const Order& order = state.orders[slot];
+  const int side = order.side();
+  const std::optional<Wide> spare = spare_units(state, market, side, order.account);
+  return spare && *spare + gained_units(state, market, side, order.account, slot == maker,
+                                        state.orders[maker].price, lots, pays_rebates) <
+                      0;
+}
+
+// Whether a taker may trade with a maker where collateral is at stake. A fill that would leave too
+// little ends the taker, or closes the maker.
+[[gnu::noinline]] Engine::Meeting Engine::meet(Market& market, Slot maker, Slot taker,
+                                               std::int64_t lots, Close& stopped) {
+  stopped = Close::kSweepLimit;
+  if (market.perpetual != nullptr && events.index() > kSweepRoom) return Meeting::kEnds;
+  stopped = Close::kInsufficientMargin;
+  if (ruins(market, taker, maker, lots)) return Meeting::kEnds;
+  if (!ruins(market, maker, maker, lots)) return Meeting::kTrades;
+  close_resting(market, maker, Close::kInsufficientMargin);
+  return Meeting::kPasses;
+}
+
+}  // namespace rialto
