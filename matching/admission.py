@@ -25,6 +25,7 @@ from matching.perpetual_admission import (
     refuse_margin,
     refuse_position,
 )
+from matching.reach import would_trigger
 
 _GTC, _FOK, _GTD = int(TimeInForce.GTC), int(TimeInForce.FOK), int(TimeInForce.GTD)
 _EXPIRE_TAKER = int(SelfTrade.EXPIRE_TAKER)
@@ -67,7 +68,7 @@ def refuse_order(state: EngineState, order: Order) -> RejectReason:
     if reason:
         return reason
     if order.is_waiting:
-        order.start_from(market.reference_ticks)
+        order.start_from(market.start_of(order))
         return _waiting_rules(state, market, order)
     lowest, highest = market.band()
     buys = order.side == BUY
@@ -115,7 +116,7 @@ def _waiting_rules(
     reason = position_rules(state, market, order, order.quantity_lots - own_lots)
     if reason:
         return reason
-    if market.would_trigger(order):
+    if would_trigger(market, order):
         return RejectReason.WOULD_TRIGGER_IMMEDIATELY
     return _funds(state, market, order, own_hold)
 
@@ -229,7 +230,7 @@ def refuse_armed(state: EngineState, market: Market, order: Order) -> RejectReas
     already, and a trigger that is reached already is no fault.
     """
     if order.is_waiting:
-        order.start_from(market.reference_ticks)
+        order.start_from(market.start_of(order))
         reason = aim_rules(market, order)
     else:
         lowest, highest = market.band()

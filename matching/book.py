@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from domain.commands import MarketRules
 from domain.money import INT64_MAX, PPM, ceil_ppm
-from domain.order import OrderStatus, OrderType, Side, SymbolState
+from domain.order import OrderStatus, OrderType, Side, SymbolState, TriggerSource
 from domain.order_guards import RestingReduceOnly
 from domain.trading_status import StatusReason
 from matching.book_side import BookSide
@@ -162,6 +162,11 @@ class Order:
         return self.first_ticks > entry_ticks if rises else self.first_ticks < entry_ticks
 
     @property
+    def source(self) -> int:
+        """Return which price sets the order off when it waits: a `TriggerSource`."""
+        return self.flags >> 12 & 3
+
+    @property
     def first_ticks(self) -> int:
         """Return the price at which something happens to the order: its trigger, or its limit."""
         return self.trigger_ticks if self.is_waiting else self.price_ticks
@@ -187,24 +192,40 @@ def _go_together(order: Order, following: Order) -> bool:
     return order.sibling is following
 
 
+class Reached:
+    """The lowest and highest price that orders which wait have not been held against yet, or 0."""
+
+    __slots__ = ("high_ticks", "low_ticks")
+
+    def __init__(self) -> None:
+        self.low_ticks = self.high_ticks = 0
+
+    def note(self, price_ticks: int) -> None:
+        """Remember a price."""
+        self.low_ticks = min(self.low_ticks or price_ticks, price_ticks)
+        self.high_ticks = max(self.high_ticks, price_ticks)
+
+    def is_for(self, order: Order) -> bool:
+        """Return whether these prices set the waiting order off."""
+        return order.is_reached(self.low_ticks, self.high_ticks)
+
+
 class Market:
     """One listed symbol: its rules, its state, its book, and the orders that wait outside.
 
     Those that wait for a trigger are `waiting`; the children of brackets are `pending`, by the id
     of their list, until those in `ended` have been seen to.
 
-    `low_ticks` and `high_ticks` are the lowest and highest price that was traded while orders
-    wait and that they have not been held against yet; 0 for none.
+    What each source of triggers has said and not been held against yet is in `reached`.
     """
 
     __slots__ = (
         "ended",
-        "high_ticks",
         "last_ticks",
-        "low_ticks",
         "open_by_account",
         "pending",
         "perpetual",
+        "reached",
         "rules",
         "sides",
         "state",
@@ -218,7 +239,7 @@ class Market:
         self.state = int(SymbolState.OPEN)
         self.status = StatusReason()
         self.last_ticks = 0
-        self.low_ticks = self.high_ticks = 0
+        self.reached = [Reached() for _ in TriggerSource]
         self.sides = (BookSide(0), BookSide(1))
         self.waiting: dict[int, Order] = {}
         self.pending: dict[int, dict[int, Order]] = {}
@@ -234,6 +255,18 @@ class Market:
         if self.perpetual is not None and self.perpetual.mark_ticks:
             return self.perpetual.mark_ticks
         return self.last_ticks or self.rules.listing_price_ticks
+
+    def price_of(self, source: int) -> int:
+        """Return the price that sets orders of a source off, as it is now; 0: there is none."""
+        if source == TriggerSource.LAST_PRICE or self.perpetual is None:
+            return self.last_ticks
+        is_mark = source == TriggerSource.MARK_PRICE
+        return self.perpetual.mark_ticks if is_mark else self.perpetual.index_ticks
+
+    def start_of(self, order: Order) -> int:
+        """Return the price that a trailing stop begins to wait from."""
+        is_last = order.source == TriggerSource.LAST_PRICE
+        return self.reference_ticks if is_last else self.price_of(order.source)
 
     def band(self, reference_ticks: int = 0) -> tuple[int, int]:
         """Return (lowest, highest) price of the band around the last or a given price.
@@ -312,36 +345,6 @@ class Market:
         lowest, highest = self.band(order.trigger_ticks)
         edge = highest if order.side == BUY else lowest
         order.limit_ticks = edge if order.is_market else order.price_ticks
-
-    def would_trigger(self, order: Order) -> bool:
-        """Return whether the last price, or one not yet looked at, is through the trigger."""
-        low, high = self.low_ticks or self.last_ticks, self.high_ticks or self.last_ticks
-        return low > 0 and order.is_reached(low, high)
-
-    def touch(self, price_ticks: int) -> None:
-        """Remember that this price was traded while orders wait."""
-        self.low_ticks = min(self.low_ticks or price_ticks, price_ticks)
-        self.high_ticks = max(self.high_ticks, price_ticks)
-
-    def next_triggered(self) -> Order | None:
-        """Return the order to be set off next: first those that waited for a rise.
-
-        Each way the nearest trigger first, then the oldest.
-        """
-        low, high = self.low_ticks, self.high_ticks
-        reached = [order for order in self.waiting.values() if order.is_reached(low, high)]
-
-        def turn(order: Order) -> tuple[bool, int, int]:
-            trigger = order.trigger_ticks
-            return not order.rises, trigger if order.rises else -trigger, order.order_id
-
-        return min(reached, key=turn, default=None)
-
-    def follow(self) -> None:
-        """Let trailing stops follow; if one moved, the last price is to be looked at again."""
-        low, high = self.low_ticks, self.high_ticks
-        moved = [order for order in self.waiting.values() if order.follow(low, high)]
-        self.low_ticks = self.high_ticks = self.last_ticks if moved else 0
 
     def rest(self, order: Order) -> None:
         """Let `order` stand in the book, or wait beside it."""

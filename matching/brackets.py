@@ -11,6 +11,7 @@ from domain.errors import RejectReason
 from domain.order import CloseReason
 from matching.admission import refuse_armed
 from matching.book import Market, Order
+from matching.reach import would_trigger
 from matching.trading import Trading
 
 _NONE = RejectReason.NONE
@@ -45,5 +46,5 @@ class Brackets(Trading):
                 continue
             self.hold(market, child, hold)
             state.rest(market, child)
-            if market.would_trigger(child):
-                market.touch(market.last_ticks)
+            if would_trigger(market, child):
+                market.reached[child.source].note(market.price_of(child.source))

@@ -10,14 +10,16 @@ from __future__ import annotations
 from copy import copy
 
 from domain.errors import RejectReason
-from domain.order import ListKind, OrderType
+from domain.order import ListKind, OrderType, TriggerSource
 from matching.admission import aim_rules, hold_rules, refuse_order
 from matching.book import BUY, Market, Order
 from matching.engine_state import EngineState
 from matching.order_codec import AskedList
 from matching.order_syntax import order_syntax
+from matching.perpetual_admission import refuse_kind
 
 _LIMIT = int(OrderType.LIMIT)
+_LAST = int(TriggerSource.LAST_PRICE)
 _TAKE_PROFITS = (int(OrderType.TAKE_PROFIT), int(OrderType.TAKE_PROFIT_LIMIT))
 _STOPS = (int(OrderType.STOP), int(OrderType.STOP_LIMIT), int(OrderType.TRAILING_STOP))
 _POST_ONLY = 1 << 8
@@ -61,9 +63,7 @@ def _refuse_oco(state: EngineState, first: Order, second: Order) -> tuple[Reject
 
 
 def _refuse_bracket(state: EngineState, entry: Order, *children: Order) -> tuple[RejectReason, int]:
-    found = state.markets.get(entry.symbol_id)
-    is_perpetual = found is not None and found.perpetual is not None  # which has no brackets
-    if is_perpetual or not _are_bracket(entry, *children):
+    if not _are_bracket(entry, *children):
         return RejectReason.INVALID_ORDER_LIST, 0
     reason = refuse_order(state, entry)
     if reason:
@@ -101,8 +101,11 @@ def _refuse_child(
         return reason
     if child.terms.expires_at_us and child.terms.expires_at_us <= state.time_us:
         return RejectReason.EXPIRY_PASSED
+    reason = refuse_kind(state, market, child)
+    if reason:
+        return reason
     if child.is_waiting:
-        child.start_from(entry_ticks)
+        child.start_from(entry_ticks if child.source == _LAST else market.start_of(child))
         reason = aim_rules(market, child)
     return reason or hold_rules(market, child)
 

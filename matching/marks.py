@@ -12,6 +12,7 @@ from domain.errors import RejectReason
 from domain.index_price import SourcePrice, index_ticks, used_sources
 from domain.mark_price import basis_sample, mark_ticks
 from domain.opcode import Opcode
+from domain.order import TriggerSource
 from domain.perpetual_state import PerpetualState, StateTrigger, next_state
 from domain.risk_bounds import MAX_PRICE_TICKS, MAX_VALUE_UNITS
 from matching.funding import take_sample
@@ -75,6 +76,7 @@ def _follow_index(state: EngineState, market: Market, perpetual: Perpetual, inde
     """
     now = state.time_us
     perpetual.index_ticks, perpetual.index_time_us = index, now
+    _touch(state, market, TriggerSource.INDEX_PRICE)
     perpetual.begun_us = perpetual.begun_us or now
     bids, asks = market.sides[0].depth(1), market.sides[1].depth(1)
     if bids and asks:
@@ -89,10 +91,18 @@ def _follow_index(state: EngineState, market: Market, perpetual: Perpetual, inde
     if mark > MAX_PRICE_TICKS or value > MAX_VALUE_UNITS:
         return False
     perpetual.mark_ticks = mark
+    _touch(state, market, TriggerSource.MARK_PRICE)
     perpetual.marks.append((now, mark))
     while now - perpetual.marks[0][0] > perpetual.terms.breaker_window_us:
         perpetual.marks.popleft()
     return True
+
+
+def _touch(state: EngineState, market: Market, source: TriggerSource) -> None:
+    """Remember a mark or an index while orders wait."""
+    if market.waiting:
+        market.reached[source].note(market.price_of(source))
+        state.touched.add(market.rules.symbol_id)
 
 
 def watch_book(state: EngineState, market: Market, perpetual: Perpetual) -> None:

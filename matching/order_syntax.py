@@ -40,7 +40,7 @@ def order_syntax(order: Order) -> RejectReason:
         return RejectReason.INVALID_COMBINATION
     if terms.quote_budget_units and not _may_have_budget(order):
         return RejectReason.INVALID_COMBINATION
-    if flags >> 12 & 3 != TriggerSource.LAST_PRICE:
+    if flags >> 12 & 3 != TriggerSource.LAST_PRICE and not order.is_waiting:
         return RejectReason.INVALID_COMBINATION
     closes = bool(flags & CLOSE_POSITION)
     if closes and not order.is_market:

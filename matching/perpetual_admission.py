@@ -41,7 +41,7 @@ def refuse_kind(state: EngineState, market: Market, order: Order) -> RejectReaso
     """Return why a market does not take an order of this kind from this account, or NONE."""
     perpetual = market.perpetual
     if perpetual is None:
-        if order.flags & REDUCES:
+        if order.flags & REDUCES or order.source:  # there is but the last price
             return RejectReason.INVALID_COMBINATION
         frozen = state.is_frozen(order.account_id, 0)
         return RejectReason.SCOPE_FROZEN if frozen else _NONE

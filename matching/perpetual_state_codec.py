@@ -15,13 +15,15 @@ from typing import Any, NamedTuple
 from domain.perpetual_record import Holding
 from domain.perpetual_state import PerpetualState
 from domain.risk_commands import MarginMode
+from matching.book import Market
 from matching.engine_state import EngineState
 from matching.fund import Frozen
 from matching.perpetual import Perpetual, Seat
+from matching.reach import is_touched
 from matching.risk_codec import pack_terms, unpack_terms
 from matching.views import PerpetualView
 
-PERPETUAL = struct.Struct("<14q384s")
+PERPETUAL = struct.Struct("<18q384s")
 SEAT = struct.Struct("<qQqqqqq")
 _SAMPLE = struct.Struct("<qqq")
 _FUND = struct.Struct("<qq")
@@ -41,6 +43,7 @@ _NUMBERS = (
     "premium_minute",
     "fund_stopped",
 )
+_REACHED = ("mark_low", "mark_high", "index_low", "index_high")  # what orders were not held against
 Section = Callable[[struct.Struct], Iterator[tuple[Any, ...]]]
 
 
@@ -69,10 +72,13 @@ class SeatLine(NamedTuple):
         )
 
 
-def market_line(symbol_id: int, perpetual: Perpetual) -> bytes:
+def market_line(market: Market, perpetual: Perpetual) -> bytes:
     """Return the line of a perpetual market."""
     numbers = [getattr(perpetual, name) for name in _NUMBERS]
-    return PERPETUAL.pack(symbol_id, perpetual.phase, *numbers, pack_terms(perpetual.terms))
+    _, *by_source = market.reached
+    reached = [ticks for one in by_source for ticks in (one.low_ticks, one.high_ticks)]
+    about = (market.rules.symbol_id, perpetual.phase)
+    return PERPETUAL.pack(*about, *numbers, *reached, pack_terms(perpetual.terms))
 
 
 def perpetual_views(lines: bytes, now: Iterable[tuple[bool, int]]) -> list[PerpetualView]:
@@ -80,7 +86,7 @@ def perpetual_views(lines: bytes, now: Iterable[tuple[bool, int]]) -> list[Perpe
     views = []
     for values, (is_fresh, open_lots) in zip(PERPETUAL.iter_unpack(lines), now, strict=True):
         symbol_id, phase, *numbers, terms = values
-        named = dict(zip(_NUMBERS, numbers, strict=True))
+        named = dict(zip((*_NUMBERS, *_REACHED), numbers, strict=True))
         views.append(
             PerpetualView(
                 symbol_id,
@@ -121,16 +127,16 @@ def position_views(lines: bytes, now: Iterable[tuple[int, int, int, int]]) -> li
 def sections(state: EngineState) -> Iterator[Iterable[bytes]]:
     """Yield the records of each section."""
     markets = [
-        (symbol_id, market.perpetual)
+        (symbol_id, market, market.perpetual)
         for symbol_id, market in sorted(state.markets.items())
         if market.perpetual is not None
     ]
-    yield [market_line(*market) for market in markets]
-    yield [_SAMPLE.pack(symbol_id, *one) for symbol_id, found in markets for one in found.basis]
-    yield [_SAMPLE.pack(symbol_id, *one) for symbol_id, found in markets for one in found.marks]
+    yield [market_line(market, found) for _, market, found in markets]
+    yield [_SAMPLE.pack(symbol, *one) for symbol, _, found in markets for one in found.basis]
+    yield [_SAMPLE.pack(symbol, *one) for symbol, _, found in markets for one in found.marks]
     yield [
         SEAT.pack(*SeatLine.of(symbol_id, seat))
-        for symbol_id, found in markets
+        for symbol_id, _, found in markets
         for _, seat in sorted(found.seats.items())
         if seat.is_kept
     ]
@@ -151,14 +157,20 @@ def read(state: EngineState, section: Section) -> None:
         market = state.markets[symbol_id]
         perpetual = Perpetual(market.rules, unpack_terms(terms, 0))
         perpetual.phase = PerpetualState(phase)
+        *numbers, mark_low, mark_high, index_low, index_high = numbers
         for name, value in zip(_NUMBERS, numbers, strict=True):
             setattr(perpetual, name, value)
+        _, mark, index = market.reached
+        mark.low_ticks, mark.high_ticks = mark_low, mark_high
+        index.low_ticks, index.high_ticks = index_low, index_high
+        if is_touched(market):
+            state.touched.add(symbol_id)
         market.perpetual = perpetual
         state.collateral = market.rules.quote_asset_id
     for order in orders:
         if state.markets[order.symbol_id].perpetual is not None:
             order.covered_units = 0  # it was linked when its market was not yet a perpetual
-        if not order.is_waiting:
+        if not (order.is_waiting or order.pending):
             lots = order.quantity_lots - order.filled_lots
             state.markets[order.symbol_id].count(order, lots)
     for symbol_id, *sample in section(_SAMPLE):

@@ -17,15 +17,16 @@ from typing import Any
 
 from domain.commands import ListSymbol
 from domain.limits import MAX_FEE_TIERS
-from domain.order import StateCause, SymbolState
+from domain.order import StateCause, SymbolState, TriggerSource
 from domain.trading_status import StatusReason
 from matching import perpetual_state_codec
 from matching.book import ENDED, OPEN, Market, Order, Terms
 from matching.engine_state import ASSET_BITS, EngineState
 from matching.market_codec import pack_fees, unpack_fees
+from matching.reach import is_touched
 from matching.windows import KeyRecord
 
-STATE_VERSION = 14
+STATE_VERSION = 15
 _MAGIC = b"RLTSTATE"
 _HEAD = struct.Struct("<8sIIQqqIIQQ64s")
 _STATUS = struct.Struct("<qQq32s96s")
@@ -106,7 +107,8 @@ def _section(parts: list[bytes], records: Iterable[bytes]) -> None:
 
 def _market_bytes(market: Market) -> bytes:
     rules = [getattr(market.rules, name) for name in _RULES]
-    prices = (market.last_ticks, market.low_ticks, market.high_ticks)
+    traded = market.reached[TriggerSource.LAST_PRICE]
+    prices = (market.last_ticks, traded.low_ticks, traded.high_ticks)
     numbers = (*rules, market.state, *prices)
     return _MARKET.pack(*numbers, _status_bytes(market.status), pack_fees(market.rules.fees))
 
@@ -186,7 +188,7 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
     for values in reader.section(_MARKET):
         market = _market(values)
         state.markets[market.rules.symbol_id] = market
-        if market.low_ticks:
+        if is_touched(market):
             state.touched.add(market.rules.symbol_id)
     for account_id, asset_id, total, held in reader.section(_BALANCE):
         state.balances[account_id << ASSET_BITS | asset_id] = [total, held]
@@ -246,7 +248,8 @@ def _market(values: tuple[Any, ...]) -> Market:
     named = dict(zip(_RULES, numbers, strict=True))
     market = Market(ListSymbol(**named, fees=unpack_fees(fees)))
     market.state, market.last_ticks = int(SymbolState(market_state)), last_ticks
-    market.low_ticks, market.high_ticks = low_ticks, high_ticks
+    traded = market.reached[TriggerSource.LAST_PRICE]
+    traded.low_ticks, traded.high_ticks = low_ticks, high_ticks
     market.status = read_status(status)
     return market
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain.fees import fee_units
 from domain.limits import MAX_EXPIRIES, MAX_MAKERS, SWEEP_ROOM
-from domain.order import CloseReason, SelfTrade, TimeInForce
+from domain.order import CloseReason, SelfTrade, TimeInForce, TriggerSource
 from domain.risk_commands import FUND_ACCOUNT
 from matching.admission import limit_rank
 from matching.book import BUY, ENDED, OPEN, Market, Order, whole_lists
@@ -180,7 +180,7 @@ class Trading(Questions):
         taker.filled_lots += lots
         market.last_ticks = maker.price_ticks
         if market.waiting:
-            market.touch(maker.price_ticks)
+            market.reached[TriggerSource.LAST_PRICE].note(maker.price_ticks)
             state.touched.add(market.rules.symbol_id)
         trade_id = state.shard << 48 | state.next_trade
         state.next_trade += 1

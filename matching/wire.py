@@ -36,7 +36,7 @@ from domain.events import EventType
 from domain.order import OrderType, Side, TimeInForce
 from matching.risk_wire import RISK_COMMAND_FIELDS, RISK_EVENT_FIELDS
 
-SCHEMA_VERSION: Final = 9
+SCHEMA_VERSION: Final = 10
 COMMAND_VERSION: Final = 2
 STRIPE: Final = 64
 MAX_TEXT: Final = 36

@@ -298,8 +298,9 @@ std::vector<Slot> Engine::first_orders(const Market& market, std::size_t& open) 
          price = book.next_price(side, price))
       for (Slot at = book.at(side, price).head; at != 0; at = state.links[at].next)
         closing.push_back(at);
-  for (const auto* waiting : {&market.rising, &market.falling})
-    for (const auto& [price, number] : *waiting) closing.push_back(state.pages.find(number));
+  for (const Waits& waits : market.waits)
+    for (const auto* waiting : {&waits.rising, &waits.falling})
+      for (const auto& [price, number] : *waiting) closing.push_back(state.pages.find(number));
   for (const std::uint64_t number : market.pending) closing.push_back(state.pages.find(number));
   std::sort(closing.begin(), closing.end(),
             [&](Slot a, Slot b) { return state.orders[a].number < state.orders[b].number; });

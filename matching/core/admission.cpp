@@ -54,7 +54,8 @@ Reason order_syntax(const Command& command, const std::uint8_t* record, const Te
   if ((terms.expires_us > 0) != (tif_of(flags) == kGtd) || terms.expires_us < 0)
     return Reason::kInvalidCombination;
   if (terms.quote_budget != 0 && !may_have_budget(flags)) return Reason::kInvalidCombination;
-  if (trigger_source_of(flags) != kLastPrice) return Reason::kInvalidCombination;
+  if (trigger_source_of(flags) != kLastPrice && !is_triggered(flags))
+    return Reason::kInvalidCombination;
   const bool closes = (flags & kClosePositionFlag) != 0;
   if (closes && !is_market) return Reason::kInvalidCombination;
   if (is_market ? command.a != 0 : command.a <= 0) return Reason::kInvalidPrice;
@@ -97,7 +98,8 @@ Reason Engine::refuse_order(const Command& command, const std::uint8_t* record,
   if ((state.mode | market->state) != kOpen) [[unlikely]]
     return closed(*market);
   const bool is_perpetual = market->perpetual != nullptr;
-  if (is_perpetual || (command.flags & kReduces) != 0 || !state.frozen.empty()) [[unlikely]] {
+  if (is_perpetual || (command.flags & (kReduces | kSourceFlags)) != 0 || !state.frozen.empty())
+      [[unlikely]] {
     const Reason reason = refuse_kind(command, *market, account, terms);
     if (reason != Reason::kNone) return reason;
   }

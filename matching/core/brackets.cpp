@@ -124,7 +124,7 @@ Reason Engine::refuse_armed(Market& market, Slot slot, std::int64_t& hold) {
   const int side = order.side();
   std::int64_t limit = order.price;
   if (is_triggered(order.flags)) {
-    rare.trigger = trigger_from(order.flags, rare.terms, reference_of(market));
+    rare.trigger = trigger_from(order.flags, rare.terms, start_of(market, order.flags));
     Terms terms = rare.terms;
     terms.trigger = rare.trigger;
     const Reason astray = aim_rules(market, order.flags, terms, order.price, order.quantity);
@@ -135,6 +135,7 @@ Reason Engine::refuse_armed(Market& market, Slot slot, std::int64_t& hold) {
     if (side == kBuy ? limit > market.highest : limit < market.lowest)
       return Reason::kPriceOutsideBand;
   }
+  if (market.perpetual != nullptr) return refuse_armed_perpetual(market, slot);
   if (side == kBuy && exceeds_position(market, order.account, order.quantity))
     return Reason::kPositionLimit;
   if (!is_triggered(order.flags)) {
@@ -148,17 +149,31 @@ Reason Engine::refuse_armed(Market& market, Slot slot, std::int64_t& hold) {
              : Reason::kInsufficientFunds;
 }
 
-// Lets a child wait for its trigger, which the last price may have reached.
+// The rest of it in a perpetual: one that waits is no risk before it is set off, another is cut to
+// what it can close.
+Reason Engine::refuse_armed_perpetual(const Market& market, Slot slot) {
+  Order& order = state.orders[slot];
+  if (is_triggered(order.flags)) return Reason::kNone;
+  std::int64_t lots = order.quantity;
+  Reason reason = refuse_position(market, order.flags, order.account, lots, true, lots);
+  if (reason != Reason::kNone) return reason;
+  order.quantity = order.remaining = lots;
+  reason = order_rules(market, order.flags, lots, order.account, order.price);
+  if (reason != Reason::kNone) return reason;
+  return refuse_margin(order.account, {&market, 0, order.flags, order.price, lots, lots});
+}
+
+// Lets a child wait for its trigger, which its source's price may have reached.
 void Engine::stand_armed(Market& market, Slot slot) {
   const Order& order = state.orders[slot];
   const Rare& rare = state.rare[slot];
   hold_waiting(market, slot, 1);
   --market.open_orders;
   add_waiting(slot);
-  const std::int64_t last = market.last_ticks;
-  if (rises(order.flags) ? last < rare.trigger : last > rare.trigger) return;
-  market.low = market.low == 0 ? last : std::min(market.low, last);
-  market.high = std::max(market.high, last);
+  if (has_reached(market, order.flags, rare.trigger)) {
+    const int source = trigger_source_of(order.flags);
+    market.waits[static_cast<std::size_t>(source)].note(market.price_of(source));
+  }
 }
 
 }  // namespace rialto

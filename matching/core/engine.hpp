@@ -157,7 +157,8 @@ class Engine {
   Reason refuse_oco(const AskedList& asked, std::uint32_t account, Admission* in, int& position);
   Reason refuse_bracket(const AskedList& asked, std::uint32_t account, Admission& in,
                         int& position);
-  Reason refuse_child(const Listed& listed, const Market& market, std::int64_t entry_price) const;
+  Reason refuse_child(const Listed& listed, const Market& market, std::uint32_t account,
+                      std::int64_t entry_price) const;
   bool too_many(const Market& market, std::uint32_t account, int count) const;
   void place_oco(const AskedList& asked, std::uint32_t account, Admission* in);
   void place_bracket(const AskedList& asked, std::uint32_t account, const Admission& in);
@@ -176,6 +177,7 @@ class Engine {
   void see_to(Market& market, std::uint64_t entry);
   void arm(Market& market, const Slot* children, int count);
   Reason refuse_armed(Market& market, Slot slot, std::int64_t& hold);
+  Reason refuse_armed_perpetual(const Market& market, Slot slot);
   void stand_armed(Market& market, Slot slot);
   void cancel(const Command& command, const Place& place);
   void cancel_all(const Command& command);
@@ -318,8 +320,9 @@ class Engine {
   void touch(Market& market, Slot maker);
   void run_triggers();
   bool see_to_next(Market& market);
-  bool set_off_next(Market& market);
-  void follow(Market& market);
+  bool set_off_next(Market& market, const Waits& waits);
+  void follow(Market& market, int source);
+  void touch_source(Market& market, int source);
   void set_off(Market& market, Slot slot);
   [[gnu::always_inline]] inline bool is_open(Slot slot, const Command& command) const;
   Slot find_open(const Command& command, std::uint64_t id, std::uint64_t hash) const;

@@ -46,11 +46,14 @@ bool are_bracket(const AskedList& asked) {
   return takes_profit(first) && stops(asked.orders[2].command().flags);
 }
 
-// The price at which something happens to an order: its trigger, or its limit.
-std::int64_t first_price(const Listed& listed, std::int64_t reference) {
+// The price at which something happens to an order: its limit, or its trigger. A trailing stop by
+// the last price starts from the reference, another from its source's price.
+std::int64_t first_price(const Listed& listed, const Market& market, std::int64_t reference) {
   const Command& command = listed.command();
-  return is_triggered(command.flags) ? trigger_from(command.flags, listed.terms, reference)
-                                     : command.a;
+  if (!is_triggered(command.flags)) return command.a;
+  const int source = trigger_source_of(command.flags);
+  return trigger_from(command.flags, listed.terms,
+                      source == kLastPrice ? reference : market.price_of(source));
 }
 
 // Whether a bracket's child takes profit or limits loss on its side of the entry. A trailing stop
@@ -119,11 +122,8 @@ void Engine::place_bracket(const AskedList& asked, std::uint32_t account, const 
     add_pending(child);
     list_waiting(child);
   }
-  const bool buys = side_of(command.flags) == kBuy;
-  const std::int64_t edge = buys ? market.highest : market.lowest;
   Close stopped = Close::kFilled;
-  const bool stop =
-      match(market, entry, has_limit(command.flags) ? command.a : edge, stopped);
+  const bool stop = match(market, entry, in.limit, stopped);
   stand(market, entry, stop, stopped);
 }
 
@@ -231,32 +231,30 @@ Reason Engine::refuse_oco(const AskedList& asked, std::uint32_t account, Admissi
   position = 0;
   const Market* market = in[0].market;
   if (too_many(*market, account, asked.count)) return Reason::kTooManyOpenOrders;
-  const std::int64_t better = first_price(asked.orders[0], reference_of(*market));
-  const std::int64_t worse = first_price(asked.orders[1], reference_of(*market));
+  const std::int64_t better = first_price(asked.orders[0], *market, reference_of(*market));
+  const std::int64_t worse = first_price(asked.orders[1], *market, reference_of(*market));
   const bool buys = side_of(first.flags) == kBuy;
   return (buys ? better < worse : better > worse) ? Reason::kNone : Reason::kListPricesCrossed;
 }
 
 // The entry must be one that could be placed alone; of its children, what can be known now.
-// There are none in perpetual markets.
 Reason Engine::refuse_bracket(const AskedList& asked, std::uint32_t account, Admission& in,
                               int& position) {
   if (!are_bracket(asked)) return Reason::kInvalidOrderList;
   const Listed& entry = asked.orders[0];
   const Command& command = entry.command();
-  const Market* market = state.market(command.symbol_id);
-  if (market != nullptr && market->perpetual != nullptr) return Reason::kInvalidOrderList;
   position = 1;
   const Reason reason = refuse_order(command, entry.record, account, entry.terms, in);
   if (reason != Reason::kNone) return reason;
+  const Market* market = in.market;
   const std::int64_t price = has_limit(command.flags) ? command.a : reference_of(*market);
   bool beyond = true;
   for (int at = 1; at < asked.count; ++at) {
     const Listed& child = asked.orders[at];
     position = at + 1;
-    const Reason refusal = refuse_child(child, *market, price);
+    const Reason refusal = refuse_child(child, *market, account, price);
     if (refusal != Reason::kNone) return refusal;
-    beyond &= is_beyond(child.command().flags, child.terms, first_price(child, price),
+    beyond &= is_beyond(child.command().flags, child.terms, first_price(child, *market, price),
                         side_of(command.flags), price);
   }
   position = 0;
@@ -265,22 +263,25 @@ Reason Engine::refuse_bracket(const AskedList& asked, std::uint32_t account, Adm
 }
 
 // Why a bracket's child could not stand if the entry filled at its price.
-Reason Engine::refuse_child(const Listed& listed, const Market& market,
+Reason Engine::refuse_child(const Listed& listed, const Market& market, std::uint32_t account,
                             std::int64_t entry_price) const {
   const Command& command = listed.command();
   const Reason malformed = order_syntax(command, listed.record, listed.terms);
   if (malformed != Reason::kNone) return malformed;
   if (listed.terms.expires_us != 0 && listed.terms.expires_us <= state.time_us)
     return Reason::kExpiryPassed;
+  const Reason unkind = refuse_kind(command, market, account, listed.terms);
+  if (unkind != Reason::kNone) return unkind;
   std::int64_t limit = command.a, hold = 0;
   if (is_triggered(command.flags)) {
     Terms terms = listed.terms;
-    terms.trigger = trigger_from(command.flags, terms, entry_price);
+    terms.trigger = first_price(listed, market, entry_price);
     const Reason astray = aim_rules(market, command.flags, terms, command.a, command.b);
     if (astray != Reason::kNone) return astray;
     limit = limit_at(market, command.flags, command.a, terms.trigger);
   }
-  const bool counts = checked_hold(market.rules, side_of(command.flags), limit, command.b, hold);
+  const int side = market.perpetual != nullptr ? 1 - kBuy : side_of(command.flags);  // no hold
+  const bool counts = checked_hold(market.rules, side, limit, command.b, hold);
   return counts ? Reason::kNone : Reason::kOverflow;
 }
 

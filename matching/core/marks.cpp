@@ -94,6 +94,8 @@ Trip tripped(const Perpetual& it, std::int64_t now_us) {
   const Index index = index_of(sources, state.time_us, it.terms.index_rules());
   it.sources = index.sources;
   const bool beyond = index.ticks && !follow_index(*market, *index.ticks, state.time_us);
+  if (index.ticks) touch_source(*market, kIndexPrice);
+  if (index.ticks && !beyond) touch_source(*market, kMarkPrice);
   watch_book(*market, state.time_us);
   take_sample(*market);
   EventStripe* event = events.add(EventType::kIndexSet, 1, command.symbol_id,

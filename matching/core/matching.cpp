@@ -166,7 +166,7 @@ inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::
   event[1].body[3] = static_cast<std::uint64_t>(maker_fee);
   event[1].body[4] = static_cast<std::uint64_t>(taker_fee);
   event[1].body[5] = 0;
-  if (market.waiting() != 0) [[unlikely]]
+  if (market.waiting != 0) [[unlikely]]
     touch(market, maker_slot);
   if (maker.remaining == 0) use_up(market, maker_slot, Close::kFilled);
 }
@@ -222,7 +222,7 @@ inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::
           took.position.cost_units, took.realised_units});
   note_scope(makes, maker_seat.is_isolated ? rules.symbol_id : 0);
   note_scope(takes, taker_seat.is_isolated ? rules.symbol_id : 0);
-  if (market.waiting() != 0) touch(market, maker_slot);
+  if (market.waiting != 0) touch(market, maker_slot);
   if (maker.remaining == 0) use_up(market, maker_slot, Close::kFilled);
   trim(market, makes);
   trim(market, takes);

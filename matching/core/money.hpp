@@ -133,6 +133,27 @@ inline std::int64_t limit_at(const Market& market, std::uint16_t flags, std::int
   return side_of(flags) == kBuy ? band.highest : band.lowest;
 }
 
+// The price that a trailing stop begins to wait from.
+inline std::int64_t start_of(const Market& market, std::uint16_t flags) {
+  const int source = trigger_source_of(flags);
+  return source == kLastPrice ? reference_of(market) : market.price_of(source);
+}
+
+// Whether prices from `low` to `high` are through a trigger.
+inline bool is_through(std::uint16_t flags, std::int64_t trigger, std::int64_t low,
+                       std::int64_t high) {
+  return rises(flags) ? high >= trigger : low <= trigger;
+}
+
+// Whether its source's price, or one not yet looked at, is through an order's trigger.
+inline bool has_reached(const Market& market, std::uint16_t flags, std::int64_t trigger) {
+  const int source = trigger_source_of(flags);
+  const Waits& waits = market.waits[static_cast<std::size_t>(source)];
+  const std::int64_t now = market.price_of(source);
+  const std::int64_t low = waits.low != 0 ? waits.low : now;
+  return low > 0 && is_through(flags, trigger, low, waits.high != 0 ? waits.high : now);
+}
+
 // The trigger of an order that begins to wait at a price; 0 where a trailing stop can have none.
 inline std::int64_t trigger_from(std::uint16_t flags, const Terms& terms, std::int64_t price) {
   if (terms.trailing == 0) return terms.trigger;

@@ -19,7 +19,8 @@ Reason Engine::refuse_kind(const Command& command, const Market& market, std::ui
                            const Terms& terms) const {
   const Perpetual* perpetual = market.perpetual.get();
   if (perpetual == nullptr) {
-    if ((command.flags & kReduces) != 0) return Reason::kInvalidCombination;
+    if ((command.flags & (kReduces | kSourceFlags)) != 0)  // there is but the last price
+      return Reason::kInvalidCombination;
     return account != 0 && state.is_frozen(account, 0) ? Reason::kScopeFrozen : Reason::kNone;
   }
   if (const Reason shut = closed_market(market); shut != Reason::kNone) return shut;

@@ -23,7 +23,7 @@ bool may_lose(const Perpetual& perpetual, const Seat& seat) {
   for (Slot slot = state.accounts[account].open_head; slot != 0;
        slot = state.links[slot].account_next) {
     const Order& order = state.orders[slot];
-    if (order.symbol != market.at || slot == but || (order.traits & kWaiting) != 0 ||
+    if (order.symbol != market.at || slot == but || (order.traits & (kWaiting | kPending)) != 0 ||
         (order.flags & kReduces) != 0)
       continue;
     losses[order.side()] +=

@@ -11,7 +11,7 @@ namespace rialto {
 
 namespace {
 
-constexpr std::uint32_t kStateVersion = 14;
+constexpr std::uint32_t kStateVersion = 15;
 constexpr char kMagic[9] = "RLTSTATE";
 constexpr std::uint8_t kAwaits = 1, kEnded = 2;  // how an order is pending
 
@@ -132,10 +132,11 @@ std::vector<const Market*> markets_by_id(const State& state) {
 
 MarketBytes market_bytes(const Market& market) {
   const Rules& r = market.rules;
+  const Waits& traded = market.waits[kLastPrice];
   return {r.symbol_id,          r.base_asset_id,     r.quote_asset_id,  r.base_per_lot,
           r.quote_per_tick_lot, r.max_taker_fee_ppm, r.band_ppm,        r.listing_ticks,
           r.max_order_lots,     r.max_open_orders,   r.max_position_lots, market.state,
-          market.last_ticks,    market.low,          market.high,       market.status,
+          market.last_ticks,    traded.low,          traded.high,       market.status,
           r.fees};
 }
 
@@ -143,8 +144,9 @@ MarketBytes market_bytes(const Market& market) {
 std::vector<Slot> outside_by_number(const State& state) {
   std::vector<std::uint64_t> numbers;
   for (const auto& market : state.markets) {
-    for (const auto* side : {&market->rising, &market->falling})
-      for (const auto& [_, number] : *side) numbers.push_back(number);
+    for (const Waits& waits : market->waits)
+      for (const auto* side : {&waits.rising, &waits.falling})
+        for (const auto& [_, number] : *side) numbers.push_back(number);
     numbers.insert(numbers.end(), market->pending.begin(), market->pending.end());
   }
   std::sort(numbers.begin(), numbers.end());
@@ -195,7 +197,7 @@ std::string encode_state(const Engine& engine) {
   std::uint64_t open = 0;
   for (const Market* market : markets) {
     out.put(market_bytes(*market));
-    open += market->open_orders - market->waiting() - market->pending.size();
+    open += market->open_orders - market->waiting - market->pending.size();
   }
   write_balances(state, out);
   out.count(open);
@@ -310,8 +312,8 @@ std::unique_ptr<Engine> decode_state(const std::string& bytes) {
       throw std::invalid_argument("an unknown state of a market");
     state.markets.back()->state = static_cast<int>(m.state);
     state.markets.back()->last_ticks = m.last_ticks;
-    state.markets.back()->low = m.low;
-    state.markets.back()->high = m.high;
+    state.markets.back()->waits[kLastPrice].low = m.low;
+    state.markets.back()->waits[kLastPrice].high = m.high;
     state.touched |= m.low != 0;
     state.markets.back()->status = m.status;
   });

@@ -42,6 +42,19 @@ struct StatusReason {  // who set a market's state or the shard's mode, when and
 };
 static_assert(sizeof(StatusReason) == 152);
 
+// The orders of a market that wait for one source's price, and what it has said that they have not
+// been held against yet.
+struct Waits {
+  std::set<std::pair<std::int64_t, std::uint64_t>> rising, falling;  // (price or -price, number)
+  std::set<std::uint64_t> trailing;  // numbers of those whose trigger follows
+  std::int64_t low = 0, high = 0;    // 0: nothing
+
+  void note(std::int64_t price) {
+    low = low == 0 ? price : std::min(low, price);
+    high = std::max(high, price);
+  }
+};
+
 struct Market {
   Market(const Rules& given, const Arena<Order>& orders, Arena<Links>& links)
       : rules(given), book(orders, links) {}
@@ -56,14 +69,21 @@ struct Market {
   std::uint64_t open_orders = 0;
   Book book;
   StatusReason status;
-  // Orders that wait for a trigger, by (price, number); falling ones by (-price, number).
-  std::set<std::pair<std::int64_t, std::uint64_t>> rising, falling;
-  std::set<std::uint64_t> trailing;  // numbers of those whose trigger follows
-  std::int64_t low = 0, high = 0;    // traded while orders wait and not yet looked at; 0 = none
+  std::array<Waits, kTriggerSources> waits;  // by what sets them off
+  std::size_t waiting = 0;                   // how many those are
   std::set<std::uint64_t> pending;   // numbers of the children of brackets that are not armed
   std::set<std::uint64_t> ended;     // numbers of the entries, now closed, of some of them
 
-  std::size_t waiting() const { return rising.size() + falling.size(); }
+  // The price that sets orders of a source off, as it is now; 0: there is none.
+  std::int64_t price_of(int source) const {
+    if (source == kLastPrice || perpetual == nullptr) return last_ticks;
+    return source == kMarkPrice ? perpetual->mark_ticks : perpetual->index_ticks;
+  }
+  // Whether there are prices, or ended brackets, that nothing was held against yet.
+  bool is_touched() const {
+    return !ended.empty() || std::any_of(waits.begin(), waits.end(),
+                                         [](const Waits& one) { return one.low != 0; });
+  }
 };
 
 // Why a market takes no orders and sets none off, if it does not.

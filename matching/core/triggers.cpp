@@ -9,12 +9,12 @@ namespace rialto {
 
 namespace {
 
-bool reached(std::uint16_t flags, std::int64_t trigger, std::int64_t low, std::int64_t high) {
-  return rises(flags) ? high >= trigger : low <= trigger;
-}
-
 std::pair<std::int64_t, std::uint64_t> turn(const Order& order, std::int64_t trigger) {
   return {rises(order.flags) ? trigger : -trigger, order.number};
+}
+
+Waits& waits_of(Market& market, std::uint16_t flags) {
+  return market.waits[static_cast<std::size_t>(trigger_source_of(flags))];
 }
 
 }  // namespace
@@ -24,7 +24,7 @@ Reason Engine::refuse_waiting(const Command& command, std::uint32_t account, con
                               Admission& in) {
   Market& market = *in.market;
   Terms now = terms;
-  now.trigger = trigger_from(command.flags, terms, reference_of(market));
+  now.trigger = trigger_from(command.flags, terms, start_of(market, command.flags));
   in.lots = command.b;
   return waiting_rules(market, command.flags, now, account, command.a, command.b, 0, 0, in.hold);
 }
@@ -45,9 +45,7 @@ Reason Engine::waiting_rules(Market& market, std::uint16_t flags, const Terms& t
   const bool is_spot = market.perpetual == nullptr;
   if (is_spot && side == kBuy && exceeds_position(market, account, quantity - own_lots))
     return Reason::kPositionLimit;
-  const std::int64_t low = market.low != 0 ? market.low : market.last_ticks;
-  const std::int64_t high = market.high != 0 ? market.high : market.last_ticks;
-  if (low != 0 && reached(flags, terms.trigger, low, high)) return Reason::kWouldTriggerImmediately;
+  if (has_reached(market, flags, terms.trigger)) return Reason::kWouldTriggerImmediately;
   hold = 0;
   if (!is_spot) return Reason::kNone;  // it is no risk before it is set off
   if (!checked_hold(rules, side, limit, quantity, hold)) return Reason::kOverflow;
@@ -73,7 +71,7 @@ Reason Engine::aim_rules(const Market& market, std::uint16_t flags, const Terms&
 void Engine::wait(Market& market, Slot slot) {
   Order& order = state.orders[slot];
   Rare& rare = state.rare[slot];
-  rare.trigger = trigger_from(order.flags, rare.terms, reference_of(market));
+  rare.trigger = trigger_from(order.flags, rare.terms, start_of(market, order.flags));
   rare.limit = limit_at(market, order.flags, order.price, rare.trigger);
   hold_waiting(market, slot, 1);
   add_waiting(slot);
@@ -100,8 +98,10 @@ void Engine::add_waiting(Slot slot) {
   const Rare& rare = state.rare[slot];
   Market& market = *state.markets[order.symbol];
   order.traits |= kWaiting;
-  (rises(order.flags) ? market.rising : market.falling).insert(turn(order, rare.trigger));
-  if (rare.terms.trailing != 0) market.trailing.insert(order.number);
+  Waits& waits = waits_of(market, order.flags);
+  (rises(order.flags) ? waits.rising : waits.falling).insert(turn(order, rare.trigger));
+  if (rare.terms.trailing != 0) waits.trailing.insert(order.number);
+  ++market.waiting;
   ++market.open_orders;
   if (tif_of(order.flags) == kGtd) state.time(slot);
 }
@@ -110,8 +110,10 @@ void Engine::remove_waiting(Market& market, Slot slot) {
   Order& order = state.orders[slot];
   Rare& rare = state.rare[slot];
   order.traits &= static_cast<std::uint16_t>(~kWaiting);
-  (rises(order.flags) ? market.rising : market.falling).erase(turn(order, rare.trigger));
-  market.trailing.erase(order.number);
+  Waits& waits = waits_of(market, order.flags);
+  (rises(order.flags) ? waits.rising : waits.falling).erase(turn(order, rare.trigger));
+  waits.trailing.erase(order.number);
+  --market.waiting;
   hold_waiting(market, slot, -1);
   rare.covered = 0;
 }
@@ -168,11 +170,16 @@ void Engine::amend_waiting(const Command& command, std::int64_t trigger, Slot sl
 
 // Remembers that a price was traded while orders wait: one of them may be the maker's sibling.
 [[gnu::noinline, gnu::cold]] void Engine::touch(Market& market, Slot maker) {
-  const std::int64_t price = state.orders[maker].price;
-  market.low = market.low == 0 ? price : std::min(market.low, price);
-  market.high = std::max(market.high, price);
+  market.waits[kLastPrice].note(state.orders[maker].price);
   state.touched = true;
   end_list(market, maker);
+}
+
+// Remembers a mark or an index while orders wait.
+void Engine::touch_source(Market& market, int source) {
+  if (market.waiting == 0) return;
+  market.waits[static_cast<std::size_t>(source)].note(market.price_of(source));
+  state.touched = true;
 }
 
 // Holds the prices traded against the triggers and sees to ended brackets, in order of symbol ids.
@@ -181,7 +188,7 @@ void Engine::amend_waiting(const Command& command, std::int64_t trigger, Slot sl
 [[gnu::noinline, gnu::cold]] void Engine::run_triggers() {
   std::vector<Market*> touched;
   for (const auto& market : state.markets)
-    if (market->low != 0 || !market->ended.empty()) touched.push_back(market.get());
+    if (market->is_touched()) touched.push_back(market.get());
   std::sort(touched.begin(), touched.end(), [](const Market* a, const Market* b) {
     return a->rules.symbol_id < b->rules.symbol_id;
   });
@@ -190,15 +197,18 @@ void Engine::amend_waiting(const Command& command, std::int64_t trigger, Slot sl
     if (state.mode == kOpen && closed_market(*market) == Reason::kNone)
       while (events.index() <= kTriggerRoom && see_to_next(*market)) {
       }
-    left |= market->low != 0 || !market->ended.empty();
+    left |= market->is_touched();
   }
   state.touched = left;
 }
 
-// Does what comes next, prices first; returns whether there was anything.
+// Does what comes next, prices first: those traded, the mark, the index. Returns whether there was
+// anything.
 bool Engine::see_to_next(Market& market) {
-  if (market.low != 0) {
-    if (!set_off_next(market)) follow(market);
+  for (int source = kLastPrice; source <= kIndexPrice; ++source) {
+    const Waits& waits = market.waits[static_cast<std::size_t>(source)];
+    if (waits.low == 0) continue;
+    if (!set_off_next(market, waits)) follow(market, source);
     return true;
   }
   if (market.ended.empty()) return false;
@@ -207,43 +217,45 @@ bool Engine::see_to_next(Market& market) {
 }
 
 // Sets off the nearest trigger that was reached, those that waited for a rise first.
-bool Engine::set_off_next(Market& market) {
-  if (!market.rising.empty() && market.rising.begin()->first <= market.high) {
-    set_off(market, state.pages.find(market.rising.begin()->second));
+bool Engine::set_off_next(Market& market, const Waits& waits) {
+  if (!waits.rising.empty() && waits.rising.begin()->first <= waits.high) {
+    set_off(market, state.pages.find(waits.rising.begin()->second));
     return true;
   }
-  if (!market.falling.empty() && -market.falling.begin()->first >= market.low) {
-    set_off(market, state.pages.find(market.falling.begin()->second));
+  if (!waits.falling.empty() && -waits.falling.begin()->first >= waits.low) {
+    set_off(market, state.pages.find(waits.falling.begin()->second));
     return true;
   }
   return false;
 }
 
-// Lets trailing stops follow; if one moved, the last price is to be looked at again.
-void Engine::follow(Market& market) {
+// Lets trailing stops of a source follow; if one moved, its price is to be looked at again.
+void Engine::follow(Market& market, int source) {
+  Waits& waits = market.waits[static_cast<std::size_t>(source)];
   bool moved = false;
-  for (const std::uint64_t number : market.trailing) {
+  for (const std::uint64_t number : waits.trailing) {
     const Slot slot = state.pages.find(number);
     const Order& order = state.orders[slot];
     Rare& rare = state.rare[slot];
     const bool up = rises(order.flags);
     const Wide wanted =
-        up ? Wide{market.low} + rare.terms.trailing : Wide{market.high} - rare.terms.trailing;
+        up ? Wide{waits.low} + rare.terms.trailing : Wide{waits.high} - rare.terms.trailing;
     if (up ? wanted >= rare.trigger : wanted <= rare.trigger) continue;
-    auto& side = up ? market.rising : market.falling;
+    auto& side = up ? waits.rising : waits.falling;
     side.erase(turn(order, rare.trigger));
     rare.trigger = static_cast<std::int64_t>(wanted);
     side.insert(turn(order, rare.trigger));
     moved = true;
   }
-  market.low = market.high = moved ? market.last_ticks : 0;
+  waits.low = waits.high = moved ? market.price_of(source) : 0;
 }
 
 // Lets an order act that waited; what the book does not allow now closes it.
 void Engine::set_off(Market& market, Slot slot) {
   Order& order = state.orders[slot];
   const Rare& rare = state.rare[slot];
-  const std::int64_t price = rises(order.flags) ? market.high : market.low;
+  const Waits& waits = waits_of(market, order.flags);
+  const std::int64_t price = rises(order.flags) ? waits.high : waits.low;
   const int side = order.side();
   remove_waiting(market, slot);
   std::int64_t limit = rare.limit;

@@ -224,6 +224,7 @@ inline constexpr int kLimit = 0, kMarket = 1, kStop = 2, kStopLimit = 3;
 inline constexpr int kTakeProfit = 4, kTakeProfitLimit = 5, kTrailingStop = 6;
 inline constexpr std::uint16_t kOco = 0, kBracket = 1;  // kind of a list
 inline constexpr int kLastPrice = 0, kMarkPrice = 1, kIndexPrice = 2;  // what sets an order off
+inline constexpr std::size_t kTriggerSources = 3;
 inline constexpr int kExpireMaker = 0, kExpireTaker = 1, kExpireBoth = 2, kDecrement = 3;
 
 // Order flags: bit 0 side, 1-4 type, 5-7 time in force, 8 post-only, 9-11 self-trade mode,
@@ -237,6 +238,7 @@ inline constexpr bool may_rest(std::uint16_t flags) {
 inline constexpr bool post_only(std::uint16_t flags) { return (flags >> 8 & 1) != 0; }
 inline constexpr int self_trade_of(std::uint16_t flags) { return flags >> 9 & 7; }
 inline constexpr int trigger_source_of(std::uint16_t flags) { return flags >> 12 & 3; }
+inline constexpr std::uint16_t kSourceFlags = 3 << 12;
 inline constexpr std::uint16_t kReduceOnlyFlag = 1 << 14, kClosePositionFlag = 1 << 15;
 inline constexpr bool has_limit(std::uint16_t flags) {
   constexpr unsigned kLimits = 1u << kLimit | 1u << kStopLimit | 1u << kTakeProfitLimit;

@@ -25,6 +25,7 @@ from domain.order import (
     StateCause,
     SymbolState,
     TimeInForce,
+    TriggerSource,
 )
 from domain.order_id import client_key
 from domain.perpetual_state import PerpetualState
@@ -122,6 +123,7 @@ _ENUMS: tuple[type[IntEnum], ...] = (
     Side,
     OrderType,
     ListKind,
+    TriggerSource,
     TimeInForce,
     SelfTrade,
     OrderStatus,

@@ -17,7 +17,7 @@ from domain.commands import (
     Started,
     Tick,
 )
-from domain.order import OrderType, SelfTrade, Side, TimeInForce
+from domain.order import OrderType, SelfTrade, Side, TimeInForce, TriggerSource
 from domain.perpetual_terms import MAX_SOURCES
 from domain.risk_commands import FUND_ACCOUNT, MarginMode, Trigger
 from tests.matching.desk import BTC, ETH, ETH_USDT, USDT
@@ -65,7 +65,7 @@ class Draw:
 
     def _order(self) -> PlaceOrder:
         chance, symbol = self.chance, self._symbol()
-        if chance.random() < 0.12:
+        if chance.random() < 0.06:
             symbol = ETH_USDT
         side = Side(chance.randint(0, 1))
         kind = chance.choices(
@@ -90,6 +90,9 @@ class Draw:
             self_trade=chance.choice(list(SelfTrade)),
             display_lots=1 if tif is TimeInForce.GTC and kind.is_limit and reduces else 0,
             trigger_price_ticks=price if kind.is_triggered else 0,
+            trigger_source=TriggerSource(
+                chance.choice((0, 1, 1, 2)) if kind.is_triggered and symbol != ETH_USDT else 0
+            ),
             reduce_only=reduces,
             close_position=closes,
         )

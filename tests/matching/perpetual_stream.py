@@ -11,6 +11,7 @@ from domain import risk_commands as r
 from domain.fees import FeeRates, fee_table, flat_fees
 from domain.limits import HOUR_US
 from domain.market_rules import MarketRules
+from domain.order import OrderType, TriggerSource
 from domain.perpetual_terms import BracketRow, PerpetualTerms
 from matching.codec import encode_command
 from matching.reference import ReferenceEngine
@@ -46,6 +47,8 @@ class PerpetualStream(Stream):
         if self.random.random() < 0.004:
             steps = (HOUR_US // 2, 9 * HOUR_US, 25 * HOUR_US, 1)
         self.time_us += self.random.choice(steps)
+        if isinstance(command, c.PlaceOrderList):
+            command = self._changed_list(command)
         return encode_command(command, sequence=self.sequence, time_us=self.time_us)
 
     def opening(self, *, quick: bool = False) -> list[bytes]:
@@ -149,6 +152,27 @@ class PerpetualStream(Stream):
                 _QUANTITY.pack_into(raw, 56, 0)
         _FLAGS.pack_into(raw, 22, flags & 0xFFFF)
         return bytes(raw)
+
+    def _trigger(self, kind: OrderType) -> dict[str, Any]:
+        """Draw a trigger as elsewhere; half of them are by mark or index."""
+        drawn = super()._trigger(kind)
+        source = TriggerSource(self.random.choices(range(3), (5, 3, 2))[0])
+        return drawn and {**drawn, "trigger_source": source}
+
+    def _changed_list(self, drawn: c.PlaceOrderList) -> c.PlaceOrderList:
+        """Let most exits only reduce, and wait for any price."""
+        first, *others = drawn.orders
+        changed = [
+            replace(
+                order,
+                reduce_only=self.random.random() < 0.6,
+                trigger_source=TriggerSource(self.random.choice((0, 1, 2)))
+                if order.order_type.is_triggered
+                else order.trigger_source,
+            )
+            for order in others
+        ]
+        return replace(drawn, orders=(first, *changed))
 
     def _other(self) -> c.Command:
         found = super()._other()
