@@ -313,13 +313,14 @@ void Engine::link(Slot first, Slot second, std::int64_t covered) {
 }
 
 // Links an order that waits, of a snapshot, to the one before it when that is the other one of its
-// OCO.
+// OCO and open: it may be remembered as closed, a child that ended before the entry did.
 void Engine::link_again(Slot second) {
   const Order& order = state.orders[second];
   const std::int64_t list_id = state.rare[second].terms.list;
   if (list_id == 0 || (order.traits & kPending) != 0) return;
   const Slot first = state.pages.find(order.number - 1);
   if (first == 0 || (state.orders[first].traits & (kHasTerms | kPending)) != kHasTerms) return;
+  if (state.orders[first].status != Status::kOpen) return;
   if (state.rare[first].terms.list != list_id || state.orders[first].side() != order.side()) return;
   const auto whole = [&](Slot slot) {
     const Order& one = state.orders[slot];

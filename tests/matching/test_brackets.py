@@ -352,6 +352,15 @@ def test_one_trade_leads_to_the_next(desk: Desk) -> None:
     assert desk.balance(5, ETH) == (0, 0)
 
 
+def test_a_child_that_ended_alone_stays_ended_in_a_restored_engine(desk: Desk) -> None:
+    """The other child stands alone; it ends without a look at the one that is only remembered."""
+    _, profit, loss = ids(desk.bracket(5, BUY, 990, EXITS, 10))
+    desk.cancel(5, profit)
+    desk.sell(2, 990, 10)
+    desk.engine = restore_engine(desk.engine.snapshot())
+    assert closes(desk.cancel(5, loss)) == [(loss, USER)]
+
+
 @pytest.mark.parametrize("moment", ["pending", "armed"])
 @pytest.mark.parametrize("ending", ["fill", "cancel", "spend"])
 def test_a_restored_bracket_goes_on_the_same_way(desk: Desk, moment: str, ending: str) -> None:
