@@ -29,6 +29,7 @@ struct BenchmarkOptions {
   unsigned batch = 100;
   std::uint32_t closed_per_account = 10'000;  // the dedupe window; 0 = none
   bool warm_input = true;                     // batches are in the cache, as after a socket read
+  bool perpetual = false;                     // the flow is in a perpetual market
 };
 
 Measured measure_engine(const std::vector<FlowLine>& flow, const BenchmarkOptions& options);

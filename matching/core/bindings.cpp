@@ -420,10 +420,10 @@ nb::dict as_dict(const Measured& measured) {
   return out;
 }
 
-nb::dict bench_engine(nb::bytes raw, unsigned passes, unsigned batch, std::uint32_t window,
-                      bool warm) {
+nb::dict bench_engine(nb::bytes raw, unsigned passes, unsigned batch, std::uint32_t window, bool warm,
+                      bool perpetual) {
   if (passes == 0 || batch == 0) throw std::invalid_argument("passes and batch are at least 1");
-  return as_dict(measure_engine(flow_of(raw), {passes, batch, window, warm}));
+  return as_dict(measure_engine(flow_of(raw), {passes, batch, window, warm, perpetual}));
 }
 
 nb::dict bench_bare_book(nb::bytes raw, unsigned passes) {
@@ -438,7 +438,7 @@ NB_MODULE(_core, m) {
   rialto::bind_load(m);
   rialto::bind_risk_formulas(m);
   m.def("bench_engine", &rialto::bench_engine, nb::arg("flow"), nb::arg("passes"), nb::arg("batch"),
-        nb::arg("window"), nb::arg("warm"));
+        nb::arg("window"), nb::arg("warm"), nb::arg("perpetual") = false);
   m.def("limits", [] {
     nb::dict out;
     for (const rialto::Limit& limit : rialto::kLimits) out[limit.name] = limit.value;

@@ -16,18 +16,36 @@ namespace rialto {
 inline constexpr std::uint16_t kReduces = kReduceOnlyFlag | kClosePositionFlag;
 inline constexpr std::int64_t kSecondUs = 1'000'000;
 
+struct Market;
+
+// What an order loses against a mark the moment it fills, for each unit of a tick and lot.
+inline Wide loss_of(int side, std::int64_t limit, std::int64_t lots, std::int64_t mark) {
+  const std::int64_t worse = side == kBuy ? limit - mark : mark - limit;
+  return worse <= 0 ? Wide{0} : Wide{worse} * lots;
+}
+
+// What the orders of a seat that add lose at a mark, by side, in ticks x lots. Kept as orders come
+// and go; at another mark they are walked once, and only if the farthest of them may lose.
+struct OpenLosses {
+  std::int64_t mark = 0;
+  // No order that adds is dearer (buys) or cheaper (sells); what is left of it may be nearer.
+  std::array<std::int64_t, 2> farthest{0, kInt64Max};
+  std::array<Wide, 2> sums{};
+};
+
 // An account in a perpetual market. Lots by side: 0 buys, 1 sells. `adding` is what is left of its
 // orders in the book, `reducing` of the reduce-only ones; those that wait count nowhere.
 struct Seat {
   std::uint32_t account = 0;  // dense
   bool is_isolated = false;
+  Market* market = nullptr;
+  Seat* next = nullptr;  // of the account, by market
   Position position;
+  std::array<std::int64_t, 2> adding{};
   std::int64_t leverage = 1;
   std::int64_t margin_units = 0;  // cash of an isolated position
-  std::array<std::int64_t, 2> adding{};
+  mutable OpenLosses losses;
   std::array<Wide, 2> reducing{};  // each order is within the position, all of them need not be
-  // No order that adds is dearer (buys) or cheaper (sells); what is left of it may be nearer.
-  std::array<std::int64_t, 2> farthest{0, kInt64Max};
 
   // Whether there is a position, or an order that may open one.
   bool is_used() const { return (position.lots | adding[0] | adding[1]) != 0; }
@@ -64,8 +82,7 @@ struct Perpetual {
 
   // The account's seat, or null.
   Seat* look(std::uint32_t account) {
-    const std::uint32_t at = account < seat_of_.size() ? seat_of_[account] : 0;
-    return at == 0 ? nullptr : &seats_[at - 1];
+    return account < seat_of_.size() ? seat_of_[account] : nullptr;
   }
   const Seat* look(std::uint32_t account) const {
     return const_cast<Perpetual*>(this)->look(account);
@@ -75,9 +92,16 @@ struct Perpetual {
   Seat& seat(std::uint32_t account) {
     if (Seat* found = look(account)) return *found;
     if (account >= seat_of_.size()) seat_of_.resize(account + account / 2 + 64);
-    seats_.push_back(Seat{.account = account});
-    seat_of_[account] = static_cast<std::uint32_t>(seats_.size());
-    return seats_.back();
+    Seat* const made = &seats_.emplace_back(Seat{.account = account, .market = market_});
+    seat_of_[account] = made;
+    chain(made);
+    return *made;
+  }
+
+  // Lets this be what a market is, and accounts' seats be found from `firsts`.
+  void open_in(Market& market, std::vector<Seat*>& firsts) {
+    market_ = &market;
+    firsts_ = &firsts;
   }
 
   std::deque<Seat>& seats() { return seats_; }
@@ -91,10 +115,12 @@ struct Perpetual {
       return;
     }
     std::int64_t& adding = seat.adding[static_cast<std::size_t>(side)];
-    std::int64_t& farthest = seat.farthest[static_cast<std::size_t>(side)];
+    OpenLosses& losses = seat.losses;
+    std::int64_t& farthest = losses.farthest[static_cast<std::size_t>(side)];
     if (adding == 0) farthest = price;
     adding += lots;
     farthest = side == kBuy ? std::max(farthest, price) : std::min(farthest, price);
+    losses.sums[static_cast<std::size_t>(side)] += loss_of(side, price, lots, losses.mark);
     used += static_cast<std::uint64_t>(seat.is_used()) - static_cast<std::uint64_t>(before);
   }
 
@@ -121,7 +147,13 @@ struct Perpetual {
   // Around the mark or a given price; narrow when guarded.
   Band band(std::int64_t band_ppm, std::int64_t reference_ticks = 0) const {
     const std::int64_t width = phase == PerpetualState::kGuarded ? band_ppm / 2 : band_ppm;
-    return mark_band(reference_ticks != 0 ? reference_ticks : mark_ticks, width);
+    if (reference_ticks != 0) return mark_band(reference_ticks, width);
+    if (band_mark_ != mark_ticks || band_width_ != width) [[unlikely]] {
+      band_mark_ = mark_ticks;
+      band_width_ = width;
+      band_ = mark_band(mark_ticks, width);
+    }
+    return band_;
   }
 
   // Whether positions may be closed at the mark.
@@ -149,8 +181,14 @@ struct Perpetual {
   }
 
  private:
-  std::vector<std::uint32_t> seat_of_;  // by dense account: place in `seats_`, from 1; 0 is none
+  void chain(Seat* made);
+
+  std::vector<Seat*> seat_of_;  // by dense account
   std::deque<Seat> seats_;
+  Market* market_ = nullptr;
+  std::vector<Seat*>* firsts_ = nullptr;  // of all accounts, in the state
+  mutable std::int64_t band_mark_ = -1, band_width_ = 0;  // what `band_` is around
+  mutable Band band_{};
 };
 
 inline constexpr std::uint64_t kFundAccount = (std::uint64_t{1} << 48) - 1;  // the shard's fund

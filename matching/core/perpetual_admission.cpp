@@ -92,10 +92,12 @@ Reason Engine::refuse_margin(std::uint32_t account, const Wanted& wanted) const 
       Wide{seat.adding[static_cast<std::size_t>(side)]} + wanted.more_lots <= seat.closable(side))
     return Reason::kNone;
   const std::uint16_t symbol_id = account == 0 ? std::uint16_t{0} : scope_symbol(market, account);
-  const Wide required = required_units(state, account, symbol_id, &wanted);
   const Wide spare = Wide{equity_units(state, account, symbol_id)} -
                      spot_held_units(state, account, symbol_id) -
                      fee_reserve_units(state, account, wanted);
+  if (spare >= required_units(state, account, symbol_id, &wanted, Losses::kAtMost)) [[likely]]
+    return Reason::kNone;
+  const Wide required = required_units(state, account, symbol_id, &wanted);
   return spare >= required ? Reason::kNone : Reason::kInsufficientMargin;
 }
 

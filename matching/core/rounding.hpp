@@ -10,17 +10,35 @@ namespace rialto {
 
 using Wide = __int128;
 
+// Most numbers fit into 64 bits, where a division is an instruction and not a call.
+inline constexpr bool are_narrow(Wide numerator, Wide divisor) {
+  return numerator == static_cast<std::int64_t>(numerator) &&
+         divisor == static_cast<std::int64_t>(divisor);
+}
+
 inline constexpr Wide floor_div(Wide numerator, Wide divisor) {
+  if (are_narrow(numerator, divisor)) [[likely]] {
+    const auto a = static_cast<std::int64_t>(numerator), b = static_cast<std::int64_t>(divisor);
+    return a / b - (a % b < 0 ? 1 : 0);
+  }
   const Wide quotient = numerator / divisor;
   return numerator % divisor < 0 ? quotient - 1 : quotient;
 }
 
 inline constexpr Wide ceil_div(Wide numerator, Wide divisor) {
+  if (are_narrow(numerator, divisor)) [[likely]] {
+    const auto a = static_cast<std::int64_t>(numerator), b = static_cast<std::int64_t>(divisor);
+    return a / b + (a % b > 0 ? 1 : 0);
+  }
   const Wide quotient = numerator / divisor;
   return numerator % divisor > 0 ? quotient + 1 : quotient;
 }
 
-inline constexpr Wide truncate_div(Wide numerator, Wide divisor) { return numerator / divisor; }
+inline constexpr Wide truncate_div(Wide numerator, Wide divisor) {
+  if (are_narrow(numerator, divisor)) [[likely]]
+    return static_cast<std::int64_t>(numerator) / static_cast<std::int64_t>(divisor);
+  return numerator / divisor;
+}
 
 // The nearest whole quotient; halfway between two, the even one.
 inline constexpr Wide half_even_div(Wide numerator, Wide divisor) {

@@ -43,6 +43,9 @@ bool Engine::ruins(const Market& market, Slot slot, Slot maker, std::int64_t lot
                    bool pays_rebates) const {
   const Order& order = state.orders[slot];
   const int side = order.side();
+  if (market.perpetual == nullptr && (side == kBuy ? market.quote : market.base) == state.collateral &&
+      state.first_seat(order.account) == nullptr) [[likely]]
+    return false;  // all that it holds is its own
   const std::optional<Wide> spare = spare_units(state, market, side, order.account);
   return spare && *spare + gained_units(state, market, side, order.account, slot == maker,
                                         state.orders[maker].price, lots, pays_rebates) <

@@ -4,36 +4,52 @@ namespace rialto {
 
 namespace {
 
-// What an order loses against the mark the moment it fills.
-Wide loss_of(const Perpetual& perpetual, int side, std::int64_t lots, std::int64_t limit) {
-  const std::int64_t mark = perpetual.mark_ticks;
-  const std::int64_t worse = side == kBuy ? limit - mark : mark - limit;
-  return worse <= 0 ? Wide{0} : Wide{worse} * perpetual.units_per_tick_lot * lots;
-}
-
-bool may_lose(const Perpetual& perpetual, const Seat& seat) {
-  const std::int64_t mark = perpetual.mark_ticks;
-  return (seat.adding[0] != 0 && seat.farthest[0] > mark) ||
-         (seat.adding[1] != 0 && seat.farthest[1] < mark);
-}
-
-// Adds up what the orders in the book that add would lose, but for one.
-[[gnu::noinline, gnu::cold]] void add_losses(const State& state, const Market& market,
-                                             std::uint32_t account, Slot but, Wide* losses) {
-  for (Slot slot = state.accounts[account].open_head; slot != 0;
+// Adds up anew what the orders in the book that add lose at the mark, and which is the farthest.
+[[gnu::noinline, gnu::cold]] void walk_losses(const State& state, const Market& market,
+                                              const Seat& seat) {
+  OpenLosses& losses = seat.losses;
+  losses.farthest = {0, kInt64Max};
+  for (Slot slot = state.accounts[seat.account].open_head; slot != 0;
        slot = state.links[slot].account_next) {
     const Order& order = state.orders[slot];
-    if (order.symbol != market.at || slot == but || (order.traits & (kWaiting | kPending)) != 0 ||
+    if (order.symbol != market.at || (order.traits & (kWaiting | kPending)) != 0 ||
         (order.flags & kReduces) != 0)
       continue;
-    losses[order.side()] +=
-        loss_of(*market.perpetual, order.side(), state.open_lots(slot), order.price);
+    const int side = order.side();
+    std::int64_t& farthest = losses.farthest[static_cast<std::size_t>(side)];
+    farthest = side == kBuy ? std::max(farthest, order.price) : std::min(farthest, order.price);
+    losses.sums[static_cast<std::size_t>(side)] +=
+        loss_of(side, order.price, state.open_lots(slot), losses.mark);
   }
 }
 
+// What the orders of a seat that add would lose at the mark as it is, in ticks x lots; or at least
+// no less than that, if it would have to be added up anew.
+std::array<Wide, 2> losses_of(const State& state, const Market& market, const Seat& seat,
+                              Losses wanted) {
+  OpenLosses& losses = seat.losses;
+  const std::int64_t mark = market.perpetual->mark_ticks;
+  if (losses.mark == mark) [[likely]]
+    return losses.sums;
+  const Wide buys = loss_of(kBuy, losses.farthest[0], seat.adding[0], mark);
+  const Wide sells = loss_of(1 - kBuy, losses.farthest[1], seat.adding[1], mark);
+  if (wanted == Losses::kAtMost && buys + sells != 0) return {buys, sells};
+  losses.mark = mark;
+  losses.sums = {0, 0};
+  if (buys + sells != 0) walk_losses(state, market, seat);
+  return losses.sums;
+}
+
+// What an order that stands with other terms is counted with.
+Wide own_loss(const State& state, const Perpetual& perpetual, Slot slot) {
+  const Order& order = state.orders[slot];
+  if ((order.flags & kReduces) != 0) return 0;
+  return loss_of(order.side(), order.price, state.open_lots(slot), perpetual.mark_ticks);
+}
+
 // Initial margin by the worse side, and the worse side's open losses, of one market.
-Wide seat_units(const State& state, const Market& market, std::uint32_t account, const Seat& seat,
-                const Wanted* wanted) {
+Wide seat_units(const State& state, const Market& market, const Seat& seat, const Wanted* wanted,
+                Losses exactness) {
   const Perpetual& perpetual = *market.perpetual;
   std::int64_t lots[2] = {seat.adding[0], seat.adding[1]};
   if (wanted != nullptr) lots[side_of(wanted->flags)] += wanted->more_lots;
@@ -41,16 +57,16 @@ Wide seat_units(const State& state, const Market& market, std::uint32_t account,
   const Wide worst =
       perpetual.notional_units(std::max(std::abs(held + lots[0]), std::abs(held - lots[1])));
   const Wide interest = perpetual.notional_units(perpetual.open_lots);
-  Wide losses[2] = {0, 0};
-  if (may_lose(perpetual, seat)) [[unlikely]]
-    add_losses(state, market, account, wanted != nullptr ? wanted->slot : 0, losses);
+  std::array<Wide, 2> losses = losses_of(state, market, seat, exactness);
   if (wanted != nullptr) {
-    const int side = side_of(wanted->flags);
-    losses[side] += loss_of(perpetual, side, wanted->lots, wanted->limit);
+    const auto side = static_cast<std::size_t>(side_of(wanted->flags));
+    losses[side] += loss_of(side_of(wanted->flags), wanted->limit, wanted->lots,
+                            perpetual.mark_ticks);
+    if (wanted->slot != 0) losses[side] -= own_loss(state, perpetual, wanted->slot);
   }
   return initial_units(worst, perpetual.terms.brackets, seat.leverage,
                        perpetual.terms.open_interest(static_cast<std::int64_t>(interest))) +
-         std::max(losses[0], losses[1]);
+         std::max(losses[0], losses[1]) * perpetual.units_per_tick_lot;
 }
 
 }  // namespace
@@ -108,18 +124,18 @@ void add_cash(State& state, const Market& market, Seat& seat, std::int64_t units
 
 // The initial margin of a scope, and what its orders lose at once where they fill.
 Wide required_units(const State& state, std::uint32_t account, std::uint16_t symbol_id,
-                    const Wanted* wanted) {
+                    const Wanted* wanted, Losses exactness) {
   Wide sum = 0;
   bool counted = wanted == nullptr;
   each_member(state, account, symbol_id,
               [&](const Market& market, const Perpetual&, const Seat& seat) {
                 const bool here = wanted != nullptr && wanted->market == &market;
-                sum += seat_units(state, market, account, seat, here ? wanted : nullptr);
+                sum += seat_units(state, market, seat, here ? wanted : nullptr, exactness);
                 counted |= here;
               });
   if (!counted) {
     const Seat* seat = wanted->market->perpetual->look(account);
-    sum += seat_units(state, *wanted->market, account, seat != nullptr ? *seat : Seat{}, wanted);
+    sum += seat_units(state, *wanted->market, seat != nullptr ? *seat : Seat{}, wanted, exactness);
   }
   return sum;
 }

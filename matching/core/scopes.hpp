@@ -15,6 +15,10 @@ struct Wanted {  // an order that is asked for, counted as if it stood in its bo
   std::int64_t lots;       // in all
 };
 
+// Whether open losses that would have to be added up anew may be counted too high: who has margin
+// for more than them has it for them.
+enum class Losses : std::uint8_t { kExact, kAtMost };
+
 // Why a command about a perpetual cannot mean this market.
 inline Reason refuse_perpetual(const Market* market) {
   if (market == nullptr) return Reason::kUnknownSymbol;
@@ -37,12 +41,11 @@ inline std::uint16_t scope_symbol(const Market& market, std::uint32_t account) {
 // Calls `use(market, perpetual, seat)` for the used seats of a scope, by market.
 template <typename Use>
 void each_member(const State& state, std::uint32_t account, std::uint16_t symbol_id, Use use) {
-  for (const Market* market : state.perpetuals) {
-    const Perpetual& perpetual = *market->perpetual;
-    const Seat* seat = perpetual.look(account);
-    if (seat == nullptr || !seat->is_used()) continue;
-    if ((seat->is_isolated ? market->rules.symbol_id : 0) == symbol_id)
-      use(*market, perpetual, *seat);
+  for (const Seat* seat = state.first_seat(account); seat != nullptr; seat = seat->next) {
+    if (!seat->is_used()) continue;
+    const Market& market = *seat->market;
+    if ((seat->is_isolated ? market.rules.symbol_id : 0) == symbol_id)
+      use(market, *market.perpetual, *seat);
   }
 }
 
@@ -53,7 +56,7 @@ std::int64_t equity_units(const State& state, std::uint32_t account, std::uint16
 Scope scope_of(const State& state, std::uint32_t account, std::uint16_t symbol_id);
 void add_cash(State& state, const Market& market, Seat& seat, std::int64_t units);
 Wide required_units(const State& state, std::uint32_t account, std::uint16_t symbol_id,
-                    const Wanted* wanted = nullptr);
+                    const Wanted* wanted = nullptr, Losses exactness = Losses::kExact);
 Wide fee_reserve_units(const State& state, std::uint32_t account, const Wanted& wanted);
 Wide shortage_units(const State& state, std::uint32_t account, std::uint16_t symbol_id);
 bool marks_are_fresh(const State& state, std::uint32_t account, std::uint16_t symbol_id);

@@ -98,6 +98,16 @@ inline Reason closed_market(const Market& market) {
   return Reason::kNone;
 }
 
+// Puts a seat among its account's, which are by market.
+inline void Perpetual::chain(Seat* made) {
+  if (made->account >= firsts_->size()) firsts_->resize(made->account + made->account / 2 + 64);
+  Seat** place = &(*firsts_)[made->account];
+  while (*place != nullptr && (*place)->market->rules.symbol_id < market_->rules.symbol_id)
+    place = &(*place)->next;
+  made->next = *place;
+  *place = made;
+}
+
 struct Balance {
   std::int64_t total = 0;
   std::int64_t held = 0;
@@ -190,6 +200,7 @@ class State {
   std::uint64_t closed_count = 0;
 
   std::vector<Market*> perpetuals;      // by id
+  std::vector<Seat*> first_seats;       // of each account that has any, by dense account
   std::uint16_t collateral = kNone16;   // dense; the quote asset of all perpetuals
   std::map<ScopeName, Frozen> frozen;   // scopes in liquidation
   Fund fund;
@@ -320,6 +331,11 @@ class State {
     return at;
   }
 
+  // The account's first seat, the others follow it; or null.
+  const Seat* first_seat(std::uint32_t account) const {
+    return account < first_seats.size() ? first_seats[account] : nullptr;
+  }
+
   // Whether a scope is being liquidated; its symbol is 0 for cross margin.
   bool is_frozen(std::uint32_t account, std::uint16_t symbol_id) const {
     return !frozen.empty() && frozen.contains({accounts[account].id, symbol_id});
@@ -366,6 +382,7 @@ class State {
   void make_perpetual(Market& market, std::unique_ptr<Perpetual> perpetual) {
     perpetual->units_per_tick_lot = market.rules.quote_per_tick_lot;
     market.perpetual = std::move(perpetual);
+    market.perpetual->open_in(market, first_seats);
     collateral = market.quote;
     perpetuals.push_back(&market);
     std::sort(perpetuals.begin(), perpetuals.end(), [](const Market* a, const Market* b) {

@@ -53,9 +53,9 @@ def core(
 ) -> None:
     """Measure the C++ core on one thread: every check, dedupe window, events and digest on.
 
-    Beside it, in the same run: without the dedupe window, with a small one that evicts all the
-    time, with input that is not in the cache, and a bare book without any feature. Exit code 1
-    when the fills are not the flow's.
+    Beside it, in the same run: the same flow in a perpetual market; without the dedupe window,
+    with a small one that evicts all the time, with input that is not in the cache, and a bare
+    book without any feature. Exit code 1 when the fills are not the flow's.
     """
     from matching.core_engine import load_core
 
@@ -87,8 +87,8 @@ def _recorded_flow(flow: Path) -> tuple[bytes, dict[str, Any]]:
 def measure(module: Any, raw: bytes, passes: int, batch: int) -> dict[str, Any]:
     """Return the report of one flow; rates in operations a second, medians over the passes."""
 
-    def engine(window: int, warm: bool) -> dict[str, Any]:
-        return dict(module.bench_engine(raw, passes, batch, window, warm))
+    def engine(window: int, warm: bool, perpetual: bool = False) -> dict[str, Any]:
+        return dict(module.bench_engine(raw, passes, batch, window, warm, perpetual))
 
     def rate(row: dict[str, Any]) -> int:
         return int(row["commands"] / statistics.median(row["seconds"]))
@@ -96,12 +96,15 @@ def measure(module: Any, raw: bytes, passes: int, batch: int) -> dict[str, Any]:
     resting_bytes = module.bench_resting(RESTING_ORDERS)  # first, while the heap is fresh
     bare = dict(module.bench_bare_book(raw, passes))
     full = engine(WINDOW, True)
+    perpetual = engine(WINDOW, True, perpetual=True)
     return {
         "commands": full["commands"],
         "ops_per_second": rate(full),
         "ops_per_second_cold_input": rate(engine(WINDOW, False)),
         "ops_per_second_without_window": rate(engine(0, True)),
         "ops_per_second_evicting": rate(engine(SMALL_WINDOW, True)),
+        "perpetual_ops_per_second": rate(perpetual),
+        "perpetual_ratio": round(rate(full) / rate(perpetual), 2),
         "bare_book_ops_per_second": rate(bare),
         "p50_ns": full["p50_ns"],
         "p99_ns": full["p99_ns"],
@@ -112,7 +115,7 @@ def measure(module: Any, raw: bytes, passes: int, batch: int) -> dict[str, Any]:
         "volume": full["volume"],
         "checksum": f"{full['checksum']:016x}",
         "bare_book_agrees": full["checksum"] == bare["checksum"],
-        "rejected": full["rejected"],
+        "rejected": full["rejected"] + perpetual["rejected"],
         "passes": passes,
         "batch": batch,
     }
