@@ -73,17 +73,23 @@ class Invariants {
 
   // Orders that wait for a trigger hold for the price up to which they will trade, less what the
   // other one of their list holds for them.
-  template <typename M>
-  void waiting(const M& market, std::uint16_t at) {
-    if constexpr (requires { market.rising; }) {
-      for (const auto* side : {&market.rising, &market.falling})
+  void waiting(const Market& market, std::uint16_t at) {
+    std::size_t count = 0;
+    for (std::size_t source = 0; source < kTriggerSources; ++source) {
+      const Waits& waits = market.waits[source];
+      hold(waits.low == 0 || state_.touched, "what a source said is held against who waits for it");
+      for (const auto* side : {&waits.rising, &waits.falling})
         for (const auto& row : *side) {
           const Slot slot = state_.pages.find(row.second);
-          hold(slot != 0 && state_.orders[slot].status == Status::kOpen, "what waits is open");
-          const auto limit = [](const auto& rare) { return rare.limit; }(state_.rare[slot]);
-          open(market, at, slot, limit, state_.orders[slot].remaining, covered(slot));
+          const Order& order = state_.orders[slot];
+          hold(slot != 0 && order.status == Status::kOpen, "what waits is open");
+          hold(static_cast<std::size_t>(trigger_source_of(order.flags)) == source,
+               "an order waits for its source");
+          open(market, at, slot, state_.rare[slot].limit, order.remaining, covered(slot));
+          ++count;
         }
     }
+    hold(count == market.waiting, "a market counts who waits");
   }
 
   // Children of brackets hold nothing until their entry ended, which is seen to in an open market
@@ -168,6 +174,9 @@ class Invariants {
     if (market.perpetual != nullptr && (order.traits & kWaiting) == 0) {
       Counted& counted = counted_[{order.account, at}];
       ((order.flags & kReduces) != 0 ? counted.reducing : counted.adding)[side] += lots;
+      if ((order.flags & kReduces) == 0 && lots != 0)
+        counted.losses[static_cast<std::size_t>(side)] +=
+            loss_of(side, price, lots, market.perpetual->look(order.account)->losses.mark);
     }
     ++open_orders_;
     known(slot);
@@ -184,6 +193,7 @@ class Invariants {
       for (std::size_t side = 0; side < 2; ++side) {
         hold(seat.adding[side] == counted.adding[side], "lots that may add are counted");
         hold(seat.reducing[side] == counted.reducing[side], "lots that reduce are counted");
+        hold(seat.losses.sums[side] == counted.losses[side], "open losses are counted");
       }
       hold((seat.position.lots == 0) <= (seat.position.cost_units == 0), "who is flat has no cost");
       hold(perpetual.look(seat.account) == &seat, "a seat is found by its account");
@@ -289,7 +299,7 @@ class Invariants {
   const State& state_;
   std::map<Place, std::int64_t> holds_;
   struct Counted {
-    Wide adding[2] = {0, 0}, reducing[2] = {0, 0};
+    Wide adding[2] = {0, 0}, reducing[2] = {0, 0}, losses[2] = {0, 0};
   };
   std::map<Place, OpenOrders> open_;
   std::map<Place, Counted> counted_;
