@@ -26,11 +26,22 @@ _QUESTIONS = (
 @pytest.mark.parametrize("seed", range(40))
 def test_same_commands_same_bytes_and_digest(seed: int) -> None:
     """Events are equal byte for byte after every batch, states at every few; restores both ways."""
+    _agree(seed, _COMMANDS)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(1_000, 1_200))
+def test_the_same_of_longer_streams(seed: int) -> None:
+    """More seeds, and streams in which more orders, positions and liquidations have come about."""
+    _agree(seed, 4 * _COMMANDS)
+
+
+def _agree(seed: int, commands: int) -> None:
     stream = PerpetualStream(seed)
     core: Any = create_engine(kind="core")
     opening = b"".join(stream.opening())
     assert stream.engine.apply(opening) == core.apply(opening)
-    for _ in range(_COMMANDS // 4):
+    for _ in range(commands // 4):
         batch = b"".join(stream.next() for _ in range(stream.random.randint(1, 7)))
         assert stream.engine.apply(batch) == core.apply(batch), f"before {stream.sequence}"
         if stream.random.random() < 1 / EVERY_SEQUENCES:
