@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.deposit import FINAL_STATES, DepositState
 from domain.instrument import Instrument
+from domain.market_change import ChangeState
 from infra.embedded.server import ServerFailedError
 from infra.postgres import tables
 from infra.postgres.customers import CustomerStore
@@ -27,7 +28,9 @@ from infra.settings import Settings
 from infra.wallet import demo as chain_demo
 from infra.wallet import setup
 from infra.wallet.keys import WalletPublic, load_public
+from infra.wallet.officers import DEMO_OFFICERS
 from workers import demo_listings as listings
+from workers import demo_perpetuals as perpetuals
 from workers.api_client import ApiAccount, ApiClient, ApiError
 from workers.data_folder import demo_record_path, read_json, write_json
 
@@ -74,7 +77,7 @@ class Demo:
         wallet = await setup.prepare_demo_wallet(
             self._settings.data_dir, self._settings.chain_url, self._engine
         )
-        await self._create_customers(wallet.public, listings.CUSTOMERS)
+        await self._create_customers(wallet.public, self._everybody())
         self._write_bots()
         self._done("listings")
 
@@ -85,6 +88,39 @@ class Demo:
         for market in listings.MARKETS:
             await self._list_market(market, 0)
         self._done("markets")
+
+    async def list_perpetuals(self) -> None:
+        """Propose each perpetual and have the two officers sign it; workflows list it; once."""
+        for listing in perpetuals.PERPETUALS:
+            step = f"listed-{listing.symbol}"
+            if not self._is_done(step):
+                self._say(f"listing {listing.symbol} by two officers' signatures")
+                await self._list_perpetual(listing)
+                self._done(step)
+
+    async def _list_perpetual(self, listing: perpetuals.PerpetualListing) -> None:
+        from workers import market_desk as desk
+        from workers.officer_desk import DeskError
+
+        known = await desk.store_of(self._engine).recent(50)
+        begun = [one for one in known if one[0].symbol == listing.symbol]
+        change, signed = begun[0] if begun else (None, {})
+        wanted = desk.Wanted("the demo trades perpetuals")
+        try:
+            if change is None:
+                change = await desk.propose_listing(
+                    self._engine, self._settings, listing.symbol, 0, listing.terms, {}, wanted
+                )
+            for officer in DEMO_OFFICERS:
+                if change.is_open and officer not in signed:
+                    _, change = await desk.sign(self._engine, self._settings, officer, change)
+        except DeskError as error:
+            raise DemoError(f"{listing.symbol} could not be listed: {error}") from error
+        if change.state is not ChangeState.APPLIED:
+            raise DemoError(
+                f"the listing of {listing.symbol} is still {change.state} {change.failure}; see "
+                f"the workflow market-change-{change.change_id} in the Temporal UI"
+            )
 
     async def _list_market(self, market: Instrument, shard: int) -> None:
         from workers.engine_admin import list_market
@@ -97,7 +133,7 @@ class Demo:
             return
         public = load_public(self._settings.data_dir)
         hot = [(public.hot_address, code, amount) for code, amount in listings.HOT_WALLET.items()]
-        await self._send_deposits(listings.CUSTOMERS, hot)
+        await self._send_deposits(self._everybody(), hot)
         self._done("funds")
 
     async def _send_deposits(
@@ -283,8 +319,16 @@ class Demo:
         names = [
             bot.name for bots in (listings.BOTS, *listings.SHARD_BOTS.values()) for bot in bots
         ]
-        bots = [self._account(name).as_json() for name in names if name in known]
-        write_json(self._settings.secrets_dir / "bots.json", {"accounts": bots})
+        traders = [bot.customer.name for bot in perpetuals.PERPETUAL_BOTS]
+        accounts, perpetual = (
+            [self._account(name).as_json() for name in group if name in known]
+            for group in (names, traders)
+        )
+        content = {"accounts": accounts, "perpetual": perpetual}
+        write_json(self._settings.secrets_dir / "bots.json", content)
+
+    def _everybody(self) -> list[listings.DemoCustomer]:
+        return [*listings.CUSTOMERS, *(bot.customer for bot in perpetuals.PERPETUAL_BOTS)]
 
     def _account(self, name: str) -> ApiAccount:
         found = self._record["accounts"][name]

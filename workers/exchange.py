@@ -138,7 +138,9 @@ class Exchange:
                 group.create_task(self._start(*signer, stage=_STAGE_WORKERS))
                 await nursery
                 await self._start_workers()
-            await demo.fund()
+            async with _together() as group:
+                group.create_task(demo.fund())
+                group.create_task(demo.list_perpetuals())
             api = ApiClient(self.stack.page_url)
             try:
                 await demo.leave_withdrawals(api)

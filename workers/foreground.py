@@ -42,8 +42,13 @@ async def run_interactive(data_dir: Path, shards: int, folder_named: bool, *, bo
     return 0
 
 
-async def run_once(data_dir: Path, shards: int, seconds: int, report_path: Path | None) -> int:
-    """Start, trade, check, stop; return 0 only when everything holds."""
+async def run_once(
+    data_dir: Path, shards: int, seconds: int, report_path: Path | None, *, prints: bool = False
+) -> int:
+    """Start, trade, check, stop; return 0 only when everything holds.
+
+    The report goes to `report_path`, and to standard output where there is none or it `prints`.
+    """
     from workers.once import OnceRun
 
     say = _Progress()
@@ -53,7 +58,7 @@ async def run_once(data_dir: Path, shards: int, seconds: int, report_path: Path 
         if not finished:
             run.problems.append("stopped by a signal before the end")
         say("stopping")
-    run.write(report_path)
+    run.write(report_path, prints=prints)
     return 1 if run.problems else 0
 
 

@@ -26,6 +26,7 @@ from workers import engine_admin
 from workers.api_client import ApiAccount, ApiClient, ApiError
 from workers.cli.verify import verify
 from workers.exchange import Exchange
+from workers.once_perpetuals import counted, problems_of, until_nobody_is_liquidated
 from workers.staff import Staff
 from workers.versions import versions
 
@@ -70,6 +71,8 @@ class OnceRun:
                 await self._trade(demo)
                 await self.exchange.supervisor.stop_child("bots")
                 await self._finish_transfers(demo, database)
+            self.say("waiting until nobody is being liquidated")
+            self.problems += await until_nobody_is_liquidated(settings, first[0])
             last = await self._sequences()
             for shard, sequence in last.items():
                 await self._wait_for_cursor(database, shard, sequence)
@@ -79,7 +82,7 @@ class OnceRun:
         self.say("checking the books")
         await self._check()
 
-    def write(self, path: Path | None) -> None:
+    def write(self, path: Path | None, *, prints: bool = False) -> None:
         """Write the report, and say what failed."""
         self.report["versions"] = versions()
         self.report["restarts"] = self.exchange.supervisor.restarts()
@@ -88,7 +91,7 @@ class OnceRun:
         text = json.dumps(self.report, indent=1)
         if path is not None:
             path.write_text(text + "\n")
-        else:
+        if path is None or prints:
             print(text)
         for problem in self.problems:
             self.say(f"FAILED: {problem}")
@@ -185,13 +188,18 @@ class OnceRun:
     ) -> dict[str, int]:
         """Return what one shard did in the commands after `first` up to `last`."""
         events = await engine_admin.count_events(self.exchange.settings, shard, first, last)
+        if shard == 0:
+            perpetuals = await counted(database, events, first, last)
+            self.report |= perpetuals
+            self.problems += problems_of(perpetuals, self.seconds)
         trade = tables.trade_event.c
         query = sa.select(sa.func.count()).where(
             trade.shard == shard, trade.sequence > first, trade.sequence <= last
         )
         async with database.connect() as connection:
             settled = int(await connection.scalar(query) or 0)
-        orders, trades = events[EventType.ORDER_ACCEPTED], events[EventType.TRADE]
+        orders = events[EventType.ORDER_ACCEPTED]
+        trades = events[EventType.TRADE] + events[EventType.PERPETUAL_TRADE]
         if settled != trades:
             self.problems.append(f"shard {shard} made {trades} trades, {settled} are settled")
         if not orders or not trades:

@@ -7,6 +7,10 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+from domain.liquidation_story import LIQUIDATION_WORKFLOW
+from workers import demo_perpetuals
 
 
 def copyable(demo: Mapping[str, Any], data_dir: Path | None) -> dict[str, str]:
@@ -60,15 +64,28 @@ _MEANING = {
 }
 
 
+def _liquidations(temporal_ui: str) -> str:
+    """Return the address of Temporal's list of liquidations, open ones and those that ended."""
+    wanted = f"WorkflowType='{LIQUIDATION_WORKFLOW}'"
+    return f"{temporal_ui}?query={quote(wanted)}"
+
+
 def screen(demo: Mapping[str, Any], data_dir: Path | None) -> str:
     """Return the screen."""
     account = demo["accounts"][0]
+    perpetual = demo_perpetuals.MAIN.symbol
     lines = [
         "",
         f"Rialto is up after {demo['healthy_seconds']} s. Ctrl-C stops it; its data stays.",
         "",
         f"  page           {demo['base_url']}/",
         f"  Temporal UI    {demo['temporal_ui'] or '(not started here)'}",
+        f"  perpetuals     {demo['base_url']}/#{perpetual.replace('/', '-')}",
+        *(
+            [f"  liquidations   {_liquidations(demo['temporal_ui'])}"]
+            if demo["temporal_ui"]
+            else []
+        ),
         f"  demo account   {account['name']}",
         f"     API key     {account['api_key']}",
         f"     secret      {account['api_secret']}",

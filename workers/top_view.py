@@ -181,7 +181,7 @@ def _work(state: TopState) -> RenderableType:
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
-    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, ratio=1)  # the id gives way: stage and amount are read first
     for work in state.work:
         style = "bold red" if work.stage.startswith("failed:") else "yellow"
         stage = Text(work.stage + (" (paused)" if work.paused else ""), style=style)

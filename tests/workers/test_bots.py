@@ -7,19 +7,22 @@ import json
 from itertools import islice
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.api.memory import ETH, USDT
 from tests.api.running import RunningExchange
 from workers.api_client import ApiAccount
-from workers.bots import LEVELS, Bot, BotMarket, RandomWalk, run
+from workers.bot import Bot, BotMarket
+from workers.bots import run
+from workers.spot_bots import LEVELS, RandomWalk, SpotTrader
 
 MARKET = BotMarket("ETH/USDT", 0.01, 2, 0.0001, 4, 250_000)
 
 
 def _turns(name: str, seed: int, count: int) -> list[Any]:
-    bot = Bot(ApiAccount(name, "k", "s"), "http://127.0.0.1:1", seed)
-    turns = bot._maker(MARKET) if name.startswith("maker") else bot._taker(MARKET)
+    bot = Bot(ApiAccount(name, "k", "s"), httpx.AsyncClient(), seed)
+    turns = SpotTrader(bot, MARKET).turns()
     return [
         [{key: value for key, value in item.items() if key != "client_order_id"} for item in turn]
         for turn, _ in islice(turns, count)

@@ -100,6 +100,20 @@ def test_own_orders_and_parked_work() -> None:
     assert "withdrawal-7" in text
 
 
+def test_a_long_name_leaves_room_for_stage_and_amount() -> None:
+    """A deposit's id is as long as a transaction's hash."""
+    work = [
+        OpenWork(name, "Workflow", stage, "2", asset, amount, None, "", False)
+        for name, stage, amount, asset in (
+            (f"deposit-ETH-0x{'147f8c90' * 8}-0", "confirming", "500", "USDT"),
+            ("withdrawal-7", "failed:nonce", "5", "ETH"),
+        )
+    ]
+    text = "\n".join(_drawn(replace(STATE, work=work)))
+    for part in ("confirming", "500 USDT", "failed:nonce", "5 ETH", "deposit-ETH-0x1"):
+        assert part in text
+
+
 def test_a_small_terminal_keeps_the_touch() -> None:
     """With few lines the best levels stay and the far ones go."""
     book = {"asks": [[f"{2501 + n}", "1"] for n in range(30)], "bids": [["2500", "1"]] * 30}

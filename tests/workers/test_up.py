@@ -196,7 +196,36 @@ def test_second_up_is_refused(running: Running) -> None:
     assert f"process {running.process.pid}" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["matching-engine-0", "gateway", "temporal-worker", "valkey"])
+def test_a_liquidation_can_be_followed_to_its_record(running: Running) -> None:
+    """Somebody is liquidated, in the book and by deleveraging; workflow, page and record tell."""
+
+    def told(symbol: str) -> set[str]:
+        rows = running.get(f"/v1/liquidations?symbol={symbol}")["liquidations"]
+        return {row["how"] for row in rows}
+
+    def ended() -> list[Any]:
+        found: list[Any] = json.loads(
+            running.verb("liquidation", "list", "--ended", "--json").stdout
+        )
+        return found
+
+    running.until(lambda: "book" in told("ETH-USDT-PERP"), 90)
+    running.until(lambda: "deleveraged" in told("BTC-USDT-PERP"), 60)
+    running.until(lambda: len({row["account_id"] for row in ended()}) == 2, 30)
+    stories = [running.verb("audit", "liquidation", row["liquidation_id"]) for row in ended()]
+    assert all(story.returncode == 0 for story in stories)
+    for part in ("released at", "reduce", "deleverage", "before", "marks", "book", "ranks"):
+        assert any(part in story.stdout for story in stories), (part, stories)
+    listed = _temporal(
+        running.demo, "list", "--query", "WorkflowType='LiquidationWorkflow'", "--output", "json"
+    )
+    assert {run["status"] for run in json.loads(listed)} >= {"WORKFLOW_EXECUTION_STATUS_COMPLETED"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["matching-engine-0", "gateway", "temporal-worker", "valkey", "risk-monitor-0"],
+)
 def test_killed_process_comes_back(running: Running, name: str) -> None:
     """After kill -9 the supervisor starts it again, and the API serves."""
     before = running.pids()[name]
@@ -277,7 +306,7 @@ def _trade_for(process: subprocess.Popen[bytes], data: Path, seconds: float) -> 
 
 def _fire(demo: dict[str, Any], paid: str) -> None:
     """Kill, erase, terminate and reset; `paid` is a withdrawal that is settled."""
-    for name in ("matching-engine-0", "temporal-worker", "wallet-signer"):
+    for name in ("matching-engine-0", "temporal-worker", "wallet-signer", "risk-monitor-0"):
         os.kill(demo["pids"][name], signal.SIGKILL)
     with redis.Redis.from_url(demo["redis_url"]) as client:
         client.flushall()
@@ -285,16 +314,22 @@ def _fire(demo: dict[str, Any], paid: str) -> None:
         ["terminate", "-w", "settlement-0"],
         ["reset", "-w", f"withdrawal-{paid}", "--type", "FirstWorkflowTask"],
     ):
-        where = ["--address", demo["temporal_address"], "--namespace", "rialto"]
-        temporal = Path(sys.executable).with_name("temporal")
-        result = subprocess.run(
-            [temporal, "workflow", *words, "--reason", "a test", *where],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert result.returncode == 0, result.stderr
+        _temporal(demo, *words, "--reason", "a test")
+
+
+def _temporal(demo: dict[str, Any], *words: str) -> str:
+    """Run `temporal workflow ...` on the exchange's own server; return its output."""
+    where = ["--address", demo["temporal_address"], "--namespace", "rialto"]
+    temporal = Path(sys.executable).with_name("temporal")
+    result = subprocess.run(
+        [temporal, "workflow", *words, *where],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def test_reset_forgets_all(running: Running) -> None:

@@ -25,6 +25,9 @@ def up(
     report: Annotated[
         Path | None, typer.Option("--report", help="Write the report of --once to this file.")
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report of --once, also where it is a file.")
+    ] = False,
     shards: Annotated[
         int | None,
         typer.Option(
@@ -45,7 +48,7 @@ def up(
         with owned(folder):
             count = shard_count(folder, shards)
             if once:
-                code = asyncio.run(run_once(folder, count, seconds, report))
+                code = asyncio.run(run_once(folder, count, seconds, report, prints=as_json))
             else:
                 named = data is not None
                 code = asyncio.run(run_interactive(folder, count, named, bots=not no_bots))

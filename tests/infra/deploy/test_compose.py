@@ -90,6 +90,28 @@ def test_each_shard_has_its_own_engine_market_data_and_monitor(compose: dict[str
         assert everyone[name].startswith("matching-engine-{shard}:")
 
 
+def test_journals_are_where_their_readers_look(compose: dict[str, Any]) -> None:
+    """Worker and risk monitor read what the engine writes, at the engine's path, and nothing else.
+
+    The engine's secrets are in another volume.
+    """
+    settings = Settings.of(
+        {**compose["x-process"]["environment"], "RIALTO_DATA_DIR": "/var/lib/rialto"}
+    )
+    for shard in range(settings.shard_count):
+        place = f"journal-{shard}:{settings.engine_dir(shard)}"
+        assert place in compose["services"][f"matching-engine-{shard}"]["volumes"]
+        for reader in ("temporal-worker", f"risk-monitor-{shard}"):
+            assert f"{place}:ro" in compose["services"][reader]["volumes"], reader
+        assert str(settings.engine_dir(shard)) in (DEPLOY / "Dockerfile").read_text()
+        secrets = [
+            name
+            for name, service in compose["services"].items()
+            if any(f"engine-data-{shard}:" in volume for volume in service.get("volumes", []))
+        ]
+        assert secrets == [f"matching-engine-{shard}"]
+
+
 def test_every_setting_is_a_known_one(compose: dict[str, Any]) -> None:
     """A misspelt variable would be ignored silently, so each must be a field of Settings."""
     fields = {f"RIALTO_{name.upper()}" for name in Settings.model_fields}

@@ -1,0 +1,123 @@
+"""The demo's traders of spot markets: makers around a seeded random walk, takers against them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import structlog
+
+from workers.bot import Bot, BotMarket, placed
+
+MAKER_SECONDS = 0.8
+TAKER_SECONDS = 0.4
+LEVELS = 5
+_RETRY_SECONDS = 1.0
+_REVERSION = 0.002  # share of the way back to the listing price, each step
+_VOLATILITY = 0.00025  # standard deviation of a step, as a share of the price
+
+log = structlog.get_logger(__name__)
+
+
+class RandomWalk:
+    """A price that wanders and slowly comes back; the same seed wanders the same way."""
+
+    def __init__(self, seed: int, start_ticks: int) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - a demo's prices, not a secret
+        self._home = self._at = float(start_ticks)
+
+    def step(self) -> int:
+        """Move and return the new price in ticks."""
+        self._at += (self._home - self._at) * _REVERSION
+        self._at *= 1 + self._random.gauss(0, _VOLATILITY)
+        return max(LEVELS + 2, round(self._at))
+
+
+class SpotTrader:
+    """A bot in one market: a maker or a taker, as its name says."""
+
+    def __init__(self, bot: Bot, market: BotMarket) -> None:
+        self._bot = bot
+        self._market = market
+
+    async def trade(self, stopping: asyncio.Event) -> None:
+        """Trade until told to stop, and through everything that fails on the way."""
+        turns, bot = self.turns(), self._bot
+        while not stopping.is_set():
+            operations, pause = next(turns)
+            try:
+                answer = await bot.request("POST", "/v1/orders/batch", {"operations": operations})
+            except httpx.HTTPError:
+                pause = _RETRY_SECONDS
+            else:
+                bot.order_count += sum(item["op"] == "place" for item in operations)
+                if answer.status_code != 200:
+                    log.info("the exchange refused", bot=bot.account.name, body=answer.text[:200])
+                    pause = _RETRY_SECONDS
+                elif '"symbol_delisted"' in answer.text:
+                    return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), pause)
+
+    def turns(self) -> Iterator[tuple[list[dict[str, Any]], float]]:
+        """Yield what to send each turn, and how long to pause after it."""
+        return self._maker() if self._bot.account.name.startswith("maker") else self._taker()
+
+    def _maker(self) -> Iterator[tuple[list[dict[str, Any]], float]]:
+        """Quote `LEVELS` prices on each side of the walk; each turn replaces the last one's."""
+        market, chance = self._market, self._bot.random
+        walk = RandomWalk(chance.getrandbits(64), market.start_ticks)
+        run = time.time_ns()  # client order ids must be new after a restart
+        quoted: list[str] = []
+        spread = max(1, round(market.start_ticks * 0.0002))
+        for turn in itertools.count():
+            middle = walk.step()
+            operations: list[dict[str, Any]] = [
+                {"op": "cancel", "symbol": market.symbol, "client_order_id": name}
+                for name in quoted
+            ]
+            quoted = []
+            for level, side in itertools.product(range(LEVELS), ("buy", "sell")):
+                away = spread * (level + 1) + chance.randrange(spread + 1)
+                ticks = middle - away if side == "buy" else middle + away
+                name = f"m{run:x}-{turn}-{side[0]}{level}"
+                quoted.append(name)
+                operations.append(
+                    placed(market, side, ticks, chance.uniform(500, 4000) * (level + 1))
+                    | {"client_order_id": name}
+                )
+            yield operations[:20], MAKER_SECONDS
+
+    def _taker(self) -> Iterator[tuple[list[dict[str, Any]], float]]:
+        """Buy or sell at the market; now and then leave an order further away, for a while."""
+        market, chance = self._market, self._bot.random
+        resting: list[str] = []
+        run = time.time_ns()
+        for turn in itertools.count():
+            side = chance.choice(("buy", "sell"))
+            pause = chance.expovariate(1 / TAKER_SECONDS)
+            if turn % 4:
+                worth = chance.lognormvariate(6, 1)
+                order = placed(market, side, market.start_ticks, worth)
+                del order["price"]
+                yield [order | {"type": "market"}], pause
+                continue
+            away = round(market.start_ticks * chance.uniform(0.002, 0.02))
+            ticks = market.start_ticks + (away if side == "sell" else -away)
+            name = f"n{run:x}-{turn}"
+            operations = [
+                placed(market, side, ticks, chance.uniform(100, 2000))
+                | {"client_order_id": name, "post_only": True}
+            ]
+            resting.append(name)
+            if len(resting) > 20:
+                operations.append(
+                    {"op": "cancel", "symbol": market.symbol, "client_order_id": resting.pop(0)}
+                )
+            yield operations, pause
