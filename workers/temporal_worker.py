@@ -119,6 +119,7 @@ def wire_settlement(to: Connections) -> Wiring:
     changing = MarketChangeActivities(
         MarketChangeStore(to.database, AuditStore()),
         {shard: engine_admin.connect(settings, "admin", shard) for shard in shards},
+        {shard: engine_admin.connect(settings, "treasury", shard) for shard in shards},
         load_officers(pinned_path(settings.data_dir)),
         verify_ed25519,
         lambda: int(time.time()),
@@ -261,8 +262,11 @@ async def run(settings: Settings) -> None:
         await redis.aclose()
 
 
-def worker_of(client: Client, wiring: Wiring) -> Worker:
-    """Return the worker, with time limits that let a killed one's work go on within seconds."""
+def worker_of(client: Client, wiring: Wiring, most_at_once: int = 50) -> Worker:
+    """Return the worker, with time limits that let a killed one's work go on within seconds.
+
+    It runs at most `most_at_once` activities, and as many workflow tasks, at a time.
+    """
     return Worker(
         client,
         task_queue=wiring.task_queue,
@@ -271,8 +275,8 @@ def worker_of(client: Client, wiring: Wiring) -> Worker:
         build_id=rialto_version(),  # else the SDK hashes every imported module: five seconds
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
-        max_concurrent_activities=50,
-        max_concurrent_workflow_tasks=50,
+        max_concurrent_activities=most_at_once,
+        max_concurrent_workflow_tasks=most_at_once,
     )
 
 
