@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 import uvloop
@@ -92,8 +92,7 @@ class RiskMonitor:
         self._notices: RiskNotices | None = None
         self._watch: RiskWatch | None = None
         self._workflows: RiskWorkflows | None = None
-        self._frozen: list[FrozenScope] = []  # whose workflows are to be started
-        self._wake = asyncio.Event()
+        self._beginning: set[asyncio.Task[None]] = set()
         self._saving: asyncio.Task[None] | None = None
         self._temporal = "not connected yet"
         self._parked = 0
@@ -149,8 +148,7 @@ class RiskMonitor:
             try:
                 waits = self.news.is_caught_up() and self.news.is_scan_due()
                 pause = max(0.0, due_at - time.monotonic()) if waits else READ_SECONDS
-                if await self.news.step(pause) and self._waits_for_room():
-                    self._wake.set()
+                await self.news.step(pause)
                 began = time.monotonic()
                 if began >= due_at and self.news.is_caught_up() and self.news.is_scan_due():
                     await self._look()
@@ -164,12 +162,17 @@ class RiskMonitor:
     async def _look(self) -> None:
         assert self._watch is not None
         frozen = await self._watch.look()
-        if frozen:
-            self._frozen += frozen
-            self._wake.set()
+        if frozen and self._workflows is not None:
+            beginning = asyncio.create_task(self._begin(self._workflows, frozen))
+            self._beginning.add(beginning)
+            beginning.add_done_callback(self._beginning.discard)
 
-    def _waits_for_room(self) -> bool:
-        return self._workflows is not None and self._workflows.waiting_count > 0
+    async def _begin(self, workflows: RiskWorkflows, frozen: Sequence[FrozenScope]) -> None:
+        """Start the liquidations of who was frozen just now; what fails, a round makes good."""
+        try:
+            await workflows.begin(frozen)
+        except Exception as error:  # noqa: BLE001 - the server is away
+            _log.warning("not_begun", scopes=len(frozen), error=str(error)[:200])
 
     async def _save(self) -> None:
         assert self.news is not None
@@ -194,13 +197,11 @@ class RiskMonitor:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _rounds(self, client: Client, workflows: RiskWorkflows) -> None:
-        """Start what was frozen at once; once a second compare everything that should run."""
+        """Compare what should run with what does once a second, and fill room as it comes."""
         schedules_at, compared_at = time.monotonic(), 0.0
         while not self._stop.is_set():
             try:
-                self._wake.clear()
-                frozen, self._frozen = self._frozen, []
-                await workflows.begin(frozen)
+                await workflows.begin()
                 if time.monotonic() - compared_at >= ROUND_SECONDS:
                     await workflows.round()
                     self._parked = await count_runs(client, PARKED_RISK)
@@ -213,10 +214,7 @@ class RiskMonitor:
                 self._temporal = f"Temporal: {error}"[:200]
                 _log.warning("round_failed", error=self._temporal)
                 await asyncio.sleep(RETRY_SECONDS)
-            if workflows.waiting_count:  # many: not for each one that ends
-                await asyncio.sleep(_MANY_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), ROUND_SECONDS)
+            await asyncio.sleep(_MANY_SECONDS if workflows.waiting_count else ROUND_SECONDS)
 
     async def _beat(self, heartbeat: Heartbeat) -> None:
         assert self.news is not None

@@ -40,6 +40,7 @@ TERMS = PerpetualTerms(
     max_leverage=50,
     liquidation_fee_ppm=MAINTENANCE_PPM + 2_000,
     breaker_max_move_ppm=900_000,
+    basis_window_us=20_000_000,
 )
 
 

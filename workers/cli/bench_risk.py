@@ -53,8 +53,7 @@ def risk(
     mass_seconds           from that mark until every one of them is final, as real workflows;
     waiting_cost           what is missing at each first step beyond what was at the freeze.
 
-    All of it takes some ten minutes: marks are stale for a whole window of 150 seconds first.
-    Exit code 1 when somebody is not final.
+    All of it takes some ten minutes. Exit code 1 when somebody is not final.
     """
     from workers.bench.risk import PARTS, Load, measure
 
