@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from temporalio import activity
@@ -37,11 +37,11 @@ _PASSED_OVER = frozenset(
 )
 
 
-def ranking(picture: RiskPicture, symbol_id: int, lots: int) -> list[Ranked]:
-    """Return who would be closed against a position of `lots`, the first in line first."""
+def ranking(picture: RiskPicture, symbol_id: int, accounts: Iterable[int]) -> list[Ranked]:
+    """Return who of these would be closed, the first in line first; exactly."""
     market = picture.markets[symbol_id]
     found = []
-    for account_id in picture.opposite(symbol_id, lots):
+    for account_id in accounts:
         scope = picture.scope(market.scope_of(account_id))
         score = score_in(scope, symbol_id)
         exposure = scope.of(symbol_id)
@@ -81,7 +81,8 @@ class DeleveragingActivities:
         await self._recover(own, door, news)
         picture, scope = news.picture, request.liquidation.scope
         position = picture.position(request.liquidation.account_id, request.symbol_id)
-        ranked = ranking(picture, request.symbol_id, position.lots) if position.lots else []
+        able, is_all = news.counterparties(request.symbol_id, position.lots, _MOST_PAIRS)
+        ranked = ranking(picture, request.symbol_id, able) if position.lots else []
         shown = [[one.account_id, one.lots, one.score_ppm] for one in ranked[:RANKS_SHOWN]]
         for candidate in ranked[:_MOST_PAIRS]:
             now = situation_of(picture, scope, news.now_us())
@@ -107,7 +108,7 @@ class DeleveragingActivities:
                 return own.result("changed", left, outcome.refusal_name)
             if outcome.refusal and outcome.refusal not in _PASSED_OVER:
                 return own.result("held", left, f"the engine says {outcome.refusal_name}")
-        return self._end(own, news, more=len(ranked) > _MOST_PAIRS)
+        return self._end(own, news, more=not is_all or len(ranked) > _MOST_PAIRS)
 
     async def _recover(self, own: _Pass, door: RiskDoor, news: RiskNews) -> None:
         """Take what an attempt before this one did: the log has it."""

@@ -15,8 +15,11 @@ from domain.errors import RejectReason
 from domain.events import (
     CommandRejected,
     Event,
+    FundToppedUp,
     KeyDuplicate,
     ParametersSet,
+    PerpetualStateSet,
+    RiskParametersSet,
     SymbolDelisted,
     SymbolListed,
 )
@@ -64,6 +67,9 @@ class MarketChangeRows(Protocol):
     async def listed_at(self, symbol_id: int) -> int | None:
         """Return the sequence of a market's listing, as far as the rows have followed."""
 
+    async def settled_at(self, shard: int, symbol_id: int) -> int | None:
+        """Return at which sequence a perpetual began to end, as far as the rows have followed."""
+
     async def confirm(self, change_id: str, sequence: int) -> int | None:
         """Close a change that the rows have followed; None: not yet."""
 
@@ -82,18 +88,23 @@ class AdminDoor(Protocol):
 
 
 class MarketChangeActivities:
-    """The activities of the workflow; `officers` are the worker's pinned keys."""
+    """The activities of the workflow; `officers` are the worker's pinned keys.
+
+    `treasuries` are the engines' doors for money, which a fund's cash goes through.
+    """
 
     def __init__(
         self,
         rows: MarketChangeRows,
         doors: Mapping[int, AdminDoor],
+        treasuries: Mapping[int, AdminDoor],
         officers: Mapping[str, Officer],
         verify: VerifySignature,
         now: Callable[[], int],
     ) -> None:
         self._rows = rows
         self._doors = doors
+        self._treasuries = treasuries
         self._officers = officers
         self._verify = verify
         self._now = now
@@ -134,7 +145,8 @@ class MarketChangeActivities:
         change, market = prepared
         if change.state is not ChangeState.PROPOSED:
             return Applied(change.sequence)
-        door = self._doors[change.shard]
+        doors = self._treasuries if change.kind is ChangeKind.TOP_UP else self._doors
+        door = doors[change.shard]
         outcome = (await door.submit(command_of(change, market)))[0]
         while isinstance(outcome, SymbolDelisted) and outcome.open_orders:
             activity.heartbeat(outcome.open_orders)
@@ -153,6 +165,8 @@ class MarketChangeActivities:
         match outcome:
             case SymbolListed() | ParametersSet() | SymbolDelisted():
                 return outcome.sequence
+            case RiskParametersSet() | PerpetualStateSet() | FundToppedUp():
+                return outcome.sequence
             case KeyDuplicate(first_reason=RejectReason.NONE, same_body=True):
                 return outcome.first_sequence
             case KeyDuplicate(same_body=True):
@@ -163,6 +177,12 @@ class MarketChangeActivities:
                     change.symbol_id
                 )
                 return listed or outcome.reason
+            case CommandRejected(reason=RejectReason.STATE_UNCHANGED):
+                # an attempt before this one may have done it: that command has no key
+                settled = change.kind is ChangeKind.SETTLE and await self._rows.settled_at(
+                    change.shard, change.symbol_id
+                )
+                return settled or outcome.reason
             case CommandRejected():
                 return outcome.reason
             case _:

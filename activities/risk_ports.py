@@ -35,6 +35,9 @@ class RiskNews(Protocol):
     def now_us(self) -> int:
         """Return the time, in microseconds since 1970."""
 
+    def counterparties(self, symbol_id: int, lots: int, most: int) -> tuple[list[int], bool]:
+        """Return who may be among the first `most` to be closed against `lots`, and if all are."""
+
     async def reached(self, sequence: int) -> None:
         """Wait until the picture has followed to a sequence."""
 

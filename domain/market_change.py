@@ -1,4 +1,4 @@
-"""Changes of markets: what is listed, set or delisted with a reason and two signatures.
+"""Changes of markets: what is done to one with a reason and two officers' signatures.
 
 A change is one command to one engine, under a key of its own, and names the sequence at which it
 took effect. A market's name and number stand for one history: they are never used again.
@@ -19,11 +19,14 @@ from domain.hash_chain import JsonValue, canonical_json
 from domain.instrument import Asset, Instrument
 from domain.money import INT64_MAX, ceil_ppm
 from domain.perpetual_terms import terms_of_record, terms_record
+from domain.risk_commands import SetPerpetualState, SetRiskParameters, TopUpFund, Trigger
 
 MARKET_CHANGE_WORKFLOW = "MarketChangeWorkflow"
 MARKET_CHANGE_QUEUE = "settlement"  # the task queue: its worker has the pinned keys and the doors
 RULES = ("band_ppm", "max_order", "max_open_orders", "max_position", "fees")
 """What `set` may change; everything else of a market is its listing's, for ever."""
+MONEY_VALID_SECONDS = 24 * 3600
+"""How long an engine takes a money command: a change that is one expires by then."""
 MAX_SYMBOL_ID = 2**16 - 1
 _MAX_ACTOR, _MAX_SAID = 32, 96  # what an engine keeps of who and why
 _CODE = re.compile(r"[A-Z0-9]{1,16}")
@@ -36,6 +39,9 @@ class ChangeKind(StrEnum):
     LIST = "list"
     SET = "set"
     DELIST = "delist"
+    RISK = "risk"  # other terms of a perpetual
+    SETTLE = "settle"  # a halted perpetual ends: everybody is closed at its final index
+    TOP_UP = "top-up"  # cash for the insurance fund of a perpetual's shard
 
 
 class ChangeState(StrEnum):
@@ -56,8 +62,9 @@ def market_change_workflow_id(change_id: str) -> str:
 class MarketChange:
     """One change. `expiry` in seconds since 1970.
 
-    `terms` are of a listing the whole terms, of a `set` the rules from now on, of a delisting
-    empty; `was` are the rules until now; `asset` is a base asset that is listed with its market.
+    `terms` are of a listing the whole terms, of a `set` the rules from now on, of a `risk` the
+    perpetual's terms from now on (`perpetual`), of a `top-up` the `amount`, else empty; `was` is
+    what they replace; `asset` is a base asset that is listed with its market.
     `attempt` counts what the engine refused: each attempt has a command key of its own.
     """
 
@@ -112,13 +119,15 @@ class MarketChange:
         }
         return canonical_json(content).decode("ascii")
 
-    def delisting(self) -> DelistSymbol:
-        """Return the command of a delisting, with as much of who and why as an engine keeps."""
-        return DelistSymbol(
-            self.symbol_id,
-            _printable(self.proposed_by, _MAX_ACTOR),
-            _printable(self.reason, _MAX_SAID),
-        )
+    @property
+    def said(self) -> tuple[str, str]:
+        """Return who and why, as much of it as an engine keeps."""
+        return _printable(self.proposed_by, _MAX_ACTOR), _printable(self.reason, _MAX_SAID)
+
+    @property
+    def created_at_us(self) -> int:
+        """Return the time that a money command carries: the same whenever it is repeated."""
+        return (self.expiry - MONEY_VALID_SECONDS) * 1_000_000
 
     def summary(self) -> str:
         """Return one line for people: what it does to which market."""
@@ -129,6 +138,19 @@ class MarketChange:
                 if self.terms[name] != self.was.get(name)
             ]
             return f"set {self.symbol}: {', '.join(changed)}"
+        if self.kind is ChangeKind.RISK:
+            now, was = self.terms["perpetual"], self.was["perpetual"]
+            changed = [
+                f"{name} {_shown(was.get(name))} -> {_shown(now[name])}"
+                for name in sorted(now)
+                if now[name] != was.get(name)
+            ]
+            return f"set the risk terms of {self.symbol}: {', '.join(changed)}"
+        if self.kind is ChangeKind.SETTLE:
+            return f"end {self.symbol}: everybody is closed at its final index"
+        if self.kind is ChangeKind.TOP_UP:
+            fund = f"the insurance fund of shard {self.shard}"
+            return f"add {self.terms['amount']} to {fund} (for {self.symbol})"
         return f"{self.kind} {self.symbol} on shard {self.shard}"
 
 
@@ -235,7 +257,15 @@ def command_of(change: MarketChange, market: Instrument) -> Command:
         return market.listing(change.key)
     if change.kind is ChangeKind.SET:
         return market.parameters(change.key)
-    return change.delisting()
+    if change.kind is ChangeKind.RISK:
+        assert market.terms is not None
+        return SetRiskParameters(market.symbol_id, market.terms, change.key)
+    if change.kind is ChangeKind.SETTLE:
+        return SetPerpetualState(market.symbol_id, Trigger.SETTLE, *change.said)
+    if change.kind is ChangeKind.TOP_UP:
+        amount = market.quote.engine_units(change.terms["amount"])
+        return TopUpFund(change.key, market.quote.asset_id, amount, change.created_at_us)
+    return DelistSymbol(change.symbol_id, *change.said)
 
 
 @dataclass(frozen=True)

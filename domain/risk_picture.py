@@ -7,8 +7,8 @@ frozen; where the engine knows better (SCOPE_STATE), the engine is believed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from domain import events as e
@@ -105,7 +105,7 @@ class RiskPicture:
         self.spot: dict[int, tuple[int, int]] = {}  # symbol -> base and quote asset
         self.listed: dict[int, tuple[int, int]] = {}  # symbol -> units a tick and lot, band
         self.assets: dict[tuple[int, int], int] = {}  # cash of other assets, until one counts
-        self._apply: dict[type, Callable[[Any], None]] = {
+        self._apply: dict[type[Any], Callable[[Any], None]] = {
             e.Credited: lambda event: self._move(event, event.amount_units),
             e.Debited: lambda event: self._move(event, -event.amount_units),
             e.FundToppedUp: self._fund_grew,
@@ -166,11 +166,25 @@ class RiskPicture:
         """Return what the insurance fund has in a market, signed."""
         return self.position(FUND_ACCOUNT, symbol_id).lots
 
-    def opposite(self, symbol_id: int, lots: int) -> Iterator[int]:
-        """Yield who has a position against one of `lots`, by account id; the fund is no one."""
-        for account_id, position in sorted(self.markets[symbol_id].positions.items()):
-            if account_id != FUND_ACCOUNT and (position.lots > 0) != (lots > 0):
-                yield account_id
+    def event_types(self) -> set[e.EventType]:
+        """Return the types of event that say something about risk."""
+        return {kind.event_type for kind in self._apply}
+
+    def copy(self) -> RiskPicture:
+        """Return one that later events do not change; what changed is not copied."""
+        other = RiskPicture(self.shard)
+        for name in ("sequence", "time_us", "collateral"):
+            setattr(other, name, getattr(self, name))
+        for name in ("cash", "frozen", "versions", "spot", "listed", "assets"):
+            setattr(other, name, dict(getattr(self, name)))
+        other.steps = {key: list(found) for key, found in self.steps.items()}
+        other.markets = {
+            symbol_id: replace(
+                market, positions=dict(market.positions), isolated=set(market.isolated)
+            )
+            for symbol_id, market in self.markets.items()
+        }
+        return other
 
     def mark_all(self) -> None:
         """Count everything as changed: for a picture that was not made from events."""
@@ -183,11 +197,15 @@ class RiskPicture:
 
     def apply(self, event: e.Event) -> None:
         """Take one event; those that say nothing about risk only move the sequence."""
-        self.sequence = event.sequence
-        self.time_us = max(self.time_us, getattr(event, "time_us", 0))
+        self.heard(event.sequence, event)
         found = self._apply.get(type(event))
         if found is not None:
             found(event)
+
+    def heard(self, sequence: int, event: e.Event) -> None:
+        """Note that everything up to a sequence is known; `event` has its time."""
+        self.sequence = sequence
+        self.time_us = max(self.time_us, getattr(event, "time_us", 0))
 
     def _touch(self, key: ScopeKey) -> None:
         self.versions[key] = self.sequence

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from domain.risk_picture import RiskPicture
+import msgspec
+
+from domain.risk_picture import RiskPicture, ScopeKey
 from domain.risk_record import picture_of, record_of
 
 
@@ -16,20 +19,29 @@ class RiskFile:
         self._path = path
         self._journal_id = journal_id
 
-    def read(self, shard: int) -> RiskPicture:
-        """Return the stored picture; an empty one, at sequence 0, where there is none to use."""
+    def read(self, shard: int) -> tuple[RiskPicture, list[ScopeKey]]:
+        """Return the stored picture and who has been called to add margin.
+
+        An empty one, at sequence 0, where there is none to use.
+        """
         try:
             found = json.loads(self._path.read_text())
             if found["journal_id"] == self._journal_id:
-                return picture_of(found["picture"])
+                called = [ScopeKey(*key) for key in found["called"]]
+                return picture_of(found["picture"]), called
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             pass  # from an earlier version, or cut off: the log has everything
-        return RiskPicture(shard)
+        return RiskPicture(shard), []
 
-    def write(self, picture: RiskPicture) -> None:
-        """Store a picture; whoever is killed meanwhile leaves the one before."""
+    def write(self, picture: RiskPicture, called: Sequence[ScopeKey]) -> None:
+        """Store a picture and the calls; whoever is killed meanwhile leaves what was before."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        text = json.dumps({"journal_id": self._journal_id, "picture": record_of(picture)})
+        stored = {
+            "journal_id": self._journal_id,
+            "called": called,
+            "picture": record_of(picture),
+        }
+        text = msgspec.json.encode(stored)
         fresh = self._path.with_suffix(".new")
-        fresh.write_text(text)
+        fresh.write_bytes(text)
         fresh.replace(self._path)

@@ -25,6 +25,8 @@ _HISTORY = (
     EventType.SYMBOL_LISTED,
     EventType.PARAMETERS_SET,
     EventType.RISK_PARAMETERS_SET,
+    EventType.PERPETUAL_STATE_SET,
+    EventType.FUND_TOPPED_UP,
     EventType.FUNDING_SETTLED,
     EventType.SYMBOL_DELISTED,
     EventType.ACCOUNT_TIER_SET,

@@ -42,6 +42,8 @@ from matching.wire import (
 _PARTS = {
     int(kind): 1 + max(part for other, part in EVENT_FIELDS if other is kind) for kind in EventType
 }
+MOST_PARTS = max(_PARTS.values())
+"""How many stripes an event has at most."""
 _HEAD = 6
 _WITH_REASON = (e.SymbolStateSet, e.ShardModeSet, e.SymbolDelisted, e.PerpetualStateSet)
 Fields = dict[str, Any]

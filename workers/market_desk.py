@@ -14,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
-from domain.evm_address import checksum_address
 from domain.instrument import PERPETUAL_SUFFIX, Asset, Instrument
 from domain.market import Listings, Market
 from domain.market_change import (
     MARKET_CHANGE_QUEUE,
     MARKET_CHANGE_WORKFLOW,
+    MONEY_VALID_SECONDS,
     ChangeKind,
     ChangeRequest,
     ChangeState,
@@ -39,20 +39,15 @@ from infra.postgres.markets import MarketStore
 from infra.settings import Settings
 from infra.temporal.client import connect
 from infra.temporal.entities import EntityWorkflow, ensure_entity
-from infra.wallet.keccak import keccak256
 from matching.codec import encode_command
 from matching.wire import WireError
+from workers.asset_terms import new_asset
 from workers.officer_desk import DeskError, login, why
 from workers.perpetual_terms import terms_from
 from workers.signing_desk import hand_over, signed_decision
 
-VALID_SECONDS = 24 * 3600
+VALID_SECONDS = MONEY_VALID_SECONDS
 _FOLLOW_SECONDS = 15.0
-_ASSET_FIELDS = (
-    "code", "chain", "contract", "chain_decimals", "engine_decimals", "confirmations",
-    "deposit_minimum", "withdrawal_minimum", "withdrawal_fee", "approval_above",
-)  # fmt: skip
-_AMOUNTS = _ASSET_FIELDS[6:]
 DETAILS = (
     "The business row `market_change` says where it stands. A step that cannot go on shows as "
     "Stage `failed:...` and waits for the update `retry`; what the engine has not carried out "
@@ -103,15 +98,15 @@ async def propose_listing(
         )
     if known is not None:
         raise DeskError(f"{symbol} is listed")
-    new = _new_asset(listings, base, asset) if asset else {}
+    new = new_asset(listings, base, asset) if asset else {}
 
     def make(symbol_id: int, asset_id: int) -> MarketChange:
         row = {**new, "asset_id": asset_id} if new else {}
         pair = [_asset_of(listings, code, row) for code in (base, quote)]
         asked = {**terms, "base": base, "quote": quote}
         if is_perpetual:
-            asked["perpetual"] = _perpetual(terms["perpetual"], pair[1])
-        market = _checked(symbol_id, pair, asked)
+            asked["perpetual"] = perpetual_record(terms["perpetual"], pair[1])
+        market = checked(symbol_id, pair, asked)
         change = _change(ChangeKind.LIST, symbol, (symbol_id, shard), wanted, terms_of(market))
         return _with(change, market, asset=row)
 
@@ -126,10 +121,10 @@ async def propose_rules(
     wanted: Wanted,
 ) -> MarketChange:
     """Propose other rules (`domain.market_change.RULES`) of a listed market."""
-    found = await _tradable(engine, symbol)
+    found = await tradable(engine, symbol)
     now = found.instrument
     was = rules_of(now)
-    market = _checked(now.symbol_id, [now.base, now.quote], {**terms_of(now), **changes})
+    market = checked(now.symbol_id, [now.base, now.quote], {**terms_of(now), **changes})
     rules = rules_of(market)
     if rules == was:
         raise DeskError(f"nothing would change: {symbol} has these rules")
@@ -146,17 +141,32 @@ async def propose_delisting(
     engine: AsyncEngine, settings: Settings, symbol: str, wanted: Wanted
 ) -> MarketChange:
     """Propose to close a market for ever."""
-    found = await _tradable(engine, symbol)
+    found = await tradable(engine, symbol)
+    return await propose_for(engine, settings, found, (ChangeKind.DELIST, {}, {}), wanted)
+
+
+async def propose_for(
+    engine: AsyncEngine,
+    settings: Settings,
+    found: Market,
+    asked: tuple[ChangeKind, Mapping[str, Any], Mapping[str, Any]],
+    wanted: Wanted,
+) -> MarketChange:
+    """Propose (kind, terms, what they replace) of a market that there is."""
+    kind, terms, was = asked
+    now = found.instrument
 
     def make(_symbol_id: int, _asset_id: int) -> MarketChange:
-        place = (found.instrument.symbol_id, found.shard)
-        change = _change(ChangeKind.DELIST, found.instrument.symbol, place, wanted, {})
-        return _with(change, found.instrument)
+        change = _change(kind, now.symbol, (now.symbol_id, found.shard), wanted, terms)
+        pair = [now.base, now.quote]
+        market = checked(now.symbol_id, pair, {**terms_of(now), **terms})
+        return _with(change, market, was=was)
 
     return await _propose(engine, settings, make)
 
 
-async def _tradable(engine: AsyncEngine, symbol: str) -> Market:
+async def tradable(engine: AsyncEngine, symbol: str) -> Market:
+    """Return a market that is there and not delisted, or say in words why not."""
     listings = (await MarketStore(engine).listings()).listed()
     found = listings.market(symbol)
     if found is None:
@@ -198,16 +208,20 @@ def _with(change: MarketChange, market: Instrument, **more: Any) -> MarketChange
     return made
 
 
-def _checked(symbol_id: int, pair: Sequence[Asset], terms: Mapping[str, Any]) -> Instrument:
+def checked(symbol_id: int, pair: Sequence[Asset], terms: Mapping[str, Any]) -> Instrument:
+    """Return the market of these terms, or say in words what is wrong with them."""
     try:
         return instrument_of(symbol_id, pair[0], pair[1], terms)
     except ValueError as error:
         raise DeskError(str(error)) from error
 
 
-def _perpetual(document: Mapping[str, Any], quote: Asset) -> dict[str, Any]:
+def perpetual_record(
+    document: Mapping[str, Any], quote: Asset, now: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the terms of a perpetual from a file's, or say in words what is wrong with them."""
     try:
-        return terms_from(document, quote)
+        return terms_from(document, quote, now)
     except ValueError as error:
         raise DeskError(f"--perpetual: {error}") from error
 
@@ -227,42 +241,6 @@ def _asset_of(listings: Listings, code: str, new: Mapping[str, Any]) -> Asset:
     raise DeskError(
         f"there is no asset {code}; there are {names}. --asset-file describes a new one"
     )
-
-
-def _new_asset(listings: Listings, base: str, terms: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row of a new asset, amounts in chain units; `DeskError` says what is wrong."""
-    if set(terms) != set(_ASSET_FIELDS):
-        raise DeskError(f"an asset has exactly these fields: {', '.join(_ASSET_FIELDS)}")
-    if terms["code"] != base:
-        raise DeskError(f"the new asset is {terms['code']!r}, and the market's base is {base}")
-    if listings.asset(base) is not None:
-        raise DeskError(f"{base} exists; its terms are not a listing's to change")
-    chains = {listing.chain for listing in listings.assets}
-    if terms["chain"] not in chains:
-        raise DeskError(f"no chain {terms['chain']!r} is watched; there are {', '.join(chains)}")
-    contract = terms["contract"]
-    if not isinstance(contract, str) or not _is_address(contract):
-        raise DeskError("a token has a contract: its address in checksum form")
-    if any(listing.contract == contract for listing in listings.assets):
-        raise DeskError(f"the contract {contract} is another asset's")
-    whole = {name: terms[name] for name in ("chain_decimals", "engine_decimals", "confirmations")}
-    if any(type(number) is not int or number < 0 for number in whole.values()):
-        raise DeskError(f"whole numbers, please: {', '.join(whole)}")
-    if whole["confirmations"] < 1:
-        raise DeskError("deposits need at least one confirmation")
-    try:
-        asset = Asset(0, base, whole["chain_decimals"], whole["engine_decimals"])
-        amounts = {name: asset.chain_units(str(terms[name])) for name in _AMOUNTS}
-    except ValueError as error:
-        raise DeskError(str(error)) from error
-    return {"code": base, "chain": terms["chain"], "contract": contract, **whole, **amounts}
-
-
-def _is_address(text: str) -> bool:
-    try:
-        return checksum_address(text, keccak256) == text
-    except ValueError:
-        return False
 
 
 # ---- the workflow -----------------------------------------------------------------------------

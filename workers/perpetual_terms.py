@@ -19,20 +19,24 @@ def names() -> list[str]:
     return [name.removesuffix(_UNITS) for name in TERM_NAMES] + ["brackets"]
 
 
-def terms_from(document: Mapping[str, Any], quote: Asset) -> dict[str, Any]:
+def terms_from(
+    document: Mapping[str, Any], quote: Asset, now: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the record (`domain.perpetual_terms`) of a file's terms; `ValueError` in words.
 
     Money is decimal text without `_units` in its name; the rest whole numbers. What has a default
-    may be left out.
+    may be left out, and with the record as it is `now` everything that stays.
     """
     unknown = sorted(set(document) - set(names()))
     if unknown:
         raise ValueError(f"a perpetual has no {', '.join(unknown)}; it has {', '.join(names())}")
     missing = sorted(name.removesuffix(_UNITS) for name in _NEEDED)
     missing = [name for name in missing if name not in document]
-    if missing:
+    if missing and now is None:
         raise ValueError(f"a perpetual needs {', '.join(missing)}")
-    record: dict[str, Any] = {"brackets": _brackets(document["brackets"], quote)}
+    record: dict[str, Any] = dict(now or {})
+    if "brackets" in document:
+        record["brackets"] = _brackets(document["brackets"], quote)
     for name in TERM_NAMES:
         plain = name.removesuffix(_UNITS)
         if plain not in document:

@@ -12,9 +12,9 @@ without a fresh mark: the engine does not adopt such a mark either.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from domain.money import PPM
 from domain.position import Position
 from domain.risk_bounds import MAX_CASH_UNITS, MAX_VALUE_UNITS
 from domain.risk_picture import ScopeKey
+from workers.risk_ranking import Standing, lights_of, likely_first
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -124,9 +125,16 @@ class _Market:
     def add_to(self, equity: Integers, maintenance: Integers, unit: int) -> None:
         """Add each position's unrealised profit and MM to its scope's; a lot is worth `unit`."""
         count, scope = self.count, self.scope[: self.count]
-        notional, rest, millions, rates, margin = self._room[:, :count]
+        notional, rest = self._room[:2, :count]
         np.multiply(self.lots[:count], unit, out=notional)
         equity[scope] += np.subtract(notional, self.cost_units[:count], out=rest)
+        maintenance[scope] += self.margins(unit)
+
+    def margins(self, unit: int) -> Integers:
+        """Return each position's MM, in room that the next call writes over."""
+        count = self.count
+        notional, rest, millions, rates, margin = self._room[:, :count]
+        np.multiply(self.lots[:count], unit, out=notional)
         np.absolute(notional, out=notional)
         np.floor_divide(notional, PPM, out=millions)
         np.subtract(notional, np.multiply(millions, PPM, out=rest), out=rest)
@@ -139,7 +147,7 @@ class _Market:
         rest += PPM - 1
         margin += np.floor_divide(rest, PPM, out=rest)
         margin -= self._amounts.take(row, out=rates, mode="clip")
-        maintenance[scope] += margin
+        return cast("Integers", margin)
 
 
 def _doubled(array: NDArray[Any]) -> NDArray[Any]:
@@ -172,7 +180,8 @@ class RiskBook:
         """Set a scope's cash."""
         if abs(units) > MAX_CASH_UNITS:
             raise ValueError(f"{scope}: cash of {units} is beyond what the engine counts")
-        self._cash[self._at(scope)] = units
+        place = self._at(scope)  # first: it may make room, in other arrays
+        self._cash[place] = units
 
     def set_position(self, scope: ScopeKey, symbol_id: int, position: Position) -> None:
         """Set a scope's position in a market that was added before."""
@@ -180,7 +189,19 @@ class RiskBook:
 
     def set_frozen(self, scope: ScopeKey, is_frozen: bool) -> None:
         """Say whether a liquidation has the scope: then a scan does not name it again."""
-        self._frozen[self._at(scope)] = is_frozen
+        place = self._at(scope)
+        self._frozen[place] = is_frozen
+
+    def set_called(self, scopes: Iterable[ScopeKey]) -> None:
+        """Say who has been called already."""
+        for scope in scopes:
+            place = self._at(scope)
+            self._called[place] = True
+
+    def called(self) -> list[ScopeKey]:
+        """Return who has been called and is not safe again."""
+        places = np.flatnonzero(self._called[: len(self._index)])
+        return list(map(ScopeKey, self._accounts[places].tolist(), self._symbols[places].tolist()))
 
     def cash_units(self, scope: ScopeKey) -> int:
         """Return a scope's cash; 0 of an unknown one."""
@@ -217,18 +238,8 @@ class RiskBook:
 
     def scan(self, marks: Mapping[int, int]) -> Scan:
         """Judge every scope at these fresh marks ({symbol id: ticks}); each call is told once."""
-        count = len(self._index)
-        equity = self._cash[:count].copy()
-        maintenance = np.zeros(count, np.int64)
-        blind = np.zeros(count, np.bool_)
-        for symbol_id, market in self._markets.items():
-            if not market.count:
-                continue
-            unit = marks.get(symbol_id, 0) * market.units_per_tick_lot
-            if unit <= 0 or unit * market.open_lots > MAX_VALUE_UNITS:
-                blind[market.scope[: market.count]] = True
-            else:
-                market.add_to(equity, maintenance, unit)
+        equity, maintenance, blind = self._valued(marks)
+        count = len(equity)
         beyond = equity - maintenance
         judged = (maintenance > 0) & ~blind
         breached = judged & (beyond < 0)
@@ -241,6 +252,66 @@ class RiskBook:
             breached=self._needs(breached & free, equity, maintenance),
             called=self._needs(new & free, equity, maintenance),
             unjudged=int(np.count_nonzero(blind)),
+        )
+
+    def _valued(self, marks: Mapping[int, int]) -> tuple[Integers, Integers, Flags]:
+        """Return every scope's equity and MM, and which have a position without a usable mark."""
+        count = len(self._index)
+        equity = self._cash[:count].copy()
+        maintenance = np.zeros(count, np.int64)
+        blind = np.zeros(count, np.bool_)
+        for symbol_id, market in self._markets.items():
+            if not market.count:
+                continue
+            unit = self._unit(symbol_id, marks)
+            if unit:
+                market.add_to(equity, maintenance, unit)
+            else:
+                blind[market.scope[: market.count]] = True
+        return equity, maintenance, blind
+
+    def _unit(self, symbol_id: int, marks: Mapping[int, int]) -> int:
+        """Return what a lot is worth, 0 where there is no mark or one beyond what is counted."""
+        market = self._markets[symbol_id]
+        unit = marks.get(symbol_id, 0) * market.units_per_tick_lot
+        return unit if unit > 0 and unit * market.open_lots <= MAX_VALUE_UNITS else 0
+
+    def frozen(self, marks: Mapping[int, int]) -> tuple[ScopeNeed, ...]:
+        """Return the frozen scopes, worst first; those without MM come last."""
+        equity, maintenance, _ = self._valued(marks)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._needs(self._frozen[: len(equity)], equity, maintenance)
+
+    # ---- auto-deleveraging ----------------------------------------------------------------------
+
+    def counterparties(
+        self, symbol_id: int, lots: int, most: int, marks: Mapping[int, int]
+    ) -> tuple[list[int], bool]:
+        """Return accounts that contain the first `most` to be closed against `lots`, in no order.
+
+        And whether that is everybody who could be.
+        """
+        found = self._standing(symbol_id, marks)
+        return likely_first(found.of((found.lots > 0) != (lots > 0)), most)
+
+    def lights(self, symbol_id: int, marks: Mapping[int, int]) -> tuple[Integers, Integers]:
+        """Return who has a position in a market, and how near each is to being deleveraged."""
+        return lights_of(self._standing(symbol_id, marks))
+
+    def _standing(self, symbol_id: int, marks: Mapping[int, int]) -> Standing:
+        equity, maintenance, blind = self._valued(marks)
+        market, unit = self._markets[symbol_id], self._unit(symbol_id, marks)
+        count, scope = market.count, market.scope[: market.count]
+        value = market.lots[:count] * unit
+        margin = market.margins(unit) if unit else np.zeros(count, np.int64)
+        total = np.maximum(maintenance[scope], 1)
+        return Standing(
+            self._accounts[scope],
+            market.lots[:count],
+            value,
+            market.cost_units[:count],
+            equity[scope].astype(np.float64) * margin / total,
+            ~blind[scope],
         )
 
     def _needs(

@@ -13,18 +13,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 import uvloop
 from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from domain.risk_picture import FrozenScope
 from infra.ending import end
 from infra.engine_grpc import EngineGrpc
 from infra.heartbeat import Heartbeat
 from infra.postgres import engine as postgres
+from infra.postgres.margin_call_store import MarginCallStore
+from infra.redis.adl_lights import AdlLights
 from infra.redis.event_stream import EventReader
+from infra.redis.margin_calls import MarginCallFeed
 from infra.risk_file import RiskFile
 from infra.settings import Settings
 from infra.telemetry import configure_logging
@@ -32,10 +37,11 @@ from infra.temporal.client import connect
 from infra.temporal.runs import count_runs
 from workers import engine_admin
 from workers.risk_door import EngineRiskDoor
-from workers.risk_news import ShardNews
+from workers.risk_news import READ_SECONDS, ShardNews
+from workers.risk_notices import RiskNotices
 from workers.risk_rebuild import rebuilt
 from workers.risk_watch import RiskWatch
-from workers.risk_wiring import wire_risk
+from workers.risk_wiring import MOST_AT_ONCE, wire_risk
 from workers.risk_workflows import MOST_OPEN, RiskWorkflows
 from workers.stopping import stop_on_signals
 from workers.temporal_worker import worker_of
@@ -44,7 +50,9 @@ from workers.wiring import Connections
 
 RETRY_SECONDS = 0.5
 ROUND_SECONDS = 1.0
-SCAN_SECONDS = 0.1
+SCAN_SECONDS = 0.01
+_SCAN_SHARE = 4  # a scan is not begun before four times as long as the last one took has passed
+_MANY_SECONDS = 0.2
 SCHEDULES_EVERY_SECONDS = 60.0
 _PATIENCE_SECONDS = 3.0
 
@@ -71,7 +79,7 @@ class RiskMonitor:
         reader: EngineGrpc,
         door: EngineRiskDoor,
         admin: EngineRiskDoor,
-        connections: Callable[[Client], Connections],
+        database: AsyncEngine,
     ) -> None:
         self._settings = settings
         self._shard = settings.shard
@@ -79,10 +87,13 @@ class RiskMonitor:
         self._reader = reader
         self._door = door
         self._admin = admin
-        self._connections = connections
+        self._database = database
         self.news: ShardNews | None = None
+        self._notices: RiskNotices | None = None
         self._watch: RiskWatch | None = None
         self._workflows: RiskWorkflows | None = None
+        self._beginning: set[asyncio.Task[None]] = set()
+        self._saving: asyncio.Task[None] | None = None
         self._temporal = "not connected yet"
         self._parked = 0
 
@@ -91,15 +102,20 @@ class RiskMonitor:
         await self._until_possible(lambda: self._recover(redis))
         if self.news is None:  # stopped before the engine was there
             return
+        assert self._notices is not None
         tasks = [
             asyncio.create_task(self._follow()),
-            asyncio.create_task(self._run_workflows()),
+            asyncio.create_task(self._run_workflows(redis)),
             asyncio.create_task(self._beat(heartbeat)),
+            asyncio.create_task(self._notices.run_calls()),
+            asyncio.create_task(self._notices.run_lights()),
         ]
         stopping = asyncio.create_task(self._stop.wait())
         done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
         await end(*tasks, stopping)
-        self.news.save()
+        if self._saving is not None:
+            await self._saving
+        await self.news.save(self._notices.unwritten())
         for task in done - {stopping}:
             task.result()  # a defect ends the process; starting again is the recovery
 
@@ -107,42 +123,72 @@ class RiskMonitor:
         status = await self._reader.status()
         path = self._settings.data_dir / "risk" / f"shard-{self._shard}.json"
         file = RiskFile(path, status.journal_id.hex())
-        picture = file.read(self._shard)
+        picture, called = file.read(self._shard)
         next_sequence = picture.sequence + 1
         if not status.first_event_sequence <= next_sequence <= status.durable_sequence + 1:
             folder = self._settings.engine_dir(self._shard)
             picture = await asyncio.to_thread(rebuilt, folder)
-        self.news = ShardNews(picture, EventReader(redis, self._reader, self._shard), file)
-        self._watch = RiskWatch(self.news, self._door)
+        reader = EventReader(redis, self._reader, self._shard)
+        self.news = ShardNews(picture, reader, file, called=called)
+        self._notices = RiskNotices(
+            self.news, MarginCallStore(self._database), MarginCallFeed(redis), AdlLights(redis)
+        )
+        self._watch = RiskWatch(self.news, self._door, self._notices.tell)
         _log.info("recovered", cursor=picture.sequence, frozen=len(picture.frozen))
 
     async def _follow(self) -> None:
-        """Follow the log; scan what is newest, and freeze. Ticks come ten times a second."""
+        """Follow the log; judge each news as soon as it is there, and freeze.
+
+        Scans take at most a part of the time, and at least `READ_SECONDS` pass between two looks
+        at a log that is not followed to its end.
+        """
         assert self.news is not None
-        assert self._watch is not None
-        looked_at = 0.0
+        due_at = 0.0
         while not self._stop.is_set():
             try:
-                if not await self.news.step():
-                    continue
-                due = time.monotonic() - looked_at >= SCAN_SECONDS
-                if due and self.news.is_caught_up():
-                    looked_at = time.monotonic()
-                    await self._watch.look()
+                waits = self.news.is_caught_up() and self.news.is_scan_due()
+                pause = max(0.0, due_at - time.monotonic()) if waits else READ_SECONDS
+                await self.news.step(pause)
+                began = time.monotonic()
+                if began >= due_at and self.news.is_caught_up() and self.news.is_scan_due():
+                    await self._look()
+                    due_at = began + max(SCAN_SECONDS, (time.monotonic() - began) * _SCAN_SHARE)
                 if self.news.is_save_due():
-                    await asyncio.to_thread(self.news.save)
+                    await self._save()
             except Exception as error:  # noqa: BLE001 - whatever it is, the log is read again
                 _log.warning("following_failed", error=str(error)[:200])
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _run_workflows(self) -> None:
+    async def _look(self) -> None:
+        assert self._watch is not None
+        frozen = await self._watch.look()
+        if frozen and self._workflows is not None:
+            beginning = asyncio.create_task(self._begin(self._workflows, frozen))
+            self._beginning.add(beginning)
+            beginning.add_done_callback(self._beginning.discard)
+
+    async def _begin(self, workflows: RiskWorkflows, frozen: Sequence[FrozenScope]) -> None:
+        """Start the liquidations of who was frozen just now; what fails, a round makes good."""
+        try:
+            await workflows.begin(frozen)
+        except Exception as error:  # noqa: BLE001 - the server is away
+            _log.warning("not_begun", scopes=len(frozen), error=str(error)[:200])
+
+    async def _save(self) -> None:
+        assert self.news is not None
+        assert self._notices is not None
+        if self._saving is None or self._saving.done():
+            self._saving = asyncio.create_task(self.news.save(self._notices.unwritten()))
+
+    async def _run_workflows(self, redis: Redis) -> None:
         """Work on the queue, and start what the picture asks for; Temporal may come and go."""
         assert self.news is not None
         while not self._stop.is_set():
             try:
                 client = await connect(self._settings)
-                wiring = wire_risk(self._connections(client), self.news, self._door, self._admin)
-                async with worker_of(client, wiring):
+                to = Connections(self._settings, client, self._database, redis)
+                wiring = wire_risk(to, self.news, self._door, self._admin)
+                async with worker_of(client, wiring, MOST_AT_ONCE):
                     self._workflows = RiskWorkflows(client, self.news, MOST_OPEN)
                     await self._rounds(client, self._workflows)
             except Exception as error:  # noqa: BLE001 - the server is not ready
@@ -151,11 +197,15 @@ class RiskMonitor:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _rounds(self, client: Client, workflows: RiskWorkflows) -> None:
-        schedules_at = time.monotonic()
+        """Compare what should run with what does once a second, and fill room as it comes."""
+        schedules_at, compared_at = time.monotonic(), 0.0
         while not self._stop.is_set():
             try:
-                await workflows.round()
-                self._parked = await count_runs(client, PARKED_RISK)
+                await workflows.begin()
+                if time.monotonic() - compared_at >= ROUND_SECONDS:
+                    await workflows.round()
+                    self._parked = await count_runs(client, PARKED_RISK)
+                    compared_at = time.monotonic()
                 self._temporal = ""
                 if time.monotonic() - schedules_at > SCHEDULES_EVERY_SECONDS:
                     workflows.forget_schedules()
@@ -163,7 +213,8 @@ class RiskMonitor:
             except Exception as error:  # noqa: BLE001 - the worker reconnects by itself
                 self._temporal = f"Temporal: {error}"[:200]
                 _log.warning("round_failed", error=self._temporal)
-            await asyncio.sleep(ROUND_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(_MANY_SECONDS if workflows.waiting_count else ROUND_SECONDS)
 
     async def _beat(self, heartbeat: Heartbeat) -> None:
         assert self.news is not None
@@ -191,6 +242,8 @@ class RiskMonitor:
             "positions": self.news.book.positions,
             "frozen": len(picture.frozen),
             "frozen_since_start": self._watch.frozen_count,
+            "largest_freeze": self._watch.largest[0],
+            "largest_freeze_ms": self._watch.largest[1],
             "margin_calls": self._watch.calls,
             "unjudged": self._watch.unjudged,
             "open": workflows.open_count if workflows else 0,
@@ -221,10 +274,7 @@ async def run(settings: Settings) -> None:
         for role in ("risk", "admin")
     )
 
-    def connections(client: Client) -> Connections:
-        return Connections(settings, client, database, redis)
-
-    monitor = RiskMonitor(settings, stop, reader, risk, admin, connections)
+    monitor = RiskMonitor(settings, stop, reader, risk, admin, database)
     try:
         await monitor.run(redis, Heartbeat(process_name(settings.shard), settings.run_dir, redis))
     finally:

@@ -25,6 +25,9 @@ from workflows.perpetual_care import (
 )
 from workflows.task_queues import risk_queue
 
+MOST_AT_ONCE = 400
+"""Activities at a time: one of every open liquidation, and records that are being written."""
+
 
 def wire_risk(to: Connections, news: ShardNews, door: RiskDoor, admin: RiskDoor) -> Wiring:
     """Return the worker of a shard's risk service; `admin` ends markets."""

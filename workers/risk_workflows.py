@@ -7,11 +7,19 @@ in order of need; the others wait frozen.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+import time
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import structlog
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 
 from domain.liquidation_plan import scope_name
 from domain.liquidation_story import (
@@ -34,13 +42,13 @@ from domain.perpetual_care import (
     unwind_id,
 )
 from domain.perpetual_state import Liquidations, PerpetualState, liquidations_in
-from domain.risk_picture import FrozenScope, MarketNow
+from domain.risk_picture import FrozenScope, MarketNow, ScopeKey
 from infra.temporal.runs import OPEN, Run, list_runs
 from infra.temporal.schedules import TASK_TIMEOUT, ScheduledWorkflow, ensure_schedule
 from workers.risk_news import ShardNews
-from workers.risk_watch import in_order_of_need
-from workflows.liquidation import LiquidationStart
+from workflows.liquidation import FIRST_STAGE, RECORD_STAGE, LiquidationStart
 from workflows.perpetual_care import DAY_SECONDS
+from workflows.search_attributes import ACCOUNT_ID, SHARD, STAGE
 from workflows.task_queues import risk_queue
 
 MOST_OPEN = 200
@@ -50,24 +58,42 @@ _DETAILS = (
     "terminated, reset or deleted is begun again by the process `risk-monitor`. Stage `failed:...` "
     "waits for people: docs/runbooks/liquidation-parked.md."
 )
+_LISTED_SECONDS = 3.0  # after which a workflow that runs is listed as running
 _log = structlog.get_logger()
 
 
+class _Begun(NamedTuple):
+    """A workflow that runs for a freeze, and when it was started or seen."""
+
+    freeze: int
+    at: float
+
+
 class RiskWorkflows:
-    """Starts what is missing; `open_count` and `waiting_count` are for the heartbeat."""
+    """Starts what is missing; `open_count` and `waiting_count` are for the heartbeat.
+
+    A liquidation counts as open until its scope is released: who only waits for the database to
+    take the record holds up nobody.
+    """
 
     def __init__(self, client: Client, news: ShardNews, most_open: int = MOST_OPEN) -> None:
         self._client = client
         self._news = news
         self._most_open = most_open
         self._scheduled: dict[str, int] = {}  # schedule -> seconds
-        self.open_count = 0
+        self._begun: dict[ScopeKey, _Begun] = {}  # frozen scopes whose workflow runs
         self.waiting_count = 0
 
+    @property
+    def open_count(self) -> int:
+        """Return how many scopes are being liquidated now."""
+        return len(self._begun)
+
     async def round(self) -> list[str]:
-        """Compare once; return the ids of what was started."""
-        running = {run.workflow_id async for run in self._runs()}
-        started = [await self._liquidation(found) for found in self._missing(running)]
+        """Compare what is wanted with what runs; return the ids of what was started."""
+        running = {run.workflow_id: run async for run in self._runs()}
+        await self._compare(running)
+        started = await self.begin()
         for market in list(self._news.picture.markets.values()):
             started += await self._of_market(market, running)
             await self._schedule_funding(market)
@@ -76,38 +102,79 @@ class RiskWorkflows:
             _log.info("workflows_started", count=len(started), first=started[0])
         return started
 
+    async def begin(self, just_frozen: Sequence[FrozenScope] = ()) -> list[str]:
+        """Start the liquidations that wait, the worst first, as many as there is room for.
+
+        `just_frozen` are those that the picture may not know yet, the worst first.
+        """
+        known = {found.scope: found.key for found in just_frozen}
+        known |= {scope: found.key for scope, found in self._news.picture.frozen.items()}
+        self._begun = {
+            scope: begun for scope, begun in self._begun.items() if known.get(scope) == begun.freeze
+        }
+        room = max(0, self._most_open - len(self._begun))
+        waiting = {
+            found.scope: found
+            for found in (*self._news.in_order_of_need(), *just_frozen)
+            if found.scope not in self._begun
+        }
+        chosen = list(waiting.values())[:room]
+        self.waiting_count = len(waiting) - len(chosen)
+        now = time.monotonic()
+        self._begun |= {found.scope: _Begun(found.key, now) for found in chosen}
+        return list(await asyncio.gather(*map(self._liquidation, chosen)))
+
+    async def _compare(self, running: Mapping[str, Run]) -> None:
+        """Learn which frozen scopes have a workflow; what was started just now is not listed yet.
+
+        One that only waits for the database, and whose scope is frozen anew, is told to end.
+        """
+        shard, listed_since = self._news.picture.shard, time.monotonic() - _LISTED_SECONDS
+        begun = {scope: found for scope, found in self._begun.items() if found.at > listed_since}
+        for scope, found in list(self._news.picture.frozen.items()):
+            run = running.get(liquidation_workflow_id(shard, scope))
+            if run is None:
+                continue
+            if run.attributes.get(STAGE) != RECORD_STAGE:
+                begun.setdefault(scope, _Begun(found.key, listed_since))
+                continue
+            begun.pop(scope, None)
+            handle = self._client.get_workflow_handle(run.workflow_id)
+            await handle.signal("hand_over", f"{found.key:032x}")
+        self._begun = begun
+
     def _runs(self) -> AsyncIterator[Run]:
         kinds = ", ".join(f"'{kind}'" for kind in _OURS)
         return list_runs(self._client, f"{OPEN} AND WorkflowType IN ({kinds})")
 
-    def _missing(self, running: set[str]) -> Iterable[FrozenScope]:
-        """Return the frozen scopes whose workflow is to be started: for as many there is room."""
-        shard = self._news.picture.shard
-        prefix = f"liquidation-{shard}-"
-        open_ids = {name for name in running if name.startswith(prefix)}
-        waiting = [
-            found
-            for found in in_order_of_need(self._news.picture)
-            if liquidation_workflow_id(shard, found.scope) not in open_ids
-        ]
-        room = max(0, self._most_open - len(open_ids))
-        self.open_count = len(open_ids) + min(room, len(waiting))
-        self.waiting_count = max(0, len(waiting) - room)
-        return waiting[:room]
-
     async def _liquidation(self, found: FrozenScope) -> str:
+        """Start a liquidation; its first task is handed over in the answer where we can take it."""
         shard, scope = self._news.picture.shard, found.scope
         request = LiquidationRequest(
             shard, scope.account_id, scope.symbol_id, f"{found.key:032x}", found.sequence
         )
         workflow_id = liquidation_workflow_id(shard, scope)
-        summary = f"Liquidation of scope {scope_name(shard, scope)}"
-        await self._start(
-            LIQUIDATION_WORKFLOW, workflow_id, LiquidationStart(request), summary, _DETAILS
-        )
+        attributes: list[SearchAttributePair[Any]] = [
+            SearchAttributePair(STAGE, FIRST_STAGE),
+            SearchAttributePair(ACCOUNT_ID, str(scope.account_id)),
+            SearchAttributePair(SHARD, shard),
+        ]
+        try:
+            await self._start(
+                LIQUIDATION_WORKFLOW,
+                workflow_id,
+                LiquidationStart(request),
+                f"Liquidation of scope {scope_name(shard, scope)}",
+                details=_DETAILS,
+                search_attributes=TypedSearchAttributes(attributes),
+                request_eager_start=True,
+            )
+        except BaseException:
+            self._begun.pop(scope, None)
+            raise
         return workflow_id
 
-    async def _of_market(self, market: MarketNow, running: set[str]) -> list[str]:
+    async def _of_market(self, market: MarketNow, running: Container[str]) -> list[str]:
         """Start the unwinding of a position that the fund has, and the end of a market."""
         picture = self._news.picture
         place = MarketOfShard(picture.shard, market.symbol_id)
@@ -129,7 +196,15 @@ class RiskWorkflows:
         return [name]
 
     async def _start(
-        self, workflow: str, workflow_id: str, argument: object, summary: str, details: str = ""
+        self,
+        workflow: str,
+        workflow_id: str,
+        argument: object,
+        summary: str,
+        *,
+        details: str = "",
+        search_attributes: TypedSearchAttributes = TypedSearchAttributes.empty,
+        request_eager_start: bool = False,
     ) -> None:
         await self._client.start_workflow(
             workflow,
@@ -141,6 +216,8 @@ class RiskWorkflows:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             static_summary=summary,
             static_details=details or None,
+            search_attributes=search_attributes,
+            request_eager_start=request_eager_start,
         )
 
     async def _schedule_funding(self, market: MarketNow) -> None:

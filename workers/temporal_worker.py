@@ -17,6 +17,7 @@ import uvloop
 from redis.asyncio import Redis
 from temporalio.client import Client
 from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.adjustment import AdjustmentActivities
 from activities.fee_tiers import FeeTierActivities
@@ -74,6 +75,8 @@ from workflows.settlement import (
 PROCESS = "temporal-worker"
 STICKY_TIMEOUT = timedelta(seconds=2)  # a killed worker's workflows move on after this
 GRACE = timedelta(seconds=5)
+_MANY = 100  # workflows at a time
+_OURS = ("activities", "domain", "workflows")
 
 _log = structlog.get_logger()
 
@@ -119,6 +122,7 @@ def wire_settlement(to: Connections) -> Wiring:
     changing = MarketChangeActivities(
         MarketChangeStore(to.database, AuditStore()),
         {shard: engine_admin.connect(settings, "admin", shard) for shard in shards},
+        {shard: engine_admin.connect(settings, "treasury", shard) for shard in shards},
         load_officers(pinned_path(settings.data_dir)),
         verify_ed25519,
         lambda: int(time.time()),
@@ -261,18 +265,27 @@ async def run(settings: Settings) -> None:
         await redis.aclose()
 
 
-def worker_of(client: Client, wiring: Wiring) -> Worker:
-    """Return the worker, with time limits that let a killed one's work go on within seconds."""
+def worker_of(client: Client, wiring: Wiring, most_at_once: int = 50) -> Worker:
+    """Return the worker, with time limits that let a killed one's work go on within seconds.
+
+    It runs at most `most_at_once` activities, and as many workflow tasks, at a time. One of many
+    shares our modules between its runs, which the sandbox would import anew for each: that they
+    are deterministic is the replay tests' to say, which import them anew.
+    """
+    restrictions = SandboxRestrictions.default
+    if most_at_once > _MANY:
+        restrictions = restrictions.with_passthrough_modules(*_OURS)
     return Worker(
         client,
         task_queue=wiring.task_queue,
         workflows=list(wiring.workflows),
         activities=list(wiring.activities),
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
         build_id=rialto_version(),  # else the SDK hashes every imported module: five seconds
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
-        max_concurrent_activities=50,
-        max_concurrent_workflow_tasks=50,
+        max_concurrent_activities=most_at_once,
+        max_concurrent_workflow_tasks=most_at_once,
     )
 
 

@@ -14,12 +14,13 @@ import datetime as dt
 from dataclasses import dataclass, field, replace
 
 from temporalio import workflow
-from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import ChildWorkflowError
+from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ActivityError, ChildWorkflowError, is_cancelled_exception
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.liquidation import LiquidationActivities
+    from activities.liquidation_record import LiquidationRecordActivities
     from activities.shortfall import ShortfallActivities
     from domain.liquidation_story import (
         CLOSING_WORKFLOW,
@@ -47,6 +48,8 @@ with workflow.unsafe.imports_passed_through():
 
 PAUSE_SECONDS = 5
 LEDGER_SECONDS = 60
+FIRST_STAGE = "liquidating"
+RECORD_STAGE = "record"
 _MOST_RETURNS = 10  # to a fund that could take over, and then does not
 
 
@@ -68,7 +71,8 @@ class LiquidationWorkflow(ParkingWorkflow):
     def __init__(self, start: LiquidationStart) -> None:
         """Start where the argument says; what counts is in the engine."""
         super().__init__()
-        self._stage = "frozen"
+        known = workflow.info().typed_search_attributes
+        self._stage = known.get(attributes.STAGE) or "frozen"
         self._request = start.request
         self._state = start.state
         self._steps = list(start.steps)
@@ -80,25 +84,28 @@ class LiquidationWorkflow(ParkingWorkflow):
         self._returns = 0
         self._restricted = ""
         self._why = ""
+        self._recording: asyncio.Task[int] | None = None
+        self._has_to_end = False
 
     @workflow.run
     async def run(self, start: LiquidationStart) -> LiquidationResult:
         """Return how it ended, and whether the ledger has it already."""
-        workflow.upsert_search_attributes(
-            [
-                attributes.ACCOUNT_ID.value_set(str(self._request.account_id)),
-                attributes.SHARD.value_set(self._request.shard),
-            ]
-        )
+        if not workflow.info().typed_search_attributes.get(attributes.ACCOUNT_ID):
+            workflow.upsert_search_attributes(
+                [
+                    attributes.ACCOUNT_ID.value_set(str(self._request.account_id)),
+                    attributes.SHARD.value_set(self._request.shard),
+                ]
+            )
         while True:
             if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
                 workflow.continue_as_new(
                     LiquidationStart(self._request, self._state, self._steps, self._began_us)
                 )
-            self._enter("liquidating")
+            self._enter(FIRST_STAGE)
             self._advanced = None
             while self._advanced is None:
-                await self._guarded("liquidating", self._advance)
+                await self._guarded(FIRST_STAGE, self._advance)
             match self._advanced.next_stage:
                 case "released" | "over":
                     break
@@ -231,8 +238,8 @@ class LiquidationWorkflow(ParkingWorkflow):
         )
 
     async def _close(self, ended: str) -> LiquidationResult:
-        """Have the record written by a workflow of its own; wait for it at most a minute."""
-        self._enter("record")
+        """Have the record written; whoever has waited a minute leaves it to another workflow."""
+        self._enter(RECORD_STAGE)
         record = LiquidationRecord(
             self._request,
             ended,
@@ -242,25 +249,57 @@ class LiquidationWorkflow(ParkingWorkflow):
             self._signed,
             self._steps,
         )
-        child = await workflow.start_child_workflow(
-            CLOSING_WORKFLOW,
-            record,
-            id=closing_workflow_id(self._request.liquidation_id),
-            parent_close_policy=ParentClosePolicy.ABANDON,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            static_summary=f"Record of the liquidation of {self._request.name}",
-        )
-        ledger = "settled"
-        try:
-            await asyncio.wait_for(asyncio.shield(child), LEDGER_SECONDS)
-        except asyncio.TimeoutError:  # noqa: UP041 - the SDK raises this one
-            ledger = "pending"
+        ledger = "settled" if await self._recorded(record) else "pending"
+        if ledger == "pending":
+            await workflow.start_child_workflow(
+                CLOSING_WORKFLOW,
+                record,
+                id=closing_workflow_id(self._request.liquidation_id),
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                static_summary=f"Record of the liquidation of {self._request.name}",
+            )
         self._enter("done")
         self._tell(f"It ended: {ended}. Ledger: {ledger}.")
         await workflow.wait_condition(workflow.all_handlers_finished)
         return LiquidationResult(ended, len(self._steps), record.last_sequence, ledger)
 
+    async def _recorded(self, record: LiquidationRecord) -> bool:
+        """Return whether the database has the record, and the ledger the money, within a minute."""
+        self._recording = workflow.start_activity_method(
+            LiquidationRecordActivities.write,
+            record,
+            schedule_to_close_timeout=dt.timedelta(seconds=LEDGER_SECONDS),
+            start_to_close_timeout=dt.timedelta(seconds=LEDGER_SECONDS),
+            heartbeat_timeout=dt.timedelta(seconds=15),
+            retry_policy=RetryPolicy(
+                initial_interval=dt.timedelta(seconds=1), maximum_interval=dt.timedelta(seconds=15)
+            ),
+            summary=f"write the record of {len(record.steps)} steps",
+        )
+        if self._has_to_end:
+            self._recording.cancel()
+        try:
+            await self._recording
+        except ActivityError as error:
+            if is_cancelled_exception(error) and not self._has_to_end:
+                raise
+            return False
+        except asyncio.CancelledError:
+            if not self._has_to_end:
+                raise
+            return False
+        return True
+
     # ---- handlers -----------------------------------------------------------------------------
+
+    @workflow.signal(description="The scope is frozen anew: leave the record to another workflow")
+    def hand_over(self, liquidation_id: str) -> None:
+        """End without waiting for the database, if another liquidation of the scope waits."""
+        if liquidation_id != self._request.liquidation_id:
+            self._has_to_end = True
+            if self._recording is not None:
+                self._recording.cancel()
 
     @workflow.query(description="The text that officers sign; empty when nothing waits for them")
     def shortfall(self) -> str:

@@ -25,12 +25,12 @@ from domain.market_change import (
 )
 from domain.two_signatures import SIGNATURES_NEEDED
 from infra.postgres import tables
-from infra.postgres.market_rows import market_row
+from infra.postgres.market_rows import followed_key, market_row
 from infra.postgres.markets import instrument_of_row
 from infra.postgres.signed_rows import SignedRows
 
 _ROW = tables.market_change
-_I, _A = tables.instrument, tables.asset
+_I, _A, _LOG = tables.instrument, tables.asset, tables.audit_log.c
 _NUMBERS_LOCK = 0x52_49_41_4C_54_4F_00_03
 _SENT_LONG_AGO = dt.timedelta(hours=24)  # an engine forgets the key after twice that
 _FIELDS = (
@@ -160,11 +160,16 @@ class MarketChangeStore(SignedRows[MarketChange]):
             found = (
                 await conn.execute(sa.select(_I).where(_I.c.symbol_id == change.symbol_id))
             ).one()
-            effective = {
-                ChangeKind.LIST: found.listed_sequence,
-                ChangeKind.SET: sequence if (found.rules_sequence or 0) >= sequence else None,
-                ChangeKind.DELIST: found.delisted_sequence,
-            }[change.kind]
+            if change.kind is ChangeKind.LIST:
+                effective = found.listed_sequence
+            elif change.kind is ChangeKind.DELIST:
+                effective = found.delisted_sequence
+            elif change.kind is ChangeKind.SET:
+                effective = sequence if (found.rules_sequence or 0) >= sequence else None
+            else:
+                key = followed_key(change.shard, sequence)
+                query = sa.select(_LOG.key).where(_LOG.key == key)
+                effective = None if await conn.scalar(query) is None else sequence
             if effective is None:
                 return None
             values = {"state": ChangeState.APPLIED, "sequence": effective, "failure": ""}
@@ -177,6 +182,17 @@ class MarketChangeStore(SignedRows[MarketChange]):
         async with self._engine.connect() as conn:
             query = sa.select(_I.c.listed_sequence).where(_I.c.symbol_id == symbol_id)
             return (await conn.execute(query)).scalar_one_or_none()
+
+    async def settled_at(self, shard: int, symbol_id: int) -> int | None:
+        """Return at which sequence a perpetual began to end, as far as the rows have followed."""
+        query = (
+            sa.select(_LOG.detail["sequence"].astext)
+            .where(_LOG.subject == f"market-{symbol_id}", _LOG.action == "settlement")
+            .where(_LOG.detail["shard"].astext == str(shard))
+        )
+        async with self._engine.connect() as conn:
+            found = await conn.scalar(query)
+        return None if found is None else int(found)
 
     # ---- when it comes to nothing -------------------------------------------------------------
 

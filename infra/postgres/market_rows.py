@@ -13,7 +13,9 @@ from domain.checker_markets import EngineMarkets, MarketRows, markets_after, rul
 from domain.events import (
     AccountTierSet,
     FundingSettled,
+    FundToppedUp,
     ParametersSet,
+    PerpetualStateSet,
     RiskParametersSet,
     SymbolDelisted,
     SymbolListed,
@@ -26,13 +28,16 @@ from infra.postgres.audit_store import AuditStore
 from infra.postgres.markets import instrument_of_row
 
 RulesEvent = SymbolListed | ParametersSet | SymbolDelisted
-MarketEvent = RulesEvent | AccountTierSet | RiskParametersSet | FundingSettled
+PerpetualEvent = RiskParametersSet | PerpetualStateSet | FundToppedUp
+MarketEvent = RulesEvent | AccountTierSet | FundingSettled | PerpetualEvent
 MARKET_EVENTS = (
     SymbolListed,
     ParametersSet,
     SymbolDelisted,
     AccountTierSet,
     RiskParametersSet,
+    PerpetualStateSet,
+    FundToppedUp,
     FundingSettled,
 )
 _I = tables.instrument
@@ -77,8 +82,8 @@ async def follow(conn: AsyncConnection, shard: int, event: MarketEvent) -> None:
     if isinstance(event, FundingSettled):
         await _keep_funding(conn, shard, event)
         return
-    if isinstance(event, RiskParametersSet):
-        await _set_terms(conn, shard, event)
+    if isinstance(event, PerpetualEvent):
+        await _follow_perpetual(conn, shard, event)
         return
     name, rules = "delisted", {}
     if isinstance(event, SymbolDelisted):
@@ -103,7 +108,7 @@ async def follow(conn: AsyncConnection, shard: int, event: MarketEvent) -> None:
     if isinstance(event, SymbolDelisted):
         actor = event.actor or actor
         detail |= {"closed_orders": event.closed_count, "reason": event.reason}
-    key = f"shard-{shard}:market-{event.sequence}"
+    key = followed_key(shard, event.sequence)
     await AuditStore().append(conn, f"market-{event.symbol_id}", actor, name, key, detail)
 
 
@@ -123,16 +128,37 @@ async def _keep_funding(conn: AsyncConnection, shard: int, event: FundingSettled
     )
 
 
-async def _set_terms(conn: AsyncConnection, shard: int, event: RiskParametersSet) -> None:
-    """Show a perpetual's terms; those of a listing are in the history with its rules."""
-    record = terms_record(event.terms)
-    statement = sa.update(_I).where(_I.c.symbol_id == event.symbol_id)
-    await conn.execute(statement.values(perpetual=record))
+def followed_key(shard: int, sequence: int) -> str:
+    """Return the audit log's key of what a command did to a market: there once rows show it."""
+    return f"shard-{shard}:market-{sequence}"
+
+
+async def _follow_perpetual(conn: AsyncConnection, shard: int, event: PerpetualEvent) -> None:
+    """Show a perpetual's terms; note what was done by command, by whom and why.
+
+    Terms of a listing are in the history with its rules. What an engine does by itself (a breaker)
+    is no decision of anybody's.
+    """
+    detail: dict[str, JsonValue] = {"shard": shard, "sequence": event.sequence}
+    actor = "engine"
+    if isinstance(event, RiskParametersSet):
+        record = terms_record(event.terms)
+        statement = sa.update(_I).where(_I.c.symbol_id == event.symbol_id)
+        await conn.execute(statement.values(perpetual=record))
+        subject, action = f"market-{event.symbol_id}", "risk-parameters"
+        detail |= record
+    elif isinstance(event, PerpetualStateSet):
+        subject, action = f"market-{event.symbol_id}", event.state.name.lower().replace("_", "-")
+        actor = event.actor or actor
+        detail |= {"was": event.previous_state.name.lower(), "reason": event.reason}
+        if not event.actor:
+            return
+    else:
+        subject, action = f"fund-{shard}", "topped-up"
+        detail |= {"asset_id": event.asset_id, "amount_units": str(event.amount_units)}
     if event.index == 0:
-        detail: dict[str, JsonValue] = {"shard": shard, "sequence": event.sequence, **record}
-        key = f"shard-{shard}:market-{event.sequence}"
-        subject = f"market-{event.symbol_id}"
-        await AuditStore().append(conn, subject, "engine", "risk-parameters", key, detail)
+        key = followed_key(shard, event.sequence)
+        await AuditStore().append(conn, subject, actor, action, key, detail)
 
 
 async def _set_rules(

@@ -189,6 +189,19 @@ liquidation_step = sa.Table(
     sa.Column("detail", JSONB, nullable=False),  # domain.liquidation_story.StepRecord
 )
 
+# Words of warning before a liquidation, told to the account; nothing depends on them.
+margin_call = sa.Table(
+    "margin_call",
+    metadata,
+    sa.Column("account_id", sa.BigInteger, primary_key=True),
+    sa.Column("time_us", sa.BigInteger, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    sa.Column("shard", sa.SmallInteger, primary_key=True),
+    sa.Column("symbol_id", sa.Integer, primary_key=True, autoincrement=False),  # 0 = cross margin
+    sa.Column("equity_units", sa.BigInteger, nullable=False),
+    sa.Column("maintenance_units", sa.BigInteger, nullable=False),
+)
+
 # What accounts traded on one UTC day in one shard; written once, when the day is over.
 volume_day = sa.Table(
     "volume_day",

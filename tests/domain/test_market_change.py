@@ -20,9 +20,12 @@ from domain.market_change import (
     rules_of,
     terms_of,
 )
+from domain.perpetual_terms import BracketRow, PerpetualTerms, terms_record
+from domain.risk_commands import SetPerpetualState, SetRiskParameters, TopUpFund, Trigger
 from tests.api.memory import ETH, ETH_USDT, USDT
 
 TERMS = terms_of(ETH_USDT)
+TERMS_OF_PERPETUAL = PerpetualTerms((BracketRow(0, 10_000, 20_000),), 10**12, 10**9, 50)
 CHANGE = MarketChange(
     "11111111-1111-1111-1111-111111111111",
     ChangeKind.LIST,
@@ -74,8 +77,29 @@ def test_each_attempt_has_a_key_of_its_own() -> None:
 
 def test_a_delisting_says_as_much_as_an_engine_keeps() -> None:
     """Cut to its length, and printable."""
-    command = replace(CHANGE, kind=ChangeKind.DELIST, reason="€\n" + "x" * 200).delisting()
-    assert command == DelistSymbol(1, "ann", "  " + "x" * 94)
+    change = replace(CHANGE, kind=ChangeKind.DELIST, reason="€\n" + "x" * 200)
+    assert command_of(change, ETH_USDT) == DelistSymbol(1, "ann", "  " + "x" * 94)
+
+
+def test_what_is_decided_about_a_perpetual_is_one_command() -> None:
+    """Its terms and the fund's cash under the change's key, its end with who and why."""
+    record = terms_record(TERMS_OF_PERPETUAL)
+    changed = replace(CHANGE, kind=ChangeKind.RISK, terms={"perpetual": record})
+    market = replace(ETH_USDT, terms=TERMS_OF_PERPETUAL)
+    assert command_of(changed, market) == SetRiskParameters(1, TERMS_OF_PERPETUAL, changed.key)
+    was = {"perpetual": {**record, "max_slices": 9}}
+    summary = replace(changed, was=was).summary()
+    assert summary == "set the risk terms of ETH/USDT: max_slices 9 -> 5"
+
+    ended = replace(CHANGE, kind=ChangeKind.SETTLE)
+    assert command_of(ended, market) == SetPerpetualState(1, Trigger.SETTLE, "ann", CHANGE.reason)
+    assert "final index" in ended.summary()
+
+    given = replace(CHANGE, kind=ChangeKind.TOP_UP, terms={"amount": "12.5"}, expiry=86_400 + 7)
+    command = command_of(given, market)
+    assert command == TopUpFund(given.key, USDT.asset_id, 12_500_000, 7_000_000)
+    assert "12.5" in given.summary()
+    assert len({one.action for one in (changed, ended, given)}) == 3
 
 
 def test_a_summary_names_what_changes() -> None:

@@ -212,3 +212,14 @@ def test_room_grows_and_places_are_reused() -> None:
     assert pair.arrays.position(ScopeKey(2_499), 1) == Position()
     assert pair.arrays.cash_units(ScopeKey(2_499)) == 2_499
     pair.check({1: 3})
+
+
+def test_a_book_grows_whatever_is_told_first() -> None:
+    """The scope that needs more room may come with its cash, its freeze or its call."""
+    books = [RiskBook() for _ in range(3)]
+    for account_id in range(1, 3_000):
+        key = ScopeKey(account_id)
+        books[0].set_cash(key, 7)
+        books[1].set_frozen(key, True)
+        books[2].set_called([key])
+    assert [book.scopes for book in books] == [2_999] * 3

@@ -155,10 +155,13 @@ async def market_rig(database_url: str, temporal: str) -> AsyncIterator[MarketRi
     (engine.folder / "run" / "env.json").write_text(json.dumps(environment))
     settings = Settings.of(environment)
     officers = create_officers(engine.folder)
-    reader, admin = (engine_admin.connect(settings, role) for role in ("reader", "admin"))
+    reader, admin, treasury = (
+        engine_admin.connect(settings, role) for role in ("reader", "admin", "treasury")
+    )
     steps = MarketChangeActivities(
         MarketChangeStore(database, AuditStore()),
         {0: admin},
+        {0: treasury},
         officers,
         verify_ed25519,
         lambda: int(time.time()),
@@ -191,8 +194,8 @@ async def market_rig(database_url: str, temporal: str) -> AsyncIterator[MarketRi
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-        await admin.close()
-        await reader.close()
+        for door in (admin, reader, treasury):
+            await door.close()
         await database.dispose()
         engine.kill()
         shutil.rmtree(engine.folder)

@@ -7,12 +7,15 @@ from typing import Any
 
 from domain import risk_commands as r
 from domain.commands import Command
+from domain.errors import RejectReason
 from domain.events import Event
 from domain.liquidation_story import LiquidationRequest
 from domain.risk_commands import FUND_ACCOUNT
-from domain.risk_picture import RiskPicture, ScopeKey
+from domain.risk_picture import FrozenScope, RiskPicture, ScopeKey
+from matching.codec import encode_events
 from tests.matching.desk import USDT
 from tests.matching.perpetual_desk import PERP, PerpetualDesk, terms
+from workers.risk_door import freezes_in
 from workers.risk_news import ShardNews
 from workers.risk_watch import RiskWatch
 
@@ -71,9 +74,10 @@ class RiskDesk(PerpetualDesk):
             raise ConnectionError("the answer was lost")
         return events
 
-    async def submit_many(self, commands: Sequence[Command]) -> list[tuple[Event, ...]]:
-        """Run commands in order."""
-        return [await self.submit(command) for command in commands]
+    async def freeze(self, commands: Sequence[Command]) -> list[FrozenScope | RejectReason]:
+        """Run FREEZE commands in order; what they came to is read as from a real engine."""
+        answers = [await self.submit(command) for command in commands]
+        return freezes_in(b"".join(encode_events(events) for events in answers))
 
     async def events_at(self, sequence: int) -> tuple[Event, ...]:
         """Return the events of one command."""

@@ -27,17 +27,18 @@ from workers.bench.market import LISTING, payments
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class _EngineChild(Child):
-    """`python -m workers.matching_engine`."""
+class Process(Child):
+    """A process of the exchange: `python -m module`, under the name that it beats with."""
 
-    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
-        super().__init__("matching-engine-0", folder / "logs" / "engine.log")
+    def __init__(self, name: str, module: str, folder: Path, settings: dict[str, str]) -> None:
+        super().__init__(name, folder / "logs" / f"{name}.log")
+        self._module = module
         self._folder = folder
         self._settings = settings
 
     def command(self) -> list[str]:
         """Return the command line."""
-        return [sys.executable, "-m", "workers.matching_engine"]
+        return [sys.executable, "-m", self._module]
 
     def environment(self) -> dict[str, str]:
         """Return the settings, over whatever surrounds us."""
@@ -50,7 +51,7 @@ class _EngineChild(Child):
     def beat(self) -> dict[str, Any]:
         """Return the newest heartbeat of this very process, or {}."""
         try:
-            beat = json.loads((self._folder / "run" / "matching-engine-0.json").read_text())
+            beat = json.loads((self._folder / "run" / f"{self.name}.json").read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             return {}
         return dict(beat) if beat["pid"] == self.pid else {}
@@ -69,10 +70,13 @@ class EngineRig:
         self.shard = folder / "engine" / "shard-0"
         self._policy = policy
         self._valkey = ValkeyServer(folder / "valkey", folder / "logs" / "valkey.log", free_port())
-        self._engine = _EngineChild(folder, self._settings())
+        self._engine = Process(
+            "matching-engine-0", "workers.matching_engine", folder, self.settings()
+        )
         self._stack = AsyncExitStack()
 
-    def _settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, str]:
+        """Return the environment of its processes."""
         return {
             "RIALTO_DATA_DIR": str(self.folder),
             "RIALTO_DATABASE_URL": "none",
@@ -92,8 +96,8 @@ class EngineRig:
         self._valkey.start()
         self._stack.callback(self._engine.stop)
         self._engine.start()
-        self.queries = self._connect("reader")
-        await self._open_market()
+        self.queries = self.connect("reader")
+        await self.open_market()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -118,15 +122,16 @@ class EngineRig:
         """Return the first frame of a gateway."""
         return encode_hello(Role.GATEWAY, self.tokens.of("gateway"), 0)
 
-    def _connect(self, role: str) -> EngineGrpc:
+    def connect(self, role: str) -> EngineGrpc:
+        """Return a channel to the engine; it is closed with the rig."""
         channel = EngineGrpc(self.target, role, self.tokens.of(role), timeout_seconds=60)
         self._stack.push_async_callback(channel.close)
         return channel
 
-    async def _open_market(self) -> None:
+    async def open_market(self) -> None:
         """List the market and make every account rich."""
-        await self._connect("admin").submit(LISTING)
-        treasury = self._connect("treasury")
+        await self.connect("admin").submit(LISTING)
+        treasury = self.connect("treasury")
         for batch in payments(time.time_ns() // 1000):
             await treasury.submit_bytes(batch)
 

@@ -1,104 +1,348 @@
-"""`rialto bench risk`: how long a risk monitor takes to judge every scope at new marks."""
+"""`rialto bench risk`: what a risk service takes, part by part.
+
+`scan` needs no servers; the other parts run on one exchange of their own: an engine with all its
+accounts, Valkey, Temporal, PostgreSQL and the real risk monitor, each in its own process.
+"""
 
 from __future__ import annotations
 
-import statistics
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from domain.brackets import bracket_table
-from domain.position import Position
-from domain.risk_picture import ScopeKey
+from domain.commands import CancelOrder
+from domain.events import (
+    Deleveraged,
+    EventType,
+    FundingSettled,
+    IndexSet,
+    LiquidationPlaced,
+    ScopeFrozen,
+    ScopeUnfrozen,
+    TakenOver,
+)
+from domain.liquidation_plan import command_key
+from domain.risk_commands import SettleFunding
+from infra.engine_client import EngineClient
+from workers.bench import risk_market as m
 from workers.bench.machine import machine
-from workers.risk_book import RiskBook
+from workers.bench.risk_rig import RiskRig, risk_rig
+from workers.bench.risk_scan import measure as measure_scan
+from workers.risk_news import wall_us
 
-_MARKETS = 8
-_UNITS_PER_TICK_LOT = 100  # a tick of 0.1 and a lot of 0.001, in millionths
-_MARK_TICKS = 670_000
-_LARGEST_LOTS = 20_000  # 1.3 M USDT
-_BRACKETS = bracket_table(
-    [
-        (0, 4_000, 8_000),
-        (50_000_000_000, 5_000, 10_000),
-        (250_000_000_000, 10_000, 20_000),
-        (1_000_000_000_000, 25_000, 50_000),
-        (10_000_000_000_000, 50_000, 100_000),
-    ],
-    100_000_000_000_000,
+Say = Callable[[str], None]
+PARTS = {
+    "scan_ms": "scan",
+    "funding_pause_ms": "funding",
+    "tick_to_order_p99_ms": "tick",
+    "freeze_all_ms": "mass",
+    "mass_seconds": "mass",
+    "mass_final": "mass",
+    "waiting_cost": "mass",
+}
+"""Which part measures a field."""
+
+_LADDER_TOP, _LADDER_STEP = 98_500, 50
+_MASS_SAFE, _MASS_LOST, _MASS_MARK = 95_000, 95_500, 94_500
+_LOST_PPM = 50_000  # of the many, who have less than nothing at once
+_FUND_PPM = 400_000  # of those, how many the fund can take
+_WALK_TICKS = 9  # a basis point, a second
+_PROBE_SECONDS = 0.001
+_MOST_TICK_SECONDS = 60
+_KINDS = (
+    EventType.INDEX_SET,
+    EventType.SCOPE_FROZEN,
+    EventType.SCOPE_UNFROZEN,
+    EventType.LIQUIDATION_PLACED,
+    EventType.TAKEN_OVER,
+    EventType.DELEVERAGED,
 )
 
 
-def measure(
-    accounts: int, positions: int, passes: int, seed: int, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """Fill a book with `accounts`, `positions` of each, and scan it `passes` times at each fall.
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How many accounts, how many at once, how many marks of how many scopes."""
 
-    Milliseconds are medians; at each pass every mark is another one.
-    """
-    before = machine(Path())
-    say(
-        f"opening {accounts * positions:,} positions of {accounts:,} accounts in {_MARKETS} markets"
-    )
-    begun = time.perf_counter()
-    book = _book(accounts, positions, seed)
-    filled = time.perf_counter() - begun
-    say(f"scanning {passes} times")
-    quiet = _scans(book, passes, 0)
-    falls = {f"{percent}_percent": _scans(book, passes, percent) for percent in (1, 3, 10)}
+    accounts: int = 100_000
+    many: int = 10_000
+    marks: int = 40
+    a_mark: int = 10
+    seed: int = 1
+    policy: str = "os"
+    most_seconds: float = 1_800.0
+
+    @property
+    def refusal(self) -> str:
+        """Return why there is no room for all of them, "" when there is."""
+        longs = min(self.accounts // 2, m.MOST_IN_A_MARKET // 2)
+        wanted = self.marks * self.a_mark + self.many
+        if wanted > longs:
+            return f"{self.accounts} accounts give {longs} longs in a market, not {wanted}"
+        return ""
+
+    @property
+    def ladder(self) -> list[m.Victim]:
+        """Return who is liquidated mark by mark."""
+        return [
+            m.Victim(number + 1, _LADDER_TOP - _LADDER_STEP * (number // self.a_mark))
+            for number in range(self.marks * self.a_mark)
+        ]
+
+    @property
+    def crowd(self) -> list[m.Victim]:
+        """Return who is liquidated at one mark; every twentieth is worth less than nothing then."""
+        first = self.marks * self.a_mark + 1
+        lost = self.many * _LOST_PPM // 1_000_000
+        return [
+            m.Victim(first + number, _MASS_LOST if number < lost else _MASS_SAFE)
+            for number in range(self.many)
+        ]
+
+
+def measure(load: Load, only: str, say: Say) -> dict[str, Any]:
+    """Return the report; `only` names a field, or "" for all of them."""
+    report: dict[str, Any] = {"benchmark": "risk", "accounts": load.accounts}
+    wanted = {PARTS[only]} if only else set(PARTS.values())
+    if "scan" in wanted:
+        report |= measure_scan(load.accounts, 2, 51, load.seed, say)
+    if wanted - {"scan"}:
+        report |= asyncio.run(_on_a_rig(load, wanted, say))
+    return report | {"machine": machine(Path())}
+
+
+async def _on_a_rig(load: Load, wanted: set[str], say: Say) -> dict[str, Any]:
+    say("starting PostgreSQL, Temporal, Valkey and an engine")
+    found: dict[str, Any] = {"policy": load.policy}
+    async with risk_rig(load.policy) as rig:
+        await _open(rig, load, say)
+        if "funding" in wanted:
+            found |= await _funding(rig, load, say)
+        if wanted & {"tick", "mass"}:
+            say("starting the risk monitor, waiting for fresh marks (a whole basis window)")
+            await rig.start_monitor()
+            await rig.until_fresh()
+        if "tick" in wanted:
+            found |= await _ticks(rig, load, say)
+        if "mass" in wanted:
+            found |= await _mass(rig, load, say)
+    return found
+
+
+async def _open(rig: RiskRig, load: Load, say: Say) -> None:
+    victims = [*load.ladder, *load.crowd]
+    say(f"opening {load.accounts:,} positions")
+    fund = len(load.crowd) * _LOST_PPM // 1_000_000 * _FUND_PPM // 1_000_000 * m.NOTIONAL
+    now_us = wall_us()
+    await rig.pay([*m.deposits(victims, load.accounts, now_us), m.top_up(fund + 1, now_us)])
+    for symbol_id in m.MARKETS:
+        await rig.quote(symbol_id, m.OPENING)
+    for pairs in _chunks(list(m.openings(victims, load.accounts)), 300):
+        await rig.orders(command for pair in pairs for command in pair)
+
+
+def _chunks(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+async def _funding(rig: RiskRig, load: Load, say: Say) -> dict[str, Any]:
+    """Fund every market while a customer asks, one question after the other, how long it takes."""
+    say(f"funding {load.accounts:,} positions under questions")
+    client = await EngineClient.connect(rig.socket, "gateway", rig.tokens.of("gateway"))
+    asking = _Asking(client)
+    task = asyncio.create_task(asking.run())
+    await asyncio.sleep(2)
+    quiet, asking.answers = asking.answers, []
+    interval_us = m.TERMS.funding_interval_seconds * 1_000_000
+    instant, entries, pauses = wall_us() // interval_us * interval_us, 0, []
+    for symbol_id in m.MARKETS:
+        key = command_key("bench", symbol_id, instant)
+        header = (await rig.submit_risk(SettleFunding(key, symbol_id, instant)))[0]
+        if not isinstance(header, FundingSettled):
+            raise TypeError(f"the engine refuses to fund: {header}")
+        entries += header.entries
+        await asyncio.sleep(0.5)
+        pauses.append(max(asking.answers))
+        asking.answers = []
+    task.cancel()
+    await client.close()
     return {
-        "benchmark": "risk",
-        "accounts": accounts,
-        "positions": book.positions,
-        "markets": _MARKETS,
-        "brackets": len(_BRACKETS.rows),
-        "scan_ms": quiet["scan_ms"],
-        "scan_ms_slowest": quiet["scan_ms_slowest"],
-        "breached": quiet["breached"],
-        "after_a_fall_of": falls,
-        "changes_per_second": round(accounts * (positions + 1) / filled),
-        "passes": passes,
-        "seed": seed,
-        "machine": before,
+        "funding_entries": entries,
+        "funding_pause_ms": round(sum(pauses) * 1_000, 2),
+        "funding_pause_ms_a_market": [round(pause * 1_000, 2) for pause in pauses],
+        "question_ms_without": _percentiles(quiet, 1_000),
     }
 
 
-def _book(accounts: int, positions: int, seed: int) -> RiskBook:
-    """Return a book of cross accounts, long and short, at 2 to 50 times their equity."""
-    book = RiskBook()
-    for symbol_id in range(1, _MARKETS + 1):
-        book.set_market(symbol_id, _UNITS_PER_TICK_LOT, _BRACKETS)
-    drawn = np.random.default_rng(seed)
-    lots = np.exp(drawn.uniform(0, np.log(_LARGEST_LOTS), (accounts, positions)))
-    sides = drawn.choice((-1, 1), (accounts, positions))
-    signed = (lots.astype(np.int64) * sides).tolist()
-    firsts = drawn.integers(0, _MARKETS, accounts).tolist()
-    leverages = drawn.integers(2, 51, accounts).tolist()
-    for number in range(accounts):
-        scope, notional = ScopeKey(number + 1), 0
-        for place in range(positions):
-            value = signed[number][place] * _MARK_TICKS * _UNITS_PER_TICK_LOT
-            symbol_id = 1 + (firsts[number] + place) % _MARKETS
-            book.set_position(scope, symbol_id, Position(signed[number][place], value))
-            notional += abs(value)
-        book.set_cash(scope, notional // leverages[number])
-    return book
+class _Asking:
+    """A customer who cancels what he does not have, and measures the answers' seconds."""
+
+    def __init__(self, client: EngineClient) -> None:
+        self._client = client
+        self.answers: list[float] = []
+
+    async def run(self) -> None:
+        """Ask for ever."""
+        while True:
+            began = time.perf_counter()
+            await self._client.submit(CancelOrder(m.MAKER, 0, 1))
+            self.answers.append(time.perf_counter() - began)
+            await asyncio.sleep(_PROBE_SECONDS)
 
 
-def _scans(book: RiskBook, passes: int, fall_percent: int) -> dict[str, Any]:
-    base = _MARK_TICKS * (100 - fall_percent) // 100
-    seconds, breached = [], 0
-    for number in range(passes):
-        marks = dict.fromkeys(range(1, _MARKETS + 1), base + number % 7)
-        begun = time.perf_counter()
-        found = book.scan(marks)
-        seconds.append(time.perf_counter() - begun)
-        breached = len(found.breached)
+async def _ticks(rig: RiskRig, load: Load, say: Say) -> dict[str, Any]:
+    """Let the mark fall step by step, under ten scopes at a time; engine time to engine time."""
+    say(f"{load.marks} marks, {load.a_mark} scopes below their margin at each")
+    before = (await rig.queries.status()).durable_sequence
+    symbol_id, ladder = m.MARKETS[0], load.ladder
+    await rig.move(symbol_id, _LADDER_TOP + _LADDER_STEP)
+    marks: dict[int, int] = {}
+    for safe_ticks in sorted({victim.safe_ticks for victim in ladder}, reverse=True):
+        sequence = await rig.move(symbol_id, safe_ticks - 1)
+        here = {one.account_id for one in ladder if one.safe_ticks == safe_ticks}
+        marks |= dict.fromkeys(here, sequence)
+        await _until_released(rig, here, sequence)
+    told: dict[int, int] = {}
+    placed: dict[int, int] = {}
+    frozen: dict[int, int] = {}
+    for event in await rig.events(before, _KINDS):
+        match event:
+            case IndexSet():
+                told[event.sequence] = event.time_us
+            case ScopeFrozen():
+                frozen.setdefault(event.account_id, event.time_us)
+            case LiquidationPlaced():
+                placed.setdefault(event.account_id, event.time_us)
+    to_order = [placed[account] - told[sequence] for account, sequence in marks.items()]
+    to_freeze = [frozen[account] - told[sequence] for account, sequence in marks.items()]
     return {
-        "scan_ms": round(statistics.median(seconds) * 1000, 3),
-        "scan_ms_slowest": round(max(seconds) * 1000, 3),
-        "breached": breached,
+        "tick_to_order_p50_ms": _percentiles(to_order, 0.001)["p50"],
+        "tick_to_order_p99_ms": _percentiles(to_order, 0.001)["p99"],
+        "tick_to_order_most_ms": _percentiles(to_order, 0.001)["most"],
+        "tick_to_freeze_ms": _percentiles(to_freeze, 0.001),
+        "tick_scopes": len(marks),
+        "tick_marks": load.marks,
+    }
+
+
+async def _until_released(rig: RiskRig, accounts: set[int], after: int) -> None:
+    """Wait until every one of these has been liquidated."""
+    left = set(accounts)
+    async with asyncio.timeout(_MOST_TICK_SECONDS):
+        while left:
+            await asyncio.sleep(0.05)
+            for event in await rig.events(after, [EventType.SCOPE_UNFROZEN]):
+                assert isinstance(event, ScopeUnfrozen)
+                left.discard(event.account_id)
+
+
+async def _mass(rig: RiskRig, load: Load, say: Say) -> dict[str, Any]:
+    """Put many below their margin at one mark, and wait until every one is final."""
+    symbol_id, crowd = m.MARKETS[0], {one.account_id: one for one in load.crowd}
+    before = (await rig.queries.status()).durable_sequence
+    say(f"{len(crowd):,} scopes below their margin at once")
+    moved = await rig.move(symbol_id, _MASS_MARK)
+    story = _Story(crowd, symbol_id, moved)
+    drawn, began = np.random.default_rng(load.seed), time.monotonic()
+    after, middle = before, _MASS_MARK
+    while time.monotonic() - began < load.most_seconds:
+        await asyncio.sleep(1)
+        found = await rig.events(after, _KINDS)
+        after = found[-1].sequence if found else after
+        for event in found:
+            story.take(event)
+        done = len(story.released)
+        say(f"{time.monotonic() - began:5.0f} s: {len(story.frozen):,} frozen, {done:,} final")
+        if done == len(crowd):
+            break
+        middle += int(drawn.integers(-_WALK_TICKS, _WALK_TICKS + 1))
+        await rig.move(symbol_id, middle)
+    beat = rig.monitor.beat()["detail"]
+    return story.report() | {
+        "freeze_all_ms": beat["largest_freeze_ms"],
+        "freeze_all_scopes": beat["largest_freeze"],
+    }
+
+
+class _Story:
+    """What the log says of the many: when each was frozen, first closed and released."""
+
+    def __init__(self, crowd: dict[int, m.Victim], symbol_id: int, moved: int) -> None:
+        self._crowd = crowd
+        self._symbol_id = symbol_id
+        self._moved = moved
+        self._moved_us = 0
+        self._mark = 0
+        self.frozen: dict[int, int] = {}
+        self.released: dict[int, int] = {}
+        self._first: dict[int, int] = {}
+        self._at_freeze = 0
+        self._at_step = 0
+        self._steps = {"book": 0, "fund": 0, "deleveraged": 0}
+
+    def take(self, event: object) -> None:
+        """Take one event of the log, in order."""
+        match event:
+            case IndexSet(symbol_id=self._symbol_id):
+                self._mark = event.mark_ticks
+                if event.sequence == self._moved:
+                    self._moved_us = event.time_us
+            case ScopeFrozen() if event.account_id in self._crowd:
+                self.frozen[event.account_id] = event.time_us
+                self._at_freeze += self._crowd[event.account_id].shortfall_units(self._mark)
+            case ScopeUnfrozen() if event.account_id in self._crowd:
+                self.released[event.account_id] = event.time_us
+            case LiquidationPlaced():
+                self._step("book", event.account_id, event.time_us)
+            case TakenOver():
+                self._step("fund", event.account_id, event.time_us)
+            case Deleveraged():
+                self._step("deleveraged", event.account_id, event.time_us)
+
+    def _step(self, how: str, account_id: int, time_us: int) -> None:
+        if account_id not in self._crowd:
+            return
+        self._steps[how] += 1
+        if account_id not in self._first:
+            self._first[account_id] = time_us
+            self._at_step += self._crowd[account_id].shortfall_units(self._mark)
+
+    def report(self) -> dict[str, Any]:
+        """Return what it came to; `waiting_cost` is what waiting added to what was missing."""
+        ends = [self.released[one] - self._moved_us for one in self.released]
+        waits = [self._first[one] - self.frozen[one] for one in self._first]
+        notional = max(1, len(self._crowd) * self._mark * m.VALUE_PER_TICK)
+        cost = self._at_step - self._at_freeze
+        return {
+            "mass_scopes": len(self._crowd),
+            "mass_final": len(self.released) == len(self._crowd),
+            "mass_not_final": len(self._crowd) - len(self.released),
+            "mass_seconds": round(max(ends, default=0) / 1e6, 1),
+            "mass_scopes_a_second": round(len(ends) / max(1e-9, max(ends, default=1) / 1e6), 1),
+            "mass_wait_seconds": _percentiles(waits, 1e-6),
+            "mark_to_all_frozen_ms": round(
+                (max(self.frozen.values(), default=0) - self._moved_us) / 1e3, 1
+            ),
+            "mass_steps": self._steps,
+            "waiting_cost": {
+                "units": cost,
+                "ppm_of_notional": round(cost * 1_000_000 / notional, 2),
+                "missing_units_at_once": self._at_freeze,
+                "missing_units_after_waiting": self._at_step,
+            },
+        }
+
+
+def _percentiles(values: Sequence[float], scale: float) -> dict[str, float]:
+    if not values:
+        return {"p50": 0.0, "p99": 0.0, "most": 0.0}
+    p50, p99 = np.percentile(np.array(values, np.float64) * scale, [50, 99])
+    return {
+        "p50": round(float(p50), 2),
+        "p99": round(float(p99), 2),
+        "most": round(max(values) * scale, 2),
     }

@@ -123,13 +123,13 @@ _PERPETUAL_TRIGGERS = {"reduce-only": "REDUCE", "halted": "HALT", "resumed": "RE
 def set_perpetual(
     to: str,
     shard: int,
-    symbol_id: int,
+    symbol: str,
     said: tuple[str, str],
     data: Path | None,
     *,
     as_json: bool,
 ) -> None:
-    """Move a perpetual market to another state; exit codes as `switch`."""
+    """Move a perpetual market, by name or number, to another state; exit codes as `switch`."""
     from domain.risk_commands import Trigger
     from infra.settings import Settings
     from workers.kill_switch import switch_perpetual
@@ -144,11 +144,16 @@ def set_perpetual(
     if shard >= settings.shard_count:
         _end(f"There are {settings.shard_count} shards, counted from 0.", EXIT_USAGE)
     trigger = Trigger[_PERPETUAL_TRIGGERS[to]]
-    found = asyncio.run(switch_perpetual(settings, shard, symbol_id, trigger, *said))
+
+    async def carry_out() -> tuple[int, Switched]:
+        place = (shard, int(symbol)) if symbol.isdecimal() else await find_market(settings, symbol)
+        return place[1], await switch_perpetual(settings, *place, trigger, *said)
+
+    symbol_id, found = asyncio.run(carry_out())
     if as_json:
         typer.echo(json.dumps({"to": to, "symbol_id": symbol_id, **asdict(found)}))
     elif found.done:
-        typer.echo(f"market {symbol_id} (shard {shard}) is {to} at sequence {found.sequence}")
+        typer.echo(f"{symbol} (shard {found.shard}) is {to} at sequence {found.sequence}")
     else:
         typer.echo(found.refused or f"no answer: {found.unreachable}", err=True)
     if not found.done:

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from domain.market import market_name
+from workers.cli import perpetual_market
 from workers.cli.context import EXIT_USAGE, DataOption, JsonOption
 from workers.cli.database import at_desk
-from workers.cli.kill_switch import ByOption, ReasonOption, said_by, set_perpetual, switch
+from workers.cli.kill_switch import ByOption, ReasonOption, said_by, switch
+from workers.cli.market_options import (
+    SymbolArgument,
+    WhyOption,
+    read_object,
+    tell_change,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -20,9 +27,7 @@ if TYPE_CHECKING:
     from domain.market_change import MarketChange
     from infra.settings import Settings
 
-SymbolArgument = Annotated[str, typer.Argument(metavar="SYMBOL", help="e.g. ETH/USDT")]
 ChangeArgument = Annotated[str, typer.Argument(metavar="ID", help="The change's id.")]
-WhyOption = Annotated[str, typer.Option("--reason", help="Why; it is signed and stored for ever.")]
 FeesOption = Annotated[
     str,
     typer.Option(
@@ -62,7 +67,7 @@ def register(app: typer.Typer) -> None:
         ("resume", "NORMAL", "Open one market again, as `rialto resume --market`."),
     ):
         group.command(verb, help=does)(_switching(mode))
-    group.command("perpetual")(switch_perpetual)
+    perpetual_market.add_to(group)
     app.add_typer(group, name="market")
 
 
@@ -77,19 +82,6 @@ def _switching(mode: str) -> Callable[..., None]:
         switch(mode, None, symbol, said_by(by, reason), data, as_json=as_json)
 
     return run
-
-
-def switch_perpetual(
-    symbol_id: Annotated[int, typer.Argument(metavar="NUMBER", help="The market's number.")],
-    to: Annotated[str, typer.Option("--to", help="reduce-only, halted, or resumed.")],
-    reason: ReasonOption,
-    shard: Annotated[int, typer.Option("--shard", min=0, help="Whose engine trades it.")] = 0,
-    by: ByOption = "",
-    data: DataOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Restrict, halt or resume a perpetual market at once; it comes back through GUARDED."""
-    set_perpetual(to, shard, symbol_id, said_by(by, reason), data, as_json=as_json)
 
 
 def list_markets(
@@ -208,8 +200,8 @@ def add(
         "max_position": max_position,
         "fees": rates,
     }
-    asset = _read_object(asset_file, "--asset-file")
-    risk = _read_object(perpetual, "--perpetual") if perpetual else None
+    asset = read_object(asset_file, "--asset-file")
+    risk = read_object(perpetual, "--perpetual") if perpetual else None
 
     async def work(engine: AsyncEngine, settings: Settings) -> MarketChange:
         from workers import market_desk as desk
@@ -219,7 +211,7 @@ def add(
         asked = terms if risk is None else terms | {"perpetual": risk}
         return await desk.propose_listing(engine, settings, name, shard, asked, asset, wanted)
 
-    _tell(at_desk(data, work), as_json=as_json)
+    tell_change(at_desk(data, work), as_json=as_json)
 
 
 def set_rules(
@@ -230,10 +222,11 @@ def set_rules(
     max_open_orders: OpenOption = None,
     max_position: PositionOption = "",
     fees: FeesOption = "",
+    perpetual: perpetual_market.TermsOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Propose other rules of a market; what is not named stays."""
+    """Propose other rules of a market, or other risk terms of a perpetual; the rest stays."""
     given = {
         "band_ppm": band_ppm,
         "max_order": max_order or None,
@@ -242,6 +235,11 @@ def set_rules(
         "fees": _rates(fees) if fees else None,
     }
     changes = {name: value for name, value in given.items() if value is not None}
+    if perpetual is not None:
+        perpetual_market.set_terms(
+            symbol, perpetual, reason, data, alone=not changes, as_json=as_json
+        )
+        return
     if not changes:
         typer.echo("Say what is to change: see `rialto market set --help`.", err=True)
         raise typer.Exit(EXIT_USAGE)
@@ -251,7 +249,7 @@ def set_rules(
 
         return await desk.propose_rules(engine, settings, symbol, changes, desk.Wanted(reason))
 
-    _tell(at_desk(data, work), as_json=as_json)
+    tell_change(at_desk(data, work), as_json=as_json)
 
 
 def delist(
@@ -264,7 +262,7 @@ def delist(
 
         return await desk.propose_delisting(engine, settings, symbol, desk.Wanted(reason))
 
-    _tell(at_desk(data, work), as_json=as_json)
+    tell_change(at_desk(data, work), as_json=as_json)
 
 
 def sign(
@@ -333,27 +331,3 @@ def _rates(text: str) -> list[list[int]]:
         typer.echo(f"--fees takes MAKER:TAKER,... in ppm, not {text[:80]!r}", err=True)
         raise typer.Exit(EXIT_USAGE)
     return rows
-
-
-def _read_object(path: Path | None, option: str) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        typer.echo(f"{option}: {error}", err=True)
-        raise typer.Exit(EXIT_USAGE) from error
-    if not isinstance(found, dict):
-        typer.echo(f"{option}: not a JSON object", err=True)
-        raise typer.Exit(EXIT_USAGE)
-    return found
-
-
-def _tell(change: MarketChange, *, as_json: bool) -> None:
-    if as_json:
-        from workers.market_desk import as_json as shown
-
-        typer.echo(json.dumps(shown(change, []), indent=1))
-        return
-    typer.echo(f"proposed: {change.summary()}")
-    typer.echo(f"rialto market sign {change.change_id} --officer NAME")

@@ -801,6 +801,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("liquidation_id", "number", name=op.f("pk_liquidation_step")),
     )
     op.create_table(
+        "margin_call",
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("time_us", sa.BigInteger(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("symbol_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("equity_units", sa.BigInteger(), nullable=False),
+        sa.Column("maintenance_units", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "account_id",
+            "time_us",
+            "sequence",
+            "shard",
+            "symbol_id",
+            name=op.f("pk_margin_call"),
+        ),
+    )
+    op.create_table(
         "volume_day",
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("shard", sa.SmallInteger(), nullable=False),
