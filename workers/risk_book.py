@@ -172,7 +172,8 @@ class RiskBook:
         """Set a scope's cash."""
         if abs(units) > MAX_CASH_UNITS:
             raise ValueError(f"{scope}: cash of {units} is beyond what the engine counts")
-        self._cash[self._at(scope)] = units
+        place = self._at(scope)  # first: it may make room, in other arrays
+        self._cash[place] = units
 
     def set_position(self, scope: ScopeKey, symbol_id: int, position: Position) -> None:
         """Set a scope's position in a market that was added before."""
@@ -180,7 +181,8 @@ class RiskBook:
 
     def set_frozen(self, scope: ScopeKey, is_frozen: bool) -> None:
         """Say whether a liquidation has the scope: then a scan does not name it again."""
-        self._frozen[self._at(scope)] = is_frozen
+        place = self._at(scope)
+        self._frozen[place] = is_frozen
 
     def cash_units(self, scope: ScopeKey) -> int:
         """Return a scope's cash; 0 of an unknown one."""

@@ -212,3 +212,14 @@ def test_room_grows_and_places_are_reused() -> None:
     assert pair.arrays.position(ScopeKey(2_499), 1) == Position()
     assert pair.arrays.cash_units(ScopeKey(2_499)) == 2_499
     pair.check({1: 3})
+
+
+def test_room_grows_with_cash_alone() -> None:
+    """Scopes whose first news is cash, or a freeze, need room like those with a position."""
+    book = RiskBook()
+    for number in range(1, 2_501):
+        if number % 2:
+            book.set_cash(ScopeKey(number), number)
+        else:
+            book.set_frozen(ScopeKey(number), True)
+    assert (book.scopes, book.cash_units(ScopeKey(2_499))) == (2_500, 2_499)
