@@ -31,6 +31,7 @@ _GROUPS = (
     "replay",
     "conform",
     "vectors",
+    "simulate",
     "fuzz",
     "chaos",
     "bench",
