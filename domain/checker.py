@@ -23,6 +23,7 @@ from domain.checker_positions import (
     check_fundings,
     check_negative_cash,
     check_positions,
+    check_ruined,
 )
 from domain.checker_records import (
     AccountRecord,
@@ -232,6 +233,8 @@ class Checker:
         check_clearing(self._findings, ours, clearing, record.sequence)
         check_negative_cash(self._findings, owing, rows, record.sequence)
         check_fundings(self._findings, fundings)
+        if record.scopes:
+            check_ruined(self._findings, record)
 
     def markets(self, record: EngineRecord, rows: MarketRows) -> None:
         """Check markets and fee tiers against an engine at the sequence of the rows."""

@@ -11,6 +11,8 @@ from domain.commands import MarketRules
 from domain.market_change import fee_rows
 
 Rules = Mapping[str, Any]
+TERMS = "terms"
+"""Under which name a perpetual market's terms stand among its rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,11 @@ def rules_record(rules: object) -> dict[str, Any]:
     }
     found["fees"] = fee_rows(found["fees"])
     return found
+
+
+def with_terms(rules: Rules, terms: Mapping[str, Any] | None) -> Rules:
+    """Return rules with a perpetual market's terms (`domain.perpetual_terms`) among them."""
+    return rules if terms is None else {**rules, TERMS: terms}
 
 
 def markets_after(events: Iterable[tuple[int, str, Rules]]) -> dict[int, tuple[Rules, bool]]:

@@ -12,6 +12,8 @@ from domain.checker_report import Findings
 from domain.position import FLAT, Position
 from domain.risk_commands import FUND_ACCOUNT
 
+RUIN = "ruined_only_in_liquidation"
+
 Positions = Mapping[tuple[int, int], Position]
 
 
@@ -99,6 +101,22 @@ def check_negative_cash(
             asset=account.asset,
             amount=balance,
             sequence=sequence,
+        )
+
+
+def check_ruined(findings: Findings, engine: EngineRecord) -> None:
+    """Check that who has less than nothing at mark is being liquidated."""
+    findings.expect(RUIN, True, "", count=engine.scopes - len(engine.ruined))
+    for (account_id, symbol_id), equity in sorted(engine.ruined.items()):
+        scope = f"market {symbol_id}" if symbol_id else "cross margin"
+        findings.expect(
+            RUIN,
+            False,
+            f"shard {engine.shard}: account {account_id}, {scope}, has an equity of {equity} at "
+            "mark, and no liquidation has it",
+            account=_holder(account_id),
+            amount=equity,
+            sequence=engine.sequence,
         )
 
 

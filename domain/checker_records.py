@@ -74,7 +74,9 @@ class EngineRecord:
     `balances_units` is {(account id, asset id): total, isolated margin included}; the insurance
     fund is one of the accounts. `positions` is {(account id, symbol id): open position}. `trades`
     counts all trades so far. `fault` says why the journal could not be read: then there is nothing
-    to compare. `administration` is what it has of markets and fee tiers.
+    to compare. `administration` is what it has of markets and fee tiers. `scopes` counts those with
+    positions; `ruined` is {(account id, symbol id, 0 = cross): equity} of those below 0 at a fresh
+    mark that no liquidation has, although the risk monitor has had its time.
     """
 
     shard: int
@@ -86,6 +88,8 @@ class EngineRecord:
     administration: EngineMarkets = field(default_factory=EngineMarkets)
     positions: Mapping[tuple[int, int], Position] = field(default_factory=dict)
     rounding_units: Mapping[int, int] = field(default_factory=dict)
+    scopes: int = 0
+    ruined: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

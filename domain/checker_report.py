@@ -50,6 +50,7 @@ class Findings:
         self._rows: Counter[str] = Counter()
         self._broken: Counter[str] = Counter()
         self._violations: list[Violation] = []
+        self._unlisted = 0  # of reports that were taken: more than they list
 
     def expect(
         self,
@@ -72,6 +73,25 @@ class Findings:
             asset = asset or (account.rpartition(":")[2] if account else None)
             self._violations.append(Violation(invariant, text, account, asset, amount, sequence))
 
+    def held(self, invariant: str) -> None:
+        """Count one row that is in order."""
+        self._rows[invariant] += 1
+
+    def take(self, report: CheckReport) -> None:
+        """Add another report's outcome; of its violations those that it lists."""
+        for result in report.invariants:
+            self._rows[result.name] += result.rows
+        self._unlisted += report.violation_count - len(report.violations)
+        for violation in report.violations:
+            self._broken[violation.invariant] += 1
+            if len(self._violations) < MAX_VIOLATIONS:
+                self._violations.append(violation)
+
+    @property
+    def violation_count(self) -> int:
+        """Return how many violations there are so far."""
+        return self._broken.total() + self._unlisted
+
     def report(self) -> CheckReport:
         """Return what was checked and what was found."""
         return CheckReport(
@@ -80,5 +100,5 @@ class Findings:
                 for name, rows in sorted(self._rows.items())
             ),
             violations=tuple(self._violations),
-            violation_count=self._broken.total(),
+            violation_count=self.violation_count,
         )

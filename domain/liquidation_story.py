@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from domain.liquidation_plan import scope_name
@@ -178,6 +178,22 @@ class DeleverageResult:
     left_lots: int
     why: str = ""
     steps: list[StepRecord] = field(default_factory=list)
+
+
+def state_after(state: RoundState, symbol_id: int, found: DeleverageResult) -> RoundState:
+    """Return where a liquidation is after a pass of deleveraging in a market.
+
+    "fund": it is asked again. "early": the book comes first there.
+    """
+    last = max((step.sequence for step in found.steps), default=0)
+    return replace(
+        state,
+        number=state.number + len(found.steps),
+        round=state.round + 1,
+        last_sequence=max(state.last_sequence, last),
+        fund_refused=[] if found.ended == "fund" else state.fund_refused,
+        early=[symbol_id] if found.ended == "early" else state.early,
+    )
 
 
 @dataclass(frozen=True)

@@ -234,6 +234,35 @@ def replay_to(
     return engine
 
 
+@_known_commands()
+def events_again(
+    storage: Storage, shard: int, until: int, *, kind: str = "auto"
+) -> Iterator[tuple[Engine, bytes]]:
+    """Yield an engine where the journal begins, then with the events of each run up to `until`.
+
+    The first pair has no events. Where the beginning is no longer kept, it is the oldest good
+    snapshot that the journal follows. Reads only; a journal that ends before `until` just ends.
+    """
+    scan = JournalScan(storage, shard)
+    engine = create_engine(shard, kind)
+    if scan.segments and scan.oldest_sequence > 1:
+        journal_id = _journal_id(storage, scan)
+        for found in snapshot.good_engines(storage, shard, journal_id, until, kind):
+            if found.sequence + 1 >= scan.oldest_sequence:
+                engine = found
+    yield engine, b""
+    runs = scan.runs(engine.sequence + 1) if scan.segments and engine.sequence < until else ()
+    for run in runs:
+        if run.first_sequence > until:
+            return
+        payload = run.payload
+        if run.first_sequence <= engine.sequence:
+            payload = _from(payload, engine.sequence + 1)
+        if run.last_sequence > until:
+            payload = _until(payload, until)
+        yield engine, engine.apply(payload)
+
+
 def shard_of(storage: Storage) -> int:
     """Return whose journal lies in the folder; an empty one is NOT_IN_JOURNAL."""
     for name in JournalScan(storage, 0).segments:

@@ -32,6 +32,7 @@ _GROUPS = (
     "replay",
     "conform",
     "vectors",
+    "simulate",
     "fuzz",
     "chaos",
     "bench",

@@ -38,6 +38,7 @@ with workflow.unsafe.imports_passed_through():
         closing_workflow_id,
         deleveraging_workflow_id,
         money,
+        state_after,
         story_of,
     )
     from domain.shortfall import VALID_SECONDS, Restriction, Shortfall, ShortfallSignature
@@ -158,13 +159,7 @@ class LiquidationWorkflow(ParkingWorkflow):
             await workflow.sleep(PAUSE_SECONDS, summary="the child was ended; it is begun anew")
             return
         self._steps += found.steps
-        last = max((step.sequence for step in found.steps), default=0)
-        self._state = replace(
-            before,
-            number=before.number + len(found.steps),
-            round=before.round + 1,
-            last_sequence=max(before.last_sequence, last),
-        )
+        self._state = state_after(before, symbol_id, found)
         self._tell()
         await self._after(symbol_id, found)
 
@@ -172,12 +167,9 @@ class LiquidationWorkflow(ParkingWorkflow):
         match found.ended:
             case "fund":
                 self._returns += 1
-                self._state = replace(self._state, fund_refused=[])
                 if self._returns >= _MOST_RETURNS:
                     self._say("later", "the fund could take over, and does not")
                     await workflow.sleep(PAUSE_SECONDS, summary="the fund could take over")
-            case "early":
-                self._state = replace(self._state, early=[symbol_id])
             case "held":
                 self._say("waiting", found.why)
                 await workflow.sleep(PAUSE_SECONDS, summary=found.why)

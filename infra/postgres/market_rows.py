@@ -9,7 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.checker_markets import EngineMarkets, MarketRows, markets_after, rules_record
+from domain.checker_markets import (
+    TERMS,
+    EngineMarkets,
+    MarketRows,
+    markets_after,
+    rules_record,
+    with_terms,
+)
 from domain.events import (
     AccountTierSet,
     FundingSettled,
@@ -133,6 +140,25 @@ def followed_key(shard: int, sequence: int) -> str:
     return f"shard-{shard}:market-{sequence}"
 
 
+async def _set_terms(
+    conn: AsyncConnection, shard: int, event: RiskParametersSet, record: dict[str, JsonValue]
+) -> None:
+    """Show a perpetual's terms, and keep them in its history; those of a listing with its rules."""
+    statement = sa.update(_I).where(_I.c.symbol_id == event.symbol_id)
+    await conn.execute(statement.values(perpetual=record))
+    kept = insert(tables.market_history).values(
+        symbol_id=event.symbol_id,
+        sequence=event.sequence,
+        shard=shard,
+        event="parameters",
+        rules={TERMS: record},
+        time_us=event.time_us,
+    )
+    rules = tables.market_history.c.rules.op("||")(kept.excluded.rules)
+    place = [tables.market_history.c.symbol_id, tables.market_history.c.sequence]
+    await conn.execute(kept.on_conflict_do_update(index_elements=place, set_={"rules": rules}))
+
+
 async def _follow_perpetual(conn: AsyncConnection, shard: int, event: PerpetualEvent) -> None:
     """Show a perpetual's terms; note what was done by command, by whom and why.
 
@@ -143,8 +169,7 @@ async def _follow_perpetual(conn: AsyncConnection, shard: int, event: PerpetualE
     actor = "engine"
     if isinstance(event, RiskParametersSet):
         record = terms_record(event.terms)
-        statement = sa.update(_I).where(_I.c.symbol_id == event.symbol_id)
-        await conn.execute(statement.values(perpetual=record))
+        await _set_terms(conn, shard, event, record)
         subject, action = f"market-{event.symbol_id}", "risk-parameters"
         detail |= record
     elif isinstance(event, PerpetualStateSet):
@@ -215,7 +240,9 @@ async def markets_at(conn: AsyncConnection, shard: int, sequence: int) -> Market
             tiers={row.account_id: row.tier for row in tiers if row.tier},
         ),
         now={
-            row.symbol_id: rules_record(instrument_of_row(row, assets).rules())
+            row.symbol_id: with_terms(
+                rules_record(instrument_of_row(row, assets).rules()), row.perpetual
+            )
             for row in await conn.execute(listed)
         },
         last=last,

@@ -164,3 +164,15 @@ def test_an_unreadable_engine_is_not_compared() -> None:
     books.engine = replace(books.engine, fault="CORRUPT_BLOCK")
     names = {one.invariant for one in books.check().violations}
     assert names == {"engine_journal_readable"}
+
+
+def test_who_has_less_than_nothing_is_named() -> None:
+    """At mark, and without a liquidation: by scope, and the others are counted."""
+    books = PositionBooks()
+    books.engine = replace(books.engine, scopes=3, ruined={(1, 0): -40, (2, 3): -7})
+    report = books.check()
+    assert [one.invariant for one in report.violations] == ["ruined_only_in_liquidation"] * 2
+    assert "cross margin" in report.violations[0].text
+    assert "market 3" in report.violations[1].text
+    (rows,) = [r.rows for r in report.invariants if r.name == "ruined_only_in_liquidation"]
+    assert rows == 3

@@ -7,10 +7,13 @@ haircuts over random books in `test_perpetual_properties`.
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from domain import risk_commands as r
 from domain.errors import RejectReason as R
@@ -238,3 +241,148 @@ def test_an_order_type_that_waits_holds_nothing_and_adds_nothing() -> None:
     desk.stop(5, Side.BUY, 1_015, 500, symbol_id=PERP, order_type=OrderType.STOP)
     assert desk.scope(5) == before
     assert desk.balance(FUND_ACCOUNT, USDT) == (0, 0)
+
+
+def test_the_whole_open_interest_in_one_liquidation_without_the_fund() -> None:
+    """dYdX, October 2025: an isolated market closed as a whole; here nothing is left, and zero."""
+    desk = below()
+    desk.sell(92, 958, 1)  # what moved the price goes first
+    desk.buy(91, 958, 1)
+    assert desk.perpetual.open_lots == 99
+    desk.buy(2, 956, 99)
+    desk.cancel_all(90)
+    desk.freeze()
+    (trade,) = only(desk.liquidate(99), PerpetualTrade)
+    assert (trade.quantity_lots, trade.maker_account_id) == (99, 2)
+    assert trade.insurance_units > 0
+    assert desk.perpetual.open_lots == desk.lots(5) == desk.lots(2) == 0
+    assert desk.scope(5).cash_units >= 0
+    assert desk.is_conserved()
+
+
+def test_with_two_sources_liquidations_pause() -> None:
+    """Binance, October 2025: a collapsing source is no reason to sell somebody out."""
+    desk = below()
+    desk.freeze()
+    for _ in range(3):
+        desk.time_us += 5_000_000
+        desk.index(958, 620)
+    assert desk.phase is S.GUARDED
+    assert refusal(desk.liquidate(10)) is R.MARK_STALE
+    desk.index(958, 957, 958)
+    assert refusal(desk.liquidate(10)) is R.NONE
+
+
+def test_a_shortfall_stops_one_market_only() -> None:
+    """One venue stopped as a whole for a check that failed in one of its markets."""
+    desk = sliced()
+    second(desk)
+    for _ in range(2):
+        desk.run(r.SetPerpetualState(PERP, Trigger.SHORTFALL, "risk", "nobody is left"))
+    assert desk.phase is S.HALTED
+    assert refusal(desk.buy(3, 1_019, 1)) is R.MARKET_HALTED
+    assert refusal(desk.buy(3, 1_000, 1, symbol_id=OTHER)) is R.NONE
+    assert refusal(desk.buy(3, 900, 1, symbol_id=ETH_USDT)) is R.NONE
+
+
+def _crowd(upper_units: int) -> int:
+    """Let twenty accounts buy the same; return the open interest that they reach, in units."""
+    lower_units = 10**6 if upper_units else 0
+    desk = PerpetualDesk(terms(oi_lower_units=lower_units, oi_upper_units=upper_units))
+    desk.fund(1, units=10**9)
+    desk.leverage(1, 20)
+    for account in range(11, 31):
+        desk.fund(account, units=60_000)
+        desk.leverage(account, 20)
+        desk.sell(1, 1_000, 100)
+        desk.buy(account, 1_000, 100)
+        desk.cancel_all(1)
+    return int(desk.perpetual.open_lots * desk.perpetual.mark_ticks * 10)
+
+
+def test_a_crowd_with_little_money_cannot_fill_a_market() -> None:
+    """YFI, November 2023: a hundred wallets took open interest from 0.8 to 67 M on one idea."""
+    assert _crowd(0) == 20_000_000
+    assert _crowd(3_000_000) < 3_000_000
+
+
+def test_two_liquidations_never_close_more_than_a_counterparty_has() -> None:
+    """The second one is priced and bounded by what the first has left of him."""
+    desk = Liquidation()
+    for account, units in ((5, 33_000), (6, 22_000)):
+        desk.fund(account, units=units)
+        desk.leverage(account, 20)
+    desk.pair(5, 2, 60)
+    desk.pair(6, 2, 40)
+    desk.move(940)
+    desk.cancel_all(90)
+    for account in (5, 6):
+        desk.freeze(account)
+    desk.liquidate(1)
+    assert refusal(desk.deleverage(2, 60)) is R.NONE
+    desk.key += 1
+    step = r.Deleverage(desk.key, 6, PERP, 2, 41, desk.version(6))
+    assert refusal(desk.run(step)) is R.INVALID_POSITION_DELTA
+    assert (desk.lots(5), desk.lots(6), desk.lots(2)) == (0, 40, -40)
+    assert desk.is_conserved()
+
+
+holdings = st.lists(
+    st.tuples(st.sampled_from((PERP, OTHER)), st.sampled_from(Side), st.integers(1, 40)),
+    min_size=2,
+    max_size=5,
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(holdings, st.randoms(use_true_random=False), st.sampled_from((PERP, OTHER)))
+def test_admission_is_the_same_under_any_permutation(
+    held: list[tuple[int, Side, int]], chance: random.Random, symbol: int
+) -> None:
+    """exchange-core: free margin was assigned instead of added, so a map's order decided."""
+    found = []
+    for order in (held, chance.sample(held, len(held))):
+        desk = PerpetualDesk()
+        second(desk)
+        desk.fund(1, 5, units=70_000)
+        desk.fund(1)
+        for account in (1, 5):
+            for market in (PERP, OTHER):
+                desk.run(r.SetLeverage(account, market, 20))
+        for market, side, lots in order:
+            desk.order(1, side.opposite, 1_000, lots, symbol_id=market)
+            desk.order(5, side, 1_000, lots, symbol_id=market, time_in_force=TimeInForce.IOC)
+            desk.cancel_all(1)
+        last = refusal(desk.buy(5, 1_000, 60, symbol_id=symbol))
+        found.append((desk.scope(5).required_units, last, desk.lots(5)))
+    assert found[0] == found[1]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 30), st.integers(985, 1_015)), min_size=1, max_size=4),
+    st.lists(st.integers(1, 40), min_size=1, max_size=5),
+    st.sampled_from(Side),
+)
+def test_profit_is_the_same_for_any_split_of_a_close(
+    fills: list[tuple[int, int]], parts: list[int], side: Side
+) -> None:
+    """exchange-core: what a partial close earned stayed inside the average entry."""
+    earned = []
+    for pieces in (parts, []):
+        desk = PerpetualDesk()
+        desk.fund(1, 5)
+        for lots, price in fills:
+            desk.order(1, side.opposite, price, lots)
+            desk.order(5, side, price, lots)
+        realised, left = 0, sum(lots for lots, _ in fills)
+        for piece in [*pieces, left]:
+            lots = min(piece, left)
+            if lots:
+                desk.order(1, side, 1_003, lots)
+                for trade in only(desk.order(5, side.opposite, 1_003, lots), PerpetualTrade):
+                    realised += trade.taker_realised_units
+                left -= lots
+        assert desk.lots(5) == 0
+        earned.append(realised)
+    assert earned[0] == earned[1]

@@ -32,10 +32,11 @@ def register(app: typer.Typer) -> None:
 
 
 def verify_command(data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Check every balance, journal, trade, transfer, deposit and withdrawal.
+    """Check every balance, journal, trade, position, transfer, deposit and withdrawal.
 
-    Works beside a running exchange, and on a stopped one, whose database it starts meanwhile.
-    Exit code 1 when anything is violated.
+    The journal of each shard is replayed, and every command about perpetuals held against the
+    invariants of docs/verification.md. Works beside a running exchange, and on a stopped one,
+    whose database it starts meanwhile. Exit code 1 when anything is violated.
     """
     from infra.telemetry import configure_logging
 
@@ -64,12 +65,14 @@ async def verify(settings: Settings) -> dict[str, Any]:
     Everything that is not archived is checked. Amounts are text: they may have 38 digits.
     """
     from activities.reconciliation import check_exchange
+    from domain.checker_report import Findings
     from infra.postgres.engine import create
     from infra.postgres.record_reader import RecordReader
     from infra.second_engine import SecondEngines
     from infra.wallet.chain import EvmChain
     from infra.wallet.coins import WalletCoins
     from infra.wallet.keys import load_public
+    from workers.risk_replay import check_risk
 
     database = create(settings.database_url)
     chain = EvmChain(settings.chain_url)
@@ -83,7 +86,13 @@ async def verify(settings: Settings) -> dict[str, Any]:
     finally:
         await chain.close()
         await database.dispose()
-    report = checked.report
+    findings = Findings()
+    findings.take(checked.report)
+    for shard, sequence in checked.sequences.items():
+        if not checked.engines[shard].fault:
+            folder = settings.engine_dir(shard)
+            await asyncio.to_thread(check_risk, folder, shard, sequence, findings)
+    report = findings.report()
     return {
         "ok": report.ok,
         "sequence": checked.sequences[0],

@@ -1,0 +1,64 @@
+"""Holds a shard's whole journal against the invariants of perpetuals, command by command.
+
+A second engine makes the events anew; those that concern perpetuals or their collateral are read.
+Where the journal's beginning is no longer kept, it starts at the oldest snapshot that it follows.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+
+import numpy as np
+
+from domain.checker_report import Findings
+from domain.event_type import EventType
+from domain.risk_invariants import RiskInvariants
+from matching.codec import decode_events, view_events
+from matching.replay import events_again
+from matching.storage import FileStorage
+from workers.risk_rebuild import picture_of_engine
+
+_LAST_OF_SPOT = 39
+_OF_RISK = sorted(
+    {
+        EventType.TRADE,
+        EventType.CREDITED,
+        EventType.DEBITED,
+        EventType.SYMBOL_LISTED,
+        EventType.PARAMETERS_SET,
+        EventType.STARTED,
+        *(kind for kind in EventType if kind > _LAST_OF_SPOT),
+    }
+)
+
+
+def check_risk(folder: Path, shard: int, until: int, findings: Findings) -> int:
+    """Check a shard folder up to a sequence, with the findings; return how many commands it met.
+
+    Reads only; the folder may be that of a running engine. Blocks for as long as a replay takes.
+    """
+    storage = FileStorage(folder, read_only=True)
+    invariants: RiskInvariants | None = None
+    commands = 0
+    try:
+        for engine, data in events_again(storage, shard, until):
+            if invariants is None:
+                picture = picture_of_engine(engine)
+                invariants = RiskInvariants(picture, findings, engine.dust())
+            commands += _read(invariants, data)
+    finally:
+        storage.close()
+    return commands
+
+
+def _read(invariants: RiskInvariants, data: bytes) -> int:
+    """Hold the commands of a run of events against the rules; return how many concern them."""
+    stripes = view_events(data)
+    kept = stripes[np.isin(stripes["type"], _OF_RISK)].tobytes()
+    commands = 0
+    for _, events in groupby(decode_events(kept), key=attrgetter("sequence")):
+        invariants.command(tuple(events))
+        commands += 1
+    return commands

@@ -1,0 +1,1 @@
+"""A whole derivatives market, simulated: `rialto simulate`."""
