@@ -30,6 +30,7 @@ async def test_a_task_that_misses_two_cancellations_is_ended() -> None:
 
 async def test_tasks_that_ended_before_keep_their_results_and_their_exceptions() -> None:
     """Only what runs is cancelled; asyncio is told that the exception was seen."""
+
     async def fail() -> None:
         raise LookupError("a defect")
 
