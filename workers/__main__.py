@@ -17,6 +17,7 @@ _GROUPS = (
     "top",
     "doctor",
     "order",
+    "position",
     "feed",
     "ops",
     "kill_switch",

@@ -104,6 +104,31 @@ class ApiClient:
         body = {"timeout_seconds": timeout_seconds}
         return await self._send(account, "POST", "/v1/dead-mans-switch", body)
 
+    async def positions(self, account: ApiAccount, symbol: str = "") -> Any:
+        """Return positions in perpetuals and what backs them, of one market or of all."""
+        query = f"?{urlencode({'symbol': symbol})}" if symbol else ""
+        return await self.get(f"/v1/positions{query}", account)
+
+    async def position_history(self, account: ApiAccount, **named: str | int) -> Any:
+        """Return the newest fundings, takeovers, deleveragings; `symbol`, `kind`, `limit`."""
+        query = urlencode({name: value for name, value in named.items() if value})
+        return await self.get(f"/v1/positions/history?{query}".removesuffix("?"), account)
+
+    async def set_leverage(self, account: ApiAccount, symbol: str, leverage: int) -> Any:
+        """Choose a market's leverage."""
+        body = {"symbol": symbol, "leverage": leverage}
+        return await self._send(account, "POST", "/v1/leverage", body)
+
+    async def set_margin_mode(self, account: ApiAccount, symbol: str, mode: str) -> Any:
+        """Choose `cross` or `isolated` margin for a market."""
+        return await self._send(
+            account, "POST", "/v1/margin-mode", {"symbol": symbol, "mode": mode}
+        )
+
+    async def move_margin(self, account: ApiAccount, move: Mapping[str, Any]) -> Any:
+        """Move cash into or out of an isolated position, once per `move_id`."""
+        return await self._send(account, "POST", "/v1/margin", move)
+
     async def withdraw(
         self, account: ApiAccount, asset: str, amount: str, address: str, *, key: str
     ) -> str:

@@ -15,6 +15,7 @@ from workers.cli.order_options import (
     AccountOption,
     MarketOption,
     QuantityArgument,
+    ReduceOption,
     SelfTradeOption,
     SideArgument,
     StopOption,
@@ -52,6 +53,7 @@ def oco(
     trail: TrailOption = "",
     stop_limit: StopLimitOption = "",
     until: UntilOption = "",
+    reduce_only: ReduceOption = False,
     self_trade: SelfTradeOption = "",
     account: AccountOption = "",
     data: DataOption = None,
@@ -76,6 +78,7 @@ def oco(
         "stop_loss": given(trigger_price=stop, trailing_offset=trail, price=stop_limit),
         "time_in_force": "gtd" if until else "",
         "expires_at_us": microseconds(until) if until else 0,
+        "reduce_only": reduce_only,
         "self_trade": self_trade.lower().replace("-", "_"),
     }
     _place(given(**fields), account, data, as_json)

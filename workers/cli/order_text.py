@@ -76,7 +76,7 @@ def describe_switch(switch: dict[str, Any]) -> str:
     """Return until when the account may be silent."""
     if switch["deadline_us"] is None:
         return "The dead-man's switch is off."
-    return f"All orders are cancelled at {_clock(switch['deadline_us'])} unless you set it again."
+    return f"All orders are cancelled at {clock(switch['deadline_us'])} unless you set it again."
 
 
 def _pair(symbol: str) -> tuple[str, str]:
@@ -132,7 +132,7 @@ def _terms(order: dict[str, Any]) -> str:
     if order["trailing_offset"]:
         parts.append(f"trailing by {order['trailing_offset']}")
     if order["time_in_force"] == "gtd":
-        parts.append(f"until {_clock(order['expires_at_us'])}")
+        parts.append(f"until {clock(order['expires_at_us'])}")
     elif order["time_in_force"] != ("ioc" if order["type"] == "market" else "gtc"):
         parts.append(order["time_in_force"])
     if order.get("reduce_only"):
@@ -169,5 +169,6 @@ def _fills(order: dict[str, Any], base: str) -> list[str]:
     ]
 
 
-def _clock(microseconds: int) -> str:
+def clock(microseconds: int) -> str:
+    """Return a time in UTC, to the second."""
     return datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
