@@ -17,22 +17,29 @@ export class Account {
   // `target` is path and query; returns the answer's JSON or throws a Refusal.
   async send(method, target, body = null) {
     const text = body === null ? "" : JSON.stringify(body);
-    const timestamp = String(Date.now());
-    const [path, query = ""] = target.split("?");
-    const lines = [timestamp, method, path, query, "", text];
+    const { key, timestamp, signature } = await this.credentials(method, target, text);
     const answer = await fetch(target, {
       method,
       body: text || undefined,
       headers: {
         "Content-Type": "application/json",
-        "RIALTO-KEY": this.key,
+        "RIALTO-KEY": key,
         "RIALTO-TIMESTAMP": timestamp,
-        "RIALTO-SIGNATURE": await this.sign(lines.map((line) => `${line}\n`).join("")),
+        "RIALTO-SIGNATURE": signature,
       },
     });
     const content = await answer.json();
     if (!answer.ok) throw new Refusal(content);
     return content;
+  }
+
+  // What a request is signed with; a login to the WebSocket is a GET of its address.
+  async credentials(method, target, text = "") {
+    const timestamp = String(Date.now());
+    const [path, query = ""] = target.split("?");
+    const lines = [timestamp, method, path, query, "", text];
+    const signature = await this.sign(lines.map((line) => `${line}\n`).join(""));
+    return { key: this.key, timestamp, signature };
   }
 
   async sign(text) {

@@ -5,11 +5,13 @@ import { Chart } from "/static/chart.js";
 import { Feed } from "/static/feed.js";
 import { decimals, element, pad, setText } from "/static/format.js";
 import { selectMarket, watchOrders } from "/static/orders.js";
+import { Perpetual } from "/static/perpetual.js";
 import { watchSystem } from "/static/system.js";
 import { Tape } from "/static/tape.js";
 
 const chart = new Chart(document.getElementById("chart"));
 const tape = new Tape();
+const perpetual = new Perpetual();
 let markets = [];
 let market = null;
 let isDrawing = false;
@@ -29,6 +31,7 @@ const feed = new Feed(`${scheme}://${location.host}/v1/ws`, {
       else tape.add(message.trades);
     }
     if (message.channel === "candles" && message.candle) chart.update(message.candle);
+    perpetual.take(message);
     redraw();
   },
 });
@@ -42,6 +45,7 @@ function redraw() {
     tape.draw(market);
     chart.draw(market);
     drawHeadline();
+    perpetual.draw();
   });
 }
 
@@ -87,7 +91,8 @@ function select(chosen) {
   history.replaceState(null, "", `#${market.symbol.replace("/", "-")}`);
   chart.reset([]);
   tape.reset([]);
-  feed.select(market.symbol);
+  perpetual.select(market);
+  feed.select(market);
   selectMarket(market);
   loadCandles();
   redraw();
@@ -140,5 +145,5 @@ async function lookForMarkets() {
 }
 
 start();
-watchOrders();
+watchOrders((account, onAccount) => feed.follow(account, onAccount));
 watchSystem();

@@ -2,6 +2,10 @@
 
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 5000;
+const CHANNELS = {
+  spot: ["book", "trades", "candles"],
+  perpetual: ["book", "trades", "candles", "mark", "funding", "liquidations"],
+};
 
 const CRC_TABLE = Array.from({ length: 256 }, (_, start) => {
   let value = start;
@@ -60,6 +64,9 @@ export class Feed {
     this.onState = onState;
     this.onMessage = onMessage;
     this.symbol = null;
+    this.channels = [];
+    this.account = null;
+    this.after = {}; // by shard: the last of the account's messages that came
     this.retryMs = FIRST_RETRY_MS;
     this.book = new Book();
     this.open();
@@ -71,6 +78,7 @@ export class Feed {
       this.retryMs = FIRST_RETRY_MS;
       this.onState("live");
       if (this.symbol) this.send("subscribe");
+      this.login();
     });
     this.socket.addEventListener("message", (event) => this.receive(JSON.parse(event.data)));
     this.socket.addEventListener("close", () => {
@@ -80,22 +88,48 @@ export class Feed {
     });
   }
 
-  select(symbol) {
+  select({ symbol, kind }) {
     if (this.symbol === symbol) return;
     if (this.symbol) this.send("unsubscribe");
     this.symbol = symbol;
+    this.channels = CHANNELS[kind];
     this.book = new Book();
     this.send("subscribe");
   }
 
+  // Follows an account as well, over reconnects; `onAccount` hears what happens to it.
+  follow(account, onAccount) {
+    this.account = account;
+    this.onAccount = onAccount;
+    this.login();
+  }
+
+  async login() {
+    if (!this.account || this.socket.readyState !== WebSocket.OPEN) return;
+    const socket = this.socket;
+    const credentials = await this.account.credentials("GET", new URL(this.url).pathname);
+    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ op: "login", ...credentials }));
+  }
+
+  receiveAccount(message) {
+    if (message.op === "logged_in") {
+      const request = { op: "subscribe", channel: "account", after: this.after };
+      this.socket.send(JSON.stringify(request));
+    } else if (message.channel === "account" && message.type !== "state") {
+      this.after[message.shard] = message.seq;
+      this.onAccount(message);
+    }
+  }
+
   send(op) {
     if (this.socket.readyState !== WebSocket.OPEN) return;
-    for (const channel of ["book", "trades", "candles"]) {
+    for (const channel of this.channels) {
       this.socket.send(JSON.stringify({ op, channel, symbol: this.symbol }));
     }
   }
 
   receive(message) {
+    this.receiveAccount(message);
     if (message.symbol !== this.symbol || !message.type) return;
     if (message.channel === "book" && !this.updateBook(message)) {
       this.socket.send(JSON.stringify({ op: "resubscribe", channel: "book", symbol: this.symbol }));

@@ -5,24 +5,33 @@ import { drawFees, loadFees } from "/static/fees.js";
 import { element, setText, show } from "/static/format.js";
 import { drawHoldings } from "/static/holdings.js";
 import { filled, status, terms, told } from "/static/order-words.js";
-import { drawFunding, drawPositions, lookAtFunding } from "/static/positions.js";
+import { Positions } from "/static/positions.js";
 import { arrange, openTicket } from "/static/ticket.js";
 
 const EVERY_MS = 2000;
-const SECOND_MS = 1000;
+const SOON_MS = 100;
+let soon = null;
 let account = null;
 let market = null;
 let amending = null; // the id of the order whose row has inputs
 let drawn = ""; // what the table shows, as text
+const positions = new Positions({
+  market: () => market,
+  look: () => account.send("GET", "/v1/positions"),
+  close: closePosition,
+  choose: (path, body) => act(() => account.send("POST", `/v1/${path}`, body)),
+});
 
 export function selectMarket(chosen) {
   market = chosen;
   drawFees(market.symbol);
   arrange();
+  positions.draw();
   refresh();
 }
 
-export function watchOrders() {
+// `follow(account, heard)` has `heard` called with what happens to the account, as it happens.
+export function watchOrders(follow) {
   const signIn = document.getElementById("sign-in");
   signIn.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -35,13 +44,21 @@ export function watchOrders() {
     signIn.reset();
     show("sign-in", false);
     show("desk", true);
+    follow(account, refreshSoon);
     if (await attempt(() => loadFees(account), false)) drawFees(market.symbol);
   });
   document.getElementById("closed-too").addEventListener("change", refresh);
   document.getElementById("cancel-all").addEventListener("click", cancelAll);
-  openTicket(() => market, place, placeList);
+  openTicket(() => market, place, placeList, preview);
   setInterval(refresh, EVERY_MS);
-  setInterval(drawFunding, SECOND_MS);
+}
+
+// Several messages at once are one look.
+function refreshSoon() {
+  soon ??= setTimeout(() => {
+    soon = null;
+    refresh();
+  }, SOON_MS);
 }
 
 function refresh() {
@@ -66,6 +83,18 @@ async function placeList(orders) {
   });
 }
 
+const preview = (order) => account.send("POST", "/v1/orders/dry-run", order);
+
+// Close all of a position at the market, by an order that cannot open another one.
+async function closePosition({ symbol, quantity }) {
+  const order = { symbol, side: quantity.startsWith("-") ? "buy" : "sell", type: "market", close_position: true };
+  await act(async () => {
+    const placed = await account.send("POST", "/v1/orders", order);
+    const [base] = symbol.split("/");
+    setText("orders-done", told(placed, { base }));
+  });
+}
+
 // Cancel what is open in the market on the page, on both sides.
 async function cancelAll() {
   const symbol = market.symbol.replace("/", "-");
@@ -75,10 +104,12 @@ async function cancelAll() {
   });
 }
 
-// Do something, then show what it changed.
+// Do something, then show what it changed; returns whether it was done.
 async function act(request) {
   setText("orders-done", "");
-  if (await attempt(request)) await attempt(look, false);
+  const isDone = await attempt(request);
+  await attempt(look, false);
+  return isDone;
 }
 
 async function attempt(request, clears = true) {
@@ -96,8 +127,7 @@ async function attempt(request, clears = true) {
 async function look() {
   await list();
   await drawHoldings(account, market);
-  await drawPositions(account);
-  await lookAtFunding(market);
+  await positions.look();
 }
 
 async function list() {

@@ -1,5 +1,7 @@
 // The order ticket: which fields a kind of order has, and the request that they make.
 
+import { previewSoon } from "/static/preview.js";
+
 const form = document.getElementById("ticket");
 const field = (name) => form.elements.namedItem(name);
 let isPerpetual = () => false; // whether the market on the page is one
@@ -18,11 +20,11 @@ const SHOWN = {
   trailing_offset: () => type() === "trailing_stop",
   quantity: () => !field("quote_amount").value || !SHOWN.quote_amount(),
   quote_amount: () =>
-    type() === "market" && field("side").value === "buy" && !field("quantity").value,
+    type() === "market" && field("side").value === "buy" && !field("quantity").value && !isPerpetual(),
   until: () => field("time_in_force").value === "gtd",
   display_quantity: isLimit,
   post_only: isLimit,
-  reduce_only: () => isPerpetual(),
+  reduce_only: () => isPerpetual() && !isBracket(),
 };
 
 const NEEDED = ["price", "trigger_price", "trailing_offset", "until"];
@@ -61,6 +63,7 @@ function pair() {
     stop_loss: { trigger_price: filled("trigger_price"), price: filled("stop_limit") },
     time_in_force: field("time_in_force").value,
     expires_at_us: until(),
+    reduce_only: (isPerpetual() && field("reduce_only").checked) || undefined,
   };
 }
 
@@ -111,10 +114,20 @@ function onceEach(send) {
   });
 }
 
-// Calls `place(order)` or `placeList(orders)` when the ticket is sent, for the market on the page.
-export function openTicket(market, place, placeList) {
+// The one order of a whole ticket in a perpetual market, whose margin may be asked about.
+function previewed(market) {
+  const isWhole = isPerpetual() && !isList() && field("quantity").value.trim() && form.checkValidity();
+  return isWhole ? request(market.symbol) : null;
+}
+
+// Calls `place(order)` or `placeList(orders)` when the ticket is sent, for the market on the page,
+// and `preview(order)` while it is being written.
+export function openTicket(market, place, placeList, preview) {
   isPerpetual = () => market()?.kind === "perpetual";
-  form.addEventListener("input", arrange);
+  form.addEventListener("input", () => {
+    arrange();
+    previewSoon(() => previewed(market()), preview, market);
+  });
   onceEach(async () => {
     if (isList()) await placeList(list(market().symbol));
     else await place(request(market().symbol));

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from domain.commands import Credit
 from domain.events import Credited, SymbolListed
-from domain.instrument import Asset
+from domain.instrument import Asset, Instrument
+from domain.perpetual_terms import BracketRow, PerpetualTerms
 from infra.embedded.ports import free_port
 from infra.embedded.server import stop_process
 from infra.engine_grpc import EngineGrpc
@@ -32,6 +33,27 @@ from workers.api_client import ApiAccount
 
 ROOT = Path(__file__).parents[2]
 _READY_SECONDS = 60.0
+PERPETUAL = Instrument.listed(
+    symbol_id=7,
+    base=ETH,
+    quote=USDT,
+    tick_size="0.01",
+    lot_size="0.001",
+    listing_price="2500",
+    maker_fee_ppm=200,
+    taker_fee_ppm=500,
+    band_ppm=50_000,
+    max_order="1000",
+    max_open_orders=60,
+    terms=PerpetualTerms(
+        brackets=(BracketRow(0, 10_000, 20_000), BracketRow(50_000 * 10**6, 20_000, 40_000)),
+        cap_units=10**13,
+        impact_units=1_000 * 10**6,
+        max_leverage=50,
+        funding_interval_seconds=3_600,
+        basis_window_us=2_000_000,
+    ),
+)
 
 
 class RunningExchange:
@@ -57,6 +79,7 @@ class RunningExchange:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.accounts: dict[str, ApiAccount] = {}
         self.customer_ids: dict[str, int] = {}
+        self.perpetual: Instrument | None = None
 
     async def start(self) -> None:
         """List the test market, start the processes, make and fund two customers."""
@@ -73,6 +96,61 @@ class RunningExchange:
             await self.add_customer(name)
             await self.credit(name, USDT, "1000000")
             await self.credit(name, ETH, "1000")
+
+    async def add_perpetual(self) -> None:
+        """List a perpetual as well, once; return when its mark is fresh, with alice and bob set.
+
+        The market data process feeds it with synthetic prices.
+        """
+        if self.perpetual is not None:
+            return
+        database = postgres.create(self.environment["RIALTO_DATABASE_URL"])
+        async with self.engine("admin") as engine:
+            listed = (await engine.submit(PERPETUAL.listing()))[0]
+        assert isinstance(listed, SymbolListed), listed
+        async with database.begin() as connection:
+            row = market_row(PERPETUAL) | {"listed_sequence": listed.sequence}
+            await connection.execute(sa.insert(tables.instrument).values(row))
+        await database.dispose()
+        await self._until("mark_price")
+        await self._quote()
+        await self._until("mark_is_fresh")
+        self.perpetual = PERPETUAL
+        for name in ("alice", "bob"):
+            body = {"symbol": PERPETUAL.symbol, "leverage": 10}
+            assert (await self.request(name, "POST", "/v1/leverage", body)).is_success
+
+    async def _quote(self) -> None:
+        """Let a third customer stand 2 % from the mark on both sides: an empty one trips."""
+        await self.add_customer("maker")
+        await self.credit("maker", USDT, "1000000")
+        mark = float((await self.funding_now())["mark_price"])
+        for side, price in (("buy", mark * 0.98), ("sell", mark * 1.02)):
+            body = {"symbol": PERPETUAL.symbol, "side": side, "price": f"{price:.2f}"}
+            placed = await self.request("maker", "POST", "/v1/orders", {**body, "quantity": "50"})
+            assert placed.is_success, placed.text
+
+    async def funding_now(self) -> dict[str, Any]:
+        """Return mark and funding of the perpetual; {} while the gateway does not know it."""
+        async with httpx.AsyncClient(base_url=self.base_url) as http:
+            answer = await http.get("/v1/funding", params={"symbol": PERPETUAL.symbol})
+            return dict(answer.json()["now"]) if answer.is_success else {}
+
+    async def _until(self, member: str) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while not (await self.funding_now()).get(member):
+            assert time.monotonic() < deadline, f"no {member}"
+            await asyncio.sleep(0.25)
+
+    async def open_position(self, long: str, short: str, quantity: str) -> str:
+        """Let one customer buy from the other in the perpetual, near the mark; return the price."""
+        symbol = PERPETUAL.symbol
+        price = str((await self.funding_now())["mark_price"])
+        for name, side in ((short, "sell"), (long, "buy")):
+            order = {"symbol": symbol, "side": side, "price": price, "quantity": quantity}
+            placed = await self.request(name, "POST", "/v1/orders", order)
+            assert placed.is_success, placed.text
+        return price
 
     def engine(self, role: str) -> EngineConnection:
         """Return a connection to the engine in a role."""

@@ -1,0 +1,69 @@
+"""A real headless Chromium that notes what a healthy page never has."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from playwright.async_api import Page, async_playwright, expect
+
+from tests.api.conftest import CHROMIUM
+from tests.api.running import RunningExchange
+
+
+class Browser:
+    """A page that notes what a healthy page never has."""
+
+    def __init__(self, page: Page, base_url: str) -> None:
+        self.page = page
+        self.faults: list[str] = []
+        page.on("console", lambda line: self._note("console", line.type, line.text))
+        page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        page.on("request", lambda request: self._check_host(request.url, base_url))
+
+    def _note(self, kind: str, level: str, text: str) -> None:
+        if level == "error":
+            self.faults.append(f"{kind}: {text}")
+
+    def _check_host(self, url: str, base_url: str) -> None:
+        if not url.startswith((base_url, "data:", base_url.replace("http", "ws"))):
+            self.faults.append(f"foreign host: {url}")
+
+    def forgive(self, words: str) -> None:
+        """Forget faults that a test has asked for, by words of theirs."""
+        self.faults = [fault for fault in self.faults if words not in fault]
+
+
+@asynccontextmanager
+async def browsing(
+    running: RunningExchange,
+    *,
+    size: tuple[int, int] = (1280, 800),
+    scheme: Literal["light", "dark"] = "light",
+    **context: Any,
+) -> AsyncIterator[Browser]:
+    """Give an empty page; afterwards it must have had no fault."""
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-background-networking"]
+        )
+        view = await chromium.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, **context
+        )
+        made = Browser(await view.new_page(), running.base_url)
+        yield made
+        await chromium.close()
+    assert made.faults == []
+
+
+async def sign_in(page: Page, running: RunningExchange, name: str = "alice", at: str = "") -> None:
+    """Open the page, at a market, and show the orders of a customer."""
+    await page.goto(f"{running.base_url}/#{at}")
+    await expect(page.locator("#connection")).to_have_text("live")
+    account = running.accounts[name]
+    await page.get_by_label("API key").fill(account.api_key)
+    await page.get_by_label("Secret").fill(account.api_secret)
+    await page.get_by_role("button", name="Show my orders").click()
+    await expect(page.locator("#desk")).to_be_visible()
+    await expect(page.locator("#sign-in")).to_be_hidden()

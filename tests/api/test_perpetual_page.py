@@ -1,0 +1,195 @@
+"""The market page of a perpetual in a real headless Chromium, against a running exchange."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+from redis.asyncio import Redis
+
+from infra.redis.adl_lights import AdlLights
+from infra.redis.market_feed import MarketFeedPublisher
+from tests.api.browser import browsing, sign_in
+from tests.api.running import PERPETUAL, RunningExchange
+
+pytestmark = [pytest.mark.servers, pytest.mark.browser]
+TIMES = "\N{MULTIPLICATION SIGN}"
+_PRICE = re.compile(r"^\d{4}\.\d\d$")
+AT = PERPETUAL.symbol.replace("/", "-")
+
+
+@pytest_asyncio.fixture
+async def perpetual(running: RunningExchange) -> AsyncIterator[RunningExchange]:
+    """Give the running exchange with a perpetual; afterwards nobody has a position."""
+    await running.add_perpetual()
+    yield running
+    for name in ("alice", "bob"):
+        await running.request(name, "DELETE", "/v1/orders")
+    held = await running.request("alice", "GET", "/v1/positions")
+    for one in held.json()["positions"]:
+        if one["quantity"] != "0":
+            is_short = one["quantity"].startswith("-")
+            names = ("alice", "bob") if is_short else ("bob", "alice")
+            await running.open_position(*names, one["quantity"].removeprefix("-"))
+
+
+async def say(running: RunningExchange, channel: str, body: object) -> None:
+    """Publish what the market data process would, on the real feed."""
+    redis = Redis.from_url(running.redis_url)
+    head = {"channel": channel, "symbol": PERPETUAL.symbol, "type": "update"}
+    await MarketFeedPublisher(redis).publish([json.dumps({**head, channel: body}).encode()])
+    await redis.aclose()
+
+
+async def light(running: RunningExchange, name: str, lit: int) -> None:
+    """Light a customer's lamps, as the risk monitor does."""
+    redis = Redis.from_url(running.redis_url)
+    await AdlLights(redis).say(PERPETUAL.symbol_id, {running.customer_ids[name]: lit})
+    await redis.aclose()
+
+
+def step(how: str, side: str, quantity: str, price: str, number: int) -> dict[str, object]:
+    """Return a step of a liquidation as the feed tells it."""
+    time_us = 1_700_000_000_000_000 + number
+    words = {"how": how, "side": side, "quantity": quantity, "price": price}
+    return {**words, "time_us": time_us, "sequence": number}
+
+
+async def test_what_everybody_sees(perpetual: RunningExchange) -> None:
+    """Mark, index, a countdown that runs, open interest, and the public liquidations."""
+    async with browsing(perpetual) as browser:
+        page = browser.page
+        await page.goto(f"{perpetual.base_url}/#{AT}")
+        await expect(page.locator("#symbol")).to_have_text(PERPETUAL.symbol)
+        for name in ("mark", "index"):
+            await expect(page.locator(f"#{name}")).to_have_text(_PRICE)
+        await expect(page.locator("#open-interest")).to_contain_text("ETH")
+        first = await page.locator("#countdown").inner_text()
+        await expect(page.locator("#countdown")).not_to_have_text(first)
+        await expect(page.locator("#liquidations-empty")).to_be_visible()
+        steps = [
+            step("book", "long", "0.5", "2401.5", 1),
+            step("deleveraged", "short", "1.25", "2399", 2),
+        ]
+        await say(perpetual, "liquidations", steps)
+        rows = page.locator("#liquidations .row")
+        await expect(rows).to_have_count(2)
+        await expect(rows.first).to_contain_text("short 1.25")
+        await expect(rows.first).to_have_attribute("title", "deleveraged")
+        await page.get_by_role("button", name="ETH/USDT", exact=True).click()
+        await expect(page.locator("#mark")).to_be_hidden()
+        await expect(page.locator(".liquidations")).to_be_hidden()
+
+
+async def test_a_position_from_the_ticket_to_its_close(perpetual: RunningExchange) -> None:
+    """Previewed, opened, shown with margin and lamps, closed by two presses of one button."""
+    async with browsing(perpetual) as browser:
+        page = browser.page
+        await sign_in(page, perpetual, at=AT)
+        mark = float(await page.locator("#mark").inner_text())
+        price = f"{mark:.2f}"
+        offer = {"symbol": PERPETUAL.symbol, "side": "sell", "price": price, "quantity": "2"}
+        assert (await perpetual.request("bob", "POST", "/v1/orders", offer)).is_success
+        await expect(page.locator("#positions-empty")).to_be_visible()
+        await page.get_by_label("Price", exact=True).fill(price)
+        await page.get_by_label("Quantity", exact=True).fill("2")
+        await expect(page.locator("#preview")).to_contain_text("position 2, initial margin 5")
+        await expect(page.locator("#preview")).to_contain_text("USDT")
+        await page.get_by_role("button", name="Place").click()
+        row = page.locator("#positions tr")
+        await expect(row).to_contain_text("long 2")
+        await expect(row).to_contain_text(f"cross 10{TIMES}")
+        await expect(row.locator(".ratio")).to_contain_text("%")
+        await light(perpetual, "alice", 3)
+        lamps = row.locator(".lamps")
+        await expect(lamps).to_have_attribute(
+            "aria-label", "3 of 5 lights: how near to being deleveraged"
+        )
+        await expect(lamps.locator(".lit")).to_have_count(3)
+        bid = {"symbol": PERPETUAL.symbol, "side": "buy", "price": price, "quantity": "2"}
+        assert (await perpetual.request("bob", "POST", "/v1/orders", bid)).is_success
+        close = row.get_by_role("button", name="Close")
+        await close.focus()
+        await page.keyboard.press("Enter")
+        await expect(close).to_have_text("Close at the market?")
+        await expect(close).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#positions-empty")).to_be_visible()
+        await expect(page.locator("#orders-done")).to_contain_text("Sell 2 ETH at the market")
+
+
+async def test_leverage_mode_and_margin_of_ones_own(perpetual: RunningExchange) -> None:
+    """Chosen on the page; a refusal says why, and what was there is shown again."""
+    async with browsing(perpetual) as browser:
+        page = browser.page
+        await sign_in(page, perpetual, "bob", at=AT)
+        leverage = page.get_by_role("slider", name="Leverage")
+        await expect(page.locator("#leverage-told")).to_have_text(f"10{TIMES}")
+        await leverage.focus()
+        await page.keyboard.press("ArrowRight")
+        await expect(page.locator("#leverage-told")).to_have_text(f"11{TIMES}")
+        await _until_leverage(perpetual, "bob", 11)
+        await page.get_by_role("combobox", name="Margin").select_option("isolated")
+        await expect(page.locator("#margin-own")).to_contain_text("own cash: 0 USDT")
+        await page.get_by_label("Move cash").fill("250.5")
+        await page.get_by_role("button", name="In", exact=True).click()
+        await expect(page.locator("#margin-own")).to_contain_text("own cash: 250.5 USDT")
+        await page.get_by_label("Move cash").fill("1000")
+        await page.get_by_role("button", name="Out", exact=True).click()
+        await expect(page.get_by_role("alert").filter(has_text="No more may leave")).to_be_visible()
+        browser.forgive("status of 422")
+        await page.get_by_role("combobox", name="Margin").select_option("cross")
+        await expect(page.locator("#margin-move")).to_be_hidden()
+        await perpetual.request(
+            "bob", "POST", "/v1/leverage", {"symbol": PERPETUAL.symbol, "leverage": 10}
+        )
+
+
+@pytest.mark.parametrize("width", [360, 1280, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_it_fits(
+    perpetual: RunningExchange, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    """Nothing is cut off or scrolls sideways, with a position, lamps and liquidations."""
+    await perpetual.open_position("alice", "bob", "1.5")
+    await light(perpetual, "alice", 2)
+    async with browsing(perpetual, size=(width, 900), scheme=scheme) as browser:
+        page = browser.page
+        await sign_in(page, perpetual, at=AT)
+        await expect(page.locator("#positions tr")).to_contain_text("long 1.5")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        cells = page.locator("#positions td")
+        ends = await cells.evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
+        assert max(ends) <= width
+        assert await _contrast(page, "#positions td:nth-child(5) span") >= 3
+
+
+async def _until_leverage(running: RunningExchange, name: str, wanted: int) -> None:
+    for _ in range(100):
+        answer = await running.request(name, "GET", f"/v1/positions?symbol={PERPETUAL.symbol}")
+        if answer.json()["positions"][0]["leverage"] == wanted:
+            return
+        await running.pause()
+    raise AssertionError(f"the leverage is not {wanted}")
+
+
+_CONTRAST = """element => {
+  const part = (c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+  const light = (colour) => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).map((text) => part(Number(text) / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const panel = getComputedStyle(element.closest(".panel")).backgroundColor;
+  const both = [light(getComputedStyle(element).color), light(panel)].sort((x, y) => y - x);
+  return (both[0] + 0.05) / (both[1] + 0.05);
+}"""
+
+
+async def _contrast(page: Page, selector: str) -> float:
+    """Return the contrast of an element's text with its panel, by the formula of WCAG."""
+    return float(await page.locator(selector).first.evaluate(_CONTRAST))
