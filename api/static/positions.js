@@ -105,7 +105,7 @@ export class Positions {
     const body = {
       direction,
       amount: field.value.trim(),
-      move_id: `page-${crypto.randomUUID()}`,
+      move_id: crypto.randomUUID(),
       created_at_us: Date.now() * 1000,
     };
     if (await this.desk.choose("margin", { symbol: this.desk.market().symbol, ...body })) field.value = "";

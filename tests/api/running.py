@@ -112,28 +112,40 @@ class RunningExchange:
             row = market_row(PERPETUAL) | {"listed_sequence": listed.sequence}
             await connection.execute(sa.insert(tables.instrument).values(row))
         await database.dispose()
-        deadline = time.monotonic() + _READY_SECONDS
-        while not await self._is_fresh():
-            assert time.monotonic() < deadline, "no fresh mark"
-            await asyncio.sleep(0.25)
+        await self._until("mark_price")
+        await self._quote()
+        await self._until("mark_is_fresh")
         self.perpetual = PERPETUAL
         for name in ("alice", "bob"):
             body = {"symbol": PERPETUAL.symbol, "leverage": 10}
             assert (await self.request(name, "POST", "/v1/leverage", body)).is_success
 
-    async def _is_fresh(self) -> bool:
+    async def _quote(self) -> None:
+        """Let a third customer stand 2 % from the mark on both sides: an empty one trips."""
+        await self.add_customer("maker")
+        await self.credit("maker", USDT, "1000000")
+        mark = float((await self.funding_now())["mark_price"])
+        for side, price in (("buy", mark * 0.98), ("sell", mark * 1.02)):
+            body = {"symbol": PERPETUAL.symbol, "side": side, "price": f"{price:.2f}"}
+            placed = await self.request("maker", "POST", "/v1/orders", {**body, "quantity": "50"})
+            assert placed.is_success, placed.text
+
+    async def funding_now(self) -> dict[str, Any]:
+        """Return mark and funding of the perpetual; {} while the gateway does not know it."""
         async with httpx.AsyncClient(base_url=self.base_url) as http:
             answer = await http.get("/v1/funding", params={"symbol": PERPETUAL.symbol})
-            if not answer.is_success:
-                return False
-            now = answer.json()["now"]
-            return bool(now["mark_is_fresh"] and now["state"] == "open")
+            return dict(answer.json()["now"]) if answer.is_success else {}
+
+    async def _until(self, member: str) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while not (await self.funding_now()).get(member):
+            assert time.monotonic() < deadline, f"no {member}"
+            await asyncio.sleep(0.25)
 
     async def open_position(self, long: str, short: str, quantity: str) -> str:
         """Let one customer buy from the other in the perpetual, near the mark; return the price."""
         symbol = PERPETUAL.symbol
-        answer = await self.request(long, "GET", "/v1/funding?symbol=ETH-USDT-PERP")
-        price = str(answer.json()["now"]["mark_price"])
+        price = str((await self.funding_now())["mark_price"])
         for name, side in ((short, "sell"), (long, "buy")):
             order = {"symbol": symbol, "side": side, "price": price, "quantity": quantity}
             placed = await self.request(name, "POST", "/v1/orders", order)
