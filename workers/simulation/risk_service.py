@@ -32,7 +32,7 @@ from domain.perpetual_state import PerpetualState
 from domain.risk_commands import FUND_ACCOUNT, SetPerpetualState, TopUpFund, Trigger
 from domain.risk_picture import FrozenScope, ScopeKey
 from domain.shortfall import Restriction
-from workers.risk_watch import RiskWatch, in_order_of_need
+from workers.risk_watch import RiskWatch
 from workers.risk_workflows import MOST_OPEN
 from workers.simulation.market import USDT, WHOLE
 from workers.simulation.shard import SimulatedShard
@@ -108,8 +108,7 @@ class RiskService:
     async def look(self) -> None:
         """Scan at the fresh marks, and freeze who is below his margin."""
         await self._shard.news.tell()
-        self.counts["frozen"] += await self._watch.look()
-        await self._shard.news.tell()
+        self.counts["frozen"] += len(await self._watch.look())
 
     async def unanswered(self) -> int:
         """Return how many scopes are below their margin at fresh marks and not frozen."""
@@ -118,8 +117,8 @@ class RiskService:
 
     async def work(self) -> None:
         """Go on with the liquidations, those in need first, then unwind, pay and sweep."""
-        waiting = in_order_of_need(self._shard.picture)[: self._most_open]
-        for found in waiting:
+        await self._shard.news.tell()
+        for found in self._shard.news.in_order_of_need()[: self._most_open]:
             case = self._case_of(found)
             if case.not_before_us <= self._shard.now_us:
                 await self._go_on(found.scope, case)

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from domain.checker_report import Findings
 from domain.commands import Command, Started
+from domain.errors import RejectReason
 from domain.events import CommandRejected, Event
 from domain.position import Position
 from domain.risk_invariants import RiskInvariants
-from domain.risk_picture import RiskPicture, ScopeKey
+from domain.risk_picture import FrozenScope, RiskPicture, ScopeKey
 from infra.second_engine import record_of
 from matching import snapshot
 from matching.codec import decode_events, encode_command
@@ -25,6 +26,7 @@ from matching.engine import Engine
 from matching.replay import replay_to
 from matching.sequencer import Sequencer
 from matching.storage import FileStorage
+from workers.risk_door import freezes_in
 from workers.risk_news import ShardNews
 from workers.risk_rebuild import picture_of_engine
 from workers.simulation.ledger import SimulatedLedger
@@ -77,8 +79,11 @@ class SimulatedShard:
         """Run commands in one batch; return the events of each."""
         if not commands:
             return []
+        return self._read(self._submit(commands))
+
+    def _submit(self, commands: Sequence[Command]) -> bytes:
         batch = b"".join(encode_command(command) for command in commands)
-        return self._read(self.sequencer.submit(batch).events)
+        return self.sequencer.submit(batch).events
 
     def tick(self) -> None:
         """Let the sequencer say that time passes."""
@@ -104,11 +109,15 @@ class SimulatedShard:
     async def submit(self, command: Command) -> tuple[Event, ...]:
         """Run one command of the risk service."""
         (events,) = self.run([command])
+        await self.news.tell()
         return events
 
-    async def submit_many(self, commands: Sequence[Command]) -> list[tuple[Event, ...]]:
-        """Run a batch of the risk service."""
-        return self.run(commands)
+    async def freeze(self, commands: Sequence[Command]) -> list[FrozenScope | RejectReason]:
+        """Run FREEZE commands in one batch; return what each one came to."""
+        data = self._submit(commands)
+        self._read(data)
+        await self.news.tell()
+        return freezes_in(data)
 
     async def events_at(self, sequence: int) -> tuple[Event, ...]:
         """Return the events of one command."""
