@@ -152,6 +152,9 @@ PROBLEMS: dict[str, ProblemKind] = {
     "fund_cannot_pay": ProblemKind(409, True, "The insurance fund cannot pay that"),
     "funding_not_due": ProblemKind(409, True, "That funding is not due, or was paid"),
     "no_dust": ProblemKind(409, False, "There is no rounding dust to sweep"),
+    "outside_slice_limits": ProblemKind(
+        409, False, "A slice of a liquidation is larger or smaller than the market's terms allow"
+    ),
     "not_settling": ProblemKind(409, False, "The perpetual market does not settle"),
     "orders_open": ProblemKind(409, True, "The market still has open orders"),
     "insufficient_funds": ProblemKind(422, False, "Not enough free balance"),

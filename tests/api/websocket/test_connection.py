@@ -15,6 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from domain.market_data import checksum
 from tests.api.running import RunningExchange
 
+_TRADES = "/v1/markets/ETH-USDT/trades?limit=100"
+
 pytestmark = pytest.mark.servers
 
 
@@ -201,6 +203,7 @@ async def test_a_killed_market_data_process_comes_back_without_a_hole(
     """Orders while it is dead are in the book and in the candles afterwards."""
     async with connect(running.ws_url) as client:
         reader = await _subscribed(running, client, "book")
+        earlier = (await running.request("alice", "GET", _TRADES)).json()["trades"]
         running.kill("market-data-0")
         await running.place("alice", "sell", "2499.99", "0.5")
         taken = (await running.place("bob", "buy", "2499.99", "0.2")).json()
@@ -211,12 +214,12 @@ async def test_a_killed_market_data_process_comes_back_without_a_hole(
             await reader.next(channel="book")
         assert reader.asks["2499.99"] == "0.3"
     deadline = time.monotonic() + 10
-    target = "/v1/markets/ETH-USDT/trades?limit=100"
+    fills = [fill["trade_id"] for fill in taken["fills"]]
     while time.monotonic() < deadline:
-        trades = (await running.request("alice", "GET", target)).json()["trades"]
-        if taken["fills"][0]["trade_id"] in [trade["trade_id"] for trade in trades]:
+        trades = (await running.request("alice", "GET", _TRADES)).json()["trades"]
+        if fills[0] in [trade["trade_id"] for trade in trades]:
             break
         await asyncio.sleep(0.1)
-    ids = [int(trade["trade_id"]) for trade in trades]
-    assert ids == list(range(ids[0], ids[0] - len(ids), -1))
+    ids = [trade["trade_id"] for trade in trades]
+    assert ids == ([*reversed(fills)] + [trade["trade_id"] for trade in earlier])[:100]
     await running.request("alice", "DELETE", "/v1/orders")

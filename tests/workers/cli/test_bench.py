@@ -84,7 +84,7 @@ def test_core_reports_rates_and_the_flows_own_fills(flow: Path) -> None:
     assert report["rejected"] == 0
     assert report["trades"] > 100
     rates = [name for name in report if "per_second" in name]
-    assert len(rates) == 5
+    assert len(rates) == 6
     assert all(report[name] > 0 for name in rates)
     assert 64 < report["bytes_per_resting_order"] < 200
     assert "resident set" in report["bytes_per_resting_order_method"]
