@@ -107,8 +107,8 @@ def audit_one(
     found = with_database(data, work)
     if found is None:
         typer.echo(
-            f"there is no record of a liquidation {liquidation_id[:40]}; "
-            "`rialto liquidation list --ended` names them",
+            f"there is no record of a liquidation {liquidation_id[:40]}; `rialto liquidation "
+            "list --ended` names them, and without `--ended` those that still go on",
             err=True,
         )
         raise typer.Exit(EXIT_FAILED)
