@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,16 +15,19 @@ from temporalio.service import RPCError
 
 from domain.liquidation_story import LIQUIDATION_WORKFLOW, LiquidationRecord, line_of
 from domain.shortfall import Shortfall
+from infra.engine_errors import EngineError
 from infra.postgres.liquidation_store import LiquidationStore
 from infra.postgres.markets import MarketStore
 from infra.settings import Settings
 from infra.temporal.client import connect
 from infra.temporal.runs import OPEN, list_runs
+from workers.liquidation_log import record_in_logs
 from workers.officer_desk import DeskError, why
 from workers.signing_desk import hand_over, signed_decision
 from workflows.search_attributes import STAGE
 
 _SHOWN = 50
+_ID = re.compile(r"[0-9a-f]{32}")
 _NUMBERS = ("marks", "before", "book", "fills", "ranks", "after")
 
 
@@ -76,9 +81,17 @@ def _ending(record: LiquidationRecord) -> dict[str, Any]:
     }
 
 
-async def record(engine: AsyncEngine, liquidation_id: str) -> dict[str, Any] | None:
-    """Return a liquidation's whole record for JSON, with its steps as sentences beside."""
+async def record(
+    engine: AsyncEngine, settings: Settings, liquidation_id: str
+) -> dict[str, Any] | None:
+    """Return a liquidation's whole record for JSON, with its steps as sentences beside.
+
+    Of one without a row (it goes on, or nobody could write it) what the engine's log says.
+    """
     found = await LiquidationStore(engine).read(liquidation_id)
+    if found is None and _ID.fullmatch(liquidation_id):
+        with contextlib.suppress(EngineError):
+            found = await record_in_logs(settings, liquidation_id)
     if found is None:
         return None
     listings = await MarketStore(engine).listings()

@@ -76,7 +76,7 @@ PROCESS = "temporal-worker"
 STICKY_TIMEOUT = timedelta(seconds=2)  # a killed worker's workflows move on after this
 GRACE = timedelta(seconds=5)
 _MANY = 100  # workflows at a time
-_TASKS = 20
+_TASKS_OF_MANY = 10
 _OURS = ("activities", "domain", "workflows")
 
 _log = structlog.get_logger()
@@ -275,7 +275,8 @@ def worker_of(client: Client, wiring: Wiring, most_at_once: int = 50) -> Worker:
     their time would run, and hundreds that all expire are done again and again.
     """
     restrictions = SandboxRestrictions.default
-    if most_at_once > _MANY:
+    is_many = most_at_once > _MANY
+    if is_many:
         restrictions = restrictions.with_passthrough_modules(*_OURS)
     return Worker(
         client,
@@ -287,7 +288,7 @@ def worker_of(client: Client, wiring: Wiring, most_at_once: int = 50) -> Worker:
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
         max_concurrent_activities=most_at_once,
-        max_concurrent_workflow_tasks=_TASKS,
+        max_concurrent_workflow_tasks=_TASKS_OF_MANY if is_many else 50,
     )
 
 
