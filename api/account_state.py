@@ -6,9 +6,11 @@ from typing import Any
 
 from api import perpetual_answers as answers
 from api.engine_calls import ask
-from api.schemas.perpetuals import PositionOut
+from api.errors import Problem
+from api.schemas.perpetuals import MarginCallOut, PositionOut
 from api.services import Services
 from domain.instrument import Instrument
+from domain.margin_call import MarginCall
 from domain.perpetual_record import Holdings, PerpetualNow
 
 
@@ -73,3 +75,12 @@ async def account_state(services: Services, shard: int, account_id: int) -> dict
         "positions": [one.model_dump(exclude={"realised_profit"}) for one in positions],
         "cross": cross.model_dump(),
     }
+
+
+def called(services: Services, call: MarginCall) -> MarginCallOut:
+    """Return a margin call in words; a `Problem` while its market is not listed here yet."""
+    markets = perpetuals_of(services).get(call.shard, {})
+    market = markets.get(call.symbol_id)
+    if not markets or (call.symbol_id and market is None):
+        raise Problem("market_data_unavailable", "The market is being listed; try again.")
+    return answers.margin_call(next(iter(markets.values())).quote, market, call)

@@ -34,6 +34,7 @@ def list_command(
     is_bracket = asked.kind == "bracket"
     if is_bracket and asked.reduce_only:
         raise Problem("invalid_combination", "A bracket opens a position: reduce_only is for oco.")
+    exits_only_reduce = is_bracket and instrument.terms is not None
     common: dict[str, Any] = {
         "symbol": asked.symbol,
         "side": _OPPOSITE[asked.side] if is_bracket else asked.side,
@@ -41,11 +42,12 @@ def list_command(
         "time_in_force": asked.time_in_force,
         "expires_at_us": asked.expires_at_us,
         "self_trade": asked.self_trade,
-        "reduce_only": asked.reduce_only,
+        "reduce_only": asked.reduce_only or exits_only_reduce,
     }
     parts: dict[str, dict[str, Any]] = {}
     if asked.entry is not None:
-        parts["entry"] = {**common, "side": asked.side, **_entry(asked.entry)}
+        opens = {"side": asked.side, "reduce_only": False}
+        parts["entry"] = {**common, **opens, **_entry(asked.entry)}
     if asked.take_profit is not None:
         parts["take_profit"] = {**common, **_take_profit(asked.take_profit)}
     if asked.stop_loss is not None:

@@ -14,6 +14,7 @@ from api.schemas.perpetuals import (
     FundOut,
     FundPositionOut,
     LeverageOut,
+    MarginCallOut,
     MarginModeOut,
     MarginMoveOut,
     PastFundingOut,
@@ -24,8 +25,8 @@ from domain.commands import PlaceOrder
 from domain.errors import RejectReason
 from domain.events import CommandRejected, Event, KeyDuplicate, LeverageSet, MarginModeSet
 from domain.events import MarginMoved as Moved
-from domain.instrument import Instrument
-from domain.margin_call import is_called
+from domain.instrument import Asset, Instrument
+from domain.margin_call import MarginCall, is_called
 from domain.order import Side
 from domain.perpetual_account import (
     Preview,
@@ -128,6 +129,20 @@ def cross(quote: Any, shard: int, sequence: int, found: ScopeMargin) -> CrossMar
         margin_call=is_called(found.equity_units, found.maintenance_units),
         liquidating=found.is_liquidating,
         sequence=sequence,
+    )
+
+
+def margin_call(quote: Asset, market: Instrument | None, call: MarginCall) -> MarginCallOut:
+    """Return a margin call, of the cross margin where there is no market."""
+    return MarginCallOut(
+        shard=call.shard,
+        symbol=None if market is None else market.symbol,
+        asset=quote.code,
+        equity=quote.engine_text(call.equity_units),
+        maintenance_margin=quote.engine_text(call.maintenance_units),
+        margin_ratio_ppm=margin_ratio_ppm(call.maintenance_units, call.equity_units),
+        time_us=call.time_us,
+        sequence=call.sequence,
     )
 
 

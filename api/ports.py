@@ -13,6 +13,7 @@ from domain.commands import Command, PlaceOrder, PlaceOrderList
 from domain.customer import ApiKey
 from domain.events import Event
 from domain.fee_tiers import CustomerTier
+from domain.margin_call import MarginCall
 from domain.market import AssetListing, Listings
 from domain.market_data import Candle, Level, PublicTrade
 from domain.order_record import DryRun, FillRecord, OrderRecord
@@ -251,6 +252,22 @@ class PositionStore(Protocol):
         self, shard: int, asset: str, before: tuple[int, ...] | None, limit: int
     ) -> list[FundChange]:
         """Return what changed a fund's cash, newest first, before (journal id)."""
+
+
+class MarginCalls(Protocol):
+    """Margin calls as the risk monitors wrote them; from PostgreSQL."""
+
+    async def of(
+        self, account_id: int, before: tuple[int, int] | None, limit: int
+    ) -> list[MarginCall]:
+        """Return an account's calls, newest first, before (time, sequence)."""
+
+
+class MarginCallSource(Protocol):
+    """Margin calls as they are told, each once, to whoever listens."""
+
+    def messages(self) -> AsyncIterator[MarginCall]:
+        """Yield calls from now on; `ConnectionError` when the connection is lost."""
 
 
 class LightsBoard(Protocol):

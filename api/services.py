@@ -15,6 +15,7 @@ from api.ports import (
     KeyDirectory,
     LightsBoard,
     ListingDirectory,
+    MarginCalls,
     MarketDataStore,
     OrderStore,
     PositionStore,
@@ -51,6 +52,7 @@ class Services:
     fee_tiers: FeeTiers
     funding: FundingStore
     positions: PositionStore
+    margin_calls: MarginCalls
     lights: LightsBoard
     transfers: TransferStore
     transfer_starter: TransferStarter

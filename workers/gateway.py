@@ -36,12 +36,14 @@ from infra.postgres.customers import CustomerStore
 from infra.postgres.fee_tier_store import FeeTierStore
 from infra.postgres.funding_rates import FundingRates
 from infra.postgres.ledger_store import LedgerStore
+from infra.postgres.margin_call_store import MarginCallStore
 from infra.postgres.markets import MarketStore
 from infra.postgres.orders import OrderReadStore
 from infra.postgres.position_history import PositionHistory
 from infra.process_board import ProcessBoard
 from infra.redis.adl_lights import AdlLights
 from infra.redis.event_stream import EventReader
+from infra.redis.margin_calls import MarginCallFeed
 from infra.redis.market_feed import MarketFeedReader
 from infra.redis.rate_limits import RedisLimits
 from infra.secret_box import SecretBox, gateway_key_path
@@ -184,12 +186,13 @@ async def build_services(settings: Settings, stack: AsyncExitStack) -> tuple[Ser
         limiter=Limiter(RedisLimits(redis)),
         board=ProcessBoard(redis, engine, settings.run_dir, process_names(settings)),
         hub=hub,
-        accounts=AccountHub(logs),
+        accounts=AccountHub(logs, MarginCallFeed(redis)),
         withdrawal_rules=WithdrawalRules(),
         withdrawal_starter=WithdrawalStarter(settings),
         fee_tiers=FeeTierStore(engine),
         funding=FundingRates(engine),
         positions=PositionHistory(engine),
+        margin_calls=MarginCallStore(engine),
         lights=AdlLights(redis),
         transfers=ShardTransferStore(engine, LedgerStore()),
         transfer_starter=TransferStarter(settings),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,15 +15,19 @@ from temporalio.service import RPCError
 
 from domain.liquidation_story import LIQUIDATION_WORKFLOW, LiquidationRecord, line_of
 from domain.shortfall import Shortfall
+from infra.engine_errors import EngineError
 from infra.postgres.liquidation_store import LiquidationStore
+from infra.postgres.markets import MarketStore
 from infra.settings import Settings
 from infra.temporal.client import connect
 from infra.temporal.runs import OPEN, list_runs
+from workers.liquidation_log import record_in_logs
 from workers.officer_desk import DeskError, why
 from workers.signing_desk import hand_over, signed_decision
 from workflows.search_attributes import STAGE
 
 _SHOWN = 50
+_ID = re.compile(r"[0-9a-f]{32}")
 _NUMBERS = ("marks", "before", "book", "fills", "ranks", "after")
 
 
@@ -74,12 +81,27 @@ def _ending(record: LiquidationRecord) -> dict[str, Any]:
     }
 
 
-async def record(engine: AsyncEngine, liquidation_id: str) -> dict[str, Any] | None:
-    """Return a liquidation's whole record for JSON, with its steps as sentences beside."""
+async def record(
+    engine: AsyncEngine, settings: Settings, liquidation_id: str
+) -> dict[str, Any] | None:
+    """Return a liquidation's whole record for JSON, with its steps as sentences beside.
+
+    Of one without a row (it goes on, or nobody could write it) what the engine's log says.
+    """
     found = await LiquidationStore(engine).read(liquidation_id)
+    if found is None and _ID.fullmatch(liquidation_id):
+        with contextlib.suppress(EngineError):
+            found = await record_in_logs(settings, liquidation_id)
     if found is None:
         return None
-    return {**asdict(found), "story": [line_of(step) for step in found.steps]}
+    listings = await MarketStore(engine).listings()
+    names = {one.instrument.symbol_id: one.instrument.symbol for one in listings.markets}
+    met = {step.symbol_id for step in found.steps} | {found.request.symbol_id}
+    return {
+        **asdict(found),
+        "markets": {number: names[number] for number in sorted(met & names.keys())},
+        "story": [line_of(step) for step in found.steps],
+    }
 
 
 async def shortfall_of(settings: Settings, scope: str) -> str:
@@ -103,6 +125,11 @@ async def sign(settings: Settings, officer: str, scope: str, statement: str) -> 
     return await hand_over(settings, workflow_id_of(scope), decision)
 
 
+def _moment(time_us: int) -> str:
+    moment = dt.datetime.fromtimestamp(time_us / 1_000_000, dt.UTC)
+    return moment.isoformat(" ", timespec="milliseconds").removesuffix("+00:00") + " UTC"
+
+
 def text_of(found: dict[str, Any]) -> str:
     """Return a record as text: the story, and under each step the numbers it was computed from."""
     request = found["request"]
@@ -111,9 +138,12 @@ def text_of(found: dict[str, Any]) -> str:
         f"liquidation {request['liquidation_id']}",
         f"  account {request['account_id']} ({kind}), shard {request['shard']}",
         f"  frozen at {request['frozen_sequence']}, {found['ended']} at {found['last_sequence']}",
+        f"  from {_moment(found['began_us'])} to {_moment(found['ended_us'])}",
+        *(f"  market {number} is {name}" for number, name in found["markets"].items()),
     ]
     for step, line in zip(found["steps"], found["story"], strict=True):
-        lines += [f"  {line}", f"     key    {step['key']}"]
+        lines += [f"  {line}", f"     at     {_moment(step['time_us'])}"]
+        lines.append(f"     key    {step['key']}")
         lines += [f"     {name:<7}{json.dumps(step[name])}" for name in _NUMBERS if step[name]]
     for name, signature in sorted(found["signatures"].items()):
         lines.append(f"  signed by {name}: {signature}")

@@ -16,6 +16,7 @@ from matching.event_codec import MOST_PARTS, decode_events
 from workers.risk_book import Integers, RiskBook, Scan
 
 READ_SECONDS = 0.5
+RESCAN_SECONDS = 1.0
 SAVE_SECONDS = 30.0
 _CAUGHT_UP_US = 2_000_000
 
@@ -46,6 +47,7 @@ class ShardNews:
         self.book = RiskBook()
         self._types = np.array(sorted(picture.event_types()), np.uint8)
         self._judged: dict[int, int] | None = None  # marks of the last scan; None: judge again
+        self._scanned_at = 0.0
         self._feed_book()
         self.book.set_called(called)
 
@@ -117,12 +119,14 @@ class ShardNews:
                 self.book.set_position(key, symbol_id, position)
 
     def is_scan_due(self) -> bool:
-        """Return whether a scan would see something that the last one has not."""
+        """Return whether a scan would see something new, or whom the last one failed to freeze."""
+        if time.monotonic() - self._scanned_at >= RESCAN_SECONDS:
+            return True
         return self._fresh_marks() != self._judged
 
     def scan(self) -> Scan:
         """Judge every scope at the fresh marks."""
-        self._judged = self._fresh_marks()
+        self._judged, self._scanned_at = self._fresh_marks(), time.monotonic()
         return self.book.scan(self._judged)
 
     def in_order_of_need(self) -> list[FrozenScope]:

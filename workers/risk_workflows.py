@@ -21,7 +21,6 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 
-from domain.liquidation_plan import scope_name
 from domain.liquidation_story import (
     LIQUIDATION_WORKFLOW,
     LiquidationRequest,
@@ -58,6 +57,7 @@ _DETAILS = (
     "terminated, reset or deleted is begun again by the process `risk-monitor`. Stage `failed:...` "
     "waits for people: docs/runbooks/liquidation-parked.md."
 )
+_EAGER = 10  # starts at a time, and the most whose first tasks are taken along
 _LISTED_SECONDS = 3.0  # after which a workflow that runs is listed as running
 _log = structlog.get_logger()
 
@@ -81,6 +81,7 @@ class RiskWorkflows:
         self._news = news
         self._most_open = most_open
         self._scheduled: dict[str, int] = {}  # schedule -> seconds
+        self._starting = asyncio.Semaphore(_EAGER)
         self._begun: dict[ScopeKey, _Begun] = {}  # frozen scopes whose workflow runs
         self.waiting_count = 0
 
@@ -122,7 +123,9 @@ class RiskWorkflows:
         self.waiting_count = len(waiting) - len(chosen)
         now = time.monotonic()
         self._begun |= {found.scope: _Begun(found.key, now) for found in chosen}
-        return list(await asyncio.gather(*map(self._liquidation, chosen)))
+        at_once = len(chosen) <= _EAGER
+        starts = (self._liquidation(found, is_eager=at_once) for found in chosen)
+        return list(await asyncio.gather(*starts))
 
     async def _compare(self, running: Mapping[str, Run]) -> None:
         """Learn which frozen scopes have a workflow; what was started just now is not listed yet.
@@ -147,8 +150,8 @@ class RiskWorkflows:
         kinds = ", ".join(f"'{kind}'" for kind in _OURS)
         return list_runs(self._client, f"{OPEN} AND WorkflowType IN ({kinds})")
 
-    async def _liquidation(self, found: FrozenScope) -> str:
-        """Start a liquidation; its first task is handed over in the answer where we can take it."""
+    async def _liquidation(self, found: FrozenScope, *, is_eager: bool) -> str:
+        """Start a liquidation; an eager one has its first task in the answer, and its time runs."""
         shard, scope = self._news.picture.shard, found.scope
         request = LiquidationRequest(
             shard, scope.account_id, scope.symbol_id, f"{found.key:032x}", found.sequence
@@ -160,19 +163,30 @@ class RiskWorkflows:
             SearchAttributePair(SHARD, shard),
         ]
         try:
-            await self._start(
-                LIQUIDATION_WORKFLOW,
-                workflow_id,
-                LiquidationStart(request),
-                f"Liquidation of scope {scope_name(shard, scope)}",
-                details=_DETAILS,
-                search_attributes=TypedSearchAttributes(attributes),
-                request_eager_start=True,
-            )
+            async with self._starting:
+                await self._start_liquidation(workflow_id, request, attributes, is_eager=is_eager)
         except BaseException:
             self._begun.pop(scope, None)
             raise
         return workflow_id
+
+    async def _start_liquidation(
+        self,
+        workflow_id: str,
+        request: LiquidationRequest,
+        attributes: list[SearchAttributePair[Any]],
+        *,
+        is_eager: bool,
+    ) -> None:
+        await self._start(
+            LIQUIDATION_WORKFLOW,
+            workflow_id,
+            LiquidationStart(request),
+            f"Liquidation of scope {request.name}",
+            details=_DETAILS,
+            search_attributes=TypedSearchAttributes(attributes),
+            request_eager_start=is_eager,
+        )
 
     async def _of_market(self, market: MarketNow, running: Container[str]) -> list[str]:
         """Start the unwinding of a position that the fund has, and the end of a market."""

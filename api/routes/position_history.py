@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api import order_answers as answers
-from api.account_state import perpetuals_of
+from api.account_state import called, perpetuals_of
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
 from api.routes.perpetuals import perpetual
@@ -16,6 +16,7 @@ from api.schemas.perpetuals import (
     EventText,
     FundChangeOut,
     FundHistoryOut,
+    MarginCallsOut,
     PositionEventOut,
     PositionHistoryOut,
 )
@@ -58,6 +59,25 @@ async def position_history(
         events=[_event(answers.instrument_of(listings, one.symbol_id), one) for one in found],
         next=following,
     )
+
+
+@router.get("/margin-calls", response_model=MarginCallsOut)
+@access(Scope.READ, weight=5)
+async def margin_calls(
+    caller: CallerDep, services: ServicesDep, limit: Limit = 100, cursor: CursorText = None
+) -> MarginCallsOut:
+    """List the warnings that you were told before liquidations.
+
+    One is told when equity falls below 1.25 x maintenance margin, and again only after it was at
+    1.5 x. Whether you are below now is in `/v1/positions`.
+    """
+    before = decode_cursor("margin-calls", cursor, 2)
+    place = None if before is None else (before[0], before[1])
+    found = await services.margin_calls.of(caller.customer_id, place, limit)
+    following = None
+    if len(found) == limit:
+        following = encode_cursor("margin-calls", (found[-1].time_us, found[-1].sequence))
+    return MarginCallsOut(margin_calls=[called(services, one) for one in found], next=following)
 
 
 @router.get("/insurance/history", response_model=FundHistoryOut)

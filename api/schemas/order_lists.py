@@ -66,6 +66,7 @@ class PlaceOrderListIn(Input):
     A bracket has an `entry` and a take-profit, a stop-loss, or both, on the other side. They are
     pending, and hold nothing, until the entry ends; then they are an OCO for what it has filled,
     or close with it if that is nothing. What cannot be held by then closes as refused_at_trigger.
+    On a perpetual they only reduce the position that the entry opens.
     """
 
     kind: Literal["oco", "bracket"] = "oco"

@@ -293,3 +293,26 @@ class FundHistoryOut(Output):
     asset: str
     changes: list[FundChangeOut]
     next: str | None = None
+
+
+class MarginCallOut(Output):
+    """A warning that was told before a liquidation; `symbol` null: of your cross margin.
+
+    Equity and margin are those of its time, `sequence` is the engine's.
+    """
+
+    shard: int
+    symbol: str | None
+    asset: str
+    equity: str
+    maintenance_margin: str
+    margin_ratio_ppm: int | None
+    time_us: int
+    sequence: int
+
+
+class MarginCallsOut(Output):
+    """Your margin calls, newest first; `next` continues."""
+
+    margin_calls: list[MarginCallOut]
+    next: str | None = None

@@ -116,7 +116,7 @@ export class Feed {
       const request = { op: "subscribe", channel: "account", after: this.after };
       this.socket.send(JSON.stringify(request));
     } else if (message.channel === "account" && message.type !== "state") {
-      this.after[message.shard] = message.seq;
+      if (message.type !== "margin_call") this.after[message.shard] = message.seq;
       this.onAccount(message);
     }
   }

@@ -13,7 +13,7 @@ from api import auth
 from api.account_state import account_state
 from api.auth import Caller, SignedParts
 from api.errors import Problem
-from api.limits import RATE_CLASSES
+from api.limits import PUBLIC_CLASS, RATE_CLASSES
 from api.services import Services
 from domain.customer import Scope
 
@@ -36,6 +36,7 @@ class ShardFollower:
         self.shard = shard
         self.account_id = account_id
         self.sequence = -1
+        self.is_gone = False
         self.is_changed = True
         self._told = -1
         self._offer = offer
@@ -56,6 +57,10 @@ class ShardFollower:
         body = {"type": "update", "seq": sequence, "prev_seq": self._told, "time_us": time_us}
         self._told = sequence
         self._send({**body, "events": events})
+
+    def margin_call(self, call: Mapping[str, Any]) -> None:
+        """Hear a warning, which has no place among the commands."""
+        self._send({"type": "margin_call", **call})
 
     def state(self, state: Mapping[str, Any]) -> None:
         """Say how the account stands."""
@@ -85,9 +90,13 @@ class AccountChannel:
         """Return up to which sequence everything was told, by shard."""
         return {str(shard): one.sequence for shard, one in self._followers.items()}
 
-    async def login(self, credentials: Mapping[str, str]) -> Caller:
-        """Return who signed `GET /v1/ws`; a `Problem` says what is wrong. Each signature once."""
+    async def login(self, credentials: Mapping[str, str], address: str) -> Caller:
+        """Return who signed `GET /v1/ws`; a `Problem` says what is wrong. Each signature once.
+
+        Tries are charged to the address they come from, as unsigned requests are.
+        """
         services = self._services
+        await services.limiter.charge(f"address:{address}", PUBLIC_CLASS, LOGIN_WEIGHT)
         if self._caller is not None:
             raise Problem("invalid_combination", "This connection is logged in already.")
         if not all(text.isascii() for text in credentials.values()):

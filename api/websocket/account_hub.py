@@ -14,12 +14,14 @@ from typing import Any, Protocol
 import structlog
 
 from api import order_answers as answers
+from api.account_state import called
 from api.engine_calls import ask
 from api.errors import Problem
-from api.ports import EngineAway, EventLog, EventsForgotten
+from api.ports import EngineAway, EventLog, EventsForgotten, MarginCallSource
 from api.services import Services
 from api.websocket.account_words import told
 from domain.events import Event
+from domain.margin_call import MarginCall
 from matching.account_events import command_of, concerned
 from matching.codec import decode_events
 
@@ -32,10 +34,14 @@ log = structlog.get_logger(__name__)
 
 
 class Follower(Protocol):
-    """Somebody who listens to an account on a shard. `sequence` is where it is; -1: nowhere."""
+    """Somebody who listens to an account on a shard. `sequence` is where it is; -1: nowhere.
+
+    One that `is_gone` is taken nowhere any more.
+    """
 
     account_id: int
     sequence: int
+    is_gone: bool
 
     def snapshot(self, sequence: int, orders: Sequence[dict[str, Any]]) -> None:
         """Begin at a sequence, with the orders that are open there."""
@@ -45,6 +51,9 @@ class Follower(Protocol):
 
     def update(self, sequence: int, time_us: int, events: Sequence[dict[str, Any]]) -> None:
         """Go on with what a command did."""
+
+    def margin_call(self, call: Mapping[str, Any]) -> None:
+        """Hear a warning, which has no place among the commands."""
 
 
 class ShardTail:
@@ -62,12 +71,18 @@ class ShardTail:
         """Return how many follow."""
         return sum(map(len, self._followers.values()))
 
+    def of(self, account_id: int) -> list[Follower]:
+        """Return who follows an account."""
+        return list(self._followers.get(account_id, ()))
+
     async def join(self, follower: Follower, after: int | None, services: Services) -> None:
         """Start a follower: `after` a sequence where that is still told, else with a snapshot.
 
         `Problem` while the engine is away.
         """
         newest, orders = await ask(services.door(self._shard).open_orders(follower.account_id, 0))
+        if follower.is_gone:
+            return
         resumes = after is not None and max(0, newest - LONGEST_REPLAY) <= after <= newest
         if resumes and after is not None:
             follower.resume(after)
@@ -84,6 +99,8 @@ class ShardTail:
 
     def _takes(self, follower: Follower) -> bool:
         """Take a follower that is where the tail is; the first one tells the tail where to be."""
+        if follower.is_gone:
+            return True
         if not self._followers:
             self.sequence = follower.sequence
         if follower.sequence < self.sequence:
@@ -104,7 +121,8 @@ class ShardTail:
         follower.sequence = run.last_sequence
 
     def leave(self, follower: Follower) -> None:
-        """Forget a follower."""
+        """Forget a follower, also one that is waiting to be taken."""
+        follower.is_gone = True
         found = self._followers.get(follower.account_id, set())
         found.discard(follower)
         if not found:
@@ -142,9 +160,10 @@ class ShardTail:
         for follower in waiting:
             try:
                 await self.join(follower, None, services)
-            except Problem:
-                self._followers.setdefault(follower.account_id, set()).add(follower)
-                self._arrived.set()
+            except Problem:  # it stays where it was, and the next look starts again
+                if not follower.is_gone:
+                    self._followers.setdefault(follower.account_id, set()).add(follower)
+                    self._arrived.set()
                 await asyncio.sleep(AGAIN_SECONDS)
 
     def _tell(self, raw: bytes, followers: Mapping[int, set[Follower]], services: Services) -> None:
@@ -164,9 +183,10 @@ def _time_of(events: Sequence[Event]) -> int:
 
 
 class AccountHub:
-    """The tails of all shards."""
+    """The tails of all shards, and the margin calls."""
 
-    def __init__(self, logs: Mapping[int, EventLog]) -> None:
+    def __init__(self, logs: Mapping[int, EventLog], calls: MarginCallSource) -> None:
+        self._calls = calls
         self.tails = {shard: ShardTail(shard, event_log) for shard, event_log in logs.items()}
 
     def has_room(self) -> bool:
@@ -176,4 +196,28 @@ class AccountHub:
     async def run(self, services: Services) -> None:
         """Follow all logs until cancelled."""
         # not a TaskGroup: that would pass a second cancel() on to nobody who missed the first
-        await asyncio.gather(*(tail.run(services) for tail in self.tails.values()))
+        tails = (tail.run(services) for tail in self.tails.values())
+        await asyncio.gather(self._pass_calls(services), *tails)
+
+    async def _pass_calls(self, services: Services) -> None:
+        """Tell margin calls to those who listen; one that is missed stays in the list."""
+        while True:
+            try:
+                async for call in self._calls.messages():
+                    self._pass_call(call, services)
+            except ConnectionError as error:
+                log.warning("margin calls are away", error=str(error))
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    def _pass_call(self, call: MarginCall, services: Services) -> None:
+        tail = self.tails.get(call.shard)
+        followers = tail.of(call.account_id) if tail is not None else ()
+        if not followers:
+            return
+        try:
+            words = called(services, call).model_dump(exclude={"shard"})
+        except Problem as problem:
+            log.warning("a margin call cannot be told", error=str(problem))
+            return
+        for follower in followers:
+            follower.margin_call(words)

@@ -52,6 +52,7 @@ class Connection:
     def __init__(self, socket: WebSocket, services: Services) -> None:
         self._socket = socket
         self._services = services
+        self._address = socket.client.host if socket and socket.client else "unknown"
         self._hub = services.hub
         self._account = AccountChannel(services, self.offer, self._end)
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE_MESSAGES)
@@ -162,7 +163,7 @@ class Connection:
         named = {name: getattr(request, name) for name in _CREDENTIALS}
         given = {name: text for name, text in named.items() if text}
         try:
-            await self._account.login(given)
+            await self._account.login(given, self._address)
         except (Problem, ConnectionError) as error:
             self._refuse_for(request.id, error)
             return

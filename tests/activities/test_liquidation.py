@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -30,7 +31,9 @@ from domain.risk_commands import FUND_ACCOUNT, SetPerpetualState, Trigger
 from matching import engine
 from tests.domain.test_risk_picture import comparable
 from tests.workflows.risk_rig import PERP, VICTIM, RiskDesk, fallen, without_bids
+from workers.risk_news import RESCAN_SECONDS
 from workers.risk_rebuild import picture_of_engine
+from workers.risk_watch import RiskWatch
 
 
 @pytest.fixture(autouse=True, params=["core", "reference"])
@@ -163,6 +166,22 @@ async def test_a_record_survives_a_heartbeat() -> None:
     await desk.watch()
     found = await advance(desk, desk.request())
     assert advanced_of(advanced_text(found)) == found
+
+
+async def test_who_could_not_be_frozen_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine was away and the mark stands: a second later he is frozen."""
+    desk = fallen()
+    await desk.news.tell()
+    watch = RiskWatch(desk.news, desk)
+    desk.lost_before = {1}
+    with pytest.raises(ConnectionError):
+        await watch.look()
+    assert not desk.news.is_scan_due()
+    later = time.monotonic() + RESCAN_SECONDS
+    monkeypatch.setattr("workers.risk_news.time.monotonic", lambda: later)
+    assert desk.news.is_scan_due()
+    (frozen,) = await watch.look()
+    assert frozen.scope.account_id == VICTIM
 
 
 # ---- deaths -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 from domain.customer import ApiKey
 from domain.fee_tiers import CustomerTier
 from domain.instrument import Asset, Instrument
+from domain.margin_call import MarginCall
 from domain.market import AssetListing, Listings, Market
 from domain.market_data import Candle, PublicTrade
 from domain.order_record import FillRecord, OrderRecord
@@ -65,6 +67,27 @@ def _content(request: NewWithdrawal) -> NewWithdrawal:
     return replace(request, request_id="", free=None)
 
 
+class CallMemory:
+    """Margin calls: those written, and those told to who listens."""
+
+    def __init__(self) -> None:
+        self.written: list[MarginCall] = []
+        self.told: asyncio.Queue[MarginCall] = asyncio.Queue()
+
+    async def of(
+        self, account_id: int, before: tuple[int, int] | None, limit: int
+    ) -> list[MarginCall]:
+        mine = [one for one in self.written if one.account_id == account_id]
+        newest = sorted(mine, key=lambda one: (-one.time_us, -one.sequence))
+        return [one for one in newest if before is None or (one.time_us, one.sequence) < before][
+            :limit
+        ]
+
+    async def messages(self) -> AsyncIterator[MarginCall]:
+        while True:
+            yield await self.told.get()
+
+
 @dataclass
 class Memory:
     """Every store of the API, in memory; `away` plays a database that is gone."""
@@ -85,6 +108,7 @@ class Memory:
     realised_units: dict[tuple[int, int], int] = field(default_factory=dict)
     position_events: dict[int, list[PositionEvent]] = field(default_factory=dict)
     fund_history: list[FundChange] = field(default_factory=list)
+    calls: CallMemory = field(default_factory=lambda: CallMemory())
     away: bool = False
     keys_away: bool = False
     redis_away: bool = False

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from domain.market_change import ChangeState, MarketChange
+from domain.order import SymbolState
 from domain.perpetual_state import PerpetualState
 from domain.risk_commands import FUND_ACCOUNT, SetPerpetualState, Trigger
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.markets import MarketStore
 from tests.workflows.market_rig import TERMS, MarketRig, market_rig
 from workers import market_desk, perpetual_desk
+from workers.cli import kill_switch
 from workers.officer_desk import DeskError
 
 pytestmark = pytest.mark.servers
@@ -104,6 +106,25 @@ async def test_the_fund_is_topped_up_once(rig: MarketRig) -> None:
     for amount in ("0", "-1", "1.2345678", "much", "9" * 30):
         with pytest.raises(DeskError, match="amount"):
             await perpetual_desk.propose_top_up(rig.database, rig.settings, NAME, amount, WANTED)
+
+
+async def test_the_kill_switch_halts_and_resumes_a_perpetual(rig: MarketRig) -> None:
+    """Its phase, which liquidations heed, not only what orders it takes; audited."""
+    said = ("marta", "a look")
+    for mode, phase in (
+        ("HALTED", PerpetualState.HALTED),
+        ("NORMAL", PerpetualState.GUARDED),
+        ("CANCEL_ONLY", PerpetualState.GUARDED),
+        ("NORMAL", PerpetualState.GUARDED),
+    ):
+        (found,) = await kill_switch.carry_out(rig.settings, mode, None, NAME, said)
+        assert found.done, (mode, found)
+        now = await _now(rig)
+        assert now.phase is phase
+    reader = rig.door()
+    states = {one.symbol_id: one.state for one in (await reader.status()).symbols}
+    await reader.close()
+    assert states[now.symbol_id] is SymbolState.OPEN
 
 
 async def test_a_halted_market_is_ended_by_two(rig: MarketRig) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from domain.instrument import PERPETUAL_SUFFIX
 from domain.market import market_name
 from matching.wire import MAX_ACTOR, MAX_REASON
 from workers.cli.context import (
@@ -106,7 +107,7 @@ def switch(
     settings = Settings.of(known)
     if shard is not None and shard >= settings.shard_count:
         _end(f"There are {settings.shard_count} shards, counted from 0.", EXIT_USAGE)
-    found = asyncio.run(_carry_out(settings, mode, shard, market, said))
+    found = asyncio.run(carry_out(settings, mode, shard, market, said))
     if as_json:
         typer.echo(json.dumps({"mode": mode.lower(), "shards": [asdict(one) for one in found]}))
     else:
@@ -160,9 +161,10 @@ def set_perpetual(
         raise typer.Exit(EXIT_NOT_RUNNING if found.unreachable else EXIT_FAILED)
 
 
-async def _carry_out(
+async def carry_out(
     settings: Settings, mode: str, shard: int | None, market: str, said: tuple[str, str]
 ) -> list[Switched]:
+    """Do it at the engines; return what each answered."""
     from domain.order import ShardMode, SymbolState
     from workers.kill_switch import switch_market, switch_shards
 
@@ -171,7 +173,26 @@ async def _carry_out(
         return await switch_shards(settings, shards, ShardMode[mode], *said)
     state = SymbolState.OPEN if mode == "NORMAL" else SymbolState[mode]
     place = await find_market(settings, market)
+    if market_name(market.upper()).endswith(PERPETUAL_SUFFIX):
+        return [await _carry_out_perpetual(settings, mode, place, said)]
     return [await switch_market(settings, *place, state, *said)]
+
+
+async def _carry_out_perpetual(
+    settings: Settings, mode: str, place: tuple[int, int], said: tuple[str, str]
+) -> Switched:
+    """Halt a perpetual's phase, which its liquidations heed; resume that and its orders' state."""
+    from domain.order import SymbolState
+    from domain.risk_commands import Trigger
+    from workers.kill_switch import switch_market, switch_perpetual
+
+    if mode == "HALTED":
+        return await switch_perpetual(settings, *place, Trigger.HALT, *said)
+    if mode == "CANCEL_ONLY":
+        return await switch_market(settings, *place, SymbolState.CANCEL_ONLY, *said)
+    opened = await switch_market(settings, *place, SymbolState.OPEN, *said)
+    resumed = await switch_perpetual(settings, *place, Trigger.RESUME, *said)
+    return opened if resumed.refused == "state unchanged" else resumed
 
 
 async def find_market(settings: Settings, symbol: str) -> tuple[int, int]:

@@ -96,19 +96,22 @@ def audit_one(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell a liquidation step by step, with every number that a step was computed from."""
+    """Tell a liquidation step by step, with every number that a step was computed from.
+
+    One that goes on, or whose record nobody could write, is told from the engine's log.
+    """
     from workers.liquidation_desk import text_of
 
-    async def work(engine: AsyncEngine, _: Settings) -> dict[str, Any] | None:
+    async def work(engine: AsyncEngine, settings: Settings) -> dict[str, Any] | None:
         from workers import liquidation_desk as desk
 
-        return await desk.record(engine, liquidation_id.lower())
+        return await desk.record(engine, settings, liquidation_id.lower())
 
     found = with_database(data, work)
     if found is None:
         typer.echo(
-            f"there is no record of a liquidation {liquidation_id[:40]}; "
-            "`rialto liquidation list --ended` names them",
+            f"there is no record of a liquidation {liquidation_id[:40]}; `rialto liquidation "
+            "list --ended` names them, and without `--ended` those that still go on",
             err=True,
         )
         raise typer.Exit(EXIT_FAILED)

@@ -333,3 +333,19 @@ async def test_positions_are_ones_own(perps: PerpetualExchange) -> None:
     taken = await perps.call("POST", "/v1/margin", move | {"direction": "out"}, key_id="key-2")
     assert taken.json()["code"] == "insufficient_funds"
     assert (await perps.position()) | {"sequence": 0} == hers | {"sequence": 0}
+
+
+async def test_a_brackets_exits_only_reduce(perps: PerpetualExchange) -> None:
+    """The entry opens, the exits stand for what it filled, and can open nothing."""
+    await leverage(perps, 10)
+    body = {
+        "kind": "bracket", "symbol": SYMBOL, "side": "buy", "quantity": "2", "entry": {},
+        "take_profit": {"price": "2600"}, "stop_loss": {"trigger_price": "2400"},
+    }  # fmt: skip
+    answer = await perps.call("POST", "/v1/order-lists", body)
+    assert answer.status_code == 201, answer.text
+    entry, *exits = answer.json()["orders"]
+    assert (entry["status"], entry["reduce_only"]) == ("filled", False)
+    assert [(one["reduce_only"], one["status"]) for one in exits] == [(True, "open")] * 2
+    await perps.perpetual(side="sell", quantity=..., close_position=True)
+    assert (await perps.call("GET", "/v1/orders")).json()["orders"] == []

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
+from domain.margin_call import MarginCall
 from domain.perpetual_record import FundChange, PositionEvent, PositionEventKind
 from tests.api.memory import ALICE, BOB
 from tests.api.perpetual_exchange import ETH_PERP, PerpetualExchange
@@ -90,3 +91,22 @@ async def test_the_funds_history_is_public(perps: PerpetualExchange) -> None:
     assert [one["cash"] for one in rest.json()["changes"]] == ["2.5"]
     nowhere = await perps.http.get("/v1/insurance/history?shard=9")
     assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
+
+
+async def test_margin_calls_are_listed(perps: PerpetualExchange) -> None:
+    """One's own, newest first, by pages; of the cross margin, or of a market."""
+    perps.memory.calls.written = [
+        MarginCall(0, ALICE, 0, 5, 5_000, 1_200_000, 1_000_000),
+        MarginCall(0, ALICE, ETH_PERP.symbol_id, 9, 9_000, 0, 500_000),
+        MarginCall(0, BOB, 0, 7, 7_000, 1, 1),
+    ]
+    answer = await perps.call("GET", "/v1/margin-calls?limit=1")
+    assert answer.json()["margin_calls"] == [
+        {
+            "shard": 0, "symbol": SYMBOL, "asset": "USDT", "equity": "0",
+            "maintenance_margin": "0.5", "margin_ratio_ppm": None, "time_us": 9_000, "sequence": 9,
+        }
+    ]  # fmt: skip
+    rest = await perps.call("GET", f"/v1/margin-calls?limit=1&cursor={answer.json()['next']}")
+    (older,) = rest.json()["margin_calls"]
+    assert (older["symbol"], older["equity"], older["margin_ratio_ppm"]) == (None, "1.2", 833_334)

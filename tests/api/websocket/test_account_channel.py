@@ -17,6 +17,8 @@ from api.websocket import account as account_module
 from api.websocket import account_hub
 from api.websocket.connection import Connection
 from domain import risk_commands as r
+from domain.margin_call import MarginCall
+from domain.order_record import OrderRecord
 from tests.api.memory import ALICE, BOB
 from tests.api.perpetual_exchange import ETH_PERP, MIDDLE, PerpetualExchange
 
@@ -149,6 +151,15 @@ async def test_nobody_hears_without_a_login(desk: Desk) -> None:
     await trader._account.close()
 
 
+async def test_who_tries_keys_is_slowed_down(desk: Desk) -> None:
+    """Wrong logins are charged to their address, and refused unseen after some."""
+    trader = Trader(desk.services)
+    wrong = desk.credentials() | {"signature": "0" * 64}
+    codes = [(await trader.ask(op="login", **wrong))["code"] for _ in range(150)]
+    assert codes[0] == "bad_signature"
+    assert codes[-1] == "rate_limited"
+
+
 async def test_a_snapshot_then_what_happens(desk: Desk) -> None:
     """Orders that were open, then each event once, in order; another's are not heard."""
     first = (await desk.exchange.place(price="2400")).json()
@@ -246,6 +257,29 @@ async def test_a_tail_that_falls_behind_starts_everybody_again(desk: Desk) -> No
     assert (await trader.events(1))[0]["event"] == "order_placed"
 
 
+async def test_who_leaves_while_all_start_again_is_forgotten(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is kept for a connection that has ended, and nothing is sent to it."""
+    leaving, staying = await desk.trader(), await desk.trader("key-2")
+    door, answers = desk.exchange.door, asyncio.Event()
+    at_once = door.open_orders
+
+    async def slowly(account_id: int, symbol_id: int) -> tuple[int, list[OrderRecord]]:
+        await answers.wait()
+        return await at_once(account_id, symbol_id)
+
+    monkeypatch.setattr(door, "open_orders", slowly)
+    door.apply(r.SetLeverage(BOB, ETH_PERP.symbol_id, 3))
+    door.kept_after = door.engine.sequence
+    await asyncio.sleep(0.05)
+    await leaving.ask(op="unsubscribe", channel="account")
+    answers.set()
+    await staying.until("snapshot", 2)
+    assert desk.services.accounts.tails[0].follower_count == 1
+    assert len(leaving.of("snapshot")) == 1
+
+
 async def test_many_followers_of_two_accounts(desk: Desk) -> None:
     """All hear the same of their account, whenever they came; nobody hears twice."""
     traders = []
@@ -289,6 +323,17 @@ async def test_a_liquidation_and_a_funding_are_heard(desk: Desk) -> None:
     assert (step["side"], step["role"], step["position"]) == ("sell", "taker", "700")
     assert step["realised_profit"].startswith("-")
     assert step["fee"] == "0"
+
+
+async def test_a_margin_call_is_heard_by_whom_it_concerns(desk: Desk) -> None:
+    """At once, by every connection of the account, and by nobody else."""
+    alice, bob = await desk.trader(), await desk.trader("key-2")
+    calls = desk.exchange.memory.calls
+    for account, symbol_id in ((90, 0), (ALICE, 999), (ALICE, ETH_PERP.symbol_id)):
+        calls.told.put_nowait(MarginCall(0, account, symbol_id, 4, 4_000, 120, 100))
+    (heard,) = await alice.until("margin_call")
+    assert (heard["symbol"], heard["equity"], heard["sequence"]) == (SYMBOL, "0.00012", 4)
+    assert bob.of("margin_call") == []
 
 
 async def test_a_revoked_key_hears_no_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def test_examples_are_what_the_code_reads_and_writes() -> None:
     kinds = {
         one["type"] for one in _examples() if one.get("channel") == "account" and "op" not in one
     }
-    assert kinds == {"snapshot", "update", "state", "resumed"}
+    assert kinds == {"snapshot", "update", "state", "resumed", "margin_call"}
 
 
 def test_every_event_is_in_the_table_with_its_members() -> None:

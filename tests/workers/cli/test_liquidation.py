@@ -85,6 +85,7 @@ def test_a_record_is_printed_as_a_story(data: Path) -> None:
     assert "account 5 (cross margin), shard 0" in done.output
     assert "52 of 52 lots closed in the book, limit 950, for 0.49712" in done.output
     assert "[[956, 1000]]" in done.output
+    assert " UTC" in done.output
     assert "signed by marta:2" in done.output
 
 
