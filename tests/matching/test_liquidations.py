@@ -233,3 +233,26 @@ def test_liquidations_survive_snapshots() -> None:
     assert copy.snapshot() == desk.engine.snapshot()
     assert copy.frozen() == desk.engine.frozen()
     assert encode_events(desk.events) == bytes(desk.raw)
+
+
+def test_a_slice_is_within_its_limits() -> None:
+    """At the mark as it is: at most a fifth of a large position, and no less than the least."""
+    desk = below(
+        slice_min_units=3 * 958 * 10, slice_whole_below_units=1_000, slice_max_portion_ppm=200_000
+    )
+    desk.freeze()
+    before = desk.lots(5)
+    assert refusal(desk.liquidate(20)) is R.OUTSIDE_SLICE_LIMITS
+    assert refusal(desk.liquidate(2)) is R.OUTSIDE_SLICE_LIMITS
+    assert desk.lots(5) == before == 99
+    assert refusal(desk.liquidate(19)) is R.NONE
+    assert desk.lots(5) == 80
+
+
+def test_the_fund_chooses_nothing() -> None:
+    """Its account is no customer's: neither leverage nor margin mode, and no orders."""
+    desk = below()
+    assert reason(desk.leverage(FUND_ACCOUNT, 5)) is R.MALFORMED_COMMAND
+    mode = r.SetMarginMode(FUND_ACCOUNT, PERP, r.MarginMode.ISOLATED)
+    assert reason(desk.run(mode)) is R.MALFORMED_COMMAND
+    assert reason(desk.buy(FUND_ACCOUNT, 950, 1)) is R.MALFORMED_COMMAND
