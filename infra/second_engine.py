@@ -9,7 +9,8 @@ from pathlib import Path
 
 from domain.checker_markets import EngineMarkets, rules_record, with_terms
 from domain.checker_records import EngineRecord
-from domain.order import SymbolState
+from domain.order import ShardMode, SymbolState
+from domain.perpetual_state import PerpetualState
 from domain.perpetual_terms import terms_record
 from domain.position import Position
 from domain.risk_commands import FUND_ACCOUNT
@@ -63,8 +64,17 @@ class SecondEngines:
 
 
 def ruined_scopes(engine: Engine) -> dict[tuple[int, int], int]:
-    """Return {scope: equity} of those below 0 at fresh marks that no liquidation has."""
-    fresh = {market.symbol_id for market in engine.perpetuals() if market.mark_is_fresh}
+    """Return {scope: equity} of those below 0 at fresh marks that no liquidation has.
+
+    None on a shard that is halted, or in a market that ends: nobody can be frozen there.
+    """
+    if engine.mode is ShardMode.HALTED:
+        return {}
+    fresh = {
+        market.symbol_id
+        for market in engine.perpetuals()
+        if market.mark_is_fresh and market.phase is not PerpetualState.SETTLEMENT
+    }
     frozen = {(one.account_id, one.symbol_id) for one in engine.frozen()}
     markets: dict[tuple[int, int], set[int]] = {}
     for seat in engine.seats():

@@ -234,14 +234,14 @@ def replay_to(
     return engine
 
 
-@_known_commands()
 def events_again(
     storage: Storage, shard: int, until: int, *, kind: str = "auto"
 ) -> Iterator[tuple[Engine, bytes]]:
     """Yield an engine where the journal begins, then with the events of each run up to `until`.
 
     The first pair has no events. Where the beginning is no longer kept, it is the oldest good
-    snapshot that the journal follows. Reads only; a journal that ends before `until` just ends.
+    snapshot that the journal follows. Reads only; a journal that ends before `until`
+    just ends, unless it is damaged there.
     """
     scan = JournalScan(storage, shard)
     engine = create_engine(shard, kind)
@@ -260,7 +260,11 @@ def events_again(
             payload = _from(payload, engine.sequence + 1)
         if run.last_sequence > until:
             payload = _until(payload, until)
-        yield engine, engine.apply(payload)
+        with _known_commands():
+            events = engine.apply(payload)
+        yield engine, events
+    if scan.segments and engine.sequence < until:
+        scan.judge_tail()
 
 
 def shard_of(storage: Storage) -> int:

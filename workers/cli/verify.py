@@ -72,7 +72,7 @@ async def verify(settings: Settings) -> dict[str, Any]:
     from infra.wallet.chain import EvmChain
     from infra.wallet.coins import WalletCoins
     from infra.wallet.keys import load_public
-    from workers.risk_replay import check_risk
+    from workers.risk_replay import risk_report
 
     database = create(settings.database_url)
     chain = EvmChain(settings.chain_url)
@@ -91,7 +91,7 @@ async def verify(settings: Settings) -> dict[str, Any]:
     for shard, sequence in checked.sequences.items():
         if not checked.engines[shard].fault:
             folder = settings.engine_dir(shard)
-            await asyncio.to_thread(check_risk, folder, shard, sequence, findings)
+            findings.take(await asyncio.to_thread(risk_report, folder, shard, sequence))
     report = findings.report()
     return {
         "ok": report.ok,
