@@ -85,7 +85,7 @@ class PerpetualTrader:
         while not stopping.is_set():
             try:
                 pause = await self.turn()
-            except (httpx.HTTPError, ChainUnavailableError, RpcError) as error:
+            except (httpx.HTTPError, ChainUnavailableError, RpcError, TimeoutError) as error:
                 log.info("a turn failed", bot=self._bot.account.name, error=str(error)[:200])
                 pause = _RETRY_SECONDS
             with contextlib.suppress(TimeoutError):
