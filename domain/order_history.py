@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from domain.errors import RejectReason
 from domain.events import (
     Event,
+    LiquidationPlaced,
     OrderAccepted,
     OrderAmended,
     OrderArmed,
@@ -16,6 +17,7 @@ from domain.events import (
     PerpetualTrade,
     SelfTradePrevented,
     Trade,
+    UnwindPlaced,
 )
 from domain.order import CloseReason, OrderStatus
 from domain.order_record import OrderRecord, OrderTerms
@@ -98,9 +100,11 @@ def fold(events: Iterable[Event]) -> list[OrderChange]:
     """Return the changes by order, in the order of their first event.
 
     `events` are whole commands: an order that never rests begins and ends in the same fold. The
-    time of a command's events is its outcome's.
+    time of a command's events is its outcome's. Orders that nobody placed, by which the house
+    liquidates or unwinds, begin and end in one command and have no history: their fills have.
     """
     changes: dict[int, OrderChange] = {}
+    house: set[int] = set()
     time_us = 0
 
     def change(order_id: int, sequence: int) -> OrderChange:
@@ -122,6 +126,8 @@ def fold(events: Iterable[Event]) -> list[OrderChange]:
                 if event.trigger_price_ticks != event.previous_trigger_price_ticks:
                     amended.trigger_price_ticks = event.trigger_price_ticks
                 amended.quantity_lots += event.quantity_lots - event.previous_quantity_lots
+            case LiquidationPlaced() | UnwindPlaced():
+                house.add(event.order_id)
             case Trade() | PerpetualTrade():
                 change(event.maker_order_id, event.sequence).fill(event, event.maker_fee_units)
                 change(event.taker_order_id, event.sequence).fill(event, event.taker_fee_units)
@@ -139,7 +145,7 @@ def fold(events: Iterable[Event]) -> list[OrderChange]:
                 change(event.order_id, event.sequence).close_reason = event.reason
             case _:
                 pass
-    return list(changes.values())
+    return [found for order_id, found in changes.items() if order_id not in house]
 
 
 def _as_accepted(accepted: OrderAccepted) -> OrderRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -10,11 +11,13 @@ from domain.commands import SetDeadMansSwitch
 from domain.errors import RejectReason
 from domain.events import (
     Event,
+    LiquidationPlaced,
     OrderAccepted,
     OrderAmended,
     OrderArmed,
     OrderClosed,
     OrderTriggered,
+    PerpetualTrade,
     SelfTradePrevented,
     Trade,
 )
@@ -25,6 +28,7 @@ from matching.engine import create_engine
 from tests.domain.records import Records, next_command
 from tests.infra.postgres.flows import accepted, tick, trade
 from tests.matching.desk import ETH, LISTING, USDT, Desk, ids, order_id, reason
+from tests.matching.perpetual_draw import Draw, drawn_desk
 from tests.matching.test_engines_agree import ACCOUNTS, Stream
 
 COMMANDS, SEEDS = 800, 8
@@ -184,3 +188,21 @@ def test_records_do_not_depend_on_where_batches_end(size: int) -> None:
     for start in range(0, len(commands), size):
         batched.read(event for events in commands[start : start + size] for event in events)
     assert batched.by_id == single.by_id
+
+
+def test_the_houses_orders_have_no_history() -> None:
+    """A liquidation's order was never accepted: only those that it met change."""
+    desk = drawn_desk(random.Random(3))
+    draw = Draw(desk, random.Random(3))
+    known = {event.order_id for event in desk.events if isinstance(event, OrderAccepted)}
+    liquidated = 0
+    for _ in range(2_500):
+        for command in draw.next():
+            events = desk.run(command)
+            kinds = {type(event) for event in events}
+            liquidated += {LiquidationPlaced, PerpetualTrade} <= kinds
+            for change in fold(events):
+                if change.accepted is not None:
+                    known.add(change.order_id)
+                assert change.order_id in known, events
+    assert liquidated > 0
