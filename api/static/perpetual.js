@@ -2,7 +2,7 @@
 
 import { clock, decimals, element, pad, setText, show } from "/static/format.js";
 
-const KEPT = 12; // liquidations that are shown
+const KEPT = 7; // liquidations that are shown
 const ASK_AGAIN_MS = 60_000; // so that the countdown follows the exchange's clock, not ours
 const STATES = {
   guarded: "Guarded: limit orders only, in half the price band, until the mark is fresh and calm",

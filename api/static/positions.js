@@ -108,7 +108,8 @@ export class Positions {
       move_id: crypto.randomUUID(),
       created_at_us: Date.now() * 1000,
     };
-    if (await this.desk.choose("margin", { symbol: this.desk.market().symbol, ...body })) field.value = "";
+    const isMoved = await this.desk.choose("margin", { symbol: this.desk.market().symbol, ...body });
+    if (isMoved && field.value.trim() === body.amount) field.value = ""; // else the next one is being typed
   }
 
   row(one) {

@@ -3,6 +3,7 @@
 import { clock, decimals, element, pad, show } from "/static/format.js";
 
 const LENGTH = 26;
+const BESIDE_LIQUIDATIONS = 13; // in a perpetual market, where they stand below
 
 export class Tape {
   constructor() {
@@ -23,8 +24,9 @@ export class Tape {
   draw(market) {
     const container = document.getElementById("trades");
     const places = { price: decimals(market.tick_size), quantity: decimals(market.lot_size) };
+    const length = market.kind === "perpetual" ? BESIDE_LIQUIDATIONS : LENGTH;
     container.replaceChildren(
-      ...this.trades.map((trade) => {
+      ...this.trades.slice(0, length).map((trade) => {
         const row = element("div", "", { class: "row" });
         row.append(
           element("span", pad(trade.price, places.price), { class: trade.side }),
