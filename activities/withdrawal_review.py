@@ -30,6 +30,7 @@ from domain.withdrawal import (
     Withdrawal,
     WithdrawalRequest,
     WithdrawalState,
+    policy_checks,
     policy_refusal,
 )
 
@@ -200,8 +201,9 @@ class WithdrawalReview:
         """Apply the policy; a refusal is an outcome, and the hold is given back."""
         bind(request)
         row = await require(self._rows, request.withdrawal_id)
-        rule = policy_refusal(row.address, await self._policy_facts())
-        detail = {"policy_version": POLICY_VERSION, "refused_by": rule}
+        checks = policy_checks(row.address, await self._policy_facts())
+        rule = policy_refusal(checks)
+        detail = {"policy_version": POLICY_VERSION, "checks": checks, "refused_by": rule}
         target = WithdrawalState.SCREENED if rule is None else WithdrawalState.REJECTING
         moved = await self._rows.move(
             request.withdrawal_id,

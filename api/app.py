@@ -16,6 +16,7 @@ from api.edge import access_of, problem_of
 from api.errors import PROBLEM_TYPE, Problem
 from api.routes import (
     accounts,
+    compliance,
     fees,
     markets,
     order_batches,
@@ -45,6 +46,7 @@ ROUTERS = (
     fees.router,
     transfers.router,
     withdrawals.router,
+    compliance.router,
 )
 
 _DESCRIPTION = """Prices, quantities and amounts are decimal numbers **in text**; JSON numbers are

@@ -5,14 +5,15 @@ A store that cannot be reached raises the built-in `ConnectionError`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
 from uuid import UUID
 
 from domain.commands import Command, PlaceOrder, PlaceOrderList
 from domain.customer import ApiKey
 from domain.events import Event
 from domain.fee_tiers import CustomerTier
+from domain.hash_chain import JsonValue
 from domain.margin_call import MarginCall
 from domain.market import AssetListing, Listings
 from domain.market_data import Candle, Level, PublicTrade
@@ -29,7 +30,14 @@ from domain.process_beat import ProcessBeat
 from domain.rate_limit import Charge, Charged
 from domain.shard_transfer import NewShardTransfer, ShardTransfer
 from domain.trading_status import TradingStatus
-from domain.wallet_record import DepositRecord, NewWithdrawal, Unfunded, WithdrawalRecord
+from domain.wallet_record import (
+    DepositRecord,
+    FiledWithdrawal,
+    NewWithdrawal,
+    Unfunded,
+    WithdrawalFilter,
+    WithdrawalRecord,
+)
 from matching.batches import Batch
 
 
@@ -170,12 +178,30 @@ class WalletStore(Protocol):
         The same idempotency key gives the first record (created False); with another body None.
         """
 
+    async def note_refusal(self, customer_id: int, detail: Mapping[str, JsonValue]) -> None:
+        """Write a request that was refused before it became a withdrawal into the audit log."""
+
     async def request_cancel(
         self, customer_id: int, withdrawal_id: UUID, request_id: str
     ) -> WithdrawalRecord | None:
         """Record that the customer cancels, unless it is too late; None if it is not theirs.
 
         The record's `cancel_requested` says whether it was recorded, now or before.
+        """
+
+
+class ComplianceStore(Protocol):
+    """Customers' withdrawals for staff, and their stories from the audit log."""
+
+    async def withdrawals(
+        self, wanted: WithdrawalFilter, before_us: int | None, limit: int
+    ) -> list[FiledWithdrawal]:
+        """Return withdrawals, newest first, created before `before_us`."""
+
+    async def withdrawal(self, withdrawal_id: UUID, reader: str) -> dict[str, Any] | None:
+        """Return a story in the members of `WithdrawalStoryOut`; None when the log knows none.
+
+        That `reader` has looked is logged first.
         """
 
 

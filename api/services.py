@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from api.errors import Problem
 from api.limits import Limiter
 from api.ports import (
+    ComplianceStore,
     EngineDoor,
     FeeTiers,
     FundingStore,
@@ -42,6 +43,7 @@ class Services:
     keys: KeyDirectory
     orders: OrderStore
     wallet: WalletStore
+    compliance: ComplianceStore
     market_data: MarketDataStore
     limiter: Limiter
     board: ProcessBoard

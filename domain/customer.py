@@ -13,6 +13,11 @@ class Scope(StrEnum):
     READ = "read"
     TRADE = "trade"
     WITHDRAW = "withdraw"
+    COMPLIANCE = "compliance"  # of staff only: to read customers' files
+
+
+CUSTOMER_SCOPES = (Scope.READ, Scope.TRADE, Scope.WITHDRAW)
+STAFF = "staff"  # the kind of a customer row that is a member of staff, and trades nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -271,3 +271,10 @@ def journal_hash(
             [[code, str(amount), str(after)] for code, amount, after in sorted(entries)],
         ],
     )
+
+
+def posted(journal: JournalRequest | None) -> dict[str, JsonValue]:
+    """Return a journal for the audit log, which tells its story without the ledger; chain units."""
+    if journal is None:
+        return {}
+    return {"journal": journal.key, "postings": stored_detail(journal)["postings"]}

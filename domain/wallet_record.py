@@ -40,6 +40,29 @@ class WithdrawalRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class WithdrawalFilter:
+    """Which withdrawals staff look for; None is any."""
+
+    customer_id: int | None = None
+    state: str | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FiledWithdrawal:
+    """A withdrawal of any customer as staff see it in a list; the amount in whole coins."""
+
+    withdrawal_id: UUID
+    customer_id: int
+    asset: str
+    amount_text: str
+    address: str
+    state: str
+    stage: str
+    created_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewWithdrawal:
     """A checked request for a withdrawal, ready to be written.
 

@@ -100,6 +100,8 @@ class WithdrawalRequest:
 
 WITHDRAWAL_WORKFLOW = "WithdrawalWorkflow"
 CANCEL_REQUESTED = "cancel_requested"  # audit action, reason, and the signal that says: look
+RELEASE_BEGUN = "release_begun"  # audit action: the hold is on its way back
+WITHDRAWAL_REFUSED = "withdrawal_refused"  # audit action, about the customer: it never became one
 WITHDRAWAL_SUMMARY = "Withdrawal: hold, policy, approval, nonce, sign, broadcast, confirm, settle"
 
 
@@ -172,17 +174,21 @@ class PolicyFacts:
     denied_addresses: frozenset[str]
 
 
-def policy_refusal(address: str, facts: PolicyFacts) -> str | None:
-    """Return the name of the first rule that refuses the destination, or None.
+def policy_checks(address: str, facts: PolicyFacts) -> dict[str, bool]:
+    """Return each rule, in order of precedence, with whether the destination passes it.
 
     A payment to the hot wallet itself would turn the customer's money into the owners', one to a
     token's contract would be lost.
     """
-    if address in facts.own_addresses:
-        return "destination_is_own_address"
-    if address in facts.denied_addresses:
-        return "destination_is_denied"
-    return None
+    return {
+        "destination_is_own_address": address not in facts.own_addresses,
+        "destination_is_denied": address not in facts.denied_addresses,
+    }
+
+
+def policy_refusal(checks: Mapping[str, bool]) -> str | None:
+    """Return the name of the first rule that refuses, or None."""
+    return next((rule for rule, passed in checks.items() if not passed), None)
 
 
 @dataclass(frozen=True, slots=True)

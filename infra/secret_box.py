@@ -16,6 +16,11 @@ def gateway_key_path(secrets_dir: Path) -> Path:
     return secrets_dir / "gateway-key"
 
 
+def history_key_path(secrets_dir: Path) -> Path:
+    """Return where the key is under which exported histories are sealed."""
+    return secrets_dir / "history-key"
+
+
 class SecretBox:
     """AES-256-GCM: 12 random bytes of nonce, then ciphertext and tag."""
 

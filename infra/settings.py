@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     temporal_namespace: str = "rialto"
     temporal_ui_url: str = ""
     temporal_retention_days: int = 90  # how long the histories of closed workflows are kept
+    history_keep_days: int = 2557  # how long their exports are kept: seven years
     chain_url: str  # http://host:port of an EVM node
 
     gateway_host: str = "127.0.0.1"

@@ -20,6 +20,8 @@ _GROUPS = (
     "position",
     "feed",
     "ops",
+    "audit",
+    "compliance",
     "kill_switch",
     "market",
     "fees",

@@ -51,6 +51,7 @@ from infra.settings import Settings
 from infra.telemetry import configure_logging
 from infra.wallet.keys import load_public
 from infra.wallet.shard_transfer_store import ShardTransferStore
+from workers.compliance_desk import compliance_file
 from workers.engine_door import ShardDoor, ShardLog
 from workers.processes import PROCESSES
 from workers.withdrawals import TransferStarter, WithdrawalRules, WithdrawalStarter
@@ -182,6 +183,7 @@ async def build_services(settings: Settings, stack: AsyncExitStack) -> tuple[Ser
             AuditStore(),
             lambda index: load_public(settings.data_dir).deposit_address(index),
         ),
+        compliance=compliance_file(settings, engine),
         market_data=MarketStore(engine),
         limiter=Limiter(RedisLimits(redis)),
         board=ProcessBoard(redis, engine, settings.run_dir, process_names(settings)),

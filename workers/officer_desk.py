@@ -15,8 +15,7 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.approval import APPROVE, REJECT, Officer, Statement
-from domain.audit import AuditRecord
+from domain.approval import Statement
 from domain.money import DecimalTextError, text_from_units, units_from_text
 from domain.withdrawal import Withdrawal, withdrawal_workflow_id
 from infra.postgres import tables
@@ -289,73 +288,6 @@ async def faucet(settings: Settings, receiver: str, asset: str, amount: str) -> 
     except DecimalTextError as error:
         raise DeskError(str(error)) from error
     return await demo.fund(settings.chain_url, address, listed.contract, units)
-
-
-async def records_about(settings: Settings, subject: str) -> list[dict[str, Any]]:
-    """Return what the audit log says about a subject, oldest first, each with its `fault`."""
-    engine = create(settings.database_url, pool_size=1)
-    try:
-        async with engine.connect() as connection:
-            records = await AuditStore().read(connection, subject)
-            faults = await AuditStore().faults(connection, records)
-    finally:
-        await engine.dispose()
-    keys = officers.load_officers(officers.pinned_path(settings.data_dir))
-    return [
-        {
-            "audit_id": record.audit_id,
-            "at": record.at.isoformat(),
-            "actor": record.actor,
-            "action": record.action,
-            "detail": dict(record.detail),
-            "hash": record.hash.hex(),
-            "fault": faults.get(record.audit_id) or _signature_fault(record, keys),
-        }
-        for record in records
-    ]
-
-
-async def withdrawal_story(settings: Settings, name: str) -> dict[str, Any]:
-    """Return the withdrawal and everything the audit log says about it, oldest first."""
-    row = await _row(settings, name)
-    return {
-        "withdrawal_id": row.withdrawal_id,
-        "customer_id": row.customer_id,
-        "asset": row.asset.code,
-        "amount": row.asset.chain_text(row.amount),
-        "fee": row.asset.chain_text(row.fee),
-        "address": row.address,
-        "state": row.state,
-        "stage": row.stage,
-        "tx_hash": row.tx_hash,
-        "records": await records_about(settings, row.subject),
-    }
-
-
-def _signature_fault(record: AuditRecord, keys: dict[str, Officer]) -> str:
-    """Return why a recorded decision is not its officer's, by the pinned keys; "" if it is."""
-    if record.action not in (APPROVE, REJECT):
-        return ""
-    officer = keys.get(record.actor.removeprefix("officer:"))
-    if officer is None:
-        return "signed by nobody that is pinned"
-    try:
-        signature = bytes.fromhex(str(record.detail.get("signature", "")))
-    except ValueError:
-        return "not signed"
-    message = str(record.detail.get("statement", "")).encode()
-    good = officers.verify_ed25519(bytes.fromhex(officer.public_key_hex), message, signature)
-    return "" if good else "not signed by this officer"
-
-
-async def verify_audit(settings: Settings) -> tuple[int, str]:
-    """Return (how many records of the audit log are good, what is wrong with the next)."""
-    engine = create(settings.database_url, pool_size=1)
-    try:
-        async with engine.connect() as connection:
-            return await AuditStore().verify(connection)
-    finally:
-        await engine.dispose()
 
 
 def as_json(work: list[OpenWork]) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.adjustment import AdjustmentActivities
 from activities.fee_tiers import FeeTierActivities
+from activities.history_export import HistoryExportActivities
 from activities.ledger_care import LedgerCareActivities
 from activities.market_change import MarketChangeActivities
 from activities.reconciliation import ReconciliationActivities
@@ -29,12 +30,14 @@ from domain.fee_tiers import TierRequest
 from domain.ledger_care import CareRequest
 from domain.reconciliation import ReconcileRequest
 from domain.settlement import SettlementState
+from domain.workflow_history import ExportRequest
 from infra.heartbeat import Heartbeat, rialto_version
 from infra.metrics import MetricsServer
 from infra.postgres import engine as postgres
 from infra.postgres.adjustment_store import AdjustmentStore
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.fee_tier_store import FeeTierStore
+from infra.postgres.history_archive import HistoryArchive
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.market_change_store import MarketChangeStore
 from infra.postgres.reconciliation_log import ReconciliationLog
@@ -43,10 +46,12 @@ from infra.postgres.retention import LedgerRetention
 from infra.postgres.settlement_store import SettlementStore
 from infra.redis.event_stream import EventReader
 from infra.second_engine import SecondEngines
+from infra.secret_box import SecretBox, history_key_path
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
 from infra.temporal.entities import EntityWorkflow
+from infra.temporal.histories import WorkflowHistories
 from infra.temporal.namespace import set_retention
 from infra.temporal.schedules import ScheduledWorkflow
 from infra.wallet.chain import EvmChain
@@ -60,9 +65,10 @@ from workers.stopping import stop_on_signals
 from workers.wallet_wiring import utc_now, wire_wallet
 from workers.wiring import Connections, Wiring
 from workers.worker_care import WorkerCare
-from workflows import fee_tiers, ledger_care, reconciliation, task_queues
+from workflows import fee_tiers, history_export, ledger_care, reconciliation, task_queues
 from workflows.adjustment import AdjustmentWorkflow
 from workflows.fee_tiers import FeeTiersWorkflow
+from workflows.history_export import HistoryExportWorkflow
 from workflows.ledger_care import LedgerCareWorkflow
 from workflows.market_change import MarketChangeWorkflow
 from workflows.reconciliation import ReconciliationWorkflow, reconciliation_workflow_id
@@ -129,6 +135,14 @@ def wire_settlement(to: Connections) -> Wiring:
         lambda: int(time.time()),
     )
 
+    exporting = HistoryExportActivities(
+        WorkflowHistories(to.client),
+        HistoryArchive(
+            to.database, AuditStore(), SecretBox.from_file(history_key_path(settings.secrets_dir))
+        ),
+        utc_now,
+    )
+
     tiers = FeeTierActivities(FeeTierStore(to.database), engines)
 
     def report() -> tuple[int | None, int | None, dict[str, object]]:
@@ -152,6 +166,7 @@ def wire_settlement(to: Connections) -> Wiring:
             AdjustmentWorkflow,
             MarketChangeWorkflow,
             FeeTiersWorkflow,
+            HistoryExportWorkflow,
         ),
         activities=(
             settlement.settle,
@@ -170,11 +185,12 @@ def wire_settlement(to: Connections) -> Wiring:
             changing.abandon,
             tiers.assess,
             tiers.set_tiers,
+            exporting.export,
         ),
         entities=tuple(settlement_entity(shard) for shard in shards),
         report=report,
         concerns=concerns,
-        schedules=(*_reconciliations(shards), _care(settings), TIERS),
+        schedules=(*_reconciliations(shards), _care(settings), _export(settings), TIERS),
     )
 
 
@@ -200,6 +216,16 @@ def _care(settings: Settings) -> ScheduledWorkflow:
         argument=CareRequest(settings.ledger_retention_days),
         task_queue=task_queues.SETTLEMENT,
         every_seconds=ledger_care.EVERY_SECONDS,
+    )
+
+
+def _export(settings: Settings) -> ScheduledWorkflow:
+    return ScheduledWorkflow(
+        schedule_id=history_export.HISTORY_EXPORT_ID,
+        workflow=history_export.HISTORY_EXPORT_WORKFLOW,
+        argument=ExportRequest(settings.history_keep_days),
+        task_queue=task_queues.SETTLEMENT,
+        every_seconds=history_export.EVERY_SECONDS,
     )
 
 

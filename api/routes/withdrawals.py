@@ -6,6 +6,7 @@ import re
 from typing import Annotated
 from uuid import UUID
 
+import structlog
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from api.auth import Caller
@@ -16,12 +17,14 @@ from api.schemas.accounts import WithdrawalIn, WithdrawalOut, WithdrawalPage
 from api.schemas.common import decode_cursor, encode_cursor
 from api.services import Services
 from domain.customer import Scope
+from domain.hash_chain import JsonValue
 from domain.market import AssetListing
 from domain.wallet_record import NewWithdrawal, Unfunded, WithdrawalRecord
 
 router = APIRouter(prefix="/v1", tags=["withdrawals"], route_class=EdgeRoute)
 
 DEFAULT_SHARD = 0
+_log = structlog.get_logger(__name__)
 _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -41,6 +44,26 @@ async def request_withdrawal(
     409. An amount that is not free now is refused. Accepted means written down; the answer's
     `state` and `GET` tell how far it is.
     """
+    try:
+        record, created = await _request(withdrawal, caller, services, request, idempotency_key)
+    except Problem as refused:
+        await _note_refusal(withdrawal, caller, services, request.state.request_id, refused)
+        raise
+    if not created:
+        response.status_code = 200
+    else:
+        await services.withdrawal_starter.start(record.withdrawal_id, request.state.request_id)
+    return _out(record, services)
+
+
+async def _request(
+    withdrawal: WithdrawalIn,
+    caller: Caller,
+    services: Services,
+    request: Request,
+    idempotency_key: str | None,
+) -> tuple[WithdrawalRecord, bool]:
+    """Check the request and write it down; return the record, and whether it is new."""
     if idempotency_key is None or _IDEMPOTENCY_KEY.fullmatch(idempotency_key) is None:
         raise Problem("missing_idempotency_key", "Send 1-64 letters, digits, `.`, `_`, `:`, `-`.")
     if not request.state.limits_shared:
@@ -49,7 +72,6 @@ async def request_withdrawal(
     amount, fee, address = services.withdrawal_rules.check(
         listing, withdrawal.amount, withdrawal.address
     )
-    request_id: str = request.state.request_id
     free = await _free(caller, services, listing)
     written = await services.wallet.create_withdrawal(
         NewWithdrawal(
@@ -60,7 +82,7 @@ async def request_withdrawal(
             amount=amount,
             fee=fee,
             address=address,
-            request_id=request_id,
+            request_id=request.state.request_id,
             free=free,
         )
     )
@@ -68,12 +90,24 @@ async def request_withdrawal(
         raise Problem("idempotency_conflict")
     if isinstance(written, Unfunded):
         raise _unfunded(written, listing, free)
-    record, created = written
-    if not created:
-        response.status_code = 200
-    else:
-        await services.withdrawal_starter.start(record.withdrawal_id, request_id)
-    return _out(record, services)
+    return written
+
+
+async def _note_refusal(
+    asked: WithdrawalIn, caller: Caller, services: Services, request_id: str, refused: Problem
+) -> None:
+    """Write the refusal into the audit log; where that is away, the caller still learns why."""
+    detail: dict[str, JsonValue] = {
+        "code": refused.code,
+        "asset": asked.asset,
+        "amount": asked.amount,
+        "address": asked.address,
+        "request_id": request_id,
+    }
+    try:
+        await services.wallet.note_refusal(caller.customer_id, detail)
+    except ConnectionError as error:
+        _log.warning("withdrawal_refusal_not_recorded", request=request_id, error=str(error)[:200])
 
 
 async def _free(caller: Caller, services: Services, listing: AssetListing) -> int:

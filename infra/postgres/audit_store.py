@@ -105,7 +105,7 @@ class AuditStore:
     async def verify(self, conn: AsyncConnection) -> tuple[int, str]:
         """Return (how many records are good, what is wrong with the next; "" if nothing)."""
         count, before = 0, GENESIS
-        async for record in self._all(conn):
+        async for record in self.range(conn, 1):
             if record.audit_id != count + 1:
                 return count, f"record {count + 1} is missing"
             fault = record_fault(record, before)
@@ -114,8 +114,14 @@ class AuditStore:
             count, before = record.audit_id, record.hash
         return count, ""
 
-    async def _all(self, conn: AsyncConnection) -> AsyncIterator[AuditRecord]:
-        query = sa.select(tables.audit_log).order_by(tables.audit_log.c.audit_id)
+    async def range(
+        self, conn: AsyncConnection, first: int, last: int | None = None
+    ) -> AsyncIterator[AuditRecord]:
+        """Yield the records from `first` to `last`, both included; without `last` to the end."""
+        log = tables.audit_log.c
+        query = sa.select(tables.audit_log).where(log.audit_id >= first).order_by(log.audit_id)
+        if last is not None:
+            query = query.where(log.audit_id <= last)
         async with conn.stream(query) as rows:
             async for row in rows:
                 yield _record(row)

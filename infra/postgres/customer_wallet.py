@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 import uuid_utils.compat as uuid_utils
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from domain.hash_chain import JsonValue
 from domain.ledger import main
 from domain.transfer import FROM_TRADING, NewTransfer, TransferState
 from domain.wallet_record import DepositRecord, NewWithdrawal, Unfunded, WithdrawalRecord
@@ -20,6 +21,7 @@ from domain.withdrawal import (
     CANCELLABLE_STATES,
     FINAL_STATES,
     STAGE_OF,
+    WITHDRAWAL_REFUSED,
     WithdrawalState,
     withdrawal_workflow_id,
 )
@@ -201,11 +203,28 @@ class CustomerWalletStore:
                 row = (await connection.execute(query)).one()
         return _withdrawal(row)
 
+    async def note_refusal(self, customer_id: int, detail: Mapping[str, JsonValue]) -> None:
+        """Write down a request that never becomes a withdrawal, in the customer's own records."""
+        async with writing(self._engine) as connection:
+            await self._audit.append(
+                connection,
+                f"customer-{customer_id}",
+                f"customer:{customer_id}",
+                WITHDRAWAL_REFUSED,
+                f"{WITHDRAWAL_REFUSED}:{uuid4()}",
+                detail,
+            )
+
     async def _insert(
         self, connection: AsyncConnection, request: NewWithdrawal, request_hash: bytes
     ) -> None:
         withdrawal_id, transfer_id = uuid_utils.uuid7(), uuid_utils.uuid7()
         subject = withdrawal_workflow_id(str(withdrawal_id))
+        asset = (
+            await connection.execute(
+                sa.select(tables.asset).where(tables.asset.c.asset_id == request.asset_id)
+            )
+        ).one()
         await connection.execute(
             insert(_WITHDRAWAL).values(
                 withdrawal_id=withdrawal_id,
@@ -238,7 +257,9 @@ class CustomerWalletStore:
             WithdrawalState.REQUESTED,
             f"{subject}:{WithdrawalState.REQUESTED}",
             {
-                "asset_id": request.asset_id,
+                "asset": asset.code,
+                "chain": asset.chain,
+                "decimals": asset.chain_decimals,
                 "amount": str(request.amount),
                 "fee": str(request.fee),
                 "address": request.address,

@@ -9,12 +9,12 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.customer import ApiKey, Scope
+from domain.customer import CUSTOMER_SCOPES, STAFF, ApiKey, Scope
 from infra.postgres import tables
 from infra.postgres.reading import reading
 from infra.secret_box import SecretBox
 
-ALL_SCOPES = tuple(scope.value for scope in Scope)
+ALL_SCOPES = tuple(scope.value for scope in CUSTOMER_SCOPES)
 _ALLOCATION_LOCK = 0x52_49_41_4C_43_55_53_54  # customer ids are dense: one allocator at a time
 
 
@@ -89,9 +89,10 @@ class CustomerStore:
         expires_at: datetime | None = None,
     ) -> IssuedKey:
         """Create an HMAC-SHA256 key with `scopes`; the only moment its secret is readable."""
-        unknown = set(scopes) - set(ALL_SCOPES)
+        unknown = set(scopes) - {*ALL_SCOPES, Scope.COMPLIANCE}
         if unknown:
             raise ValueError(f"unknown scopes: {sorted(unknown)}")
+        await self._require_kind(customer_id, staff=Scope.COMPLIANCE in scopes)
         issued = IssuedKey(api_key=f"rk_{secrets.token_hex(12)}", api_secret=secrets.token_hex(32))
         async with self._engine.begin() as connection:
             await connection.execute(
@@ -105,6 +106,16 @@ class CustomerStore:
                 )
             )
         return issued
+
+    async def _require_kind(self, customer_id: int, *, staff: bool) -> None:
+        """Refuse a key of staff for a customer, and a customer's for staff: nobody is both."""
+        row = tables.customer.c
+        async with self._engine.connect() as connection:
+            kind = await connection.scalar(
+                sa.select(row.kind).where(row.customer_id == customer_id)
+            )
+        if (kind == STAFF) is not staff:
+            raise ValueError(f"customer {customer_id} is {kind}, so not for these scopes")
 
     async def revoke_api_key(self, key_id: str) -> bool:
         """Revoke a key from now on; False when it is unknown or revoked already."""

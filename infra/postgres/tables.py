@@ -647,6 +647,21 @@ audit_log = sa.Table(
     sa.Index("ix_audit_log_subject", "subject", "audit_id"),
 )
 
+workflow_history = sa.Table(  # of closed workflows; the audit log holds each one's hash
+    "workflow_history",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("workflow_id", sa.Text, nullable=False),
+    sa.Column("workflow_type", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("closed_at", Timestamp, nullable=False),
+    sa.Column("keep_until", Timestamp, nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),  # AES-GCM of compressed JSON
+    sa.Index("ix_workflow_history_workflow", "workflow_id", "closed_at"),
+    sa.Index("ix_workflow_history_closed", "closed_at"),
+    sa.Index("ix_workflow_history_keep_until", "keep_until"),
+)
+
 # ---- operations -------------------------------------------------------------------------------
 
 adjustment = sa.Table(

@@ -14,12 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from domain.approval import Decision
 from domain.hash_chain import JsonValue
 from domain.instrument import Asset
-from domain.ledger import JournalRequest
+from domain.ledger import JournalRequest, posted
 from domain.transfer import NewTransfer
 from domain.withdrawal import (
     FINAL_STATES,
     NEXT_STATES,
     RELEASABLE_STATES,
+    RELEASE_BEGUN,
     STAGE_OF,
     StateChange,
     Withdrawal,
@@ -161,7 +162,7 @@ class WithdrawalStore:
             change.actor,
             change.target,
             f"{found.subject}:{change.target}",
-            change.detail,
+            {**change.detail, **posted(change.journal)},
         )
         moved = await self._read(connection, found.withdrawal_id)
         assert moved is not None
@@ -289,6 +290,14 @@ class WithdrawalStore:
                 sa.update(tables.withdrawal)
                 .where(_w.withdrawal_id == UUID(withdrawal_id))
                 .values(release_transfer_id=transfer.transfer_id, updated_at=sa.func.now())
+            )
+            await self._audit.append(
+                connection,
+                found.subject,
+                "wallet",
+                RELEASE_BEGUN,
+                f"{found.subject}:{RELEASE_BEGUN}",
+                {"transfer": str(transfer.transfer_id), **posted(journal)},
             )
 
     async def next_nonce(self, chain: str, address: str) -> int | None:

@@ -41,6 +41,7 @@ from tests.api.memory import (
     ETH_USDT,
     LISTINGS,
     USDT,
+    ComplianceMemory,
     Memory,
 )
 from tests.domain.records import Records
@@ -198,6 +199,7 @@ class Exchange:
         self.doors = {0: self.door}
         self.memory = Memory()
         self.transfers = TransferMemory()
+        self.filed = ComplianceMemory()
         self.clock_ms = 0  # 0: the real clock
         self._signed_ms = 0
         self.services = Services(
@@ -206,6 +208,7 @@ class Exchange:
             keys=self.memory,
             orders=self.memory,
             wallet=self.memory,
+            compliance=self.filed,
             market_data=self.memory,
             limiter=Limiter(self.memory),
             board=self.memory,

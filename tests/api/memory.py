@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from domain.customer import ApiKey
 from domain.fee_tiers import CustomerTier
+from domain.hash_chain import JsonValue
 from domain.instrument import Asset, Instrument
 from domain.margin_call import MarginCall
 from domain.market import AssetListing, Listings, Market
@@ -19,7 +20,14 @@ from domain.order_record import FillRecord, OrderRecord
 from domain.perpetual_record import FundChange, PastFunding, PositionEvent, PositionEventKind
 from domain.process_beat import ProcessBeat
 from domain.rate_limit import Charge, Charged
-from domain.wallet_record import DepositRecord, NewWithdrawal, Unfunded, WithdrawalRecord
+from domain.wallet_record import (
+    DepositRecord,
+    FiledWithdrawal,
+    NewWithdrawal,
+    Unfunded,
+    WithdrawalFilter,
+    WithdrawalRecord,
+)
 from domain.withdrawal import CANCELLABLE_STATES
 from tests.domain.records import Records
 
@@ -99,6 +107,7 @@ class Memory:
     )
     started: list[uuid.UUID] = field(default_factory=list)
     told: list[uuid.UUID] = field(default_factory=list)
+    refusals: list[tuple[int, dict[str, JsonValue]]] = field(default_factory=list)
     taken: dict[int, int] = field(default_factory=dict)
     used: dict[tuple[str, str], int] = field(default_factory=dict)
     history: Records = field(default_factory=Records)
@@ -252,6 +261,10 @@ class Memory:
         self.withdrawals_written[key] = (request, record)
         return record, True
 
+    async def note_refusal(self, customer_id: int, detail: Mapping[str, JsonValue]) -> None:
+        self._check()
+        self.refusals.append((customer_id, dict(detail)))
+
     async def request_cancel(
         self, customer_id: int, withdrawal_id: uuid.UUID, request_id: str
     ) -> WithdrawalRecord | None:
@@ -321,3 +334,24 @@ class Memory:
 
     async def hot(self, kind: str, symbol: str) -> bytes | None:
         return None
+
+
+@dataclass
+class ComplianceMemory:
+    """What staff can read, in memory; `readers` are who has looked at what."""
+
+    filed: list[FiledWithdrawal] = field(default_factory=list)
+    stories: dict[uuid.UUID, dict[str, Any]] = field(default_factory=dict)
+    readers: list[tuple[uuid.UUID, str]] = field(default_factory=list)
+    asked: list[tuple[WithdrawalFilter, int | None, int]] = field(default_factory=list)
+
+    async def withdrawals(
+        self, wanted: WithdrawalFilter, before_us: int | None, limit: int
+    ) -> list[FiledWithdrawal]:
+        self.asked.append((wanted, before_us, limit))
+        newest = sorted(self.filed, key=lambda one: -one.created_at_us)
+        return [one for one in newest if before_us is None or one.created_at_us < before_us][:limit]
+
+    async def withdrawal(self, withdrawal_id: uuid.UUID, reader: str) -> dict[str, Any] | None:
+        self.readers.append((withdrawal_id, reader))
+        return self.stories.get(withdrawal_id)

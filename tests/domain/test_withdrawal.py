@@ -18,6 +18,7 @@ from domain.withdrawal import (
     WithdrawalState,
     WithdrawalTerms,
     check_request,
+    policy_checks,
     policy_refusal,
 )
 from infra.wallet.keccak import keccak256
@@ -91,6 +92,8 @@ def test_policy_names_the_first_rule_that_refuses() -> None:
     """Our own addresses come before the list of denied ones."""
     own, denied = frozenset({"0xOwn"}), frozenset({"0xOwn", "0xBad"})
     facts = PolicyFacts(own_addresses=own, denied_addresses=denied)
-    assert policy_refusal("0xOwn", facts) == "destination_is_own_address"
-    assert policy_refusal("0xBad", facts) == "destination_is_denied"
-    assert policy_refusal("0xGood", facts) is None
+    own = policy_checks("0xOwn", facts)
+    assert own == {"destination_is_own_address": False, "destination_is_denied": True}
+    assert policy_refusal(own) == "destination_is_own_address"
+    assert policy_refusal(policy_checks("0xBad", facts)) == "destination_is_denied"
+    assert policy_refusal(policy_checks("0xGood", facts)) is None

@@ -1,4 +1,4 @@
-"""`rialto ops`, `approve`, `reject`, `faucet`, `audit`: what staff do with the wallet."""
+"""`rialto ops`, `approve`, `reject`, `faucet`: what staff do with the wallet."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from typer.core import TyperGroup
 
-from workers.cli import audit_trade, liquidation
 from workers.cli.context import (
     EXIT_FAILED,
     EXIT_NOT_RUNNING,
@@ -40,29 +38,6 @@ def register(app: typer.Typer) -> None:
     app.command("approve")(approve)
     app.command("reject")(reject)
     app.command("faucet")(faucet)
-    audit = typer.Typer(help="Read the audit log.", cls=_AuditGroup)
-    audit.command("withdrawal")(audit_withdrawal)
-    audit.command("about")(audit_about)
-    audit.command("verify")(audit_verify)
-    audit_trade.add_to(audit)
-    liquidation.add_to(audit)
-    audit.callback()(_audit)
-    app.add_typer(audit, name="audit")
-
-
-class _AuditGroup(TyperGroup):
-    """Says what to type when an id comes where a verb is expected."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the verb, or end with a usage error that names the right line."""
-        name = args[0]
-        if not name.startswith("-") and self.get_command(ctx, name) is None:
-            ctx.fail(f"{name!r} is no verb of audit. Type: rialto audit withdrawal {name}")
-        return super().resolve_command(ctx, args)
-
-
-def _audit() -> None:
-    """Read the audit log."""
 
 
 def list_open(
@@ -196,75 +171,6 @@ def faucet(
 
     tx_hash = _run(desk.faucet(load(data).settings, receiver, asset, amount))
     typer.echo(json.dumps({"tx_hash": tx_hash}) if as_json else f"sent: {tx_hash}")
-
-
-def audit_withdrawal(
-    withdrawal_id: Annotated[str, typer.Argument(metavar="ID")],
-    data: DataOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Tell a withdrawal's whole story from the audit log; exit code 1 if a record is not genuine.
-
-    Each record's content, its place in the chain, and the signatures of decisions are checked.
-    """
-    from workers import officer_desk as desk
-
-    story = _run(desk.withdrawal_story(load(data).settings, withdrawal_id))
-    if as_json:
-        typer.echo(json.dumps(story, indent=1))
-    else:
-        _print_story(story)
-    if any(record["fault"] for record in story["records"]):
-        raise typer.Exit(EXIT_FAILED)
-
-
-def audit_about(
-    subject: Annotated[str, typer.Argument(help="shard-0, market-1, withdrawal-..., deposit-...")],
-    data: DataOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show who did what to one subject; exit code 1 if a record is not genuine."""
-    from workers import officer_desk as desk
-
-    records = _run(desk.records_about(load(data).settings, subject))
-    if as_json:
-        typer.echo(json.dumps({"subject": subject, "records": records}, indent=1))
-    else:
-        _print_records(records)
-    if any(record["fault"] for record in records):
-        raise typer.Exit(EXIT_FAILED)
-
-
-def audit_verify(data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Check the whole audit log from its first record; exit code 1 names the first bad one."""
-    from workers import officer_desk as desk
-
-    good, fault = _run(desk.verify_audit(load(data).settings))
-    if as_json:
-        typer.echo(json.dumps({"good_records": good, "fault": fault}))
-    else:
-        typer.echo(f"{good} records are good" + (f"; then: {fault}" if fault else ""))
-    if fault:
-        raise typer.Exit(EXIT_FAILED)
-
-
-def _print_story(story: dict[str, Any]) -> None:
-    typer.echo(
-        f"withdrawal {story['withdrawal_id']}: {story['amount']} {story['asset']} "
-        f"(fee {story['fee']}) of customer {story['customer_id']} to {story['address']}"
-    )
-    typer.echo(f"state {story['state']}, stage {story['stage']}, tx {story['tx_hash']}")
-    _print_records(story["records"])
-
-
-def _print_records(records: list[dict[str, Any]]) -> None:
-    for record in records:
-        detail = json.dumps(record["detail"], sort_keys=True)
-        mark = f"  NOT GENUINE: {record['fault']}" if record["fault"] else ""
-        typer.echo(
-            f"#{record['audit_id']:<5} {record['at'][:23]}  {record['actor']:<16} "
-            f"{record['action']:<14} {detail}{mark}"
-        )
 
 
 def _run(work: Coroutine[Any, Any, Answer]) -> Answer:

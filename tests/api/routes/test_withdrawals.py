@@ -100,6 +100,19 @@ async def test_refusals(
     )
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert exchange.memory.withdrawals_written == {}
+    if code != "invalid_field":  # what is no request at all is answered before it is looked at
+        (customer, refused), *more = exchange.memory.refusals
+        asked = {name: refused[name] for name in REQUEST}
+        assert (customer, refused["code"], asked, more) == (1, code, REQUEST | change, [])
+
+
+async def test_refusal_is_answered_when_it_cannot_be_recorded(exchange: Exchange) -> None:
+    """The caller learns the reason whatever becomes of the audit log."""
+    exchange.memory.away = True
+    answer = await exchange.call(
+        "POST", "/v1/withdrawals", REQUEST | {"amount": "1"}, headers={"Idempotency-Key": "w-1"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (422, "amount_below_minimum")
 
 
 async def test_what_is_not_free_is_refused_at_once(exchange: Exchange) -> None:

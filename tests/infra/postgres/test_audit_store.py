@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.audit import AuditConflictError
@@ -44,3 +46,17 @@ async def test_key_for_another_record_is_refused(database: AsyncEngine) -> None:
     await append(database, "k")
     with pytest.raises(AuditConflictError):
         await append(database, "k", action="reject")
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["UPDATE audit_log SET actor = 'nobody'", "DELETE FROM audit_log", "TRUNCATE audit_log"],
+)
+async def test_records_cannot_be_changed(database: AsyncEngine, change: str) -> None:
+    """The database refuses it, whoever is connected; the record stays as it was."""
+    await append(database, "k")
+    with pytest.raises(DBAPIError, match="audit_log is append-only"):
+        async with database.begin() as conn:
+            await conn.execute(sa.text(change))
+    async with database.connect() as conn:
+        assert await STORE.verify(conn) == (1, "")

@@ -91,6 +91,19 @@ async def test_a_request_writes_withdrawal_transfer_and_audit(
     assert transfer.cause == audit.subject == f"withdrawal-{record.withdrawal_id}"
     assert (audit.actor, audit.action) == ("customer:1", "requested")
     assert audit.detail["request_id"] == "r-1"
+    assert (audit.detail["asset"], audit.detail["decimals"]) == ("USDT", 6)
+
+
+async def test_refused_requests_are_in_the_customers_records(
+    store: CustomerWalletStore, engine: AsyncEngine
+) -> None:
+    """The same refusal twice is two records: somebody has tried twice."""
+    for _ in range(2):
+        await store.note_refusal(1, {"code": "invalid_address", "amount": "5"})
+    async with engine.connect() as connection:
+        audit = (await connection.execute(sa.select(tables.audit_log))).all()
+    found = [(entry.subject, entry.action, entry.detail["code"]) for entry in audit]
+    assert found == [("customer-1", "withdrawal_refused", "invalid_address")] * 2
 
 
 async def test_ten_retries_at_once_are_one_withdrawal(

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
+from domain.customer import STAFF
 from infra.postgres import engine as postgres
 from infra.postgres import tables
 from infra.postgres.customers import CustomerStore
@@ -68,6 +69,20 @@ async def test_an_unknown_scope_is_refused(store: CustomerStore) -> None:
     """A misspelt scope must not become a key that can do nothing, or too much."""
     with pytest.raises(ValueError, match="unknown scopes"):
         await store.create_api_key(1, scopes=("reed",))
+
+
+async def test_nobody_is_customer_and_staff(store: CustomerStore) -> None:
+    """A customer's row gets no key that reads files, one of staff none that trades."""
+    alice = await store.create_customer("alice")
+    clara = await store.create_customer("clara", kind=STAFF)
+    with pytest.raises(ValueError, match="is customer"):
+        await store.create_api_key(alice.customer_id, scopes=("read", "compliance"))
+    with pytest.raises(ValueError, match="is staff"):
+        await store.create_api_key(clara.customer_id)
+    issued = await store.create_api_key(clara.customer_id, scopes=("compliance",))
+    found = await store.find_key(issued.api_key)
+    assert found is not None
+    assert found.scopes == {"compliance"}
 
 
 async def test_an_absent_database_is_a_connection_error(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from workers.cli import ops
+from workers.cli import audit, ops
 from workers.cli.context import EXIT_NOT_RUNNING, EXIT_USAGE
 
 
@@ -17,6 +17,7 @@ def app() -> typer.Typer:
     """Give a command line with these verbs only."""
     made = typer.Typer()
     ops.register(made)
+    audit.register(made)
     return made
 
 
@@ -28,8 +29,6 @@ def app() -> typer.Typer:
         ["approve", "some-id", "--officer", "marta"],
         ["reject", "some-id", "--officer", "marta"],
         ["faucet", "hot", "ETH", "1"],
-        ["audit", "withdrawal", "some-id"],
-        ["audit", "verify"],
     ],
 )
 def test_verbs_say_that_no_exchange_runs(

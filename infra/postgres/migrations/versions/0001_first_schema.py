@@ -203,6 +203,21 @@ SELECT make_partitions('trade_event', 4000000, 0, 2),
 """
 
 
+# Binds everybody who is connected, owner and superuser too, unless they take the trigger off; what
+# such a one does then, the hash chain shows.
+_APPEND_ONLY = """
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+        MESSAGE = TG_TABLE_NAME || ' is append-only: ' || TG_OP || ' is refused';
+END $$;
+"""
+_AUDIT_LOG_APPEND_ONLY = """
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+"""
+
+
 def upgrade() -> None:
     """Apply."""
     op.create_table(
@@ -235,6 +250,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("audit_id", name=op.f("pk_audit_log")),
         sa.UniqueConstraint("key", name=op.f("uq_audit_log_key")),
     )
+    op.create_table(
+        "workflow_history",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("workflow_id", sa.Text(), nullable=False),
+        sa.Column("workflow_type", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("keep_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_workflow_history")),
+    )
+    for name, columns in (
+        ("workflow", ["workflow_id", "closed_at"]),
+        ("closed", ["closed_at"]),
+        ("keep_until", ["keep_until"]),
+    ):
+        op.create_index(f"ix_workflow_history_{name}", "workflow_history", columns, unique=False)
     op.create_index("ix_audit_log_subject", "audit_log", ["subject", "audit_id"], unique=False)
     op.create_table(
         "adjustment",
@@ -1028,3 +1060,5 @@ def upgrade() -> None:
     bind.exec_driver_sql(_MAKE_PARTITIONS)
     bind.exec_driver_sql(_DETACH_PARTITION)
     bind.exec_driver_sql(_FIRST_PARTITIONS)
+    bind.exec_driver_sql(_APPEND_ONLY)
+    bind.exec_driver_sql(_AUDIT_LOG_APPEND_ONLY)
