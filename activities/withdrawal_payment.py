@@ -16,6 +16,7 @@ from activities.withdrawal_money import STREAM
 from activities.withdrawal_review import StepResult, bind, require
 from domain.approval import APPROVE
 from domain.chain import AddressState, FeeQuote, Receipt
+from domain.customer import Scope, standing_refuses
 from domain.ledger import JournalRequest, Posting, network_fees, wallet_hot
 from domain.money import text_from_units
 from domain.withdrawal import StateChange, Withdrawal, WithdrawalRequest, WithdrawalState
@@ -155,6 +156,8 @@ class WithdrawalPayment:
         row = await require(self._rows, request.withdrawal_id)
         if row.state is not WithdrawalState.APPROVED:
             return StepResult(row.state)
+        if standing_refuses(row.standing, Scope.WITHDRAW):
+            raise _parked("CustomerFrozen", f"the customer is {row.standing}: nothing is paid out")
         if closed := await self._gate():
             raise _parked("BooksDiffer", closed)
         await self._require_chain(row.chain)

@@ -201,7 +201,7 @@ class WithdrawalReview:
         """Apply the policy; a refusal is an outcome, and the hold is given back."""
         bind(request)
         row = await require(self._rows, request.withdrawal_id)
-        checks = policy_checks(row.address, await self._policy_facts())
+        checks = policy_checks(row.address, row.standing, await self._policy_facts())
         rule = policy_refusal(checks)
         detail = {"policy_version": POLICY_VERSION, "checks": checks, "refused_by": rule}
         target = WithdrawalState.SCREENED if rule is None else WithdrawalState.REJECTING

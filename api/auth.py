@@ -23,7 +23,7 @@ from starlette.datastructures import Headers
 
 from api.errors import Problem
 from api.ports import KeyDirectory
-from domain.customer import ApiKey, Scope
+from domain.customer import ApiKey, Scope, Standing, standing_refuses
 
 DEFAULT_WINDOW_MS = 5_000
 LARGEST_WINDOW_MS = 60_000
@@ -44,6 +44,7 @@ class Caller:
     scopes: frozenset[str]
     rate_class: str
     signature: str
+    standing: str = Standing.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,21 +146,22 @@ async def authenticate(
     if key is None or not matches or _expired(key, now_ms):
         raise Problem("bad_signature")
     check_timestamp(credentials, now_ms)
-    if key.customer_status != "active":
-        raise Problem("account_not_active", f"The account is {key.customer_status}.")
     return Caller(
         customer_id=key.customer_id,
         key_id=key.key_id,
         scopes=key.scopes,
         rate_class=key.rate_class,
         signature=credentials.signature,
+        standing=key.customer_status,
     )
 
 
-def require_scope(caller: Caller, scope: Scope) -> None:
-    """Refuse a caller whose key lacks `scope`."""
+def require_scope(caller: Caller, scope: Scope, *, winds_down: bool = False) -> None:
+    """Refuse a caller whose key lacks `scope`, or whose standing does not allow it."""
     if scope not in caller.scopes:
         raise Problem("missing_scope", f"This needs the scope {scope.value!r}.")
+    if standing_refuses(caller.standing, scope, winds_down=winds_down):
+        raise Problem("account_not_active", f"The account is {caller.standing}.")
 
 
 def generated_client_order_id(signature: str, index: int = 0) -> str:
@@ -172,7 +174,7 @@ def generated_client_order_id(signature: str, index: int = 0) -> str:
 
 def is_valid(key: ApiKey, now_ms: int) -> bool:
     """Return whether a key that was found may still be used."""
-    return not _expired(key, now_ms) and key.customer_status == "active"
+    return not _expired(key, now_ms) and not standing_refuses(key.customer_status, Scope.READ)
 
 
 def _expired(key: ApiKey, now_ms: int) -> bool:

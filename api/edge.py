@@ -35,6 +35,7 @@ class Access:
 
     `order_list` names the body's list whose length is charged to the orders bucket. `once`: the
     signed request has its effect once, however often it is sent; for effects without an own key.
+    `winds_down`: a customer who may only withdraw may use it, too.
     """
 
     scope: Scope | None
@@ -42,6 +43,7 @@ class Access:
     orders: int = 0
     order_list: str = ""
     once: bool = False
+    winds_down: bool = False
 
 
 _ACCESS: dict[Callable[..., Any], Access] = {}
@@ -54,11 +56,12 @@ def access(
     orders: int = 0,
     order_list: str = "",
     once: bool = False,
+    winds_down: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare who may use the endpoint and its cost."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        _ACCESS[endpoint] = Access(scope, weight, orders, order_list, once)
+        _ACCESS[endpoint] = Access(scope, weight, orders, order_list, once, winds_down)
         return endpoint
 
     return declare
@@ -182,7 +185,7 @@ async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
     )
     try:
         caller = await auth.authenticate(request.headers, parts, services.keys, services.now_ms())
-        auth.require_scope(caller, declared.scope)
+        auth.require_scope(caller, declared.scope, winds_down=declared.winds_down)
     except Problem:
         await services.limiter.charge(address, limits.PUBLIC_CLASS, declared.weight)
         raise

@@ -16,6 +16,32 @@ class Scope(StrEnum):
     COMPLIANCE = "compliance"  # of staff only: to read customers' files
 
 
+class Standing(StrEnum):
+    """What a customer may do at all, whatever a key's scopes say; the row's `status`."""
+
+    ACTIVE = "active"
+    WITHDRAW_ONLY = "withdraw_only"  # no order, no new risk: only out, and looking
+    FROZEN = "frozen"  # nothing, and open withdrawals are given back unless they are signed
+
+
+STANDING_CHANGED = "standing_changed"  # audit action, about the customer
+CASE_NOTE = "case_note"  # audit action, about the customer
+LONGEST_NOTE = 2_000
+
+
+def standing_refuses(standing: str, scope: Scope, *, winds_down: bool = False) -> bool:
+    """Return whether a customer of this standing is refused what `scope` is for.
+
+    `winds_down`: it only ends orders or moves the customer's own money between own places. A
+    standing that is not known refuses everything: a newer version may have written it.
+    """
+    if standing == Standing.ACTIVE:
+        return False
+    if standing != Standing.WITHDRAW_ONLY:
+        return True
+    return scope is Scope.TRADE and not winds_down
+
+
 CUSTOMER_SCOPES = (Scope.READ, Scope.TRADE, Scope.WITHDRAW)
 STAFF = "staff"  # the kind of a customer row that is a member of staff, and trades nothing
 

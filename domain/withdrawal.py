@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from domain.customer import Scope, standing_refuses
 from domain.evm_address import ZERO_ADDRESS, Keccak256, is_checksum_address
 from domain.hash_chain import JsonValue
 from domain.instrument import Asset
@@ -163,7 +164,7 @@ def check_request(
     return WithdrawalOrder(amount=amount, fee=terms.fee, address=address)
 
 
-POLICY_VERSION = 1
+POLICY_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +175,14 @@ class PolicyFacts:
     denied_addresses: frozenset[str]
 
 
-def policy_checks(address: str, facts: PolicyFacts) -> dict[str, bool]:
-    """Return each rule, in order of precedence, with whether the destination passes it.
+def policy_checks(address: str, standing: str, facts: PolicyFacts) -> dict[str, bool]:
+    """Return each rule, in order of precedence, with whether customer and destination pass it.
 
     A payment to the hot wallet itself would turn the customer's money into the owners', one to a
     token's contract would be lost.
     """
     return {
+        "customer_may_withdraw": not standing_refuses(standing, Scope.WITHDRAW),
         "destination_is_own_address": address not in facts.own_addresses,
         "destination_is_denied": address not in facts.denied_addresses,
     }
@@ -214,6 +216,7 @@ class Withdrawal:
     network_fee: int | None
     confirmations: int
     approval_above: int
+    standing: str  # the customer's, now
     created_at: dt.datetime
     screened_at: dt.datetime | None = None  # when it reached the officers
     cancel_requested: bool = False  # by the customer, through the signed API

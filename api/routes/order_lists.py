@@ -82,7 +82,7 @@ async def get_order_list(
 
 
 @router.delete("/order-lists/{order_list_id}", response_model=CancelListOut)
-@access(Scope.TRADE, weight=2)
+@access(Scope.TRADE, weight=2, winds_down=True)
 async def cancel_order_list(
     order_list_id: str, caller: CallerDep, services: ServicesDep
 ) -> CancelListOut:

@@ -110,7 +110,7 @@ async def amend_order(
 
 
 @router.delete("/orders/{order_id}", response_model=CancelOut)
-@access(Scope.TRADE)
+@access(Scope.TRADE, winds_down=True)
 async def cancel_order(order_id: str, caller: CallerDep, services: ServicesDep) -> CancelOut:
     """Cancel one of your open orders."""
     number = order_id_from(order_id)
@@ -126,7 +126,7 @@ async def cancel_order(order_id: str, caller: CallerDep, services: ServicesDep) 
 
 
 @router.delete("/orders", response_model=CancelAllOut)
-@access(Scope.TRADE, weight=5, once=True)
+@access(Scope.TRADE, weight=5, once=True, winds_down=True)
 async def cancel_all_orders(
     caller: CallerDep,
     services: ServicesDep,

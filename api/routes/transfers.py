@@ -23,7 +23,7 @@ _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 @router.post("/transfers", status_code=202, response_model=TransferOut)
-@access(Scope.TRADE, weight=5)
+@access(Scope.TRADE, weight=5, winds_down=True)
 async def request_transfer(
     transfer: TransferIn,
     caller: CallerDep,

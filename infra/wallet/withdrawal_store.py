@@ -45,7 +45,8 @@ _JOINED = sa.select(
     _a.engine_decimals,
     _a.confirmations,
     _a.approval_above,
-).join_from(tables.withdrawal, tables.asset)
+    tables.customer.c.status,
+).select_from(tables.withdrawal.join(tables.asset).join(tables.customer))
 # (what is still to be paid by contract, how many payments that is) -> what is missing, or None
 Shortage = Callable[[Mapping[str | None, int], int], str | None]
 _USD = "USDT"
@@ -74,6 +75,7 @@ def _withdrawal(row: Any) -> Withdrawal:
         network_fee=None if row.network_fee is None else int(row.network_fee),
         confirmations=row.confirmations,
         approval_above=int(row.approval_above),
+        standing=row.status,
         created_at=row.created_at,
         screened_at=row.screened_at,
         cancel_requested=row.cancel_requested_at is not None,

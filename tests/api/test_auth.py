@@ -173,3 +173,23 @@ async def test_a_replayed_cancel_all_has_no_second_effect(exchange: Exchange) ->
     assert (first.status_code, again.status_code) == (200, 409)
     assert again.json()["code"] == "request_replayed"
     assert len((await exchange.call("GET", "/v1/orders")).json()["orders"]) == 1
+
+
+async def test_who_may_only_withdraw_places_nothing(exchange: Exchange) -> None:
+    """Orders are refused; cancelling, looking and withdrawing are not."""
+    exchange.add_key(1, "key-leaving", customer_status="withdraw_only")
+    order = {"symbol": "ETH/USDT", "side": "buy", "type": "limit", "quantity": "1", "price": "2500"}
+    placed = await exchange.call("POST", "/v1/orders", order, key_id="key-leaving")
+    assert (placed.status_code, placed.json()["code"]) == (403, "account_not_active")
+    for method, target in (("GET", "/v1/orders"), ("DELETE", "/v1/orders")):
+        answer = await exchange.call(method, target, key_id="key-leaving")
+        assert answer.status_code == 200, answer.text
+    body = {
+        "asset": "USDT",
+        "amount": "20",
+        "address": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+    }
+    answer = await exchange.call(
+        "POST", "/v1/withdrawals", body, key_id="key-leaving", headers={"Idempotency-Key": "w"}
+    )
+    assert answer.status_code == 202, answer.text

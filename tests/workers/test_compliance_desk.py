@@ -69,6 +69,7 @@ async def test_story_outlives_the_workflow(rig: Rig) -> None:
     assert {record["fault"] for record in story["records"]} == {""}
     details = {record["action"]: record["detail"] for record in story["records"]}
     assert details["screened"]["checks"] == {
+        "customer_may_withdraw": True,
         "destination_is_own_address": True,
         "destination_is_denied": True,
     }

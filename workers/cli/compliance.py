@@ -1,14 +1,15 @@
-"""`rialto compliance`: keys with which compliance staff read customers' files over HTTP."""
+"""`rialto compliance`: what a customer may do, case notes, and keys of compliance staff."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workers.cli.context import EXIT_FAILED, DataOption, JsonOption
-from workers.cli.database import with_database
+from workers.cli.context import EXIT_FAILED, EXIT_USAGE, DataOption, JsonOption
+from workers.cli.database import at_desk, with_database
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,14 +20,26 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
-    group = typer.Typer(help="Keys of compliance staff.", no_args_is_help=True)
+    group = typer.Typer(
+        help="Freeze and unfreeze customers, write case notes, issue keys of staff.",
+        no_args_is_help=True,
+    )
     group.command("key")(key)
+    group.command("freeze")(freeze)
+    group.command("withdraw-only")(withdraw_only)
+    group.command("unfreeze")(unfreeze)
+    group.command("note")(note)
     group.callback()(_compliance)
     app.add_typer(group, name="compliance")
 
 
+GATEWAY_BELIEVES_SECONDS = 2.5  # a key that it has in memory is two seconds old at most
+CustomerArgument = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's name.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; for the record.")]
+
+
 def _compliance() -> None:
-    """Keys of compliance staff."""
+    """Freeze and unfreeze customers, write case notes, issue keys of staff."""
 
 
 def key(
@@ -69,3 +82,103 @@ def key(
     else:
         typer.echo(f"key     {issued.api_key}")
         typer.echo(f"secret  {issued.api_secret}")
+
+
+def freeze(customer: CustomerArgument, reason: ReasonOption, data: DataOption = None) -> None:
+    """Refuse a customer everything: the API, new withdrawals, those without a nonce; cancel orders.
+
+    A withdrawal that waits parks before its nonce, until the freeze ends or an officer rejects it.
+    """
+    _set(customer, "frozen", reason, data)
+
+
+def withdraw_only(
+    customer: CustomerArgument, reason: ReasonOption, data: DataOption = None
+) -> None:
+    """Let a customer only cancel, move money between own places, and withdraw; cancel orders."""
+    _set(customer, "withdraw_only", reason, data)
+
+
+def unfreeze(customer: CustomerArgument, reason: ReasonOption, data: DataOption = None) -> None:
+    """Let a customer do everything again."""
+    _set(customer, "active", reason, data)
+
+
+def _set(customer: str, standing: str, reason: str, data: Path | None) -> None:
+    async def work(engine: AsyncEngine, settings: Settings) -> bool | None:
+        from domain.customer import Standing
+        from infra.postgres.audit_store import AuditStore
+        from infra.postgres.customer_file import CustomerFileStore
+        from workers.officer_desk import login
+
+        store = CustomerFileStore(engine, AuditStore())
+        found = await store.find(customer)
+        if found is None:
+            return None
+        changed = await store.set_standing(found[0], Standing(standing), f"staff:{login()}", reason)
+        if standing != Standing.ACTIVE:
+            await _cancel_orders(settings, found[0])
+        return changed
+
+    if not reason.strip():
+        typer.echo("give a reason: --reason TEXT", err=True)
+        raise typer.Exit(EXIT_USAGE)
+    changed = at_desk(data, work)
+    if changed is None:
+        typer.echo(f"there is no customer {customer!r}", err=True)
+        raise typer.Exit(EXIT_FAILED)
+    typer.echo(f"{customer} is {standing}" + ("" if changed else " already"))
+
+
+async def _cancel_orders(settings: Settings, account_id: int) -> None:
+    """Cancel the account's orders on every shard; repeating the verb repeats this, harmlessly.
+
+    After the standing, so that no order comes after; the gateway believes it within two seconds.
+    """
+    import asyncio
+
+    from domain.commands import CancelAll
+    from infra.engine_errors import EngineError
+    from workers import engine_admin
+
+    await asyncio.sleep(GATEWAY_BELIEVES_SECONDS)
+    for shard in range(settings.shard_count):
+        engine = engine_admin.connect(settings, "gateway", shard)
+        try:
+            await engine.submit(CancelAll(account_id))
+        except EngineError as error:
+            raise RuntimeError(
+                f"the standing is set, but orders on shard {shard} are not cancelled "
+                f"({error}): run this again"
+            ) from error
+        finally:
+            await engine.close()
+
+
+def note(
+    customer: CustomerArgument,
+    text: Annotated[str, typer.Argument(help="What there is to remember; it stays for ever.")],
+    data: DataOption = None,
+) -> None:
+    """Append a note to a customer's records; `rialto audit about customer-ID` shows them."""
+
+    async def work(engine: AsyncEngine, settings: Settings) -> bool:
+        from infra.postgres.audit_store import AuditStore
+        from infra.postgres.customer_file import CustomerFileStore
+        from workers.officer_desk import login
+
+        store = CustomerFileStore(engine, AuditStore())
+        found = await store.find(customer)
+        if found is not None:
+            await store.note(found[0], f"staff:{login()}", text)
+        return found is not None
+
+    from domain.customer import LONGEST_NOTE
+
+    if not text.strip() or len(text) > LONGEST_NOTE:
+        typer.echo(f"a note has 1 to {LONGEST_NOTE} letters", err=True)
+        raise typer.Exit(EXIT_USAGE)
+    if not with_database(data, work):
+        typer.echo(f"there is no customer {customer!r}", err=True)
+        raise typer.Exit(EXIT_FAILED)
+    typer.echo("noted")

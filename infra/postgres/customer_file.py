@@ -1,0 +1,63 @@
+"""A customer's file: standing and case notes; every change is a record of the audit log."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.customer import CASE_NOTE, STANDING_CHANGED, Standing
+from infra.postgres import tables
+from infra.postgres.audit_store import AuditStore
+
+
+class CustomerFileStore:
+    """Changes what a customer may do, with who and why, in one transaction."""
+
+    def __init__(self, engine: AsyncEngine, audit: AuditStore) -> None:
+        self._engine = engine
+        self._audit = audit
+
+    async def find(self, name: str) -> tuple[int, str] | None:
+        """Return (id, standing) of the customer of this name."""
+        row = tables.customer.c
+        query = sa.select(row.customer_id, row.status).where(row.name == name)
+        async with self._engine.connect() as connection:
+            found = (await connection.execute(query)).one_or_none()
+        return None if found is None else (found.customer_id, found.status)
+
+    async def set_standing(
+        self, customer_id: int, standing: Standing, actor: str, reason: str
+    ) -> bool:
+        """Give the customer this standing; False when it was so already, and nothing is logged."""
+        row = tables.customer.c
+        mine = row.customer_id == customer_id
+        async with self._engine.begin() as connection:
+            before = await connection.scalar(sa.select(row.status).where(mine).with_for_update())
+            if before is None:
+                raise LookupError(f"no customer {customer_id}")
+            if before == standing:
+                return False
+            await connection.execute(sa.update(tables.customer).where(mine).values(status=standing))
+            await self._audit.append(
+                connection,
+                f"customer-{customer_id}",
+                actor,
+                STANDING_CHANGED,
+                f"{STANDING_CHANGED}:{uuid4()}",
+                {"from": before, "to": standing, "reason": reason},
+            )
+        return True
+
+    async def note(self, customer_id: int, actor: str, text: str) -> None:
+        """Append a note to the customer's records; it cannot be changed or taken back."""
+        async with self._engine.begin() as connection:
+            await self._audit.append(
+                connection,
+                f"customer-{customer_id}",
+                actor,
+                CASE_NOTE,
+                f"{CASE_NOTE}:{uuid4()}",
+                {"text": text},
+            )
