@@ -16,10 +16,17 @@ from activities.withdrawal_money import STREAM
 from activities.withdrawal_review import StepResult, bind, require
 from domain.approval import APPROVE
 from domain.chain import AddressState, FeeQuote, Receipt
-from domain.customer import Scope, standing_refuses
 from domain.ledger import JournalRequest, Posting, network_fees, wallet_hot
 from domain.money import text_from_units
-from domain.withdrawal import StateChange, Withdrawal, WithdrawalRequest, WithdrawalState
+from domain.withdrawal import (
+    PolicyFacts,
+    StateChange,
+    Withdrawal,
+    WithdrawalRequest,
+    WithdrawalState,
+    policy_checks,
+    policy_refusal,
+)
 
 _POLL_SECONDS = 0.5
 _WATCH_SECONDS = 300.0
@@ -106,7 +113,9 @@ class WithdrawalPayment:
         builder: TransactionBuilder,
         hot_address: str,
         gate: Callable[[], Awaitable[str]],
+        policy_facts: Callable[[], Awaitable[PolicyFacts]],
     ) -> None:
+        self._policy_facts = policy_facts
         self._gate = gate
         self._rows = rows
         self._blocks = blocks
@@ -156,8 +165,7 @@ class WithdrawalPayment:
         row = await require(self._rows, request.withdrawal_id)
         if row.state is not WithdrawalState.APPROVED:
             return StepResult(row.state)
-        if standing_refuses(row.standing, Scope.WITHDRAW):
-            raise _parked("CustomerFrozen", f"the customer is {row.standing}: nothing is paid out")
+        await self._screen_again(row)
         if closed := await self._gate():
             raise _parked("BooksDiffer", closed)
         await self._require_chain(row.chain)
@@ -185,6 +193,12 @@ class WithdrawalPayment:
         if moved.nonce is None:
             return StepResult(moved.state, "cancelled before its nonce", moved.customer_id)
         return StepResult(moved.state, f"nonce {moved.nonce}")
+
+    async def _screen_again(self, row: Withdrawal) -> None:
+        """Refuse what the policy would not let pass any more: its lists have changed since."""
+        checks = policy_checks(row.address, row.standing, await self._policy_facts())
+        if rule := policy_refusal(checks):
+            raise _parked("PolicyRefused", f"the policy would refuse it now: {rule}")
 
     async def _require_chain(self, chain: str) -> None:
         """Refuse to pay on a chain that lacks blocks we have seen: it is not the same chain.

@@ -22,6 +22,7 @@ from domain.approval import (
     decision_refusal,
     quorum,
 )
+from domain.hash_chain import JsonValue
 from domain.money import text_from_units
 from domain.withdrawal import (
     POLICY_VERSION,
@@ -203,7 +204,11 @@ class WithdrawalReview:
         row = await require(self._rows, request.withdrawal_id)
         checks = policy_checks(row.address, row.standing, await self._policy_facts())
         rule = policy_refusal(checks)
-        detail = {"policy_version": POLICY_VERSION, "checks": checks, "refused_by": rule}
+        detail: dict[str, JsonValue] = {
+            "policy_version": POLICY_VERSION,
+            "checks": checks,
+            "refused_by": rule,
+        }
         target = WithdrawalState.SCREENED if rule is None else WithdrawalState.REJECTING
         moved = await self._rows.move(
             request.withdrawal_id,

@@ -125,6 +125,7 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         EvmTransactionBuilder(adapters.hot_address),
         adapters.hot_address,
         adapters.gate,
+        adapters.policy_facts,
     )
     deposit = DepositActivities(deposits, transfers, steps, adapters.chain)
     shard_transfers = ShardTransferStore(adapters.engine, ledger)

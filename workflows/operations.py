@@ -40,8 +40,7 @@ _ADVICE = {
     "PaidAfterAll": "call the developers: the books say that nothing was paid",
     "TransactionReverted": "look at the receipt, remove the cause; `rialto reject ID` gives the "
     "amount back to the customer, who may ask again",
-    "CustomerFrozen": "end the freeze and `rialto ops retry ID`, or give the amount back with "
-    "`rialto reject ID`",
+    "PolicyRefused": "end the freeze or mend the list, then retry; or `rialto reject ID`",
     "BooksDiffer": "find the difference with `rialto verify`, mend its cause, wait for a clean "
     "reconciliation",
     "LedgerRefusedError": "run `rialto verify`; the ledger refused a posting",

@@ -49,7 +49,10 @@ class HistoryArchive:
     async def newest(self) -> dt.datetime | None:
         """Return when the run closed that closed last among those exported."""
         async with self._engine.connect() as connection:
-            return await connection.scalar(sa.select(sa.func.max(_kept.closed_at)))
+            found: dt.datetime | None = await connection.scalar(
+                sa.select(sa.func.max(_kept.closed_at))
+            )
+        return found
 
     async def missing(self, run_ids: Sequence[str]) -> set[str]:
         """Return which of these runs have no export, and never had one."""

@@ -92,13 +92,13 @@ def test_policy_names_the_first_rule_that_refuses() -> None:
     """Our own addresses come before the list of denied ones."""
     own, denied = frozenset({"0xOwn"}), frozenset({"0xOwn", "0xBad"})
     facts = PolicyFacts(own_addresses=own, denied_addresses=denied)
-    own = policy_checks("0xOwn", "active", facts)
-    assert own == {
+    checks = policy_checks("0xOwn", "active", facts)
+    assert checks == {
         "customer_may_withdraw": True,
         "destination_is_own_address": False,
-        "destination_is_denied": True,
+        "destination_is_denied": False,
     }
-    assert policy_refusal(own) == "destination_is_own_address"
+    assert policy_refusal(checks) == "destination_is_own_address"
     assert policy_refusal(policy_checks("0xBad", "withdraw_only", facts)) == "destination_is_denied"
     assert policy_refusal(policy_checks("0xGood", "active", facts)) is None
     for standing in ("frozen", "of a later version"):

@@ -14,13 +14,17 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.history_export import HistoryExportActivities
 from domain.approval import APPROVE
+from domain.customer import Standing
 from domain.wallet_record import WithdrawalFilter
 from domain.workflow_history import ExportRequest, ExportResult
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
+from infra.postgres.customer_file import CustomerFileStore
 from infra.postgres.history_archive import HistoryArchive
 from infra.secret_box import SecretBox, history_key_path
 from infra.temporal.histories import WorkflowHistories
+from infra.wallet.policy_facts import denied_path
+from tests.workflows.wallet_parts import OUTSIDE
 from tests.workflows.wallet_rig import Rig
 from workers import officer_desk as desk
 from workers.cli.story_page import period_page, story_page
@@ -154,6 +158,37 @@ async def test_history_that_says_more_than_the_log_is_a_difference(rig: Rig) -> 
         await connection.execute(
             sa.update(row).where(row.c.withdrawal_id == UUID(name)).values(state="settled")
         )
+
+
+async def test_what_waited_is_screened_again_before_its_nonce(rig: Rig) -> None:
+    """Approved in vain: the customer was frozen, then the address was listed; paid after both."""
+    await rig.funded_customer(3, "USDT", 3_000 * USDT)
+    name = await rig.withdraw(3, "USDT", 2_000 * USDT)
+    await rig.until_approvable(name)
+    customers = CustomerFileStore(rig.engine, AuditStore())
+    await customers.set_standing(3, Standing.FROZEN, "staff:clara", "case 17")
+    await desk.decide(rig.settings, "marta", await desk.statement_for(rig.settings, name, APPROVE))
+    await rig.until(lambda: rig.stage(name), "failed:nonce")
+    details = str(await rig.handle(name).query("__temporal_workflow_metadata"))
+    assert "the policy would refuse it now: customer_may_withdraw" in details
+
+    denied = denied_path(rig.settings.data_dir)
+    denied.parent.mkdir(exist_ok=True)
+    denied.write_text(f"{OUTSIDE}  # listed today\n")
+    await customers.set_standing(3, Standing.ACTIVE, "staff:clara", "case 17 is closed")
+    await desk.retry(rig.settings, name, "unfrozen")
+    await rig.until(lambda: parked_for(rig, name), "destination_is_denied")
+    denied.unlink()
+    await desk.retry(rig.settings, name, "taken off the list")
+    await rig.until_settled(name)
+
+
+async def parked_for(rig: Rig, name: str) -> str:
+    """Return the rule for which the withdrawal was parked last."""
+    async with rig.engine.connect() as connection:
+        records = await AuditStore().read(connection, f"withdrawal-{name}")
+    texts = [str(record.detail.get("text", "")) for record in records]
+    return next((text.rsplit(" ", 1)[-1] for text in reversed(texts) if "policy" in text), "")
 
 
 async def test_period_is_told_with_its_faults(rig: Rig) -> None:

@@ -24,7 +24,7 @@ from workflows.history_export import HistoryExportWorkflow
 pytestmark = pytest.mark.servers
 
 
-@workflow.defn(name=DEPOSIT_WORKFLOW)
+@workflow.defn(name=DEPOSIT_WORKFLOW, sandboxed=False)
 class ShortDeposit:
     """A deposit that has nothing to do."""
 

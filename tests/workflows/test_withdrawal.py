@@ -105,7 +105,13 @@ async def test_policy_refuses_the_hot_wallet_as_receiver(rig: Rig) -> None:
     assert row.reason == "policy:destination_is_own_address"
     assert await rig.balance("customer:5:trading.0:USDT") == 300 * USDT
     assert await rig.balance("withdrawal:pending:USDT") == 0
-    assert await rig.audit(row.subject) == ["requested", "held", "rejecting", "rejected"]
+    assert await rig.audit(row.subject) == [
+        "requested",
+        "held",
+        "rejecting",
+        "release_begun",
+        "rejected",
+    ]
 
 
 async def test_short_hot_wallet_parks_until_refilled(rig: Rig) -> None:

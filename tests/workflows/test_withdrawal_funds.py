@@ -124,6 +124,7 @@ async def test_payment_that_failed_is_given_back_by_an_officers_signature(
         "reject",
         "resumed",
         "rejecting",
+        "release_begun",
         "rejected",
     ]
 

@@ -53,7 +53,7 @@ async def test_customers_key_reads_nobodys_file(exchange: Exchange) -> None:
     for path in (f"/v1/compliance/withdrawals/{NAME}", "/v1/compliance/withdrawals"):
         answer = await exchange.call("GET", path)
         assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
-    assert exchange.filed.readers == exchange.filed.asked == []
+    assert (exchange.filed.readers, exchange.filed.asked) == ([], [])
 
 
 async def test_staffs_key_does_nothing_else(exchange: Exchange) -> None:

@@ -175,3 +175,46 @@ def test_staffs_key_is_issued_once_shown_and_recorded(folder: Path) -> None:
     records = run(folder, "audit", "about", "staff-1", "--json").stdout
     assert issued["api_key"] in records
     assert issued["api_secret"] not in records
+
+
+def test_standing_and_notes_need_a_customer_and_a_reason(folder: Path, fresh_database: str) -> None:
+    """Who and why are in the customer's records; what cannot be done says so."""
+    asyncio.run(
+        execute(
+            fresh_database,
+            "INSERT INTO customer (customer_id, name, deposit_index, status)"
+            " VALUES (1, 'bob', 1, 'frozen')",
+        )
+    )
+    assert run(folder, "compliance", "unfreeze", "eve", "--reason", "x").exit_code == EXIT_FAILED
+    assert run(folder, "compliance", "unfreeze", "bob", "--reason", " ").exit_code == EXIT_USAGE
+    assert run(folder, "compliance", "note", "bob", "").exit_code == EXIT_USAGE
+    result = run(folder, "compliance", "unfreeze", "bob", "--reason", "case 17 is closed")
+    assert (result.exit_code, result.stdout) == (0, "bob is active\n"), result.output
+    again = run(folder, "compliance", "unfreeze", "bob", "--reason", "again")
+    assert again.stdout == "bob is active already\n"
+    assert run(folder, "compliance", "note", "bob", "called him").exit_code == 0
+    records = json.loads(run(folder, "audit", "about", "customer-1", "--json").stdout)["records"]
+    told = [(record["actor"], record["action"], record["detail"]) for record in records[:2]]
+    assert told == [
+        (
+            "staff:clara",
+            "standing_changed",
+            {"from": "frozen", "to": "active", "reason": "case 17 is closed"},
+        ),
+        ("staff:clara", "case_note", {"text": "called him"}),
+    ]
+
+
+def test_freeze_stands_although_no_engine_answers(folder: Path, fresh_database: str) -> None:
+    """Exit code 3, to be run again: orders may still be open."""
+    asyncio.run(
+        execute(
+            fresh_database,
+            "INSERT INTO customer (customer_id, name, deposit_index) VALUES (1, 'bob', 1)",
+        )
+    )
+    result = run(folder, "compliance", "freeze", "bob", "--reason", "case 17")
+    assert result.exit_code == EXIT_NOT_RUNNING
+    again = run(folder, "compliance", "unfreeze", "bob", "--reason", "closed")
+    assert again.stdout == "bob is active\n"
