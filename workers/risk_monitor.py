@@ -51,7 +51,9 @@ from workers.wiring import Connections
 RETRY_SECONDS = 0.5
 ROUND_SECONDS = 1.0
 SCAN_SECONDS = 0.01
-_SCAN_SHARE = 4  # a scan is not begun before four times as long as the last one took has passed
+_MARK_SHARE = 2  # so many times as long as a scan took pass before the next, of a new mark
+_SCAN_SHARE = 20  # and of cash and positions, which change all the time
+_LONGEST_REST_SECONDS = 0.5
 _MANY_SECONDS = 0.2
 SCHEDULES_EVERY_SECONDS = 60.0
 _PATIENCE_SECONDS = 3.0
@@ -143,21 +145,29 @@ class RiskMonitor:
         at a log that is not followed to its end.
         """
         assert self.news is not None
-        due_at = 0.0
+        began = took = 0.0
         while not self._stop.is_set():
             try:
                 waits = self.news.is_caught_up() and self.news.is_scan_due()
-                pause = max(0.0, due_at - time.monotonic()) if waits else READ_SECONDS
-                await self.news.step(pause)
-                began = time.monotonic()
-                if began >= due_at and self.news.is_caught_up() and self.news.is_scan_due():
+                due_in = began + self._rest(took) - time.monotonic()
+                await self.news.step(max(0.0, due_in) if waits else READ_SECONDS)
+                now = time.monotonic()
+                is_due = now >= began + self._rest(took) and self.news.is_caught_up()
+                if is_due and self.news.is_scan_due():
+                    began = now
                     await self._look()
-                    due_at = began + max(SCAN_SECONDS, (time.monotonic() - began) * _SCAN_SHARE)
+                    took = time.monotonic() - began
                 if self.news.is_save_due():
                     await self._save()
             except Exception as error:  # noqa: BLE001 - whatever it is, the log is read again
                 _log.warning("following_failed", error=str(error)[:200])
                 await asyncio.sleep(RETRY_SECONDS)
+
+    def _rest(self, took: float) -> float:
+        """Return the seconds from one scan to the next, by how long it took."""
+        assert self.news is not None
+        share = _MARK_SHARE if self.news.has_new_marks() else _SCAN_SHARE
+        return min(max(SCAN_SECONDS, took * share), _LONGEST_REST_SECONDS)
 
     async def _look(self) -> None:
         assert self._watch is not None

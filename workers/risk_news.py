@@ -47,6 +47,7 @@ class ShardNews:
         self.book = RiskBook()
         self._types = np.array(sorted(picture.event_types()), np.uint8)
         self._judged: dict[int, int] | None = None  # marks of the last scan; None: judge again
+        self._scanned: dict[int, int] | None = None  # the same, whatever has changed since
         self._scanned_at = 0.0
         self._feed_book()
         self.book.set_called(called)
@@ -118,6 +119,10 @@ class ShardNews:
                 position = picture.position(key.account_id, symbol_id)
                 self.book.set_position(key, symbol_id, position)
 
+    def has_new_marks(self) -> bool:
+        """Return whether a mark has moved since the last scan."""
+        return self._fresh_marks() != self._scanned
+
     def is_scan_due(self) -> bool:
         """Return whether a scan would see something new, or whom the last one failed to freeze."""
         if time.monotonic() - self._scanned_at >= RESCAN_SECONDS:
@@ -126,7 +131,8 @@ class ShardNews:
 
     def scan(self) -> Scan:
         """Judge every scope at the fresh marks."""
-        self._judged, self._scanned_at = self._fresh_marks(), time.monotonic()
+        self._judged = self._scanned = self._fresh_marks()
+        self._scanned_at = time.monotonic()
         return self.book.scan(self._judged)
 
     def in_order_of_need(self) -> list[FrozenScope]:

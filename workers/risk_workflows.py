@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Container, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import structlog
@@ -58,6 +59,7 @@ _DETAILS = (
     "waits for people: docs/runbooks/liquidation-parked.md."
 )
 _EAGER = 10  # starts at a time, and the most whose first tasks are taken along
+_PATIENT = timedelta(seconds=10)  # of a task among hundreds, on a machine that is busy
 _LISTED_SECONDS = 3.0  # after which a workflow that runs is listed as running
 _log = structlog.get_logger()
 
@@ -186,6 +188,7 @@ class RiskWorkflows:
             details=_DETAILS,
             search_attributes=TypedSearchAttributes(attributes),
             request_eager_start=is_eager,
+            task_timeout=_PATIENT,
         )
 
     async def _of_market(self, market: MarketNow, running: Container[str]) -> list[str]:
@@ -219,13 +222,14 @@ class RiskWorkflows:
         details: str = "",
         search_attributes: TypedSearchAttributes = TypedSearchAttributes.empty,
         request_eager_start: bool = False,
+        task_timeout: timedelta = TASK_TIMEOUT,
     ) -> None:
         await self._client.start_workflow(
             workflow,
             argument,
             id=workflow_id,
             task_queue=risk_queue(self._news.picture.shard),
-            task_timeout=TASK_TIMEOUT,
+            task_timeout=task_timeout,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             static_summary=summary,

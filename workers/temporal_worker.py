@@ -82,7 +82,6 @@ PROCESS = "temporal-worker"
 STICKY_TIMEOUT = timedelta(seconds=2)  # a killed worker's workflows move on after this
 GRACE = timedelta(seconds=5)
 _MANY = 100  # workflows at a time
-_TASKS_OF_MANY = 10
 _OURS = ("activities", "domain", "workflows")
 
 _log = structlog.get_logger()
@@ -297,12 +296,11 @@ def worker_of(client: Client, wiring: Wiring, most_at_once: int = 50) -> Worker:
 
     It runs at most `most_at_once` activities at a time. One of many shares our modules between its
     runs, which the sandbox would import anew for each: that they are deterministic is the replay
-    tests' to say, which import them anew. Workflow tasks beyond a few wait at the server: here
+    tests' to say, which import them anew. Workflow tasks beyond fifty wait at the server: here
     their time would run, and hundreds that all expire are done again and again.
     """
     restrictions = SandboxRestrictions.default
-    is_many = most_at_once > _MANY
-    if is_many:
+    if most_at_once > _MANY:
         restrictions = restrictions.with_passthrough_modules(*_OURS)
     return Worker(
         client,
@@ -314,7 +312,7 @@ def worker_of(client: Client, wiring: Wiring, most_at_once: int = 50) -> Worker:
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
         max_concurrent_activities=most_at_once,
-        max_concurrent_workflow_tasks=_TASKS_OF_MANY if is_many else 50,
+        max_concurrent_workflow_tasks=50,
     )
 
 
