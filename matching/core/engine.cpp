@@ -63,6 +63,10 @@ void Engine::look_near(const std::uint8_t* data, const Place& place) const {
   const std::uint32_t mine = state.find_account(command.account_id);
   const Account& account = state.accounts[mine];
   look_near_forgotten(mine);
+  if (const Seat* seat = state.first_seat(mine); seat != nullptr) [[unlikely]] {
+    __builtin_prefetch(seat, 1);
+    __builtin_prefetch(&seat->losses, 1);
+  }
   if (command.opcode == Opcode::kPlaceOrder) {
     const Market* market = state.market(command.symbol_id);
     if (market == nullptr) return;

@@ -21,12 +21,16 @@ struct Exposure {
   const Brackets* brackets;
 
   std::int64_t value_of(std::int64_t lots) const {
-    return static_cast<std::int64_t>(Wide{mark_ticks} * units_per_tick_lot * lots);
+    using Word = std::uint64_t;
+    return static_cast<std::int64_t>(static_cast<Word>(mark_ticks) *
+                                     static_cast<Word>(units_per_tick_lot) *
+                                     static_cast<Word>(lots));
   }
   std::int64_t value_units() const { return value_of(position.lots); }
   std::int64_t notional_units() const { return value_of(std::abs(position.lots)); }
   std::int64_t unrealised_units() const {
-    return static_cast<std::int64_t>(Wide{value_units()} - position.cost_units);
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(value_units()) -
+                                     static_cast<std::uint64_t>(position.cost_units));
   }
   std::int64_t maintenance_units() const {
     return rialto::maintenance_units(notional_units(), *brackets);

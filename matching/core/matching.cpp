@@ -204,7 +204,7 @@ inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::
     note_scope(fund, 0);
   }
   state.assets[market.quote].fees += maker_fee + taker_fee;
-  count_seat(state, market, maker_slot, -lots);
+  perpetual.count(maker_seat, maker.side(), maker.flags, maker.price, -lots);
   maker.remaining -= lots;
   taker.remaining -= lots;
   market.last_ticks = maker.price;
@@ -224,8 +224,8 @@ inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::
   note_scope(takes, taker_seat.is_isolated ? rules.symbol_id : 0);
   if (market.waiting != 0) touch(market, maker_slot);
   if (maker.remaining == 0) use_up(market, maker_slot, Close::kFilled);
-  trim(market, makes);
-  trim(market, takes);
+  if (maker_seat.may_reduce()) trim(market, makes);
+  if (taker_seat.may_reduce()) trim(market, takes);
 }
 
 // Closes a maker that shows nothing any more, or lets an iceberg show its next lots.

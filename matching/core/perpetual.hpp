@@ -53,6 +53,8 @@ struct Seat {
   bool is_kept() const {
     return (position.lots | margin_units) != 0 || is_isolated || leverage != 1;
   }
+  // Whether any of its orders may only reduce.
+  bool may_reduce() const { return (reducing[0] | reducing[1]) != 0; }
   std::int64_t closable(int side) const { return closable_lots(position.lots, side); }
 };
 

@@ -38,11 +38,34 @@ Wide gained_units(const State& state, const Market& market, int side, std::uint3
   return side == kBuy ? -Wide{price} * units - fee : -Wide{lots} * market.rules.base_per_lot;
 }
 
+namespace {
+
+// As `spare_units` in a perpetual: most accounts have one seat, and each fill asks of two.
+inline Wide equity_of(const State& state, const Market& market, std::uint32_t account) {
+  const Seat* own = market.perpetual->look(account);
+  const auto value = [](const Seat& seat) {
+    const Market& where = *seat.market;
+    return Wide{where.perpetual->exposure(where.rules.symbol_id, seat).unrealised_units()};
+  };
+  if (own != nullptr && own->is_isolated) return own->margin_units + value(*own);
+  Wide sum = state.balance(account, state.collateral).total;
+  for (const Seat* seat = state.first_seat(account); seat != nullptr; seat = seat->next)
+    if (!seat->is_isolated && seat->position.lots != 0) sum += value(*seat);
+  return sum;
+}
+
+}  // namespace
+
 // Whether a fill of `lots` at the maker's price leaves an order's scope too little.
 bool Engine::ruins(const Market& market, Slot slot, Slot maker, std::int64_t lots,
                    bool pays_rebates) const {
   const Order& order = state.orders[slot];
   const int side = order.side();
+  if (market.perpetual != nullptr) [[likely]]
+    return equity_of(state, market, order.account) +
+               gained_units(state, market, side, order.account, slot == maker,
+                            state.orders[maker].price, lots, pays_rebates) <
+           0;
   if (market.perpetual == nullptr && (side == kBuy ? market.quote : market.base) == state.collateral &&
       state.first_seat(order.account) == nullptr) [[likely]]
     return false;  // all that it holds is its own
