@@ -51,6 +51,7 @@ class Follower:
     position: int = 0
     saved: int = 0
     saved_at: float = 0.0
+    waits_for: str = ""  # what keeps it from storing the next events; "" when nothing does
 
     async def start(self) -> None:
         """Begin behind what is stored."""
@@ -102,7 +103,9 @@ async def run(settings: Settings) -> None:
             lag = 0
             for follower in followers:
                 lag = max(lag, await _lag(queries[follower.shard], follower))
-            await heartbeat.beat(sequence=min(f.saved for f in followers), lag=lag)
+            await heartbeat.beat(
+                sequence=min(f.saved for f in followers), lag=lag, detail=concerns(followers)
+            )
             try:
                 await asyncio.wait_for(stop.wait(), timeout=1)
             except TimeoutError:
@@ -113,6 +116,16 @@ async def run(settings: Settings) -> None:
             await query.close()
         await database.dispose()
         await redis.aclose()
+
+
+def concerns(followers: list[Follower]) -> dict[str, dict[str, str]]:
+    """Return the heartbeat's detail: which shards' history stands still, and why."""
+    waiting = [
+        f"the history of shard {one.shard} waits behind {one.saved}: {one.waits_for}"
+        for one in followers
+        if one.waits_for
+    ]
+    return {"attention": {"history": "; ".join(waiting)} if waiting else {}}
 
 
 async def _lag(engine: EngineGrpc, follower: Follower) -> int:
@@ -135,9 +148,10 @@ async def _follow(follower: Follower, stop: asyncio.Event) -> None:
                 await follower.start()
                 started = True
             await follower.step()
-            delay = 0.2
+            delay, follower.waits_for = 0.2, ""
         except Exception as error:  # noqa: BLE001 - the process goes on when its servers do
-            _log.warning("order_history_waits", shard=follower.shard, error=str(error)[:300])
+            follower.waits_for = str(error)[:300] or type(error).__name__
+            _log.warning("order_history_waits", shard=follower.shard, error=follower.waits_for)
             started = False
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LONGEST_WAIT_SECONDS)

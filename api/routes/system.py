@@ -52,6 +52,7 @@ COMPONENTS = (
         ("gateway", ENGINE, "order-history"),
         "order-history.{shard}",
         "validation in the gateway, life cycle in the engine, history with its own cursor",
+        "history",
     ),
     Component("Matching engine", (ENGINE,), trades=True),
     Component(

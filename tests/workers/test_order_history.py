@@ -18,7 +18,7 @@ from infra.postgres.order_history_store import OrderHistoryStore
 from infra.redis.event_stream import EventBatch, EventReader
 from matching.event_codec import encode_events
 from tests.infra.postgres.flows import accepted, tick
-from workers.order_history import Follower, _follow
+from workers.order_history import Follower, _follow, concerns
 
 
 class Reader:
@@ -49,6 +49,8 @@ class Store:
         self.calls = 0
         self.complete = asyncio.Event()
         self._wanted = orders
+        self.refusal = ""
+        self.refused = asyncio.Event()
 
     async def cursor(self, shard: int) -> int:
         return self.last
@@ -61,6 +63,9 @@ class Store:
         changes: list[OrderChange],
         states: Sequence[ShardModeSet | SymbolStateSet],
     ) -> int:
+        if self.refusal:
+            self.refused.set()
+            raise RuntimeError(self.refusal)
         assert first == self.last + 1
         self.calls += 1
         self.orders += [change.order_id for change in changes]
@@ -98,6 +103,26 @@ async def test_what_was_read_is_stored_at_the_end() -> None:
     await task
     assert store.last == found.position > 0
     assert store.calls <= 3
+
+
+async def test_a_history_that_stands_still_says_why() -> None:
+    """Whoever looks at the components reads it, until the events are stored after all."""
+    store, stop = Store(orders=1), asyncio.Event()
+    found = follower(Reader(EVENTS[:1], 1), store)
+    store.refusal = "an order that was never accepted"
+    task = asyncio.create_task(_follow(found, stop))
+    await asyncio.wait_for(store.refused.wait(), 20)
+    await asyncio.sleep(0.05)
+    assert concerns([found]) == {
+        "attention": {
+            "history": "the history of shard 0 waits behind 0: an order that was never accepted"
+        }
+    }
+    store.refusal = ""
+    await asyncio.wait_for(store.complete.wait(), 20)
+    stop.set()
+    await task
+    assert concerns([found]) == {"attention": {}}
 
 
 @pytest.mark.servers
