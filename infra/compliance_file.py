@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.service import RPCError
 
-from domain.approval import APPROVE, REJECT, Officer
+from domain.approval import APPROVE, REJECT
 from domain.audit import AuditRecord, record_fault
 from domain.hash_chain import GENESIS
 from domain.money import text_from_units
@@ -29,20 +29,21 @@ from infra.postgres.history_archive import HistoryArchive, KeptHistory
 from infra.postgres.reading import reading, writing
 from infra.temporal.histories import WorkflowHistories
 from infra.wallet.officers import verify_ed25519
+from infra.wallet.pinned_officers import Pin
 
 # Temporal's histories; None when the server is away
 Server = Callable[[], Awaitable[WorkflowHistories | None]]
 
 
 class ComplianceFile:
-    """Reads stories. `officers` gives the pinned keys with which signatures are checked again."""
+    """Reads stories. `officers` gives the pins with whose keys signatures are checked again."""
 
     def __init__(
         self,
         engine: AsyncEngine,
         archive: HistoryArchive,
         server: Server,
-        officers: Callable[[], Mapping[str, Officer]],
+        officers: Callable[[], Mapping[str, Pin]],
     ) -> None:
         self._engine = engine
         self._audit = AuditStore()
@@ -142,18 +143,20 @@ class ComplianceFile:
         }
 
     def _signature_fault(self, record: AuditRecord) -> str:
-        """Return why a recorded decision is not its officer's, by the pinned keys; "" if it is."""
+        """Return why a decision was signed by no key its officer ever had; "" if it was."""
         if record.action not in (APPROVE, REJECT):
             return ""
-        officer = self._officers().get(record.actor.removeprefix("officer:"))
-        if officer is None:
+        pin = self._officers().get(record.actor.removeprefix("officer:"))
+        if pin is None:
             return "signed by nobody that is pinned"
         try:
             signature = bytes.fromhex(str(record.detail.get("signature", "")))
         except ValueError:
             return "not signed"
         message = str(record.detail.get("statement", "")).encode()
-        good = verify_ed25519(bytes.fromhex(officer.public_key_hex), message, signature)
+        good = any(
+            verify_ed25519(bytes.fromhex(key), message, signature) for key in pin.keys_ever()
+        )
         return "" if good else "not signed by this officer"
 
     async def _row_state(self, withdrawal_id: UUID) -> str | None:

@@ -20,6 +20,7 @@ _GROUPS = (
     "position",
     "feed",
     "ops",
+    "signer",
     "audit",
     "compliance",
     "kill_switch",

@@ -12,6 +12,7 @@ from infra.settings import Settings
 from infra.temporal.client import connect
 from infra.temporal.histories import WorkflowHistories
 from infra.wallet import officers
+from infra.wallet.pinned_officers import load_pins
 
 
 def compliance_file(settings: Settings, engine: AsyncEngine) -> ComplianceFile:
@@ -28,5 +29,5 @@ def compliance_file(settings: Settings, engine: AsyncEngine) -> ComplianceFile:
         engine,
         HistoryArchive(engine, AuditStore(), box),
         server,
-        lambda: officers.load_officers(officers.pinned_path(settings.data_dir)),
+        lambda: load_pins(officers.pinned_path(settings.data_dir)),
     )

@@ -11,7 +11,8 @@ from activities.perpetual_care import PerpetualCareActivities
 from activities.risk_ports import RiskDoor, RiskNews
 from activities.shortfall import ShortfallActivities
 from infra.postgres.liquidation_store import LiquidationStore
-from infra.wallet.officers import load_officers, pinned_path, verify_ed25519
+from infra.wallet.officers import pinned_path, verify_ed25519
+from infra.wallet.pinned_officers import PinnedOfficers
 from workers.risk_news import ShardNews
 from workers.wiring import Connections, Wiring
 from workflows.auto_deleveraging import AutoDeleveragingWorkflow
@@ -44,7 +45,7 @@ def wire_risk(to: Connections, news: ShardNews, door: RiskDoor, admin: RiskDoor)
     caring = PerpetualCareActivities(doors, admins)
     deciding = ShortfallActivities(
         doors,
-        load_officers(pinned_path(to.settings.data_dir)),
+        PinnedOfficers(pinned_path(to.settings.data_dir)),
         verify_ed25519,
         lambda: int(time.time()),
     )

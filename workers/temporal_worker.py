@@ -57,7 +57,8 @@ from infra.temporal.schedules import ScheduledWorkflow
 from infra.wallet.chain import EvmChain
 from infra.wallet.coins import WalletCoins
 from infra.wallet.keys import load_public
-from infra.wallet.officers import load_officers, pinned_path, verify_ed25519
+from infra.wallet.officers import pinned_path, verify_ed25519
+from infra.wallet.pinned_officers import PinnedOfficers
 from workers import engine_admin
 from workers.alarm_wiring import WorkerAlarms
 from workers.shard_engine import ShardEngine
@@ -120,7 +121,7 @@ def wire_settlement(to: Connections) -> Wiring:
 
     adjusting = AdjustmentActivities(
         AdjustmentStore(to.database, LedgerStore(), AuditStore()),
-        load_officers(pinned_path(settings.data_dir)),
+        PinnedOfficers(pinned_path(settings.data_dir)),
         verify_ed25519,
         lambda: int(time.time()),
     )
@@ -129,7 +130,7 @@ def wire_settlement(to: Connections) -> Wiring:
         MarketChangeStore(to.database, AuditStore()),
         {shard: engine_admin.connect(settings, "admin", shard) for shard in shards},
         {shard: engine_admin.connect(settings, "treasury", shard) for shard in shards},
-        load_officers(pinned_path(settings.data_dir)),
+        PinnedOfficers(pinned_path(settings.data_dir)),
         verify_ed25519,
         lambda: int(time.time()),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +21,9 @@ from infra.settings import Settings
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
 from infra.wallet.keys import load_seed
-from infra.wallet.officers import load_officers, signer_pinned_path
+from infra.wallet.local_vault import LocalVault, PassphraseError
+from infra.wallet.officers import signer_pinned_path
+from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.signer import (
     Refused,
     Signer,
@@ -27,6 +31,8 @@ from infra.wallet.signer import (
     SignerPolicy,
     signer_policy_path,
 )
+from infra.wallet.signer_log import SignerLog, signer_log_path
+from infra.wallet.vault import VaultError
 from workers.stopping import stop_on_signals
 from workflows import task_queues
 
@@ -35,42 +41,54 @@ log = structlog.get_logger(__name__)
 
 
 class SignerDoor:
-    """The signer in the words of the activities' port."""
+    """The signer in the words of the activities' port; writes down what it refuses."""
 
-    def __init__(self, signer: Signer) -> None:
+    def __init__(self, signer: Signer, refusals: SignerLog) -> None:
         self._signer = signer
+        self._refusals = refusals
 
     def refusal(self, order: Mapping[str, Any], now: dt.datetime) -> str | None:
         """Return why the order would not be signed."""
         checked = self._signer.check(order, now)
-        return _text(checked) if isinstance(checked, Refused) else None
+        return self._refused(order, checked, now) if isinstance(checked, Refused) else None
 
     def sign(
         self, order: Mapping[str, Any], unsigned: bytes, now: dt.datetime
     ) -> tuple[bytes | None, str]:
         """Return (raw transaction, "") or (None, refusal)."""
         signed = self._signer.sign(order, unsigned, now)
-        return (None, _text(signed)) if isinstance(signed, Refused) else (signed.raw, "")
+        if isinstance(signed, Refused):
+            return None, self._refused(order, signed, now)
+        return signed.raw, ""
+
+    def _refused(self, order: Mapping[str, Any], refused: Refused, now: dt.datetime) -> str:
+        """Return the refusal as text, once it stands in the log together with the whole order."""
+        text = f"{refused.reason} ({refused.detail})" if refused.detail else str(refused.reason)
+        detail = {
+            "withdrawal": str(order.get("withdrawal_id")),
+            "reason": str(refused.reason),
+            "detail": refused.detail,
+            "order": json.dumps(dict(order), sort_keys=True, default=str),
+        }
+        self._refusals.append(now, "refused", detail)
+        return text
 
 
-def _text(refused: Refused) -> str:
-    return f"{refused.reason} ({refused.detail})" if refused.detail else str(refused.reason)
-
-
-def open_signer(settings: Settings) -> Signer:
+def open_signer(settings: Settings) -> SignerDoor:
     """Read the seed and the signer's own files."""
     data_dir = settings.data_dir
-    return Signer(
-        load_seed(data_dir),
+    signer = Signer(
+        load_seed(LocalVault(data_dir)),
         SignerPolicy.load(signer_policy_path(data_dir)),
-        load_officers(signer_pinned_path(data_dir)),
+        PinnedOfficers(signer_pinned_path(data_dir)),
         SignerJournal(data_dir / "signer" / "signed.jsonl"),
     )
+    return SignerDoor(signer, SignerLog(signer_log_path(data_dir)))
 
 
-def signer_worker(client: Client, signer: Signer) -> Worker:
+def signer_worker(client: Client, signer: SignerDoor) -> Worker:
     """Return the worker of the queue `signer`; one signature at a time keeps its journal simple."""
-    activities = SigningActivities(SignerDoor(signer), lambda: dt.datetime.now(dt.UTC))
+    activities = SigningActivities(signer, lambda: dt.datetime.now(dt.UTC))
     return Worker(
         client,
         task_queue=task_queues.SIGNER,
@@ -125,7 +143,11 @@ def main() -> None:
 
     settings = Settings()
     configure_logging("wallet-signer", settings.log_level, settings.log_format)
-    uvloop.run(_until_signal(settings))
+    try:
+        uvloop.run(_until_signal(settings))
+    except (VaultError, PassphraseError) as error:
+        log.error("no seed, no signatures", error=str(error))  # noqa: TRY400 - no trace of keys
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -29,7 +29,8 @@ from infra.wallet.builder import EvmTransactionBuilder
 from infra.wallet.chain import EvmChain
 from infra.wallet.deposit_store import BlockStore, DepositStore
 from infra.wallet.keys import load_public
-from infra.wallet.officers import load_officers, pinned_path, verify_ed25519
+from infra.wallet.officers import pinned_path, verify_ed25519
+from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.policy_facts import PolicyFactsReader
 from infra.wallet.shard_transfer_store import ShardTransferStore
 from infra.wallet.transfer_store import TransferStore
@@ -55,7 +56,7 @@ class WalletAdapters:
     chain: ChainAdapter
     treasuries: dict[int, Treasury]
     hot_address: str
-    officers: dict[str, Officer]
+    officers: Mapping[str, Officer]
     policy_facts: PolicyFactsReader
     starter: TemporalStarter
     gate: Callable[[], Awaitable[str]]
@@ -95,7 +96,7 @@ def wire_wallet(to: Connections) -> Wiring:
                 for shard in range(settings.shard_count)
             },
             hot_address=public.hot_address,
-            officers=load_officers(pinned_path(settings.data_dir)),
+            officers=PinnedOfficers(pinned_path(settings.data_dir)),
             policy_facts=PolicyFactsReader(to.database, settings.data_dir, public.hot_address),
             starter=TemporalStarter(connected, task_queues.WALLET),
             gate=payment_gate(ReconciliationLog(to.database), settings.reconciliation_policy),

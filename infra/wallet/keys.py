@@ -8,18 +8,19 @@ child's private key gives away all its siblings, so the key in daily use must no
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from domain.evm_address import checksum_address
+from infra.private_files import write_private
 from infra.wallet.keccak import keccak256
+from infra.wallet.local_vault import LocalVault, ensure_passphrase, seed_path
+from infra.wallet.vault import SEED_BYTES, SeedVault, seal
 
 DEPOSIT_ACCOUNT = "m/44'/60'/0'"
 DEPOSIT_BRANCH = "0"
 HOT_WALLET_PATH = "m/44'/60'/1'/0/0"
-SEED_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,6 @@ class Seed:
         )
 
 
-def seed_path(data_dir: Path) -> Path:
-    """Return the file of the seed, in the folder that only the signer may read."""
-    return data_dir / "signer" / "seed"
-
-
 def public_path(data_dir: Path) -> Path:
     """Return the file of the public part."""
     return data_dir / "wallet" / "xpub.json"
@@ -88,14 +84,16 @@ def public_path(data_dir: Path) -> Path:
 def create_wallet(data_dir: Path) -> WalletPublic:
     """Make the seed from the system's entropy unless there is one; publish the public part.
 
-    An existing seed is never replaced: it is the only way to the coins.
+    An existing seed is never replaced: it is the only way to the coins. Nor is it opened again once
+    its public part is published.
     """
-    path = seed_path(data_dir)
+    path, published = seed_path(data_dir), public_path(data_dir)
+    if path.exists() and published.exists():
+        return load_public(data_dir)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
-        write_private(path, secrets.token_bytes(SEED_BYTES).hex() + "\n")
-    public = load_seed(data_dir).public()
-    published = public_path(data_dir)
+        write_private(path, seal(secrets.token_bytes(SEED_BYTES), ensure_passphrase(data_dir)))
+    public = load_seed(LocalVault(data_dir)).public()
     published.parent.mkdir(parents=True, exist_ok=True)
     published.write_text(
         json.dumps({"deposit_xpub": public.deposit_xpub, "hot_address": public.hot_address}) + "\n"
@@ -103,18 +101,9 @@ def create_wallet(data_dir: Path) -> WalletPublic:
     return public
 
 
-def write_private(path: Path, text: str) -> None:
-    """Create `path` with mode 0600 and `text`, on disk before this returns; never overwrites."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def load_seed(data_dir: Path) -> Seed:
-    """Return the seed; for the signer's process only."""
-    return Seed(bytes.fromhex(seed_path(data_dir).read_text().strip()))
+def load_seed(vault: SeedVault) -> Seed:
+    """Return the seed from its vault; for the signer's process only."""
+    return Seed(vault.open())
 
 
 def load_public(data_dir: Path) -> WalletPublic:

@@ -6,7 +6,6 @@ one for the signer. A process that can write the first still cannot make the sig
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from domain.approval import Decision, Officer, Statement
-from infra.wallet.keys import write_private
+from infra.private_files import replace_private, write_private
+from infra.wallet.pinned_officers import Pin, PinnedOfficers, pins_text
 
 DEMO_OFFICERS = ("marta", "piero")
 
@@ -41,29 +41,24 @@ def create_officers(data_dir: Path, names: Sequence[str] = DEMO_OFFICERS) -> dic
     for path in (pinned_path(data_dir), signer_pinned_path(data_dir)):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
-            write_private(path, _pins(officers))
+            write_private(path, pins_text({name: Pin(it) for name, it in officers.items()}))
     return officers
-
-
-def _pins(officers: dict[str, Officer]) -> str:
-    pins = {
-        officer.name: {"public_key": officer.public_key_hex, "customer_id": officer.customer_id}
-        for officer in officers.values()
-    }
-    return json.dumps(pins, indent=1) + "\n"
 
 
 def _ensure_key(data_dir: Path, name: str) -> Ed25519PrivateKey:
     path = private_key_path(data_dir, name)
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        pem = Ed25519PrivateKey.generate().private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        write_private(path, pem.decode("ascii"))
+        write_private(path, _pem(Ed25519PrivateKey.generate()))
     return load_private_key(path)
+
+
+def _pem(key: Ed25519PrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode("ascii")
 
 
 def _public_hex(key: Ed25519PrivateKey) -> str:
@@ -79,12 +74,21 @@ def load_private_key(path: Path) -> Ed25519PrivateKey:
 
 
 def load_officers(path: Path) -> dict[str, Officer]:
-    """Return the pinned officers of `path` by name."""
-    pins = json.loads(path.read_text())
-    return {
-        name: Officer(name, str(pin["public_key"]), pin["customer_id"])
-        for name, pin in pins.items()
-    }
+    """Return the pinned officers of `path` by name, without those who were revoked."""
+    return dict(PinnedOfficers(path))
+
+
+def make_new_key(data_dir: Path, name: str) -> str:
+    """Put a new private key in the place of an officer's on this machine; return its public half.
+
+    `FileNotFoundError` when his key is not kept here.
+    """
+    path = private_key_path(data_dir, name)
+    if not path.exists():
+        raise FileNotFoundError(path)
+    key = Ed25519PrivateKey.generate()
+    replace_private(path, _pem(key))
+    return _public_hex(key)
 
 
 def sign_statement(key: Ed25519PrivateKey, officer: str, statement: Statement) -> Decision:

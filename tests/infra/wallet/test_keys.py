@@ -16,8 +16,8 @@ from infra.wallet.keys import (
     deposit_path,
     load_public,
     load_seed,
-    seed_path,
 )
+from infra.wallet.local_vault import LocalVault, seed_path
 
 SEED = bytes(range(32))
 INDEXES = (0, 1, 2, 77, 2**31 - 1)
@@ -56,7 +56,7 @@ def test_wallet_is_created_once(tmp_path: Path) -> None:
     """The seed is private, random, and never replaced."""
     first = create_wallet(tmp_path)
     assert create_wallet(tmp_path) == first == load_public(tmp_path)
-    assert load_seed(tmp_path).public() == first
+    assert load_seed(LocalVault(tmp_path)).public() == first
     assert stat.S_IMODE(seed_path(tmp_path).stat().st_mode) == 0o600
     assert stat.S_IMODE(seed_path(tmp_path).parent.stat().st_mode) == 0o700
     other = tmp_path / "other"
@@ -70,4 +70,4 @@ def test_published_file_holds_no_secret(tmp_path: Path) -> None:
     text = (tmp_path / "wallet" / "xpub.json").read_text()
     assert "xpub" in text
     assert "xprv" not in text
-    assert seed_path(tmp_path).read_text().strip() not in text
+    assert LocalVault(tmp_path).open().hex() not in text
