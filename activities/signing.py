@@ -34,7 +34,7 @@ class SigningActivities:
     @activity.defn(name="check_signing_order")
     async def check(self, request: SigningRequest) -> None:
         """Say no before a nonce is spent: a nonce that is never used stops all that follow."""
-        refusal = self._signer.refusal(request.order, self._now() + _MARGIN)
+        refusal = self._signer.refusal(request.order, self._now(), _MARGIN)
         if refusal is not None:
             raise _refused(refusal)
 

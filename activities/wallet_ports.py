@@ -186,8 +186,10 @@ class DepositRows(Protocol):
 class WithdrawalSigner(Protocol):
     """The holder of the keys; both return the refusal as text, or None and the result."""
 
-    def refusal(self, order: Mapping[str, Any], now: dt.datetime) -> str | None:
-        """Return why the order would not be signed."""
+    def refusal(
+        self, order: Mapping[str, Any], now: dt.datetime, approved_for: dt.timedelta
+    ) -> str | None:
+        """Return why the order would not be signed; approvals must count for so long."""
 
     def sign(
         self, order: Mapping[str, Any], unsigned: bytes, now: dt.datetime

@@ -24,14 +24,11 @@ from infra.wallet.keys import load_seed
 from infra.wallet.local_vault import LocalVault, PassphraseError
 from infra.wallet.officers import signer_pinned_path
 from infra.wallet.pinned_officers import PinnedOfficers
-from infra.wallet.signer import (
-    Refused,
-    Signer,
-    SignerJournal,
-    SignerPolicy,
-    signer_policy_path,
-)
+from infra.wallet.signer import Signer
+from infra.wallet.signer_journal import SignerJournal
 from infra.wallet.signer_log import SignerLog, signer_log_path
+from infra.wallet.signer_policy import SignerPolicy, signer_policy_path
+from infra.wallet.signer_refusal import Refused, SignerFilesError
 from infra.wallet.vault import VaultError
 from workers.stopping import stop_on_signals
 from workflows import task_queues
@@ -47,9 +44,11 @@ class SignerDoor:
         self._signer = signer
         self._refusals = refusals
 
-    def refusal(self, order: Mapping[str, Any], now: dt.datetime) -> str | None:
+    def refusal(
+        self, order: Mapping[str, Any], now: dt.datetime, approved_for: dt.timedelta
+    ) -> str | None:
         """Return why the order would not be signed."""
-        checked = self._signer.check(order, now)
+        checked = self._signer.check(order, now, approved_for)
         return self._refused(order, checked, now) if isinstance(checked, Refused) else None
 
     def sign(
@@ -145,8 +144,8 @@ def main() -> None:
     configure_logging("wallet-signer", settings.log_level, settings.log_format)
     try:
         uvloop.run(_until_signal(settings))
-    except (VaultError, PassphraseError) as error:
-        log.error("no seed, no signatures", error=str(error))  # noqa: TRY400 - no trace of keys
+    except (VaultError, PassphraseError, SignerFilesError) as error:
+        log.error("the signer cannot start", error=str(error))  # noqa: TRY400 - no trace of keys
         sys.exit(1)
 
 

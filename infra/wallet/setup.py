@@ -18,9 +18,11 @@ from infra.postgres import tables
 from infra.wallet import demo, officers
 from infra.wallet.keys import WalletPublic, create_wallet, deposit_path
 from infra.wallet.rpc import JsonRpc
-from infra.wallet.signer import signer_policy_path
+from infra.wallet.signer_policy import signer_policy_path
 
 CHAIN = "ETH"
+SIGNATURES_PER_HOUR = 3_600
+HOUR_OF_THRESHOLDS, DAY_OF_THRESHOLDS = 1_000, 5_000  # the demo's limits, in approval thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,14 @@ async def pin_signer_policy(data_dir: Path, chain_url: str, engine: AsyncEngine)
         rows = (await connection.execute(query.order_by(tables.asset.c.asset_id))).all()
     policy = {
         "chain_id": chain_id,
+        "signatures_per_hour": SIGNATURES_PER_HOUR,
+        "allow_list": None,
         "assets": {
             row.code: {
                 "contract": row.contract,
                 "approval_above": str(int(row.approval_above)),
+                "amount_per_hour": str(int(row.approval_above) * HOUR_OF_THRESHOLDS),
+                "amount_per_day": str(int(row.approval_above) * DAY_OF_THRESHOLDS),
             }
             for row in rows
         },

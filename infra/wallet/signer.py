@@ -2,20 +2,18 @@
 
 It believes nothing that it is told. The order names what the exchange wants to pay; the unsigned
 transaction must do exactly that, above the pinned threshold officers of the pinned file must have
-signed it, and the signer's own journal must not show the withdrawal under another nonce, nor the
-nonce under another withdrawal.
+signed it, the signer's own journal must not show the withdrawal under another nonce or as another
+payment, nor the nonce under another withdrawal, and what it signed itself within an hour and a day
+must leave room. Room is reserved when an order is checked, so that a nonce is not given in vain.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 from domain.approval import (
@@ -27,10 +25,14 @@ from domain.approval import (
     quorum,
 )
 from domain.evm_address import is_checksum_address
+from domain.signing_limits import Payment, limit_refusal
 from infra.wallet.erc20 import parse_transfer_call
 from infra.wallet.keccak import keccak256
 from infra.wallet.keys import HOT_WALLET_PATH, Seed
 from infra.wallet.officers import verify_ed25519
+from infra.wallet.signer_journal import SignerJournal
+from infra.wallet.signer_policy import AssetPolicy, SignerPolicy
+from infra.wallet.signer_refusal import Refused, SignerRefusal
 from infra.wallet.transaction import (
     MalformedTransactionError,
     Transaction,
@@ -40,40 +42,14 @@ from infra.wallet.transaction import (
 
 MAX_GAS = 500_000
 MAX_NETWORK_FEE = 10**17  # 0.1 of the chain's coin: a bound on what a wrong fee can burn
+RESERVED_SECONDS = 900
+_NO_TIME = dt.timedelta()
 _ORDER_FIELDS = frozenset(
     {"withdrawal_id", "customer_id", "asset", "amount", "fee", "address", "approvals"}
 )
 _DECISION_FIELDS = frozenset({"officer", "action", "statement", "signature_hex"})
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _AMOUNT = re.compile(r"[1-9][0-9]{0,37}|0")
-
-
-class SignerRefusal(StrEnum):
-    """Why the signer does not sign; checked in this order."""
-
-    UNKNOWN_OR_MISSING_FIELD = "unknown_or_missing_field"
-    MALFORMED_FIELD = "malformed_field"
-    UNKNOWN_ASSET = "unknown_asset"
-    AMOUNT_NOT_ABOVE_FEE = "amount_not_above_fee"
-    INVALID_ADDRESS = "invalid_address"
-    INVALID_APPROVAL = "invalid_approval"
-    TOO_FEW_APPROVALS = "too_few_approvals"
-    MALFORMED_TRANSACTION = "malformed_transaction"
-    WRONG_CHAIN = "wrong_chain"
-    FEE_TOO_HIGH = "fee_too_high"
-    WRONG_RECEIVER = "wrong_receiver"
-    WRONG_AMOUNT = "wrong_amount"
-    WRONG_CONTRACT = "wrong_contract"
-    SIGNED_WITH_ANOTHER_NONCE = "signed_with_another_nonce"
-    NONCE_OF_ANOTHER_WITHDRAWAL = "nonce_of_another_withdrawal"
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The signer's no; `detail` says more for the operator."""
-
-    reason: SignerRefusal
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,39 +59,6 @@ class SignedTransaction:
     raw: bytes
     tx_hash: str
     nonce: int
-
-
-@dataclass(frozen=True, slots=True)
-class AssetPolicy:
-    """What the signer's own file says of an asset; `contract` None is the chain's own coin."""
-
-    contract: str | None
-    approval_above: int
-
-
-def signer_policy_path(data_dir: Path) -> Path:
-    """Return the signer's own file of chain, contracts and thresholds."""
-    return data_dir / "signer" / "policy.json"
-
-
-@dataclass(frozen=True, slots=True)
-class SignerPolicy:
-    """The signer's own file."""
-
-    chain_id: int
-    assets: Mapping[str, AssetPolicy]
-
-    @staticmethod
-    def load(path: Path) -> SignerPolicy:
-        """Read the pinned policy; a missing field is an error, not a default."""
-        fields = json.loads(path.read_text())
-        return SignerPolicy(
-            chain_id=int(fields["chain_id"]),
-            assets={
-                code: AssetPolicy(entry["contract"], int(entry["approval_above"]))
-                for code, entry in fields["assets"].items()
-            },
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,45 +73,10 @@ class SigningOrder:
     address: str
     approvals: tuple[Decision, ...]
 
-
-class SignerJournal:
-    """Append-only file of (nonce, withdrawal) pairs; on disk before a signature leaves."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._withdrawal_of: dict[int, str] = {}
-        self._nonce_of: dict[str, int] = {}
-        if path.exists():
-            whole = path.read_text().rpartition("\n")[0]
-            os.truncate(path, len(whole) + 1 if whole else 0)  # a torn line was never signed
-            for line in whole.splitlines():
-                entry = json.loads(line)
-                self._remember(int(entry["nonce"]), str(entry["withdrawal_id"]))
-
-    def conflict(self, nonce: int, withdrawal_id: str) -> SignerRefusal | None:
-        """Return why this pair contradicts what was signed before."""
-        if self._nonce_of.get(withdrawal_id, nonce) != nonce:
-            return SignerRefusal.SIGNED_WITH_ANOTHER_NONCE
-        if self._withdrawal_of.get(nonce, withdrawal_id) != withdrawal_id:
-            return SignerRefusal.NONCE_OF_ANOTHER_WITHDRAWAL
-        return None
-
-    def record(self, nonce: int, withdrawal_id: str, signing_hash: bytes) -> None:
-        """Append one line and wait until it is on disk."""
-        line = json.dumps(
-            {"nonce": nonce, "withdrawal_id": withdrawal_id, "hash": signing_hash.hex()}
-        )
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(descriptor, line.encode("ascii") + b"\n")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        self._remember(nonce, withdrawal_id)
-
-    def _remember(self, nonce: int, withdrawal_id: str) -> None:
-        self._withdrawal_of[nonce] = withdrawal_id
-        self._nonce_of[withdrawal_id] = nonce
+    def payment(self, now: dt.datetime) -> Payment:
+        """Return what this order pays, as signed at `now`."""
+        at_seconds = int(now.timestamp())
+        return Payment(self.withdrawal_id, self.asset, self.amount, self.address, at_seconds)
 
 
 class Signer:
@@ -185,9 +93,16 @@ class Signer:
         self._policy = policy
         self._officers = officers
         self._journal = journal
+        self._reserved: dict[str, Payment] = {}  # checked, and not signed yet
 
-    def check(self, fields: Mapping[str, Any], now: dt.datetime) -> SigningOrder | Refused:
-        """Return the order when it may be signed, as far as that is known without a transaction."""
+    def check(
+        self, fields: Mapping[str, Any], now: dt.datetime, approved_for: dt.timedelta = _NO_TIME
+    ) -> SigningOrder | Refused:
+        """Return the order when it may be signed, as far as that is known without a transaction.
+
+        Its approvals must still count after `approved_for`. Its amount is reserved in the limits'
+        windows for `RESERVED_SECONDS`.
+        """
         order = parse_order(fields)
         if isinstance(order, Refused):
             return order
@@ -198,11 +113,35 @@ class Signer:
             return Refused(SignerRefusal.AMOUNT_NOT_ABOVE_FEE)
         if not is_checksum_address(order.address, keccak256):
             return Refused(SignerRefusal.INVALID_ADDRESS)
-        return self._check_approvals(order, asset, now)
+        allowed = self._policy.allow_list
+        if allowed is not None and order.address not in allowed:
+            return Refused(SignerRefusal.ADDRESS_NOT_ALLOWED, order.address)
+        refused = self._approvals_refusal(order, asset, now + approved_for)
+        return refused or self._limits_refusal(order.payment(now)) or order
 
-    def _check_approvals(
+    def _limits_refusal(self, payment: Payment) -> Refused | None:
+        """Return what the signer's own past says against a payment; else keep room for it."""
+        signed = self._journal.payment(payment.withdrawal_id)
+        if signed is not None:
+            if signed.same_payment(payment):
+                return None  # it was counted when it was signed first
+            return Refused(SignerRefusal.SIGNED_AS_ANOTHER_PAYMENT)
+        now_seconds = payment.at_seconds
+        self._reserved = {
+            name: kept
+            for name, kept in self._reserved.items()
+            if now_seconds - kept.at_seconds < RESERVED_SECONDS
+        }
+        earlier = chain(self._journal.last_day(now_seconds), self._reserved.values())
+        refusal = limit_refusal(payment, earlier, self._policy.limits(payment.asset))
+        if refusal is not None:
+            return Refused(SignerRefusal(refusal))
+        self._reserved[payment.withdrawal_id] = payment
+        return None
+
+    def _approvals_refusal(
         self, order: SigningOrder, asset: AssetPolicy, now: dt.datetime
-    ) -> SigningOrder | Refused:
+    ) -> Refused | None:
         subject = DecisionSubject(
             withdrawal_id=order.withdrawal_id,
             customer_id=order.customer_id,
@@ -210,13 +149,14 @@ class Signer:
             amount=order.amount,
             address=order.address,
         )
+        officers = dict(self._officers)  # one look at the file for the whole order
         counted: list[str] = []
         for decision in order.approvals:
             refusal = decision_refusal(
                 decision,
                 action=APPROVE,
                 subject=subject,
-                officers=self._officers,
+                officers=officers,
                 decided=counted,
                 now=now,
                 verify=verify_ed25519,
@@ -224,10 +164,12 @@ class Signer:
             if refusal is not None:
                 return Refused(SignerRefusal.INVALID_APPROVAL, f"{decision.officer}: {refusal}")
             counted.append(decision.officer)
+        if len({officers[name].public_key_hex for name in counted}) < len(counted):
+            return Refused(SignerRefusal.INVALID_APPROVAL, "two officers have one key")
         needed = quorum(order.amount, asset.approval_above)
         if len(counted) < needed:
             return Refused(SignerRefusal.TOO_FEW_APPROVALS, f"{len(counted)} of {needed}")
-        return order
+        return None
 
     def sign(
         self, fields: Mapping[str, Any], unsigned: bytes, now: dt.datetime
@@ -246,7 +188,8 @@ class Signer:
         if refusal is not None:
             return Refused(refusal)
         digest = transaction.signing_hash()
-        self._journal.record(transaction.nonce, order.withdrawal_id, digest)
+        self._journal.record(transaction.nonce, order.payment(now), digest)
+        self._reserved.pop(order.withdrawal_id, None)
         raw = transaction.signed(*_signature(self._key, digest))
         return SignedTransaction(raw, transaction_hash(raw), transaction.nonce)
 
@@ -256,6 +199,8 @@ class Signer:
         """Return how the bytes differ from the order."""
         if transaction.chain_id != self._policy.chain_id:
             return SignerRefusal.WRONG_CHAIN
+        if transaction.priority_fee > transaction.max_fee:
+            return SignerRefusal.FEE_TOO_HIGH
         if transaction.gas > MAX_GAS or transaction.gas * transaction.max_fee > MAX_NETWORK_FEE:
             return SignerRefusal.FEE_TOO_HIGH
         amount = order.amount - order.fee

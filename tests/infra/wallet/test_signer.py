@@ -16,15 +16,10 @@ from domain.approval import APPROVE, Officer, Statement
 from infra.wallet.erc20 import mint_call, transfer_call
 from infra.wallet.keys import HOT_WALLET_PATH, Seed
 from infra.wallet.officers import sign_statement
-from infra.wallet.signer import (
-    AssetPolicy,
-    Refused,
-    SignedTransaction,
-    Signer,
-    SignerJournal,
-    SignerPolicy,
-    SignerRefusal,
-)
+from infra.wallet.signer import RESERVED_SECONDS, SignedTransaction, Signer
+from infra.wallet.signer_journal import MAX_NONCE_STEP, SignerJournal
+from infra.wallet.signer_policy import AssetPolicy, SignerPolicy
+from infra.wallet.signer_refusal import Refused, SignerFilesError, SignerRefusal
 from infra.wallet.transaction import Transaction, decode_signed, sender_of
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -41,12 +36,16 @@ FIRST_ID = "01234567-89ab-4cde-8123-456789abcdef"
 SECOND_ID = "11234567-89ab-4cde-8123-456789abcdef"
 POLICY = SignerPolicy(
     chain_id=31337,
-    assets={"USDT": AssetPolicy(TOKEN, 1_000), "ETH": AssetPolicy(None, 10**18)},
+    signatures_per_hour=100,
+    assets={
+        "USDT": AssetPolicy(TOKEN, 1_000, amount_per_hour=100_000, amount_per_day=500_000),
+        "ETH": AssetPolicy(None, 10**18, amount_per_hour=10**20, amount_per_day=10**21),
+    },
 )
 
 
-def _signer(folder: Path) -> Signer:
-    return Signer(SEED, POLICY, OFFICERS, SignerJournal(folder / "signed.jsonl"))
+def _signer(folder: Path, policy: SignerPolicy = POLICY) -> Signer:
+    return Signer(SEED, policy, OFFICERS, SignerJournal(folder / "signed.jsonl"))
 
 
 def _order(amount: int = 900, **changed: Any) -> dict[str, Any]:
@@ -120,6 +119,7 @@ def test_chains_own_coin_is_paid_plainly(tmp_path: Path) -> None:
         ({"chain_id": 1}, SignerRefusal.WRONG_CHAIN),
         ({"gas": 10**7}, SignerRefusal.FEE_TOO_HIGH),
         ({"max_fee": 10**14}, SignerRefusal.FEE_TOO_HIGH),
+        ({"priority_fee": 4 * 10**9}, SignerRefusal.FEE_TOO_HIGH),
         ({"to": OTHER}, SignerRefusal.WRONG_CONTRACT),
         ({"value": 1}, SignerRefusal.WRONG_CONTRACT),
         ({"data": transfer_call(OTHER, 800)}, SignerRefusal.WRONG_RECEIVER),
@@ -254,3 +254,146 @@ def test_check_says_no_before_a_nonce_is_spent(tmp_path: Path) -> None:
     assert isinstance(refused, Refused)
     assert refused.reason is SignerRefusal.TOO_FEW_APPROVALS
     assert not isinstance(signer.check(_order(), NOW), Refused)
+
+
+@pytest.mark.parametrize(
+    ("changed", "refusal"),
+    [
+        ({"withdrawal_id": SECOND_ID}, SignerRefusal.INVALID_APPROVAL),
+        ({"asset": "ETH"}, SignerRefusal.INVALID_APPROVAL),
+        ({"amount": "5001"}, SignerRefusal.INVALID_APPROVAL),
+        ({"address": OTHER}, SignerRefusal.INVALID_APPROVAL),
+        ({"fee": "99"}, SignerRefusal.WRONG_AMOUNT),
+        ({"note": "x"}, SignerRefusal.UNKNOWN_OR_MISSING_FIELD),
+    ],
+)
+def test_order_changed_after_its_approval_is_refused(
+    tmp_path: Path, changed: dict[str, Any], refusal: SignerRefusal
+) -> None:
+    """Each field that the officer saw is in what he signed; the fee is in the transaction."""
+    order = _order(5_000, approvals=[_approval()])
+    assert _refusal(_signer(tmp_path), order | changed, LARGE) is refusal
+    assert isinstance(_refusal(_signer(tmp_path), order, LARGE), SignedTransaction)
+
+
+def test_approval_of_the_requester_does_not_count(tmp_path: Path) -> None:
+    """An officer with an account here cannot let his own coins out."""
+    officers = OFFICERS | {"marta": replace(OFFICERS["marta"], customer_id=7)}
+    signer = Signer(SEED, POLICY, officers, SignerJournal(tmp_path / "signed.jsonl"))
+    refused = signer.check(_order(5_000, approvals=[_approval()]), NOW)
+    assert isinstance(refused, Refused)
+    assert refused.detail == "marta: officer_is_requester"
+
+
+def test_two_names_with_one_key_are_one_officer(tmp_path: Path) -> None:
+    """Whoever writes the pins twice over has no second pair of eyes."""
+    officers = OFFICERS | {"twin": replace(OFFICERS["marta"], name="twin")}
+    signer = Signer(SEED, POLICY, officers, SignerJournal(tmp_path / "signed.jsonl"))
+    twins = [_approval(amount=20_000), _approval(amount=20_000) | {"officer": "twin"}]
+    refused = signer.check(_order(20_000, approvals=twins), NOW)
+    assert refused == Refused(SignerRefusal.INVALID_APPROVAL, "two officers have one key")
+
+
+def test_approval_must_still_count_when_it_comes_to_signing(tmp_path: Path) -> None:
+    """The check looks ahead: an approval that expires between leaves a nonce unused."""
+    order = _order(5_000, approvals=[_approval(expiry=int(NOW.timestamp()) + 300)])
+    signer = _signer(tmp_path)
+    soon = signer.check(order, NOW, dt.timedelta(minutes=10))
+    assert isinstance(soon, Refused)
+    assert soon.detail == "marta: expired"
+    assert not isinstance(signer.check(order, NOW), Refused)
+
+
+def test_only_allowed_addresses_are_paid(tmp_path: Path) -> None:
+    """Where the signer's own file names them."""
+    closed = _signer(tmp_path, replace(POLICY, allow_list=frozenset({OTHER})))
+    assert _refusal(closed, _order(), _transaction()) is SignerRefusal.ADDRESS_NOT_ALLOWED
+    opened = replace(POLICY, allow_list=frozenset({RECEIVER}))
+    paid = _refusal(_signer(tmp_path, opened), _order(), _transaction())
+    assert isinstance(paid, SignedTransaction)
+
+
+def _limited(**limits: int) -> SignerPolicy:
+    usdt = {"amount_per_hour": 10**6, "amount_per_day": 10**6} | limits
+    signatures = usdt.pop("signatures_per_hour", 100)
+    assets = {"USDT": AssetPolicy(TOKEN, 1_000, **usdt)}
+    return replace(POLICY, signatures_per_hour=signatures, assets=assets)
+
+
+@pytest.mark.parametrize(
+    ("limits", "refusal", "passes_after"),
+    [
+        ({"signatures_per_hour": 1}, SignerRefusal.TOO_MANY_SIGNATURES, 3_600),
+        ({"amount_per_hour": 1_799}, SignerRefusal.HOURLY_AMOUNT_EXCEEDED, 3_600),
+        ({"amount_per_day": 1_799}, SignerRefusal.DAILY_AMOUNT_EXCEEDED, 86_400),
+    ],
+)
+def test_own_windows_hold_across_a_restart(
+    tmp_path: Path, limits: dict[str, int], refusal: SignerRefusal, passes_after: int
+) -> None:
+    """Whoever owns the rest of the exchange still gets only so much, and a restart forgets nothing.
+
+    The first payment may be signed again, since it was counted.
+    """
+    policy = _limited(**limits)
+    first = _signer(tmp_path, policy).sign(_order(), _transaction().unsigned(), NOW)
+    assert isinstance(first, SignedTransaction)
+    second = (_order(withdrawal_id=SECOND_ID), _transaction(nonce=5).unsigned())
+    just_before = NOW + dt.timedelta(seconds=passes_after - 1)
+    restarted = _signer(tmp_path, policy)
+    assert restarted.sign(_order(), _transaction().unsigned(), just_before) == first
+    refused = restarted.sign(*second, just_before)
+    assert isinstance(refused, Refused)
+    assert refused.reason is refusal
+    passed = restarted.sign(*second, NOW + dt.timedelta(seconds=passes_after))
+    assert isinstance(passed, SignedTransaction)
+
+
+def test_clock_that_is_set_back_opens_no_window(tmp_path: Path) -> None:
+    """What was signed in the future counts as just now."""
+    signer = _signer(tmp_path, _limited(signatures_per_hour=1))
+    signer.sign(_order(), _transaction().unsigned(), NOW)
+    yesterday = NOW - dt.timedelta(days=1)
+    refused = signer.check(_order(withdrawal_id=SECOND_ID), yesterday)
+    assert refused == Refused(SignerRefusal.TOO_MANY_SIGNATURES)
+
+
+def test_check_keeps_room_for_the_signature(tmp_path: Path) -> None:
+    """A nonce is given out after the check: another order must not take the room meanwhile."""
+    signer = _signer(tmp_path, _limited(signatures_per_hour=1))
+    assert not isinstance(signer.check(_order(), NOW), Refused)
+    other = _order(withdrawal_id=SECOND_ID)
+    assert signer.check(other, NOW) == Refused(SignerRefusal.TOO_MANY_SIGNATURES)
+    assert isinstance(_refusal(signer, _order(), _transaction()), SignedTransaction)
+
+    (tmp_path / "later").mkdir()
+    later = _signer(tmp_path / "later", _limited(signatures_per_hour=1))
+    assert not isinstance(later.check(_order(), NOW), Refused)
+    given_up = NOW + dt.timedelta(seconds=RESERVED_SECONDS)
+    assert not isinstance(later.check(other, given_up), Refused)
+
+
+def test_withdrawal_is_never_signed_as_another_payment(tmp_path: Path) -> None:
+    """Not even at its own nonce and with good approvals for the other amount."""
+    signer = _signer(tmp_path)
+    assert isinstance(_refusal(signer, _order(), _transaction()), SignedTransaction)
+    order = _order(5_000, approvals=[_approval()])
+    assert _refusal(signer, order, LARGE) is SignerRefusal.SIGNED_AS_ANOTHER_PAYMENT
+
+
+def test_nonce_far_ahead_is_refused(tmp_path: Path) -> None:
+    """It would wait for nonces that nobody will use, with the customer's coins."""
+    signer = _signer(tmp_path)
+    assert isinstance(_refusal(signer, _order(), _transaction()), SignedTransaction)
+    second = _order(withdrawal_id=SECOND_ID)
+    far = _transaction(nonce=4 + MAX_NONCE_STEP + 1)
+    assert _refusal(signer, second, far) is SignerRefusal.NONCE_TOO_FAR
+    near = _transaction(nonce=4 + MAX_NONCE_STEP)
+    assert isinstance(_refusal(signer, second, near), SignedTransaction)
+
+
+def test_journal_of_an_earlier_version_is_named(tmp_path: Path) -> None:
+    """Without amounts the windows would be empty: no start rather than no limits."""
+    (tmp_path / "signed.jsonl").write_text('{"nonce": 1, "withdrawal_id": "x", "hash": "00"}\n')
+    with pytest.raises(SignerFilesError, match=r"signed\.jsonl, line 1"):
+        SignerJournal(tmp_path / "signed.jsonl")
