@@ -16,15 +16,21 @@ def write_private(path: Path, text: str) -> None:
 
 
 def replace_private(path: Path, text: str) -> None:
-    """Put `text` in the place of `path` in one step, on disk, with mode 0600 and the same owner."""
+    """Put `text` in the place of `path` in one step, on disk, for the folder's owner alone."""
     fresh = path.with_name(path.name + ".writing")
     fresh.unlink(missing_ok=True)
     write_private(fresh, text)
-    if path.exists() and (owner := path.stat()).st_uid != os.geteuid():
-        os.chown(fresh, owner.st_uid, owner.st_gid)
+    give_to_folders_owner(fresh)
     fresh.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def give_to_folders_owner(path: Path) -> None:
+    """Let a file that root has written belong to whom its folder belongs."""
+    owner = path.parent.stat()
+    if os.geteuid() == 0 and path.stat().st_uid != owner.st_uid:
+        os.chown(path, owner.st_uid, owner.st_gid)

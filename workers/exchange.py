@@ -17,6 +17,7 @@ import infra.postgres
 from infra.embedded.chain import ChainServer
 from infra.embedded.server import Child, ServerFailedError
 from infra.engine_roles import ensure_tokens
+from infra.wallet.signer_home import prepare_home
 from workers import stack
 from workers.data_folder import demo_record_path, read_json, write_json
 from workers.nursery import Nursery
@@ -68,6 +69,9 @@ class Exchange:
         (self.data_dir / "demo.json").unlink(missing_ok=True)
         write_json(self.data_dir / "run" / "env.json", dict(self.stack.environment()))
         ensure_tokens(self.data_dir / "secrets")
+        home = prepare_home(self.data_dir, self.data_dir / "run" / "wallet-signer.json")
+        if isinstance(home, str):
+            self._say(home)
         names = ", ".join(server.name for server in self.stack.servers)
         self._say(f"starting {names}" if names else "using the servers of RIALTO_..._URL")
         if self.stack.chain is not None:

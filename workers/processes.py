@@ -10,7 +10,7 @@ class ProcessSpec:
     """One process. `module` has `main()`; a `sharded` one runs once per shard.
 
     An `apart` one never shares memory pages with others (see `workers/nursery.py`): the engine for
-    its even pace, the signer for its keys.
+    its even pace, the signer for its keys. One with its `own_user` runs as that where root allows.
     """
 
     name: str
@@ -18,6 +18,7 @@ class ProcessSpec:
     help: str
     sharded: bool = False
     apart: bool = False
+    own_user: bool = False
 
     @property
     def verb(self) -> str:
@@ -44,6 +45,7 @@ PROCESSES = (
         "workers.wallet_signer",
         "Sign withdrawals; alone with the keys.",
         apart=True,
+        own_user=True,
     ),
     ProcessSpec("temporal-worker", "workers.temporal_worker", "Run workflows and their steps."),
     ProcessSpec("chain-watcher", "workers.chain_watcher", "Watch the chain for deposits."),

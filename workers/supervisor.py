@@ -21,6 +21,7 @@ from typing import ClassVar
 import psutil
 
 from infra.embedded.server import LOG_BYTES, Child, ServerFailedError, rotate_log
+from infra.wallet.signer_home import prepare_home
 from workers.data_folder import write_json
 from workers.nursery import Nursery
 from workers.processes import ProcessSpec
@@ -50,6 +51,7 @@ class WorkerProcess(Child):
         name = spec.process_name(shard)
         super().__init__(name, data_dir / "logs" / f"{name}.log")
         self.spec = spec
+        self._data_dir = data_dir
         self._nursery = None if spec.apart else nursery
         self._beat_path = data_dir / "run" / f"{name}.json"
         self._environment = {**environment, "RIALTO_SHARD": str(shard)}
@@ -67,6 +69,13 @@ class WorkerProcess(Child):
                 )
                 return
         super().launch()
+
+    def become(self) -> Callable[[], None] | None:
+        """Return what gives the process a user of its own, if it is to have one and root allows."""
+        if not self.spec.own_user:
+            return None
+        home = prepare_home(self._data_dir, self._beat_path)
+        return None if isinstance(home, str) else home
 
     def environment(self) -> dict[str, str]:
         """Return our environment with the exchange's settings."""

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from infra.embedded.ports import LOOPBACK, listens
 from infra.embedded.server import EmbeddedServer, ServerFailedError
-from infra.embedded.unprivileged import become_server_user, give_to_server_user, runs_as_root
+from infra.embedded.unprivileged import become_user, give_to, runs_as_root, server_user
 
 USER = "rialto"
 DATABASE = "rialto"
@@ -79,7 +79,7 @@ class PostgresServer(EmbeddedServer):
         if not (self.data_dir / "PG_VERSION").exists():
             self._create_cluster()
         elif runs_as_root():
-            give_to_server_user([self.data_dir])
+            give_to(server_user(), [self.data_dir])
         self._wait_for_predecessor()
 
     def command(self) -> list[str]:
@@ -122,7 +122,7 @@ class PostgresServer(EmbeddedServer):
 
     def become(self) -> Callable[[], None] | None:
         """Return what gives up root, when we are root."""
-        return become_server_user() if runs_as_root() else None
+        return become_user(server_user()) if runs_as_root() else None
 
     def _tool(self, program: str, *arguments: str) -> None:
         result = subprocess.run(  # noqa: S603 - our own command line
@@ -152,7 +152,7 @@ class PostgresServer(EmbeddedServer):
         password.write_text(self.password)
         password.chmod(0o600)
         if runs_as_root():
-            give_to_server_user([self.data_dir, password])
+            give_to(server_user(), [self.data_dir, password])
         try:
             result = subprocess.run(  # noqa: S603 - our own command line
                 [

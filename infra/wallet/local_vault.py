@@ -7,6 +7,7 @@ inherited descriptor (`/dev/fd/3`). Without that it is the file that set-up made
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import stat
@@ -89,7 +90,8 @@ class LocalVault:
         if seed is VaultRefusal.WRONG_PASSPHRASE and coming.exists():
             seed = unseal(text, read_passphrase(coming))
             if isinstance(seed, bytes):
-                coming.replace(self._current)
+                with contextlib.suppress(PermissionError):  # the signer's user may only read there
+                    coming.replace(self._current)
         if isinstance(seed, VaultRefusal):
             raise VaultError(seed, self._path)
         return seed

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.hash_chain import GENESIS, JsonValue, link
+from infra.private_files import give_to_folders_owner
 
 _TAIL = 1 << 16
 _LONGEST_TEXT = 2_000
@@ -40,6 +41,7 @@ class SignerLog:
         }
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
+            give_to_folders_owner(self._path)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             previous = self._last_hash(descriptor)
             line = {**content, "hash": link(previous, content).hex()}

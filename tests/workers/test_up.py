@@ -139,6 +139,16 @@ def test_demo_file_says_where_everything_is(running: Running) -> None:
     )
 
 
+def test_signers_folder_is_closed_and_under_root_its_own(running: Running) -> None:
+    """Under root no other process runs as the signer's user; without root all are one user."""
+    home = (running.data / "signer").stat()
+    users = {name: psutil.Process(pid).uids().effective for name, pid in running.pids().items()}
+    signer = users.pop("wallet-signer")
+    assert (home.st_mode & 0o777, home.st_uid) == (0o700, signer)
+    assert (signer in users.values()) == (os.geteuid() != 0)
+    assert "sealed" in (running.data / "signer" / "seed").read_text()
+
+
 def test_page_and_temporal_ui_answer(running: Running) -> None:
     """Both addresses of the screen open, and nothing listens beyond this machine."""
     for url in (running.demo["base_url"] + "/", running.demo["temporal_ui"]):
