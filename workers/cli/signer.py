@@ -144,7 +144,7 @@ def log(data: DataOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(json.dumps({"records": records, "first_bad": fault}, indent=1))
     else:
-        for record in records:
+        for record in records[: None if fault is None else fault - 1]:
             detail = json.dumps(record["detail"], sort_keys=True)
             typer.echo(f"{record['at'][:19]}  {record['action']:<20} {detail}")
         typer.echo(f"{len(records)} records" if fault is None else f"record {fault} was changed")

@@ -61,3 +61,20 @@ def test_long_text_is_cut(tmp_path: Path) -> None:
     log.append(NOW, "refused", {"text": "y"})
     assert len(log.records()[0]["detail"]["text"]) == 2_000
     assert log_fault(log.records()) is None
+
+
+def test_value_that_is_never_written_is_named(tmp_path: Path) -> None:
+    """Not a crash of whoever looks."""
+    records = _written(tmp_path / "log").records()
+    records[2]["detail"]["number"] = 0.5
+    assert log_fault(records) == 3
+
+
+def test_hostile_text_leaves_a_log_that_goes_on(tmp_path: Path) -> None:
+    """The longest line that can be written is found again from the end."""
+    log = SignerLog(tmp_path / "log")
+    hostile = dict.fromkeys(("withdrawal", "reason", "detail", "order"), "💰" * 3000)
+    log.append(NOW, "refused", hostile)
+    log.append(NOW, "refused", hostile)
+    assert log_fault(log.records()) is None
+    assert len(log.records()) == 2
