@@ -21,6 +21,7 @@ _GROUPS = (
     "feed",
     "ops",
     "signer",
+    "cold",
     "audit",
     "compliance",
     "kill_switch",

@@ -611,7 +611,7 @@ wallet_transaction = sa.Table(  # stored before it is broadcast
     "wallet_transaction",
     metadata,
     sa.Column("tx_hash", sa.Text, primary_key=True),
-    sa.Column("withdrawal_id", sa.ForeignKey("withdrawal.withdrawal_id"), nullable=False),
+    sa.Column("withdrawal_id", sa.ForeignKey("withdrawal.withdrawal_id")),  # none: a cold refill
     sa.Column("chain", sa.Text, nullable=False),
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("nonce", sa.BigInteger, nullable=False),

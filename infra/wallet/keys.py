@@ -66,13 +66,17 @@ class Seed:
         """Return the 32-byte private key at `path`."""
         return bytes(self._master.DerivePath(path).PrivateKey().Raw().ToBytes())
 
+    def address(self, path: str) -> str:
+        """Return the address of the key at `path`."""
+        public_key = self._master.DerivePath(path).PublicKey()
+        return _address(public_key.RawUncompressed().ToBytes())
+
     def public(self) -> WalletPublic:
         """Return what may be published."""
         account = self._master.DerivePath(DEPOSIT_ACCOUNT)
-        hot = self._master.DerivePath(HOT_WALLET_PATH)
         return WalletPublic(
             deposit_xpub=account.PublicKey().ToExtended(),
-            hot_address=_address(hot.PublicKey().RawUncompressed().ToBytes()),
+            hot_address=self.address(HOT_WALLET_PATH),
         )
 
 

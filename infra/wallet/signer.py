@@ -190,7 +190,7 @@ class Signer:
         digest = transaction.signing_hash()
         self._journal.record(transaction.nonce, order.payment(now), digest)
         self._reserved.pop(order.withdrawal_id, None)
-        raw = transaction.signed(*_signature(self._key, digest))
+        raw = transaction.signed(*signature_of(self._key, digest))
         return SignedTransaction(raw, transaction_hash(raw), transaction.nonce)
 
     def _transaction_refusal(
@@ -217,7 +217,7 @@ class Signer:
         return None if paid[1] == amount else SignerRefusal.WRONG_AMOUNT
 
 
-def _signature(key: bytes, digest: bytes) -> tuple[int, int, int]:
+def signature_of(key: bytes, digest: bytes) -> tuple[int, int, int]:
     """Return (parity, r, s), deterministic by RFC 6979, so that signing twice gives one hash."""
     from eth_keys.datatypes import PrivateKey
 

@@ -1033,7 +1033,7 @@ def upgrade() -> None:
     op.create_table(
         "wallet_transaction",
         sa.Column("tx_hash", sa.Text(), nullable=False),
-        sa.Column("withdrawal_id", sa.Uuid(), nullable=False),
+        sa.Column("withdrawal_id", sa.Uuid(), nullable=True),
         sa.Column("chain", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("nonce", sa.BigInteger(), nullable=False),
