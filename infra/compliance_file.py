@@ -6,13 +6,14 @@ Each look of a member of staff at a customer's file is itself written into the l
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio.service import RPCError
 
 from domain.approval import APPROVE, REJECT
@@ -58,14 +59,18 @@ class ComplianceFile:
         or the business row say otherwise; `history` tells which histories there were to compare.
         """
         subject = withdrawal_workflow_id(str(withdrawal_id))
-        records, told = await self._about(subject, reader)
+        await self._note_read(subject, reader)
+        history, steps = await self._history(subject)  # first: what it shows is on record by then
+        row = tables.withdrawal.c
+        query = sa.select(row.state).where(row.withdrawal_id == withdrawal_id)
+        async with self._picture() as connection:
+            records, told = await self._records(connection, subject)
+            state = await connection.scalar(query)
         story = story_of(str(withdrawal_id), records)
         if story is None:
             return None
-        history, steps = await self._history(subject)
         actions = {record.action for record in records}
         differences = missing_records(actions, steps)
-        state = await self._row_state(withdrawal_id)
         if state is not None and state != story.state:
             differences.append(f"the row is {state}, the audit log says {story.state}")
         differences += [
@@ -111,22 +116,30 @@ class ComplianceFile:
 
     async def about(self, subject: str, reader: str) -> list[dict[str, Any]]:
         """Return the records about a subject for JSON, oldest first, each with its `fault`."""
-        return (await self._about(subject, reader))[1]
+        await self._note_read(subject, reader)
+        async with self._picture() as connection:
+            return (await self._records(connection, subject))[1]
 
-    async def _about(
-        self, subject: str, reader: str
-    ) -> tuple[list[AuditRecord], list[dict[str, Any]]]:
+    async def _note_read(self, subject: str, reader: str) -> None:
+        """Write down who looks at a customer's file, before it is read; not if there is none."""
         async with writing(self._engine) as connection:
-            known = await self._audit.read(connection, subject)
-            if known and is_customers(subject):
+            if is_customers(subject) and await self._audit.read(connection, subject):
                 await self._audit.append(
                     connection, subject, reader, FILE_READ, f"{FILE_READ}:{uuid4()}", {}
                 )
-        async with self._engine.connect() as connection:
-            records = await self._audit.read(connection, subject)
-            faults = await self._audit.faults(connection, records)
-        told = [self._told(record, faults.get(record.audit_id, "")) for record in records]
-        return records, told
+
+    @asynccontextmanager
+    async def _picture(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection on which everything is read as of one moment."""
+        async with reading(self._engine) as connection:
+            yield await connection.execution_options(isolation_level="REPEATABLE READ")
+
+    async def _records(
+        self, connection: AsyncConnection, subject: str
+    ) -> tuple[list[AuditRecord], list[dict[str, Any]]]:
+        records = await self._audit.read(connection, subject)
+        faults = await self._audit.faults(connection, records)
+        return records, [self._told(record, faults.get(record.audit_id, "")) for record in records]
 
     def _told(self, record: AuditRecord, fault: str) -> dict[str, Any]:
         return {
@@ -158,12 +171,6 @@ class ComplianceFile:
             verify_ed25519(bytes.fromhex(key), message, signature) for key in pin.keys_ever()
         )
         return "" if good else "not signed by this officer"
-
-    async def _row_state(self, withdrawal_id: UUID) -> str | None:
-        row = tables.withdrawal.c
-        query = sa.select(row.state).where(row.withdrawal_id == withdrawal_id)
-        async with self._engine.connect() as connection:
-            return await connection.scalar(query)
 
     async def _history(self, workflow_id: str) -> tuple[list[dict[str, Any]], dict[str, int]]:
         """Return the runs with where their histories are, and how often each step completed."""

@@ -130,8 +130,8 @@ class HistoryArchive:
             .order_by(_kept.closed_at, _kept.run_id)
         )
         async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()  # first: each one's record is there then
             logged = {row.key: row.detail for row in await connection.execute(hashes)}
-            rows = (await connection.execute(query)).all()
         return [self._opened(row, logged.get(_key(row.run_id))) for row in rows]
 
     def _opened(self, row: Any, logged: dict[str, Any] | None) -> KeptHistory:
