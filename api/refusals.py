@@ -18,9 +18,11 @@ _CLOSED = frozenset(
 async def explained(
     services: Services, problem: Problem, market: Market, command: Command
 ) -> Problem:
-    """Return the problem with why the market is closed, or where else the funds are."""
+    """Return the problem with what is closed, where else funds are, or what margin is for."""
     if problem.code in _CLOSED:
         return await closed(services, problem, market.shard, market.instrument.symbol_id)
+    if problem.code == "insufficient_margin" and isinstance(command, PlaceOrder):
+        return problem.with_extra({}, _margin_needed(command, market))
     if problem.code != "insufficient_funds":
         return problem
     if isinstance(command, PlaceOrder | PlaceOrderList):
@@ -29,6 +31,15 @@ async def explained(
     if isinstance(command, AmendOrder):
         return await _short_of_amend(services, problem, market, command)
     return problem
+
+
+def _margin_needed(order: PlaceOrder, market: Market) -> str:
+    """Say what equity has to cover, and what makes a market order need so much more of it."""
+    text = "Equity has to cover the initial margin, and what the order would lose at once at mark."
+    if order.order_type.is_limit:
+        return text
+    percent = f"{market.instrument.band_ppm / 10_000:g}"
+    return f"{text} A market order counts as filled {percent} % away, a limit order at its price."
 
 
 async def _short_of_amend(
