@@ -112,6 +112,8 @@ def list_markets(
             mark = "*" if row["state"] == "proposed" else " "
             at = f" at sequence {row['sequence']}" if row["sequence"] else ""
             typer.echo(f"{mark} {row['change_id']} {row['state']}{at}: {row['summary']}")
+            if row["failure"] and row["state"] == "proposed":
+                typer.echo(f"    parked: the engine refuses: {row['failure']}")
         else:
             typer.echo(f"{row['symbol']:<12} shard {row['shard']}  {_standing(row)}")
 
