@@ -31,7 +31,6 @@ settings.register_profile("rialto", deadline=None, suppress_health_check=[Health
 settings.load_profile("rialto")
 
 _PROCESS_TESTS = (
-    "tests/architecture/test_packaging.py",
     "tests/chaos/",
     "tests/infra/test_engine_protocol.py",
     "tests/workers/bench/test_engine.py",

@@ -19,6 +19,8 @@ from scikit_build_core import build
 getattr(build, sys.argv[1])(sys.argv[2])
 """
 
+pytestmark = pytest.mark.long  # a whole compilation; the editable kind is what all tests run in
+
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -130,6 +130,7 @@ async def stage() -> AsyncIterator[Stage]:
         yield Stage(rig, await Client.connect(temporal, namespace="rialto"), database)
 
 
+@pytest.mark.long
 async def test_a_monitor_killed_after_a_sale_changes_nothing(stage: Stage) -> None:
     """The sale is in the log and nobody has heard of it: the next monitor finds it there."""
     _, wanted = await stage.liquidate("book")

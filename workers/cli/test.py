@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -33,7 +34,8 @@ def run_tests(
     if quick and everything:
         typer.echo("--quick and --all exclude each other", err=True)
         raise typer.Exit(EXIT_USAGE)
-    pytest = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile"]
+    at_once = (os.cpu_count() or 1) + 1  # many tests wait for servers of theirs, not for a core
+    pytest = [sys.executable, "-m", "pytest", "-q", "-n", str(at_once), "--dist", "loadfile"]
     pytest += ["--no-loadscope-reorder"]  # tests/conftest.py puts the files that last longest first
     if quick:
         pytest += ["-m", "not servers and not long"]

@@ -75,6 +75,7 @@ def test_anything_may_be_killed_at_any_moment(seed: int) -> None:
     assert found["kills"] >= 10
 
 
+@pytest.mark.long
 def test_the_worker_and_its_servers_are_killed_once_each() -> None:
     """The short form of it: the settlement's own process, and the two servers it needs."""
     found = _drill(
