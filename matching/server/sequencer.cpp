@@ -10,7 +10,7 @@ namespace rialto::server {
 
 namespace {
 
-constexpr std::uint64_t kIndexedOrders = 1 << 20;  // 8 MiB
+constexpr std::uint64_t kIndexedOrders = 1 << 21;  // 16 MiB
 
 }  // namespace
 
