@@ -13,6 +13,8 @@ const SOON_MS = 100;
 let soon = null;
 let account = null;
 let market = null;
+let tellShown = null;
+const marketShown = new Promise((resolve) => { tellShown = resolve; });
 let amending = null; // the id of the order whose row has inputs
 let drawn = ""; // what the table shows, as text
 const positions = new Positions({
@@ -24,6 +26,7 @@ const positions = new Positions({
 
 export function selectMarket(chosen) {
   market = chosen;
+  tellShown();
   drawFees(market.symbol);
   arrange();
   positions.draw();
@@ -36,6 +39,7 @@ export function watchOrders(follow) {
   signIn.addEventListener("submit", async (event) => {
     event.preventDefault();
     const { key, secret } = Object.fromEntries(new FormData(signIn));
+    await marketShown; // whoever is quicker than the list of markets waits for it
     account = new Account(key.trim(), secret.trim());
     if (!(await attempt(look))) {
       account = null;

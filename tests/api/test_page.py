@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from api.routes.system import COMPONENTS
 from tests.api.browser import Browser, browsing, sign_in
@@ -252,6 +253,30 @@ async def test_a_wrong_key_shows_nothing(running: RunningExchange, browser: Brow
     await expect(page.get_by_role("alert")).to_contain_text("not valid")
     await expect(page.locator("#desk")).to_be_hidden()
     browser.faults = [fault for fault in browser.faults if "status of 401" not in fault]
+
+
+async def test_a_key_may_be_quicker_than_the_list_of_markets(
+    running: RunningExchange, browser: Browser
+) -> None:
+    """It waits for the market that its orders are of; nobody is told of a gateway that is away."""
+    listed = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await listed.wait()
+        await route.continue_()
+
+    page = browser.page
+    await page.route("**/v1/markets", late)
+    await page.goto(running.base_url)
+    await expect(page.locator("#connection")).to_have_text("live")
+    account = running.accounts["alice"]
+    await page.get_by_label("API key").fill(account.api_key)
+    await page.get_by_label("Secret").fill(account.api_secret)
+    await page.get_by_role("button", name="Show my orders").click()
+    await expect(page.locator("#desk")).to_be_hidden()
+    listed.set()
+    await expect(page.locator("#desk")).to_be_visible()
+    await expect(page.locator("#orders-problem")).to_be_empty()
 
 
 async def test_a_dead_gateway_shows_and_heals(running: RunningExchange, browser: Browser) -> None:
