@@ -254,7 +254,7 @@ async def test_a_market_order_that_margin_refuses_is_told_of_the_band(
     refused = await perps.perpetual(quantity="60", type="market")
     assert refused.json()["code"] == "insufficient_margin"
     assert "A market order counts as filled 5 % away" in refused.json()["detail"]
-    limit = {"type": "limit", "price": "2500", "post_only": False}
+    limit: dict[str, Any] = {"type": "limit", "price": "2500", "post_only": False}
     assert (await perps.perpetual(quantity="60", **limit)).status_code == 201
     limited = await perps.perpetual(quantity="1000", **limit)
     assert limited.json()["code"] == "insufficient_margin"

@@ -35,6 +35,7 @@ def _drill(*words: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 def test_trading_goes_on_without_temporal() -> None:
     """Away for twelve seconds: orders are taken all the while, then settlement catches up.
 
