@@ -303,6 +303,7 @@ async def test_the_narrow_page_fits(running: RunningExchange, browser: Browser) 
     await page.goto(running.base_url)
     await expect(page.locator("#components tr")).to_have_count(len(COMPONENTS))
     tabs = page.locator("#markets button")
+    await expect(tabs.first).to_be_visible()
     listed = await tabs.count()
     for _ in range(4):  # an exchange with more markets than one
         await tabs.first.evaluate("tab => tab.parentElement.append(tab.cloneNode(true))")

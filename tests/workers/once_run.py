@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from workers.data_folder import make_folders, scatter_ports
+from workers.stack import PREFERRED_PORTS
+
 _RIALTO = [sys.executable, "-P", "-m", "workers"]
 _ENVIRONMENT = {
     name: value
@@ -19,7 +22,13 @@ _ENVIRONMENT = {
 
 
 def once(folder: Path, *words: str) -> tuple[subprocess.Popen[bytes], Path]:
-    """Start `up --once` and return the process and its log."""
+    """Start `up --once` and return the process and its log.
+
+    The first time on ports that nobody prefers: another test may start an exchange meanwhile.
+    """
+    if not (folder / "data").exists():
+        make_folders(folder / "data")
+        scatter_ports(folder / "data", PREFERRED_PORTS)
     log = folder / "once.log"
     report = folder / "report.json"
     report.unlink(missing_ok=True)
