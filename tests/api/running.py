@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import sqlalchemy as sa
 from domain.commands import Credit
 from domain.events import Credited, SymbolListed
 from domain.instrument import Asset, Instrument
-from domain.perpetual_terms import BracketRow, PerpetualTerms
 from infra.embedded.ports import free_port
 from infra.embedded.server import stop_process
 from infra.engine_grpc import EngineGrpc
@@ -29,31 +29,13 @@ from infra.secret_box import SecretBox, gateway_key_path
 from infra.settings import Settings
 from infra.wallet.keys import create_wallet
 from tests.api.memory import ETH, ETH_USDT, USDT
+from tests.api.perpetual_exchange import ETH_PERP, TERMS
+from tests.offline import NO_SERVERS
 from workers.api_client import ApiAccount
 
 ROOT = Path(__file__).parents[2]
 _READY_SECONDS = 60.0
-PERPETUAL = Instrument.listed(
-    symbol_id=7,
-    base=ETH,
-    quote=USDT,
-    tick_size="0.01",
-    lot_size="0.001",
-    listing_price="2500",
-    maker_fee_ppm=200,
-    taker_fee_ppm=500,
-    band_ppm=50_000,
-    max_order="1000",
-    max_open_orders=60,
-    terms=PerpetualTerms(
-        brackets=(BracketRow(0, 10_000, 20_000), BracketRow(50_000 * 10**6, 20_000, 40_000)),
-        cap_units=10**13,
-        impact_units=1_000 * 10**6,
-        max_leverage=50,
-        funding_interval_seconds=3_600,
-        basis_window_us=2_000_000,
-    ),
-)
+PERPETUAL = replace(ETH_PERP, terms=replace(TERMS, basis_window_us=2_000_000))
 
 
 class RunningExchange:
@@ -65,11 +47,10 @@ class RunningExchange:
         self.ws_url = f"ws://127.0.0.1:{self.port}/v1/ws"
         self.redis_url = redis_url
         self.environment = {
+            **NO_SERVERS,
             "RIALTO_DATA_DIR": str(folder),
             "RIALTO_DATABASE_URL": database_url,
             "RIALTO_REDIS_URL": redis_url,
-            "RIALTO_TEMPORAL_ADDRESS": "127.0.0.1:1",
-            "RIALTO_CHAIN_URL": "http://127.0.0.1:1",
             "RIALTO_GATEWAY_PORT": str(self.port),
             "RIALTO_ENGINE_KIND": "auto",
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
@@ -29,6 +28,7 @@ from infra.settings import Settings
 from infra.wallet.officers import create_officers, verify_ed25519
 from tests.chaos.engine_process import EngineProcess
 from tests.infra.postgres.conftest import seed_listings
+from tests.offline import write_environment
 from workers import engine_admin
 from workers import market_desk as desk
 from workers.order_history import Follower
@@ -145,14 +145,9 @@ async def market_rig(database_url: str, temporal: str) -> AsyncIterator[MarketRi
     database = create(database_url)
     async with database.begin() as conn:
         await seed_listings(conn)
-    environment = {
-        "RIALTO_DATA_DIR": str(engine.folder),
-        "RIALTO_DATABASE_URL": database_url,
-        "RIALTO_REDIS_URL": "redis://127.0.0.1:1",
-        "RIALTO_TEMPORAL_ADDRESS": temporal,
-        "RIALTO_CHAIN_URL": "http://127.0.0.1:1",
-    }
-    (engine.folder / "run" / "env.json").write_text(json.dumps(environment))
+    environment = write_environment(
+        engine.folder, database_url=database_url, temporal_address=temporal
+    )
     settings = Settings.of(environment)
     officers = create_officers(engine.folder)
     reader, admin, treasury = (

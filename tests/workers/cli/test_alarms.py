@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from domain.alarm import AlarmKind, Condition, Severity
 from infra.postgres.alarm_store import AlarmStore
 from infra.postgres.engine import create
+from tests.offline import write_environment
 from workers.__main__ import build
 
 pytestmark = pytest.mark.servers
@@ -30,15 +31,7 @@ def folder(fresh_database: str, tmp_path: Path) -> Path:
         await engine.dispose()
 
     asyncio.run(prepare())
-    (tmp_path / "run").mkdir()
-    settings = {
-        "RIALTO_DATA_DIR": str(tmp_path),
-        "RIALTO_DATABASE_URL": fresh_database,
-        "RIALTO_REDIS_URL": "redis://127.0.0.1:1",
-        "RIALTO_TEMPORAL_ADDRESS": "127.0.0.1:1",
-        "RIALTO_CHAIN_URL": "http://127.0.0.1:1",
-    }
-    (tmp_path / "run" / "env.json").write_text(json.dumps(settings))
+    write_environment(tmp_path, database_url=fresh_database)
     return tmp_path
 
 

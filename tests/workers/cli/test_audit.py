@@ -17,6 +17,7 @@ from domain.hash_chain import JsonValue
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.engine import create
 from infra.wallet.officers import create_officers
+from tests.offline import write_environment
 from workers.__main__ import build
 from workers.cli.context import EXIT_FAILED, EXIT_NOT_RUNNING, EXIT_USAGE
 
@@ -62,15 +63,7 @@ def folder(fresh_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("LOGNAME", "clara")
     asyncio.run(fill(fresh_database))
     create_officers(tmp_path)
-    (tmp_path / "run").mkdir()
-    settings = {
-        "RIALTO_DATA_DIR": str(tmp_path),
-        "RIALTO_DATABASE_URL": fresh_database,
-        "RIALTO_REDIS_URL": "redis://127.0.0.1:1",
-        "RIALTO_TEMPORAL_ADDRESS": "127.0.0.1:1",
-        "RIALTO_CHAIN_URL": "http://127.0.0.1:1",
-    }
-    (tmp_path / "run" / "env.json").write_text(json.dumps(settings))
+    write_environment(tmp_path, database_url=fresh_database)
     return tmp_path
 
 

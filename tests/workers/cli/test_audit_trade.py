@@ -24,6 +24,7 @@ from infra.postgres.settlement_store import SettlementStore
 from matching.storage import FileStorage
 from tests.infra.postgres.conftest import seed_listings
 from tests.matching.shard import Shard
+from tests.offline import write_environment
 from workers.__main__ import build
 
 pytestmark = pytest.mark.servers
@@ -71,15 +72,7 @@ async def execute(database_url: str, statement: str) -> None:
 def folder(fresh_database: str, tmp_path: Path) -> Path:
     """Give a data folder with a journal and its ledger."""
     asyncio.run(settle_all(fresh_database, tmp_path / "engine" / "shard-0"))
-    (tmp_path / "run").mkdir()
-    settings = {
-        "RIALTO_DATA_DIR": str(tmp_path),
-        "RIALTO_DATABASE_URL": fresh_database,
-        "RIALTO_REDIS_URL": "redis://127.0.0.1:1",
-        "RIALTO_TEMPORAL_ADDRESS": "127.0.0.1:1",
-        "RIALTO_CHAIN_URL": "http://127.0.0.1:1",
-    }
-    (tmp_path / "run" / "env.json").write_text(json.dumps(settings))
+    write_environment(tmp_path, database_url=fresh_database)
     return tmp_path
 
 

@@ -25,6 +25,7 @@ from infra.postgres.order_history_store import OrderHistoryStore
 from infra.redis.event_stream import EventReader
 from infra.settings import Settings
 from tests.chaos.engine_process import EngineProcess, order
+from tests.offline import NO_SERVERS, write_environment
 from tests.workers.cli.verbs import run_verbs
 from workers.cli.kill_switch import find_market
 from workers.order_history import Follower
@@ -33,13 +34,6 @@ pytestmark = pytest.mark.servers
 
 WITHIN_SECONDS = 5.0  # far above what it takes: the promise of a second is measured, not raced
 
-NO_SERVERS = {
-    "RIALTO_DATABASE_URL": "postgresql+asyncpg://nobody@127.0.0.1:1/none",
-    "RIALTO_REDIS_URL": "redis://127.0.0.1:1",
-    "RIALTO_TEMPORAL_ADDRESS": "127.0.0.1:1",
-    "RIALTO_CHAIN_URL": "http://127.0.0.1:1",
-}
-
 
 @pytest.fixture
 async def engine() -> AsyncIterator[EngineProcess]:
@@ -47,8 +41,7 @@ async def engine() -> AsyncIterator[EngineProcess]:
     engine = EngineProcess("os")
     await engine.start()
     await engine.open_market(time.time_ns() // 1000)
-    settings = {"RIALTO_DATA_DIR": str(engine.folder), **NO_SERVERS}
-    (engine.folder / "run" / "env.json").write_text(json.dumps(settings))
+    write_environment(engine.folder)
     yield engine
     engine.kill()
     shutil.rmtree(engine.folder)

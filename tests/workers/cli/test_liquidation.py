@@ -17,6 +17,7 @@ from domain.liquidation_story import (
     StepRecord,
 )
 from infra.postgres.liquidation_store import LiquidationStore
+from tests.offline import write_environment
 from workers.__main__ import build
 
 pytestmark = pytest.mark.servers
@@ -56,15 +57,7 @@ RECORD = LiquidationRecord(
 @pytest.fixture
 async def data(fresh_database: str, tmp_path: Path) -> Path:
     """Give a data folder whose database has one record."""
-    (tmp_path / "run").mkdir()
-    variables = {
-        "RIALTO_DATA_DIR": str(tmp_path),
-        "RIALTO_DATABASE_URL": fresh_database,
-        "RIALTO_REDIS_URL": "redis://127.0.0.1:1",
-        "RIALTO_TEMPORAL_ADDRESS": "127.0.0.1:1",
-        "RIALTO_CHAIN_URL": "http://127.0.0.1:1",
-    }
-    (tmp_path / "run" / "env.json").write_text(json.dumps(variables))
+    write_environment(tmp_path, database_url=fresh_database)
     engine = create_async_engine(fresh_database)
     store = LiquidationStore(engine)
     await store.write(RECORD)
