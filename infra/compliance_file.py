@@ -6,7 +6,6 @@ Each look of a member of staff at a customer's file is itself written into the l
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -47,6 +46,7 @@ class ComplianceFile:
         officers: Callable[[], Mapping[str, Pin]],
     ) -> None:
         self._engine = engine
+        self._picture = engine.execution_options(isolation_level="REPEATABLE READ")
         self._audit = AuditStore()
         self._archive = archive
         self._server = server
@@ -63,7 +63,7 @@ class ComplianceFile:
         history, steps = await self._history(subject)  # first: what it shows is on record by then
         row = tables.withdrawal.c
         query = sa.select(row.state).where(row.withdrawal_id == withdrawal_id)
-        async with self._picture() as connection:
+        async with reading(self._picture) as connection:  # all of it as of one moment
             records, told = await self._records(connection, subject)
             state = await connection.scalar(query)
         story = story_of(str(withdrawal_id), records)
@@ -117,7 +117,7 @@ class ComplianceFile:
     async def about(self, subject: str, reader: str) -> list[dict[str, Any]]:
         """Return the records about a subject for JSON, oldest first, each with its `fault`."""
         await self._note_read(subject, reader)
-        async with self._picture() as connection:
+        async with reading(self._picture) as connection:
             return (await self._records(connection, subject))[1]
 
     async def _note_read(self, subject: str, reader: str) -> None:
@@ -127,12 +127,6 @@ class ComplianceFile:
                 await self._audit.append(
                     connection, subject, reader, FILE_READ, f"{FILE_READ}:{uuid4()}", {}
                 )
-
-    @asynccontextmanager
-    async def _picture(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection on which everything is read as of one moment."""
-        async with reading(self._engine) as connection:
-            yield await connection.execution_options(isolation_level="REPEATABLE READ")
 
     async def _records(
         self, connection: AsyncConnection, subject: str
