@@ -17,7 +17,6 @@ from temporalio.service import RPCError
 
 from domain.approval import APPROVE, REJECT
 from domain.audit import AuditRecord, record_fault
-from domain.hash_chain import GENESIS
 from domain.money import text_from_units
 from domain.wallet_record import FiledWithdrawal, WithdrawalFilter
 from domain.withdrawal import withdrawal_workflow_id
@@ -220,19 +219,13 @@ class ComplianceFile:
             ).one()
             if first is None:
                 return
-            before = GENESIS if first == 1 else await self._hash_of(first - 1)
+            before = await connection.scalar(sa.select(log.hash).where(log.audit_id == first - 1))
             expected = first
             async for record in self._audit.range(connection, first, last):
                 fault = record_fault(record, before if record.audit_id == expected else None)
                 before, expected = record.hash, record.audit_id + 1
                 if begin <= record.at < end:  # a transaction's time, so not quite in order
                     yield self._told(record, fault or "")
-
-    async def _hash_of(self, audit_id: int) -> bytes | None:
-        log = tables.audit_log.c
-        async with self._engine.connect() as connection:
-            found = await connection.scalar(sa.select(log.hash).where(log.audit_id == audit_id))
-        return None if found is None else bytes(found)
 
 
 def is_customers(subject: str) -> bool:
