@@ -25,6 +25,7 @@ from domain.workflow_history import completed_steps
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.history_archive import HistoryArchive, KeptHistory
+from infra.postgres.moments import microseconds
 from infra.postgres.reading import reading, writing
 from infra.temporal.histories import WorkflowHistories
 from infra.wallet.officers import verify_ed25519
@@ -82,7 +83,7 @@ class ComplianceFile:
     ) -> list[FiledWithdrawal]:
         """Return withdrawals of all customers, newest first, created before `before_us`."""
         row, asset = tables.withdrawal.c, tables.asset.c
-        moment = sa.cast(sa.extract("epoch", row.created_at) * 1_000_000, sa.BigInteger)
+        moment = microseconds(row.created_at)
         query = (
             sa.select(tables.withdrawal, asset.code, asset.chain_decimals, moment.label("us"))
             .join_from(tables.withdrawal, tables.asset)
