@@ -5,6 +5,7 @@ Each look of a member of staff at a customer's file is itself written into the l
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -170,10 +171,9 @@ class ComplianceFile:
         """Return the runs with where their histories are, and how often each step completed."""
         kept = {found.run.run_id: found for found in await self._archive.of(workflow_id)}
         live = await self._live(workflow_id, set(kept))
-        steps: dict[str, int] = {}
+        steps: Counter[str] = Counter()
         for text in (*(found.history for found in kept.values() if found.history), *live.values()):
-            for step, times in completed_steps(text).items():
-                steps[step] = steps.get(step, 0) + times
+            steps.update(completed_steps(text))
         runs = [_run(found) for found in kept.values()]
         runs += [{"run_id": run_id, "source": "temporal", "fault": ""} for run_id in live]
         return runs, steps
