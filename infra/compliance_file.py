@@ -5,8 +5,8 @@ Each look of a member of staff at a customer's file is itself written into the l
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,6 @@ from temporalio.service import RPCError
 
 from domain.approval import APPROVE, REJECT
 from domain.audit import AuditRecord, record_fault
-from domain.hash_chain import GENESIS
 from domain.money import text_from_units
 from domain.wallet_record import FiledWithdrawal, WithdrawalFilter
 from domain.withdrawal import withdrawal_workflow_id
@@ -27,6 +26,7 @@ from domain.workflow_history import completed_steps
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.history_archive import HistoryArchive, KeptHistory
+from infra.postgres.moments import microseconds
 from infra.postgres.reading import reading, writing
 from infra.temporal.histories import WorkflowHistories
 from infra.wallet.officers import verify_ed25519
@@ -47,6 +47,7 @@ class ComplianceFile:
         officers: Callable[[], Mapping[str, Pin]],
     ) -> None:
         self._engine = engine
+        self._picture = engine.execution_options(isolation_level="REPEATABLE READ")
         self._audit = AuditStore()
         self._archive = archive
         self._server = server
@@ -63,7 +64,7 @@ class ComplianceFile:
         history, steps = await self._history(subject)  # first: what it shows is on record by then
         row = tables.withdrawal.c
         query = sa.select(row.state).where(row.withdrawal_id == withdrawal_id)
-        async with self._picture() as connection:
+        async with reading(self._picture) as connection:  # all of it as of one moment
             records, told = await self._records(connection, subject)
             state = await connection.scalar(query)
         story = story_of(str(withdrawal_id), records)
@@ -83,7 +84,7 @@ class ComplianceFile:
     ) -> list[FiledWithdrawal]:
         """Return withdrawals of all customers, newest first, created before `before_us`."""
         row, asset = tables.withdrawal.c, tables.asset.c
-        moment = sa.cast(sa.extract("epoch", row.created_at) * 1_000_000, sa.BigInteger)
+        moment = microseconds(row.created_at)
         query = (
             sa.select(tables.withdrawal, asset.code, asset.chain_decimals, moment.label("us"))
             .join_from(tables.withdrawal, tables.asset)
@@ -117,7 +118,7 @@ class ComplianceFile:
     async def about(self, subject: str, reader: str) -> list[dict[str, Any]]:
         """Return the records about a subject for JSON, oldest first, each with its `fault`."""
         await self._note_read(subject, reader)
-        async with self._picture() as connection:
+        async with reading(self._picture) as connection:
             return (await self._records(connection, subject))[1]
 
     async def _note_read(self, subject: str, reader: str) -> None:
@@ -127,12 +128,6 @@ class ComplianceFile:
                 await self._audit.append(
                     connection, subject, reader, FILE_READ, f"{FILE_READ}:{uuid4()}", {}
                 )
-
-    @asynccontextmanager
-    async def _picture(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection on which everything is read as of one moment."""
-        async with reading(self._engine) as connection:
-            yield await connection.execution_options(isolation_level="REPEATABLE READ")
 
     async def _records(
         self, connection: AsyncConnection, subject: str
@@ -176,10 +171,9 @@ class ComplianceFile:
         """Return the runs with where their histories are, and how often each step completed."""
         kept = {found.run.run_id: found for found in await self._archive.of(workflow_id)}
         live = await self._live(workflow_id, set(kept))
-        steps: dict[str, int] = {}
+        steps: Counter[str] = Counter()
         for text in (*(found.history for found in kept.values() if found.history), *live.values()):
-            for step, times in completed_steps(text).items():
-                steps[step] = steps.get(step, 0) + times
+            steps.update(completed_steps(text))
         runs = [_run(found) for found in kept.values()]
         runs += [{"run_id": run_id, "source": "temporal", "fault": ""} for run_id in live]
         return runs, steps
@@ -226,19 +220,13 @@ class ComplianceFile:
             ).one()
             if first is None:
                 return
-            before = GENESIS if first == 1 else await self._hash_of(first - 1)
+            before = await connection.scalar(sa.select(log.hash).where(log.audit_id == first - 1))
             expected = first
             async for record in self._audit.range(connection, first, last):
                 fault = record_fault(record, before if record.audit_id == expected else None)
                 before, expected = record.hash, record.audit_id + 1
                 if begin <= record.at < end:  # a transaction's time, so not quite in order
                     yield self._told(record, fault or "")
-
-    async def _hash_of(self, audit_id: int) -> bytes | None:
-        log = tables.audit_log.c
-        async with self._engine.connect() as connection:
-            found = await connection.scalar(sa.select(log.hash).where(log.audit_id == audit_id))
-        return None if found is None else bytes(found)
 
 
 def is_customers(subject: str) -> bool:

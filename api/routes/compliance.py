@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Query
 
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
-from api.schemas.common import decode_cursor, encode_cursor
+from api.schemas.common import decode_cursor, encode_cursor, parse_identity
 from api.schemas.compliance import FiledWithdrawalOut, FiledWithdrawalPage, WithdrawalStoryOut
 from domain.customer import Scope
 from domain.wallet_record import WithdrawalFilter
@@ -60,10 +59,7 @@ async def withdrawal_story(
     withdrawal_id: str, caller: CallerDep, services: ServicesDep
 ) -> WithdrawalStoryOut:
     """Tell a withdrawal's whole story, from the audit log alone, compared with row and history."""
-    try:
-        identity = UUID(withdrawal_id)
-    except ValueError as error:
-        raise Problem("not_found") from error
+    identity = parse_identity(withdrawal_id)
     story = await services.compliance.withdrawal(identity, f"staff:{caller.customer_id}")
     if story is None:
         raise Problem("not_found")

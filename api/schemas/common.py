@@ -1,10 +1,11 @@
-"""Building blocks of the schemas: strict input, decimal text, cursors."""
+"""Building blocks of the schemas: strict input, decimal text, ids, cursors."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -34,6 +35,14 @@ class Output(BaseModel):
     """An answer."""
 
     model_config = ConfigDict(frozen=True)
+
+
+def parse_identity(text: str) -> UUID:
+    """Return the id in a path; what is none names nothing that is there."""
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise Problem("not_found") from error
 
 
 def encode_cursor(endpoint: str, position: tuple[int, ...]) -> str:

@@ -27,6 +27,7 @@ from domain.withdrawal import (
 )
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
+from infra.postgres.moments import microseconds
 from infra.postgres.reading import reading, writing
 from infra.wallet.keys import deposit_path
 
@@ -292,12 +293,8 @@ def _request_hash(request: NewWithdrawal) -> bytes:
     return hashlib.sha256(body.encode()).digest()
 
 
-def _microseconds(column: Any) -> Any:
-    return sa.cast(sa.extract("epoch", column) * 1_000_000, sa.BigInteger)
-
-
 def _page(query: Any, created_at: Any, before: tuple[int, ...] | None, limit: int) -> Any:
-    moment = _microseconds(created_at)
+    moment = microseconds(created_at)
     if before is not None:
         query = query.where(moment < before[0])
     return query.order_by(created_at.desc()).limit(limit)

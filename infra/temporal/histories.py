@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
-from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.workflow_history import ClosedRun
+from infra.temporal.runs import list_infos
 
-_PAGE = 500
 _EVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _STATUS = "WORKFLOW_EXECUTION_STATUS_"
 
@@ -31,13 +30,14 @@ class WorkflowHistories:
         types = ", ".join(f"'{name}'" for name in workflow_types)
         moment = (since or _EVER).isoformat()
         query = f"WorkflowType IN ({types}) AND CloseTime >= '{moment}'"
-        runs = [_closed(info) async for info in self._found(query)]
+        runs = [_closed(info) async for info in list_infos(self._client, query)]
         return sorted(runs, key=lambda run: (run.closed_at, run.run_id))
 
     async def run_ids(self, workflow_id: str) -> list[str]:
         """Return all runs of a workflow's id that the server still shows, open or closed."""
         name = workflow_id.replace("'", "")
-        return [info.execution.run_id async for info in self._found(f"WorkflowId = '{name}'")]
+        query = f"WorkflowId = '{name}'"
+        return [info.execution.run_id async for info in list_infos(self._client, query)]
 
     async def history(self, workflow_id: str, run_id: str) -> str | None:
         """Return a run's complete history as JSON; None when it is gone."""
@@ -48,23 +48,6 @@ class WorkflowHistories:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return None
             raise
-
-    async def _found(self, query: str) -> AsyncIterator[WorkflowExecutionInfo]:
-        token = b""
-        while True:
-            answer = await self._client.workflow_service.list_workflow_executions(
-                ListWorkflowExecutionsRequest(
-                    namespace=self._client.namespace,
-                    page_size=_PAGE,
-                    next_page_token=token,
-                    query=query,
-                )
-            )
-            for info in answer.executions:
-                yield info
-            token = answer.next_page_token
-            if not token:
-                return
 
 
 def _closed(info: WorkflowExecutionInfo) -> ClosedRun:

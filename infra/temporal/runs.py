@@ -55,6 +55,12 @@ async def find_run(client: Client, workflow_id: str) -> Run | None:
 
 async def list_runs(client: Client, query: str) -> AsyncIterator[Run]:
     """Yield what `query` finds; `RPCError` of status INVALID_ARGUMENT when it makes no sense."""
+    async for info in list_infos(client, query):
+        yield _run(info)
+
+
+async def list_infos(client: Client, query: str) -> AsyncIterator[WorkflowExecutionInfo]:
+    """Yield what `query` finds in the server's own words, page by page; errors as `list_runs`."""
     token = b""
     while True:
         answer = await client.workflow_service.list_workflow_executions(
@@ -63,7 +69,7 @@ async def list_runs(client: Client, query: str) -> AsyncIterator[Run]:
             )
         )
         for info in answer.executions:
-            yield _run(info)
+            yield info
         token = answer.next_page_token
         if not token:
             return

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from domain.approval import Decision, Officer, Statement
 from infra.private_files import replace_private, write_private
-from infra.wallet.pinned_officers import Pin, PinnedOfficers, pins_text
+from infra.wallet.pinned_officers import Pin, pins_text
 
 DEMO_OFFICERS = ("marta", "piero")
 
@@ -71,11 +71,6 @@ def load_private_key(path: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise TypeError(f"{path.name} is not an Ed25519 key")
     return key
-
-
-def load_officers(path: Path) -> dict[str, Officer]:
-    """Return the pinned officers of `path` by name, without those who were revoked."""
-    return dict(PinnedOfficers(path))
 
 
 def make_new_key(data_dir: Path, name: str) -> str:

@@ -20,7 +20,8 @@ from infra.postgres.adjustment_store import AdjustmentStore
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.settlement_store import SettlementStore
-from infra.wallet.officers import load_officers, pinned_path, verify_ed25519
+from infra.wallet.officers import pinned_path, verify_ed25519
+from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.shard_transfer_store import ShardTransferStore
 from tests.workflows.operations import OPERATIONS, operate
 from tests.workflows.wallet_parts import ETH_USDT, EngineInProcess, Gate
@@ -74,7 +75,7 @@ async def house(quiet_rig: Rig) -> AsyncIterator[House]:
     treasuries = {0: rig.treasury, 1: second, 2: EngineInProcess(SettlementStore(rig.engine), 2)}
     steps = AdjustmentActivities(
         AdjustmentStore(rig.engine, LedgerStore(), AuditStore()),
-        load_officers(pinned_path(rig.settings.data_dir)),
+        PinnedOfficers(pinned_path(rig.settings.data_dir)),
         verify_ed25519,
         lambda: int(time.time()),
     )

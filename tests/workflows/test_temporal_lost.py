@@ -24,7 +24,8 @@ from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.settlement_store import SettlementStore
 from infra.temporal.entities import EntityWorkflow
 from infra.temporal.runs import OPEN, list_runs
-from infra.wallet.officers import load_officers, pinned_path, verify_ed25519
+from infra.wallet.officers import pinned_path, verify_ed25519
+from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.shard_transfer_store import ShardTransferStore
 from tests.conftest import Servers
 from tests.workflows.conftest import HOT_COINS
@@ -78,7 +79,7 @@ def _wirings(rig: Rig) -> list[Wiring]:
     """Return the settlement worker's adjustments, and the sweep as an entity that is quick."""
     adjusting = AdjustmentActivities(
         AdjustmentStore(rig.engine, LedgerStore(), AuditStore()),
-        load_officers(pinned_path(rig.settings.data_dir)),
+        PinnedOfficers(pinned_path(rig.settings.data_dir)),
         verify_ed25519,
         lambda: int(time.time()),
     )

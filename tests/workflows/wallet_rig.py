@@ -43,6 +43,7 @@ from infra.temporal.runs import OPEN, list_runs
 from infra.wallet import demo, officers
 from infra.wallet.chain import EvmChain
 from infra.wallet.deposit_store import BlockStore
+from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.policy_facts import PolicyFactsReader
 from infra.wallet.rpc import JsonRpc
 from infra.wallet.setup import WalletSetup, ensure_deposit_address, prepare_demo_wallet
@@ -265,7 +266,7 @@ class Rig:
             "chain": self.chain,
             "treasuries": {0: self.treasury},
             "hot_address": self.wallet.public.hot_address,
-            "officers": officers.load_officers(officers.pinned_path(self.settings.data_dir)),
+            "officers": PinnedOfficers(officers.pinned_path(self.settings.data_dir)),
             "policy_facts": PolicyFactsReader(
                 self.engine, self.settings.data_dir, self.wallet.public.hot_address
             ),

@@ -8,7 +8,6 @@ from pathlib import Path
 from domain.approval import APPROVE, Statement
 from infra.wallet.officers import (
     create_officers,
-    load_officers,
     load_private_key,
     pinned_path,
     private_key_path,
@@ -16,14 +15,15 @@ from infra.wallet.officers import (
     signer_pinned_path,
     verify_ed25519,
 )
+from infra.wallet.pinned_officers import PinnedOfficers
 
 
 def test_officers_are_created_once(tmp_path: Path) -> None:
     """A second start changes neither keys nor pins."""
     officers = create_officers(tmp_path)
     assert create_officers(tmp_path) == officers
-    assert load_officers(pinned_path(tmp_path)) == officers
-    assert load_officers(signer_pinned_path(tmp_path)) == officers
+    assert PinnedOfficers(pinned_path(tmp_path)) == officers
+    assert PinnedOfficers(signer_pinned_path(tmp_path)) == officers
     for name in officers:
         assert stat.S_IMODE(private_key_path(tmp_path, name).stat().st_mode) == 0o600
 

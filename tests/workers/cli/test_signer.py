@@ -15,12 +15,12 @@ from infra.wallet.keys import create_wallet
 from infra.wallet.local_vault import VARIABLE, LocalVault, made_path
 from infra.wallet.officers import (
     create_officers,
-    load_officers,
     load_private_key,
     pinned_path,
     private_key_path,
     signer_pinned_path,
 )
+from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.signer_log import signer_log_path
 from workers.__main__ import build
 
@@ -53,7 +53,7 @@ def test_revoked_officer_is_gone_from_both_files(folder: Path) -> None:
     assert done.exit_code == 0
     assert "withdrawals that need two cannot be approved" in done.stderr
     for path in (pinned_path(folder), signer_pinned_path(folder)):
-        assert list(load_officers(path)) == ["marta"]
+        assert list(PinnedOfficers(path)) == ["marta"]
     assert "left the company" in _rialto(folder, "keys").stdout
     again = _rialto(folder, "revoke", "piero", "--reason", "again")
     assert (again.exit_code, "already_revoked" in again.stderr) == (1, True)
@@ -63,18 +63,18 @@ def test_revoking_needs_a_reason(folder: Path) -> None:
     """An empty one is none."""
     assert _rialto(folder, "revoke", "piero").exit_code == 2
     assert _rialto(folder, "revoke", "piero", "--reason", " ").exit_code == 2
-    assert len(load_officers(signer_pinned_path(folder))) == 2
+    assert len(PinnedOfficers(signer_pinned_path(folder))) == 2
 
 
 def test_rotation_makes_a_new_pair_here(folder: Path) -> None:
     """The key file and both pins have the new key; the former one is kept for history."""
-    before = load_officers(signer_pinned_path(folder))["marta"].public_key_hex
+    before = PinnedOfficers(signer_pinned_path(folder))["marta"].public_key_hex
     done = json.loads(_rialto(folder, "rotate", "marta", "--json").stdout)
     key = load_private_key(private_key_path(folder, "marta")).public_key().public_bytes_raw().hex()
     assert done["public_key"] == key != before
     assert done["former_keys"] == [before]
     for path in (pinned_path(folder), signer_pinned_path(folder)):
-        assert load_officers(path)["marta"].public_key_hex == key
+        assert PinnedOfficers(path)["marta"].public_key_hex == key
     assert stat.S_IMODE(private_key_path(folder, "marta").stat().st_mode) == 0o600
 
 
@@ -82,7 +82,7 @@ def test_rotation_to_a_key_that_is_kept_elsewhere(folder: Path) -> None:
     """The officer made it himself; a key that somebody has or had is refused."""
     public = Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex()
     assert _rialto(folder, "rotate", "marta", "--public-key", public).exit_code == 0
-    assert load_officers(signer_pinned_path(folder))["marta"].public_key_hex == public
+    assert PinnedOfficers(signer_pinned_path(folder))["marta"].public_key_hex == public
     shared = _rialto(folder, "rotate", "piero", "--public-key", public)
     assert (shared.exit_code, "key_of_an_officer" in shared.stderr) == (1, True)
     malformed = _rialto(folder, "rotate", "piero", "--public-key", "abc")
