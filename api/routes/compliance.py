@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Query
 
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
-from api.schemas.common import decode_cursor, encode_cursor
+from api.schemas.common import decode_cursor, encode_cursor, identity_from
 from api.schemas.compliance import FiledWithdrawalOut, FiledWithdrawalPage, WithdrawalStoryOut
 from domain.customer import Scope
 from domain.wallet_record import WithdrawalFilter
@@ -60,11 +59,8 @@ async def withdrawal_story(
     withdrawal_id: str, caller: CallerDep, services: ServicesDep
 ) -> WithdrawalStoryOut:
     """Tell a withdrawal's whole story, from the audit log alone, compared with row and history."""
-    try:
-        identity = UUID(withdrawal_id)
-    except ValueError as error:
-        raise Problem("not_found") from error
-    story = await services.compliance.withdrawal(identity, f"staff:{caller.customer_id}")
+    reader = f"staff:{caller.customer_id}"
+    story = await services.compliance.withdrawal(identity_from(withdrawal_id), reader)
     if story is None:
         raise Problem("not_found")
     return WithdrawalStoryOut.model_validate(story)

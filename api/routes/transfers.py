@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Header, Request, Response
 
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
+from api.schemas.common import identity_from
 from api.schemas.transfers import TransferIn, TransferOut
 from api.services import Services
 from domain.customer import Scope
@@ -69,10 +69,7 @@ async def request_transfer(
 @access(Scope.READ)
 async def get_transfer(transfer_id: str, caller: CallerDep, services: ServicesDep) -> TransferOut:
     """Return one of your transfers."""
-    try:
-        identity = UUID(transfer_id)
-    except ValueError as error:
-        raise Problem("not_found") from error
+    identity = identity_from(transfer_id)
     record = await services.transfers.of_customer(caller.customer_id, identity)
     if record is None:
         raise Problem("not_found")

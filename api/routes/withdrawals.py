@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
-from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -14,7 +13,7 @@ from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
 from api.ports import EngineAway
 from api.schemas.accounts import WithdrawalIn, WithdrawalOut, WithdrawalPage
-from api.schemas.common import decode_cursor, encode_cursor
+from api.schemas.common import decode_cursor, encode_cursor, identity_from
 from api.services import Services
 from domain.customer import Scope
 from domain.hash_chain import JsonValue
@@ -154,7 +153,7 @@ async def get_withdrawal(
     withdrawal_id: str, caller: CallerDep, services: ServicesDep
 ) -> WithdrawalOut:
     """Return one of your withdrawals."""
-    record = await services.wallet.withdrawal(caller.customer_id, _identity(withdrawal_id))
+    record = await services.wallet.withdrawal(caller.customer_id, identity_from(withdrawal_id))
     if record is None:
         raise Problem("not_found")
     return _out(record, services)
@@ -170,7 +169,7 @@ async def cancel_withdrawal(
     202 means recorded: it will not be paid, and its amount comes back to your trading balance;
     `state` and `GET` tell how far that is. Repeating it changes nothing.
     """
-    identity = _identity(withdrawal_id)
+    identity = identity_from(withdrawal_id)
     record = await services.wallet.request_cancel(
         caller.customer_id, identity, request.state.request_id
     )
@@ -180,13 +179,6 @@ async def cancel_withdrawal(
         raise Problem("too_late_to_cancel", f"The withdrawal is {record.state}.")
     await services.withdrawal_starter.tell_cancelled(identity)
     return _out(record, services)
-
-
-def _identity(withdrawal_id: str) -> UUID:
-    try:
-        return UUID(withdrawal_id)
-    except ValueError as error:
-        raise Problem("not_found") from error
 
 
 def _out(record: WithdrawalRecord, services: Services) -> WithdrawalOut:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -34,6 +35,14 @@ class Output(BaseModel):
     """An answer."""
 
     model_config = ConfigDict(frozen=True)
+
+
+def identity_from(text: str) -> UUID:
+    """Return the id in an address; one that cannot exist is not found."""
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise Problem("not_found") from error
 
 
 def encode_cursor(endpoint: str, position: tuple[int, ...]) -> str:
