@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Query
 
 from api import perpetual_answers as answers
-from api.account_state import perpetuals_of, positions_on
+from api.account_state import collateral_of, perpetuals_of, positions_on
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.engine_calls import ask, submit
 from api.errors import Problem
@@ -65,7 +65,7 @@ async def positions(
             services, markets, caller.customer_id, (sequence, holdings), now, realised
         )
         found += [one for one in mine if name in (None, one.symbol)]
-        quote = next(iter(markets.values())).quote
+        quote = collateral_of(markets)
         backing.append(answers.cross(quote, shard, sequence, holdings.scopes[0]))
     return PositionsOut(positions=found, cross=backing)
 
@@ -143,7 +143,7 @@ async def insurance(services: ServicesDep) -> InsuranceOut:
     funds = []
     for shard, markets in perpetuals_of(services).items():
         sequence, holdings = await ask(services.door(shard).holdings(FUND_ACCOUNT))
-        quote = next(iter(markets.values())).quote
+        quote = collateral_of(markets)
         funds.append(answers.fund(quote, markets, shard, sequence, holdings))
     return InsuranceOut(funds=funds)
 
