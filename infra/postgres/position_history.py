@@ -11,6 +11,7 @@ from domain.event_type import EventType
 from domain.ledger import insurance
 from domain.perpetual_record import FundChange, PositionEvent, PositionEventKind
 from infra.postgres import tables
+from infra.postgres.by_time import microseconds
 from infra.postgres.reading import reading
 
 _KINDS = {
@@ -87,9 +88,7 @@ class PositionHistory:
                 entry.amount,
                 entry.balance_after,
                 journal.kind,
-                sa.cast(sa.extract("epoch", journal.created_at) * 1_000_000, sa.BigInteger).label(
-                    "time_us"
-                ),
+                microseconds(journal.created_at).label("time_us"),
             )
             .join(tables.journal, journal.journal_id == entry.journal_id)
             .where(entry.account_id == found.scalar_subquery())
