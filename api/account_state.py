@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from api import perpetual_answers as answers
@@ -9,7 +10,7 @@ from api.engine_calls import ask
 from api.errors import Problem
 from api.schemas.perpetuals import MarginCallOut, PositionOut
 from api.services import Services
-from domain.instrument import Instrument
+from domain.instrument import Asset, Instrument
 from domain.margin_call import MarginCall
 from domain.perpetual_record import Holdings, PerpetualNow
 
@@ -21,6 +22,11 @@ def perpetuals_of(services: Services) -> dict[int, dict[int, Instrument]]:
         if market.instrument.terms is not None:
             found.setdefault(market.shard, {})[market.instrument.symbol_id] = market.instrument
     return found
+
+
+def collateral_of(markets: Mapping[int, Instrument]) -> Asset:
+    """Return what backs a shard's perpetuals; they all have the one quote asset."""
+    return next(iter(markets.values())).quote
 
 
 async def positions_on(
@@ -67,8 +73,7 @@ async def account_state(services: Services, shard: int, account_id: int) -> dict
     found = await ask(door.holdings(account_id))
     _, perpetuals = await ask(door.perpetuals())
     positions = await positions_on(services, markets, account_id, found, perpetuals, None)
-    quote = next(iter(markets.values())).quote
-    cross = answers.cross(quote, shard, found[0], found[1].scopes[0])
+    cross = answers.cross(collateral_of(markets), shard, found[0], found[1].scopes[0])
     return {
         "seq": sequence,
         "balances": lines,
@@ -83,4 +88,4 @@ def called(services: Services, call: MarginCall) -> MarginCallOut:
     market = markets.get(call.symbol_id)
     if not markets or (call.symbol_id and market is None):
         raise Problem("market_data_unavailable", "The market is being listed; try again.")
-    return answers.margin_call(next(iter(markets.values())).quote, market, call)
+    return answers.margin_call(collateral_of(markets), market, call)

@@ -28,6 +28,8 @@ from domain.customer import ApiKey, Scope, Standing, standing_refuses
 DEFAULT_WINDOW_MS = 5_000
 LARGEST_WINDOW_MS = 60_000
 LARGEST_LEAD_MS = 1_000
+REMEMBERED_SECONDS = (LARGEST_WINDOW_MS + LARGEST_LEAD_MS) // 1000 + 1
+"""A signature that counts once is remembered for as long as it can be accepted."""
 
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MILLISECONDS = re.compile(r"[0-9]{1,15}")

@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from api import auth, limits
+from api import auth
 from api.auth import Caller, SignedParts
 from api.errors import Problem
 from api.services import Services
@@ -171,9 +171,9 @@ class EdgeRoute(APIRoute):
 async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
     """Check signature, scope and limits; return the rate limit headers."""
     services = services_of(request)
-    address = f"address:{request.client.host if request.client else 'unknown'}"
+    host = request.client.host if request.client else "unknown"
     if declared.scope is None:
-        allowance = await services.limiter.charge(address, limits.PUBLIC_CLASS, declared.weight)
+        allowance = await services.limiter.charge_address(host, declared.weight)
         await _refuse_unread_body(request)
         return allowance.headers
     parts = SignedParts(
@@ -187,20 +187,18 @@ async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
         caller = await auth.authenticate(request.headers, parts, services.keys, services.now_ms())
         auth.require_scope(caller, declared.scope, winds_down=declared.winds_down)
     except Problem:
-        await services.limiter.charge(address, limits.PUBLIC_CLASS, declared.weight)
+        await services.limiter.charge_address(host, declared.weight)
         raise
     await _refuse_unread_body(request)
     document = await request.parse()
-    rate_class = limits.RATE_CLASSES.get(caller.rate_class, limits.RATE_CLASSES["standard"])
-    allowance = await services.limiter.charge(
-        f"customer:{caller.customer_id}",
-        rate_class,
+    allowance = await services.limiter.charge_customer(
+        caller.customer_id,
+        caller.rate_class,
         declared.weight,
         declared.orders + _listed(document, declared.order_list),
     )
     if declared.once:
-        remembered_seconds = (auth.LARGEST_WINDOW_MS + auth.LARGEST_LEAD_MS) // 1000 + 1
-        await services.limiter.once(caller.signature, remembered_seconds)
+        await services.limiter.once(caller.signature, auth.REMEMBERED_SECONDS)
     request.state.caller = caller
     request.state.limits_shared = allowance.shared
     return allowance.headers

@@ -114,6 +114,17 @@ class Limiter:
             )
         return Allowance(headers, charged.shared)
 
+    async def charge_address(self, host: str, weight: int) -> Allowance:
+        """Charge an address, as who is not known yet; a `Problem` as of `charge`."""
+        return await self.charge(f"address:{host}", PUBLIC_CLASS, weight)
+
+    async def charge_customer(
+        self, customer_id: int, class_name: str, weight: int, orders: int = 0
+    ) -> Allowance:
+        """Charge a customer in the class that its key names; a `Problem` as of `charge`."""
+        rate_class = RATE_CLASSES.get(class_name, RATE_CLASSES["standard"])
+        return await self.charge(f"customer:{customer_id}", rate_class, weight, orders)
+
     async def once(self, name: str, seconds: int) -> None:
         """Refuse a request that was seen before; a `Problem` (request_replayed)."""
         try:

@@ -25,8 +25,8 @@ from domain.withdrawal_story import FILE_READ, LOG_EXPORTED, missing_records, se
 from domain.workflow_history import completed_steps
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
+from infra.postgres.by_time import microseconds, page
 from infra.postgres.history_archive import HistoryArchive, KeptHistory
-from infra.postgres.moments import microseconds
 from infra.postgres.reading import reading, writing
 from infra.temporal.histories import WorkflowHistories
 from infra.wallet.officers import verify_ed25519
@@ -84,12 +84,9 @@ class ComplianceFile:
     ) -> list[FiledWithdrawal]:
         """Return withdrawals of all customers, newest first, created before `before_us`."""
         row, asset = tables.withdrawal.c, tables.asset.c
-        moment = microseconds(row.created_at)
-        query = (
-            sa.select(tables.withdrawal, asset.code, asset.chain_decimals, moment.label("us"))
-            .join_from(tables.withdrawal, tables.asset)
-            .order_by(row.created_at.desc())
-            .limit(limit)
+        moment = microseconds(row.created_at).label("us")
+        query = sa.select(tables.withdrawal, asset.code, asset.chain_decimals, moment).join_from(
+            tables.withdrawal, tables.asset
         )
         for column, value in (
             (row.customer_id, wanted.customer_id),
@@ -97,8 +94,7 @@ class ComplianceFile:
             (row.address, wanted.address),
         ):
             query = query if value is None else query.where(column == value)
-        if before_us is not None:
-            query = query.where(moment < before_us)
+        query = page(query, row.created_at, None if before_us is None else (before_us,), limit)
         async with reading(self._engine) as connection:
             rows = (await connection.execute(query)).all()
         return [

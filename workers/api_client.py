@@ -86,8 +86,7 @@ class ApiClient:
 
     async def orders(self, account: ApiAccount, state: str = "open", symbol: str = "") -> Any:
         """Return the first page of orders, open ones or `all`."""
-        query = urlencode({"state": state, "limit": 100} | ({"symbol": symbol} if symbol else {}))
-        return await self.get(f"/v1/orders?{query}", account)
+        return await self.get(_target("/v1/orders", state=state, limit=100, symbol=symbol), account)
 
     async def cancel(self, account: ApiAccount, order_id: str) -> Any:
         """Cancel one open order."""
@@ -95,9 +94,7 @@ class ApiClient:
 
     async def cancel_all(self, account: ApiAccount, symbol: str = "", side: str = "") -> Any:
         """Cancel all open orders, of one market and side where they are named."""
-        named = {"symbol": symbol, "side": side}
-        query = urlencode({name: text for name, text in named.items() if text})
-        return await self._send(account, "DELETE", f"/v1/orders?{query}".removesuffix("?"))
+        return await self._send(account, "DELETE", _target("/v1/orders", symbol=symbol, side=side))
 
     async def dead_mans_switch(self, account: ApiAccount, timeout_seconds: int) -> Any:
         """Cancel all orders unless this is called again in time; 0 switches it off."""
@@ -106,13 +103,11 @@ class ApiClient:
 
     async def positions(self, account: ApiAccount, symbol: str = "") -> Any:
         """Return positions in perpetuals and what backs them, of one market or of all."""
-        query = f"?{urlencode({'symbol': symbol})}" if symbol else ""
-        return await self.get(f"/v1/positions{query}", account)
+        return await self.get(_target("/v1/positions", symbol=symbol), account)
 
     async def position_history(self, account: ApiAccount, **named: str | int) -> Any:
         """Return the newest fundings, takeovers, deleveragings; `symbol`, `kind`, `limit`."""
-        query = urlencode({name: value for name, value in named.items() if value})
-        return await self.get(f"/v1/positions/history?{query}".removesuffix("?"), account)
+        return await self.get(_target("/v1/positions/history", **named), account)
 
     async def set_leverage(self, account: ApiAccount, symbol: str, leverage: int) -> Any:
         """Choose a market's leverage."""
@@ -172,6 +167,12 @@ class ApiClient:
         text = "" if body is None else json.dumps(dict(body))
         headers = account.headers(method, target, text, key)
         return _content(await self._http.request(method, target, content=text, headers=headers))
+
+
+def _target(path: str, **named: str | int) -> str:
+    """Return path and query; what has no value is left out."""
+    query = urlencode({name: value for name, value in named.items() if value})
+    return f"{path}?{query}" if query else path
 
 
 def _content(answer: httpx.Response) -> Any:

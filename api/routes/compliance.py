@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
-from api.schemas.common import decode_cursor, encode_cursor, parse_identity
+from api.schemas.common import decode_cursor, encode_cursor, identity_from
 from api.schemas.compliance import FiledWithdrawalOut, FiledWithdrawalPage, WithdrawalStoryOut
 from domain.customer import Scope
 from domain.wallet_record import WithdrawalFilter
@@ -59,8 +59,8 @@ async def withdrawal_story(
     withdrawal_id: str, caller: CallerDep, services: ServicesDep
 ) -> WithdrawalStoryOut:
     """Tell a withdrawal's whole story, from the audit log alone, compared with row and history."""
-    identity = parse_identity(withdrawal_id)
-    story = await services.compliance.withdrawal(identity, f"staff:{caller.customer_id}")
+    reader = f"staff:{caller.customer_id}"
+    story = await services.compliance.withdrawal(identity_from(withdrawal_id), reader)
     if story is None:
         raise Problem("not_found")
     return WithdrawalStoryOut.model_validate(story)

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Query
 
 from api import perpetual_answers as answers
-from api.account_state import perpetuals_of, positions_on
+from api.account_state import collateral_of, perpetuals_of, positions_on
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.engine_calls import ask, submit
 from api.errors import Problem
@@ -54,18 +54,18 @@ async def positions(
 
     A market without a position is there when you chose a leverage or a mode for it.
     """
-    name = perpetual(services, symbol).instrument.symbol if symbol else None
+    wanted = perpetual(services, symbol).instrument.symbol_id if symbol else 0
     realised = await _realised(services, caller.customer_id)
     found, backing = [], []
     for shard, markets in perpetuals_of(services).items():
         door = services.door(shard)
         sequence, holdings = await ask(door.holdings(caller.customer_id))
         _, now = await ask(door.perpetuals())
-        mine = await positions_on(
-            services, markets, caller.customer_id, (sequence, holdings), now, realised
+        shown = [one for one in now if wanted in (0, one.symbol_id)]
+        found += await positions_on(
+            services, markets, caller.customer_id, (sequence, holdings), shown, realised
         )
-        found += [one for one in mine if name in (None, one.symbol)]
-        quote = next(iter(markets.values())).quote
+        quote = collateral_of(markets)
         backing.append(answers.cross(quote, shard, sequence, holdings.scopes[0]))
     return PositionsOut(positions=found, cross=backing)
 
@@ -143,7 +143,7 @@ async def insurance(services: ServicesDep) -> InsuranceOut:
     funds = []
     for shard, markets in perpetuals_of(services).items():
         sequence, holdings = await ask(services.door(shard).holdings(FUND_ACCOUNT))
-        quote = next(iter(markets.values())).quote
+        quote = collateral_of(markets)
         funds.append(answers.fund(quote, markets, shard, sequence, holdings))
     return InsuranceOut(funds=funds)
 

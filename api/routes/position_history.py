@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api import order_answers as answers
-from api.account_state import called, perpetuals_of
+from api.account_state import called, collateral_of, perpetuals_of
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
 from api.routes.perpetuals import perpetual
@@ -92,7 +92,7 @@ async def fund_history(
     markets = perpetuals_of(services).get(shard)
     if markets is None:
         raise Problem("not_found", f"Shard {shard} has no perpetual market, and so no fund.")
-    quote = next(iter(markets.values())).quote
+    quote = collateral_of(markets)
     before = decode_cursor("insurance/history", cursor, 1)
     found = await services.positions.fund_changes(shard, quote.code, before, limit)
     following = None

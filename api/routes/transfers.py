@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
-from api.schemas.common import parse_identity
+from api.schemas.common import identity_from
 from api.schemas.transfers import TransferIn, TransferOut
 from api.services import Services
 from domain.customer import Scope
@@ -69,7 +69,8 @@ async def request_transfer(
 @access(Scope.READ)
 async def get_transfer(transfer_id: str, caller: CallerDep, services: ServicesDep) -> TransferOut:
     """Return one of your transfers."""
-    record = await services.transfers.of_customer(caller.customer_id, parse_identity(transfer_id))
+    identity = identity_from(transfer_id)
+    record = await services.transfers.of_customer(caller.customer_id, identity)
     if record is None:
         raise Problem("not_found")
     return _out(record)

@@ -13,7 +13,7 @@ from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
 from api.ports import EngineAway
 from api.schemas.accounts import WithdrawalIn, WithdrawalOut, WithdrawalPage
-from api.schemas.common import decode_cursor, encode_cursor, parse_identity
+from api.schemas.common import decode_cursor, encode_cursor, identity_from
 from api.services import Services
 from domain.customer import Scope
 from domain.hash_chain import JsonValue
@@ -153,7 +153,7 @@ async def get_withdrawal(
     withdrawal_id: str, caller: CallerDep, services: ServicesDep
 ) -> WithdrawalOut:
     """Return one of your withdrawals."""
-    record = await services.wallet.withdrawal(caller.customer_id, parse_identity(withdrawal_id))
+    record = await services.wallet.withdrawal(caller.customer_id, identity_from(withdrawal_id))
     if record is None:
         raise Problem("not_found")
     return _out(record, services)
@@ -169,7 +169,7 @@ async def cancel_withdrawal(
     202 means recorded: it will not be paid, and its amount comes back to your trading balance;
     `state` and `GET` tell how far that is. Repeating it changes nothing.
     """
-    identity = parse_identity(withdrawal_id)
+    identity = identity_from(withdrawal_id)
     record = await services.wallet.request_cancel(
         caller.customer_id, identity, request.state.request_id
     )

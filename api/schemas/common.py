@@ -1,4 +1,4 @@
-"""Building blocks of the schemas: strict input, decimal text, ids, cursors."""
+"""Building blocks of the schemas: strict input, decimal text, cursors."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Output(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-def parse_identity(text: str) -> UUID:
-    """Return the id in a path; what is none names nothing that is there."""
+def identity_from(text: str) -> UUID:
+    """Return the id in an address; one that cannot exist is not found."""
     try:
         return UUID(text)
     except ValueError as error:

@@ -13,7 +13,6 @@ from api import auth
 from api.account_state import account_state
 from api.auth import Caller, SignedParts
 from api.errors import Problem
-from api.limits import PUBLIC_CLASS, RATE_CLASSES
 from api.services import Services
 from domain.customer import Scope
 
@@ -96,7 +95,7 @@ class AccountChannel:
         Tries are charged to the address they come from, as unsigned requests are.
         """
         services = self._services
-        await services.limiter.charge(f"address:{address}", PUBLIC_CLASS, LOGIN_WEIGHT)
+        await services.limiter.charge_address(address, LOGIN_WEIGHT)
         if self._caller is not None:
             raise Problem("invalid_combination", "This connection is logged in already.")
         if not all(text.isascii() for text in credentials.values()):
@@ -106,8 +105,7 @@ class AccountChannel:
         caller = await auth.authenticate(headers, SignedParts("GET", PATH), services.keys, now_ms)
         auth.require_scope(caller, Scope.READ)
         await self._charge(caller, LOGIN_WEIGHT)
-        remembered_seconds = (auth.LARGEST_WINDOW_MS + auth.LARGEST_LEAD_MS) // 1000 + 1
-        await services.limiter.once(caller.signature, remembered_seconds)
+        await services.limiter.once(caller.signature, auth.REMEMBERED_SECONDS)
         self._caller = caller
         self._key_watch = asyncio.create_task(self._watch_key(caller))
         return caller
@@ -156,9 +154,8 @@ class AccountChannel:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _charge(self, caller: Caller, weight: int) -> None:
-        rate_class = RATE_CLASSES.get(caller.rate_class, RATE_CLASSES["standard"])
-        customer = f"customer:{caller.customer_id}"
-        await self._services.limiter.charge(customer, rate_class, weight)
+        limiter = self._services.limiter
+        await limiter.charge_customer(caller.customer_id, caller.rate_class, weight)
 
     async def _watch_key(self, caller: Caller) -> None:
         """End the connection when its key is revoked, has expired, or its account is closed."""

@@ -27,7 +27,7 @@ from domain.withdrawal import (
 )
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
-from infra.postgres.moments import microseconds
+from infra.postgres.by_time import page
 from infra.postgres.reading import reading, writing
 from infra.wallet.keys import deposit_path
 
@@ -118,7 +118,7 @@ class CustomerWalletStore:
     ) -> list[DepositRecord]:
         """Return deposits, newest first, before (creation time in microseconds)."""
         query = sa.select(_DEPOSIT).where(_DEPOSIT.c.customer_id == customer_id)
-        query = _page(query, _DEPOSIT.c.created_at, before, limit)
+        query = page(query, _DEPOSIT.c.created_at, before, limit)
         async with reading(self._engine) as connection:
             return [_deposit(row) for row in (await connection.execute(query)).all()]
 
@@ -127,7 +127,7 @@ class CustomerWalletStore:
     ) -> list[WithdrawalRecord]:
         """Return withdrawals, newest first, before (creation time in microseconds)."""
         query = sa.select(_WITHDRAWAL).where(_WITHDRAWAL.c.customer_id == customer_id)
-        query = _page(query, _WITHDRAWAL.c.created_at, before, limit)
+        query = page(query, _WITHDRAWAL.c.created_at, before, limit)
         async with reading(self._engine) as connection:
             return [_withdrawal(row) for row in (await connection.execute(query)).all()]
 
@@ -291,13 +291,6 @@ async def _awaiting_debit(connection: AsyncConnection, request: NewWithdrawal) -
 def _request_hash(request: NewWithdrawal) -> bytes:
     body = f"{request.asset_id}|{request.amount}|{request.address}"
     return hashlib.sha256(body.encode()).digest()
-
-
-def _page(query: Any, created_at: Any, before: tuple[int, ...] | None, limit: int) -> Any:
-    moment = microseconds(created_at)
-    if before is not None:
-        query = query.where(moment < before[0])
-    return query.order_by(created_at.desc()).limit(limit)
 
 
 def _moment_us(row: Any) -> int:

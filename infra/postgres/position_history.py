@@ -11,7 +11,7 @@ from domain.event_type import EventType
 from domain.ledger import insurance
 from domain.perpetual_record import FundChange, PositionEvent, PositionEventKind
 from infra.postgres import tables
-from infra.postgres.moments import microseconds
+from infra.postgres.by_time import microseconds
 from infra.postgres.reading import reading
 
 _KINDS = {

@@ -12,6 +12,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from infra.redis.reaching import reaching
+
 EXPIRY_SECONDS = 15
 _CHUNK = 2_000  # a market may have tens of thousands of positions
 
@@ -25,7 +27,7 @@ class AdlLights:
     async def say(self, symbol_id: int, lights: Mapping[int, int]) -> None:
         """Replace a market's lights, all at once; `ConnectionError` when Redis is away."""
         key, fresh = _key(symbol_id), f"{_key(symbol_id)}:new"
-        try:
+        with reaching():
             await self._redis.delete(fresh)
             for chunk in _chunks(lights):
                 await self._redis.hset(fresh, mapping=chunk)
@@ -36,21 +38,17 @@ class AdlLights:
                 pipeline.rename(fresh, key)
                 pipeline.expire(key, EXPIRY_SECONDS)
                 await pipeline.execute()
-        except (RedisError, OSError) as error:
-            raise ConnectionError(f"Redis is away: {error}") from error
 
     async def change(self, symbol_id: int, lights: Mapping[int, int], gone: Sequence[int]) -> bool:
         """Say only what is different; False, and nothing said, where the others are forgotten."""
         key = _key(symbol_id)
-        try:
+        with reaching():
             if not await self._redis.expire(key, EXPIRY_SECONDS):
                 return False
             for chunk in _chunks(lights):
                 await self._redis.hset(key, mapping=chunk)
             for start in range(0, len(gone), _CHUNK):
                 await self._redis.hdel(key, *map(str, gone[start : start + _CHUNK]))
-        except (RedisError, OSError) as error:
-            raise ConnectionError(f"Redis is away: {error}") from error
         return True
 
     async def of(self, account_id: int, symbol_id: int) -> int | None:

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from domain.margin_call import MarginCall
+from infra.redis.reaching import reaching
 
 CHANNEL = "margin-calls"
 
@@ -22,20 +22,16 @@ class MarginCallFeed:
 
     async def tell(self, calls: Sequence[MarginCall]) -> None:
         """Publish calls in order; `ConnectionError` when Redis is away."""
-        try:
+        with reaching():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for call in calls:
                     pipeline.publish(CHANNEL, json.dumps(asdict(call)))
                 await pipeline.execute()
-        except (RedisError, OSError) as error:
-            raise ConnectionError(f"Redis is away: {error}") from error
 
     async def messages(self) -> AsyncIterator[MarginCall]:
         """Yield calls from now on; `ConnectionError` when Redis goes away."""
-        try:
+        with reaching():
             async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
                 await pubsub.subscribe(CHANNEL)
                 async for message in pubsub.listen():
                     yield MarginCall(**json.loads(message["data"]))
-        except (RedisError, OSError) as error:
-            raise ConnectionError(f"Redis is away: {error}") from error

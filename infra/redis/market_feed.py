@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+
+from infra.redis.reaching import reaching
 
 CHANNEL = "market-feed"
 HOT_EXPIRY_SECONDS = 60
@@ -29,15 +30,13 @@ class MarketFeedPublisher:
         self, messages: Sequence[bytes], hot_copies: Sequence[tuple[str, str, bytes]] = ()
     ) -> None:
         """Publish messages in order and store hot copies (kind, symbol, body), in one go."""
-        try:
+        with reaching():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for message in messages:
                     pipeline.publish(CHANNEL, message)
                 for kind, symbol, body in hot_copies:
                     pipeline.set(hot_key(kind, symbol), body, ex=HOT_EXPIRY_SECONDS)
                 await pipeline.execute()
-        except (RedisError, OSError) as error:
-            raise ConnectionError(f"Redis is away: {error}") from error
 
 
 class MarketFeedReader:
@@ -48,18 +47,14 @@ class MarketFeedReader:
 
     async def messages(self) -> AsyncIterator[bytes]:
         """Yield messages from now on; `ConnectionError` when Redis goes away."""
-        try:
+        with reaching():
             async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
                 await pubsub.subscribe(CHANNEL)
                 async for message in pubsub.listen():
                     yield message["data"]
-        except (RedisError, OSError) as error:
-            raise ConnectionError(f"Redis is away: {error}") from error
 
     async def hot(self, kind: str, symbol: str) -> bytes | None:
         """Return a hot copy; `ConnectionError` when Redis is away."""
-        try:
+        with reaching():
             body = await self._redis.get(hot_key(kind, symbol))
-        except (RedisError, OSError) as error:
-            raise ConnectionError(f"Redis is away: {error}") from error
         return body.encode() if isinstance(body, str) else body

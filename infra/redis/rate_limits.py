@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from domain.rate_limit import Charge, Charged
+from infra.redis.reaching import reaching
 
 _TIMEOUT_SECONDS = 0.25
 
@@ -51,11 +51,9 @@ class RedisLimits:
         arguments: list[int] = [window_seconds + 1]
         for charge in charges:
             arguments += [charge.cost, charge.quota]
-        try:
+        with reaching():
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 answer: list[Any] = await self._script(keys=keys, args=arguments)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise ConnectionError(f"Redis is away: {error}") from error
         return Charged(
             allowed=bool(answer[0]),
             remaining=tuple(
@@ -67,8 +65,6 @@ class RedisLimits:
 
     async def first_use(self, name: str, seconds: int) -> bool:
         """Return whether `name` was not seen in the last `seconds`, and remember it."""
-        try:
+        with reaching():
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 return bool(await self._redis.set(f"used:{name}", b"1", nx=True, ex=seconds))
-        except (RedisError, OSError, TimeoutError) as error:
-            raise ConnectionError(f"Redis is away: {error}") from error
