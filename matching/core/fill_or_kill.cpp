@@ -51,7 +51,7 @@ std::vector<RestingReduceOnly> Engine::reduce_only_orders(const Market& market,
        slot = state.links[slot].account_next) {
     const Order& order = state.orders[slot];
     if (order.symbol == market.at && order.side() == side && (order.flags & kReduces) != 0 &&
-        (order.traits & (kWaiting | kPending)) == 0)
+        !order.is_outside())
       found.push_back({order.number, order.price, state.open_lots(slot)});
   }
   return found;
