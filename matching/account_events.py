@@ -7,8 +7,8 @@ from collections.abc import Collection
 import numpy as np
 
 from domain.events import EventType
-from matching.codec import view_events
-from matching.wire import EVENT_PART_DTYPES, STRIPE
+from matching.codec import events_between, view_events
+from matching.wire import EVENT_PART_DTYPES
 
 _NAMES = ("account_id", "maker_account_id", "taker_account_id", "counterparty_id")
 _TOLD_TO_THE_ASKER = (  # and to nobody else: they change nothing
@@ -54,6 +54,4 @@ def concerned(raw: bytes, accounts: Collection[int]) -> list[tuple[int, list[int
 
 def command_of(raw: bytes, sequence: int) -> bytes:
     """Return the stripes of one command."""
-    numbers = view_events(raw)["sequence"]
-    begin, end = np.searchsorted(numbers, (sequence, sequence + 1))
-    return bytes(raw[int(begin) * STRIPE : int(end) * STRIPE])
+    return events_between(raw, sequence - 1, sequence)

@@ -110,6 +110,11 @@ class Order:
         self.closed_us = 0
 
     @property
+    def is_outside(self) -> bool:
+        """Return whether the order, which is open, is not in the book: it waits or is pending."""
+        return self.is_waiting or self.pending > 0
+
+    @property
     def shown_lots(self) -> int:
         """Return what the book shows of the order."""
         return self.quantity_lots - self.filled_lots - self.hidden_lots
@@ -204,10 +209,6 @@ class Reached:
         """Remember a price."""
         self.low_ticks = min(self.low_ticks or price_ticks, price_ticks)
         self.high_ticks = max(self.high_ticks, price_ticks)
-
-    def is_for(self, order: Order) -> bool:
-        """Return whether these prices set the waiting order off."""
-        return order.is_reached(self.low_ticks, self.high_ticks)
 
 
 class Market:
@@ -337,7 +338,7 @@ class Market:
         return [
             RestingReduceOnly(one.order_id, one.price_ticks, one.quantity_lots - one.filled_lots)
             for one in self.open_by_account.get(account_id, {}).values()
-            if one.side == side and one.flags & REDUCES and not (one.is_waiting or one.pending)
+            if one.side == side and one.flags & REDUCES and not one.is_outside
         ]
 
     def aim(self, order: Order) -> None:

@@ -21,7 +21,13 @@ from domain.order import (
     TriggerSource,
 )
 from matching import risk_codec
-from matching.event_codec import decode_events, encode_event, encode_events, view_events
+from matching.event_codec import (
+    decode_events,
+    encode_event,
+    encode_events,
+    events_between,
+    view_events,
+)
 from matching.market_codec import pack_rules, unpack_rules
 from matching.order_codec import listed_at, order_terms
 from matching.risk_wire import RISK_STRIPES
@@ -56,6 +62,7 @@ __all__ = [
     "encode_command",
     "encode_event",
     "encode_events",
+    "events_between",
     "split_commands",
     "stamp",
     "view_events",

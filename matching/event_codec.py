@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -369,3 +370,10 @@ def view_events(data: bytes | bytearray | memoryview) -> npt.NDArray[np.void]:
     if len(data) % STRIPE:
         raise WireError(WireFault.BAD_LENGTH, f"{len(data)} bytes are not whole stripes")
     return np.frombuffer(data, dtype=EVENT_DTYPE)
+
+
+def events_between(data: bytes, after: int, up_to: int) -> bytes:
+    """Return the stripes of sequences `after` < n <= `up_to`, of events in order."""
+    sequences = view_events(data)["sequence"]  # bisect looks at a few, numpy would copy all
+    start, end = bisect_right(sequences, after), bisect_right(sequences, up_to)
+    return data[start * STRIPE : end * STRIPE]

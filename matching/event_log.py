@@ -14,12 +14,10 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
-from matching.codec import view_events
+from matching.codec import events_between
 from matching.segments import JournalError, JournalFault
 from matching.storage import Storage
-from matching.wire import SCHEMA_VERSION, STRIPE
+from matching.wire import SCHEMA_VERSION
 
 FILE_BYTES = 16 << 20
 _INDEX_EVERY = 64 << 10
@@ -190,7 +188,7 @@ class EventLog:
             if last_of <= after:
                 continue
             if first_of <= after or last_of > up_to:
-                body = _trim(body, after, up_to)
+                body = events_between(body, after, up_to)
             parts.append(body)
             size += len(body)
             last = min(last_of, up_to)
@@ -240,10 +238,3 @@ def _blob(data: bytes, offset: int) -> tuple[int, int, int, bytes] | None:
     if any(data[offset + _BLOB_USED : offset + _BLOB.size]):
         return None
     return first, last, _BLOB.size + size, chain
-
-
-def _trim(data: bytes, after: int, up_to: int) -> bytes:
-    """Return the stripes of sequences `after` < n <= `up_to`."""
-    sequences = view_events(data)["sequence"]
-    start, end = np.searchsorted(sequences, [after, up_to], side="right")
-    return data[int(start) * STRIPE : int(end) * STRIPE]

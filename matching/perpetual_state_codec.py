@@ -170,7 +170,7 @@ def read(state: EngineState, section: Section) -> None:
     for order in orders:
         if state.markets[order.symbol_id].perpetual is not None:
             order.covered_units = 0  # it was linked when its market was not yet a perpetual
-        if not (order.is_waiting or order.pending):
+        if not order.is_outside:
             lots = order.quantity_lots - order.filled_lots
             state.markets[order.symbol_id].count(order, lots)
     for symbol_id, *sample in section(_SAMPLE):

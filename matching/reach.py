@@ -36,13 +36,15 @@ def next_triggered(market: Market, source: int) -> Order | None:
     Each way the nearest trigger first, then the oldest.
     """
     reached = market.reached[source]
-    waiting = [one for one in market.waiting.values() if one.source == source]
+    low, high = reached.low_ticks, reached.high_ticks
+    waiting = market.waiting.values()
+    due = [one for one in waiting if one.source == source and one.is_reached(low, high)]
 
     def turn(order: Order) -> tuple[bool, int, int]:
         trigger = order.trigger_ticks
         return not order.rises, trigger if order.rises else -trigger, order.order_id
 
-    return min((one for one in waiting if reached.is_for(one)), key=turn, default=None)
+    return min(due, key=turn, default=None)
 
 
 def follow(market: Market, source: int) -> None:

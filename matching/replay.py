@@ -185,6 +185,16 @@ def _until(payload: bytes, sequence: int) -> bytes:
     return payload
 
 
+def _between(run: Run, after: int, until: int | None) -> bytes:
+    """Return the commands of a run after one sequence, up to and with another."""
+    payload = run.payload
+    if run.first_sequence <= after:
+        payload = _from(payload, after + 1)
+    if until is not None and run.last_sequence > until:
+        payload = _until(payload, until)
+    return payload
+
+
 @_known_commands()
 def replay_to(
     storage: Storage,
@@ -214,11 +224,8 @@ def replay_to(
         for run in ready:
             if until is not None and run.first_sequence > until:
                 break
-            payload, first = run.payload, run.first_sequence
-            if first <= engine.sequence:
-                payload, first = _from(payload, engine.sequence + 1), engine.sequence + 1
-            if until is not None and run.last_sequence > until:
-                payload = _until(payload, until)
+            first = max(run.first_sequence, engine.sequence + 1)
+            payload = _between(run, engine.sequence, until)
             event_bytes = engine.replay(payload)
             done = Run(first, engine.sequence, run.blocks, run.durable_sequence, payload)
             progress(done, event_bytes)
@@ -255,11 +262,7 @@ def events_again(
     for run in runs:
         if run.first_sequence > until:
             return
-        payload = run.payload
-        if run.first_sequence <= engine.sequence:
-            payload = _from(payload, engine.sequence + 1)
-        if run.last_sequence > until:
-            payload = _until(payload, until)
+        payload = _between(run, engine.sequence, until)
         with _known_commands():
             events = engine.apply(payload)
         yield engine, events

@@ -145,8 +145,7 @@ def _seat_units(market: Market, perpetual: Perpetual, seat: Seat, wanted: Wanted
     losses = [0, 0]
     for order in market.open_by_account.get(seat.account_id, {}).values():
         is_wanted = wanted is not None and wanted.order.order_id == order.order_id
-        stands = not (order.is_waiting or order.pending)
-        if stands and not order.flags & REDUCES and not is_wanted:
+        if not order.is_outside and not order.flags & REDUCES and not is_wanted:
             losses[order.side] += _loss(perpetual, order, order.quantity_lots - order.filled_lots)
     if wanted is not None:
         losses[wanted.order.side] += _loss(perpetual, wanted.order, wanted.lots)

@@ -197,7 +197,7 @@ def _decode(data: bytes) -> tuple[EngineState, tuple[int, ...]]:
             order = _order(values)
             if order.pending > ENDED:
                 raise SnapshotError("an order is pending in an unknown way")
-            if is_outside != (order.is_waiting or order.pending > 0):
+            if is_outside != order.is_outside:
                 raise SnapshotError("an order waits for nothing")
             market = state.markets[order.symbol_id]
             state.rest(market, order)

@@ -302,7 +302,7 @@ class Trading(Questions):
         order.covered_units = 0
         state.take_out(market, order)
         state.window.close(order, state.time_us, _STATUS[reason])
-        self.events.closed(order, reason, resting=not order.is_waiting and not order.pending)
+        self.events.closed(order, reason, resting=not order.is_outside)
         order.pending = 0
         self.entry_ended(market, order)
 

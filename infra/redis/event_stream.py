@@ -22,9 +22,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from domain.events import Event
 from infra.engine_grpc import EngineGrpc
-from matching.codec import decode_events, view_events
+from matching.codec import decode_events, events_between, view_events
 from matching.event_log import EventRange
-from matching.wire import STRIPE
 
 BLOB_BYTES = 256 << 10
 MAX_ENTRIES = 20_000
@@ -215,7 +214,7 @@ class EventReader:
             if last_of <= last:
                 continue
             blob = bytes(_field(fields, "blob"))
-            parts.append(blob if first_of == last + 1 else _after(blob, last))
+            parts.append(blob if first_of == last + 1 else events_between(blob, last, last_of))
             last = last_of
         return EventBatch(after + 1, last, b"".join(parts)) if parts else None
 
@@ -249,8 +248,3 @@ def _field(fields: dict[Any, Any], name: str) -> Any:
 def _number(entry_id: Any) -> int:
     text = entry_id.decode() if isinstance(entry_id, bytes) else str(entry_id)
     return int(text.split("-")[0])
-
-
-def _after(blob: bytes, sequence: int) -> bytes:
-    start = int(np.searchsorted(view_events(blob)["sequence"], sequence, side="right"))
-    return blob[start * STRIPE :]

@@ -46,12 +46,11 @@ std::vector<RestingReduceOnly> Engine::reduce_only_orders(const Market& market,
                                                           std::uint32_t account,
                                                           int side) const {
   std::vector<RestingReduceOnly> found;
-  if (market.perpetual == nullptr) return found;
   for (Slot slot = state.accounts[account].open_head; slot != 0;
        slot = state.links[slot].account_next) {
     const Order& order = state.orders[slot];
     if (order.symbol == market.at && order.side() == side && (order.flags & kReduces) != 0 &&
-        (order.traits & (kWaiting | kPending)) == 0)
+        !order.is_outside())
       found.push_back({order.number, order.price, state.open_lots(slot)});
   }
   return found;
@@ -115,8 +114,8 @@ class Sweep {
     const State& state = engine_.state;
     Party& made = found->second;
     made.spare = spare_units(state, market_, side, account);
-    if (market_.perpetual != nullptr)
-      if (const Seat* seat = market_.perpetual->look(account)) made.lots = seat->position.lots;
+    if (market_.perpetual == nullptr) return made;  // the rest is asked of perpetuals only
+    if (const Seat* seat = market_.perpetual->look(account)) made.lots = seat->position.lots;
     made.reducing = engine_.reduce_only_orders(market_, account, side);
     for (const auto& market : state.markets) events_ += state.open_of(account, market->at).count;
     return made;

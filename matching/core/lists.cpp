@@ -355,7 +355,7 @@ Slot Engine::unlink(Slot slot) {
   const Slot sibling = unlink(slot);
   const bool was_entry = (order.traits & kEntry) != 0;
   order.traits &= static_cast<std::uint16_t>(~kEntry);
-  if ((order.traits & (kWaiting | kPending)) != 0)
+  if (order.is_outside())
     close_outside(market, slot, reason);
   else
     close_resting(market, slot, reason);

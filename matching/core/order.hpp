@@ -83,6 +83,8 @@ struct alignas(64) Order {
   }
   int side() const { return side_of(flags); }
   std::int64_t filled() const { return quantity - remaining; }
+  // Whether it is open and not in the book: it waits, or is pending.
+  bool is_outside() const { return (traits & (kWaiting | kPending)) != 0; }
 };
 static_assert(sizeof(Order) == 64 && kMaxText < 64);
 

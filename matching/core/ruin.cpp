@@ -66,8 +66,7 @@ bool Engine::ruins(const Market& market, Slot slot, Slot maker, std::int64_t lot
                gained_units(state, market, side, order.account, slot == maker,
                             state.orders[maker].price, lots, pays_rebates) <
            0;
-  if (market.perpetual == nullptr && (side == kBuy ? market.quote : market.base) == state.collateral &&
-      state.first_seat(order.account) == nullptr) [[likely]]
+  if (state.first_seat(order.account) == nullptr) [[likely]]
     return false;  // all that it holds is its own
   const std::optional<Wide> spare = spare_units(state, market, side, order.account);
   return spare && *spare + gained_units(state, market, side, order.account, slot == maker,

@@ -12,9 +12,7 @@ namespace {
   for (Slot slot = state.accounts[seat.account].open_head; slot != 0;
        slot = state.links[slot].account_next) {
     const Order& order = state.orders[slot];
-    if (order.symbol != market.at || (order.traits & (kWaiting | kPending)) != 0 ||
-        (order.flags & kReduces) != 0)
-      continue;
+    if (order.symbol != market.at || order.is_outside() || (order.flags & kReduces) != 0) continue;
     const int side = order.side();
     std::int64_t& farthest = losses.farthest[static_cast<std::size_t>(side)];
     farthest = side == kBuy ? std::max(farthest, order.price) : std::min(farthest, order.price);
