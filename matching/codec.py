@@ -21,7 +21,13 @@ from domain.order import (
     TriggerSource,
 )
 from matching import risk_codec
-from matching.event_codec import decode_events, encode_event, encode_events, view_events
+from matching.event_codec import (
+    by_command,
+    decode_events,
+    encode_event,
+    encode_events,
+    view_events,
+)
 from matching.market_codec import pack_rules, unpack_rules
 from matching.order_codec import listed_at, order_terms
 from matching.risk_wire import RISK_STRIPES
@@ -50,6 +56,7 @@ from matching.wire import (
 __all__ = [
     "CommandRecord",
     "Placed",
+    "by_command",
     "check_order",
     "decode_commands",
     "decode_events",
