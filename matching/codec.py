@@ -22,6 +22,7 @@ from domain.order import (
 )
 from matching import risk_codec
 from matching.event_codec import (
+    by_command,
     decode_events,
     encode_event,
     encode_events,
@@ -56,6 +57,7 @@ from matching.wire import (
 __all__ = [
     "CommandRecord",
     "Placed",
+    "by_command",
     "check_order",
     "decode_commands",
     "decode_events",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -62,6 +64,12 @@ def decode_events(data: bytes | memoryview) -> list[Event]:
         event, offset = _decode_one(data, offset)
         events.append(event)
     return events
+
+
+def by_command(events: Iterable[Event]) -> Iterator[tuple[Event, ...]]:
+    """Yield the events of each command together, in the order in which they come."""
+    for _, found in groupby(events, key=attrgetter("sequence")):
+        yield tuple(found)
 
 
 def _decode_one(data: bytes, offset: int) -> tuple[Event, int]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from workers.api_client import ApiAccount
+
+LEVELS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +80,29 @@ def placed(market: BotMarket, side: str, ticks: int, worth: float) -> dict[str, 
         "price": market.price(ticks),
         "quantity": market.quantity(worth, ticks),
     }
+
+
+def cancelled(market: BotMarket, names: Iterable[str]) -> list[dict[str, Any]]:
+    """Return a batch's operations: cancels of these client order ids."""
+    return [{"op": "cancel", "symbol": market.symbol, "client_order_id": name} for name in names]
+
+
+def quotes(
+    market: BotMarket,
+    chance: random.Random,
+    prices: tuple[int, int],
+    worth: tuple[float, float],
+    name: str,
+) -> list[dict[str, Any]]:
+    """Return `LEVELS` orders on each side of `prices`, a middle and a spread, the outer larger.
+
+    `worth` is from where to where the innermost are; client order ids begin with `name`.
+    """
+    middle, spread = prices
+    found = []
+    for level, side in itertools.product(range(LEVELS), ("buy", "sell")):
+        away = spread * (level + 1) + chance.randrange(spread + 1)
+        ticks = middle - away if side == "buy" else middle + away
+        order = placed(market, side, ticks, chance.uniform(*worth) * (level + 1))
+        found.append(order | {"client_order_id": f"{name}-{side[0]}{level}"})
+    return found

@@ -5,8 +5,7 @@ What a step saw before it (marks, book, ranking) only its own record knows; what
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from itertools import groupby
+from collections.abc import AsyncIterator
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from domain.events import Event, EventType, ScopeFrozen, ScopeState, ScopeUnfroz
 from domain.liquidation_story import LiquidationRecord, LiquidationRequest, StepRecord
 from infra.engine_grpc import EngineGrpc
 from infra.settings import Settings
-from matching.codec import decode_events, view_events
+from matching.codec import by_command, decode_events, view_events
 from workers import engine_admin
 
 _KINDS = np.array(
@@ -110,12 +109,8 @@ async def _commands(engine: EngineGrpc) -> AsyncIterator[Command]:
         async for part in engine.events(after, _RANGE_BYTES):
             stripes = view_events(part.data)
             chosen = stripes[np.isin(stripes["type"], _KINDS)]
-            for command in _by_command(decode_events(chosen.tobytes())):
+            for command in by_command(decode_events(chosen.tobytes())):
                 yield command
             after = part.last_sequence
         if after == before:
             return
-
-
-def _by_command(events: Iterable[Event]) -> list[Command]:
-    return [tuple(group) for _, group in groupby(events, lambda event: event.sequence)]

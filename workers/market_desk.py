@@ -128,13 +128,7 @@ async def propose_rules(
     rules = rules_of(market)
     if rules == was:
         raise DeskError(f"nothing would change: {symbol} has these rules")
-
-    def make(_symbol_id: int, _asset_id: int) -> MarketChange:
-        place = (now.symbol_id, found.shard)
-        change = _change(ChangeKind.SET, now.symbol, place, wanted, rules)
-        return _with(change, market, was=was)
-
-    return await _propose(engine, settings, make)
+    return await propose_for(engine, settings, found, (ChangeKind.SET, rules, was), wanted)
 
 
 async def propose_delisting(

@@ -47,9 +47,12 @@ async def until_nobody_is_liquidated(settings: Settings, first: int) -> list[str
     client = await connect(settings)
     kinds = ", ".join(f"'{kind}'" for kind in _KINDS)
     deadline = time.monotonic() + WAIT_SECONDS
+    events: Counter[EventType] = Counter()
+    reached = first
     while True:
         last = (await engine_admin.status_of(settings)).durable_sequence
-        events = await engine_admin.count_events(settings, 0, first, last)
+        events += await engine_admin.count_events(settings, 0, reached, last)
+        reached = last
         frozen = events[EventType.SCOPE_FROZEN] - events[EventType.SCOPE_UNFROZEN]
         found = [
             run.workflow_id

@@ -22,10 +22,9 @@ from infra.prices.shocks import Shock, ShockFile
 from infra.wallet import demo as chain_demo
 from infra.wallet.rpc import ChainUnavailableError, RpcError
 from workers import demo_listings as listings
-from workers.bot import Bot, BotMarket, placed
+from workers.bot import Bot, BotMarket, cancelled, placed, quotes
 from workers.demo_perpetuals import PerpetualBot, Role, Weather
 
-LEVELS = 5
 _MAKER_SECONDS, _TAKER_SECONDS, _GAMBLER_SECONDS = 0.8, 0.7, 1.0
 _RETRY_SECONDS = 1.0
 _DEPOSIT_SECONDS = 30.0  # how long a deposit is waited for before another one is made
@@ -148,22 +147,14 @@ class PerpetualTrader:
         turn = next(self._turns)
         if turn % 5 == 0:
             self._standing = await self._look()
-        market, chance = self._market, self._bot.random
+        market = self._market
         spread = max(1, round(ticks * _SPREAD))
         inventory = self._standing.quantity * ticks * market.tick_size
         middle = ticks - round(spread * max(-3.0, min(3.0, inventory / _MOST_INVENTORY)))
-        operations: list[dict[str, Any]] = [
-            {"op": "cancel", "symbol": market.symbol, "client_order_id": name}
-            for name in self._quoted
-        ]
-        self._quoted = []
-        for level, side in itertools.product(range(LEVELS), ("buy", "sell")):
-            away = spread * (level + 1) + chance.randrange(spread + 1)
-            name = f"p{self._run}-{turn}-{side[0]}{level}"
-            self._quoted.append(name)
-            price = middle - away if side == "buy" else middle + away
-            worth = chance.uniform(4_000, 12_000) * (level + 1)
-            operations.append(placed(market, side, price, worth) | {"client_order_id": name})
+        name = f"p{self._run}-{turn}"
+        new = quotes(market, self._bot.random, (middle, spread), (4_000, 12_000), name)
+        operations = cancelled(market, self._quoted) + new
+        self._quoted = [order["client_order_id"] for order in new]
         await self._send(operations)
         return _MAKER_SECONDS
 

@@ -6,8 +6,6 @@ Where the journal's beginning is no longer kept, it starts at the oldest snapsho
 
 from __future__ import annotations
 
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ import numpy as np
 from domain.checker_report import CheckReport, Findings
 from domain.event_type import EventType
 from domain.risk_invariants import RiskInvariants
-from matching.codec import decode_events, view_events
+from matching.codec import by_command, decode_events, view_events
 from matching.replay import events_again
 from matching.segments import JournalError
 from matching.storage import FileStorage
@@ -78,7 +76,7 @@ def _read(invariants: RiskInvariants, data: bytes) -> int:
     stripes = view_events(data)
     kept = stripes[np.isin(stripes["type"], _OF_RISK)].tobytes()
     commands = 0
-    for _, events in groupby(decode_events(kept), key=attrgetter("sequence")):
-        invariants.command(tuple(events))
+    for events in by_command(decode_events(kept)):
+        invariants.command(events)
         commands += 1
     return commands

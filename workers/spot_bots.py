@@ -13,11 +13,10 @@ from typing import Any
 import httpx
 import structlog
 
-from workers.bot import Bot, BotMarket, placed
+from workers.bot import LEVELS, Bot, BotMarket, cancelled, placed, quotes
 
 MAKER_SECONDS = 0.8
 TAKER_SECONDS = 0.4
-LEVELS = 5
 _RETRY_SECONDS = 1.0
 _REVERSION = 0.002  # share of the way back to the listing price, each step
 _VOLATILITY = 0.00025  # standard deviation of a step, as a share of the price
@@ -78,20 +77,9 @@ class SpotTrader:
         spread = max(1, round(market.start_ticks * 0.0002))
         for turn in itertools.count():
             middle = walk.step()
-            operations: list[dict[str, Any]] = [
-                {"op": "cancel", "symbol": market.symbol, "client_order_id": name}
-                for name in quoted
-            ]
-            quoted = []
-            for level, side in itertools.product(range(LEVELS), ("buy", "sell")):
-                away = spread * (level + 1) + chance.randrange(spread + 1)
-                ticks = middle - away if side == "buy" else middle + away
-                name = f"m{run:x}-{turn}-{side[0]}{level}"
-                quoted.append(name)
-                operations.append(
-                    placed(market, side, ticks, chance.uniform(500, 4000) * (level + 1))
-                    | {"client_order_id": name}
-                )
+            new = quotes(market, chance, (middle, spread), (500, 4000), f"m{run:x}-{turn}")
+            operations = cancelled(market, quoted) + new
+            quoted = [order["client_order_id"] for order in new]
             yield operations[:20], MAKER_SECONDS
 
     def _taker(self) -> Iterator[tuple[list[dict[str, Any]], float]]:
@@ -117,7 +105,5 @@ class SpotTrader:
             ]
             resting.append(name)
             if len(resting) > 20:
-                operations.append(
-                    {"op": "cancel", "symbol": market.symbol, "client_order_id": resting.pop(0)}
-                )
+                operations += cancelled(market, [resting.pop(0)])
             yield operations, pause

@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -32,6 +30,7 @@ from domain.risk_invariants import (
     RiskInvariants,
 )
 from domain.risk_picture import RiskPicture
+from matching.codec import by_command
 from tests.matching.desk import USDT
 from tests.matching.liquidation_desk import Liquidation, below, sliced
 from tests.matching.perpetual_desk import PERP, PerpetualDesk
@@ -44,8 +43,8 @@ pytestmark = pytest.mark.usefixtures("each_engine")
 def held_against(events: list[e.Event]) -> RiskInvariants:
     """Return the invariants after these events of whole commands."""
     invariants = RiskInvariants(RiskPicture())
-    for _, command in groupby(events, key=attrgetter("sequence")):
-        invariants.command(tuple(command))
+    for command in by_command(events):
+        invariants.command(command)
     return invariants
 
 

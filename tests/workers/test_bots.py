@@ -13,9 +13,9 @@ import pytest
 from tests.api.memory import ETH, USDT
 from tests.api.running import RunningExchange
 from workers.api_client import ApiAccount
-from workers.bot import Bot, BotMarket
+from workers.bot import LEVELS, Bot, BotMarket
 from workers.bots import run
-from workers.spot_bots import LEVELS, RandomWalk, SpotTrader
+from workers.spot_bots import RandomWalk, SpotTrader
 
 MARKET = BotMarket("ETH/USDT", 0.01, 2, 0.0001, 4, 250_000)
 

@@ -13,10 +13,10 @@ from infra.prices.shocks import ShockFile
 from tests.api.memory import ALICE
 from tests.api.perpetual_exchange import ETH_PERP, MIDDLE, PerpetualExchange
 from workers.api_client import ApiAccount
-from workers.bot import Bot, BotMarket
+from workers.bot import LEVELS, Bot, BotMarket
 from workers.demo_listings import DemoCustomer
 from workers.demo_perpetuals import PERPETUAL_BOTS, PERPETUALS, PerpetualBot, Role, Weather
-from workers.perpetual_bots import LEVELS, PerpetualTrader, Surroundings
+from workers.perpetual_bots import PerpetualTrader, Surroundings
 
 SYMBOL = "ETH/USDT-PERP"
 MARKET = BotMarket(SYMBOL, 0.01, 2, 0.001, 3, MIDDLE)

@@ -122,6 +122,11 @@ class MarketRig:
             assert time.monotonic() < deadline, found
             await asyncio.sleep(0.1)
 
+    async def hold_rows(self) -> None:
+        """Let no row be written from events until `following` is set again."""
+        self.following.clear()
+        await asyncio.sleep(1.2)  # the follower ends the step that it is in
+
     async def follow(self) -> None:
         """Write rows from events, as the process order-history does."""
         started = False

@@ -176,8 +176,7 @@ async def test_a_lost_run_goes_on_from_the_row(rig: MarketRig) -> None:
 
 async def test_a_reset_after_the_engine_did_it_does_nothing_twice(rig: MarketRig) -> None:
     """The rows were held up; the run is reset meanwhile: one event, one sequence, one record."""
-    rig.following.clear()
-    await asyncio.sleep(1.2)  # the follower ends the step that it is in
+    await rig.hold_rows()
     change = await _set(rig, **WIDER)
     for officer in ("marta", "piero"):
         decision = signed_decision(rig.settings, officer, change)
@@ -214,7 +213,11 @@ async def test_an_engine_that_is_away_parks_it(rig: MarketRig) -> None:
 
 
 async def test_what_the_engine_refuses_parks_and_can_be_given_up(rig: MarketRig) -> None:
-    """Somebody lists the number behind the desk's back: a reason, another try, the end."""
+    """Somebody lists the number behind the desk's back: a reason, another try, the end.
+
+    The rows are held: once they show the market, the change counts as done.
+    """
+    await rig.hold_rows()
     change = await rig.list_sol()
     taken = (await MarketStore(rig.database).listings()).markets[0].instrument.listing()
     from dataclasses import replace

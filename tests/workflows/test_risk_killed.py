@@ -9,20 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from temporalio.client import Client
 
 from domain.events import Deleveraged, EventType, LiquidationPlaced, ScopeUnfrozen, TakenOver
-from domain.ledger import settlement_stream
 from domain.order import Side
 from domain.risk_commands import SetLeverage
-from infra.postgres import tables
-from infra.postgres.engine import create
-from infra.wallet.officers import create_officers
 from workers import bench_servers
 from workers.bench import risk_market as m
 from workers.bench.rig import Process
-from workers.bench.risk_rig import RiskRig
+from workers.bench.risk_rig import RiskRig, prepare
 from workers.risk_news import wall_us
 
 pytestmark = pytest.mark.servers
@@ -113,12 +108,7 @@ async def stage() -> AsyncIterator[Stage]:
         database = stack.enter_context(ExitStack())
         url = database.enter_context(bench_servers.postgres(folder))
         temporal = stack.enter_context(bench_servers.temporal(folder))
-        engine = create(url)
-        async with engine.begin() as conn:
-            row = {"stream": settlement_stream(0), "last_sequence": 1 << 60}
-            await conn.execute(sa.insert(tables.cursor).values(row))
-        await engine.dispose()
-        create_officers(folder)
+        await prepare(folder, url)
         rig = await stack.enter_async_context(RiskRig(folder, url, temporal, "os"))
         now_us = wall_us()
         await rig.pay([m.credit(m.MAKER, 10**15, now_us), m.credit(SHORT, 10**15, now_us)])

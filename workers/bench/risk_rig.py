@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from domain.commands import Command
@@ -135,11 +136,8 @@ class RiskRig(EngineRig):
         while after < last:
             async for part in self.queries.events(after, 4 << 20):
                 stripes = view_events(part.data)
-                chosen = [stripes["type"] == kind for kind in kinds]
-                mask = chosen[0]
-                for one in chosen[1:]:
-                    mask = mask | one
-                found += decode_events(stripes[mask].tobytes())
+                chosen = stripes[np.isin(stripes["type"], kinds)]
+                found += decode_events(chosen.tobytes())
                 after = part.last_sequence
         return found
 
@@ -157,6 +155,16 @@ def _none_refused(raw: bytes) -> None:
         raise TypeError(f"the engine refuses: {decode_events(bad[:1].tobytes())[0]}")
 
 
+async def prepare(folder: Path, database_url: str) -> None:
+    """Set settlement's cursor far ahead, and make the officers."""
+    database = create(database_url)
+    async with database.begin() as conn:
+        row = {"stream": settlement_stream(0), "last_sequence": _FAR}
+        await conn.execute(sa.insert(tables.cursor).values(row))
+    await database.dispose()
+    create_officers(folder)
+
+
 @asynccontextmanager
 async def risk_rig(policy: str) -> AsyncIterator[RiskRig]:
     """Give a rig with servers of its own; all of it ends with the block."""
@@ -164,10 +172,5 @@ async def risk_rig(policy: str) -> AsyncIterator[RiskRig]:
         folder = stack.enter_context(bench_servers.scratch_folder())
         url = stack.enter_context(bench_servers.postgres(folder))
         address = stack.enter_context(bench_servers.temporal(folder))
-        database = create(url)
-        async with database.begin() as conn:
-            row = {"stream": settlement_stream(0), "last_sequence": _FAR}
-            await conn.execute(sa.insert(tables.cursor).values(row))
-        await database.dispose()
-        create_officers(folder)
+        await prepare(folder, url)
         yield await stack.enter_async_context(RiskRig(folder, url, address, policy))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import numpy as np
 from domain.brackets import bracket_table
 from domain.position import Position
 from domain.risk_picture import ScopeKey
-from workers.bench.machine import machine
 from workers.risk_book import RiskBook
 
 _MARKETS = 8
@@ -39,7 +37,6 @@ def measure(
 
     Milliseconds are medians; at each pass every mark is another one.
     """
-    before = machine(Path())
     say(
         f"opening {accounts * positions:,} positions of {accounts:,} accounts in {_MARKETS} markets"
     )
@@ -50,8 +47,6 @@ def measure(
     quiet = _scans(book, passes, 0)
     falls = {f"{percent}_percent": _scans(book, passes, percent) for percent in (1, 3, 10)}
     return {
-        "benchmark": "risk",
-        "accounts": accounts,
         "positions": book.positions,
         "markets": _MARKETS,
         "brackets": len(_BRACKETS.rows),
@@ -62,7 +57,6 @@ def measure(
         "changes_per_second": round(accounts * (positions + 1) / filled),
         "passes": passes,
         "seed": seed,
-        "machine": before,
     }
 
 

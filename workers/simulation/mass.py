@@ -18,7 +18,7 @@ from domain.risk_commands import SetIndex, SetLeverage
 from workers.simulation.market import ETH_PERP, PERPETUALS, USDT, WHOLE, listings, lots_of
 from workers.simulation.prices import STEP_US
 from workers.simulation.risk_service import RiskService
-from workers.simulation.run import invariants_of
+from workers.simulation.run import invariants_of, violations_of
 from workers.simulation.shard import SimulatedShard
 
 _WHALES = tuple(range(1, 21))
@@ -147,9 +147,6 @@ async def _breach(
         "fund_units": shard.picture.fund_units(),
         "shortfalls": counts["shortfalls"],
         "invariants": invariants_of(report.invariants),
-        "violations": [
-            {"invariant": one.invariant, "sequence": one.sequence, "text": one.text}
-            for one in report.violations
-        ],
+        "violations": violations_of(report.violations),
         "digest": shard.engine.digest().hex(),
     }

@@ -27,19 +27,20 @@ from domain.liquidation_story import (
     RoundState,
     state_after,
 )
+from domain.money import PPM
 from domain.perpetual_care import DustRequest, FundingInstant, Unwound, instant_of
 from domain.perpetual_state import PerpetualState
-from domain.risk_commands import FUND_ACCOUNT, SetPerpetualState, TopUpFund, Trigger
+from domain.risk_commands import SetPerpetualState, TopUpFund, Trigger
 from domain.risk_picture import FrozenScope, ScopeKey
 from domain.shortfall import Restriction
 from workers.risk_watch import RiskWatch
 from workers.risk_workflows import MOST_OPEN
 from workers.simulation.market import USDT, WHOLE
 from workers.simulation.shard import SimulatedShard
+from workflows.perpetual_care import DAY_SECONDS
 
 T = TypeVar("T")
 SECOND_US = 1_000_000
-DAY_SECONDS = 86_400
 _PAUSE_US = 5 * SECOND_US
 _UNWIND_PAUSE_US = 30 * SECOND_US
 _OFFICERS_US = 120 * SECOND_US
@@ -99,7 +100,7 @@ class RiskService:
         """Run an activity until an answer of it arrives."""
         while True:
             answer = await self._environment.run(activity, request)
-            if self._chance.randrange(SECOND_US) >= self._loses_ppm:
+            if self._chance.randrange(PPM) >= self._loses_ppm:
                 return answer
             self.counts["answers_lost"] += 1
 
@@ -241,7 +242,3 @@ class RiskService:
         if day_us > self._swept_us:
             self._swept_us = day_us
             await self._do(self._care.sweep, DustRequest(0, day_us))
-
-    def fund_units(self) -> int:
-        """Return the fund's equity: its cash, and its positions at mark."""
-        return self._shard.picture.scope(ScopeKey(FUND_ACCOUNT)).equity_units

@@ -6,12 +6,13 @@ import asyncio
 import random
 import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from domain.checker_positions import RUIN
+from domain.checker_report import Violation
 from domain.money import PPM
 from domain.risk_invariants import NUMBERS
 from workers.simulation.ledger import JOURNALS
@@ -191,10 +192,7 @@ class Simulation:
             "engine": plan.engine,
             "ok": report.ok,
             "invariants": invariants_of(report.invariants),
-            "violations": [
-                {"invariant": one.invariant, "sequence": one.sequence, "text": one.text}
-                for one in report.violations
-            ],
+            "violations": violations_of(report.violations),
             "first_violation_step": self.first_violation,
             "fund_units": {"start": fund[0], "min": min(fund), "max": max(fund), "end": fund[-1]},
             "haircut_units": totals.haircut_units,
@@ -248,6 +246,13 @@ def invariants_of(results: Any) -> list[dict[str, Any]]:
         row["ok"] &= result.ok
         row["rules"][result.name] = result.rows
     return [row for _, row in sorted(found.items())]
+
+
+def violations_of(found: Iterable[Violation]) -> list[dict[str, Any]]:
+    """Return violations for a report."""
+    return [
+        {"invariant": one.invariant, "sequence": one.sequence, "text": one.text} for one in found
+    ]
 
 
 def simulate(

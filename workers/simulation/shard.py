@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 
 from domain.checker_report import Findings
@@ -21,7 +19,7 @@ from domain.risk_invariants import RiskInvariants
 from domain.risk_picture import FrozenScope, RiskPicture, ScopeKey
 from infra.second_engine import record_of
 from matching import snapshot
-from matching.codec import decode_events, encode_command
+from matching.codec import by_command, decode_events, encode_command
 from matching.engine import Engine
 from matching.replay import replay_to
 from matching.sequencer import Sequencer
@@ -92,15 +90,14 @@ class SimulatedShard:
 
     def _read(self, data: bytes) -> list[tuple[Event, ...]]:
         answers = []
-        for sequence, found in groupby(decode_events(data), key=attrgetter("sequence")):
-            events = tuple(found)
+        for events in by_command(decode_events(data)):
             self.invariants.command(events)
             self.ledger.post(events)
             for event in events:
                 self.counts[type(event).__name__] += 1
             if isinstance(events[0], CommandRejected):
                 self.refusals[events[0].reason.name] += 1
-            self._by_sequence[sequence] = events
+            self._by_sequence[events[0].sequence] = events
             answers.append(events)
         while len(self._by_sequence) > _COMMANDS_KEPT:
             del self._by_sequence[next(iter(self._by_sequence))]
