@@ -101,7 +101,13 @@ nb::dict echo(const std::string& socket_path, const std::string& folder, bool fs
 
 void bind_load(nb::module_& m) {
   m.def("load_scenarios", &scenario_list);
-  m.def("hurry_this_thread", [] { return server::name_of(server::hurry_this_thread()); });
+  m.def(
+      "hurry_this_thread",
+      [](bool answers) {
+        const auto rank = answers ? server::Rank::kAnswers : server::Rank::kHelper;
+        return server::name_of(server::hurry_this_thread(rank));
+      },
+      nb::kw_only(), nb::arg("answers"));
   m.def("serve_echo", &echo, nb::arg("socket_path"), nb::arg("folder"), nb::arg("fsync"));
   nb::class_<Flow>(m, "LoadFlow")
       .def(nb::init<const std::string&, std::uint64_t, std::uint64_t>(), nb::arg("scenario"),

@@ -77,7 +77,7 @@ std::uint64_t Loop::acknowledged() const {
 }
 
 void Loop::begin() {
-  if (options_.hurry) times_.priority = hurry_this_thread();
+  if (options_.hurry) times_.priority = hurry_this_thread(Rank::kAnswers);
   meter_.emplace();
 }
 

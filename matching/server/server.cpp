@@ -61,7 +61,7 @@ void Server::stop() {
 
 // One sync covers everything written when it begins; a failed one is never tried again.
 void Server::sync_forever() try {
-  if (hurry_) hurry_this_thread();  // else it is put to sleep with the file system's locks
+  if (hurry_) hurry_this_thread(Rank::kHelper);  // else it is put to sleep with the file system's locks
   while (!stopping_) {
     const std::uint32_t seen = writes_.load(std::memory_order_acquire);
     if (journal_.written_sequence() == journal_.durable_sequence()) {
@@ -80,7 +80,7 @@ void Server::sync_forever() try {
 }
 
 void Server::make_room_forever() {
-  if (hurry_) hurry_this_thread();  // else it is put to sleep with the process' memory map locked
+  if (hurry_) hurry_this_thread(Rank::kHelper);  // else it is put to sleep with the process' memory map locked
   while (!stopping_) {
     sequencer_.make_room(kOrdersAhead, kOrdersAtOnce);
     std::this_thread::sleep_for(kLook);

@@ -17,7 +17,7 @@ SpareSegments::SpareSegments(const Folder& folder, std::size_t segment_bytes, bo
                              std::function<void(Fault, const std::string&)> fail)
     : folder_(folder), segment_bytes_(segment_bytes), fail_(std::move(fail)) {
   thread_ = start_thread("segments", [this, hurry] {
-    if (hurry) hurry_this_thread();  // else it is put to sleep with the file system's locks
+    if (hurry) hurry_this_thread(Rank::kHelper);  // else it is put to sleep with the file system's locks
     run();
   });
 }

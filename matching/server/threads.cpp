@@ -14,7 +14,6 @@ namespace rialto::server {
 
 namespace {
 
-constexpr int kRealTimeLevel = 1;  // the lowest: kernel threads and whoever is above stay above
 constexpr std::uint64_t kSliceNs = 100'000;  // the shortest that the kernel grants
 constexpr int kHeapStep = 32 << 20;  // bytes; half of what glibc gives a thread's heap
 
@@ -30,8 +29,8 @@ static_assert(sizeof(Attributes) == 48);
 
 }  // namespace
 
-Priority hurry_this_thread() {
-  const sched_param level{.sched_priority = kRealTimeLevel};
+Priority hurry_this_thread(Rank rank) {
+  const sched_param level{.sched_priority = static_cast<int>(rank)};
   if (::pthread_setschedparam(::pthread_self(), SCHED_FIFO, &level) == 0)
     return Priority::kRealTime;
   Attributes attributes{sizeof attributes, SCHED_OTHER, 0, 0, 0, kSliceNs, 0, 0};

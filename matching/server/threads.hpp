@@ -38,9 +38,15 @@ enum class Priority {
   kRealTime,     // on waking it goes before everything ordinary; needs CAP_SYS_NICE or a limit
 };
 
+// Among threads in a hurry. Equals do not push each other aside: an answer would wait for a helper.
+enum class Rank : int {
+  kHelper = 1,  // the kernel's lowest: its own threads and whoever is above stay above
+  kAnswers = 2,
+};
+
 // Asks for the calling thread to run as soon as it has something to do: the best of the above that
 // is permitted, and which it is.
-Priority hurry_this_thread();
+Priority hurry_this_thread(Rank rank);
 
 const char* name_of(Priority priority);
 

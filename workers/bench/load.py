@@ -51,7 +51,7 @@ def _run(client: Any, plan: Plan) -> None:
 def drive(plan: Plan) -> dict[str, Any]:
     """Open the books, wait for the word, run the plan; a wrong answer is a `RuntimeError`."""
     module = native()
-    hurried = module.hurry_this_thread() if plan.priority == "high" else "normal"
+    hurried = module.hurry_this_thread(answers=False) if plan.priority == "high" else "normal"
     flow = module.LoadFlow(plan.scenario, plan.seed, plan.run)
     hello = bytes.fromhex(plan.engine_hello_hex)
     engine = module.LoadClient(plan.engine_socket, hello, flow, announce=False)
