@@ -113,7 +113,7 @@ class WithdrawalPayment:
         builder: TransactionBuilder,
         hot_address: str,
         gate: Callable[[], Awaitable[str]],
-        policy_facts: Callable[[], Awaitable[PolicyFacts]],
+        policy_facts: Callable[[Withdrawal], Awaitable[PolicyFacts]],
     ) -> None:
         self._policy_facts = policy_facts
         self._gate = gate
@@ -196,7 +196,7 @@ class WithdrawalPayment:
 
     async def _screen_again(self, row: Withdrawal) -> None:
         """Refuse what the policy would not let pass any more: its lists have changed since."""
-        checks = policy_checks(row.address, row.standing, await self._policy_facts())
+        checks = policy_checks(row.address, row.standing, await self._policy_facts(row))
         if rule := policy_refusal(checks):
             raise _parked("PolicyRefused", f"the policy would refuse it now: {rule}")
 

@@ -159,7 +159,7 @@ class WithdrawalReview:
         *,
         officers: Mapping[str, Officer],
         verify: VerifySignature,
-        policy_facts: Callable[[], Awaitable[PolicyFacts]],
+        policy_facts: Callable[[Withdrawal], Awaitable[PolicyFacts]],
         now: Callable[[], dt.datetime],
     ) -> None:
         self._rows = rows
@@ -202,7 +202,7 @@ class WithdrawalReview:
         """Apply the policy; a refusal is an outcome, and the hold is given back."""
         bind(request)
         row = await require(self._rows, request.withdrawal_id)
-        checks = policy_checks(row.address, row.standing, await self._policy_facts())
+        checks = policy_checks(row.address, row.standing, await self._policy_facts(row))
         rule = policy_refusal(checks)
         detail: dict[str, JsonValue] = {
             "policy_version": POLICY_VERSION,

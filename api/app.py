@@ -27,6 +27,7 @@ from api.routes import (
     position_history,
     system,
     transfers,
+    withdrawal_addresses,
     withdrawals,
 )
 from api.routes.pages import add_pages
@@ -46,6 +47,7 @@ ROUTERS = (
     fees.router,
     transfers.router,
     withdrawals.router,
+    withdrawal_addresses.router,
     compliance.router,
 )
 

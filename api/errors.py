@@ -164,6 +164,14 @@ PROBLEMS: dict[str, ProblemKind] = {
     "amount_below_minimum": ProblemKind(422, False, "The amount is below the minimum"),
     "missing_idempotency_key": ProblemKind(400, False, "The Idempotency-Key header is required"),
     "idempotency_conflict": ProblemKind(409, False, "The idempotency key names another request"),
+    "address_not_listed": ProblemKind(
+        422, False, "The address is not on your list of withdrawal addresses"
+    ),
+    "address_cooling_off": ProblemKind(409, True, "The address was listed too short a time ago"),
+    "too_many_addresses": ProblemKind(422, False, "Your list of withdrawal addresses is full"),
+    "unknown_network": ProblemKind(404, False, "No such network"),
+    "withdrawal_not_valued": ProblemKind(503, True, "The asset has no price to hold limits by"),
+    "withdrawal_limit_exceeded": ProblemKind(422, True, "That is more than you may withdraw now"),
     "too_late_to_cancel": ProblemKind(409, False, "The withdrawal can no longer be cancelled"),
     "withdrawals_paused": ProblemKind(503, True, "Withdrawals are paused"),
     # the exchange itself

@@ -31,6 +31,7 @@ from domain.rate_limit import Charge, Charged
 from domain.shard_transfer import NewShardTransfer, ShardTransfer
 from domain.trading_status import TradingStatus
 from domain.wallet_record import (
+    Barred,
     DepositRecord,
     FiledWithdrawal,
     NewWithdrawal,
@@ -38,6 +39,7 @@ from domain.wallet_record import (
     WithdrawalFilter,
     WithdrawalRecord,
 )
+from domain.withdrawal_limits import Allowance, ListedAddress
 from matching.batches import Batch
 
 
@@ -172,7 +174,7 @@ class WalletStore(Protocol):
 
     async def create_withdrawal(
         self, request: NewWithdrawal
-    ) -> tuple[WithdrawalRecord, bool] | Unfunded | None:
+    ) -> tuple[WithdrawalRecord, bool] | Barred | Unfunded | None:
         """Write withdrawal and transfer in one transaction; (record, created).
 
         The same idempotency key gives the first record (created False); with another body None.
@@ -237,6 +239,27 @@ class WithdrawalRules(Protocol):
 
     def check(self, listing: AssetListing, amount: str, address: str) -> tuple[int, int, str]:
         """Return (amount, fee, address) in chain units; a `Problem` says what is wrong."""
+
+    def is_address(self, address: str) -> bool:
+        """Return whether it is an address with its checksum, and not the zero address."""
+
+
+class WithdrawalAddresses(Protocol):
+    """Allow-lists and limits, from PostgreSQL."""
+
+    async def listed(self, customer_id: int) -> list[ListedAddress]:
+        """Return the customer's addresses, oldest first."""
+
+    async def add(
+        self, customer_id: int, chain: str, address: str, label: str
+    ) -> tuple[ListedAddress, bool] | None:
+        """Return (the listed address, whether it is new); None when the list is full."""
+
+    async def remove(self, customer_id: int, chain: str, address: str) -> ListedAddress | None:
+        """Return what was taken off; None when it is not there."""
+
+    async def allowance(self, customer_id: int) -> Allowance:
+        """Return tier and windows of time as they are now."""
 
 
 class MarketDataStore(Protocol):

@@ -24,6 +24,7 @@ from api.ports import (
     TransferStarter,
     TransferStore,
     WalletStore,
+    WithdrawalAddresses,
     WithdrawalRules,
     WithdrawalStarter,
 )
@@ -49,6 +50,7 @@ class Services:
     board: ProcessBoard
     hub: FeedHub
     accounts: AccountHub
+    withdrawal_addresses: WithdrawalAddresses
     withdrawal_rules: WithdrawalRules
     withdrawal_starter: WithdrawalStarter
     fee_tiers: FeeTiers

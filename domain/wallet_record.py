@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from domain.withdrawal_limits import Allowance
+
 
 @dataclass(frozen=True, slots=True)
 class DepositRecord:
@@ -88,3 +90,11 @@ class Unfunded:
     """
 
     awaiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """Allow-list or limits refuse the request, so nothing was written; `rule` is the first."""
+
+    rule: str
+    allowance: Allowance

@@ -25,6 +25,7 @@ from domain.hash_chain import JsonValue
 from domain.instrument import Asset
 from domain.ledger import JournalRequest
 from domain.money import INT64_MAX, DecimalTextError
+from domain.withdrawal_limits import Allowance, allowance_checks
 
 
 class WithdrawalState(StrEnum):
@@ -66,6 +67,7 @@ NEXT_STATES: dict[WithdrawalState, frozenset[WithdrawalState]] = {
 }
 FINAL_STATES = frozenset(state for state, following in NEXT_STATES.items() if not following)
 RELEASABLE_STATES = frozenset({_State.HELD, _State.SCREENED, _State.APPROVED})
+GIVEN_BACK_STATES = _RELEASES | {_State.REJECTED, _State.CANCELLED}  # count in no limit
 CANCELLABLE_STATES = RELEASABLE_STATES | {_State.REQUESTED}  # by the customer
 REJECTABLE_STATES = RELEASABLE_STATES | {_State.REVERTED}  # by an officer's signed decision
 
@@ -159,12 +161,17 @@ def check_request(
         return WithdrawalRefusal.BELOW_MINIMUM
     if amount <= terms.fee:
         return WithdrawalRefusal.FEE_EXCEEDS_AMOUNT
-    if not is_checksum_address(address, keccak256) or address == ZERO_ADDRESS:
+    if not is_payable(address, keccak256):
         return WithdrawalRefusal.INVALID_ADDRESS
     return WithdrawalOrder(amount=amount, fee=terms.fee, address=address)
 
 
-POLICY_VERSION = 2
+def is_payable(address: str, keccak256: Keccak256) -> bool:
+    """Return whether it is an address with its checksum, and not the zero address."""
+    return is_checksum_address(address, keccak256) and address != ZERO_ADDRESS
+
+
+POLICY_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +180,7 @@ class PolicyFacts:
 
     own_addresses: frozenset[str]  # the hot wallet and the token contracts
     denied_addresses: frozenset[str]
+    allowance: Allowance
 
 
 def policy_checks(address: str, standing: str, facts: PolicyFacts) -> dict[str, bool]:
@@ -185,6 +193,7 @@ def policy_checks(address: str, standing: str, facts: PolicyFacts) -> dict[str, 
         "customer_may_withdraw": not standing_refuses(standing, Scope.WITHDRAW),
         "destination_is_own_address": address not in facts.own_addresses,
         "destination_is_denied": address not in facts.denied_addresses,
+        **allowance_checks(facts.allowance),
     }
 
 
@@ -218,6 +227,7 @@ class Withdrawal:
     approval_above: int
     standing: str  # the customer's, now
     created_at: dt.datetime
+    value_cents: int | None = None  # in USD, when it was asked for; None without a price
     screened_at: dt.datetime | None = None  # when it reached the officers
     cancel_requested: bool = False  # by the customer, through the signed API
 

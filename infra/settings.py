@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     history_keep_days: int = 2557  # how long their exports are kept: seven years
     chain_url: str  # http://host:port of an EVM node
 
+    withdrawal_cooling_seconds: NonNegativeInt = 86_400  # until a newly listed address is usable
+
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8000
     gateway_public_url: str = ""

@@ -127,18 +127,27 @@ class ApiClient:
     async def withdraw(
         self, account: ApiAccount, asset: str, amount: str, address: str, *, key: str
     ) -> str:
-        """Ask for a withdrawal, once per `key`; return its id.
+        """List the address, ask for a withdrawal, once per `key`; return its id.
 
-        While a part of the exchange is away (503) it is asked again: the key makes that safe.
+        While a part of the exchange is away (503), or the address cools off, it is asked again:
+        the key makes that safe.
         """
-        body = {"asset": asset, "amount": amount, "address": address}
         patience = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                await self._send(account, "POST", "/v1/withdrawal-addresses", {"address": address})
+                break
+            except ApiError as error:
+                if not _may_pass(error) or time.monotonic() > patience:
+                    raise
+            await asyncio.sleep(_AGAIN_SECONDS)
+        body = {"asset": asset, "amount": amount, "address": address}
         while True:
             try:
                 answer = await self._send(account, "POST", "/v1/withdrawals", body, key)
                 return str(answer["withdrawal_id"])
             except ApiError as error:
-                if error.status != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > patience:
+                if not _may_pass(error) or time.monotonic() > patience:
                     raise
             await asyncio.sleep(_AGAIN_SECONDS)
 
@@ -167,6 +176,12 @@ class ApiClient:
         text = "" if body is None else json.dumps(dict(body))
         headers = account.headers(method, target, text, key)
         return _content(await self._http.request(method, target, content=text, headers=headers))
+
+
+def _may_pass(error: ApiError) -> bool:
+    """Return whether asking again soon may help a withdrawal."""
+    cooling = error.problem.get("code") == "address_cooling_off"
+    return cooling or error.status == httpx.codes.SERVICE_UNAVAILABLE
 
 
 def _target(path: str, **named: str | int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import signal
 import socket
@@ -40,6 +41,7 @@ from infra.postgres.margin_call_store import MarginCallStore
 from infra.postgres.markets import MarketStore
 from infra.postgres.orders import OrderReadStore
 from infra.postgres.position_history import PositionHistory
+from infra.postgres.withdrawal_addresses import WithdrawalAddressStore
 from infra.process_board import ProcessBoard
 from infra.redis.adl_lights import AdlLights
 from infra.redis.event_stream import EventReader
@@ -189,6 +191,9 @@ async def build_services(settings: Settings, stack: AsyncExitStack) -> tuple[Ser
         board=ProcessBoard(redis, engine, settings.run_dir, process_names(settings)),
         hub=hub,
         accounts=AccountHub(logs, MarginCallFeed(redis)),
+        withdrawal_addresses=WithdrawalAddressStore(
+            engine, AuditStore(), dt.timedelta(seconds=settings.withdrawal_cooling_seconds)
+        ),
         withdrawal_rules=WithdrawalRules(),
         withdrawal_starter=WithdrawalStarter(settings),
         fee_tiers=FeeTierStore(engine),

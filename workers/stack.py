@@ -27,6 +27,7 @@ PREFERRED_PORTS = {
     "chain": 18545,
 }
 RETENTION_DAYS = 90
+DEMO_COOLING_SECONDS = "2"  # a new withdrawal address is usable soon enough to be tried out
 # Settlement writes some 400 bytes of rows and indexes a trade, and the log the same again. Vacuum
 # within a checkpoint's distance of the rows it marks writes no page images; see
 # docs/ledger.md for each of these.
@@ -72,6 +73,9 @@ class Stack:
             "RIALTO_GATEWAY_PORT": str(self.ports["gateway"]),
             "RIALTO_GATEWAY_PUBLIC_URL": self.page_url,
             "RIALTO_SHARD_COUNT": str(self.shards),
+            "RIALTO_WITHDRAWAL_COOLING_SECONDS": os.environ.get(
+                "RIALTO_WITHDRAWAL_COOLING_SECONDS", DEMO_COOLING_SECONDS
+            ),
         }
         if self.postgres is not None:
             ours["RIALTO_DATABASE_URL"] = self.postgres.url

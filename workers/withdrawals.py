@@ -26,6 +26,7 @@ from domain.withdrawal import (
     WithdrawalRequest,
     WithdrawalTerms,
     check_request,
+    is_payable,
     withdrawal_workflow_id,
 )
 from infra.wallet.keccak import keccak256
@@ -46,6 +47,10 @@ class WithdrawalRules:
         if isinstance(checked, WithdrawalOrder):
             return checked.amount, checked.fee, checked.address
         return _refuse(checked, listing)
+
+    def is_address(self, address: str) -> bool:
+        """Return whether it may be listed at all."""
+        return is_payable(address, keccak256)
 
 
 def _refuse(refusal: WithdrawalRefusal, listing: AssetListing) -> NoReturn:

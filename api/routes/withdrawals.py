@@ -12,13 +12,14 @@ from api.auth import Caller
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
 from api.ports import EngineAway
+from api.routes.withdrawal_addresses import refuse_barred
 from api.schemas.accounts import WithdrawalIn, WithdrawalOut, WithdrawalPage
 from api.schemas.common import decode_cursor, encode_cursor, identity_from
 from api.services import Services
 from domain.customer import Scope
 from domain.hash_chain import JsonValue
 from domain.market import AssetListing
-from domain.wallet_record import NewWithdrawal, Unfunded, WithdrawalRecord
+from domain.wallet_record import Barred, NewWithdrawal, Unfunded, WithdrawalRecord
 
 router = APIRouter(prefix="/v1", tags=["withdrawals"], route_class=EdgeRoute)
 
@@ -40,8 +41,9 @@ async def request_withdrawal(
     """Request a withdrawal. The header `Idempotency-Key` makes repeating it safe.
 
     The same key with the same content answers the first request again (200), with another content
-    409. An amount that is not free now is refused. Accepted means written down; the answer's
-    `state` and `GET` tell how far it is.
+    409. The address must be on your list and have cooled off, the value within your limits (`GET
+    /v1/withdrawal-limits`), the amount free. Accepted means written down; the answer's `state` and
+    `GET` tell how far it is.
     """
     try:
         record, created = await _request(withdrawal, caller, services, request, idempotency_key)
@@ -87,6 +89,8 @@ async def _request(
     )
     if written is None:
         raise Problem("idempotency_conflict")
+    if isinstance(written, Barred):
+        refuse_barred(written)
     if isinstance(written, Unfunded):
         raise _unfunded(written, listing, free)
     return written

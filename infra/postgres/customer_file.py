@@ -1,4 +1,4 @@
-"""A customer's file: standing and case notes; every change is a record of the audit log."""
+"""A customer's file: standing, tier and case notes; every change is a record of the audit log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.customer import CASE_NOTE, STANDING_CHANGED, Standing
+from domain.withdrawal_limits import TIER_CHANGED, Tier
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 
@@ -47,6 +48,27 @@ class CustomerFileStore:
                 STANDING_CHANGED,
                 f"{STANDING_CHANGED}:{uuid4()}",
                 {"from": before, "to": standing, "reason": reason},
+            )
+        return True
+
+    async def set_tier(self, customer_id: int, tier: Tier, actor: str, reason: str) -> bool:
+        """Give the customer this tier; False when it was so already, and nothing is logged."""
+        row = tables.customer.c
+        mine = row.customer_id == customer_id
+        async with self._engine.begin() as connection:
+            before = await connection.scalar(sa.select(row.tier).where(mine).with_for_update())
+            if before is None:
+                raise LookupError(f"no customer {customer_id}")
+            if before == tier:
+                return False
+            await connection.execute(sa.update(tables.customer).where(mine).values(tier=tier))
+            await self._audit.append(
+                connection,
+                f"customer-{customer_id}",
+                actor,
+                TIER_CHANGED,
+                f"{TIER_CHANGED}:{uuid4()}",
+                {"from": before, "to": tier, "reason": reason},
             )
         return True
 

@@ -15,7 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from domain.hash_chain import JsonValue
 from domain.ledger import main
 from domain.transfer import FROM_TRADING, NewTransfer, TransferState
-from domain.wallet_record import DepositRecord, NewWithdrawal, Unfunded, WithdrawalRecord
+from domain.wallet_record import (
+    Barred,
+    DepositRecord,
+    NewWithdrawal,
+    Unfunded,
+    WithdrawalRecord,
+)
 from domain.withdrawal import (
     CANCEL_REQUESTED,
     CANCELLABLE_STATES,
@@ -23,12 +29,16 @@ from domain.withdrawal import (
     STAGE_OF,
     WITHDRAWAL_REFUSED,
     WithdrawalState,
+    policy_refusal,
     withdrawal_workflow_id,
 )
+from domain.withdrawal_limits import Allowance, allowance_checks, value_cents
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.by_time import page
 from infra.postgres.reading import reading, writing
+from infra.postgres.usd_price import usd_price
+from infra.postgres.withdrawal_addresses import allowance
 from infra.wallet.keys import deposit_path
 
 _DEPOSIT = tables.deposit
@@ -142,9 +152,10 @@ class CustomerWalletStore:
 
     async def create_withdrawal(
         self, request: NewWithdrawal
-    ) -> tuple[WithdrawalRecord, bool] | Unfunded | None:
+    ) -> tuple[WithdrawalRecord, bool] | Barred | Unfunded | None:
         """Write withdrawal, transfer and audit record in one transaction; (record, created).
 
+        Allow-list and limits are looked at under the customer's lock, and again by the workflow.
         The same idempotency key gives the first record; with another content None. A customer's
         requests come one after the other, so that the same money is not promised to many of them.
         """
@@ -164,11 +175,16 @@ class CustomerWalletStore:
             if row is not None:
                 same = bytes(row.request_hash) == request_hash
                 return (_withdrawal(row), False) if same else None
+            asset = await _asset(connection, request.asset_id)
+            allowed = await _allowance(connection, request, asset)
+            rule = policy_refusal(allowance_checks(allowed))
+            if rule is not None:
+                return Barred(rule, allowed)
             if request.free is not None:
                 awaiting = await _awaiting_debit(connection, request)
                 if request.amount > request.free - awaiting:
                     return Unfunded(awaiting)
-            await self._insert(connection, request, request_hash)
+            await self._insert(connection, request, request_hash, asset, allowed.value_cents)
             row = (await connection.execute(query)).one()
         return _withdrawal(row), True
 
@@ -217,15 +233,15 @@ class CustomerWalletStore:
             )
 
     async def _insert(
-        self, connection: AsyncConnection, request: NewWithdrawal, request_hash: bytes
+        self,
+        connection: AsyncConnection,
+        request: NewWithdrawal,
+        request_hash: bytes,
+        asset: Any,
+        cents: int | None,
     ) -> None:
         withdrawal_id, transfer_id = uuid_utils.uuid7(), uuid_utils.uuid7()
         subject = withdrawal_workflow_id(str(withdrawal_id))
-        asset = (
-            await connection.execute(
-                sa.select(tables.asset).where(tables.asset.c.asset_id == request.asset_id)
-            )
-        ).one()
         await connection.execute(
             insert(_WITHDRAWAL).values(
                 withdrawal_id=withdrawal_id,
@@ -236,6 +252,7 @@ class CustomerWalletStore:
                 amount=request.amount,
                 fee=request.fee,
                 address=request.address,
+                value_cents=cents,
                 state=WithdrawalState.REQUESTED,
                 stage=STAGE_OF[WithdrawalState.REQUESTED],
                 transfer_id=transfer_id,
@@ -264,9 +281,29 @@ class CustomerWalletStore:
                 "amount": str(request.amount),
                 "fee": str(request.fee),
                 "address": request.address,
+                "value_cents": None if cents is None else str(cents),
                 "request_id": request.request_id,
             },
         )
+
+
+async def _asset(connection: AsyncConnection, asset_id: int) -> Any:
+    table = tables.asset
+    return (await connection.execute(sa.select(table).where(table.c.asset_id == asset_id))).one()
+
+
+async def _allowance(connection: AsyncConnection, request: NewWithdrawal, asset: Any) -> Allowance:
+    """Return what list and limits say, with the value by the last price."""
+    price = await usd_price(connection, asset.code)
+    return await allowance(
+        connection,
+        customer_id=request.customer_id,
+        chain=asset.chain,
+        address=request.address,
+        value_cents=(
+            None if price is None else value_cents(request.amount, asset.chain_decimals, price)
+        ),
+    )
 
 
 async def _awaiting_debit(connection: AsyncConnection, request: NewWithdrawal) -> int:

@@ -34,6 +34,7 @@ customer = sa.Table(
     sa.Column("rate_class", sa.Text, nullable=False, server_default="standard"),
     sa.Column("deposit_index", sa.Integer, nullable=False, unique=True),  # HD path leaf
     sa.Column("status", sa.Text, nullable=False, server_default="active"),
+    sa.Column("tier", sa.Text, nullable=False, server_default="basic"),
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
 )
 
@@ -582,6 +583,7 @@ withdrawal = sa.Table(
     sa.Column("amount", Money, nullable=False),  # leaves the customer's balance
     sa.Column("fee", Money, nullable=False),  # part of `amount` that the exchange keeps
     sa.Column("address", sa.Text, nullable=False),
+    sa.Column("value_cents", Money),  # in USD, when it was asked for; NULL without a price
     sa.Column("state", sa.Text, nullable=False),  # domain.withdrawal.WithdrawalState
     sa.Column("stage", sa.Text, nullable=False),  # as the search attribute: hold, approval, ...
     sa.Column("reason", sa.Text),
@@ -597,6 +599,17 @@ withdrawal = sa.Table(
     sa.UniqueConstraint("customer_id", "idempotency_key"),
     sa.Index("ix_withdrawal_customer", "customer_id", "created_at"),
     sa.Index("ix_withdrawal_updated", "updated_at"),
+)
+
+withdrawal_address = sa.Table(  # where a customer may withdraw to; removed ones are deleted
+    "withdrawal_address",
+    metadata,
+    sa.Column("customer_id", sa.ForeignKey("customer.customer_id"), primary_key=True),
+    sa.Column("chain", sa.Text, primary_key=True),
+    sa.Column("address", sa.Text, primary_key=True),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("usable_at", Timestamp, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
 )
 
 wallet_nonce = sa.Table(

@@ -1,14 +1,16 @@
-"""What the withdrawal policy looks at: our own addresses, and a local list of denied ones."""
+"""What the withdrawal policy looks at: our own addresses, denied ones, list and limits."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.withdrawal import PolicyFacts
+from domain.withdrawal import PolicyFacts, Withdrawal
 from infra.postgres import tables
+from infra.postgres.withdrawal_addresses import allowance
 
 
 def denied_path(data_dir: Path) -> Path:
@@ -24,14 +26,23 @@ class PolicyFactsReader:
         self._path = denied_path(data_dir)
         self._hot_address = hot_address
 
-    async def __call__(self) -> PolicyFacts:
-        """Return the facts of this moment."""
+    async def __call__(self, withdrawal: Withdrawal) -> PolicyFacts:
+        """Return the facts of this moment about a withdrawal."""
         query = sa.select(tables.asset.c.contract).where(tables.asset.c.contract.is_not(None))
         async with self._engine.connect() as connection:
             contracts = set((await connection.execute(query)).scalars())
+            allowed = await allowance(
+                connection,
+                customer_id=withdrawal.customer_id,
+                chain=withdrawal.chain,
+                address=withdrawal.address,
+                value_cents=withdrawal.value_cents,
+                asked=(UUID(withdrawal.withdrawal_id), withdrawal.created_at),
+            )
         lines = self._path.read_text().splitlines() if self._path.exists() else []
         denied = {line.partition("#")[0].strip() for line in lines} - {""}
         return PolicyFacts(
             own_addresses=frozenset({self._hot_address, *contracts}),
             denied_addresses=frozenset(denied),
+            allowance=allowed,
         )

@@ -29,6 +29,7 @@ from domain.withdrawal import (
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import LedgerStore
+from infra.postgres.usd_price import usd_price
 from infra.wallet.posting import post_or_raise
 
 _w, _a = tables.withdrawal.c, tables.asset.c
@@ -49,7 +50,6 @@ _JOINED = sa.select(
 ).select_from(tables.withdrawal.join(tables.asset).join(tables.customer))
 # (what is still to be paid by contract, how many payments that is) -> what is missing, or None
 Shortage = Callable[[Mapping[str | None, int], int], str | None]
-_USD = "USDT"
 
 
 def _withdrawal(row: Any) -> Withdrawal:
@@ -77,6 +77,7 @@ def _withdrawal(row: Any) -> Withdrawal:
         approval_above=int(row.approval_above),
         standing=row.status,
         created_at=row.created_at,
+        value_cents=None if row.value_cents is None else int(row.value_cents),
         screened_at=row.screened_at,
         cancel_requested=row.cancel_requested_at is not None,
     )
@@ -371,24 +372,6 @@ class WithdrawalStore:
             return [str(value) for value in (await connection.execute(query)).scalars()]
 
     async def usd_price(self, asset: str) -> Decimal | None:
-        """Return a rough price in USDT, for search and display only; None without a market."""
-        if asset == _USD:
-            return Decimal(1)
-        instrument, candle = tables.instrument.c, tables.candle.c
-        last = (
-            sa.select(candle.close_ticks)
-            .where(candle.symbol_id == instrument.symbol_id)
-            .order_by(candle.open_time_us.desc())
-            .limit(1)
-            .scalar_subquery()
-        )
-        query = sa.select(
-            instrument.tick_size, instrument.listing_price, last.label("close")
-        ).where(instrument.symbol == f"{asset}/{_USD}")
+        """Return a rough price in USD; None without a market."""
         async with self._engine.connect() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        if row is None:
-            return None
-        if row.close is None:
-            return Decimal(row.listing_price)
-        return Decimal(row.tick_size) * Decimal(row.close)
+            return await usd_price(connection, asset)

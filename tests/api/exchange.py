@@ -214,6 +214,7 @@ class Exchange:
             board=self.memory,
             hub=FeedHub(self.memory, lambda: ["ETH/USDT"]),
             accounts=AccountHub(self.doors, self.memory.calls),
+            withdrawal_addresses=self.memory.addresses,
             withdrawal_rules=WithdrawalRules(),
             withdrawal_starter=self.memory,
             fee_tiers=self.memory,

@@ -21,6 +21,7 @@ from domain.perpetual_record import FundChange, PastFunding, PositionEvent, Posi
 from domain.process_beat import ProcessBeat
 from domain.rate_limit import Charge, Charged
 from domain.wallet_record import (
+    Barred,
     DepositRecord,
     FiledWithdrawal,
     NewWithdrawal,
@@ -29,6 +30,7 @@ from domain.wallet_record import (
     WithdrawalRecord,
 )
 from domain.withdrawal import CANCELLABLE_STATES
+from tests.api.address_memory import AddressMemory
 from tests.domain.records import Records
 
 USDT = Asset(asset_id=1, code="USDT", chain_decimals=6, engine_decimals=6)
@@ -108,6 +110,7 @@ class Memory:
     started: list[uuid.UUID] = field(default_factory=list)
     told: list[uuid.UUID] = field(default_factory=list)
     refusals: list[tuple[int, dict[str, JsonValue]]] = field(default_factory=list)
+    addresses: AddressMemory = field(default_factory=AddressMemory)
     taken: dict[int, int] = field(default_factory=dict)
     used: dict[tuple[str, str], int] = field(default_factory=dict)
     history: Records = field(default_factory=Records)
@@ -232,12 +235,15 @@ class Memory:
 
     async def create_withdrawal(
         self, request: NewWithdrawal
-    ) -> tuple[WithdrawalRecord, bool] | Unfunded | None:
+    ) -> tuple[WithdrawalRecord, bool] | Barred | Unfunded | None:
         self._check()
         key = (request.customer_id, request.idempotency_key)
         if key in self.withdrawals_written:
             first, record = self.withdrawals_written[key]
             return (record, False) if _content(first) == _content(request) else None
+        barred = self.addresses.barred(request)
+        if barred is not None:
+            return barred
         awaiting = sum(
             other.amount
             for other, _ in self.withdrawals_written.values()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import replace
+
 import pytest
 
 from domain.evm_address import ZERO_ADDRESS
@@ -21,6 +24,7 @@ from domain.withdrawal import (
     policy_checks,
     policy_refusal,
 )
+from domain.withdrawal_limits import Allowance, Tier, Window
 from infra.wallet.keccak import keccak256
 
 ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
@@ -89,17 +93,28 @@ def test_nothing_is_released_once_it_may_be_signed() -> None:
 
 
 def test_policy_names_the_first_rule_that_refuses() -> None:
-    """Our own addresses come before the list of denied ones."""
+    """Our own addresses come before the list of denied ones, and both before the customer's."""
     own, denied = frozenset({"0xOwn"}), frozenset({"0xOwn", "0xBad"})
-    facts = PolicyFacts(own_addresses=own, denied_addresses=denied)
+    now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    allowance = Allowance(now, now, Tier.BASIC, 100, dict.fromkeys(Window, 0))
+    facts = PolicyFacts(own_addresses=own, denied_addresses=denied, allowance=allowance)
     checks = policy_checks("0xOwn", "active", facts)
     assert checks == {
         "customer_may_withdraw": True,
         "destination_is_own_address": False,
         "destination_is_denied": False,
+        "destination_is_listed": True,
+        "destination_has_cooled_off": True,
+        "value_is_known": True,
+        "within_1h_limit": True,
+        "within_24h_limit": True,
+        "within_30d_limit": True,
     }
     assert policy_refusal(checks) == "destination_is_own_address"
     assert policy_refusal(policy_checks("0xBad", "withdraw_only", facts)) == "destination_is_denied"
     assert policy_refusal(policy_checks("0xGood", "active", facts)) is None
     for standing in ("frozen", "of a later version"):
         assert policy_refusal(policy_checks("0xBad", standing, facts)) == "customer_may_withdraw"
+    unlisted = replace(facts, allowance=replace(allowance, usable_at=None))
+    refused = policy_refusal(policy_checks("0xGood", "active", unlisted))
+    assert refused == "destination_is_listed"

@@ -76,6 +76,12 @@ async def test_story_outlives_the_workflow(rig: Rig) -> None:
         "customer_may_withdraw": True,
         "destination_is_own_address": True,
         "destination_is_denied": True,
+        "destination_is_listed": True,
+        "destination_has_cooled_off": True,
+        "value_is_known": True,
+        "within_1h_limit": True,
+        "within_24h_limit": True,
+        "within_30d_limit": True,
     }
     assert details["settled"]["postings"][0][0] == "withdrawal:pending:USDT"
     assert story["records"][-1]["actor"] == "staff:clara"  # having looked is on record

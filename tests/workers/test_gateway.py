@@ -120,6 +120,9 @@ async def test_a_withdrawal_without_temporal_is_accepted(running: RunningExchang
         "amount": "20",
         "address": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
     }
+    listing = {"address": body["address"]}
+    listed = await running.request("dora", "POST", "/v1/withdrawal-addresses", listing)
+    assert listed.status_code == 201
     headers = {"Idempotency-Key": "w-1", "X-Request-Id": "req-1"}
     async with asyncio.timeout(10):
         while (
@@ -128,8 +131,8 @@ async def test_a_withdrawal_without_temporal_is_accepted(running: RunningExchang
             await running.pause()
     assert (answer.status_code, answer.json()["state"]) == (202, "requested")
     assert answer.headers["x-request-id"] == "req-1"
-    listed = (await running.request("dora", "GET", "/v1/withdrawals")).json()["withdrawals"]
-    assert [item["withdrawal_id"] for item in listed] == [answer.json()["withdrawal_id"]]
+    found = (await running.request("dora", "GET", "/v1/withdrawals")).json()["withdrawals"]
+    assert [item["withdrawal_id"] for item in found] == [answer.json()["withdrawal_id"]]
 
 
 @pytest.mark.servers

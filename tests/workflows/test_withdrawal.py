@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from uuid import UUID
+
 import pytest
+import sqlalchemy as sa
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
 from temporalio.service import RPCError
 
+from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
+from infra.postgres.withdrawal_addresses import WithdrawalAddressStore
 from tests.workflows.wallet_parts import OUTSIDE
 from tests.workflows.wallet_rig import Rig
 from workflows.search_attributes import STAGE
@@ -58,7 +64,12 @@ async def test_engine_refuses_what_is_not_free(rig: Rig) -> None:
 async def test_amount_that_no_command_can_carry_is_rejected(rig: Rig) -> None:
     """A row that came past the gateway's check ends cleanly instead of being tried for ever."""
     await rig.new_customer(10)
-    withdrawal_id = await rig.withdraw(10, "USDT", 2**63)
+    withdrawal_id = await rig.request(10, "USDT", 100 * USDT)
+    async with rig.engine.begin() as connection:
+        for table in (tables.withdrawal, tables.transfer):
+            mine = table.c.transfer_id == UUID((await rig.row(withdrawal_id)).transfer_id)
+            await connection.execute(sa.update(table).where(mine).values(amount=2**63))
+    await rig.start(withdrawal_id)
     await rig.until(lambda: rig.state(withdrawal_id), "rejected")
     row = await rig.row(withdrawal_id)
     assert (row.reason, row.nonce) == ("overflow", None)
@@ -112,6 +123,34 @@ async def test_policy_refuses_the_hot_wallet_as_receiver(rig: Rig) -> None:
         "release_begun",
         "rejected",
     ]
+
+
+async def test_list_and_limits_are_looked_at_again(rig: Rig) -> None:
+    """What the gateway let pass is given back when address or tier have been taken since."""
+    await rig.funded_customer(13, "USDT", 300 * USDT)
+    unlisted, above = [await rig.request(13, "USDT", 100 * USDT) for _ in range(2)]
+    store = WithdrawalAddressStore(rig.engine, AuditStore(), dt.timedelta())
+    await store.remove(13, "ETH", OUTSIDE)
+    await rig.start(unlisted)
+    await rig.until(lambda: rig.state(unlisted), "rejected")
+    await store.add(13, "ETH", OUTSIDE, "")
+    async with rig.engine.begin() as connection:
+        mine = tables.withdrawal.c.withdrawal_id == UUID(above)
+        await connection.execute(
+            sa.update(tables.withdrawal).where(mine).values(created_at=sa.func.now())
+        )
+        await connection.execute(
+            sa.update(tables.customer)
+            .where(tables.customer.c.customer_id == 13)
+            .values(tier="of a later version")
+        )
+    await rig.start(above)
+    await rig.until(lambda: rig.state(above), "rejected")
+    assert [(await rig.row(name)).reason for name in (unlisted, above)] == [
+        "policy:destination_is_listed",
+        "policy:within_1h_limit",
+    ]
+    assert await rig.balance("customer:13:trading.0:USDT") == 300 * USDT
 
 
 async def test_short_hot_wallet_parks_until_refilled(rig: Rig) -> None:

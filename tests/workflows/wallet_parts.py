@@ -61,6 +61,23 @@ ETH_USDT = ListSymbol(
 )
 
 
+ETH_USDT_ROW: dict[str, Any] = {
+    "symbol_id": ETH_USDT.symbol_id,
+    "symbol": "ETH/USDT",
+    "base_asset_id": 2,
+    "quote_asset_id": 1,
+    "tick_size": "0.01",
+    "lot_size": "0.0001",
+    "listing_price": "2500",
+    "max_order": "1000",
+    "maker_fee_ppm": 1000,
+    "taker_fee_ppm": 2000,
+    "max_taker_fee_ppm": 2000,
+    "band_ppm": 100_000,
+    "max_open_orders": 1000,
+}
+
+
 class EngineInProcess:
     """The reference engine with settlement behind it; counts what it was asked."""
 

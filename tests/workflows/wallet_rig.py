@@ -7,6 +7,7 @@ does is settled at once, unless a test holds settlement back.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -31,6 +32,7 @@ from domain.approval import APPROVE, Decision, Statement
 from domain.reconciliation import Policy
 from domain.wallet_record import NewWithdrawal
 from domain.withdrawal import WITHDRAWAL_WORKFLOW, Withdrawal, WithdrawalRequest
+from domain.withdrawal_limits import Tier
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.customer_wallet import CustomerWalletStore
@@ -38,6 +40,7 @@ from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.postgres.settlement_store import SettlementStore
+from infra.postgres.withdrawal_addresses import WithdrawalAddressStore
 from infra.settings import Settings
 from infra.temporal.runs import OPEN, list_runs
 from infra.wallet import demo, officers
@@ -49,7 +52,13 @@ from infra.wallet.rpc import JsonRpc
 from infra.wallet.setup import WalletSetup, ensure_deposit_address, prepare_demo_wallet
 from infra.wallet.withdrawal_store import WithdrawalStore
 from infra.wallet.workflow_starter import TemporalStarter
-from tests.workflows.wallet_parts import ASSET_ROWS, ETH_USDT, OUTSIDE, EngineInProcess
+from tests.workflows.wallet_parts import (
+    ASSET_ROWS,
+    ETH_USDT,
+    ETH_USDT_ROW,
+    OUTSIDE,
+    EngineInProcess,
+)
 from workers.chain_watcher import ChainWatcher, watch
 from workers.wallet_signer import open_signer, signer_worker
 from workers.wallet_wiring import WalletAdapters, payment_gate, sweep_kinds, wiring_of
@@ -92,7 +101,10 @@ class Rig:
         async with self.engine.begin() as connection:
             await connection.execute(
                 tables.customer.insert().values(
-                    customer_id=customer_id, name=f"c{customer_id}", deposit_index=customer_id
+                    customer_id=customer_id,
+                    name=f"c{customer_id}",
+                    deposit_index=customer_id,
+                    tier=Tier.INSTITUTIONAL,
                 )
             )
             return await ensure_deposit_address(
@@ -110,7 +122,10 @@ class Rig:
     async def request(
         self, customer_id: int, asset: str, amount: int, *, address: str = OUTSIDE, key: str = ""
     ) -> str:
-        """Write a withdrawal as the gateway does, without starting its workflow."""
+        """List the address and write a withdrawal as the gateway does; its workflow waits."""
+        await WithdrawalAddressStore(self.engine, AuditStore(), dt.timedelta()).add(
+            customer_id, "ETH", address, ""
+        )
         row = next(row for row in ASSET_ROWS if row["code"] == asset)
         store = CustomerWalletStore(self.engine, AuditStore(), self.wallet.public.deposit_address)
         made = await store.create_withdrawal(
@@ -301,6 +316,7 @@ async def build_rig(
     stack.push_async_callback(engine.dispose)
     async with engine.begin() as connection:
         await connection.execute(tables.asset.insert(), ASSET_ROWS)
+        await connection.execute(tables.instrument.insert().values(ETH_USDT_ROW))
     treasury = EngineInProcess(SettlementStore(engine))
     await treasury.submit(ETH_USDT)
     wallet = await prepare_demo_wallet(data_dir, chain_url, engine)

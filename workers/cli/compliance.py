@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
     group = typer.Typer(
-        help="Freeze and unfreeze customers, write case notes, issue keys of staff.",
+        help="Freeze and unfreeze customers, set tiers, write case notes, issue keys of staff.",
         no_args_is_help=True,
     )
     group.command("key")(key)
     group.command("freeze")(freeze)
     group.command("withdraw-only")(withdraw_only)
     group.command("unfreeze")(unfreeze)
+    group.command("tier")(tier)
     group.command("note")(note)
     group.callback()(_compliance)
     app.add_typer(group, name="compliance")
@@ -39,7 +40,7 @@ ReasonOption = Annotated[str, typer.Option("--reason", help="Why; for the record
 
 
 def _compliance() -> None:
-    """Freeze and unfreeze customers, write case notes, issue keys of staff."""
+    """Freeze and unfreeze customers, set tiers, write case notes, issue keys of staff."""
 
 
 def key(
@@ -153,6 +154,39 @@ async def _cancel_orders(settings: Settings, account_id: int) -> None:
             ) from error
         finally:
             await engine.close()
+
+
+def tier(
+    customer: CustomerArgument,
+    name: Annotated[str, typer.Argument(metavar="TIER", help="basic, verified or institutional.")],
+    reason: ReasonOption,
+    data: DataOption = None,
+) -> None:
+    """Say how well a customer is known; the limits of withdrawals follow, at once."""
+    from domain.withdrawal_limits import Tier
+
+    async def work(engine: AsyncEngine, settings: Settings) -> bool | None:
+        from infra.postgres.audit_store import AuditStore
+        from infra.postgres.customer_file import CustomerFileStore
+        from workers.officer_desk import login
+
+        store = CustomerFileStore(engine, AuditStore())
+        found = await store.find(customer)
+        if found is None:
+            return None
+        return await store.set_tier(found[0], Tier(name), f"staff:{login()}", reason)
+
+    if name not in list(Tier):
+        typer.echo(f"{name!r} is no tier: one of {', '.join(Tier)}", err=True)
+        raise typer.Exit(EXIT_USAGE)
+    if not reason.strip():
+        typer.echo("give a reason: --reason TEXT", err=True)
+        raise typer.Exit(EXIT_USAGE)
+    changed = with_database(data, work)
+    if changed is None:
+        typer.echo(f"there is no customer {customer!r}", err=True)
+        raise typer.Exit(EXIT_FAILED)
+    typer.echo(f"{customer} is {name}" + ("" if changed else " already"))
 
 
 def note(

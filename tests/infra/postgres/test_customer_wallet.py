@@ -56,6 +56,16 @@ async def engine(fresh_database: str, tmp_path: Path) -> AsyncIterator[AsyncEngi
                 approval_above=1,
             )
         )
+        for customer_id in (1, 2):
+            await connection.execute(
+                tables.withdrawal_address.insert().values(
+                    customer_id=customer_id,
+                    chain="ETH",
+                    address=REQUEST.address,
+                    label="",
+                    usable_at=sa.func.now(),
+                )
+            )
     yield made
     await made.dispose()
 

@@ -384,6 +384,7 @@ def upgrade() -> None:
         sa.Column("rate_class", sa.Text(), server_default="standard", nullable=False),
         sa.Column("deposit_index", sa.Integer(), nullable=False),
         sa.Column("status", sa.Text(), server_default="active", nullable=False),
+        sa.Column("tier", sa.Text(), server_default="basic", nullable=False),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -975,6 +976,7 @@ def upgrade() -> None:
         sa.Column("amount", sa.Numeric(precision=38, scale=0), nullable=False),
         sa.Column("fee", sa.Numeric(precision=38, scale=0), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("value_cents", sa.Numeric(precision=38, scale=0), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("stage", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
@@ -1012,6 +1014,28 @@ def upgrade() -> None:
         "ix_withdrawal_customer", "withdrawal", ["customer_id", "created_at"], unique=False
     )
     op.create_index("ix_withdrawal_updated", "withdrawal", ["updated_at"], unique=False)
+    op.create_table(
+        "withdrawal_address",
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("usable_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"],
+            ["customer.customer_id"],
+            name=op.f("fk_withdrawal_address_customer_id"),
+        ),
+        sa.PrimaryKeyConstraint(
+            "customer_id", "chain", "address", name=op.f("pk_withdrawal_address")
+        ),
+    )
     op.create_table(
         "approval",
         sa.Column("withdrawal_id", sa.Uuid(), nullable=False),
