@@ -86,7 +86,7 @@ class AdjustmentActivities:
         """Post it; what the ledger refuses parks the workflow."""
         refusal = await self._rows.post(request.adjustment_id)
         if refusal is not None:
-            raise ApplicationError(refusal, type="LedgerRefusedError", non_retryable=True)
+            raise ApplicationError(refusal, type="PublicLedgerRefusedError", non_retryable=True)
 
     @activity.defn(name="expire_adjustment")
     async def expire(self, request: AdjustmentRequest) -> None:

@@ -81,7 +81,7 @@ class FeeTierActivities:
                     case _:
                         raise ApplicationError(
                             f"the engine answered a tier with {outcome}",
-                            type="EngineRefused",
+                            type="PublicEngineRefused",
                             non_retryable=True,
                         )
             activity.heartbeat(changed)

@@ -115,7 +115,7 @@ class MarketChangeActivities:
         change, signatures = await self._rows.load(request.change_id)
         return ChangeView(
             state=change.state,
-            headline=f"{change.summary()}: {change.reason}",
+            headline=change.summary(),
             signatures=len(signatures),
             seconds_left=max(0, change.expiry - self._now()),
             symbol=change.symbol,
@@ -156,7 +156,7 @@ class MarketChangeActivities:
             words = sequence.name.lower().replace("_", " ")
             await self._rows.refused(change.change_id, change.attempt, words)
             raise ApplicationError(
-                f"the engine refuses: {words}", type="EngineRefused", non_retryable=True
+                f"the engine refuses: {words}", type="PublicEngineRefused", non_retryable=True
             )
         return Applied(sequence)
 

@@ -118,7 +118,7 @@ class PerpetualCareActivities:
         if outcome.refusal or not isinstance(header, MarketSettled):
             raise ApplicationError(
                 f"the engine refuses to settle market {symbol_id}: {outcome.refusal_name}",
-                type="EngineRefused",
+                type="PublicEngineRefused",
                 non_retryable=True,
             )
         return SettledMarket(outcome.sequence, header.price_ticks, header.entries)
@@ -137,7 +137,7 @@ class PerpetualCareActivities:
         if outcome.refusal:
             raise ApplicationError(
                 f"the engine refuses to sweep dust: {outcome.refusal_name}",
-                type="EngineRefused",
+                type="PublicEngineRefused",
                 non_retryable=True,
             )
         header = outcome.events[0]

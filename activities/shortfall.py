@@ -52,7 +52,7 @@ class ShortfallActivities:
         if isinstance(head, CommandRejected) and head.reason is not RejectReason.STATE_UNCHANGED:
             raise ApplicationError(
                 f"the engine refuses to restrict market {request.symbol_id}: {head.reason.name}",
-                type="EngineRefused",
+                type="PublicEngineRefused",
                 non_retryable=True,
             )
         return market.state.name

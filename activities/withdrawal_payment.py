@@ -72,7 +72,8 @@ def _mined(
 
 
 def _parked(kind: str, message: str) -> ApplicationError:
-    return ApplicationError(message, type=kind, non_retryable=True)
+    """Return an error whose message every operator may read: nothing personal is in any of them."""
+    return ApplicationError(message, type=f"Public{kind}", non_retryable=True)
 
 
 def _shortage(
@@ -211,7 +212,7 @@ class WithdrawalPayment:
             raise ApplicationError(
                 f"the chain is at block {head}, but block {tip[0]} was seen: the node was reset "
                 "or is another one",
-                type="ChainBehind",
+                type="PublicChainBehind",
                 non_retryable=activity.info().attempt >= _BEHIND_ATTEMPTS,
             )
 

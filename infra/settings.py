@@ -13,6 +13,7 @@ from pydantic import NonNegativeInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.reconciliation import Policy
+from infra.temporal.payload_keys import PAYLOAD_KEYS_FILE
 
 
 class Settings(BaseSettings):
@@ -27,6 +28,7 @@ class Settings(BaseSettings):
     temporal_namespace: str = "rialto"
     temporal_ui_url: str = ""
     temporal_retention_days: int = 90  # how long the histories of closed workflows are kept
+    payload_keys: str = ""  # file of the keys that seal payloads; default: in the secrets
     history_keep_days: int = 2557  # how long their exports are kept: seven years
     chain_url: str  # http://host:port of an EVM node
 
@@ -77,6 +79,11 @@ class Settings(BaseSettings):
     def secrets_dir(self) -> Path:
         """Return the folder (mode 0700) of tokens and keys."""
         return self.data_dir / "secrets"
+
+    @property
+    def payload_keys_path(self) -> Path:
+        """Return the file of the keys that seal what goes to Temporal."""
+        return Path(self.payload_keys or self.secrets_dir / PAYLOAD_KEYS_FILE)
 
     @property
     def run_dir(self) -> Path:

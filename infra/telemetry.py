@@ -7,6 +7,8 @@ import sys
 
 import structlog
 
+from infra.log_privacy import WithoutMessages
+
 
 def configure_logging(process: str, level: str = "INFO", log_format: str = "json") -> None:
     """Send structlog and the standard library's logging to standard error in one format.
@@ -43,6 +45,7 @@ def configure_logging(process: str, level: str = "INFO", log_format: str = "json
             ],
         )
     )
+    handler.addFilter(WithoutMessages())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -113,6 +113,11 @@ class Servers:
         """Return the address of a Temporal server without UI."""
         return self._start(self._temporal_in("temporal"))
 
+    @property
+    def temporal_folder(self) -> Path:
+        """Return where that server keeps what it is told."""
+        return self._folder / "temporal"
+
     def new_database(self) -> str:
         """Create an empty migrated database and return its name."""
         name = f"test_{next(self._numbers)}"

@@ -21,6 +21,7 @@ _GROUPS = (
     "feed",
     "ops",
     "signer",
+    "payload_keys",
     "cold",
     "audit",
     "compliance",

@@ -17,6 +17,8 @@ import infra.postgres
 from infra.embedded.chain import ChainServer
 from infra.embedded.server import Child, ServerFailedError
 from infra.engine_roles import ensure_tokens
+from infra.temporal.payload_keys import PAYLOAD_KEYS_FILE as KEYS_FILE
+from infra.temporal.payload_keys import ensure_payload_keys, give_ring_to_signer
 from infra.wallet.signer_home import prepare_home
 from workers import stack
 from workers.data_folder import demo_record_path, read_json, write_json
@@ -69,6 +71,7 @@ class Exchange:
         (self.data_dir / "demo.json").unlink(missing_ok=True)
         write_json(self.data_dir / "run" / "env.json", dict(self.stack.environment()))
         ensure_tokens(self.data_dir / "secrets")
+        self._prepare_payload_keys()
         home = prepare_home(self.data_dir, self.data_dir / "run" / "wallet-signer.json")
         if isinstance(home, str):
             self._say(home)
@@ -86,6 +89,18 @@ class Exchange:
             await self.start_bots()
         else:
             self._healthy()
+
+    def _prepare_payload_keys(self) -> None:
+        """Make the keys of a new folder; a folder whose workflows need lost ones does not start."""
+        ring = Path(os.environ.get("RIALTO_PAYLOAD_KEYS") or self.data_dir / "secrets" / KEYS_FILE)
+        ours = self.data_dir / "temporal" / "temporal.db"
+        if self.stack.temporal is not None and ours.exists() and not ring.exists():
+            raise ServerFailedError(
+                f"{ring} is missing, and without it the workflows in {ours} cannot be read: put it "
+                "back, or forget the folder with `rialto reset`"
+            )
+        ensure_payload_keys(ring)
+        give_ring_to_signer(self.data_dir, ring)
 
     async def stop(self) -> None:
         """Stop all that was started."""

@@ -42,6 +42,7 @@ from domain.perpetual_care import (
     unwind_id,
 )
 from domain.perpetual_state import Liquidations, PerpetualState, liquidations_in
+from domain.plain_text import PlainText
 from domain.risk_picture import FrozenScope, MarketNow, ScopeKey
 from infra.temporal.runs import OPEN, Run, list_runs
 from infra.temporal.schedules import TASK_TIMEOUT, ScheduledWorkflow, ensure_schedule
@@ -232,8 +233,8 @@ class RiskWorkflows:
             task_timeout=task_timeout,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            static_summary=summary,
-            static_details=details or None,
+            static_summary=PlainText(summary),
+            static_details=PlainText(details) if details else None,
             search_attributes=search_attributes,
             request_eager_start=request_eager_start,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from infra.postgres.ledger_store import LedgerStore, Posted
 from infra.postgres.settlement_store import SettlementBatch, SettlementStore
 from infra.temporal.data_converter import data_converter
 from infra.temporal.entities import ensure_entity
+from infra.temporal.payload_keys import PAYLOAD_KEYS_FILE, PayloadKeys, ensure_payload_keys
 from matching.batches import split_by_trades
 from workers.settlement_flow import (
     ACCOUNTS,
@@ -209,9 +211,12 @@ async def size_of_books(engine: AsyncEngine) -> int:
         return int(await conn.scalar(_SIZES) or 0)
 
 
-async def connect(address: str) -> Client:
-    """Return a client of the measurement's Temporal."""
-    return await Client.connect(address, namespace="rialto", data_converter=data_converter())
+async def connect(address: str, folder: Path) -> Client:
+    """Return a client of the measurement's Temporal; payloads are sealed as in the product."""
+    path = folder / PAYLOAD_KEYS_FILE
+    ensure_payload_keys(path)
+    converter = data_converter(PayloadKeys(path))
+    return await Client.connect(address, namespace="rialto", data_converter=converter)
 
 
 async def measure_rate(url: str, address: str, flow: Flow) -> dict[str, Any]:
@@ -221,7 +226,8 @@ async def measure_rate(url: str, address: str, flow: Flow) -> dict[str, Any]:
         await prepare(engine, flow)
         before = await size_of_books(engine)
         source = JournalSource(flow, flow.sequences)
-        took, _, events = await through_temporal(engine, await connect(address), source, flow.last)
+        client = await connect(address, flow.folder)
+        took, _, events = await through_temporal(engine, client, source, flow.last)
         size = await size_of_books(engine) - before
         async with engine.connect() as conn:
             rows = await conn.scalar(sa.select(sa.func.count()).select_from(tables.trade_event))
@@ -245,7 +251,7 @@ async def measure_lag(url: str, address: str, flow: Flow, rate: float) -> dict[s
     try:
         await prepare(engine, flow)
         source = JournalSource(flow, flow.sequences, rate)
-        client = await connect(address)
+        client = await connect(address, flow.folder)
         _, ledger, _ = await through_temporal(engine, client, source, flow.last)
         lags = lags_ms(source, flow.sequences, ledger.commits)
     finally:

@@ -55,6 +55,7 @@ class Flow:
     """An engine's journal with at least so many trades between 1,000 accounts."""
 
     def __init__(self, folder: Path, trades: int) -> None:
+        self.folder = folder
         self._now = time.time_ns() // 1000
         self._chance = random.Random(7)  # noqa: S311 - a load, not a secret
         self._number = 0

@@ -20,6 +20,7 @@ from infra.heartbeat import Heartbeat, rialto_version
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
+from infra.temporal.payload_keys import signer_payload_keys_path
 from infra.wallet.keys import load_seed
 from infra.wallet.local_vault import LocalVault, PassphraseError
 from infra.wallet.officers import signer_pinned_path
@@ -103,7 +104,8 @@ async def connect_patiently(settings: Settings, stopping: asyncio.Event) -> Clie
     said = False
     while not stopping.is_set():
         try:
-            return await connect(settings)
+            own = signer_payload_keys_path(settings.data_dir)
+            return await connect(settings, own if own.exists() else None)
         except RuntimeError as error:
             if not said:
                 log.warning("waiting for Temporal", error=str(error))

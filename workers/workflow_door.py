@@ -11,6 +11,7 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
+from domain.plain_text import PlainText
 from infra.settings import Settings
 from infra.temporal.client import connect
 from infra.temporal.schedules import TASK_TIMEOUT
@@ -59,6 +60,6 @@ async def start_once(
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         task_timeout=TASK_TIMEOUT,
-        static_summary=summary,
-        static_details=WALLET_DETAILS,
+        static_summary=PlainText(summary),
+        static_details=PlainText(WALLET_DETAILS),
     )

@@ -22,7 +22,7 @@ class AdjustmentWorkflow(TwoSignatures):
         super().__init__(request, request.adjustment_id)
 
     def _headline(self) -> str:
-        return f"{self._view.kind}: {self._view.reason}"
+        return str(self._view.kind)
 
     @workflow.run
     async def run(self, request: AdjustmentRequest) -> str:

@@ -14,6 +14,7 @@ from temporalio.common import RetryPolicy, SearchAttributeKey
 with workflow.unsafe.imports_passed_through():
     from activities.fee_tiers import FeeTierActivities
     from domain.fee_tiers import Assessed, ShardTiers, TierRequest, TiersSet
+    from domain.plain_text import PlainText
     from workflows.search_attributes import STAGE
 
 FEE_TIERS_WORKFLOW = "FeeTiersWorkflow"
@@ -43,7 +44,7 @@ class FeeTiersWorkflow:
             start_to_close_timeout=timedelta(minutes=10),
             heartbeat_timeout=timedelta(minutes=2),
             retry_policy=_RETRY,
-            summary="add up what was traded and assess it",
+            summary=PlainText("add up what was traded and assess it"),
         )
         results = []
         for shard in found.shards:
@@ -55,7 +56,7 @@ class FeeTiersWorkflow:
                     start_to_close_timeout=timedelta(minutes=10),
                     heartbeat_timeout=timedelta(minutes=2),
                     retry_policy=_RETRY,
-                    summary=f"set the tiers of shard {shard} that change",
+                    summary=PlainText(f"set the tiers of shard {shard} that change"),
                 )
             )
         changed = ", ".join(f"{result.changed} on shard {result.shard}" for result in results)

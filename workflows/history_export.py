@@ -7,6 +7,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
+from domain.plain_text import PlainText
 from domain.workflow_history import ExportRequest, ExportResult
 
 HISTORY_EXPORT_WORKFLOW = "HistoryExportWorkflow"
@@ -31,7 +32,7 @@ class HistoryExportWorkflow:
             retry_policy=RetryPolicy(
                 initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=1)
             ),
-            summary="closed workflows' histories into PostgreSQL",
+            summary=PlainText("closed workflows' histories into PostgreSQL"),
         )
         gone = f"; gone before export: {', '.join(result.gone)}" if result.gone else ""
         workflow.set_current_details(

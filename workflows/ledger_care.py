@@ -8,6 +8,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 from domain.ledger_care import CareRequest, CareResult
+from domain.plain_text import PlainText
 
 LEDGER_CARE_WORKFLOW = "LedgerCareWorkflow"
 LEDGER_CARE_ID = "ledger-care"
@@ -30,7 +31,7 @@ class LedgerCareWorkflow:
             retry_policy=RetryPolicy(
                 initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=1)
             ),
-            summary="partitions and retention",
+            summary=PlainText("partitions and retention"),
         )
         workflow.set_current_details(
             f"{result.made} partitions made ahead; archived: {', '.join(result.detached) or '-'}"

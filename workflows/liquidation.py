@@ -41,6 +41,7 @@ with workflow.unsafe.imports_passed_through():
         state_after,
         story_of,
     )
+    from domain.plain_text import PlainText
     from domain.shortfall import VALID_SECONDS, Restriction, Shortfall, ShortfallSignature
     from domain.two_signatures import SIGNATURES_NEEDED
     from workflows import search_attributes as attributes
@@ -112,12 +113,14 @@ class LiquidationWorkflow(ParkingWorkflow):
                     break
                 case "later":
                     self._say("later", self._advanced.why)
-                    await workflow.sleep(PAUSE_SECONDS, summary="until the next round of slices")
+                    await workflow.sleep(
+                        PAUSE_SECONDS, summary=PlainText("until the next round of slices")
+                    )
                 case "waiting":
                     self._say("waiting", self._advanced.why)
                 case "refused":
                     self._say("waiting", self._advanced.why)
-                    await workflow.sleep(PAUSE_SECONDS, summary=self._advanced.why)
+                    await workflow.sleep(PAUSE_SECONDS, summary=PlainText(self._advanced.why))
                 case "deleveraging":
                     await self._deleverage(self._advanced.symbol_id)
         return await self._close(self._advanced.next_stage)
@@ -151,12 +154,14 @@ class LiquidationWorkflow(ParkingWorkflow):
                 result_type=DeleverageResult,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
-                static_summary=f"Deleverage market {symbol_id} for {self._request.name}",
+                static_summary=PlainText(f"Deleverage market {symbol_id} for {self._request.name}"),
             )
         except ChildWorkflowError as error:  # somebody ended it: what it did is in the log
-            self._why = f"the child ended: {error.cause or error}"
+            self._why = f"the child ended: {type(error.cause or error).__name__}"
             self._state = replace(before, round=before.round + 1)
-            await workflow.sleep(PAUSE_SECONDS, summary="the child was ended; it is begun anew")
+            await workflow.sleep(
+                PAUSE_SECONDS, summary=PlainText("the child was ended; it is begun anew")
+            )
             return
         self._steps += found.steps
         self._state = state_after(before, symbol_id, found)
@@ -169,10 +174,12 @@ class LiquidationWorkflow(ParkingWorkflow):
                 self._returns += 1
                 if self._returns >= _MOST_RETURNS:
                     self._say("later", "the fund could take over, and does not")
-                    await workflow.sleep(PAUSE_SECONDS, summary="the fund could take over")
+                    await workflow.sleep(
+                        PAUSE_SECONDS, summary=PlainText("the fund could take over")
+                    )
             case "held":
                 self._say("waiting", found.why)
-                await workflow.sleep(PAUSE_SECONDS, summary=found.why)
+                await workflow.sleep(PAUSE_SECONDS, summary=PlainText(found.why))
             case "shortfall":
                 await self._ask_officers(symbol_id, found.left_lots)
             case _:
@@ -209,7 +216,7 @@ class LiquidationWorkflow(ParkingWorkflow):
                 await workflow.wait_condition(
                     lambda: len(self._signatures) >= SIGNATURES_NEEDED,
                     timeout=dt.timedelta(seconds=VALID_SECONDS),
-                    timeout_summary="then the statement to sign is renewed",
+                    timeout_summary=PlainText("then the statement to sign is renewed"),
                 )
             except asyncio.TimeoutError:  # noqa: UP041 - the SDK raises this one
                 continue
@@ -249,7 +256,7 @@ class LiquidationWorkflow(ParkingWorkflow):
                 id=closing_workflow_id(self._request.liquidation_id),
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=f"Record of the liquidation of {self._request.name}",
+                static_summary=PlainText(f"Record of the liquidation of {self._request.name}"),
             )
         self._enter("done")
         self._tell(f"It ended: {ended}. Ledger: {ledger}.")
@@ -267,7 +274,7 @@ class LiquidationWorkflow(ParkingWorkflow):
             retry_policy=RetryPolicy(
                 initial_interval=dt.timedelta(seconds=1), maximum_interval=dt.timedelta(seconds=15)
             ),
-            summary=f"write the record of {len(record.steps)} steps",
+            summary=PlainText(f"write the record of {len(record.steps)} steps"),
         )
         if self._has_to_end:
             self._recording.cancel()

@@ -10,6 +10,7 @@ from temporalio.common import RetryPolicy
 with workflow.unsafe.imports_passed_through():
     from activities.liquidation_record import LiquidationRecordActivities
     from domain.liquidation_story import CLOSING_WORKFLOW, LiquidationRecord, story_of
+    from domain.plain_text import PlainText
     from workflows import search_attributes as attributes
 
 
@@ -30,7 +31,7 @@ class LiquidationRecordWorkflow:
             retry_policy=RetryPolicy(
                 initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=15)
             ),
-            summary=f"write {len(record.steps)} steps of {request.liquidation_id[:8]}",
+            summary=PlainText(f"write {len(record.steps)} steps of {request.liquidation_id[:8]}"),
         )
         self._show("settled", record)
         return settled

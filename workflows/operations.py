@@ -11,6 +11,8 @@ from temporalio import exceptions, workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
 
+from domain.plain_text import PUBLIC_ERROR, PlainText
+
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
@@ -81,7 +83,7 @@ async def run_step(
             maximum_attempts=step.attempts,
             non_retryable_error_types=_PARKING_ERRORS,
         ),
-        summary=step.summary,
+        summary=PlainText(step.summary),
     )
     return result
 
@@ -92,15 +94,27 @@ def first_cause(error: ActivityError) -> BaseException:
 
 
 def describe_failure(error: ActivityError) -> tuple[str, str]:
-    """Return (type, message) of a failed step, for people."""
+    """Return (type, message) of a failed step, for staff who are signed in."""
     cause = first_cause(error)
     if isinstance(cause, exceptions.TimeoutError):
         if cause.type is TimeoutType.SCHEDULE_TO_START:
             return "SignerAway", "no signer took the task"
         return "Timeout", str(cause)
     if isinstance(cause, ApplicationError):
-        return cause.type or "Error", cause.message
+        return (cause.type or "Error").removeprefix(PUBLIC_ERROR), cause.message
     return type(cause).__name__, str(cause)
+
+
+def public_message(error: ActivityError) -> str:
+    """Return what everybody may read of a failure: the message of a `Public...` error, or "".
+
+    Other messages are in the failed step, and in what the workflow wrote down, both sealed.
+    """
+    cause = first_cause(error)
+    if isinstance(cause, ApplicationError) and (cause.type or "").startswith(PUBLIC_ERROR):
+        return cause.message
+    kind, message = describe_failure(error)
+    return message if kind == "SignerAway" else ""
 
 
 def what_to_do(kind: str) -> str:

@@ -15,6 +15,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.orphan_sweep import OrphanSweepActivities, SweepRequest, SweepResult
+    from domain.plain_text import PlainText
 
 SWEEP_WORKFLOW = "OrphanSweepWorkflow"
 SWEEP_ID = "orphan-sweep"
@@ -42,7 +43,7 @@ class OrphanSweepWorkflow:
                         initial_interval=dt.timedelta(seconds=1),
                         maximum_interval=dt.timedelta(seconds=15),
                     ),
-                    summary="start what has no running workflow",
+                    summary=PlainText("start what has no running workflow"),
                 )
             except ActivityError as error:
                 if is_cancelled_exception(error):

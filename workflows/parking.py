@@ -10,7 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from workflows import search_attributes as attributes
-    from workflows.operations import describe_failure, what_to_do
+    from workflows.operations import describe_failure, public_message, what_to_do
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,8 @@ class ParkingWorkflow:
         kind, message = describe_failure(error)
         self._parked, self._retry = True, None
         self._enter(f"failed:{stage}")
-        self._describe(f"**Parked at `{stage}`: {kind}.** {message}", what_to_do(kind))
+        shown = public_message(error)
+        self._describe(f"**Parked at `{stage}`: {kind}.** {shown}".rstrip(), what_to_do(kind))
         await self._note("parked", f"{kind}: {message}")
         await workflow.wait_condition(
             lambda: self._retry is not None or (decidable and self._released_while_parked())

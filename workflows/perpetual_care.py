@@ -29,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
         Unwound,
         instant_of,
     )
+    from domain.plain_text import PlainText
     from workflows import search_attributes as attributes
     from workflows.operations import Step, run_step
     from workflows.parking import ParkingWorkflow
@@ -79,7 +80,7 @@ class FundingWorkflow:
             FundingInstant(request.shard, request.symbol_id, instant),
             start_to_close_timeout=timedelta(seconds=20),
             retry_policy=_SHORT,
-            summary=f"fund market {request.symbol_id}",
+            summary=PlainText(f"fund market {request.symbol_id}"),
         )
         if found.refusal:
             _show("refused", market, f"The engine says {found.refusal}; nothing was paid.")
@@ -121,7 +122,7 @@ class UnwindWorkflow(ParkingWorkflow):
             if self._now.state != "ended":
                 self._enter(self._now.state)
                 pause = self._now.why or "between two slices"
-                await workflow.sleep(UNWIND_PAUSE_SECONDS, summary=pause)
+                await workflow.sleep(UNWIND_PAUSE_SECONDS, summary=PlainText(pause))
         self._enter("done")
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._now
@@ -200,7 +201,7 @@ class DustSweepWorkflow:
             DustRequest(request.shard, day_us),
             start_to_close_timeout=timedelta(seconds=20),
             retry_policy=_SHORT,
-            summary=f"sweep the dust of shard {request.shard}",
+            summary=PlainText(f"sweep the dust of shard {request.shard}"),
         )
         workflow.set_current_details(f"**done** - {money(units)} went to the fund.")
         return units

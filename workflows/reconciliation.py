@@ -7,6 +7,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
+from domain.plain_text import PlainText
 from domain.reconciliation import ReconcileRequest, ReconcileResult
 from workflows.search_attributes import SHARD, STAGE
 
@@ -47,7 +48,7 @@ class ReconciliationWorkflow:
             retry_policy=RetryPolicy(
                 initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=20)
             ),
-            summary=f"shard {request.shard}{', everything' if request.full else ''}",
+            summary=PlainText(f"shard {request.shard}{', everything' if request.full else ''}"),
         )
         workflow.upsert_search_attributes(
             [STAGE.value_set(VIOLATED if result.violations else CLEAN)]

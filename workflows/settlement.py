@@ -14,6 +14,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
+from domain.plain_text import PlainText
 from domain.settlement import (
     BEYOND_REPETITION,
     HaltRequest,
@@ -90,7 +91,7 @@ class SettlementWorkflow:
                 start_to_close_timeout=timedelta(seconds=60),
                 heartbeat_timeout=timedelta(seconds=3),
                 retry_policy=_RETRY,
-                summary=f"shard {shard} after {self._state.settled_sequence}",
+                summary=PlainText(f"shard {shard} after {self._state.settled_sequence}"),
             )
         except ActivityError as error:
             await self._park(error)
@@ -120,7 +121,7 @@ class SettlementWorkflow:
                 start_to_close_timeout=timedelta(seconds=10),
                 schedule_to_close_timeout=timedelta(minutes=1),
                 retry_policy=_HALT_RETRY,
-                summary="stop trading",
+                summary=PlainText("stop trading"),
             )
         except ActivityError as not_halted:
             workflow.logger.error("the shard could not be halted: %s", not_halted.cause)
@@ -166,7 +167,9 @@ class SettlementWorkflow:
     def _validate_retry(self, request: OperatorRequest) -> None:
         _require_reason(request)
         if not self._state.failure:
-            raise ApplicationError("nothing to retry: settlement is not parked", type="NotParked")
+            raise ApplicationError(
+                "nothing to retry: settlement is not parked", type="PublicNotParked"
+            )
 
     @workflow.signal(description="Try again if parked; without effect otherwise")
     def retry_parked(self) -> None:
@@ -183,7 +186,7 @@ class SettlementWorkflow:
     def _validate_pause(self, request: OperatorRequest) -> None:
         _require_reason(request)
         if self._state.pause_reason:
-            raise ApplicationError("already paused", type="AlreadyPaused")
+            raise ApplicationError("already paused", type="PublicAlreadyPaused")
 
     @workflow.update(description='Go on settling: {"reason": "..."}')
     def resume(self, request: OperatorRequest) -> str:
@@ -196,9 +199,9 @@ class SettlementWorkflow:
     def _validate_resume(self, request: OperatorRequest) -> None:
         _require_reason(request)
         if not self._state.pause_reason:
-            raise ApplicationError("not paused", type="NotPaused")
+            raise ApplicationError("not paused", type="PublicNotPaused")
 
 
 def _require_reason(request: OperatorRequest) -> None:
     if not request.reason.strip():
-        raise ApplicationError("a reason is needed", type="ReasonMissing")
+        raise ApplicationError("a reason is needed", type="PublicReasonMissing")

@@ -12,8 +12,16 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from domain.plain_text import PlainText
     from domain.two_signatures import PROPOSED, SIGNATURES_NEEDED, SignRequest
+    from workflows.operations import describe_failure, public_message
     from workflows.search_attributes import STAGE
+
+
+def failure_for_all(error: ActivityError) -> str:
+    """Return a failure's type, and its message where everybody may read that."""
+    kind, _ = describe_failure(error)
+    return f"{kind}: {message}" if (message := public_message(error)) else f"{kind}."
 
 
 class Standing(Protocol):
@@ -51,7 +59,7 @@ class TwoSignatures:
     # ---- what the workflow itself fills in ----------------------------------------------------
 
     def _headline(self) -> str:
-        """Return what this is and why, without personal data."""
+        """Return what this is, without personal data: the reason is free text, and stays sealed."""
         raise NotImplementedError
 
     # ---- steps --------------------------------------------------------------------------------
@@ -65,7 +73,7 @@ class TwoSignatures:
                 await workflow.wait_condition(
                     lambda: self._view.signatures >= SIGNATURES_NEEDED or not self._is_open(),
                     timeout=timedelta(seconds=self._view.seconds_left),
-                    timeout_summary="expires unless two officers sign",
+                    timeout_summary=PlainText("expires unless two officers sign"),
                 )
             except asyncio.TimeoutError:  # noqa: UP041 - the SDK raises this one
                 await self._step(f"expire_{self.noun}", self._request)
@@ -84,7 +92,7 @@ class TwoSignatures:
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
-                self._failure = str(error.cause or error)
+                self._failure = failure_for_all(error)
                 self._show(f"failed:{stage}")
                 await workflow.wait_condition(lambda: self._retry_wanted or not self._is_open())
                 self._retry_wanted, self._failure = False, ""
@@ -111,7 +119,7 @@ class TwoSignatures:
                 maximum_attempts=attempts,
                 non_retryable_error_types=["LookupError", "ValueError"],
             ),
-            summary=name.replace("_", " "),
+            summary=PlainText(name.replace("_", " ")),
         )
 
     def _show(self, stage: str) -> None:

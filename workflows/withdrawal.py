@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         WithdrawalNote,
         WithdrawalReview,
     )
+    from domain.plain_text import PlainText
     from domain.withdrawal import (
         FINAL_STATES,
         RELEASABLE_STATES,
@@ -165,7 +166,9 @@ class WithdrawalWorkflow(WithdrawalDecisions):
             await workflow.wait_condition(
                 lambda: len(self._approved_by) != seen or self._release is not None,
                 timeout=max(until - workflow.now(), dt.timedelta(0)),
-                timeout_summary="approval deadline" if escalated else "approval escalation",
+                timeout_summary=PlainText(
+                    "approval deadline" if escalated else "approval escalation"
+                ),
             )
         except TimeoutError:
             if escalated:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
+from domain.plain_text import PlainText
 from infra.temporal.schedules import TASK_TIMEOUT
 
 
@@ -32,6 +33,6 @@ async def ensure_entity(client: Client, wanted: EntityWorkflow) -> None:
         task_timeout=TASK_TIMEOUT,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        static_summary=wanted.summary,
-        static_details=wanted.details or None,
+        static_summary=PlainText(wanted.summary),
+        static_details=PlainText(wanted.details) if wanted.details else None,
     )

@@ -10,6 +10,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.deposit import DEPOSIT_SUMMARY, DEPOSIT_WORKFLOW
+from domain.plain_text import PlainText
 from domain.shard_transfer import SHARD_TRANSFER_SUMMARY, SHARD_TRANSFER_WORKFLOW
 from domain.withdrawal import WITHDRAWAL_SUMMARY, WITHDRAWAL_WORKFLOW
 from infra.temporal.runs import OPEN, find_run, list_runs
@@ -55,8 +56,8 @@ class TemporalStarter:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             task_timeout=TASK_TIMEOUT,
-            static_summary=_SUMMARIES.get(workflow),
-            static_details=WALLET_DETAILS,
+            static_summary=PlainText(_SUMMARIES[workflow]) if workflow in _SUMMARIES else None,
+            static_details=PlainText(WALLET_DETAILS),
         )
         return True
 

@@ -25,6 +25,7 @@ from infra.postgres.market_change_store import MarketChangeStore
 from infra.postgres.order_history_store import OrderHistoryStore
 from infra.redis.event_stream import EventReader
 from infra.settings import Settings
+from infra.temporal.client import connect
 from infra.wallet.officers import create_officers, verify_ed25519
 from tests.chaos.engine_process import EngineProcess
 from tests.infra.postgres.conftest import seed_listings
@@ -170,7 +171,7 @@ async def market_rig(database_url: str, temporal: str) -> AsyncIterator[MarketRi
         engine,
         database,
         settings,
-        await Client.connect(temporal, namespace="rialto"),
+        await connect(settings),
         officers,
         Follower(0, EventReader(None, reader), OrderHistoryStore(database)),
         Wiring(

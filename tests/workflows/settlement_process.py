@@ -23,7 +23,6 @@ from activities.settlement import SettlementActivities
 from domain.settlement import Origin, Settled
 from infra.postgres.engine import create
 from infra.postgres.settlement_store import SettlementBatch, SettlementStore
-from infra.temporal.data_converter import data_converter
 from matching.codec import view_events
 from matching.wire import STRIPE
 from workers.temporal_worker import worker_of
@@ -143,7 +142,7 @@ def worker(client: Client, database_url: str, path: Path, step: str = "") -> Wor
 
 
 async def _run(address: str, namespace: str, database_url: str, path: str, step: str = "") -> None:
-    client = await Client.connect(address, namespace=namespace, data_converter=data_converter())
+    client = await Client.connect(address, namespace=namespace)
     await worker(client, database_url, Path(path), step).run()
 
 

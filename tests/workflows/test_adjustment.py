@@ -23,6 +23,7 @@ from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.settlement_store import SettlementStore
 from infra.settings import Settings
+from infra.temporal.client import connect
 from infra.wallet.officers import create_officers, verify_ed25519
 from matching.event_codec import encode_events
 from tests.infra.postgres.conftest import seed_listings
@@ -75,7 +76,7 @@ async def office(fresh_database: str, temporal: str, tmp_path: Path) -> AsyncIte
     )
     rows = AdjustmentStore(engine, LedgerStore(), AuditStore())
     steps = AdjustmentActivities(rows, officers, verify_ed25519, lambda: int(time.time()))
-    client = await Client.connect(temporal, namespace="rialto")
+    client = await connect(settings)
     wiring = Wiring(
         task_queue=task_queues.SETTLEMENT,
         workflows=(AdjustmentWorkflow,),

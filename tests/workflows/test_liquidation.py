@@ -135,7 +135,9 @@ async def test_a_liquidation_reads_like_a_story(rig_of: Any) -> None:
         assert description.search_attributes["AccountId"] == ["5"]
         assert description.search_attributes["Stage"] == ["done"]
         history = await handle.fetch_history()
-        await Replayer(workflows=[LiquidationWorkflow]).replay_workflow(history)
+        converter = rig.client.data_converter
+        replayer = Replayer(workflows=[LiquidationWorkflow], data_converter=converter)
+        await replayer.replay_workflow(history)
 
 
 async def test_it_finishes_while_postgresql_is_stopped(temporal: str, tmp_path: Any) -> None:
@@ -171,7 +173,9 @@ async def test_the_other_side_is_a_child_that_can_be_read(rig_of: Any) -> None:
         assert found["ended"] == "done"
         assert found["steps"][0]["counterparty_id"] == 2
         history = await child.fetch_history()
-        await Replayer(workflows=[AutoDeleveragingWorkflow]).replay_workflow(history)
+        converter = rig.client.data_converter
+        replayer = Replayer(workflows=[AutoDeleveragingWorkflow], data_converter=converter)
+        await replayer.replay_workflow(history)
 
 
 async def test_a_killed_worker_changes_nothing(rig_of: Any) -> None:

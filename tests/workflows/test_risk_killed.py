@@ -14,6 +14,8 @@ from temporalio.client import Client
 from domain.events import Deleveraged, EventType, LiquidationPlaced, ScopeUnfrozen, TakenOver
 from domain.order import Side
 from domain.risk_commands import SetLeverage
+from infra.settings import Settings
+from infra.temporal.client import connect
 from workers import bench_servers
 from workers.bench import risk_market as m
 from workers.bench.rig import Process
@@ -117,7 +119,7 @@ async def stage() -> AsyncIterator[Stage]:
         await rig.quote(m.MARKETS[1], m.OPENING)
         await rig.start_monitor()
         await rig.until_fresh()
-        yield Stage(rig, await Client.connect(temporal, namespace="rialto"), database)
+        yield Stage(rig, await connect(Settings.of(rig.settings())), database)
 
 
 @pytest.mark.long

@@ -42,6 +42,7 @@ from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.postgres.settlement_store import SettlementStore
 from infra.postgres.withdrawal_addresses import WithdrawalAddressStore
 from infra.settings import Settings
+from infra.temporal.client import connect
 from infra.temporal.runs import OPEN, list_runs
 from infra.wallet import demo, officers
 from infra.wallet.chain import EvmChain
@@ -320,7 +321,7 @@ async def build_rig(
     treasury = EngineInProcess(SettlementStore(engine))
     await treasury.submit(ETH_USDT)
     wallet = await prepare_demo_wallet(data_dir, chain_url, engine)
-    client = await Client.connect(temporal, namespace=settings.temporal_namespace)
+    client = await connect(settings)
     chain = EvmChain(chain_url)
     stack.push_async_callback(chain.close)
 
