@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     temporal_address: str  # host:port
     temporal_namespace: str = "rialto"
     temporal_ui_url: str = ""
+    temporal_ui_upstream: str = ""  # http://host:port of the UI that the staff's origin passes on
     temporal_retention_days: int = 90  # how long the histories of closed workflows are kept
     payload_keys: str = ""  # file of the keys that seal payloads; default: in the secrets
     history_keep_days: int = 2557  # how long their exports are kept: seven years
@@ -37,6 +38,8 @@ class Settings(BaseSettings):
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8000
     gateway_public_url: str = ""
+    staff_port: int = 0  # of the staff's origin, on the gateway's host; 0 = none
+    staff_public_url: str = ""  # what staff's browsers call it; default: host and port
 
     shard: int = 0
     shard_count: int = 1

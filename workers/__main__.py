@@ -22,6 +22,7 @@ _GROUPS = (
     "ops",
     "signer",
     "payload_keys",
+    "staff",
     "cold",
     "audit",
     "compliance",

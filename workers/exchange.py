@@ -17,6 +17,7 @@ import infra.postgres
 from infra.embedded.chain import ChainServer
 from infra.embedded.server import Child, ServerFailedError
 from infra.engine_roles import ensure_tokens
+from infra.staff_file import create_demo_staff, staff_key_path
 from infra.temporal.payload_keys import PAYLOAD_KEYS_FILE as KEYS_FILE
 from infra.temporal.payload_keys import ensure_payload_keys, give_ring_to_signer
 from infra.wallet.signer_home import prepare_home
@@ -72,6 +73,7 @@ class Exchange:
         write_json(self.data_dir / "run" / "env.json", dict(self.stack.environment()))
         ensure_tokens(self.data_dir / "secrets")
         self._prepare_payload_keys()
+        create_demo_staff(self.data_dir / "secrets")
         home = prepare_home(self.data_dir, self.data_dir / "run" / "wallet-signer.json")
         if isinstance(home, str):
             self._say(home)
@@ -254,6 +256,7 @@ class Exchange:
             ],
             "temporal_address": environment["RIALTO_TEMPORAL_ADDRESS"],
             "temporal_ui": environment.get("RIALTO_TEMPORAL_UI_URL", ""),
+            "staff_key": str(staff_key_path(self.data_dir / "secrets", "olga")),
             "database_url": environment["RIALTO_DATABASE_URL"],
             "redis_url": environment["RIALTO_REDIS_URL"],
             "chain_url": environment["RIALTO_CHAIN_URL"],

@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ import structlog
 import uvicorn
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.types import ASGIApp
 
 from api.app import create_app
 from api.limits import Limiter
@@ -56,6 +57,7 @@ from infra.wallet.shard_transfer_store import ShardTransferStore
 from workers.compliance_desk import compliance_file
 from workers.engine_door import ShardDoor, ShardLog
 from workers.processes import PROCESSES
+from workers.staff_door import staff_app
 from workers.withdrawals import TransferStarter, WithdrawalRules, WithdrawalStarter
 
 KEY_FRESH_SECONDS = 2.0
@@ -219,7 +221,7 @@ class Wiring:
     listings: ListingCache
 
 
-def listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings, port: int) -> socket.socket:
     """Return the listening socket; its connections end when the peer takes nothing for 30 s.
 
     Without that a client that never reads would keep its connection and what waits for it.
@@ -229,7 +231,7 @@ def listen(settings: Settings) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STUCK_CLIENT_MS)
-    made.bind((settings.gateway_host, settings.gateway_port))
+    made.bind((settings.gateway_host, port))
     made.listen(2048)
     made.setblocking(False)
     return made
@@ -252,19 +254,16 @@ async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight are answered first."""
     async with AsyncExitStack() as stack:
         services, wiring = await build_services(settings, stack)
-        server = _Server(
-            uvicorn.Config(
-                create_app(services),
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=5,
-                ws_max_size=_BIGGEST_SOCKET_MESSAGE,
-                ws_ping_interval=20.0,
-                ws_ping_timeout=20.0,
-                ws_per_message_deflate=False,
-            )
-        )
+        server = _server(create_app(services))
+        servers = {settings.gateway_port: server}
+        if settings.staff_port:
+            staff = staff_app(settings, wiring.engine, wiring.redis, stack)
+            servers[settings.staff_port] = _server(staff)
+
+        def stop() -> None:
+            for one in servers.values():
+                one.stop()
+
         background = [
             asyncio.create_task(services.hub.run()),
             asyncio.create_task(services.accounts.run(services)),
@@ -273,11 +272,12 @@ async def run(settings: Settings) -> None:
         ]
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, server.stop)
+            loop.add_signal_handler(number, stop)
         for task in background:
-            task.add_done_callback(lambda done: _stop_on_defect(done, server))
+            task.add_done_callback(lambda done: _stop_on_defect(done, stop))
         try:
-            await server.serve(sockets=[listen(settings)])
+            sockets = {port: listen(settings, port) for port in servers}
+            await asyncio.gather(*(one.serve([sockets[port]]) for port, one in servers.items()))
         finally:
             await end(*background)
     for task in background:
@@ -285,11 +285,27 @@ async def run(settings: Settings) -> None:
             raise SystemExit(1)
 
 
-def _stop_on_defect(task: asyncio.Task[None], server: uvicorn.Server) -> None:
+def _server(app: ASGIApp) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+            ws_max_size=_BIGGEST_SOCKET_MESSAGE,
+            ws_ping_interval=20.0,
+            ws_ping_timeout=20.0,
+            ws_per_message_deflate=False,
+        )
+    )
+
+
+def _stop_on_defect(task: asyncio.Task[None], stop: Callable[[], None]) -> None:
     """Crash-only: a background task that ends by itself is a defect; the supervisor restarts us."""
     if not task.cancelled():
         log.error("a background task ended", exc_info=task.exception())
-        server.should_exit = True
+        stop()
 
 
 async def beat(settings: Settings, redis: Redis, server: uvicorn.Server) -> None:

@@ -70,6 +70,12 @@ def _liquidations(temporal_ui: str) -> str:
     return f"{temporal_ui}?query={quote(wanted)}"
 
 
+def _sign_in(demo: Mapping[str, Any]) -> list[str]:
+    """Return how staff signs in to the UI: with a key that lies in the data folder."""
+    key = demo.get("staff_key")
+    return [f"     sign in     as olga (an operator) with the key {key}"] if key else []
+
+
 def screen(demo: Mapping[str, Any], data_dir: Path | None) -> str:
     """Return the screen."""
     account = demo["accounts"][0]
@@ -80,6 +86,7 @@ def screen(demo: Mapping[str, Any], data_dir: Path | None) -> str:
         "",
         f"  page           {demo['base_url']}/",
         f"  Temporal UI    {demo['temporal_ui'] or '(not started here)'}",
+        *_sign_in(demo),
         f"  perpetuals     {demo['base_url']}/#{perpetual.replace('/', '-')}",
         *(
             [f"  liquidations   {_liquidations(demo['temporal_ui'])}"]

@@ -23,6 +23,7 @@ PREFERRED_PORTS = {
     "temporal": 7233,
     "temporal_ui": 8233,
     "temporal_http": 7243,
+    "staff": 8001,
     "temporal_metrics": 7253,
     "chain": 18545,
 }
@@ -65,6 +66,16 @@ class Stack:
         """Return the address of the public API and the page."""
         return f"http://{LOOPBACK}:{self.ports['gateway']}"
 
+    def _staff_environment(self, temporal: TemporalServer) -> dict[str, str]:
+        """Return the settings of the staff's origin, which is the way to Temporal's UI."""
+        origin = f"http://{LOOPBACK}:{self.ports['staff']}"
+        return {
+            "RIALTO_STAFF_PORT": str(self.ports["staff"]),
+            "RIALTO_STAFF_PUBLIC_URL": origin,
+            "RIALTO_TEMPORAL_UI_UPSTREAM": temporal.ui_url,
+            "RIALTO_TEMPORAL_UI_URL": f"{origin}/namespaces/rialto/workflows",
+        }
+
     def environment(self) -> dict[str, str]:
         """Return the settings of the processes; only once PostgreSQL has its password."""
         ours = {
@@ -83,7 +94,7 @@ class Stack:
             ours["RIALTO_REDIS_URL"] = self.valkey.url
         if self.temporal is not None:
             ours["RIALTO_TEMPORAL_ADDRESS"] = self.temporal.url
-            ours["RIALTO_TEMPORAL_UI_URL"] = self.temporal.ui_url
+            ours |= self._staff_environment(self.temporal)
         if self.chain is not None:
             ours["RIALTO_CHAIN_URL"] = self.chain.url
         return {**ours, **self.outside}

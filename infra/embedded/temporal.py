@@ -71,14 +71,14 @@ class TemporalServer(EmbeddedServer):
 
     @property
     def ui_url(self) -> str:
-        """Return the address of the namespace's workflows in the web UI."""
-        if not self._ui_port:
-            return ""
-        return f"http://{LOOPBACK}:{self._ui_port}/namespaces/{self._namespace}/workflows"
+        """Return the address of the web UI, which has no login and decodes nothing by itself."""
+        return f"http://{LOOPBACK}:{self._ui_port}" if self._ui_port else ""
 
     def command(self) -> list[str]:
         """Return the server's command line."""
-        ui = ("--ui-port", str(self._ui_port)) if self._ui_port else ("--headless",)
+        ui: tuple[str, ...] = ("--headless",)
+        if self._ui_port:  # the codec's way is the staff's origin's: here nothing answers it
+            ui = ("--ui-port", str(self._ui_port), "--ui-codec-endpoint", "/codec")
         return [
             *(str(binary()), "server", "start-dev", "--ip", LOOPBACK, "--port", str(self.port)),
             *("--http-port", str(self._http_port), "--metrics-port", str(self._metrics_port)),

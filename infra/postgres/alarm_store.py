@@ -37,11 +37,11 @@ _MOST = 500
 
 
 class AlarmStore:
-    """`ui_url` and `namespace` make the links to workflows."""
+    """`ui_url` (the UI, or its list of workflows) and `namespace` make the links to workflows."""
 
     def __init__(self, engine: AsyncEngine, ui_url: str, namespace: str) -> None:
         self._engine = engine
-        self._ui_url = ui_url.rstrip("/")
+        self._ui_url = ui_url.split("/namespaces/")[0].rstrip("/")
         self._namespace = namespace
 
     async def sync(self, kinds: Collection[AlarmKind], found: Sequence[Condition]) -> int:

@@ -150,11 +150,14 @@ def test_signers_folder_is_closed_and_under_root_its_own(running: Running) -> No
 
 
 def test_page_and_temporal_ui_answer(running: Running) -> None:
-    """Both addresses of the screen open, and nothing listens beyond this machine."""
+    """Both addresses of the screen open, the UI's after the login; nothing listens beyond here."""
+    people = {"accept": "text/html"}
     for url in (running.demo["base_url"] + "/", running.demo["temporal_ui"]):
         assert url in running.printed
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        request = urllib.request.Request(url, headers=people)
+        with urllib.request.urlopen(request, timeout=10) as answer:
             assert b"<html" in answer.read().lower()
+            assert ("/login?next=" in answer.url) == (url == running.demo["temporal_ui"])
     ours = set(running.pids().values())
     for connection in psutil.net_connections("tcp"):
         if connection.status == psutil.CONN_LISTEN and connection.pid in ours:

@@ -151,7 +151,7 @@ def test_temporals_page_is_that_of_our_workflows(tmp_path: Path) -> None:
     ports = {"port": 1, "http_port": 2, "metrics_port": 3, "search_attributes": {}}
     log = tmp_path / "log"
     shown = TemporalServer(tmp_path, log, ui_port=4, **ports)  # type: ignore[arg-type]
-    assert shown.ui_url == "http://127.0.0.1:4/namespaces/rialto/workflows"
+    assert shown.ui_url == "http://127.0.0.1:4"
     assert TemporalServer(tmp_path, log, **ports).ui_url == ""  # type: ignore[arg-type]
 
 

@@ -1,0 +1,1 @@
+"""The staff's origin: a login in front of Temporal's UI, its codec, and the console."""
