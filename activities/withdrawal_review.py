@@ -254,7 +254,7 @@ class WithdrawalReview:
     async def note(self, note: WithdrawalNote) -> None:
         """Write a parking, a retry or an escalation into row and audit log."""
         bind(note)
-        _log.info("withdrawal note", action=note.action, stage=note.stage, text=note.text)
+        _log.info("withdrawal note", action=note.action, stage=note.stage)  # its words name people
         await self._rows.note(
             note.withdrawal_id,
             stage=note.stage,

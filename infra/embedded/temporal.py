@@ -78,7 +78,13 @@ class TemporalServer(EmbeddedServer):
         """Return the server's command line."""
         ui: tuple[str, ...] = ("--headless",)
         if self._ui_port:  # the codec's way is the staff's origin's: here nothing answers it
-            ui = ("--ui-port", str(self._ui_port), "--ui-codec-endpoint", "/codec")
+            ui = (
+                "--ui-port",
+                str(self._ui_port),
+                "--ui-codec-endpoint",
+                "/codec",
+                "--ui-disable-news-fetch",
+            )
         return [
             *(str(binary()), "server", "start-dev", "--ip", LOOPBACK, "--port", str(self.port)),
             *("--http-port", str(self._http_port), "--metrics-port", str(self._metrics_port)),
