@@ -76,7 +76,9 @@ class World:
             yield b"the "
             yield b"UI"
 
-        return Said(200, [(b"set-cookie", b"_csrf=abc; Path=/"), (b"content-type", b"text/plain")], parts())
+        return Said(
+            200, [(b"set-cookie", b"_csrf=abc; Path=/"), (b"content-type", b"text/plain")], parts()
+        )
 
 
 @pytest.fixture
