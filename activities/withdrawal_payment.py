@@ -19,13 +19,10 @@ from domain.chain import AddressState, FeeQuote, Receipt
 from domain.ledger import JournalRequest, Posting, network_fees, wallet_hot
 from domain.money import text_from_units
 from domain.withdrawal import (
-    PolicyFacts,
     StateChange,
     Withdrawal,
     WithdrawalRequest,
     WithdrawalState,
-    policy_checks,
-    policy_refusal,
 )
 
 _POLL_SECONDS = 0.5
@@ -33,6 +30,7 @@ _WATCH_SECONDS = 300.0
 _BEHIND_ATTEMPTS = 4
 _GAS_OF_A_TRANSFER = 100_000  # what is set aside for each payment that is still to be mined
 _COIN_DECIMALS = 18
+_GWEI_DECIMALS = 9
 _log = structlog.get_logger(__name__)
 
 
@@ -103,7 +101,8 @@ def _shortage(
 class WithdrawalPayment:
     """Activities that talk to the chain. `hot_address` pays; the key is elsewhere.
 
-    `gate` says why nothing may be paid out now; "" when payments go out.
+    `gate` says why nothing may be paid out now; "" when payments go out. `objection` says what
+    speaks against a payment that was let pass before; above `max_fee` wei a gas unit none begins.
     """
 
     def __init__(
@@ -114,9 +113,11 @@ class WithdrawalPayment:
         builder: TransactionBuilder,
         hot_address: str,
         gate: Callable[[], Awaitable[str]],
-        policy_facts: Callable[[Withdrawal], Awaitable[PolicyFacts]],
+        objection: Callable[[Withdrawal], Awaitable[tuple[str, str] | None]],
+        max_fee: int,
     ) -> None:
-        self._policy_facts = policy_facts
+        self._max_fee = max_fee
+        self._objection = objection
         self._gate = gate
         self._rows = rows
         self._blocks = blocks
@@ -166,7 +167,8 @@ class WithdrawalPayment:
         row = await require(self._rows, request.withdrawal_id)
         if row.state is not WithdrawalState.APPROVED:
             return StepResult(row.state)
-        await self._screen_again(row)
+        if objection := await self._objection(row):
+            raise _parked(*objection)
         if closed := await self._gate():
             raise _parked("BooksDiffer", closed)
         await self._require_chain(row.chain)
@@ -179,6 +181,12 @@ class WithdrawalPayment:
                 f"{expected}: somebody else used its key, or the database is an old copy",
             )
         fees = await self._chain.fee_quote()
+        if fees.max_fee > self._max_fee:
+            raise _parked(
+                "FeeSpike",
+                f"a gas unit costs {text_from_units(fees.max_fee, _GWEI_DECIMALS)} gwei, the most "
+                f"is {text_from_units(self._max_fee, _GWEI_DECIMALS)}",
+            )
         short = _shortage(row, state, fees, {}, 0)
         if short is None:
             to, value, data = self._builder.call(row)
@@ -194,12 +202,6 @@ class WithdrawalPayment:
         if moved.nonce is None:
             return StepResult(moved.state, "cancelled before its nonce", moved.customer_id)
         return StepResult(moved.state, f"nonce {moved.nonce}")
-
-    async def _screen_again(self, row: Withdrawal) -> None:
-        """Refuse what the policy would not let pass any more: its lists have changed since."""
-        checks = policy_checks(row.address, row.standing, await self._policy_facts(row))
-        if rule := policy_refusal(checks):
-            raise _parked("PolicyRefused", f"the policy would refuse it now: {rule}")
 
     async def _require_chain(self, chain: str) -> None:
         """Refuse to pay on a chain that lacks blocks we have seen: it is not the same chain.

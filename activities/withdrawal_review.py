@@ -20,10 +20,10 @@ from domain.approval import (
     Officer,
     VerifySignature,
     decision_refusal,
-    quorum,
 )
 from domain.hash_chain import JsonValue
 from domain.money import text_from_units
+from domain.screening import review_reason
 from domain.withdrawal import (
     POLICY_VERSION,
     PolicyFacts,
@@ -42,12 +42,14 @@ _log = structlog.get_logger(__name__)
 class StepResult:
     """Where the withdrawal stands after a step; `detail` is one line for the operator.
 
-    `cancelled_by`: the step was not done, because the customer has cancelled.
+    `cancelled_by`: the step was not done, because the customer has cancelled. `approvals_needed`:
+    how many officers must approve, where the step has decided that.
     """
 
     state: str
     detail: str = ""
     cancelled_by: int | None = None
+    approvals_needed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,7 @@ class WithdrawalReview:
             amount_text=text_from_units(row.amount, row.asset.chain_decimals),
             address=row.address,
             state=row.state,
-            approvals_needed=quorum(row.amount, row.approval_above),
+            approvals_needed=row.approvals_needed,
             approved_by=self._approvers(row, decisions),
             rejected_by=[entry.officer for entry in decisions if entry.action == REJECT],
             cancel_requested=row.cancel_requested,
@@ -202,12 +204,15 @@ class WithdrawalReview:
         """Apply the policy; a refusal is an outcome, and the hold is given back."""
         bind(request)
         row = await require(self._rows, request.withdrawal_id)
-        checks = policy_checks(row.address, row.standing, await self._policy_facts(row))
-        rule = policy_refusal(checks)
+        facts = await self._policy_facts(row)
+        checks = policy_checks(row.address, row.standing, facts)
+        rule, review = policy_refusal(checks), review_reason(facts.screenings)
         detail: dict[str, JsonValue] = {
             "policy_version": POLICY_VERSION,
             "checks": checks,
+            "screenings": {name: found.as_json() for name, found in facts.screenings.items()},
             "refused_by": rule,
+            "review": review,
         }
         target = WithdrawalState.SCREENED if rule is None else WithdrawalState.REJECTING
         moved = await self._rows.move(
@@ -217,10 +222,27 @@ class WithdrawalReview:
                 target=target,
                 detail=detail,
                 actor="policy",
-                columns={} if rule is None else {"reason": f"policy:{rule}"},
+                columns={"review": review} if rule is None else {"reason": f"policy:{rule}"},
             ),
         )
-        return StepResult(moved.state, rule or "the policy passed it")
+        told = rule or (f"an officer has to look: {review}" if review else "the policy passed it")
+        return StepResult(moved.state, told, approvals_needed=moved.approvals_needed)
+
+    async def objection(self, row: Withdrawal) -> tuple[str, str] | None:
+        """Return (kind, text) of what speaks against paying now what was let pass before.
+
+        Lists, limits and standing have changed since, or whoever screens has another opinion: an
+        officer's signature lets a review pass, and nothing else.
+        """
+        facts = await self._policy_facts(row)
+        if rule := policy_refusal(policy_checks(row.address, row.standing, facts)):
+            return "PolicyRefused", f"the policy would refuse it now: {rule}"
+        review = review_reason(facts.screenings)
+        if review is None:
+            return None
+        if self._approvers(row, await self._rows.decisions(row.withdrawal_id)):
+            return None
+        return "ReviewNeeded", f"an officer has to look: {review}"
 
     @activity.defn(name="record_decision")
     async def record_decision(self, record: DecisionRecord) -> StepResult:
@@ -237,7 +259,7 @@ class WithdrawalReview:
         bind(request)
         row = await require(self._rows, request.withdrawal_id)
         counted = self._approvers(row, await self._rows.decisions(request.withdrawal_id))
-        needed = quorum(row.amount, row.approval_above)
+        needed = row.approvals_needed
         if len(counted) < needed:
             return StepResult(row.state, f"{len(counted)} of {needed} approvals count")
         moved = await self._rows.move(

@@ -39,7 +39,7 @@ from domain.wallet_record import (
     WithdrawalFilter,
     WithdrawalRecord,
 )
-from domain.withdrawal_limits import Allowance, ListedAddress
+from domain.withdrawal_limits import AddressNames, Allowance, ListedAddress
 from matching.batches import Batch
 
 
@@ -251,7 +251,7 @@ class WithdrawalAddresses(Protocol):
         """Return the customer's addresses, oldest first."""
 
     async def add(
-        self, customer_id: int, chain: str, address: str, label: str
+        self, customer_id: int, chain: str, address: str, names: AddressNames
     ) -> tuple[ListedAddress, bool] | None:
         """Return (the listed address, whether it is new); None when the list is full."""
 

@@ -181,8 +181,11 @@ def _is_signed(decision: Decision, officer: Officer, verify: VerifySignature) ->
     )
 
 
-def quorum(amount: int, approval_above: int) -> int:
-    """Return how many officers must approve: none up to the threshold, two above ten times it."""
+def quorum(amount: int, approval_above: int, *, reviewed: bool = False) -> int:
+    """Return how many officers must approve: none up to the threshold, two above ten times it.
+
+    What is `reviewed` needs one in any case.
+    """
     if amount <= approval_above:
-        return 0
+        return int(reviewed)
     return 1 if amount <= 10 * approval_above else 2

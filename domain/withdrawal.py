@@ -19,12 +19,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from domain.approval import quorum
 from domain.customer import Scope, standing_refuses
 from domain.evm_address import ZERO_ADDRESS, Keccak256, is_checksum_address
 from domain.hash_chain import JsonValue
 from domain.instrument import Asset
 from domain.ledger import JournalRequest
 from domain.money import INT64_MAX, DecimalTextError
+from domain.screening import ScreeningResult, Verdict
 from domain.withdrawal_limits import Allowance, allowance_checks
 
 
@@ -171,7 +173,7 @@ def is_payable(address: str, keccak256: Keccak256) -> bool:
     return is_checksum_address(address, keccak256) and address != ZERO_ADDRESS
 
 
-POLICY_VERSION = 3
+POLICY_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ class PolicyFacts:
     """What the policy knows of the world when it looks at a withdrawal."""
 
     own_addresses: frozenset[str]  # the hot wallet and the token contracts
-    denied_addresses: frozenset[str]
+    screenings: Mapping[str, ScreeningResult]
     allowance: Allowance
 
 
@@ -192,7 +194,10 @@ def policy_checks(address: str, standing: str, facts: PolicyFacts) -> dict[str, 
     return {
         "customer_may_withdraw": not standing_refuses(standing, Scope.WITHDRAW),
         "destination_is_own_address": address not in facts.own_addresses,
-        "destination_is_denied": address not in facts.denied_addresses,
+        **{
+            f"not_blocked_by_{name}": result.verdict is not Verdict.BLOCKED
+            for name, result in facts.screenings.items()
+        },
         **allowance_checks(facts.allowance),
     }
 
@@ -227,6 +232,7 @@ class Withdrawal:
     approval_above: int
     standing: str  # the customer's, now
     created_at: dt.datetime
+    review: str | None = None  # why an officer has to sign, whatever the amount
     value_cents: int | None = None  # in USD, when it was asked for; None without a price
     screened_at: dt.datetime | None = None  # when it reached the officers
     cancel_requested: bool = False  # by the customer, through the signed API
@@ -235,6 +241,11 @@ class Withdrawal:
     def net_amount(self) -> int:
         """Return what the chain carries to the customer: the amount without the fee."""
         return self.amount - self.fee
+
+    @property
+    def approvals_needed(self) -> int:
+        """Return how many officers must approve."""
+        return quorum(self.amount, self.approval_above, reviewed=self.review is not None)
 
     @property
     def amount_units(self) -> int:

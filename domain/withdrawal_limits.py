@@ -115,11 +115,26 @@ def value_cents(amount: int, chain_decimals: int, price: Decimal) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressNames:
+    """What a customer calls an address, and whose it is."""
+
+    label: str = ""
+    beneficiary: str = ""
+    institution: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ListedAddress:
-    """An address of a customer's allow-list; it may be paid from `usable_at` on."""
+    """An address of a customer's allow-list; it may be paid from `usable_at` on.
+
+    `beneficiary` is whose it is, `institution` the other exchange or bank that holds it; "" is not
+    said.
+    """
 
     chain: str
     address: str
     label: str
     usable_at: dt.datetime
     created_at: dt.datetime
+    beneficiary: str = ""
+    institution: str = ""

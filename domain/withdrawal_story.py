@@ -13,6 +13,7 @@ from typing import Any
 from domain.approval import APPROVE, REJECT
 from domain.audit import AuditRecord
 from domain.money import text_from_units
+from domain.screening import RESCREENED
 from domain.withdrawal import (
     CANCEL_REQUESTED,
     RELEASE_BEGUN,
@@ -120,7 +121,11 @@ def _checked(detail: Mapping[str, Any]) -> str:
     )
     if "policy_version" not in detail:
         return str(detail.get("reason", ""))
-    return f"rules of version {detail['policy_version']}: {told or 'none'}"
+    asked = "".join(
+        f"; {name} says {found.get('verdict')} {found.get('rule')}".rstrip()
+        for name, found in (detail.get("screenings") or {}).items()
+    )
+    return f"rules of version {detail['policy_version']}: {told or 'none'}{asked}"
 
 
 def _counted(detail: Mapping[str, Any]) -> str:
@@ -157,6 +162,10 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     REJECT: lambda detail: f"signed {detail.get('statement')}",
     f"{APPROVE}_refused": lambda detail: str(detail.get("refused", "")),
     f"{REJECT}_refused": lambda detail: str(detail.get("refused", "")),
+    RESCREENED: lambda detail: (
+        f"{detail.get('by')} says {detail.get('verdict')} {detail.get('rule')} of "
+        f"{detail.get('address')}"
+    ),
     FILE_READ: lambda detail: "looked at this file",
     HISTORY_EXPORTED: lambda detail: (
         f"{detail.get('events')} events, sha256 {detail.get('sha256')}"

@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     chain_url: str  # http://host:port of an EVM node
 
     withdrawal_cooling_seconds: NonNegativeInt = 86_400  # until a newly listed address is usable
+    withdrawal_max_fee_gwei: NonNegativeInt = 500  # a gas unit; above, withdrawals park unnumbered
+    screening_url: str = ""  # who is asked about addresses; "" = the lists in data_dir/wallet
+    travel_rule_url: str = ""  # who is asked about receivers; "" = what customers say of them
 
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8000

@@ -132,10 +132,11 @@ class ApiClient:
         While a part of the exchange is away (503), or the address cools off, it is asked again:
         the key makes that safe.
         """
+        listing = {"address": address, "beneficiary": account.name}
         patience = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                await self._send(account, "POST", "/v1/withdrawal-addresses", {"address": address})
+                await self._send(account, "POST", "/v1/withdrawal-addresses", listing)
                 break
             except ApiError as error:
                 if not _may_pass(error) or time.monotonic() > patience:

@@ -32,6 +32,7 @@ from infra.wallet.keys import load_public
 from infra.wallet.officers import pinned_path, verify_ed25519
 from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.policy_facts import PolicyFactsReader
+from infra.wallet.screening import screeners_of
 from infra.wallet.shard_transfer_store import ShardTransferStore
 from infra.wallet.transfer_store import TransferStore
 from infra.wallet.withdrawal_store import WithdrawalStore
@@ -45,6 +46,7 @@ from workflows.orphan_sweep import SWEEP_ID, SWEEP_SUMMARY, SWEEP_WORKFLOW, Orph
 from workflows.shard_transfer import ShardTransferWorkflow
 from workflows.withdrawal import WithdrawalWorkflow
 
+_WEI_PER_GWEI = 10**9
 SWEEP_IS_LATE_SECONDS = 120  # one that is well runs every quarter of a minute
 
 
@@ -60,6 +62,7 @@ class WalletAdapters:
     policy_facts: PolicyFactsReader
     starter: TemporalStarter
     gate: Callable[[], Awaitable[str]]
+    max_fee: int  # wei a gas unit
 
 
 def payment_gate(log: ReconciliationLog, policy: Policy) -> Callable[[], Awaitable[str]]:
@@ -97,9 +100,10 @@ def wire_wallet(to: Connections) -> Wiring:
             },
             hot_address=public.hot_address,
             officers=PinnedOfficers(pinned_path(settings.data_dir)),
-            policy_facts=PolicyFactsReader(to.database, settings.data_dir, public.hot_address),
+            policy_facts=PolicyFactsReader(to.database, public.hot_address, screeners_of(settings)),
             starter=TemporalStarter(connected, task_queues.WALLET),
             gate=payment_gate(ReconciliationLog(to.database), settings.reconciliation_policy),
+            max_fee=settings.withdrawal_max_fee_gwei * _WEI_PER_GWEI,
         )
     )
 
@@ -126,7 +130,8 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         EvmTransactionBuilder(adapters.hot_address),
         adapters.hot_address,
         adapters.gate,
-        adapters.policy_facts,
+        review.objection,
+        adapters.max_fee,
     )
     deposit = DepositActivities(deposits, transfers, steps, adapters.chain)
     shard_transfers = ShardTransferStore(adapters.engine, ledger)

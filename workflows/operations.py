@@ -42,6 +42,8 @@ _ADVICE = {
     "PaidAfterAll": "call the developers: the books say that nothing was paid",
     "TransactionReverted": "look at the receipt, remove the cause; `rialto reject ID` gives the "
     "amount back to the customer, who may ask again",
+    "FeeSpike": "wait for a quieter chain, or raise RIALTO_WITHDRAWAL_MAX_FEE_GWEI",
+    "ReviewNeeded": "look into it; `rialto approve ID` lets it pass",
     "PolicyRefused": "end the freeze or mend the list, then retry; or `rialto reject ID`",
     "BooksDiffer": "find the difference with `rialto verify`, mend its cause, wait for a clean "
     "reconciliation",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
@@ -292,6 +293,8 @@ class WithdrawalWorkflow(WithdrawalDecisions):
     def _took(self, result: StepResult) -> None:
         """Take over the state that a step has left in the row."""
         self._state = _State(result.state)
+        if result.approvals_needed is not None and self._view is not None:
+            self._view = replace(self._view, approvals_needed=result.approvals_needed)
         if result.cancelled_by is not None:
             self._cancelled_by(result.cancelled_by)
         if result.detail:

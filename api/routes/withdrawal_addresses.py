@@ -25,6 +25,7 @@ from domain.withdrawal_limits import (
     LISTED,
     MAX_ADDRESSES,
     VALUE_KNOWN,
+    AddressNames,
     ListedAddress,
     Window,
     within,
@@ -54,8 +55,9 @@ async def add_address(
     _require_network(services, address.network)
     if not services.withdrawal_rules.is_address(address.address):
         raise Problem("invalid_address", "Give the address with its mixed-case checksum (EIP-55).")
+    names = AddressNames(address.label, address.beneficiary, address.institution)
     made = await services.withdrawal_addresses.add(
-        caller.customer_id, address.network, address.address, address.label
+        caller.customer_id, address.network, address.address, names
     )
     if made is None:
         raise Problem("too_many_addresses", f"A list has at most {MAX_ADDRESSES}; remove one.")
@@ -140,6 +142,8 @@ def _out(address: ListedAddress) -> WithdrawalAddressOut:
         network=address.chain,
         address=address.address,
         label=address.label,
+        beneficiary=address.beneficiary,
+        institution=address.institution,
         usable_us=_microseconds(address.usable_at),
     )
 

@@ -10,6 +10,7 @@ from api.schemas.common import Input, Output
 
 NetworkText = Annotated[str, StringConstraints(min_length=1, max_length=16)]
 AddressText = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+NameText = Annotated[str, StringConstraints(max_length=128)]
 
 
 class WithdrawalAddressIn(Input):
@@ -20,6 +21,12 @@ class WithdrawalAddressIn(Input):
     label: Annotated[str, StringConstraints(max_length=64)] = Field(
         "", description="What you call it."
     )
+    beneficiary: NameText = Field(
+        "", description="Whose address it is. Above 1,000 USD an officer has to look without it."
+    )
+    institution: NameText = Field(
+        "", description="The exchange or bank that holds it; empty when its owner does."
+    )
 
 
 class WithdrawalAddressOut(Output):
@@ -28,6 +35,8 @@ class WithdrawalAddressOut(Output):
     network: str
     address: str
     label: str
+    beneficiary: str
+    institution: str
     usable_us: int = Field(description="From then on, in microseconds since 1970, it may be paid.")
 
 

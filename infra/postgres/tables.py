@@ -583,6 +583,7 @@ withdrawal = sa.Table(
     sa.Column("amount", Money, nullable=False),  # leaves the customer's balance
     sa.Column("fee", Money, nullable=False),  # part of `amount` that the exchange keeps
     sa.Column("address", sa.Text, nullable=False),
+    sa.Column("review", sa.Text),  # why an officer has to sign, whatever the amount
     sa.Column("value_cents", Money),  # in USD, when it was asked for; NULL without a price
     sa.Column("state", sa.Text, nullable=False),  # domain.withdrawal.WithdrawalState
     sa.Column("stage", sa.Text, nullable=False),  # as the search attribute: hold, approval, ...
@@ -608,6 +609,8 @@ withdrawal_address = sa.Table(  # where a customer may withdraw to; removed ones
     sa.Column("chain", sa.Text, primary_key=True),
     sa.Column("address", sa.Text, primary_key=True),
     sa.Column("label", sa.Text, nullable=False),
+    sa.Column("beneficiary", sa.Text, nullable=False, server_default=""),
+    sa.Column("institution", sa.Text, nullable=False, server_default=""),
     sa.Column("usable_at", Timestamp, nullable=False),
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
 )

@@ -16,6 +16,7 @@ from domain.withdrawal_limits import (
     ADDRESS_REMOVED,
     MAX_ADDRESSES,
     WINDOW_SPAN,
+    AddressNames,
     Allowance,
     ListedAddress,
     Window,
@@ -48,7 +49,7 @@ class WithdrawalAddressStore:
             return [_listed(row) for row in await connection.execute(query)]
 
     async def add(
-        self, customer_id: int, chain: str, address: str, label: str
+        self, customer_id: int, chain: str, address: str, names: AddressNames
     ) -> tuple[ListedAddress, bool] | None:
         """Add an address; return (it, whether it is new), None when the list is full.
 
@@ -70,7 +71,9 @@ class WithdrawalAddressStore:
                     customer_id=customer_id,
                     chain=chain,
                     address=address,
-                    label=label,
+                    label=names.label,
+                    beneficiary=names.beneficiary,
+                    institution=names.institution,
                     usable_at=sa.func.now() + self._cooling_off,
                 )
             )
@@ -118,6 +121,8 @@ class WithdrawalAddressStore:
                 "chain": what.chain,
                 "address": what.address,
                 "label": what.label,
+                "beneficiary": what.beneficiary,
+                "institution": what.institution,
                 "usable_at": what.usable_at.isoformat(),
             },
         )
@@ -187,4 +192,23 @@ async def _earlier(
 
 
 def _listed(row: Any) -> ListedAddress:
-    return ListedAddress(row.chain, row.address, row.label, row.usable_at, row.created_at)
+    return ListedAddress(
+        chain=row.chain,
+        address=row.address,
+        label=row.label,
+        usable_at=row.usable_at,
+        created_at=row.created_at,
+        beneficiary=row.beneficiary,
+        institution=row.institution,
+    )
+
+
+async def listed_address(
+    connection: AsyncConnection, customer_id: int, chain: str, address: str
+) -> ListedAddress | None:
+    """Return an address of a customer's list."""
+    query = sa.select(_TABLE).where(
+        _ROW.customer_id == customer_id, _ROW.chain == chain, _ROW.address == address
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else _listed(row)

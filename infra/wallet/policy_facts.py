@@ -1,30 +1,29 @@
-"""What the withdrawal policy looks at: our own addresses, denied ones, list and limits."""
+"""What the withdrawal policy looks at: own addresses, screenings, list and limits."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from domain.screening import Screening
 from domain.withdrawal import PolicyFacts, Withdrawal
 from infra.postgres import tables
-from infra.postgres.withdrawal_addresses import allowance
-
-
-def denied_path(data_dir: Path) -> Path:
-    """Return the file of denied addresses, one a line in checksum form; # starts a remark."""
-    return data_dir / "wallet" / "denied-addresses.txt"
+from infra.postgres.withdrawal_addresses import allowance, listed_address
+from infra.wallet.screening import Screener, ask_all
 
 
 class PolicyFactsReader:
-    """Reads the facts anew for every withdrawal, so an edited list counts at once."""
+    """Reads the facts anew for every withdrawal, so that whatever has changed counts at once."""
 
-    def __init__(self, engine: AsyncEngine, data_dir: Path, hot_address: str) -> None:
+    def __init__(
+        self, engine: AsyncEngine, hot_address: str, screeners: Mapping[str, Screener]
+    ) -> None:
         self._engine = engine
-        self._path = denied_path(data_dir)
         self._hot_address = hot_address
+        self._screeners = screeners
 
     async def __call__(self, withdrawal: Withdrawal) -> PolicyFacts:
         """Return the facts of this moment about a withdrawal."""
@@ -39,10 +38,22 @@ class PolicyFactsReader:
                 value_cents=withdrawal.value_cents,
                 asked=(UUID(withdrawal.withdrawal_id), withdrawal.created_at),
             )
-        lines = self._path.read_text().splitlines() if self._path.exists() else []
-        denied = {line.partition("#")[0].strip() for line in lines} - {""}
+            listed = await listed_address(
+                connection, withdrawal.customer_id, withdrawal.chain, withdrawal.address
+            )
+        asked = Screening(
+            subject=withdrawal.subject,
+            customer_id=withdrawal.customer_id,
+            asset=withdrawal.asset.code,
+            amount=withdrawal.amount,
+            value_cents=withdrawal.value_cents,
+            chain=withdrawal.chain,
+            address=withdrawal.address,
+            beneficiary="" if listed is None else listed.beneficiary,
+            institution="" if listed is None else listed.institution,
+        )
         return PolicyFacts(
             own_addresses=frozenset({self._hot_address, *contracts}),
-            denied_addresses=frozenset(denied),
+            screenings=await ask_all(self._screeners, asked),
             allowance=allowed,
         )

@@ -77,6 +77,7 @@ def _withdrawal(row: Any) -> Withdrawal:
         approval_above=int(row.approval_above),
         standing=row.status,
         created_at=row.created_at,
+        review=row.review,
         value_cents=None if row.value_cents is None else int(row.value_cents),
         screened_at=row.screened_at,
         cancel_requested=row.cancel_requested_at is not None,

@@ -9,6 +9,7 @@ from domain.wallet_record import Barred, NewWithdrawal
 from domain.withdrawal import policy_refusal
 from domain.withdrawal_limits import (
     MAX_ADDRESSES,
+    AddressNames,
     Allowance,
     ListedAddress,
     Tier,
@@ -34,14 +35,22 @@ class AddressMemory:
         return [one for (owner, _), one in self.payable.items() if owner == customer_id]
 
     async def add(
-        self, customer_id: int, chain: str, address: str, label: str
+        self, customer_id: int, chain: str, address: str, names: AddressNames
     ) -> tuple[ListedAddress, bool] | None:
         found = self.payable.get((customer_id, address))
         if found is not None:
             return found, False
         if len(await self.listed(customer_id)) >= MAX_ADDRESSES:
             return None
-        made = ListedAddress(chain, address, label, MOMENT + dt.timedelta(days=1), MOMENT)
+        made = ListedAddress(
+            chain,
+            address,
+            names.label,
+            MOMENT + dt.timedelta(days=1),
+            MOMENT,
+            names.beneficiary,
+            names.institution,
+        )
         self.payable[customer_id, address] = made
         return made, True
 

@@ -9,6 +9,7 @@ import pytest
 
 from domain.evm_address import ZERO_ADDRESS
 from domain.instrument import Asset
+from domain.screening import ScreeningResult, Verdict
 from domain.withdrawal import (
     FINAL_STATES,
     NEXT_STATES,
@@ -94,15 +95,17 @@ def test_nothing_is_released_once_it_may_be_signed() -> None:
 
 def test_policy_names_the_first_rule_that_refuses() -> None:
     """Our own addresses come before the list of denied ones, and both before the customer's."""
-    own, denied = frozenset({"0xOwn"}), frozenset({"0xOwn", "0xBad"})
+    own = frozenset({"0xOwn"})
     now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     allowance = Allowance(now, now, Tier.BASIC, 100, dict.fromkeys(Window, 0))
-    facts = PolicyFacts(own_addresses=own, denied_addresses=denied, allowance=allowance)
+    blocked = {"sanctions": ScreeningResult(Verdict.BLOCKED, "listed", "1")}
+    facts = PolicyFacts(own_addresses=own, screenings=blocked, allowance=allowance)
+    clear = replace(facts, screenings={"sanctions": ScreeningResult(Verdict.REVIEW)})
     checks = policy_checks("0xOwn", "active", facts)
     assert checks == {
         "customer_may_withdraw": True,
         "destination_is_own_address": False,
-        "destination_is_denied": False,
+        "not_blocked_by_sanctions": False,
         "destination_is_listed": True,
         "destination_has_cooled_off": True,
         "value_is_known": True,
@@ -111,10 +114,11 @@ def test_policy_names_the_first_rule_that_refuses() -> None:
         "within_30d_limit": True,
     }
     assert policy_refusal(checks) == "destination_is_own_address"
-    assert policy_refusal(policy_checks("0xBad", "withdraw_only", facts)) == "destination_is_denied"
-    assert policy_refusal(policy_checks("0xGood", "active", facts)) is None
+    refused = policy_refusal(policy_checks("0xBad", "withdraw_only", facts))
+    assert refused == "not_blocked_by_sanctions"
+    assert policy_refusal(policy_checks("0xGood", "active", clear)) is None
     for standing in ("frozen", "of a later version"):
         assert policy_refusal(policy_checks("0xBad", standing, facts)) == "customer_may_withdraw"
-    unlisted = replace(facts, allowance=replace(allowance, usable_at=None))
+    unlisted = replace(clear, allowance=replace(allowance, usable_at=None))
     refused = policy_refusal(policy_checks("0xGood", "active", unlisted))
     assert refused == "destination_is_listed"

@@ -23,7 +23,7 @@ from infra.postgres.customer_file import CustomerFileStore
 from infra.postgres.history_archive import HistoryArchive
 from infra.secret_box import SecretBox, history_key_path
 from infra.temporal.histories import WorkflowHistories
-from infra.wallet.policy_facts import denied_path
+from infra.wallet.screening import denied_path
 from tests.workflows.wallet_parts import OUTSIDE
 from tests.workflows.wallet_rig import Rig
 from workers import officer_desk as desk
@@ -75,7 +75,8 @@ async def test_story_outlives_the_workflow(rig: Rig) -> None:
     assert details["screened"]["checks"] == {
         "customer_may_withdraw": True,
         "destination_is_own_address": True,
-        "destination_is_denied": True,
+        "not_blocked_by_sanctions": True,
+        "not_blocked_by_travel_rule": True,
         "destination_is_listed": True,
         "destination_has_cooled_off": True,
         "value_is_known": True,
@@ -183,7 +184,7 @@ async def test_what_waited_is_screened_again_before_its_nonce(rig: Rig) -> None:
     denied.write_text(f"{OUTSIDE}  # listed today\n")
     await customers.set_standing(3, Standing.ACTIVE, "staff:clara", "case 17 is closed")
     await desk.retry(rig.settings, name, "unfrozen")
-    await rig.until(lambda: parked_for(rig, name), "destination_is_denied")
+    await rig.until(lambda: parked_for(rig, name), "not_blocked_by_sanctions")
     denied.unlink()
     await desk.retry(rig.settings, name, "taken off the list")
     await rig.until_settled(name)

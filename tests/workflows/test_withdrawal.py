@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
 from temporalio.service import RPCError
 
+from domain.withdrawal_limits import AddressNames
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.withdrawal_addresses import WithdrawalAddressStore
@@ -133,7 +134,7 @@ async def test_list_and_limits_are_looked_at_again(rig: Rig) -> None:
     await store.remove(13, "ETH", OUTSIDE)
     await rig.start(unlisted)
     await rig.until(lambda: rig.state(unlisted), "rejected")
-    await store.add(13, "ETH", OUTSIDE, "")
+    await store.add(13, "ETH", OUTSIDE, AddressNames())
     async with rig.engine.begin() as connection:
         mine = tables.withdrawal.c.withdrawal_id == UUID(above)
         await connection.execute(

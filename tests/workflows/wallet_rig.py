@@ -32,7 +32,7 @@ from domain.approval import APPROVE, Decision, Statement
 from domain.reconciliation import Policy
 from domain.wallet_record import NewWithdrawal
 from domain.withdrawal import WITHDRAWAL_WORKFLOW, Withdrawal, WithdrawalRequest
-from domain.withdrawal_limits import Tier
+from domain.withdrawal_limits import AddressNames, Tier
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.customer_wallet import CustomerWalletStore
@@ -50,6 +50,7 @@ from infra.wallet.deposit_store import BlockStore
 from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.policy_facts import PolicyFactsReader
 from infra.wallet.rpc import JsonRpc
+from infra.wallet.screening import screeners_of
 from infra.wallet.setup import WalletSetup, ensure_deposit_address, prepare_demo_wallet
 from infra.wallet.withdrawal_store import WithdrawalStore
 from infra.wallet.workflow_starter import TemporalStarter
@@ -121,11 +122,18 @@ class Rig:
         return address
 
     async def request(
-        self, customer_id: int, asset: str, amount: int, *, address: str = OUTSIDE, key: str = ""
+        self,
+        customer_id: int,
+        asset: str,
+        amount: int,
+        *,
+        address: str = OUTSIDE,
+        key: str = "",
+        beneficiary: str = "the customer",
     ) -> str:
         """List the address and write a withdrawal as the gateway does; its workflow waits."""
         await WithdrawalAddressStore(self.engine, AuditStore(), dt.timedelta()).add(
-            customer_id, "ETH", address, ""
+            customer_id, "ETH", address, AddressNames(beneficiary=beneficiary)
         )
         row = next(row for row in ASSET_ROWS if row["code"] == asset)
         store = CustomerWalletStore(self.engine, AuditStore(), self.wallet.public.deposit_address)
@@ -284,10 +292,11 @@ class Rig:
             "hot_address": self.wallet.public.hot_address,
             "officers": PinnedOfficers(officers.pinned_path(self.settings.data_dir)),
             "policy_facts": PolicyFactsReader(
-                self.engine, self.settings.data_dir, self.wallet.public.hot_address
+                self.engine, self.wallet.public.hot_address, screeners_of(self.settings)
             ),
             "starter": TemporalStarter(self._connected, task_queues.WALLET),
             "gate": payment_gate(ReconciliationLog(self.engine), Policy.HALT),
+            "max_fee": 10**12,
         }
         wiring = wiring_of(WalletAdapters(**(adapters | replaced)))
         return Worker(

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
     from infra.postgres.customers import IssuedKey
     from infra.settings import Settings
+    from infra.wallet.rescreening import Rescreening
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
     group = typer.Typer(
-        help="Freeze and unfreeze customers, set tiers, write case notes, issue keys of staff.",
+        help="Freeze and unfreeze customers, set tiers, screen again, issue keys of staff.",
         no_args_is_help=True,
     )
     group.command("key")(key)
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group.command("withdraw-only")(withdraw_only)
     group.command("unfreeze")(unfreeze)
     group.command("tier")(tier)
+    group.command("rescreen")(rescreen)
     group.command("note")(note)
     group.callback()(_compliance)
     app.add_typer(group, name="compliance")
@@ -40,7 +42,7 @@ ReasonOption = Annotated[str, typer.Option("--reason", help="Why; for the record
 
 
 def _compliance() -> None:
-    """Freeze and unfreeze customers, set tiers, write case notes, issue keys of staff."""
+    """Freeze and unfreeze customers, set tiers, screen again, issue keys of staff."""
 
 
 def key(
@@ -187,6 +189,44 @@ def tier(
         typer.echo(f"there is no customer {customer!r}", err=True)
         raise typer.Exit(EXIT_FAILED)
     typer.echo(f"{customer} is {name}" + ("" if changed else " already"))
+
+
+def rescreen(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Ask again about every open withdrawal and listed address; ends with 1 if one is not clear.
+
+    Run it when a list has changed. What is open and blocked is not paid, whether this runs or not.
+    """
+    from dataclasses import asdict
+
+    async def work(engine: AsyncEngine, settings: Settings) -> Rescreening | str:
+        from infra.postgres.audit_store import AuditStore
+        from infra.wallet.rescreening import rescreen as look_again
+        from infra.wallet.screening import ScreeningAwayError, screeners_of
+        from workers.officer_desk import login
+
+        try:
+            return await look_again(
+                engine, AuditStore(), screeners_of(settings), f"staff:{login()}"
+            )
+        except ScreeningAwayError as error:
+            return f"nobody answers, so nothing is known: {error}"
+
+    done = with_database(data, work)
+    if isinstance(done, str):
+        typer.echo(done, err=True)
+        raise typer.Exit(EXIT_FAILED)
+    if as_json:
+        typer.echo(json.dumps(asdict(done)))
+    else:
+        for found in done.findings:
+            result = found.result
+            typer.echo(
+                f"{result.verdict}  {found.subject}  {found.address}  "
+                f"{found.screener}: {result.rule} ({result.version})"
+            )
+        typer.echo(f"{done.withdrawals} open withdrawals, {done.addresses} listed addresses")
+    if done.findings:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def note(

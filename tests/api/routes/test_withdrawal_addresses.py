@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from domain.withdrawal_limits import AddressNames
 from tests.api.address_memory import ADDRESS, MOMENT
 from tests.api.exchange import Exchange
 
@@ -32,6 +33,8 @@ async def test_an_address_is_listed_once_and_has_to_cool_off(exchange: Exchange)
             "network": "ETH",
             "address": OTHER,
             "label": "cold storage",
+            "beneficiary": "",
+            "institution": "",
             "usable_us": LISTED_US + DAY_US,
         }
     )
@@ -80,7 +83,7 @@ async def test_a_list_has_an_end(exchange: Exchange) -> None:
     """The hundred and first address is refused; one that is there is still answered."""
     book = exchange.memory.addresses
     for number in range(99):
-        await book.add(1, "ETH", f"0x{number}", "")
+        await book.add(1, "ETH", f"0x{number}", AddressNames())
     full = await exchange.call("POST", "/v1/withdrawal-addresses", {"address": OTHER})
     assert (full.status_code, full.json()["code"]) == (422, "too_many_addresses")
     known = await exchange.call("POST", "/v1/withdrawal-addresses", {"address": ADDRESS})

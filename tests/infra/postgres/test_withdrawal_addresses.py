@@ -15,7 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.wallet_record import Barred, NewWithdrawal
-from domain.withdrawal_limits import MAX_ADDRESSES, Allowance, Window, allowance_checks
+from domain.withdrawal_limits import (
+    MAX_ADDRESSES,
+    AddressNames,
+    Allowance,
+    Window,
+    allowance_checks,
+)
 from infra.postgres import engine as postgres
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
@@ -27,6 +33,7 @@ from infra.secret_box import SecretBox
 pytestmark = pytest.mark.servers
 ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 USDT = 10**6
+MINE = AddressNames("mine", "Alice Example", "Another Exchange")
 REQUEST = NewWithdrawal(
     customer_id=1,
     idempotency_key="w-0",
@@ -85,19 +92,24 @@ def _rule(answer: object) -> str:
 
 async def test_cooling_off_begins_once_and_again_after_a_removal(engine: AsyncEngine) -> None:
     """A repeat keeps the first moment, whatever the setting says by then; others see nothing."""
-    made = await _book(engine, hours=24).add(1, "ETH", ADDRESS, "mine")
+    made = await _book(engine, hours=24).add(1, "ETH", ADDRESS, MINE)
     assert made is not None
     first, is_new = made
     assert is_new
+    assert (first.label, first.beneficiary, first.institution) == (
+        "mine",
+        "Alice Example",
+        "Another Exchange",
+    )
     assert first.usable_at - first.created_at == dt.timedelta(hours=24)
-    assert await _book(engine).add(1, "ETH", ADDRESS, "other") == (first, False)
+    assert await _book(engine).add(1, "ETH", ADDRESS, AddressNames("other")) == (first, False)
     assert _rule(await _ask(engine, 1)) == "destination_has_cooled_off"
 
     assert await _book(engine).listed(2) == []
     assert await _book(engine).remove(2, "ETH", ADDRESS) is None
     assert await _book(engine).remove(1, "ETH", ADDRESS) == first
     assert _rule(await _ask(engine, 2)) == "destination_is_listed"
-    await _book(engine).add(1, "ETH", ADDRESS, "mine")
+    await _book(engine).add(1, "ETH", ADDRESS, MINE)
     assert isinstance(await _ask(engine, 3), tuple)
     async with engine.connect() as connection:
         records = await AuditStore().read(connection, "customer-1")
@@ -125,14 +137,16 @@ async def test_a_list_of_many_at_once_never_exceeds_its_end(engine: AsyncEngine)
                 for number in range(MAX_ADDRESSES - 2)
             ],
         )
-    answers = await asyncio.gather(*(book.add(1, "ETH", f"0xa{n}", "") for n in range(6)))
+    answers = await asyncio.gather(
+        *(book.add(1, "ETH", f"0xa{n}", AddressNames()) for n in range(6))
+    )
     assert sum(answer is not None for answer in answers) == 2
 
 
 async def test_parallel_requests_share_one_limit(engine: AsyncEngine) -> None:
     """A basic customer may take 25,000 USD an hour: two of five at once, and others' own."""
     for customer in (1, 2):
-        await _book(engine).add(customer, "ETH", ADDRESS, "")
+        await _book(engine).add(customer, "ETH", ADDRESS, AddressNames())
     answers = await asyncio.gather(*(_ask(engine, number) for number in range(5)))
     refused = [answer for answer in answers if isinstance(answer, Barred)]
     assert [answer.rule for answer in refused] == ["within_1h_limit"] * 3
@@ -145,7 +159,7 @@ async def test_parallel_requests_share_one_limit(engine: AsyncEngine) -> None:
 
 async def test_windows_end_and_what_was_given_back_does_not_count(engine: AsyncEngine) -> None:
     """Two hours later only the day counts; a rejected one counts nowhere."""
-    await _book(engine).add(1, "ETH", ADDRESS, "")
+    await _book(engine).add(1, "ETH", ADDRESS, AddressNames())
     for number in range(2):
         assert isinstance(await _ask(engine, number), tuple)
     row = tables.withdrawal.c
@@ -162,7 +176,7 @@ async def test_windows_end_and_what_was_given_back_does_not_count(engine: AsyncE
 
 async def test_the_workflow_counts_only_what_was_asked_before(engine: AsyncEngine) -> None:
     """What was let pass passes again, whatever came later; a lower tier is seen at once."""
-    await _book(engine).add(1, "ETH", ADDRESS, "")
+    await _book(engine).add(1, "ETH", ADDRESS, AddressNames())
     for number in range(2):
         assert isinstance(await _ask(engine, number), tuple)
     again = [await _allowance_again(engine, number) for number in range(2)]
@@ -190,5 +204,5 @@ async def _allowance_again(engine: AsyncEngine, number: int) -> Allowance:
 
 async def test_an_asset_without_a_price_is_not_withdrawn(engine: AsyncEngine) -> None:
     """Its value cannot be held against any limit."""
-    await _book(engine).add(1, "ETH", ADDRESS, "")
+    await _book(engine).add(1, "ETH", ADDRESS, AddressNames())
     assert _rule(await _ask(engine, 1, asset_id=2)) == "value_is_known"

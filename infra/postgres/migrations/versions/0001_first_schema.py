@@ -976,6 +976,7 @@ def upgrade() -> None:
         sa.Column("amount", sa.Numeric(precision=38, scale=0), nullable=False),
         sa.Column("fee", sa.Numeric(precision=38, scale=0), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("review", sa.Text(), nullable=True),
         sa.Column("value_cents", sa.Numeric(precision=38, scale=0), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("stage", sa.Text(), nullable=False),
@@ -1020,6 +1021,8 @@ def upgrade() -> None:
         sa.Column("chain", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("beneficiary", sa.Text(), server_default="", nullable=False),
+        sa.Column("institution", sa.Text(), server_default="", nullable=False),
         sa.Column("usable_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
             "created_at",

@@ -1,0 +1,130 @@
+"""Who is asked about a payment: local lists, or a service at an address of the settings.
+
+`RIALTO_SCREENING_URL` and `RIALTO_TRAVEL_RULE_URL` replace the local rules. The service gets
+`POST` with the fields of `domain.screening.Screening` as JSON (amounts as text) and answers
+`{"verdict": "clear" | "review" | "blocked", "rule": "...", "version": "..."}`. Anything else, and
+no answer, is `ScreeningAwayError`: whoever asked asks again later, and nothing passes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+
+from domain import screening
+from domain.screening import SANCTIONS, TRAVEL_RULE, Screening, ScreeningResult, Verdict
+from infra.settings import Settings
+
+_SECONDS = 10.0
+_LONGEST = 200
+
+
+class ScreeningAwayError(ConnectionError):
+    """No answer, or one that is none."""
+
+
+class Screener(Protocol):
+    """Something that can be asked about a payment."""
+
+    async def screen(self, asked: Screening) -> ScreeningResult:
+        """Return the answer, or raise `ScreeningAwayError`."""
+
+
+def denied_path(data_dir: Path) -> Path:
+    """Return the file of denied addresses, one a line in checksum form; # starts a remark."""
+    return data_dir / "wallet" / "denied-addresses.txt"
+
+
+def review_path(data_dir: Path) -> Path:
+    """Return the file of addresses that an officer has to look at, in the same form."""
+    return data_dir / "wallet" / "review-addresses.txt"
+
+
+class ListScreener:
+    """Two files, read anew for every question, so that an edited list counts at once."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._files = {
+            Verdict.BLOCKED: denied_path(data_dir),
+            Verdict.REVIEW: review_path(data_dir),
+        }
+
+    async def screen(self, asked: Screening) -> ScreeningResult:
+        """Return the worse list that the address is on; the version is the files' digest."""
+        texts = {
+            verdict: path.read_text() if path.exists() else ""
+            for verdict, path in self._files.items()
+        }
+        digest = hashlib.sha256("\0".join(texts.values()).encode()).hexdigest()[:16]
+        for verdict, text in texts.items():
+            if asked.address in _addresses(text):
+                return ScreeningResult(verdict, self._files[verdict].name, digest)
+        return ScreeningResult(Verdict.CLEAR, version=digest)
+
+
+class TravelRuleScreener:
+    """`domain.screening.travel_rule`: what the customer said of the receiver, held here."""
+
+    async def screen(self, asked: Screening) -> ScreeningResult:
+        """Return whether the payment carries what it must."""
+        return screening.travel_rule(asked)
+
+
+class HttpScreener:
+    """A service that answers by itself, or by asking the receiver's institution."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def screen(self, asked: Screening) -> ScreeningResult:
+        """Ask once; the caller's retries are what makes up for an outage."""
+        cents = asked.value_cents
+        question = asdict(asked) | {
+            "amount": str(asked.amount),
+            "value_cents": None if cents is None else str(cents),
+        }
+        try:
+            async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as client:
+                answer = await client.post(self._url, json=question)
+                answer.raise_for_status()
+                found = answer.json()
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            raise ScreeningAwayError(f"{self._url}: {error or type(error).__name__}") from error
+        return self._parsed(found)
+
+    def _parsed(self, found: Any) -> ScreeningResult:
+        fields = ("verdict", "rule", "version")
+        if not isinstance(found, dict) or not all(isinstance(found.get(f), str) for f in fields):
+            raise ScreeningAwayError(f"{self._url}: the answer is not verdict, rule and version")
+        verdict, rule, version = (found[field] for field in fields)
+        if verdict not in list(Verdict):
+            raise ScreeningAwayError(f"{self._url}: {verdict[:20]!r} is no verdict")
+        return ScreeningResult(Verdict(verdict), rule[:_LONGEST], version[:_LONGEST])
+
+
+def screeners_of(settings: Settings) -> dict[str, Screener]:
+    """Return who is asked, by name, in the order of precedence."""
+    return {
+        SANCTIONS: HttpScreener(settings.screening_url)
+        if settings.screening_url
+        else ListScreener(settings.data_dir),
+        TRAVEL_RULE: HttpScreener(settings.travel_rule_url)
+        if settings.travel_rule_url
+        else TravelRuleScreener(),
+    }
+
+
+async def ask_all(
+    screeners: Mapping[str, Screener], asked: Screening
+) -> dict[str, ScreeningResult]:
+    """Return every answer; one that is missing is an error."""
+    return {name: await screener.screen(asked) for name, screener in screeners.items()}
+
+
+def _addresses(text: str) -> set[str]:
+    return {line.partition("#")[0].strip() for line in text.splitlines()} - {""}
