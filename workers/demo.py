@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.deposit import FINAL_STATES, DepositState
 from domain.instrument import Instrument
 from domain.market_change import ChangeState
+from domain.withdrawal_limits import Tier
 from infra.embedded.server import ServerFailedError
 from infra.postgres import tables
 from infra.postgres.customers import CustomerStore
@@ -298,7 +299,7 @@ class Demo:
         for wanted in customers:
             rate_class = "market_maker" if wanted.kind == "bot" else "standard"
             customer = await store.create_customer(
-                wanted.name, kind=wanted.kind, rate_class=rate_class
+                wanted.name, kind=wanted.kind, rate_class=rate_class, tier=Tier.VERIFIED
             )
             async with self._engine.begin() as connection:
                 await setup.ensure_deposit_address(

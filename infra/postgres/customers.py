@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.customer import CUSTOMER_SCOPES, STAFF, ApiKey, Scope
+from domain.withdrawal_limits import Tier
 from infra.postgres import tables
 from infra.postgres.reading import reading
 from infra.secret_box import SecretBox
@@ -45,7 +46,12 @@ class CustomerStore:
         self._box = box
 
     async def create_customer(
-        self, name: str, *, kind: str = "customer", rate_class: str = "standard"
+        self,
+        name: str,
+        *,
+        kind: str = "customer",
+        rate_class: str = "standard",
+        tier: Tier = Tier.BASIC,
     ) -> Customer:
         """Return the customer called `name`, creating it when there is none.
 
@@ -69,6 +75,7 @@ class CustomerStore:
                             kind=kind,
                             rate_class=rate_class,
                             deposit_index=customer_id,
+                            tier=tier,
                         )
                         .returning(table)
                     )

@@ -2,13 +2,15 @@
 
 `RIALTO_SCREENING_URL` and `RIALTO_TRAVEL_RULE_URL` replace the local rules. The service gets
 `POST` with the fields of `domain.screening.Screening` as JSON (amounts as text) and answers
-`{"verdict": "clear" | "review" | "blocked", "rule": "...", "version": "..."}`. Anything else, and
-no answer, is `ScreeningAwayError`: whoever asked asks again later, and nothing passes.
+`{"verdict": "clear" | "review" | "blocked", "rule": "...", "version": "..."}`, the last two at most
+64 letters, digits and `._:-`. Anything else, and no answer, is `ScreeningAwayError`: whoever asked
+asks again later, and nothing passes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +23,7 @@ from domain.screening import SANCTIONS, TRAVEL_RULE, Screening, ScreeningResult,
 from infra.settings import Settings
 
 _SECONDS = 10.0
-_LONGEST = 200
+_NAME = re.compile(r"[A-Za-z0-9._:-]{0,64}")  # operators see it, so nothing personal fits
 
 
 class ScreeningAwayError(ConnectionError):
@@ -104,7 +106,9 @@ class HttpScreener:
         verdict, rule, version = (found[field] for field in fields)
         if verdict not in list(Verdict):
             raise ScreeningAwayError(f"{self._url}: {verdict[:20]!r} is no verdict")
-        return ScreeningResult(Verdict(verdict), rule[:_LONGEST], version[:_LONGEST])
+        if not (_NAME.fullmatch(rule) and _NAME.fullmatch(version)):
+            raise ScreeningAwayError(f"{self._url}: rule and version are not short names")
+        return ScreeningResult(Verdict(verdict), rule, version)
 
 
 def screeners_of(settings: Settings) -> dict[str, Screener]:

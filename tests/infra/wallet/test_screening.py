@@ -106,6 +106,7 @@ async def test_a_service_is_asked_everything_and_believed(
         (b"200 OK", b'{"verdict": "clear"}'),
         (b"200 OK", b'{"verdict": "fine", "rule": "", "version": ""}'),
         (b"200 OK", b'{"verdict": true, "rule": "", "version": ""}'),
+        (b"200 OK", b'{"verdict": "review", "rule": "Alice Example", "version": ""}'),
         (b"302 Found", b'{"verdict": "clear", "rule": "", "version": ""}'),
         (b"503 Away", b'{"verdict": "clear", "rule": "", "version": ""}'),
     ],
