@@ -40,7 +40,7 @@ PARTS = {
     "scan_ms": "scan",
     "funding_pause_ms": "funding",
     "tick_to_order_p99_ms": "tick",
-    "freeze_all_ms": "mass",
+    "freeze_all_ms": "freeze",
     "mass_seconds": "mass",
     "mass_final": "mass",
     "waiting_cost": "mass",
@@ -53,6 +53,8 @@ _LOST_PPM = 50_000  # of the many, who have less than nothing at once
 _FUND_PPM = 400_000  # of those, how many the fund can take
 _WALK_TICKS = 9  # a basis point, a second
 _PROBE_SECONDS = 0.001
+_SAY_SECONDS = 5.0
+_MOST_FREEZE_SECONDS = 60
 _MOST_TICK_SECONDS = 60
 _KINDS = (
     EventType.INDEX_SET,
@@ -74,7 +76,7 @@ class Load:
     a_mark: int = 10
     seed: int = 1
     policy: str = "os"
-    most_seconds: float = 1_800.0
+    most_seconds: float = 900.0
 
     @property
     def refusal(self) -> str:
@@ -122,14 +124,17 @@ async def _on_a_rig(load: Load, wanted: set[str], say: Say) -> dict[str, Any]:
         await _open(rig, load, say)
         if "funding" in wanted:
             found |= await _funding(rig, load, say)
-        if wanted & {"tick", "mass"}:
+        if wanted & {"tick", "freeze", "mass"}:
             say("starting the risk monitor, waiting for fresh marks (a whole basis window)")
             await rig.start_monitor()
             await rig.until_fresh()
         if "tick" in wanted:
             found |= await _ticks(rig, load, say)
-        if "mass" in wanted:
-            found |= await _mass(rig, load, say)
+        if wanted & {"freeze", "mass"}:
+            story = await _fall(rig, load, say)
+            found |= _frozen(rig, story)
+            if "mass" in wanted:
+                found |= await _final(rig, load, story, say)
     return found
 
 
@@ -240,40 +245,58 @@ async def _until_released(rig: RiskRig, accounts: set[int], after: int) -> None:
                 left.discard(event.account_id)
 
 
-async def _mass(rig: RiskRig, load: Load, say: Say) -> dict[str, Any]:
-    """Put many below their margin at one mark, and wait until every one is final."""
+async def _fall(rig: RiskRig, load: Load, say: Say) -> _Story:
+    """Put many below their margin at one mark, and wait until the log says that all are frozen."""
     symbol_id, crowd = m.MARKETS[0], {one.account_id: one for one in load.crowd}
     before = (await rig.queries.status()).durable_sequence
+    counted = rig.monitor.beat()["detail"]["frozen_since_start"]
     say(f"{len(crowd):,} scopes below their margin at once")
-    moved = await rig.move(symbol_id, _MASS_MARK)
-    story = _Story(crowd, symbol_id, moved)
-    drawn, began = np.random.default_rng(load.seed), time.monotonic()
-    after, middle = before, _MASS_MARK
-    while time.monotonic() - began < load.most_seconds:
-        await asyncio.sleep(1)
-        found = await rig.events(after, _KINDS)
-        after = found[-1].sequence if found else after
-        for event in found:
-            story.take(event)
-        done = len(story.released)
-        say(f"{time.monotonic() - began:5.0f} s: {len(story.frozen):,} frozen, {done:,} final")
-        if done == len(crowd):
-            break
-        middle += int(drawn.integers(-_WALK_TICKS, _WALK_TICKS + 1))
-        await rig.move(symbol_id, middle)
+    story = _Story(crowd, symbol_id, before, await rig.move(symbol_id, _MASS_MARK))
+    async with asyncio.timeout(_MOST_FREEZE_SECONDS):
+        while len(story.frozen) < len(crowd):
+            await asyncio.sleep(0.2)
+            await story.follow(rig)
+        wanted = counted + len(crowd)
+        while rig.monitor.beat()["detail"]["frozen_since_start"] < wanted:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)  # it says so once a second
+    return story
+
+
+def _frozen(rig: RiskRig, story: _Story) -> dict[str, Any]:
+    """Return how long freezing took the monitor, and by the engine's clock since the mark."""
     beat = rig.monitor.beat()["detail"]
-    return story.report() | {
+    return {
         "freeze_all_ms": beat["largest_freeze_ms"],
         "freeze_all_scopes": beat["largest_freeze"],
+        "mark_to_all_frozen_ms": story.mark_to_all_frozen_ms,
     }
+
+
+async def _final(rig: RiskRig, load: Load, story: _Story, say: Say) -> dict[str, Any]:
+    """Wait until every one of the many is final, or for as long as it may take; marks walk on."""
+    drawn, began = np.random.default_rng(load.seed), time.monotonic()
+    said, middle = 0.0, _MASS_MARK
+    while (passed := time.monotonic() - began) < load.most_seconds:
+        await asyncio.sleep(1)
+        await story.follow(rig)
+        if story.is_over or passed - said >= _SAY_SECONDS:
+            said = passed
+            done, of = len(story.released), len(story.frozen)
+            say(f"{passed:5.0f} s: {done:,} of {of:,} final, {done / max(passed, 1):.0f} a second")
+        if story.is_over:
+            break
+        middle += int(drawn.integers(-_WALK_TICKS, _WALK_TICKS + 1))
+        await rig.move(m.MARKETS[0], middle)
+    return story.report()
 
 
 class _Story:
     """What the log says of the many: when each was frozen, first closed and released."""
 
-    def __init__(self, crowd: dict[int, m.Victim], symbol_id: int, moved: int) -> None:
+    def __init__(self, crowd: dict[int, m.Victim], symbol_id: int, after: int, moved: int) -> None:
         self._crowd = crowd
         self._symbol_id = symbol_id
+        self._after = after
         self._moved = moved
         self._moved_us = 0
         self._mark = 0
@@ -284,8 +307,24 @@ class _Story:
         self._at_step = 0
         self._steps = {"book": 0, "fund": 0, "deleveraged": 0}
 
-    def take(self, event: object) -> None:
-        """Take one event of the log, in order."""
+    @property
+    def is_over(self) -> bool:
+        """Return whether every one is final."""
+        return len(self.released) == len(self._crowd)
+
+    @property
+    def mark_to_all_frozen_ms(self) -> float:
+        """Return the time from the mark to the last freeze, by the engine's clock."""
+        return round((max(self.frozen.values(), default=0) - self._moved_us) / 1e3, 1)
+
+    async def follow(self, rig: RiskRig) -> None:
+        """Take what is new in the log."""
+        found = await rig.events(self._after, _KINDS)
+        self._after = found[-1].sequence if found else self._after
+        for event in found:
+            self._take(event)
+
+    def _take(self, event: object) -> None:
         match event:
             case IndexSet(symbol_id=self._symbol_id):
                 self._mark = event.mark_ticks
@@ -319,14 +358,11 @@ class _Story:
         cost = self._at_step - self._at_freeze
         return {
             "mass_scopes": len(self._crowd),
-            "mass_final": len(self.released) == len(self._crowd),
+            "mass_final": self.is_over,
             "mass_not_final": len(self._crowd) - len(self.released),
             "mass_seconds": round(max(ends, default=0) / 1e6, 1),
             "mass_scopes_a_second": round(len(ends) / max(1e-9, max(ends, default=1) / 1e6), 1),
             "mass_wait_seconds": _percentiles(waits, 1e-6),
-            "mark_to_all_frozen_ms": round(
-                (max(self.frozen.values(), default=0) - self._moved_us) / 1e3, 1
-            ),
             "mass_steps": self._steps,
             "waiting_cost": {
                 "units": cost,

@@ -38,6 +38,9 @@ def risk(
     only: Annotated[
         str, typer.Option("--only", metavar="FIELD", help="Measure the part that gives this field.")
     ] = "",
+    seconds: Annotated[
+        int, typer.Option(min=1, help="How long to wait for the last of the many.")
+    ] = 900,
     policy: Annotated[
         Literal["os", "fsync"], typer.Option(help="When the engine acknowledges a command.")
     ] = "os",
@@ -53,7 +56,7 @@ def risk(
     mass_seconds           from that mark until every one of them is final, as real workflows;
     waiting_cost           what is missing at each first step beyond what was at the freeze.
 
-    All of it takes some ten minutes. Exit code 1 when somebody is not final.
+    All of it takes some ten minutes. Exit code 1 when somebody is not final by then.
     """
     from workers.bench.risk import PARTS, Load, measure
 
@@ -68,6 +71,7 @@ def risk(
         _A_MARK if accounts >= 4 * _A_MARK else 1,
         seed,
         policy,
+        seconds,
     )
     if load.refusal and PARTS.get(only) != "scan":
         typer.echo(load.refusal, err=True)
