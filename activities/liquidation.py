@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from temporalio import activity
 
-from activities.risk_ports import Outcome, RiskDoor, RiskNews, ask, steps_since
+from activities.risk_ports import Level, Outcome, RiskDoor, RiskNews, ask, steps_since
 from domain.commands import Command
 from domain.errors import RejectReason
 from domain.events import (
@@ -49,6 +49,7 @@ from domain.risk_picture import RiskPicture
 WAIT_SECONDS = 20.0
 _LOOK_SECONDS = 0.2
 _US = 1_000_000
+Levels = list[list[int]]
 _MOST_STEPS = 50  # of one run; then the workflow shows them and goes on
 _FUND_REFUSALS = frozenset(
     {
@@ -127,6 +128,13 @@ def effects_of(events: tuple[Event, ...], record: StepRecord) -> StepRecord:
     )
 
 
+def book_met(step: Step, now: Situation, bids: list[Level], asks: list[Level]) -> Levels:
+    """Return the side of a book that a slice meets, as a record has it."""
+    sells = now.scope.of(step.symbol_id)
+    assert sells is not None
+    return [list(level) for level in (bids if sells.position.lots > 0 else asks)]
+
+
 def time_of(events: tuple[Event, ...]) -> int:
     """Return the engine's time of a command."""
     return int(getattr(events[0], "time_us", 0))
@@ -160,8 +168,8 @@ def found_step(number: int, events: tuple[Event, ...]) -> StepRecord | None:
     return effects_of(events, record)
 
 
-class _Run:
-    """One run of the activity: the state it is in, and what it has told so far."""
+class LiquidationRun:
+    """A part of a liquidation: the state it is in, and the steps that it has taken so far."""
 
     def __init__(self, request: AdvanceRequest, door: RiskDoor, news: RiskNews) -> None:
         self.liquidation = request.liquidation
@@ -172,9 +180,11 @@ class _Run:
 
     @property
     def picture(self) -> RiskPicture:
+        """Return the picture as it is now."""
         return self._news.picture
 
     def situation(self) -> Situation:
+        """Return how the scope stands now."""
         return situation_of(self.picture, self.liquidation.scope, self._news.now_us())
 
     async def recover(self, told: Advanced | None) -> None:
@@ -190,12 +200,16 @@ class _Run:
                 self._took(record)
 
     def advanced(self, stage: str, why: str = "", symbol_id: int = 0) -> Advanced:
+        """Return what was done, and how it goes on."""
         return Advanced(stage, self.state, why, symbol_id, self.steps)
 
     def beat(self) -> None:
-        activity.heartbeat(advanced_text(self.advanced("running")))
+        """Tell the server how far it is; a local activity is too short for that."""
+        if not activity.info().is_local:
+            activity.heartbeat(advanced_text(self.advanced("running")))
 
     def progress(self) -> Progress:
+        """Return what has been tried in this round; its time begins with the first question."""
         state, now_us = self.state, self._news.now_us()
         if not state.round_began_us:
             self.state = state = replace(state, round_began_us=now_us)
@@ -218,17 +232,24 @@ class _Run:
             state, round=state.round + 1, slices=0, round_began_us=0, fund_refused=[], early=[]
         )
 
+    def command(self, step: Step, now: Situation) -> Command:
+        """Return the command of the next step, as it was planned from a situation."""
+        return command_of(self.liquidation, step, self.state.number, now.version)
+
     async def do(self, step: Step, now: Situation) -> Outcome:
         """Send the step's command and tell what came of it."""
-        number = self.state.number
-        command = command_of(self.liquidation, step, number, now.version)
-        book: list[list[int]] = []
+        book: Levels = []
         if step.kind is StepKind.REDUCE:
             _, bids, asks = await self._door.book(step.symbol_id, BOOK_LEVELS)
-            sells = now.scope.of(step.symbol_id)
-            assert sells is not None
-            book = [list(level) for level in (bids if sells.position.lots > 0 else asks)]
-        outcome = await ask(self._door, self._news, command)
+            book = book_met(step, now, bids, asks)
+        outcome = await ask(self._door, self._news, self.command(step, now))
+        self.tell(step, now, book, outcome)
+        self.beat()
+        return outcome
+
+    def tell(self, step: Step, now: Situation, book: Levels, outcome: Outcome) -> None:
+        """Take the record of a step: what it was computed from, the book it met, what it did."""
+        number = self.state.number
         record = StepRecord(
             number=number,
             kind=step.kind,
@@ -245,8 +266,6 @@ class _Run:
             book=book,
         )
         self._took(record if outcome.refusal else effects_of(outcome.events, record))
-        self.beat()
-        return outcome
 
     def _took(self, record: StepRecord) -> None:
         state = self.state
@@ -303,9 +322,13 @@ class LiquidationActivities:
 
     @activity.defn(name="advance_liquidation")
     async def advance(self, request: AdvanceRequest) -> Advanced:
-        """Go on until the scope is released, deleveraging is needed, or it has to wait."""
+        """Go on until the scope is released, deleveraging is needed, or it has to wait.
+
+        As a local activity, in the middle of a workflow task, it does not wait.
+        """
+        wait_seconds = 0.0 if activity.info().is_local else self._wait_seconds
         door, news = self._doors(request.liquidation.shard)
-        run = _Run(request, door, news)
+        run = LiquidationRun(request, door, news)
         details = activity.info().heartbeat_details
         await run.recover(advanced_of(details[0]) if details else None)
         waited, refusals = 0.0, 0
@@ -323,7 +346,7 @@ class LiquidationActivities:
                     run.new_round()
                     return run.advanced("later", step.why)
                 case StepKind.WAIT:
-                    if waited >= self._wait_seconds or activity.is_worker_shutdown():
+                    if waited >= wait_seconds or activity.is_worker_shutdown():
                         return run.advanced("waiting", step.why)
                     run.beat()
                     await asyncio.sleep(_LOOK_SECONDS)

@@ -73,8 +73,13 @@ async def ask(door: RiskDoor, news: RiskNews, command: Command) -> Outcome:
     A key that was used before stands for the first outcome, whatever is asked under it now.
     """
     events = await door.submit(command)
+    await news.reached(events[0].sequence)
+    return await outcome_of(door, events)
+
+
+async def outcome_of(door: RiskDoor, events: tuple[Event, ...]) -> Outcome:
+    """Return what a keyed command's events say; a used key's, what the first command did."""
     head = events[0]
-    await news.reached(head.sequence)
     match head:
         case KeyDuplicate(first_reason=RejectReason.NONE):
             first = await door.events_at(head.first_sequence)

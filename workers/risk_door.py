@@ -13,14 +13,14 @@ from domain.errors import RejectReason
 from domain.events import CommandRejected, Event, EventType, KeyDuplicate
 from domain.risk_picture import FrozenScope, ScopeKey
 from infra.engine_grpc import EngineGrpc
-from matching.codec import decode_events, encode_command, view_events
+from matching.codec import by_command, decode_events, encode_command, view_events
 from matching.wire import EVENT_PART_DTYPES
 
 _FROZEN = EVENT_PART_DTYPES[EventType.SCOPE_FROZEN, 0]
 
 
 class EngineRiskDoor:
-    """Implements `RiskDoor`; `reader` answers questions, `risk` takes commands."""
+    """Implements `FirstDoor`; `reader` answers questions, `risk` takes commands."""
 
     def __init__(self, risk: EngineGrpc, reader: EngineGrpc) -> None:
         self._risk = risk
@@ -29,6 +29,11 @@ class EngineRiskDoor:
     async def submit(self, command: Command) -> tuple[Event, ...]:
         """Run a command; `OutcomeUnknown` is safe to repeat with the same key."""
         return await self._risk.submit(command)
+
+    async def submit_many(self, commands: Sequence[Command]) -> list[tuple[Event, ...]]:
+        """Run commands in one batch; return the events of each."""
+        raw = await self._risk.submit_bytes(b"".join(map(encode_command, commands)))
+        return list(by_command(decode_events(raw)))
 
     async def freeze(self, commands: Sequence[Command]) -> list[FrozenScope | RejectReason]:
         """Run FREEZE commands in one batch; return what each one came to."""

@@ -37,6 +37,7 @@ from infra.temporal.client import connect
 from infra.temporal.runs import count_runs
 from workers import engine_admin
 from workers.risk_door import EngineRiskDoor
+from workers.risk_first_steps import FirstSteps
 from workers.risk_news import READ_SECONDS, ShardNews
 from workers.risk_notices import RiskNotices
 from workers.risk_rebuild import rebuilt
@@ -93,6 +94,7 @@ class RiskMonitor:
         self.news: ShardNews | None = None
         self._notices: RiskNotices | None = None
         self._watch: RiskWatch | None = None
+        self._first: FirstSteps | None = None
         self._workflows: RiskWorkflows | None = None
         self._beginning: set[asyncio.Task[None]] = set()
         self._saving: asyncio.Task[None] | None = None
@@ -136,6 +138,7 @@ class RiskMonitor:
             self.news, MarginCallStore(self._database), MarginCallFeed(redis), AdlLights(redis)
         )
         self._watch = RiskWatch(self.news, self._door, self._notices.tell)
+        self._first = FirstSteps(self.news, self._door)
         _log.info("recovered", cursor=picture.sequence, frozen=len(picture.frozen))
 
     async def _follow(self) -> None:
@@ -172,15 +175,23 @@ class RiskMonitor:
     async def _look(self) -> None:
         assert self._watch is not None
         frozen = await self._watch.look()
-        if frozen and self._workflows is not None:
-            beginning = asyncio.create_task(self._begin(self._workflows, frozen))
+        if frozen:
+            beginning = asyncio.create_task(self._begin(frozen))
             self._beginning.add(beginning)
             beginning.add_done_callback(self._beginning.discard)
 
-    async def _begin(self, workflows: RiskWorkflows, frozen: Sequence[FrozenScope]) -> None:
-        """Start the liquidations of who was frozen just now; what fails, a round makes good."""
+    async def _begin(self, frozen: Sequence[FrozenScope]) -> None:
+        """Begin the liquidations of who was frozen just now; what fails, a round makes good.
+
+        The worst have their first step even where no server has answered yet.
+        """
+        assert self._first is not None
         try:
-            await workflows.begin(frozen)
+            if self._workflows is None:
+                self._first.froze(frozen)
+                await self._first.take(frozen[:MOST_OPEN])
+            else:
+                await self._workflows.begin(frozen)
         except Exception as error:  # noqa: BLE001 - the server is away
             _log.warning("not_begun", scopes=len(frozen), error=str(error)[:200])
 
@@ -199,7 +210,7 @@ class RiskMonitor:
                 to = Connections(self._settings, client, self._database, redis)
                 wiring = wire_risk(to, self.news, self._door, self._admin)
                 async with worker_of(client, wiring, MOST_AT_ONCE):
-                    self._workflows = RiskWorkflows(client, self.news, MOST_OPEN)
+                    self._workflows = RiskWorkflows(client, self.news, MOST_OPEN, self._first)
                     await self._rounds(client, self._workflows)
             except Exception as error:  # noqa: BLE001 - the server is not ready
                 self._temporal = f"Temporal: {error}"[:200]

@@ -24,7 +24,6 @@ from temporalio.common import (
 
 from domain.liquidation_story import (
     LIQUIDATION_WORKFLOW,
-    LiquidationRequest,
     liquidation_workflow_id,
 )
 from domain.perpetual_care import (
@@ -46,6 +45,7 @@ from domain.plain_text import PlainText
 from domain.risk_picture import FrozenScope, MarketNow, ScopeKey
 from infra.temporal.runs import OPEN, Run, list_runs
 from infra.temporal.schedules import TASK_TIMEOUT, ScheduledWorkflow, ensure_schedule
+from workers.risk_first_steps import FirstSteps, Taken, request_of
 from workers.risk_news import ShardNews
 from workflows.liquidation import FIRST_STAGE, RECORD_STAGE, LiquidationStart
 from workflows.perpetual_care import DAY_SECONDS
@@ -59,7 +59,7 @@ _DETAILS = (
     "terminated, reset or deleted is begun again by the process `risk-monitor`. Stage `failed:...` "
     "waits for people: docs/runbooks/liquidation-parked.md."
 )
-_EAGER = 10  # starts at a time, and the most whose first tasks are taken along
+_AT_A_TIME = 20  # starts; each takes its first task along where the worker has room for it
 _PATIENT = timedelta(seconds=10)  # of a task among hundreds, on a machine that is busy
 _LISTED_SECONDS = 3.0  # after which a workflow that runs is listed as running
 _log = structlog.get_logger()
@@ -79,12 +79,20 @@ class RiskWorkflows:
     take the record holds up nobody.
     """
 
-    def __init__(self, client: Client, news: ShardNews, most_open: int = MOST_OPEN) -> None:
+    def __init__(
+        self,
+        client: Client,
+        news: ShardNews,
+        most_open: int = MOST_OPEN,
+        first: FirstSteps | None = None,
+    ) -> None:
+        """`first` takes first steps; without it the workflows take them."""
         self._client = client
         self._news = news
+        self._first = first
         self._most_open = most_open
         self._scheduled: dict[str, int] = {}  # schedule -> seconds
-        self._starting = asyncio.Semaphore(_EAGER)
+        self._starting = asyncio.Semaphore(_AT_A_TIME)
         self._begun: dict[ScopeKey, _Begun] = {}  # frozen scopes whose workflow runs
         self.waiting_count = 0
 
@@ -109,8 +117,11 @@ class RiskWorkflows:
     async def begin(self, just_frozen: Sequence[FrozenScope] = ()) -> list[str]:
         """Start the liquidations that wait, the worst first, as many as there is room for.
 
-        `just_frozen` are those that the picture may not know yet, the worst first.
+        `just_frozen` are those that the picture may not know yet, the worst first. Each has had
+        its first step before its workflow is started.
         """
+        if self._first is not None:
+            self._first.froze(just_frozen)
         known = {found.scope: found.key for found in just_frozen}
         known |= {scope: found.key for scope, found in self._news.picture.frozen.items()}
         self._begun = {
@@ -126,9 +137,15 @@ class RiskWorkflows:
         self.waiting_count = len(waiting) - len(chosen)
         now = time.monotonic()
         self._begun |= {found.scope: _Begun(found.key, now) for found in chosen}
-        at_once = len(chosen) <= _EAGER
-        starts = (self._liquidation(found, is_eager=at_once) for found in chosen)
+        taken = await self._take_first(chosen)
+        starts = (self._liquidation(found, taken.get(found.key, Taken())) for found in chosen)
         return list(await asyncio.gather(*starts))
+
+    async def _take_first(self, chosen: Sequence[FrozenScope]) -> dict[int, Taken]:
+        if self._first is None or not chosen:
+            return {}
+        self._first.forget(list(self._news.picture.frozen.values()))
+        return await self._first.take(chosen)
 
     async def _compare(self, running: Mapping[str, Run]) -> None:
         """Learn which frozen scopes have a workflow; what was started just now is not listed yet.
@@ -153,13 +170,13 @@ class RiskWorkflows:
         kinds = ", ".join(f"'{kind}'" for kind in _OURS)
         return list_runs(self._client, f"{OPEN} AND WorkflowType IN ({kinds})")
 
-    async def _liquidation(self, found: FrozenScope, *, is_eager: bool) -> str:
-        """Start a liquidation; an eager one has its first task in the answer, and its time runs."""
+    async def _liquidation(self, found: FrozenScope, taken: Taken) -> str:
+        """Start a liquidation, with its first task in the answer."""
         shard, scope = self._news.picture.shard, found.scope
-        request = LiquidationRequest(
-            shard, scope.account_id, scope.symbol_id, f"{found.key:032x}", found.sequence
-        )
         workflow_id = liquidation_workflow_id(shard, scope)
+        start = LiquidationStart(
+            request_of(shard, found), taken.state, taken.steps, began_us=found.time_us
+        )
         attributes: list[SearchAttributePair[Any]] = [
             SearchAttributePair(STAGE, FIRST_STAGE),
             SearchAttributePair(ACCOUNT_ID, str(scope.account_id)),
@@ -167,7 +184,7 @@ class RiskWorkflows:
         ]
         try:
             async with self._starting:
-                await self._start_liquidation(workflow_id, request, attributes, is_eager=is_eager)
+                await self._start_liquidation(workflow_id, start, attributes)
         except BaseException:
             self._begun.pop(scope, None)
             raise
@@ -176,19 +193,17 @@ class RiskWorkflows:
     async def _start_liquidation(
         self,
         workflow_id: str,
-        request: LiquidationRequest,
+        start: LiquidationStart,
         attributes: list[SearchAttributePair[Any]],
-        *,
-        is_eager: bool,
     ) -> None:
         await self._start(
             LIQUIDATION_WORKFLOW,
             workflow_id,
-            LiquidationStart(request),
-            f"Liquidation of scope {request.name}",
+            start,
+            f"Liquidation of scope {start.request.name}",
             details=_DETAILS,
             search_attributes=TypedSearchAttributes(attributes),
-            request_eager_start=is_eager,
+            request_eager_start=True,
             task_timeout=_PATIENT,
         )
 

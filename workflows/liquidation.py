@@ -1,10 +1,12 @@
 """One liquidation, from the freeze to a scope that is flat or safe again.
 
 The engine's freeze is the fence and the business row: it has cancelled the scope's orders, and
-until the scope is released nothing but this reduces it. The activity `advance_liquidation` goes
-as far as it can; the workflow waits, has a market deleveraged by a child, asks officers about a
-shortfall, and has the record written. Only the record needs PostgreSQL, and nobody waits for it
-longer than a minute.
+until the scope is released nothing but this reduces it; whoever froze it may have taken the first
+step, and says so in the argument. The activity `advance_liquidation` goes as far as it can; the
+workflow waits, has a market deleveraged by a child, asks officers about a shortfall, and has the
+record written. Only the record needs PostgreSQL, and nobody waits for it longer than a minute.
+
+Both activities are tried within the workflow's task first: an ordinary liquidation is one task.
 """
 
 from __future__ import annotations
@@ -45,13 +47,14 @@ with workflow.unsafe.imports_passed_through():
     from domain.shortfall import VALID_SECONDS, Restriction, Shortfall, ShortfallSignature
     from domain.two_signatures import SIGNATURES_NEEDED
     from workflows import search_attributes as attributes
-    from workflows.operations import Step, run_step
+    from workflows.operations import Step, run_step, run_within_task
     from workflows.parking import ParkingWorkflow, refusal
 
 PAUSE_SECONDS = 5
 LEDGER_SECONDS = 60
 FIRST_STAGE = "liquidating"
 RECORD_STAGE = "record"
+_ADVANCE_SECONDS, _RECORD_SECONDS = 3.0, 2.0  # within a task, whose own time is ten seconds
 _MOST_RETURNS = 10  # to a fund that could take over, and then does not
 
 
@@ -84,6 +87,7 @@ class LiquidationWorkflow(ParkingWorkflow):
         self._signatures: dict[str, str] = {}
         self._signed: dict[str, str] = {}  # of all rounds, for the record
         self._returns = 0
+        self._is_quick = True
         self._restricted = ""
         self._why = ""
         self._recording: asyncio.Task[int] | None = None
@@ -117,6 +121,7 @@ class LiquidationWorkflow(ParkingWorkflow):
                         PAUSE_SECONDS, summary=PlainText("until the next round of slices")
                     )
                 case "waiting":
+                    self._is_quick = False
                     self._say("waiting", self._advanced.why)
                 case "refused":
                     self._say("waiting", self._advanced.why)
@@ -128,11 +133,19 @@ class LiquidationWorkflow(ParkingWorkflow):
     # ---- steps --------------------------------------------------------------------------------
 
     async def _advance(self) -> None:
-        found = await run_step(
-            LiquidationActivities.advance,
-            AdvanceRequest(self._request, self._state),
-            Step(f"reduce the scope, from step {self._state.number}", None, 120, 10),
-        )
+        """Reduce the scope; what waits, or has just failed, does so in an activity of its own."""
+        request = AdvanceRequest(self._request, self._state)
+        summary = f"reduce the scope, from step {self._state.number}"
+        found = None
+        if self._is_quick:
+            found = await run_within_task(
+                LiquidationActivities.advance, request, summary, _ADVANCE_SECONDS
+            )
+        if found is None:
+            found = await run_step(
+                LiquidationActivities.advance, request, Step(summary, None, 120, 10)
+            )
+        self._is_quick = True
         self._state = found.state
         self._steps += found.steps
         self._advanced = found
@@ -238,7 +251,6 @@ class LiquidationWorkflow(ParkingWorkflow):
 
     async def _close(self, ended: str) -> LiquidationResult:
         """Have the record written; whoever has waited a minute leaves it to another workflow."""
-        self._enter(RECORD_STAGE)
         record = LiquidationRecord(
             self._request,
             ended,
@@ -248,8 +260,15 @@ class LiquidationWorkflow(ParkingWorkflow):
             self._signed,
             self._steps,
         )
-        ledger = "settled" if await self._recorded(record) else "pending"
-        if ledger == "pending":
+        summary = f"write the record of {len(record.steps)} steps"
+        settled = await run_within_task(
+            LiquidationRecordActivities.write, record, summary, _RECORD_SECONDS
+        )
+        if settled is None:
+            self._enter(RECORD_STAGE)
+        is_written = settled is not None or await self._recorded(record, summary)
+        ledger = "settled" if is_written else "pending"
+        if not is_written:
             await workflow.start_child_workflow(
                 CLOSING_WORKFLOW,
                 record,
@@ -263,7 +282,7 @@ class LiquidationWorkflow(ParkingWorkflow):
         await workflow.wait_condition(workflow.all_handlers_finished)
         return LiquidationResult(ended, len(self._steps), record.last_sequence, ledger)
 
-    async def _recorded(self, record: LiquidationRecord) -> bool:
+    async def _recorded(self, record: LiquidationRecord, summary: str) -> bool:
         """Return whether the database has the record, and the ledger the money, within a minute."""
         self._recording = workflow.start_activity_method(
             LiquidationRecordActivities.write,
@@ -274,7 +293,7 @@ class LiquidationWorkflow(ParkingWorkflow):
             retry_policy=RetryPolicy(
                 initial_interval=dt.timedelta(seconds=1), maximum_interval=dt.timedelta(seconds=15)
             ),
-            summary=PlainText(f"write the record of {len(record.steps)} steps"),
+            summary=PlainText(summary),
         )
         if self._has_to_end:
             self._recording.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -28,24 +29,14 @@ class LiquidationStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def write(self, record: LiquidationRecord) -> None:
-        """Write a record; what was written before stands."""
-        request = record.request
-        row = {
-            "liquidation_id": request.liquidation_id,
-            "shard": request.shard,
-            "account_id": request.account_id,
-            "symbol_id": request.symbol_id,
-            "frozen_sequence": request.frozen_sequence,
-            "last_sequence": record.last_sequence,
-            "began_us": record.began_us,
-            "ended_us": record.ended_us,
-            "ended": record.ended,
-            "signatures": record.signatures,
-        }
-        steps = [_row(request.liquidation_id, step) for step in record.steps]
+    async def write(self, records: Sequence[LiquidationRecord]) -> None:
+        """Write records; what was written before stands."""
+        rows = [_row_of(record) for record in records]
+        steps = [
+            _row(record.request.liquidation_id, step) for record in records for step in record.steps
+        ]
         async with self._engine.begin() as conn:
-            await conn.execute(insert(_L).values(row).on_conflict_do_nothing())
+            await conn.execute(insert(_L).on_conflict_do_nothing(), rows)
             if steps:
                 await conn.execute(insert(_S).on_conflict_do_nothing(), steps)
 
@@ -78,6 +69,22 @@ class LiquidationStore:
             query = query.where(_L.c.account_id == account_id)
         async with self._engine.connect() as conn:
             return [_record(row, []) for row in await conn.execute(query)]
+
+
+def _row_of(record: LiquidationRecord) -> dict[str, Any]:
+    request = record.request
+    return {
+        "liquidation_id": request.liquidation_id,
+        "shard": request.shard,
+        "account_id": request.account_id,
+        "symbol_id": request.symbol_id,
+        "frozen_sequence": request.frozen_sequence,
+        "last_sequence": record.last_sequence,
+        "began_us": record.began_us,
+        "ended_us": record.ended_us,
+        "ended": record.ended,
+        "signatures": record.signatures,
+    }
 
 
 def _row(liquidation_id: str, step: StepRecord) -> dict[str, Any]:

@@ -41,6 +41,7 @@ def _dying(method: Any) -> Any:
 
 
 EngineRiskDoor.submit = _dying(EngineRiskDoor.submit)  # type: ignore[method-assign]
+EngineRiskDoor.submit_many = _dying(EngineRiskDoor.submit_many)  # type: ignore[method-assign]
 EngineRiskDoor.freeze = _dying(EngineRiskDoor.freeze)  # type: ignore[method-assign]
 
 if __name__ == "__main__":

@@ -74,6 +74,10 @@ class RiskDesk(PerpetualDesk):
             raise ConnectionError("the answer was lost")
         return events
 
+    async def submit_many(self, commands: Sequence[Command]) -> list[tuple[Event, ...]]:
+        """Run commands in order."""
+        return [await self.submit(command) for command in commands]
+
     async def freeze(self, commands: Sequence[Command]) -> list[FrozenScope | RejectReason]:
         """Run FREEZE commands in order; what they came to is read as from a real engine."""
         answers = [await self.submit(command) for command in commands]

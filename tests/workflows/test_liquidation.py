@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.worker import Replayer, Worker
 
@@ -18,7 +19,7 @@ from domain.approval import Decision
 from domain.liquidation_story import LiquidationRecord, closing_workflow_id
 from domain.perpetual_care import FUNDING_WORKFLOW, FundingRequest
 from domain.perpetual_state import PerpetualState
-from domain.risk_commands import FUND_ACCOUNT, Freeze
+from domain.risk_commands import FUND_ACCOUNT, Freeze, Liquidate
 from infra.postgres.engine import create
 from infra.postgres.liquidation_store import LiquidationStore
 from infra.settings import Settings
@@ -26,6 +27,8 @@ from infra.temporal.client import connect
 from infra.wallet import officers
 from tests.activities.test_liquidation import insolvent_everywhere
 from tests.workflows.risk_rig import PERP, RiskDesk, fallen, without_bids
+from workers.risk_first_steps import FirstSteps
+from workers.risk_watch import RiskWatch
 from workers.risk_wiring import wire_risk
 from workers.risk_workflows import RiskWorkflows
 from workers.temporal_worker import worker_of
@@ -34,6 +37,7 @@ from workflows.auto_deleveraging import AutoDeleveragingWorkflow
 from workflows.liquidation import LiquidationWorkflow
 
 pytestmark = pytest.mark.servers
+_TASK_COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 _UNREACHABLE = "postgresql+asyncpg://nobody@127.0.0.1:1/nothing"
 
 
@@ -115,11 +119,20 @@ async def _settled(rig: Rig) -> None:
 
 
 async def test_a_liquidation_reads_like_a_story(rig_of: Any) -> None:
-    """Frozen, sold, released, recorded: in the details, in the result, in the rows; replayable."""
+    """Frozen, sold, released, recorded: in the details, in the result, in the rows; replayable.
+
+    The first sale is in its argument, and all that remained is one workflow task.
+    """
     async with rig_of(fallen()) as rig:
         await _settled(rig)
+        await rig.desk.news.tell()
+        frozen = await RiskWatch(rig.desk.news, rig.desk).look()
+        first = FirstSteps(rig.desk.news, rig.desk)
+        (name,) = await RiskWorkflows(rig.client, rig.desk.news, first=first).begin(frozen)
+        sold = rig.desk.asked[-1]
+        assert isinstance(sold, Liquidate)
+        handle = rig.client.get_workflow_handle(name)
         async with rig.worker():
-            handle = await rig.begin()
             result = await handle.result()
         assert (result["ended"], result["ledger"]) == ("released", "settled")
         desk = rig.desk
@@ -130,11 +143,15 @@ async def test_a_liquidation_reads_like_a_story(rig_of: Any) -> None:
         assert isinstance(found, LiquidationRecord)
         assert [step.kind for step in found.steps][-1] == "release"
         assert [step.number for step in found.steps] == list(range(1, len(found.steps) + 1))
+        assert found.steps[0].key == f"{sold.key:032x}"
+        assert not any(step.found for step in found.steps)
         assert found.last_sequence == found.steps[-1].sequence
         description = await handle.describe()
         assert description.search_attributes["AccountId"] == ["5"]
         assert description.search_attributes["Stage"] == ["done"]
         history = await handle.fetch_history()
+        tasks = [one for one in history.events if one.event_type == _TASK_COMPLETED]
+        assert len(tasks) == 1
         converter = rig.client.data_converter
         replayer = Replayer(workflows=[LiquidationWorkflow], data_converter=converter)
         await replayer.replay_workflow(history)

@@ -60,8 +60,8 @@ async def data(fresh_database: str, tmp_path: Path) -> Path:
     write_environment(tmp_path, database_url=fresh_database)
     engine = create_async_engine(fresh_database)
     store = LiquidationStore(engine)
-    await store.write(RECORD)
-    await store.write(RECORD)  # a repeat leaves what is there
+    await store.write([RECORD])
+    await store.write([RECORD])  # a repeat leaves what is there
     assert await store.read(ID) == RECORD
     await engine.dispose()
     return tmp_path
