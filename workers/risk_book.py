@@ -304,13 +304,14 @@ class RiskBook:
         count, scope = market.count, market.scope[: market.count]
         value = market.lots[:count] * unit
         margin = market.margins(unit) if unit else np.zeros(count, np.int64)
-        total = np.maximum(maintenance[scope], 1)
         return Standing(
             self._accounts[scope],
             market.lots[:count],
             value,
             market.cost_units[:count],
-            equity[scope].astype(np.float64) * margin / total,
+            equity[scope],
+            margin,
+            np.maximum(maintenance[scope], 1),
             ~blind[scope],
         )
 

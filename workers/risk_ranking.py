@@ -4,6 +4,7 @@ A score has products of 128 bits, which arrays cannot do. So each score is enclo
 share of equity as float64 are off by at most `_SLACK` of their last integer digit, and the score
 rises with profit and with leverage, so both ends of an interval come from the ends of those two.
 Whoever's upper end is below the lower end of the last one wanted cannot be among those wanted.
+Neither can who stands in every number as so many others do whose account ids are smaller.
 """
 
 from __future__ import annotations
@@ -28,16 +29,23 @@ _FIFTHS = 5
 class Standing(NamedTuple):
     """The positions of one market: whose, how many lots, their value, cost and share of equity.
 
-    `share` is equity x MM of the position / MM of its scope as float64, not rounded; `is_known` is
-    False where a scope cannot be valued.
+    `equity` and `total` are the scope's equity and MM (at least 1), `margin` is the position's MM;
+    `is_known` is False where a scope cannot be valued.
     """
 
     accounts: Integers
     lots: Integers
     value: Integers
     cost: Integers
-    share: Floats
+    equity: Integers
+    margin: Integers
+    total: Integers
     is_known: Flags
+
+    @property
+    def share(self) -> Floats:
+        """Return equity x margin / total as float64, not rounded."""
+        return self.equity.astype(np.float64) * self.margin / self.total
 
     def of(self, chosen: Flags | Integers) -> Standing:
         """Return the chosen ones."""
@@ -46,7 +54,9 @@ class Standing(NamedTuple):
             self.lots[chosen],
             self.value[chosen],
             self.cost[chosen],
-            self.share[chosen],
+            self.equity[chosen],
+            self.margin[chosen],
+            self.total[chosen],
             self.is_known[chosen],
         )
 
@@ -62,8 +72,21 @@ def likely_first(found: Standing, most: int) -> tuple[list[int], bool]:
         return able_ones.accounts.tolist(), True
     lower, upper = _bounds(able_ones)
     worst_wanted = np.partition(lower, -most)[-most]
-    chosen = able_ones.accounts[upper >= worst_wanted]
+    chosen = _without_twins(able_ones.of(upper >= worst_wanted), most).accounts
     return chosen.tolist(), len(chosen) == len(able_ones.accounts)
+
+
+def _without_twins(found: Standing, most: int) -> Standing:
+    """Leave out who has exactly the numbers of `most` others whose account ids are smaller."""
+    numbers = (found.total, found.margin, found.equity, found.cost, found.value)
+    order = np.lexsort((found.accounts, *numbers))
+    places = np.arange(len(order))
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = np.any([np.diff(column[order]) != 0 for column in numbers], axis=0)
+    after = places - np.maximum.accumulate(np.where(begins, places, 0))
+    kept = np.empty(len(order), np.bool_)
+    kept[order] = after < most
+    return found.of(kept | ~found.is_known)
 
 
 def _bounds(found: Standing) -> tuple[Floats, Floats]:
@@ -71,8 +94,9 @@ def _bounds(found: Standing) -> tuple[Floats, Floats]:
     cost = np.abs(found.cost).astype(np.float64)
     profit = (found.value - found.cost) * float(PPM) / cost
     worth = np.abs(found.value) * float(PPM)
-    is_sure = found.is_known & (found.share > 2 * _SLACK)
-    share = np.where(is_sure, found.share, 1.0)
+    share = found.share
+    is_sure = found.is_known & (share > 2 * _SLACK)
+    share = np.where(is_sure, share, 1.0)
     ends = []
     for sign in (-1.0, 1.0):
         leverage = worth / (share - sign * _SLACK * is_sure) + sign * _SLACK

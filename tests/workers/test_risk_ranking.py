@@ -99,6 +99,21 @@ def test_of_many_few_are_looked_at() -> None:
     assert 200 <= len(accounts) <= 210
 
 
+@settings(max_examples=100)
+@given(st.lists(HOLDERS, min_size=1, max_size=4), st.integers(1, 5), st.booleans())
+def test_of_those_who_are_alike_the_first_are_looked_at(
+    kinds: list[Holder], most: int, longs: bool
+) -> None:
+    """Every kind many times over: nobody who comes first is left out, most of the others are."""
+    holders = kinds * 20
+    exact = _ranked(holders, longs=longs)
+    accounts, is_all = _book(holders).counterparties(1, -1 if longs else 1, most, MARKS)
+    assert {one.account_id for one in exact[:most]} <= set(accounts)
+    if len(exact) > most:
+        assert len(accounts) <= most * len(kinds)
+        assert not is_all
+
+
 def test_without_a_mark_everybody_is_looked_at() -> None:
     """Nothing can be said of them, so nobody is left out."""
     holders = [Holder(10**9, {1: -100, 2: 3}, {1: 41_000, 2: 900}) for _ in range(20)]
