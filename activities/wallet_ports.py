@@ -16,7 +16,7 @@ from domain.events import Event
 from domain.hash_chain import JsonValue
 from domain.ledger import JournalRequest
 from domain.transfer import NewTransfer, Transfer
-from domain.withdrawal import StateChange, Withdrawal
+from domain.withdrawal import StateChange, StoredTransaction, Withdrawal
 
 
 class ChainAdapter(Protocol):
@@ -58,6 +58,12 @@ class TransactionBuilder(Protocol):
 
     def unsigned(self, withdrawal: Withdrawal, chain_id: int, gas: int, fees: FeeQuote) -> bytes:
         """Return the bytes to be signed, with the withdrawal's nonce."""
+
+    def fees_of(self, raw: bytes) -> FeeQuote:
+        """Return what a signed transaction pays."""
+
+    def repriced(self, raw: bytes, fees: FeeQuote) -> bytes:
+        """Return the bytes to be signed of the same transaction with other fees."""
 
     def check_signed(self, withdrawal: Withdrawal, raw: bytes) -> str:
         """Return the hash of a raw transaction; `ValueError` unless it pays the withdrawal."""
@@ -149,8 +155,13 @@ class WithdrawalRows(Protocol):
     ) -> Withdrawal:
         """Store the signed transaction."""
 
-    async def transaction(self, withdrawal_id: str) -> tuple[str, bytes] | None:
-        """Return the stored transaction."""
+    async def transactions(self, withdrawal_id: str) -> list[StoredTransaction]:
+        """Return the stored transactions, the first one first."""
+
+    async def store_replacement(
+        self, withdrawal: Withdrawal, transaction: StoredTransaction, sender: str
+    ) -> None:
+        """Store a dearer transaction with the same nonce."""
 
     async def note_broadcast(self, tx_hash: str) -> None:
         """Write down the first broadcast."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,12 @@ from activities.wallet_ports import BlockRows, ChainAdapter, TransactionBuilder,
 from activities.withdrawal_money import STREAM
 from activities.withdrawal_review import StepResult, bind, require
 from domain.approval import APPROVE
-from domain.chain import AddressState, FeeQuote, Receipt
+from domain.chain import MAX_REPLACEMENTS, AddressState, FeeQuote, Receipt, dearer
 from domain.ledger import JournalRequest, Posting, network_fees, wallet_hot
 from domain.money import text_from_units
 from domain.withdrawal import (
     StateChange,
+    StoredTransaction,
     Withdrawal,
     WithdrawalRequest,
     WithdrawalState,
@@ -30,7 +31,6 @@ _WATCH_SECONDS = 300.0
 _BEHIND_ATTEMPTS = 4
 _GAS_OF_A_TRANSFER = 100_000  # what is set aside for each payment that is still to be mined
 _COIN_DECIMALS = 18
-_GWEI_DECIMALS = 9
 _log = structlog.get_logger(__name__)
 
 
@@ -64,7 +64,11 @@ def _mined(
             "block_hash": receipt.block_hash,
             "network_fee": str(receipt.fee),
         },
-        columns={"block_number": receipt.block_number, "network_fee": receipt.fee},
+        columns={
+            "tx_hash": receipt.tx_hash,
+            "block_number": receipt.block_number,
+            "network_fee": receipt.fee,
+        },
         journal=journal,
     )
 
@@ -115,8 +119,10 @@ class WithdrawalPayment:
         gate: Callable[[], Awaitable[str]],
         objection: Callable[[Withdrawal], Awaitable[tuple[str, str] | None]],
         max_fee: int,
+        stuck_seconds: float,
     ) -> None:
         self._max_fee = max_fee
+        self._stuck_seconds = min(stuck_seconds, _WATCH_SECONDS)
         self._objection = objection
         self._gate = gate
         self._rows = rows
@@ -181,12 +187,7 @@ class WithdrawalPayment:
                 f"{expected}: somebody else used its key, or the database is an old copy",
             )
         fees = await self._chain.fee_quote()
-        if fees.max_fee > self._max_fee:
-            raise _parked(
-                "FeeSpike",
-                f"a gas unit costs {text_from_units(fees.max_fee, _GWEI_DECIMALS)} gwei, the most "
-                f"is {text_from_units(self._max_fee, _GWEI_DECIMALS)}",
-            )
+        self._require_cheap(fees)
         short = _shortage(row, state, fees, {}, 0)
         if short is None:
             to, value, data = self._builder.call(row)
@@ -241,7 +242,7 @@ class WithdrawalPayment:
         if row.state is not WithdrawalState.SIGNED:
             return StepResult(row.state)
         await self._require_chain(row.chain)
-        tx_hash, raw = await self._stored(row)
+        (tx_hash, raw), *_ = await self._stored(row)
         await self._chain.broadcast(raw)
         await self._rows.note_broadcast(tx_hash)
         moved = await self._rows.move(
@@ -255,27 +256,34 @@ class WithdrawalPayment:
         _log.info("withdrawal broadcast", tx_hash=tx_hash)
         return StepResult(moved.state, f"transaction {tx_hash}")
 
-    async def _stored(self, row: Withdrawal) -> tuple[str, bytes]:
-        stored = await self._rows.transaction(row.withdrawal_id)
-        assert stored is not None, "a signed withdrawal has a stored transaction"
-        return stored
+    async def _stored(self, row: Withdrawal) -> list[tuple[str, bytes]]:
+        """Return (hash, raw bytes) of every transaction, the first one first."""
+        stored = await self._rows.transactions(row.withdrawal_id)
+        assert stored, "a signed withdrawal has a stored transaction"
+        return [(one.tx_hash, one.raw) for one in stored]
 
     @activity.defn(name="confirm_withdrawal")
     async def confirm(self, request: WithdrawalRequest) -> StepResult:
-        """Watch until the transaction is mined and deep enough; send it again if it vanishes."""
+        """Watch until one of its transactions is mined and deep enough.
+
+        All have one nonce, so at most one is ever mined. The newest is sent again when the node
+        has forgotten it; when no block takes any for too long, it is stuck.
+        """
         bind(request)
         row = await require(self._rows, request.withdrawal_id)
         if row.state is not WithdrawalState.BROADCAST:
             return StepResult(row.state)
-        tx_hash, raw = await self._stored(row)
+        stored = await self._stored(row)
         waited = 0.0
         while True:
-            receipt = await self._chain.receipt(tx_hash)
-            if receipt is None and not await self._chain.knows(tx_hash):
+            receipt = await self._mined_of(stored)
+            if receipt is None and not await self._chain.knows(stored[-1][0]):
                 await self._require_chain(row.chain)
-                await self._chain.broadcast(raw)
+                await self._chain.broadcast(stored[-1][1])
             if receipt is not None and await self._is_deep(receipt, row.confirmations):
                 break
+            if receipt is None and waited >= self._stuck_seconds and await self._is_next(row):
+                return StepResult(row.state, stuck=True)
             if waited >= _WATCH_SECONDS:
                 raise ApplicationError("not confirmed yet", type="NotConfirmedYet")
             activity.heartbeat("waiting for confirmations")
@@ -284,6 +292,58 @@ class WithdrawalPayment:
         if not receipt.succeeded:
             return await self._reverted(row, receipt)
         return await self._confirmed(row, receipt)
+
+    async def _is_next(self, row: Withdrawal) -> bool:
+        """Return whether no earlier nonce is what the payment waits for."""
+        state = await self._chain.address_state(self._hot_address, ())
+        return state.nonce == row.nonce
+
+    async def _mined_of(self, stored: Sequence[tuple[str, bytes]]) -> Receipt | None:
+        """Return the receipt of the one that was mined."""
+        for tx_hash, _ in stored:
+            receipt = await self._chain.receipt(tx_hash)
+            if receipt is not None:
+                return receipt
+        return None
+
+    @activity.defn(name="replacement_order")
+    async def replacement_order(self, request: WithdrawalRequest) -> SigningRequest:
+        """Return the order for a dearer transaction with the same nonce; parks at the bounds."""
+        bind(request)
+        row = await require(self._rows, request.withdrawal_id)
+        stored = await self._stored(row)
+        if len(stored) > MAX_REPLACEMENTS:
+            raise _parked("StillStuck", f"{len(stored)} transactions, and no block takes one")
+        newest = stored[-1][1]
+        fees = dearer(self._builder.fees_of(newest), await self._chain.fee_quote())
+        self._require_cheap(fees)
+        return SigningRequest(await self._order(row), self._builder.repriced(newest, fees).hex())
+
+    @activity.defn(name="replace_withdrawal")
+    async def replace(self, signed: SignedWithdrawal) -> StepResult:
+        """Store the dearer transaction, then send it; whichever is mined pays the withdrawal."""
+        bind(WithdrawalRequest(signed.withdrawal_id, signed.request_id))
+        row = await require(self._rows, signed.withdrawal_id)
+        if row.state is not WithdrawalState.BROADCAST:
+            return StepResult(row.state)
+        raw = bytes.fromhex(signed.raw_hex)
+        tx_hash = self._builder.check_signed(row, raw)
+        stored = await self._rows.transactions(row.withdrawal_id)
+        if all(one.tx_hash != tx_hash for one in stored):
+            made = StoredTransaction(tx_hash, raw, len(stored), stored[-1].signed_at)
+            await self._rows.store_replacement(row, made, self._hot_address)
+            stored = await self._rows.transactions(row.withdrawal_id)
+        newest = stored[-1]
+        if await self._mined_of([(one.tx_hash, one.raw) for one in stored]) is None:
+            await self._chain.broadcast(newest.raw)
+            await self._rows.note_broadcast(newest.tx_hash)
+        _log.info("withdrawal replaced", tx_hash=newest.tx_hash)
+        return StepResult(row.state, f"dearer transaction {newest.tx_hash}")
+
+    def _require_cheap(self, fees: FeeQuote) -> None:
+        if fees.max_fee > self._max_fee:
+            asked, most = (text_from_units(fee, 9) for fee in (fees.max_fee, self._max_fee))
+            raise _parked("FeeSpike", f"a gas unit costs {asked} gwei, the most is {most}")
 
     async def _is_deep(self, receipt: Receipt, confirmations: int) -> bool:
         """Return whether the receipt's block is deep enough and still part of the chain."""
@@ -319,7 +379,7 @@ class WithdrawalPayment:
         row = await require(self._rows, request.withdrawal_id)
         if row.state is not WithdrawalState.REVERTED:
             return StepResult(row.state)
-        tx_hash, _ = await self._stored(row)
+        tx_hash = str(row.tx_hash)
         receipt = await self._chain.receipt(tx_hash)
         if receipt is None or not await self._is_deep(receipt, row.confirmations):
             raise _parked("ReceiptGone", f"the chain no longer shows {tx_hash} as it was")

@@ -50,6 +50,7 @@ class StepResult:
     detail: str = ""
     cancelled_by: int | None = None
     approvals_needed: int | None = None
+    stuck: bool = False  # no block takes the payment at its fee
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,3 +59,19 @@ class AddressState:
     block_number: int
     nonce: int
     balances: dict[str | None, int]
+
+
+MAX_REPLACEMENTS = 8  # 1.125 to the eighth: two and a half times the first fee
+
+
+def dearer(old: FeeQuote, now: FeeQuote) -> FeeQuote:
+    """Return fees by which nodes take a transaction in place of another with its nonce.
+
+    Each is an eighth above the old one, rounded up, or what the chain asks for now if that is more.
+    """
+    priority = max(_an_eighth_more(old.priority_fee), now.priority_fee)
+    return FeeQuote(max(_an_eighth_more(old.max_fee), now.max_fee, priority), priority)
+
+
+def _an_eighth_more(fee: int) -> int:
+    return -(-fee * 9 // 8)

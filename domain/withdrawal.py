@@ -105,6 +105,7 @@ class WithdrawalRequest:
 
 WITHDRAWAL_WORKFLOW = "WithdrawalWorkflow"
 CANCEL_REQUESTED = "cancel_requested"  # audit action, reason, and the signal that says: look
+REPLACED = "replaced"  # audit action: a dearer transaction with the same nonce is stored
 RELEASE_BEGUN = "release_begun"  # audit action: the hold is on its way back
 WITHDRAWAL_REFUSED = "withdrawal_refused"  # audit action, about the customer: it never became one
 WITHDRAWAL_SUMMARY = "Withdrawal: hold, policy, approval, nonce, sign, broadcast, confirm, settle"
@@ -256,6 +257,16 @@ class Withdrawal:
     def subject(self) -> str:
         """Return the name under which the audit log and Temporal know it."""
         return withdrawal_workflow_id(self.withdrawal_id)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTransaction:
+    """A signed transaction of a withdrawal; all of one withdrawal have its nonce."""
+
+    tx_hash: str
+    raw: bytes
+    replacement: int  # 0 is the first one
+    signed_at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)

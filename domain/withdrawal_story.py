@@ -17,6 +17,7 @@ from domain.screening import RESCREENED
 from domain.withdrawal import (
     CANCEL_REQUESTED,
     RELEASE_BEGUN,
+    REPLACED,
     WithdrawalState,
 )
 from domain.workflow_history import HISTORY_EXPORTED
@@ -65,7 +66,8 @@ def story_of(withdrawal_id: str, records: Sequence[AuditRecord]) -> WithdrawalSt
         return None
     decimals = _number(asked.detail.get("decimals"))
     reached = [record for record in records if record.action in _STATES]
-    signed = next((record for record in records if record.action == _State.SIGNED), None)
+    carried = (_State.SIGNED, REPLACED, _State.CONFIRMED, _State.REVERTED)  # the last one counts
+    paid = next((record for record in reversed(records) if record.action in carried), None)
     return WithdrawalStory(
         withdrawal_id=withdrawal_id,
         customer=asked.actor,
@@ -75,7 +77,7 @@ def story_of(withdrawal_id: str, records: Sequence[AuditRecord]) -> WithdrawalSt
         address=str(asked.detail.get("address", "")),
         requested_at=asked.at.isoformat(),
         state=reached[-1].action,
-        tx_hash=str(signed.detail.get("tx_hash", "")) if signed else "",
+        tx_hash=str(paid.detail.get("tx_hash", "")) if paid else "",
         answer=tuple(_answer(records)),
     )
 
@@ -162,6 +164,9 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     REJECT: lambda detail: f"signed {detail.get('statement')}",
     f"{APPROVE}_refused": lambda detail: str(detail.get("refused", "")),
     f"{REJECT}_refused": lambda detail: str(detail.get("refused", "")),
+    REPLACED: lambda detail: (
+        f"no block took it: dearer transaction {detail.get('tx_hash')}, same nonce"
+    ),
     RESCREENED: lambda detail: (
         f"{detail.get('by')} says {detail.get('verdict')} {detail.get('rule')} of "
         f"{detail.get('address')}"

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
 
     withdrawal_cooling_seconds: NonNegativeInt = 86_400  # until a newly listed address is usable
     withdrawal_max_fee_gwei: NonNegativeInt = 500  # a gas unit; above, withdrawals park unnumbered
+    withdrawal_stuck_seconds: NonNegativeInt = 180  # without a block, then a higher fee is offered
     screening_url: str = ""  # who is asked about addresses; "" = the lists in data_dir/wallet
     travel_rule_url: str = ""  # who is asked about receivers; "" = what customers say of them
 

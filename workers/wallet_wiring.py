@@ -63,6 +63,7 @@ class WalletAdapters:
     starter: TemporalStarter
     gate: Callable[[], Awaitable[str]]
     max_fee: int  # wei a gas unit
+    stuck_seconds: float  # how long a payment waits for a block before it pays more
 
 
 def payment_gate(log: ReconciliationLog, policy: Policy) -> Callable[[], Awaitable[str]]:
@@ -104,6 +105,7 @@ def wire_wallet(to: Connections) -> Wiring:
             starter=TemporalStarter(connected, task_queues.WALLET),
             gate=payment_gate(ReconciliationLog(to.database), settings.reconciliation_policy),
             max_fee=settings.withdrawal_max_fee_gwei * _WEI_PER_GWEI,
+            stuck_seconds=settings.withdrawal_stuck_seconds,
         )
     )
 
@@ -132,6 +134,7 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         adapters.gate,
         review.objection,
         adapters.max_fee,
+        adapters.stuck_seconds,
     )
     deposit = DepositActivities(deposits, transfers, steps, adapters.chain)
     shard_transfers = ShardTransferStore(adapters.engine, ledger)
@@ -161,6 +164,8 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
             payment.store_signed,
             payment.broadcast,
             payment.confirm,
+            payment.replacement_order,
+            payment.replace,
             payment.check_reverted,
             payment.report_reverted,
             deposit.load,

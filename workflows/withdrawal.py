@@ -16,7 +16,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.signing import SigningActivities
     from activities.withdrawal_money import ReleaseOrder, WithdrawalMoney
-    from activities.withdrawal_payment import SignedWithdrawal, WithdrawalPayment
+    from activities.withdrawal_payment import SignedWithdrawal, SigningRequest, WithdrawalPayment
     from activities.withdrawal_review import (
         StepResult,
         WithdrawalNote,
@@ -201,16 +201,19 @@ class WithdrawalWorkflow(WithdrawalDecisions):
         order = await run_step(
             WithdrawalPayment.signing_order, self._request, Step("build the transaction")
         )
+        signed = await self._signed(order)
+        step = Step("store the signed transaction")
+        self._took(await run_step(WithdrawalPayment.store_signed, signed, step))
+
+    async def _signed(self, order: SigningRequest) -> SignedWithdrawal:
         answer = await run_step(
             SigningActivities.sign,
             order,
             Step("signer: check and sign", task_queue=SIGNER, queue_seconds=SIGNER_SECONDS),
         )
-        signed = SignedWithdrawal(
+        return SignedWithdrawal(
             self._request.withdrawal_id, self._request.request_id, answer.raw_hex
         )
-        step = Step("store the signed transaction")
-        self._took(await run_step(WithdrawalPayment.store_signed, signed, step))
 
     async def _broadcast(self) -> None:
         step = Step("send it to the chain")
@@ -218,7 +221,18 @@ class WithdrawalWorkflow(WithdrawalDecisions):
 
     async def _confirm(self) -> None:
         step = Step("wait for confirmations", heartbeat_seconds=10, run_seconds=330)
-        self._took(await run_step(WithdrawalPayment.confirm, self._request, step))
+        result = await run_step(WithdrawalPayment.confirm, self._request, step)
+        self._took(result)
+        if result.stuck:
+            await self._replace()
+
+    async def _replace(self) -> None:
+        """Pay more with the same nonce: whichever of the two is mined, the other never is."""
+        order = await run_step(
+            WithdrawalPayment.replacement_order, self._request, Step("stuck: offer a higher fee")
+        )
+        signed = await self._signed(order)
+        self._took(await run_step(WithdrawalPayment.replace, signed, Step("store it, send it")))
 
     async def _settle(self) -> None:
         step = Step("book it in the ledger")

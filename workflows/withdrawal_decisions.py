@@ -62,7 +62,8 @@ class WithdrawalDecisions(ParkingWorkflow):
     @approve.validator
     def _validate_approve(self, form: Any = None) -> None:
         decision = _decision(form)
-        renewal = self._parked and self._state in (_State.APPROVED, _State.NUMBERED)
+        signable = (_State.APPROVED, _State.NUMBERED, _State.BROADCAST)
+        renewal = self._parked and self._state in signable
         if self._state is not _State.SCREENED and not renewal:
             raise refusal(f"nothing to approve in state {self._state}")
         counted = [] if renewal else self._approved_by

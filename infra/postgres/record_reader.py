@@ -85,7 +85,7 @@ _DEPOSITS = sa.text(
 )
 _WITHDRAWALS = sa.text(
     "SELECT w.withdrawal_id, a.code, w.amount, w.state, w.release_transfer_id,"
-    " (SELECT count(*) FROM wallet_transaction t"
+    " (SELECT count(DISTINCT (t.chain, t.address, t.nonce)) FROM wallet_transaction t"
     "   WHERE t.withdrawal_id = w.withdrawal_id) AS signed,"
     " EXISTS (SELECT FROM wallet_transaction t WHERE t.withdrawal_id = w.withdrawal_id"
     "   AND t.broadcast_at IS NOT NULL) AS broadcast,"
@@ -106,7 +106,7 @@ _WITHDRAWALS_SINCE = sa.text(
     " SELECT withdrawal_id FROM withdrawal WHERE updated_at >= :since"
     " UNION SELECT CAST(unnest(CAST(:ids AS text[])) AS uuid))"
     " SELECT w.withdrawal_id, a.code, w.amount, w.state, w.release_transfer_id,"
-    " (SELECT count(*) FROM wallet_transaction t"
+    " (SELECT count(DISTINCT (t.chain, t.address, t.nonce)) FROM wallet_transaction t"
     "   WHERE t.withdrawal_id = w.withdrawal_id) AS signed,"
     " EXISTS (SELECT FROM wallet_transaction t WHERE t.withdrawal_id = w.withdrawal_id"
     "   AND t.broadcast_at IS NOT NULL) AS broadcast,"

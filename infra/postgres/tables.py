@@ -631,10 +631,11 @@ wallet_transaction = sa.Table(  # stored before it is broadcast
     sa.Column("chain", sa.Text, nullable=False),
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("nonce", sa.BigInteger, nullable=False),
+    sa.Column("replacement", sa.SmallInteger, nullable=False, server_default="0"),  # 1, 2, ...
     sa.Column("raw", sa.LargeBinary, nullable=False),
     sa.Column("signed_at", Timestamp, nullable=False, server_default=NOW),
     sa.Column("broadcast_at", Timestamp),
-    sa.UniqueConstraint("chain", "address", "nonce"),
+    sa.UniqueConstraint("chain", "address", "nonce", "replacement"),
 )
 
 approval = sa.Table(

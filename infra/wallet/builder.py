@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from domain.chain import FeeQuote
 from domain.withdrawal import Withdrawal
 from infra.wallet.erc20 import transfer_call
@@ -34,6 +36,17 @@ class EvmTransactionBuilder:
             to=to,
             value=value,
             data=data,
+        ).unsigned()
+
+    def fees_of(self, raw: bytes) -> FeeQuote:
+        """Return what a signed transaction pays for a gas unit."""
+        signed = decode_signed(raw)
+        return FeeQuote(signed.max_fee, signed.priority_fee)
+
+    def repriced(self, raw: bytes, fees: FeeQuote) -> bytes:
+        """Return the bytes to be signed of the same transaction with other fees."""
+        return replace(
+            decode_signed(raw), max_fee=fees.max_fee, priority_fee=fees.priority_fee
         ).unsigned()
 
     def check_signed(self, withdrawal: Withdrawal, raw: bytes) -> str:

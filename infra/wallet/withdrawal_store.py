@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -13,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.approval import Decision
 from domain.hash_chain import JsonValue
-from domain.instrument import Asset
 from domain.ledger import JournalRequest, posted
 from domain.transfer import NewTransfer
 from domain.withdrawal import (
@@ -21,8 +19,10 @@ from domain.withdrawal import (
     NEXT_STATES,
     RELEASABLE_STATES,
     RELEASE_BEGUN,
+    REPLACED,
     STAGE_OF,
     StateChange,
+    StoredTransaction,
     Withdrawal,
     WithdrawalState,
 )
@@ -31,57 +31,11 @@ from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.usd_price import usd_price
 from infra.wallet.posting import post_or_raise
+from infra.wallet.withdrawal_row import JOINED, withdrawal_of
 
 _w, _a = tables.withdrawal.c, tables.asset.c
-_SCREENED_AT: sa.Label[Any] = sa.literal_column(
-    "(SELECT at FROM audit_log WHERE key = 'withdrawal-' || withdrawal_id || ':screened')"
-).label("screened_at")
-_JOINED = sa.select(
-    tables.withdrawal,
-    _SCREENED_AT,
-    _a.code,
-    _a.chain,
-    _a.contract,
-    _a.chain_decimals,
-    _a.engine_decimals,
-    _a.confirmations,
-    _a.approval_above,
-    tables.customer.c.status,
-).select_from(tables.withdrawal.join(tables.asset).join(tables.customer))
 # (what is still to be paid by contract, how many payments that is) -> what is missing, or None
 Shortage = Callable[[Mapping[str | None, int], int], str | None]
-
-
-def _withdrawal(row: Any) -> Withdrawal:
-    return Withdrawal(
-        withdrawal_id=str(row.withdrawal_id),
-        customer_id=row.customer_id,
-        asset=Asset(row.asset_id, row.code, row.chain_decimals, row.engine_decimals),
-        chain=row.chain,
-        contract=row.contract,
-        amount=int(row.amount),
-        fee=int(row.fee),
-        address=row.address,
-        state=WithdrawalState(row.state),
-        stage=row.stage,
-        reason=row.reason,
-        transfer_id=str(row.transfer_id),
-        release_transfer_id=None
-        if row.release_transfer_id is None
-        else str(row.release_transfer_id),
-        nonce=row.nonce,
-        tx_hash=row.tx_hash,
-        block_number=row.block_number,
-        network_fee=None if row.network_fee is None else int(row.network_fee),
-        confirmations=row.confirmations,
-        approval_above=int(row.approval_above),
-        standing=row.status,
-        created_at=row.created_at,
-        review=row.review,
-        value_cents=None if row.value_cents is None else int(row.value_cents),
-        screened_at=row.screened_at,
-        cancel_requested=row.cancel_requested_at is not None,
-    )
 
 
 async def _committed(
@@ -122,11 +76,11 @@ class WithdrawalStore:
     async def _read(
         self, connection: AsyncConnection, withdrawal_id: str, *, lock: bool = False
     ) -> Withdrawal | None:
-        query = _JOINED.where(_w.withdrawal_id == UUID(withdrawal_id))
+        query = JOINED.where(_w.withdrawal_id == UUID(withdrawal_id))
         if lock:
             query = query.with_for_update(of=tables.withdrawal)
         row = (await connection.execute(query)).one_or_none()
-        return None if row is None else _withdrawal(row)
+        return None if row is None else withdrawal_of(row)
 
     async def move(self, withdrawal_id: str, change: StateChange) -> Withdrawal:
         """Carry out `change` when the row is in its `source` state, else nothing; return the row.
@@ -328,9 +282,9 @@ class WithdrawalStore:
                 )
                 .on_conflict_do_nothing()
             )
-        stored = await self.transaction(withdrawal.withdrawal_id)
-        assert stored is not None, "another withdrawal's transaction holds this nonce"
-        first_hash = stored[0]
+        stored = await self.transactions(withdrawal.withdrawal_id)
+        assert stored, "another withdrawal's transaction holds this nonce"
+        first_hash = stored[0].tx_hash
         return await self.move(
             withdrawal.withdrawal_id,
             StateChange(
@@ -341,15 +295,53 @@ class WithdrawalStore:
             ),
         )
 
-    async def transaction(self, withdrawal_id: str) -> tuple[str, bytes] | None:
-        """Return (hash, raw bytes) of the stored transaction."""
-        stored = tables.wallet_transaction.c
-        query = sa.select(stored.tx_hash, stored.raw).where(
-            stored.withdrawal_id == UUID(withdrawal_id)
+    async def transactions(self, withdrawal_id: str) -> list[StoredTransaction]:
+        """Return the stored transactions, the first one first."""
+        stored = tables.wallet_transaction
+        query = (
+            sa.select(stored)
+            .where(stored.c.withdrawal_id == UUID(withdrawal_id))
+            .order_by(stored.c.replacement)
         )
         async with self._engine.connect() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return None if row is None else (str(row.tx_hash), bytes(row.raw))
+            return [
+                StoredTransaction(row.tx_hash, bytes(row.raw), row.replacement, row.signed_at)
+                for row in await connection.execute(query)
+            ]
+
+    async def store_replacement(
+        self, withdrawal: Withdrawal, transaction: StoredTransaction, sender: str
+    ) -> None:
+        """Store a dearer transaction with the same nonce, before any node sees it; once.
+
+        Only while the payment waits for a block; a repeat, or one of the same number, is nothing.
+        """
+        async with self._engine.begin() as connection:
+            found = await self._read(connection, withdrawal.withdrawal_id, lock=True)
+            if found is None or found.state is not WithdrawalState.BROADCAST:
+                return
+            written = await connection.execute(
+                insert(tables.wallet_transaction)
+                .values(
+                    tx_hash=transaction.tx_hash,
+                    withdrawal_id=UUID(found.withdrawal_id),
+                    chain=found.chain,
+                    address=sender,
+                    nonce=found.nonce,
+                    replacement=transaction.replacement,
+                    raw=transaction.raw,
+                )
+                .on_conflict_do_nothing()
+            )
+            if written.rowcount:
+                await self._audit.append(
+                    connection,
+                    found.subject,
+                    "wallet",
+                    REPLACED,
+                    f"{found.subject}:{REPLACED}:{transaction.replacement}",
+                    {"tx_hash": transaction.tx_hash, "nonce": found.nonce},
+                )
 
     async def note_broadcast(self, tx_hash: str) -> None:
         """Write down when a node first took the transaction."""

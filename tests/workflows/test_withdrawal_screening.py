@@ -1,19 +1,22 @@
-"""Screening and Travel Rule: reviews, outages, late doubts; and a chain that is too dear."""
+"""Screening and Travel Rule: reviews, outages, late doubts; a chain that is dear or stuck."""
 
 from __future__ import annotations
 
+import itertools
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
 from domain.approval import APPROVE
+from domain.chain import MAX_REPLACEMENTS
 from domain.screening import Screening, ScreeningResult, Verdict
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.wallet.policy_facts import PolicyFactsReader
 from infra.wallet.rescreening import rescreen
 from infra.wallet.screening import ScreeningAwayError, review_path, screeners_of
+from infra.wallet.transaction import decode_signed
 from tests.workflows.wallet_parts import OUTSIDE
 from tests.workflows.wallet_rig import Rig
 from workers import officer_desk as desk
@@ -107,3 +110,34 @@ async def test_a_dear_chain_parks_before_the_nonce(quiet_rig: Rig) -> None:
         assert await rig.record_cancellation(6, name)
         await rig.handle(name).execute_update("cancel")
         await rig.until(lambda: rig.state(name), "cancelled")
+
+
+async def test_a_stuck_payment_pays_more_with_its_nonce_and_is_paid_once(quiet_rig: Rig) -> None:
+    """Nine transactions, stored each, and then a person looks; one of them is mined, once."""
+    rig = quiet_rig
+    hot = rig.wallet.public.hot_address
+    async with rig.worker(stuck_seconds=0.0):
+        await rig.funded_customer(7, "USDT", 300 * USDT)
+        nonce = (await rig.chain.address_state(hot, ())).nonce
+        outside = await rig.coins(OUTSIDE, "USDT")
+        await rig.rpc("evm_setAutomine", False)
+        await rig.rpc("evm_setIntervalMining", 0)
+        name = await rig.withdraw(7, "USDT", 50 * USDT)
+        await rig.until(lambda: rig.stage(name), "failed:confirm")
+        details = str(await rig.handle(name).query("__temporal_workflow_metadata"))
+        assert "StillStuck" in details
+        stored = await rig.withdrawals.transactions(name)
+        fees = [decode_signed(one.raw).max_fee for one in stored]
+        assert [one.replacement for one in stored] == list(range(MAX_REPLACEMENTS + 1))
+        assert {decode_signed(one.raw).nonce for one in stored} == {nonce}
+        assert all(8 * more >= 9 * less for less, more in itertools.pairwise(fees))
+
+        await rig.rpc("evm_setIntervalMining", 1)
+        await rig.mine()
+        await desk.retry(rig.settings, name, "blocks are mined again")
+        await rig.until(lambda: rig.state(name), "settled")
+    row = await rig.row(name)
+    assert row.tx_hash == stored[-1].tx_hash
+    assert await rig.coins(OUTSIDE, "USDT") - outside == 49 * USDT
+    assert (await rig.chain.address_state(hot, ())).nonce == nonce + 1
+    assert (await rig.audit(row.subject)).count("replaced") == MAX_REPLACEMENTS

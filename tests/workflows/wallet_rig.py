@@ -297,6 +297,7 @@ class Rig:
             "starter": TemporalStarter(self._connected, task_queues.WALLET),
             "gate": payment_gate(ReconciliationLog(self.engine), Policy.HALT),
             "max_fee": 10**12,
+            "stuck_seconds": 180.0,
         }
         wiring = wiring_of(WalletAdapters(**(adapters | replaced)))
         return Worker(

@@ -198,7 +198,8 @@ async def test_first_signed_transaction_stays(engine: AsyncEngine, store: Withdr
     await store.store_transaction(row, sender=HOT, raw=b"first", tx_hash="0x1")
     again = await store.store_transaction(row, sender=HOT, raw=b"second", tx_hash="0x2")
     assert again.tx_hash == "0x1"
-    assert await store.transaction(name) == ("0x1", b"first")
+    (stored,) = await store.transactions(name)
+    assert (stored.tx_hash, stored.raw, stored.replacement) == ("0x1", b"first", 0)
 
 
 async def test_decisions_are_kept_and_replaced_by_newer_ones(

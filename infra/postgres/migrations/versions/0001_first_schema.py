@@ -1064,6 +1064,7 @@ def upgrade() -> None:
         sa.Column("chain", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("nonce", sa.BigInteger(), nullable=False),
+        sa.Column("replacement", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("raw", sa.LargeBinary(), nullable=False),
         sa.Column(
             "signed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
@@ -1076,7 +1077,11 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("tx_hash", name=op.f("pk_wallet_transaction")),
         sa.UniqueConstraint(
-            "chain", "address", "nonce", name=op.f("uq_wallet_transaction_chain_address_nonce")
+            "chain",
+            "address",
+            "nonce",
+            "replacement",
+            name=op.f("uq_wallet_transaction_chain_address_nonce_replacement"),
         ),
     )
     bind = op.get_bind()
