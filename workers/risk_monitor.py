@@ -51,11 +51,12 @@ from workers.wiring import Connections
 
 RETRY_SECONDS = 0.5
 ROUND_SECONDS = 1.0
+_BUSY_ROUND_SECONDS = 3.0  # while many wait: listing hundreds of runs costs as much as ending some
 SCAN_SECONDS = 0.01
 _MARK_SHARE = 2  # so many times as long as a scan took pass before the next, of a new mark
 _SCAN_SHARE = 20  # and of cash and positions, which change all the time
 _LONGEST_REST_SECONDS = 0.5
-_MANY_SECONDS = 0.2
+_MANY_SECONDS = 0.5  # to put ten thousand in order takes some milliseconds
 SCHEDULES_EVERY_SECONDS = 60.0
 _PATIENCE_SECONDS = 3.0
 
@@ -223,7 +224,8 @@ class RiskMonitor:
         while not self._stop.is_set():
             try:
                 await workflows.begin()
-                if time.monotonic() - compared_at >= ROUND_SECONDS:
+                every = _BUSY_ROUND_SECONDS if workflows.waiting_count else ROUND_SECONDS
+                if time.monotonic() - compared_at >= every:
                     await workflows.round()
                     self._parked = await count_runs(client, PARKED_RISK)
                     compared_at = time.monotonic()
