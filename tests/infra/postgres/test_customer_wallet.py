@@ -152,17 +152,17 @@ async def test_withdrawals_are_ones_own(store: CustomerWalletStore) -> None:
 async def test_parallel_requests_cannot_promise_the_same_money(
     store: CustomerWalletStore, engine: AsyncEngine
 ) -> None:
-    """Twenty at once on a balance for two: two are written, and their repeats answered."""
+    """A hundred at once on a balance for two: two are written, and their repeats answered."""
     requests = [
-        replace(REQUEST, idempotency_key=f"w-{number}", free=45_000_000) for number in range(20)
+        replace(REQUEST, idempotency_key=f"w-{number}", free=45_000_000) for number in range(100)
     ]
     answers = await asyncio.gather(*(store.create_withdrawal(request) for request in requests))
     refused = [answer for answer in answers if isinstance(answer, Unfunded)]
-    assert len(refused) == 18
+    assert len(refused) == 98
     assert refused[-1].awaiting == 41_000_000
     assert await _count(engine, tables.withdrawal) == 2
     again = await asyncio.gather(*(store.create_withdrawal(request) for request in requests))
-    assert sum(isinstance(answer, Unfunded) for answer in again) == 18
+    assert sum(isinstance(answer, Unfunded) for answer in again) == 98
     async with engine.begin() as connection:  # settlement has booked both debits
         await connection.execute(sa.update(tables.transfer).values(state="posted"))
     third = replace(REQUEST, idempotency_key="w-new", free=4_000_000)
