@@ -29,6 +29,7 @@ _CORE = ROOT / "matching" / "core"
 _SERVER = ROOT / "matching" / "server"
 _NOT_ENGINE = ("bindings.cpp", "risk_bindings.cpp", "benchmark.cpp")
 TARGETS = ("core", "frames")
+_UNITS = 2  # compilations of the core: most of each is the same headers, read and made again
 _COMMON = (
     *("-std=gnu++20", "-O1", "-g1", "-fno-omit-frame-pointer", "-D_GLIBCXX_ASSERTIONS"),
     *("-Wall", "-Wextra", "-Wno-missing-field-initializers"),
@@ -92,18 +93,19 @@ def _has_libfuzzer(command: str) -> bool:
 
 def build(compiler: Compiler, target: str = "core") -> Path:
     """Return the program of a target, compiled now or before; else `FuzzError`."""
-    sources = [_SERVER / name for name in ("connection.cpp", "files.cpp")]
+    units = [[_SERVER / name] for name in ("connection.cpp", "files.cpp")]
     if target == "core":
-        sources = [path for path in sorted(_CORE.glob("*.cpp")) if path.name not in _NOT_ENGINE]
-    sources.append(_TARGETS / f"{target}.cpp")
+        files = [path for path in sorted(_CORE.glob("*.cpp")) if path.name not in _NOT_ENGINE]
+        units = [files[number::_UNITS] for number in range(_UNITS)]
+    units.append([_TARGETS / f"{target}.cpp"])
     inside = ["-fsanitize-coverage=trace-pc"]
     link = list(_COMMON)
     if compiler.has_libfuzzer:
         inside = ["-fsanitize=fuzzer-no-link"]
         link.append("-fsanitize=fuzzer")
-    jobs = [(source, [*_COMMON, *inside]) for source in sources]
+    jobs = [(unit, [*_COMMON, *inside]) for unit in units]
     if not compiler.has_libfuzzer:
-        jobs.append((_TARGETS / "driver.cpp", list(_COMMON)))
+        jobs.append(([_TARGETS / "driver.cpp"], list(_COMMON)))
     headers = sorted(path for folder in _includes() for path in folder.glob("*.hpp"))
     base = _hash(_version(compiler), *(path.read_bytes() for path in headers))
     with _locked(FOLDER):
@@ -139,25 +141,30 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _compile(compiler: Compiler, base: str, source: Path, flags: list[str]) -> Path:
-    """Return the object of a source, made before from the same source, headers and flags or now."""
-    key = _hash(base.encode(), repr(flags).encode(), source.read_bytes())
-    made = FOLDER / f"{source.stem}-{key}.o"
+def _compile(compiler: Compiler, base: str, unit: list[Path], flags: list[str]) -> Path:
+    """Return the object of some sources, made before from the same files and flags or now."""
+    texts = [path.read_bytes() for path in unit]
+    key = _hash(base.encode(), repr(flags).encode(), *texts)
+    made = FOLDER / f"{unit[0].stem}-{key}.o"
     if not made.exists():
         include = [f"-I{folder}" for folder in _includes()]
-        _make([compiler.command, *flags, *include, "-c", str(source)], made)
+        lines = "".join(f'#include "{path}"\n' for path in unit)
+        command = [compiler.command, *flags, *include, "-x", "c++", "-c", "-"]
+        _make(command, made, lines)
     return made
 
 
-def _make(command: list[str], made: Path) -> None:
+def _make(command: list[str], made: Path, source: str = "") -> None:
     """Run a compiler; its output is there whole or not at all."""
     fresh = made.with_suffix(".new")
-    _call([*command, "-o", str(fresh)])
+    _call([*command, "-o", str(fresh)], source)
     fresh.replace(made)
 
 
-def _call(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+def _call(command: list[str], given: str = "") -> None:
+    done = subprocess.run(  # noqa: S603 - ours
+        command, input=given, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise FuzzError(f"{' '.join(command)}\n{done.stderr[-4000:]}")
 
