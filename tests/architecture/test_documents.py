@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import cache
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)#\s]+)(?:#[^)]*)?\)")
 COMMAND = re.compile(r"(?:^|[`\s])(?:\./)?rialto (?P<words>[a-z][^`\n|&#]*)")
 
 
+@cache  # built of a hundred verbs: a second each time
 def command_line() -> TyperGroup:
     group = typer.main.get_command(build())
     assert isinstance(group, TyperGroup)

@@ -21,6 +21,7 @@ import psutil
 import pytest
 import redis
 
+from tests.workers.cli.verbs import run_verb
 from workers.screen import copyable
 
 pytestmark = pytest.mark.servers
@@ -88,10 +89,7 @@ class Running:
 
     def verb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a verb on this exchange."""
-        command = [*_RIALTO, *arguments, "--data", str(self.data)]
-        return subprocess.run(
-            command, env=_ENVIRONMENT, capture_output=True, text=True, check=False, timeout=180
-        )
+        return run_verb(*arguments, "--data", str(self.data), environment=_ENVIRONMENT)
 
     def pids(self) -> dict[str, int]:
         """Return the pids that `demo.json` names now."""

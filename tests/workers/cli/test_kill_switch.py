@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,7 +25,7 @@ from infra.redis.event_stream import EventReader
 from infra.settings import Settings
 from tests.chaos.engine_process import EngineProcess, order
 from tests.offline import NO_SERVERS, write_environment
-from tests.workers.cli.verbs import run_verbs
+from tests.workers.cli.verbs import run_verb, run_verbs
 from workers.cli.kill_switch import find_market
 from workers.order_history import Follower
 
@@ -49,8 +48,7 @@ async def engine() -> AsyncIterator[EngineProcess]:
 
 def verb(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a verb on the engine's folder."""
-    command = [sys.executable, "-P", "-m", "workers", *words, "--data", str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return run_verb(*words, "--data", str(folder))
 
 
 def _reason(events: tuple[Event, ...]) -> RejectReason:
@@ -106,7 +104,7 @@ SENSELESS = (
 def test_what_makes_no_sense_changes_nothing(engine: EngineProcess) -> None:
     """Bad words end with 2 before anything is sent."""
     data = ("--data", str(engine.folder))
-    found = run_verbs([(*words, *data) for words, _ in SENSELESS], "workers.cli.kill_switch")
+    found = run_verbs([(*words, *data) for words, _ in SENSELESS])
     for (words, code), (exit_code, _, err) in zip(SENSELESS, found, strict=True):
         assert exit_code == code, (words, err)
         assert words[-1] != "ETH/USDT" or "--market" in words or "write --market ETH/USDT" in err

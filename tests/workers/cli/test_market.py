@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -32,22 +31,15 @@ async def rig(fresh_database: str, temporal: str) -> AsyncIterator[MarketRig]:
 
 async def verb(rig: MarketRig, *words: str) -> tuple[int, str, str]:
     """Run `rialto market ...`; return exit code and what it wrote."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "workers", "market", *words),
-        *("--data", str(rig.settings.data_dir)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode or 0, out.decode(), err.decode()
+    line = ["market", *words, "--data", str(rig.settings.data_dir)]
+    (found,) = await asyncio.to_thread(run_verbs, [line])
+    return found
 
 
 async def verbs(rig: MarketRig, lines: list[list[str]]) -> list[tuple[int, str, str]]:
     """Run `rialto market ...` with each of the lines."""
     data = ("--data", str(rig.settings.data_dir))
-    return await asyncio.to_thread(
-        run_verbs, [["market", *words, *data] for words in lines], "workers.market_desk"
-    )
+    return await asyncio.to_thread(run_verbs, [["market", *words, *data] for words in lines])
 
 
 async def told(rig: MarketRig, *words: str) -> Any:
