@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal
 
+from playwright.async_api import Browser as Chromium
 from playwright.async_api import Page, async_playwright, expect
 
 from tests.api.conftest import CHROMIUM
@@ -35,6 +36,29 @@ class Browser:
         self.faults = [fault for fault in self.faults if words not in fault]
 
 
+_SHARED: list[Chromium] = []  # the one of the test module that runs, if it asked for one
+
+
+@asynccontextmanager
+async def launched() -> AsyncIterator[Chromium]:
+    """Give a Chromium without pages."""
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield chromium
+        await chromium.close()
+
+
+@asynccontextmanager
+async def shared() -> AsyncIterator[None]:
+    """Let all pages until the end of the block be windows of one Chromium."""
+    async with launched() as chromium:
+        _SHARED.append(chromium)
+        yield
+        _SHARED.pop()
+
+
 @asynccontextmanager
 async def browsing(
     running: RunningExchange,
@@ -43,17 +67,15 @@ async def browsing(
     scheme: Literal["light", "dark"] = "light",
     **context: Any,
 ) -> AsyncIterator[Browser]:
-    """Give an empty page; afterwards it must have had no fault."""
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-background-networking"]
-        )
+    """Give an empty page that knows of no other's; afterwards it must have had no fault."""
+    async with AsyncExitStack() as stack:
+        chromium = _SHARED[0] if _SHARED else await stack.enter_async_context(launched())
         view = await chromium.new_context(
             viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, **context
         )
+        stack.push_async_callback(view.close)
         made = Browser(await view.new_page(), running.base_url)
         yield made
-        await chromium.close()
     assert made.faults == []
 
 

@@ -33,6 +33,15 @@ async def exchange() -> AsyncIterator[Exchange]:
     await made.http.aclose()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_chromium() -> AsyncIterator[None]:
+    """Let all pages of a module be windows of one Chromium: starting it costs a second."""
+    from tests.api.browser import shared  # the browser's library, for who needs it
+
+    async with shared():
+        yield
+
+
 _RUNNING: list[RunningExchange] = []
 
 

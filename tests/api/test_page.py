@@ -14,10 +14,13 @@ from api.routes.system import COMPONENTS
 from tests.api.browser import Browser, browsing, sign_in
 from tests.api.running import RunningExchange
 
-pytestmark = [pytest.mark.servers, pytest.mark.browser]
+pytestmark = [
+    *(pytest.mark.servers, pytest.mark.browser, pytest.mark.usefixtures("shared_chromium")),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def browser(running: RunningExchange) -> AsyncIterator[Browser]:
     """Give an empty page; afterwards it must have had no fault."""
     async with browsing(running) as made:

@@ -17,13 +17,16 @@ from infra.redis.market_feed import MarketFeedPublisher
 from tests.api.browser import browsing, sign_in
 from tests.api.running import PERPETUAL, RunningExchange
 
-pytestmark = [pytest.mark.servers, pytest.mark.browser]
+pytestmark = [
+    *(pytest.mark.servers, pytest.mark.browser, pytest.mark.usefixtures("shared_chromium")),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 TIMES = "\N{MULTIPLICATION SIGN}"
 _PRICE = re.compile(r"^\d{4}\.\d\d$")
 AT = PERPETUAL.symbol.replace("/", "-")
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def perpetual(running: RunningExchange) -> AsyncIterator[RunningExchange]:
     """Give the running exchange with a perpetual; afterwards nobody has a position."""
     await running.add_perpetual()
