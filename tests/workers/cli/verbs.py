@@ -1,7 +1,7 @@
 """Runs of `rialto`: each is a process of its own, forked from one that has the imports.
 
-Importing what a verb needs takes a second of processor time, a fork a hundredth. The process that is
-forked from is started once by each process of the tests; what a verb had to import, it imports
+Importing what a verb needs takes a second of processor time, a fork a hundredth. The process that
+is forked from is started once by each process of the tests; what a verb had to import, it imports
 afterwards, so that the next one has it.
 """
 
