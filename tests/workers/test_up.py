@@ -22,6 +22,7 @@ import pytest
 import redis
 
 from tests.workers.cli.verbs import run_verb
+from tests.workers.once_run import healthy, once, pid_of
 from workers.screen import copyable
 
 pytestmark = pytest.mark.servers
@@ -273,23 +274,23 @@ def test_ctrl_c_leaves_nothing_running(running: Running) -> None:
 
 
 def test_once_holds_under_fire(running: Running) -> None:
-    """On the same books, without a terminal, with kills and staff at the wrong buttons: it holds.
+    """On the same books, grown to two shards, with kills and staff at the wrong buttons: it holds.
 
-    Engine, worker and signer are killed while it trades, Redis is erased, settlement is terminated,
-    and a withdrawal that was paid long ago is reset to its start. Nothing is lost or doubled.
+    One engine is killed and the other trades on; then this, worker, signer and monitor are killed,
+    Redis is erased, settlement is terminated, and a withdrawal that was paid long ago is reset to
+    its start. Nothing is lost or doubled.
     """
-    report_path = running.folder / "report.json"
-    command = [*_RIALTO, "up", "--once", "--seconds", "15", "--report", str(report_path)]
-    log = running.folder / "once.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--data", str(running.data)], stdout=output, stderr=output, env=_ENVIRONMENT
-        )
-    _trade_for(process, running.data, seconds=2)
-    paid = running.demo["withdrawals"]["parked"]
-    _fire(json.loads((running.data / "demo.json").read_text()), paid)
+    process, log = once(running.folder, "--shards", "2", "--seconds", "18")
+    demo = healthy(process, running.folder, log)
+    _until_it_trades(running.folder, 1)
+    os.kill(pid_of(running.folder, "matching-engine-1"), signal.SIGKILL)
+    _until_it_trades(running.folder, 0)
+    _fire(demo, running.demo["withdrawals"]["parked"])
     assert process.wait(240) == 0, log.read_text()
-    report = json.loads(report_path.read_text())
+    report = json.loads((running.folder / "report.json").read_text())
+    assert [shard["shard"] for shard in report["shards"]] == [0, 1]
+    for shard in report["shards"]:
+        assert shard["trades"] == shard["settled_trades"] > 0, shard
     assert report["problems"] == []
     assert report["violations"] == []
     assert report["orders"] > 0
@@ -302,18 +303,21 @@ def test_once_holds_under_fire(running: Running) -> None:
     assert {"rialto", "python", "postgres", "temporal"} <= report["versions"].keys()
     for invariant in report["invariants"]:
         assert (invariant["ok"], invariant["rows"] > 0) == (True, True), invariant
-    assert "died (code -9)" in log.read_text()
+    for shard in (0, 1):
+        assert f"matching-engine-{shard} died (code -9)" in log.read_text()
     assert _leftovers(running.data) == []
+    refused = running.verb("up", "--once", "--shards", "1")
+    assert (refused.returncode, "has 2 shards" in refused.stderr) == (2, True)
 
 
-def _trade_for(process: subprocess.Popen[bytes], data: Path, seconds: float) -> None:
-    """Wait until the exchange is healthy, then that long."""
-    deadline = time.monotonic() + 120
-    while not (data / "demo.json").exists():
-        assert process.poll() is None
+def _until_it_trades(folder: Path, shard: int) -> None:
+    """Wait until a shard's engine has run some commands more than now."""
+    beat = folder / "data" / "run" / f"matching-engine-{shard}.json"
+    wanted = int(json.loads(beat.read_text())["sequence"]) + 20
+    deadline = time.monotonic() + 30
+    while int(json.loads(beat.read_text())["sequence"]) < wanted:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    time.sleep(seconds)
 
 
 def _fire(demo: dict[str, Any], paid: str) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from tests.workers.once_run import healthy, once, pid_of
 
-pytestmark = pytest.mark.servers
+# The short form is in test_up: an exchange that grows to two shards, of which one dies.
+pytestmark = [pytest.mark.servers, pytest.mark.long]
 
 
 def _orders(folder: Path, shard: int) -> int:
@@ -54,7 +55,6 @@ def test_one_shard_dies_and_the_other_trades_on(tmp_path: Path) -> None:
     assert "has 2 shards" in log.read_text()
 
 
-@pytest.mark.long
 def test_an_exchange_grows(tmp_path: Path) -> None:
     """One shard for a while, then two on the same books; without the option it stays at two."""
     process, log = once(tmp_path, "--seconds", "3")
