@@ -45,6 +45,7 @@ _LONG_FILES = (
     "tests/workers/cli/test_market.py",
     "tests/workers/test_up_two_shards.py",
     "tests/workers/test_fuzz_run.py",
+    "tests/api/test_page.py",
     "tests/workflows/",
     "tests/chaos/",
     "tests/workers/",
