@@ -75,6 +75,7 @@ class MarketRig:
     follower: Follower
     wiring: Wiring
     following: asyncio.Event = field(default_factory=asyncio.Event)
+    resting: asyncio.Event = field(default_factory=asyncio.Event)
 
     def worker(self) -> Worker:
         """Return the worker of the changes' workflow."""
@@ -126,13 +127,16 @@ class MarketRig:
     async def hold_rows(self) -> None:
         """Let no row be written from events until `following` is set again."""
         self.following.clear()
-        await asyncio.sleep(1.2)  # the follower ends the step that it is in
+        await self.resting.wait()  # the follower ends the step that it is in
 
     async def follow(self) -> None:
         """Write rows from events, as the process order-history does."""
         started = False
         while True:
-            await self.following.wait()
+            if not self.following.is_set():
+                self.resting.set()
+                await self.following.wait()
+                self.resting.clear()
             try:
                 if not started:
                     await self.follower.start()
