@@ -92,7 +92,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "unknown_fee_tier": ProblemKind(422, False, "No such fee tier"),
     # money
     "would_trigger_immediately": ProblemKind(
-        422, False, "The last price is through the trigger price already"
+        422, False, "The price is through the trigger price already"
     ),
     "invalid_order_list": ProblemKind(422, False, "These orders do not make a list"),
     "list_prices_crossed": ProblemKind(

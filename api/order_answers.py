@@ -130,8 +130,8 @@ def refusal_detail(reason: RejectReason, instrument: Instrument) -> str:
         )
     if reason is RejectReason.WOULD_TRIGGER_IMMEDIATELY:
         return (
-            "A stop waits above the last price to buy and below it to sell, a take-profit the "
-            "other way round."
+            "A stop waits above the price that sets it off to buy and below it to sell, a "
+            "take-profit the other way round. That is the last price, or what trigger_source says."
         )
     return ""
 
@@ -235,6 +235,7 @@ def order_out(
         display_quantity=instrument.quantity_text(shown) if (shown := terms.display_lots) else None,
         trigger_price=_price(terms.trigger_price_ticks, instrument),
         trailing_offset=_price(terms.trailing_offset_ticks, instrument),
+        trigger_source=_source(record),
         reduce_only=record.reduce_only,
         close_position=record.close_position,
         order_list_id=str(terms.list_id) if terms.list_id else None,
@@ -285,6 +286,7 @@ def as_it_is_now(outcome: OrderDuplicate, command: PlaceOrder, list_id: int) -> 
         terms=terms,
         is_waiting=outcome.is_waiting,
         is_pending=outcome.is_pending,
+        trigger_source=command.trigger_source,
         reduce_only=command.reduce_only,
         close_position=command.close_position,
     )
@@ -325,6 +327,11 @@ def _money(units: int | None, instrument: Instrument) -> str | None:
 def _price(ticks: int, instrument: Instrument) -> str | None:
     """Return a price as text; an order that has none of this kind has 0."""
     return instrument.price_text(ticks) if ticks else None
+
+
+def _source(record: OrderRecord) -> Any:
+    """Return which price sets an order off, as the schemas write it; None: it waits for none."""
+    return record.trigger_source.word if record.order_type.is_triggered else None
 
 
 def _average(filled_lots: int, quote_units: int | None, instrument: Instrument) -> str | None:

@@ -14,10 +14,11 @@ from api.schemas.orders import (
 from domain.commands import AmendOrder, CancelOrder, PlaceOrder
 from domain.instrument import Instrument, OffGridError
 from domain.money import INT64_MAX, DecimalTextError
-from domain.order import OrderType, SelfTrade, Side, TimeInForce
+from domain.order import OrderType, SelfTrade, Side, TimeInForce, TriggerSource
 from domain.order_id import client_key
 
 _USUAL = {OrderType.MARKET: "ioc"}
+SOURCE_OF = {source.word: source for source in TriggerSource}
 
 
 def place_command(
@@ -60,6 +61,7 @@ def place_command(
         display_lots=display_lots,
         trigger_price_ticks=_trigger(order.trigger_price, instrument),
         trailing_offset_ticks=_trigger(order.trailing_offset, instrument, "trailing_offset"),
+        trigger_source=_source(order, instrument, kind),
         reduce_only=order.reduce_only or order.close_position,
         close_position=order.close_position,
     )
@@ -156,6 +158,20 @@ def _goes_with(kind: OrderType, field: str, text: str | None, needed: bool) -> N
         raise Problem("invalid_trigger", f"A {_words(kind)} order needs a {field}.")
     if text is not None and not needed:
         raise Problem("invalid_combination", f"A {_words(kind)} order has no {field}.")
+
+
+def _source(order: PlaceOrderIn, instrument: Instrument, kind: OrderType) -> TriggerSource:
+    """Return which price sets the order off; refused where it waits for none, or has only one."""
+    if order.trigger_source is None:
+        return TriggerSource.LAST_PRICE
+    if not kind.is_triggered:
+        text = f"A {_words(kind)} order waits for no price: it has no trigger_source."
+        raise Problem("invalid_combination", text)
+    source = SOURCE_OF[order.trigger_source]
+    if instrument.terms is None and source is not TriggerSource.LAST_PRICE:
+        text = "A spot market has no mark and no index: its orders wait for the last price."
+        raise Problem("invalid_combination", text)
+    return source
 
 
 def _budget(order: PlaceOrderIn, instrument: Instrument, kind: OrderType) -> int:

@@ -81,6 +81,7 @@ def _take_profit(profit: TakeProfitIn) -> dict[str, Any]:
         "type": f"take_profit{limited}" if waits else "limit",
         "price": profit.price,
         "trigger_price": profit.trigger_price,
+        "trigger_source": profit.trigger_source,
         "post_only": not waits,
     }
 
@@ -92,4 +93,5 @@ def _stop_loss(loss: StopLossIn) -> dict[str, Any]:
         "price": loss.price,
         "trigger_price": loss.trigger_price,
         "trailing_offset": loss.trailing_offset,
+        "trigger_source": loss.trigger_source,
     }

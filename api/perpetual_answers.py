@@ -41,6 +41,7 @@ from domain.perpetual_record import Holding, Holdings, PastFunding, PerpetualNow
 from domain.perpetual_terms import PerpetualTerms
 from domain.position import Position
 from domain.risk_commands import MarginMode
+from domain.trading_balance import TradingBalance
 
 Markets = Mapping[int, Instrument]
 _SECOND_US = 1_000_000
@@ -114,7 +115,9 @@ def position(
     )
 
 
-def cross(quote: Any, shard: int, sequence: int, found: ScopeMargin) -> CrossMarginOut:
+def cross(
+    quote: Any, shard: int, sequence: int, found: ScopeMargin, balance: TradingBalance
+) -> CrossMarginOut:
     """Return what backs the cross positions of an account on a shard."""
     money = quote.engine_text
     return CrossMarginOut(
@@ -124,7 +127,8 @@ def cross(quote: Any, shard: int, sequence: int, found: ScopeMargin) -> CrossMar
         equity=money(found.equity_units),
         maintenance_margin=money(found.maintenance_units),
         required_margin=money(found.required_units),
-        withdrawable=money(found.leaving_units),
+        available=money(balance.available_units),
+        withdrawable=money(balance.withdrawable_units),
         margin_ratio_ppm=margin_ratio_ppm(found.maintenance_units, found.equity_units),
         margin_call=is_called(found.equity_units, found.maintenance_units),
         liquidating=found.is_liquidating,
@@ -281,11 +285,13 @@ def margin_preview(
         price=market.price_text(found.price_ticks),
         quantity=market.quantity_text(lots),
         position=market.quantity_text(found.lots),
+        previous_position=market.quantity_text(holding.lots),
         leverage=found.leverage,
         initial_margin=money(found.initial_units),
         maintenance_margin=money(found.maintenance_units),
         fee=money(found.fee_units),
         liquidation_price=price(market, found.liquidation_ticks or 0),
+        previous_liquidation_price=price(market, holding.liquidation_ticks),
     )
 
 

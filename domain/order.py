@@ -50,6 +50,11 @@ class TriggerSource(IntEnum):
     MARK_PRICE = 1
     INDEX_PRICE = 2
 
+    @property
+    def word(self) -> str:
+        """Return what traders call it: last, mark or index."""
+        return self.name.removesuffix("_PRICE").lower()
+
 
 class ListKind(IntEnum):
     """How the orders of a list depend on each other."""

@@ -167,6 +167,7 @@ def _as_accepted(accepted: OrderAccepted) -> OrderRecord:
         accepted_sequence=accepted.sequence,
         accepted_at_us=accepted.time_us,
         terms=OrderTerms.of(accepted),
+        trigger_source=accepted.trigger_source,
         reduce_only=accepted.reduce_only,
         close_position=accepted.close_position,
         is_waiting=accepted.order_type.is_triggered,

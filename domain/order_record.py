@@ -6,7 +6,15 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import NamedTuple, Self
 
 from domain.errors import RejectReason
-from domain.order import CloseReason, OrderStatus, OrderType, SelfTrade, Side, TimeInForce
+from domain.order import (
+    CloseReason,
+    OrderStatus,
+    OrderType,
+    SelfTrade,
+    Side,
+    TimeInForce,
+    TriggerSource,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,7 @@ class OrderRecord:
     fee_units: int | None = None
     close_reason: CloseReason | None = None
     refusal: RejectReason | None = None
+    trigger_source: TriggerSource = TriggerSource.LAST_PRICE
     reduce_only: bool = False
     close_position: bool = False
 

@@ -21,6 +21,7 @@ from domain.order import (
     StateCause,
     SymbolState,
     TimeInForce,
+    TriggerSource,
 )
 from domain.order_record import DryRun, OrderRecord, OrderTerms
 from domain.perpetual_record import Holding, Holdings, PerpetualNow, ScopeMargin
@@ -354,4 +355,5 @@ def _order(order: pb.Order) -> OrderRecord:
         is_pending=order.is_pending,
         reduce_only=order.reduce_only,
         close_position=order.close_position,
+        trigger_source=TriggerSource(order.trigger_source),
     )

@@ -354,6 +354,7 @@ def _order(order: OrderRecord) -> pb.Order:
         is_pending=order.is_pending,
         reduce_only=order.reduce_only,
         close_position=order.close_position,
+        trigger_source=order.trigger_source,
     )
 
 

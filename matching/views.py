@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from domain.commands import MarketRules
-from domain.order import OrderStatus, SelfTrade, ShardMode, SymbolState
+from domain.order import OrderStatus, SelfTrade, ShardMode, SymbolState, TriggerSource
 from domain.order_record import OrderRecord, OrderTerms
 from domain.perpetual_state import PerpetualState
 from domain.perpetual_terms import PerpetualTerms
@@ -102,6 +102,7 @@ def order_record(order: Order) -> OrderRecord:
         terms=terms,
         is_waiting=waits,
         is_pending=order.pending > 0,
+        trigger_source=TriggerSource(order.source),
         reduce_only=bool(order.flags >> 14 & 1),
         close_position=bool(order.flags >> 15 & 1),
     )

@@ -80,6 +80,12 @@ class ApiClient:
         """Place an OCO or a bracket; safe to repeat with the same client order ids."""
         return await self._send(account, "POST", "/v1/order-lists", orders)
 
+    async def dry_run(
+        self, account: ApiAccount, order: Mapping[str, Any], kind: str = "orders"
+    ) -> Any:
+        """Return what an order (`order-lists`: a list) would hold and do, without placing it."""
+        return await self._send(account, "POST", f"/v1/{kind}/dry-run", order)
+
     async def amend(self, account: ApiAccount, order_id: str, terms: Mapping[str, str]) -> Any:
         """Change `price`, `quantity` or both of an open order; safe to repeat."""
         return await self._send(account, "PATCH", f"/v1/orders/{quote(order_id, safe='')}", terms)

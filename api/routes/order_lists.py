@@ -10,6 +10,7 @@ from api.auth import Caller, generated_client_order_id
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.engine_calls import REPEAT_OR_ASK, ask, submit
 from api.errors import Problem
+from api.margin_previews import margin_preview
 from api.order_commands import order_id_from
 from api.order_list_commands import list_command
 from api.refusals import closed, explained
@@ -20,7 +21,7 @@ from api.services import Services
 from domain.commands import CancelOrder, PlaceOrderList
 from domain.customer import Scope
 from domain.market import Market
-from domain.order import OrderStatus
+from domain.order import ListKind, OrderStatus
 from domain.order_record import OrderRecord
 
 router = APIRouter(prefix="/v1", tags=["orders"], route_class=EdgeRoute)
@@ -67,6 +68,9 @@ async def dry_run_order_list(
     answer = list_answers.dry_run(command, market.instrument, found)
     if isinstance(answer, Problem):
         raise await explained(services, answer, market, command)
+    if market.instrument.terms is not None and command.kind is ListKind.BRACKET:
+        preview = await margin_preview(services, market, command.orders[0])
+        return answer.model_copy(update={"margin": preview})
     return answer
 
 

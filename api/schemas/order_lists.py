@@ -12,6 +12,7 @@ from api.schemas.orders import (
     ClientOrderId,
     OrderOut,
     SelfTradeText,
+    SetsItOff,
     SideText,
     TimeInForceText,
 )
@@ -41,6 +42,7 @@ class TakeProfitIn(Input):
 
     price: DecimalText | None = None
     trigger_price: DecimalText | None = None
+    trigger_source: SetsItOff | None = None
     client_order_id: ClientOrderId | None = None
 
 
@@ -52,6 +54,7 @@ class StopLossIn(Input):
 
     trigger_price: DecimalText | None = None
     trailing_offset: DecimalText | None = None
+    trigger_source: SetsItOff | None = None
     price: DecimalText | None = None
     client_order_id: ClientOrderId | None = None
 

@@ -30,6 +30,14 @@ TypeText = Literal[
     "trailing_stop",
 ]
 TimeInForceText = Literal["gtc", "gtd", "ioc", "fok"]
+TriggerSourceText = Literal["last", "mark", "index"]
+SetsItOff = Annotated[
+    TriggerSourceText,
+    Field(
+        description="Which price sets it off: the last traded one, as is usual, or on a perpetual "
+        "the mark or the index."
+    ),
+]
 SelfTradeText = Literal["expire_maker", "expire_taker", "expire_both", "decrement"]
 StatusText = Literal["open", "filled", "cancelled", "expired", "rejected"]
 CloseReasonText = Literal[
@@ -54,9 +62,9 @@ CloseReasonText = Literal[
 class PlaceOrderIn(Input):
     """A new order. A market order has no price and is immediate-or-cancel.
 
-    Stops and take-profits wait outside the book until the last price reaches `trigger_price`, a
-    trailing stop until it turns by `trailing_offset` from the best price since. Then those named
-    limit act as a limit order, the others as a market order.
+    Stops and take-profits wait outside the book until the price of their `trigger_source` reaches
+    `trigger_price`, a trailing stop until it turns by `trailing_offset` from the best since. Then
+    those named limit act as a limit order, the others as a market order.
     """
 
     symbol: SymbolText
@@ -85,6 +93,7 @@ class PlaceOrderIn(Input):
     trailing_offset: DecimalText | None = Field(
         None, description="For trailing_stop: how far the price has to turn.", examples=["25.5"]
     )
+    trigger_source: SetsItOff | None = None
     display_quantity: DecimalText | None = Field(
         None,
         description="An iceberg: the book shows this much at a time and hides the rest, in at "
@@ -197,6 +206,9 @@ class OrderOut(Output):
         "answer and its history do not tell it.",
     )
     trailing_offset: str | None = None
+    trigger_source: TriggerSourceText | None = Field(
+        None, description="Which price sets it off; null: it waits for none."
+    )
     reduce_only: bool = False
     close_position: bool = False
     order_list_id: str | None = Field(
@@ -235,16 +247,19 @@ class MarginPreviewOut(Output):
     `quantity` is what it could trade now: a reduce-only order no more than there is to close.
     `initial_margin` is what the position would then need at least, `fee` the most that the fill
     costs, `liquidation_price` the last mark at which the position would be safe (null: every one).
+    `previous_position` and `previous_liquidation_price` are what they are without the order.
     """
 
     price: str
     quantity: str
     position: str
+    previous_position: str
     leverage: int
     initial_margin: str
     maintenance_margin: str
     fee: str
     liquidation_price: str | None
+    previous_liquidation_price: str | None
 
 
 class DryRunOut(Output):
@@ -259,7 +274,8 @@ class DryRunOut(Output):
     hold_asset: str
     sequence: int = Field(description="The engine's number of the command after which this holds.")
     margin: MarginPreviewOut | None = Field(
-        None, description="Of a perpetual: what the order would do to your margin."
+        None,
+        description="Of a perpetual: what the order, or a bracket's entry, does to your margin.",
     )
 
 

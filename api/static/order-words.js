@@ -4,8 +4,9 @@
 export function terms(order, market) {
   const parts = [];
   const usual = order.type === "market" ? "ioc" : "gtc";
-  if (order.trigger_price) parts.push(`from ${order.trigger_price}`);
-  if (order.trailing_offset) parts.push(`trailing by ${order.trailing_offset}`);
+  const source = ["mark", "index"].includes(order.trigger_source) ? `${order.trigger_source} ` : "";
+  if (order.trigger_price) parts.push(`from ${source}${order.trigger_price}`);
+  if (order.trailing_offset) parts.push(`trailing ${source}by ${order.trailing_offset}`);
   if (order.expires_at_us) {
     parts.push(`until ${new Date(order.expires_at_us / 1000).toLocaleString()}`);
   } else if (order.time_in_force !== usual) {

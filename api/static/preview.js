@@ -25,7 +25,9 @@ async function told(order, send, market) {
   try {
     const { margin } = await send(order());
     if (!margin) return "";
-    const end = margin.liquidation_price ? `liquidation at ${margin.liquidation_price}` : "no liquidation price";
+    const was = margin.previous_liquidation_price;
+    const end = (margin.liquidation_price ? `liquidation at ${margin.liquidation_price}` : "no liquidation price") +
+      (was && was !== margin.liquidation_price ? ` (now ${was})` : "");
     const whole = `${margin.quantity} ${market.base} at ${margin.price}`;
     return `${whole} → position ${margin.position}, initial margin ${margin.initial_margin} ${market.quote}, ` +
       `${end}, fee at most ${margin.fee}.`;

@@ -15,6 +15,7 @@ const isList = () => isPair() || isBracket();
 const SHOWN = {
   price: () => isLimit() || isList(),
   trigger_price: () => !["limit", "market", "trailing_stop"].includes(type()),
+  trigger_source: () => isPerpetual() && !["limit", "market"].includes(type()),
   take_profit: isBracket,
   stop_limit: isList,
   trailing_offset: () => type() === "trailing_stop",
@@ -60,7 +61,7 @@ function list(symbol) {
 function pair() {
   return {
     take_profit: { price: filled("price") },
-    stop_loss: { trigger_price: filled("trigger_price"), price: filled("stop_limit") },
+    stop_loss: stop(),
     time_in_force: field("time_in_force").value,
     expires_at_us: until(),
     reduce_only: (isPerpetual() && field("reduce_only").checked) || undefined,
@@ -71,14 +72,19 @@ function pair() {
 function bracket() {
   const entry = { price: filled("price"), expires_at_us: until() };
   if (entry.price) entry.time_in_force = field("time_in_force").value;
-  const stop = { trigger_price: filled("trigger_price"), price: filled("stop_limit") };
   return {
     kind: "bracket",
     entry,
     take_profit: filled("take_profit") && { price: filled("take_profit") },
-    stop_loss: stop.trigger_price && stop,
+    stop_loss: filled("trigger_price") && stop(),
   };
 }
+
+function stop() {
+  return { trigger_price: filled("trigger_price"), trigger_source: source(), price: filled("stop_limit") };
+}
+
+const source = () => (SHOWN.trigger_source() ? field("trigger_source").value : undefined);
 
 function until() {
   return SHOWN.until() ? new Date(field("until").value).getTime() * 1000 || 0 : undefined;
@@ -90,6 +96,7 @@ function request(symbol) {
   for (const name of AMOUNTS) {
     if (SHOWN[name]() && field(name).value.trim()) order[name] = field(name).value.trim();
   }
+  order.trigger_source = source();
   order.expires_at_us = until();
   for (const name of ["post_only", "reduce_only"]) {
     if (SHOWN[name]() && field(name).checked) order[name] = true;

@@ -184,7 +184,7 @@ class OrderTerms(_message.Message):
     def __init__(self, quote_budget_units: _Optional[int] = ..., expires_at_us: _Optional[int] = ..., display_lots: _Optional[int] = ..., trigger_price_ticks: _Optional[int] = ..., trailing_offset_ticks: _Optional[int] = ..., list_id: _Optional[int] = ...) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("order_id", "account_id", "client_key", "client_text", "symbol_id", "side", "order_type", "time_in_force", "post_only", "price_ticks", "quantity_lots", "filled_lots", "accepted_sequence", "accepted_time_us", "status", "self_trade", "terms", "is_waiting", "is_pending", "reduce_only", "close_position")
+    __slots__ = ("order_id", "account_id", "client_key", "client_text", "symbol_id", "side", "order_type", "time_in_force", "post_only", "price_ticks", "quantity_lots", "filled_lots", "accepted_sequence", "accepted_time_us", "status", "self_trade", "terms", "is_waiting", "is_pending", "reduce_only", "close_position", "trigger_source")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     CLIENT_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -206,6 +206,7 @@ class Order(_message.Message):
     IS_PENDING_FIELD_NUMBER: _ClassVar[int]
     REDUCE_ONLY_FIELD_NUMBER: _ClassVar[int]
     CLOSE_POSITION_FIELD_NUMBER: _ClassVar[int]
+    TRIGGER_SOURCE_FIELD_NUMBER: _ClassVar[int]
     order_id: int
     account_id: int
     client_key: bytes
@@ -227,7 +228,8 @@ class Order(_message.Message):
     is_pending: bool
     reduce_only: bool
     close_position: bool
-    def __init__(self, order_id: _Optional[int] = ..., account_id: _Optional[int] = ..., client_key: _Optional[bytes] = ..., client_text: _Optional[str] = ..., symbol_id: _Optional[int] = ..., side: _Optional[int] = ..., order_type: _Optional[int] = ..., time_in_force: _Optional[int] = ..., post_only: _Optional[bool] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., filled_lots: _Optional[int] = ..., accepted_sequence: _Optional[int] = ..., accepted_time_us: _Optional[int] = ..., status: _Optional[int] = ..., self_trade: _Optional[int] = ..., terms: _Optional[_Union[OrderTerms, _Mapping]] = ..., is_waiting: _Optional[bool] = ..., is_pending: _Optional[bool] = ..., reduce_only: _Optional[bool] = ..., close_position: _Optional[bool] = ...) -> None: ...
+    trigger_source: int
+    def __init__(self, order_id: _Optional[int] = ..., account_id: _Optional[int] = ..., client_key: _Optional[bytes] = ..., client_text: _Optional[str] = ..., symbol_id: _Optional[int] = ..., side: _Optional[int] = ..., order_type: _Optional[int] = ..., time_in_force: _Optional[int] = ..., post_only: _Optional[bool] = ..., price_ticks: _Optional[int] = ..., quantity_lots: _Optional[int] = ..., filled_lots: _Optional[int] = ..., accepted_sequence: _Optional[int] = ..., accepted_time_us: _Optional[int] = ..., status: _Optional[int] = ..., self_trade: _Optional[int] = ..., terms: _Optional[_Union[OrderTerms, _Mapping]] = ..., is_waiting: _Optional[bool] = ..., is_pending: _Optional[bool] = ..., reduce_only: _Optional[bool] = ..., close_position: _Optional[bool] = ..., trigger_source: _Optional[int] = ...) -> None: ...
 
 class OpenOrdersReply(_message.Message):
     __slots__ = ("sequence", "orders")

@@ -177,6 +177,7 @@ def _row(shard: int, change: OrderChange) -> tuple[object, ...]:
         "price_ticks": order.price_ticks,
         "quantity_lots": order.quantity_lots,
         **order.terms.by_name(),
+        "trigger_source": int(order.trigger_source),
         "reduce_only": order.reduce_only,
         "close_position": order.close_position,
         "is_waiting": order.is_waiting,

@@ -9,7 +9,15 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.errors import RejectReason
-from domain.order import CloseReason, OrderStatus, OrderType, SelfTrade, Side, TimeInForce
+from domain.order import (
+    CloseReason,
+    OrderStatus,
+    OrderType,
+    SelfTrade,
+    Side,
+    TimeInForce,
+    TriggerSource,
+)
 from domain.order_record import FillRecord, OrderRecord, OrderTerms
 from infra.postgres import tables
 from infra.postgres.reading import reading
@@ -167,6 +175,7 @@ def _order(row: Any) -> OrderRecord:
         accepted_sequence=row.accepted_sequence,
         accepted_at_us=row.accepted_at_us,
         terms=OrderTerms.of(row),
+        trigger_source=TriggerSource(row.trigger_source),
         reduce_only=row.reduce_only,
         close_position=row.close_position,
         is_waiting=row.is_waiting,

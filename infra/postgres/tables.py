@@ -139,11 +139,17 @@ market_change = sa.Table(
     sa.Column("failure", sa.Text, nullable=False, server_default=""),
     sa.Column("sequence", sa.BigInteger),  # at which it took effect
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
-    sa.Index(  # one open change of a market at a time
+    sa.Index(  # one open change of a market at a time; cash for its shard's fund is none of it
         "ix_market_change_open",
         "symbol",
         unique=True,
-        postgresql_where=sa.text("state = 'proposed'"),
+        postgresql_where=sa.text("state = 'proposed' AND kind <> 'top-up'"),
+    ),
+    sa.Index(
+        "ix_market_change_top_up",
+        "symbol",
+        unique=True,
+        postgresql_where=sa.text("state = 'proposed' AND kind = 'top-up'"),
     ),
 )
 
@@ -492,6 +498,7 @@ order_history = sa.Table(
     sa.Column("trigger_price_ticks", sa.BigInteger, nullable=False),
     sa.Column("trailing_offset_ticks", sa.BigInteger, nullable=False),
     sa.Column("list_id", sa.BigInteger, nullable=False),
+    sa.Column("trigger_source", sa.SmallInteger, nullable=False),  # which price sets it off
     sa.Column("reduce_only", sa.Boolean, nullable=False),
     sa.Column("close_position", sa.Boolean, nullable=False),
     sa.Column("is_waiting", sa.Boolean, nullable=False),  # for its trigger

@@ -114,6 +114,7 @@ async def test_a_position_from_the_ticket_to_its_close(perpetual: RunningExchang
             "aria-label", "3 of 5 lights: how near to being deleveraged"
         )
         await expect(lamps.locator(".lit")).to_have_count(3)
+        await _stop_by_mark(page, f"{mark - 50:.2f}")
         bid = {"symbol": PERPETUAL.symbol, "side": "buy", "price": price, "quantity": "2"}
         assert (await perpetual.request("bob", "POST", "/v1/orders", bid)).is_success
         close = row.get_by_role("button", name="Close")
@@ -124,6 +125,17 @@ async def test_a_position_from_the_ticket_to_its_close(perpetual: RunningExchang
         await page.keyboard.press("Enter")
         await expect(page.locator("#positions-empty")).to_be_visible()
         await expect(page.locator("#orders-done")).to_contain_text("Sell 2 ETH at the market")
+
+
+async def _stop_by_mark(page: Page, trigger: str) -> None:
+    """Let the ticket place a stop that waits for the mark, and only reduces."""
+    await page.get_by_label("Side").select_option("sell")
+    await page.get_by_label("Type").select_option("stop")
+    await page.get_by_label("Trigger price").fill(trigger)
+    await page.get_by_label("Set off by").select_option("mark")
+    await page.get_by_label("Reduce-only").check()
+    await page.get_by_role("button", name="Place").click()
+    await expect(page.locator("#orders tr")).to_contain_text(f"from mark {trigger}")
 
 
 async def test_leverage_mode_and_margin_of_ones_own(perpetual: RunningExchange) -> None:

@@ -17,6 +17,7 @@ from workers.cli.order_options import (
     ClientIdOption,
     CloseOption,
     DisplayOption,
+    DryRunOption,
     LimitOption,
     MarketOption,
     OrderIdArgument,
@@ -26,6 +27,7 @@ from workers.cli.order_options import (
     ReduceOption,
     SelfTradeOption,
     SideArgument,
+    SourceOption,
     StopOption,
     SymbolArgument,
     TakeProfitOption,
@@ -66,6 +68,7 @@ def place(
     stop: StopOption = "",
     take_profit: TakeProfitOption = "",
     trail: TrailOption = "",
+    source: SourceOption = "",
     quote: QuoteOption = "",
     tif: TifOption = "",
     until: UntilOption = "",
@@ -75,6 +78,7 @@ def place(
     close_position: CloseOption = False,
     self_trade: SelfTradeOption = "",
     client_id: ClientIdOption = "",
+    dry_run: DryRunOption = False,
     account: AccountOption = "",
     data: DataOption = None,
     as_json: JsonOption = False,
@@ -97,6 +101,7 @@ def place(
         "price": limit,
         "trigger_price": stop or take_profit,
         "trailing_offset": trail,
+        "trigger_source": source.lower(),
         "time_in_force": tif.lower() or ("gtd" if until else ""),
         "expires_at_us": microseconds(until) if until else 0,
         "display_quantity": display,
@@ -107,8 +112,13 @@ def place(
         "client_order_id": client_id,
     }
     body = given(**fields)
-    answer = call(load(data), account, as_json, lambda api, signer: api.place(signer, body))
-    typer.echo(json.dumps(answer, indent=1) if as_json else order_text.describe(answer))
+
+    async def send(api: ApiClient, signer: ApiAccount) -> Any:
+        return await (api.dry_run(signer, body) if dry_run else api.place(signer, body))
+
+    answer = call(load(data), account, as_json, send)
+    told = order_text.describe_dry_run if dry_run else order_text.describe
+    typer.echo(json.dumps(answer, indent=1) if as_json else told(answer))
 
 
 def _type(stop: str, take_profit: str, trail: str, limit: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,11 +13,13 @@ from workers.cli import order_text
 from workers.cli.context import DataOption, JsonOption, load
 from workers.cli.order_options import (
     AccountOption,
+    DryRunOption,
     MarketOption,
     QuantityArgument,
     ReduceOption,
     SelfTradeOption,
     SideArgument,
+    SourceOption,
     StopOption,
     SymbolArgument,
     TakeProfitOption,
@@ -29,6 +31,9 @@ from workers.cli.order_options import (
     microseconds,
     usage,
 )
+
+if TYPE_CHECKING:
+    from workers.api_client import ApiAccount, ApiClient
 
 BetterOption = Annotated[
     str, typer.Option("--limit", help="The better price; with --take-profit its limit.")
@@ -52,9 +57,11 @@ def oco(
     stop: StopOption = "",
     trail: TrailOption = "",
     stop_limit: StopLimitOption = "",
+    source: SourceOption = "",
     until: UntilOption = "",
     reduce_only: ReduceOption = False,
     self_trade: SelfTradeOption = "",
+    dry_run: DryRunOption = False,
     account: AccountOption = "",
     data: DataOption = None,
     as_json: JsonOption = False,
@@ -74,14 +81,16 @@ def oco(
         "symbol": market_name(symbol.upper()),
         "side": side.lower(),
         "quantity": quantity,
-        "take_profit": given(price=limit, trigger_price=take_profit),
-        "stop_loss": given(trigger_price=stop, trailing_offset=trail, price=stop_limit),
+        "take_profit": given(
+            price=limit, trigger_price=take_profit, trigger_source=take_profit and source.lower()
+        ),
+        "stop_loss": _stop_loss(stop, trail, stop_limit, source),
         "time_in_force": "gtd" if until else "",
         "expires_at_us": microseconds(until) if until else 0,
         "reduce_only": reduce_only,
         "self_trade": self_trade.lower().replace("-", "_"),
     }
-    _place(given(**fields), account, data, as_json)
+    _place(given(**fields), account, data, dry_run=dry_run, as_json=as_json)
 
 
 def bracket(
@@ -94,9 +103,11 @@ def bracket(
     stop: LossOption = "",
     trail: TrailOption = "",
     stop_limit: StopLimitOption = "",
+    source: SourceOption = "",
     tif: TifOption = "",
     until: UntilOption = "",
     self_trade: SelfTradeOption = "",
+    dry_run: DryRunOption = False,
     account: AccountOption = "",
     data: DataOption = None,
     as_json: JsonOption = False,
@@ -114,6 +125,8 @@ def bracket(
         usage("Give either --stop PRICE or --trail OFFSET.")
     if stop_limit and not stop:
         usage("--stop-limit goes with --stop.")
+    if source and not (stop or trail):
+        usage("--trigger-source goes with --stop or --trail.")
     expires = {"expires_at_us": microseconds(until)} if until else {}
     entry = given(price=limit, time_in_force=tif.lower() or ("gtd" if until else ""), **expires)
     fields: dict[str, Any] = {
@@ -121,12 +134,29 @@ def bracket(
         "side": side.lower(),
         "quantity": quantity,
         "take_profit": given(price=take_profit),
-        "stop_loss": given(trigger_price=stop, trailing_offset=trail, price=stop_limit),
+        "stop_loss": _stop_loss(stop, trail, stop_limit, source),
         "self_trade": self_trade.lower().replace("-", "_"),
     }
-    _place({"kind": "bracket", "entry": entry, **given(**fields)}, account, data, as_json)
+    body = {"kind": "bracket", "entry": entry, **given(**fields)}
+    _place(body, account, data, dry_run=dry_run, as_json=as_json)
 
 
-def _place(body: dict[str, Any], account: str, data: Path | None, as_json: bool) -> None:
-    answer = call(load(data), account, as_json, lambda api, signer: api.place_list(signer, body))
-    typer.echo(json.dumps(answer, indent=1) if as_json else order_text.describe_list(answer))
+def _stop_loss(stop: str, trail: str, limit: str, source: str) -> dict[str, Any]:
+    """Return what closes with a loss, nothing where nothing does."""
+    if not (stop or trail):
+        return {}
+    waits = given(trigger_price=stop, trailing_offset=trail, trigger_source=source.lower())
+    return waits | given(price=limit)
+
+
+def _place(
+    body: dict[str, Any], account: str, data: Path | None, *, dry_run: bool, as_json: bool
+) -> None:
+    async def send(api: ApiClient, signer: ApiAccount) -> Any:
+        if dry_run:
+            return await api.dry_run(signer, body, "order-lists")
+        return await api.place_list(signer, body)
+
+    answer = call(load(data), account, as_json, send)
+    told = order_text.describe_dry_run if dry_run else order_text.describe_list
+    typer.echo(json.dumps(answer, indent=1) if as_json else told(answer))

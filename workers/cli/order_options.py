@@ -30,6 +30,15 @@ TakeProfitOption = Annotated[
 TrailOption = Annotated[
     str, typer.Option("--trail", help="Wait until the price turns by this from its best.")
 ]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would come of it; place nothing.")
+]
+SourceOption = Annotated[
+    str,
+    typer.Option(
+        "--trigger-source", help="Perpetual: which price sets it off: last, mark or index."
+    ),
+]
 QuoteOption = Annotated[
     str, typer.Option("--quote", help="Market buy: spend this much instead of a quantity.")
 ]

@@ -31,6 +31,26 @@ def describe_list(orders: dict[str, Any]) -> str:
     return "\n".join([*lines, f"  {ends}: list {orders['order_list_id']}"])
 
 
+def describe_dry_run(found: dict[str, Any]) -> str:
+    """Return what an order would hold and, on a perpetual, do to the position and its margin."""
+    base, quote = _pair(found["symbol"])
+    first = f"Would be accepted: {found['side']} in {found['symbol']}"
+    margin = found["margin"]
+    if margin is None:
+        holds = "" if found["hold"] == "0" else f", holding {found['hold']} {found['hold_asset']}"
+        return f"{first}{holds}. Nothing was placed."
+    before, after = margin["previous_liquidation_price"], margin["liquidation_price"]
+    return (
+        f"{first}. Nothing was placed.\n"
+        f"  filled {margin['quantity']} {base} at {margin['price']}: position "
+        f"{margin['previous_position']} -> {margin['position']} at {margin['leverage']}x, "
+        f"fee at most {margin['fee']} {quote}\n"
+        f"  initial margin {margin['initial_margin']}, maintenance "
+        f"{margin['maintenance_margin']} {quote}, "
+        f"liquidation price {before or 'none'} -> {after or 'none'}"
+    )
+
+
 def describe_amend(order: dict[str, Any]) -> str:
     """Return what an amend changed."""
     base, quote = _pair(order["symbol"])
@@ -127,10 +147,12 @@ def _status(order: dict[str, Any]) -> str:
 def _terms(order: dict[str, Any]) -> str:
     """Return what is not usual about an order, each part after a comma."""
     parts = []
+    source = order.get("trigger_source")
+    other = f"{source} " if source not in (None, "last") else ""
     if order["trigger_price"]:
-        parts.append(f"{order['type'].replace('_', ' ')} at {order['trigger_price']}")
+        parts.append(f"{order['type'].replace('_', ' ')} at {other}{order['trigger_price']}")
     if order["trailing_offset"]:
-        parts.append(f"trailing by {order['trailing_offset']}")
+        parts.append(f"trailing {other}by {order['trailing_offset']}")
     if order["time_in_force"] == "gtd":
         parts.append(f"until {clock(order['expires_at_us'])}")
     elif order["time_in_force"] != ("ioc" if order["type"] == "market" else "gtc"):

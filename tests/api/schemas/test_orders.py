@@ -15,7 +15,15 @@ from api.order_commands import place_command
 from api.schemas import orders as schemas
 from api.schemas.orders import PlaceOrderIn
 from domain.money import INT64_MAX
-from domain.order import CloseReason, OrderStatus, OrderType, SelfTrade, Side, TimeInForce
+from domain.order import (
+    CloseReason,
+    OrderStatus,
+    OrderType,
+    SelfTrade,
+    Side,
+    TimeInForce,
+    TriggerSource,
+)
 from tests.api.memory import ETH_USDT
 
 _numberish = st.text(alphabet="0123456789.-+eE, _", min_size=1, max_size=40)
@@ -59,3 +67,8 @@ def test_text_of_ticks_comes_back(ticks: int, lots: int) -> None:
 def test_the_api_has_a_word_for_everything(words: Any, members: type[IntEnum]) -> None:
     """Whatever the engine may say of an order can be written, and nothing else is accepted."""
     assert sorted(get_args(words)) == sorted(member.name.lower() for member in members)
+
+
+def test_what_sets_an_order_off_has_its_words() -> None:
+    """Each source has one, and there are no others."""
+    assert list(get_args(schemas.TriggerSourceText)) == [source.word for source in TriggerSource]

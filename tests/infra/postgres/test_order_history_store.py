@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.events import Event, OrderClosed
+from domain.events import Event, OrderAccepted, OrderClosed
 from domain.ledger import SequenceGapError
-from domain.order import CloseReason, Side
+from domain.order import CloseReason, OrderType, Side, TriggerSource
 from domain.order_history import fold
 from infra.postgres import tables
 from infra.postgres.order_history_store import OrderHistoryStore
@@ -89,6 +91,21 @@ async def test_gap_is_refused(database: AsyncEngine) -> None:
     """Events that do not follow the cursor are not stored."""
     with pytest.raises(SequenceGapError):
         await OrderHistoryStore(database).apply(0, 2, 2, fold(EVENTS[0]))
+
+
+async def test_what_sets_an_order_off_is_kept(database: AsyncEngine) -> None:
+    """A stop by the mark is read as one; the streams below are of spot markets, which have none."""
+    plain = accepted(1, 2, Side.BUY)
+    assert isinstance(plain, OrderAccepted)
+    stop = replace(
+        plain,
+        order_type=OrderType.STOP,
+        trigger_source=TriggerSource.MARK_PRICE,
+        reduce_only=True,
+    )
+    (change,) = fold([stop])
+    await OrderHistoryStore(database).apply(0, 1, 1, [change])
+    assert await OrderReadStore(database).order(2, stop.order_id) == change.record()
 
 
 @pytest.mark.parametrize("seed", range(2))

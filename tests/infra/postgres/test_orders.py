@@ -54,6 +54,7 @@ def _order(number: int) -> dict[str, object]:
         "trigger_price_ticks": 0,
         "trailing_offset_ticks": 0,
         "list_id": 0,
+        "trigger_source": 0,
         "reduce_only": False,
         "close_position": False,
         "is_waiting": False,

@@ -145,15 +145,15 @@ def test_order_tells_its_trades(folder: Path, fresh_database: str) -> None:
         "shard, order_id, account_id, symbol_id, client_order_id, client_key, side, order_type,"
         " time_in_force, post_only, self_trade, price_ticks, quantity_lots, quote_budget_units,"
         " expires_at_us, display_lots, trigger_price_ticks, trailing_offset_ticks, list_id,"
-        " reduce_only, close_position, is_waiting, is_pending,"
+        " trigger_source, reduce_only, close_position, is_waiting, is_pending,"
         " filled_lots, filled_quote_units, fee_units, status,"
         " accepted_sequence, accepted_at_us, updated_sequence, updated_at_us"
     )
     statement = (
         f"INSERT INTO order_history ({columns}) SELECT shard, taker_order_id, taker_account_id,"
         " symbol_id, 'c', gen_random_uuid(), taker_side, 0, 0, false, 0, price_ticks,"
-        " quantity_lots, 0, 0, 0, 0, 0, 0, false, false, false, false, quantity_lots, quote_units,"
-        " taker_fee_units, 0, sequence, time_us, sequence, time_us FROM trade_event"
+        " quantity_lots, 0, 0, 0, 0, 0, 0, 0, false, false, false, false, quantity_lots,"
+        " quote_units, taker_fee_units, 0, sequence, time_us, sequence, time_us FROM trade_event"
         " WHERE trade_id = 1"
     )
     asyncio.run(execute(fresh_database, statement))

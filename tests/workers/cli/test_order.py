@@ -16,6 +16,7 @@ from workers.cli.context import RunningExchange as Context
 from workers.cli.order_text import (
     describe,
     describe_amend,
+    describe_dry_run,
     describe_halted,
     describe_problem,
     describe_switch,
@@ -76,6 +77,9 @@ def test_an_answer_in_plain_english() -> None:
     assert "at the market, stop at 2400: waiting." in describe({**FILLED, **stop})
     trails = {**stop, "type": "trailing_stop", "trigger_price": None, "trailing_offset": "50"}
     assert "at the market, trailing by 50: waiting." in describe({**FILLED, **trails})
+    by_mark, by_index = {**stop, "trigger_source": "mark"}, {**trails, "trigger_source": "index"}
+    assert "at the market, stop at mark 2400: waiting." in describe({**FILLED, **by_mark})
+    assert "at the market, trailing index by 50: waiting." in describe({**FILLED, **by_index})
     rare = {
         "time_in_force": "gtd",
         "expires_at_us": 1_893_456_000_000_000,
@@ -87,6 +91,25 @@ def test_an_answer_in_plain_english() -> None:
     )
     assert "at 2500.1 USDT, of list 7: open" in describe({**FILLED, "order_list_id": "7"})
     assert "placed before" in describe({**FILLED, "duplicate": True})
+
+
+def test_a_dry_run_in_plain_english() -> None:
+    """What it would hold; on a perpetual position and liquidation price before and after."""
+    spot = {"symbol": "ETH/USDT", "side": "buy", "hold": "250.5", "hold_asset": "USDT"}
+    assert describe_dry_run({**spot, "margin": None}) == (
+        "Would be accepted: buy in ETH/USDT, holding 250.5 USDT. Nothing was placed."
+    )
+    margin = {
+        "price": "2500", "quantity": "1", "position": "3", "previous_position": "2", "leverage": 10,
+        "initial_margin": "750", "maintenance_margin": "75", "fee": "1.25",
+        "liquidation_price": "1900.5", "previous_liquidation_price": None,
+    }  # fmt: skip
+    told = describe_dry_run({**spot, "symbol": "ETH/USDT-PERP", "margin": margin})
+    assert told == (
+        "Would be accepted: buy in ETH/USDT-PERP. Nothing was placed.\n"
+        "  filled 1 ETH at 2500: position 2 -> 3 at 10x, fee at most 1.25 USDT\n"
+        "  initial margin 750, maintenance 75 USDT, liquidation price none -> 1900.5"
+    )
 
 
 def test_an_amend_and_a_switch_in_plain_english() -> None:

@@ -479,6 +479,7 @@ def upgrade() -> None:
         sa.Column("trigger_price_ticks", sa.BigInteger(), nullable=False),
         sa.Column("trailing_offset_ticks", sa.BigInteger(), nullable=False),
         sa.Column("list_id", sa.BigInteger(), nullable=False),
+        sa.Column("trigger_source", sa.SmallInteger(), nullable=False),
         sa.Column("reduce_only", sa.Boolean(), nullable=False),
         sa.Column("close_position", sa.Boolean(), nullable=False),
         sa.Column("is_waiting", sa.Boolean(), nullable=False),
@@ -788,7 +789,14 @@ def upgrade() -> None:
         "market_change",
         ["symbol"],
         unique=True,
-        postgresql_where=sa.text("state = 'proposed'"),
+        postgresql_where=sa.text("state = 'proposed' AND kind <> 'top-up'"),
+    )
+    op.create_index(
+        "ix_market_change_top_up",
+        "market_change",
+        ["symbol"],
+        unique=True,
+        postgresql_where=sa.text("state = 'proposed' AND kind = 'top-up'"),
     )
     op.create_table(
         "account_tier",
