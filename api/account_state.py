@@ -10,23 +10,16 @@ from api.engine_calls import ask
 from api.errors import Problem
 from api.schemas.perpetuals import MarginCallOut, PositionOut
 from api.services import Services
-from domain.instrument import Asset, Instrument
+from api.trading_balances import (
+    collateral_of,
+    perpetuals_of,
+    told_balance,
+    with_margin,
+)
+from domain.instrument import Instrument
 from domain.margin_call import MarginCall
 from domain.perpetual_record import Holdings, PerpetualNow
-
-
-def perpetuals_of(services: Services) -> dict[int, dict[int, Instrument]]:
-    """Return the perpetual markets by shard and symbol id."""
-    found: dict[int, dict[int, Instrument]] = {}
-    for market in services.listings.markets:
-        if market.instrument.terms is not None:
-            found.setdefault(market.shard, {})[market.instrument.symbol_id] = market.instrument
-    return found
-
-
-def collateral_of(markets: Mapping[int, Instrument]) -> Asset:
-    """Return what backs a shard's perpetuals; they all have the one quote asset."""
-    return next(iter(markets.values())).quote
+from domain.trading_balance import TradingBalance
 
 
 async def positions_on(
@@ -59,27 +52,38 @@ async def account_state(services: Services, shard: int, account_id: int) -> dict
     `seq` is the sequence of the balances; positions and cross margin have their own.
     """
     door = services.door(shard)
-    sequence, balances = await ask(door.balances(account_id))
-    lines = []
-    for asset_id, (total, held) in sorted(balances.items()):
-        listing = services.listings.asset_by_id(asset_id)
-        if listing is not None:
-            text = listing.asset.engine_text
-            line = {"asset": listing.asset.code, "total": text(total)}
-            lines.append(line | {"available": text(total - held), "in_orders": text(held)})
+    sequence, pairs = await ask(door.balances(account_id))
     markets = perpetuals_of(services).get(shard, {})
     if not markets:
+        lines = _lines(services, {one: TradingBalance(*pair) for one, pair in pairs.items()})
         return {"seq": sequence, "balances": lines, "positions": [], "cross": None}
     found = await ask(door.holdings(account_id))
     _, perpetuals = await ask(door.perpetuals())
     positions = await positions_on(services, markets, account_id, found, perpetuals, None)
-    cross = answers.cross(collateral_of(markets), shard, found[0], found[1].scopes[0])
+    collateral = collateral_of(markets)
+    balances = with_margin(pairs, collateral, found[1])
+    backing = (found[1].scopes[0], balances[collateral.asset_id])
+    cross = answers.cross(collateral, shard, found[0], *backing)
     return {
         "seq": sequence,
-        "balances": lines,
+        "balances": _lines(services, balances),
         "positions": [one.model_dump(exclude={"realised_profit"}) for one in positions],
         "cross": cross.model_dump(),
     }
+
+
+def _lines(services: Services, balances: Mapping[int, TradingBalance]) -> list[dict[str, str]]:
+    """Return balances in words, by asset."""
+    lines = []
+    for asset_id, found in sorted(balances.items()):
+        listing = services.listings.asset_by_id(asset_id)
+        if listing is not None:
+            head = {
+                "asset": listing.asset.code,
+                "total": listing.asset.engine_text(found.all_units),
+            }
+            lines.append(head | told_balance(listing.asset, found))
+    return lines
 
 
 def called(services: Services, call: MarginCall) -> MarginCallOut:

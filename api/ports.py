@@ -28,7 +28,7 @@ from domain.perpetual_record import (
 )
 from domain.process_beat import ProcessBeat
 from domain.rate_limit import Charge, Charged
-from domain.shard_transfer import NewShardTransfer, ShardTransfer
+from domain.shard_transfer import NewShardTransfer, NotFree, ShardTransfer
 from domain.trading_status import TradingStatus
 from domain.wallet_record import (
     Barred,
@@ -220,8 +220,13 @@ class WithdrawalStarter(Protocol):
 class TransferStore(Protocol):
     """Transfers between main and shards: written down here, carried out by their workflow."""
 
-    async def create(self, request: NewShardTransfer) -> tuple[ShardTransfer, bool] | None:
-        """Return (row, whether it is new); None when the key names another request."""
+    async def create(
+        self, request: NewShardTransfer
+    ) -> tuple[ShardTransfer, bool] | NotFree | None:
+        """Return (row, whether it is new), or that too little is free; None: the key is another's.
+
+        Another's is one that names another request of this customer.
+        """
 
     async def of_customer(self, customer_id: int, shard_transfer_id: UUID) -> ShardTransfer | None:
         """Return one transfer of the customer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from api.errors import Problem
 from api.ports import EngineAway
 from api.services import Services
+from api.trading_balances import withdrawable_units
 from api.trading_state import market_state, trading_statuses
 from domain.commands import AmendOrder, Command, PlaceOrder, PlaceOrderList
 from domain.market import Market
@@ -78,6 +79,8 @@ async def _short(
 ) -> Problem:
     """Tell what the customer has free here, and on other shards, where a transfer brings it from.
 
+    What margin needs is not free: a spot order may take what may be withdrawn.
+
     `whose` are account and side of the order, and `what` is what needs more.
 
     The balances are those of a moment later.
@@ -87,11 +90,9 @@ async def _short(
     free: dict[int, int] = {}
     for shard in sorted(services.doors):
         try:
-            _, balances = await services.door(shard).balances(account_id)
-        except EngineAway:
+            free[shard] = await withdrawable_units(services, shard, account_id, asset)
+        except Problem:  # its engine is away
             continue
-        total_units, held_units = balances.get(asset.asset_id, (0, 0))
-        free[shard] = total_units - held_units
     here = free.pop(market.shard, None)
     if here is None:
         return problem

@@ -53,7 +53,8 @@ FINAL_STATES = frozenset(
 class NewShardTransfer:
     """A transfer to be recorded; `amount` in chain units, a whole number of engine units.
 
-    A place is a shard's number, or None for the main account; the two differ.
+    A place is a shard's number, or None for the main account; the two differ. `free` is what the
+    first place's engine would let go, in chain units; None: it was not asked.
     """
 
     customer_id: int
@@ -63,6 +64,19 @@ class NewShardTransfer:
     from_shard: int | None
     to_shard: int | None
     valid_seconds: int = VALID_SECONDS
+    free: int | None = None
+
+    @property
+    def is_short(self) -> bool:
+        """Return whether it asks for more than is free, as far as that is known."""
+        return self.free is not None and self.amount > self.free
+
+
+@dataclass(frozen=True, slots=True)
+class NotFree:
+    """The transfer exceeds what is `free`, so nothing was written."""
+
+    free: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
-from api.errors import Problem
-from api.ports import EngineAway
 from api.schemas.accounts import (
     BalanceOut,
     BalancesOut,
@@ -20,8 +18,10 @@ from api.schemas.accounts import (
     ShardBalanceOut,
 )
 from api.schemas.common import decode_cursor, encode_cursor
+from api.trading_balances import NOTHING, told_balance, trading_balances
 from domain.customer import Scope
 from domain.market import AssetListing
+from domain.trading_balance import TradingBalance
 
 router = APIRouter(prefix="/v1", tags=["account"], route_class=EdgeRoute)
 
@@ -35,14 +35,14 @@ async def balances(caller: CallerDep, services: ServicesDep) -> BalancesOut:
     """Return your balances: the trading part from the engine, the rest from the ledger.
 
     `total` is `available` + `in_orders` + `main` + `withdrawing`: all that is yours. A withdrawal
-    moves its amount from `available` to `withdrawing`, and out of the total once it is paid.
+    moves its amount from `available` to `withdrawing`, and out of the total once it is paid. Of
+    what backs perpetuals, margin and unrealised profit count too: `available` is for new orders,
+    `withdrawable` what may leave.
     """
-    trading: dict[int, tuple[int, dict[int, tuple[int, int]]]] = {}
-    for shard in sorted(services.doors):
-        try:
-            trading[shard] = await services.door(shard).balances(caller.customer_id)
-        except EngineAway as error:
-            raise Problem("engine_unavailable") from error
+    trading = {
+        shard: await trading_balances(services, shard, caller.customer_id)
+        for shard in sorted(services.doors)
+    }
     main = await services.wallet.main_balances(caller.customer_id)
     withdrawing = await services.wallet.withdrawing(caller.customer_id)
     return BalancesOut(
@@ -60,32 +60,30 @@ async def balances(caller: CallerDep, services: ServicesDep) -> BalancesOut:
 
 def _balance(
     listing: AssetListing,
-    trading: Mapping[int, tuple[int, Mapping[int, tuple[int, int]]]],
+    trading: Mapping[int, tuple[int, Mapping[int, TradingBalance]]],
     main: int,
     withdrawing: int,
 ) -> BalanceOut:
     asset = listing.asset
-    total_units = held_units = 0
-    shards = []
-    for shard, (sequence, per_asset) in trading.items():
-        total, held = per_asset.get(asset.asset_id, (0, 0))
-        total_units, held_units = total_units + total, held_units + held
-        available, in_orders = asset.engine_text(total - held), asset.engine_text(held)
-        shards.append(
-            ShardBalanceOut(
-                shard=shard, available=available, in_orders=in_orders, sequence=sequence
-            )
-        )
-    trading_amount = total_units * asset.chain_units_per_engine_unit
+    parts = {
+        shard: (sequence, found.get(asset.asset_id, NOTHING))
+        for shard, (sequence, found) in trading.items()
+    }
+    there = [found for _, found in parts.values()]
+    units = sum(found.all_units for found in there)
+    trading_amount = units * asset.chain_units_per_engine_unit
+    shards = tuple(
+        ShardBalanceOut(shard=shard, sequence=sequence, **told_balance(asset, found))
+        for shard, (sequence, found) in parts.items()
+    )
     return BalanceOut(
         asset=asset.code,
         total=asset.chain_text(trading_amount + main + withdrawing),
-        available=asset.engine_text(total_units - held_units),
-        in_orders=asset.engine_text(held_units),
         main=asset.chain_text(main),
         withdrawing=asset.chain_text(withdrawing),
         sequence=shards[0].sequence,
-        shards=tuple(shards),
+        shards=shards,
+        **told_balance(asset, *there),
     )
 
 

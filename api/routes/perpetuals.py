@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Query
 
 from api import perpetual_answers as answers
-from api.account_state import collateral_of, perpetuals_of, positions_on
+from api.account_state import positions_on
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.engine_calls import ask, submit
 from api.errors import Problem
@@ -28,6 +28,7 @@ from api.schemas.perpetuals import (
     PositionsOut,
 )
 from api.services import Services
+from api.trading_balances import collateral_of, perpetuals_of, with_margin
 from domain.customer import Scope
 from domain.instrument import Instrument
 from domain.market import Market
@@ -59,6 +60,7 @@ async def positions(
     found, backing = [], []
     for shard, markets in perpetuals_of(services).items():
         door = services.door(shard)
+        _, pairs = await ask(door.balances(caller.customer_id))
         sequence, holdings = await ask(door.holdings(caller.customer_id))
         _, now = await ask(door.perpetuals())
         shown = [one for one in now if wanted in (0, one.symbol_id)]
@@ -66,7 +68,8 @@ async def positions(
             services, markets, caller.customer_id, (sequence, holdings), shown, realised
         )
         quote = collateral_of(markets)
-        backing.append(answers.cross(quote, shard, sequence, holdings.scopes[0]))
+        balance = with_margin(pairs, quote, holdings)[quote.asset_id]
+        backing.append(answers.cross(quote, shard, sequence, holdings.scopes[0], balance))
     return PositionsOut(positions=found, cross=backing)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api import order_answers as answers
-from api.account_state import called, collateral_of, perpetuals_of
+from api.account_state import called
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
 from api.routes.perpetuals import perpetual
@@ -20,6 +20,7 @@ from api.schemas.perpetuals import (
     PositionEventOut,
     PositionHistoryOut,
 )
+from api.trading_balances import collateral_of, perpetuals_of
 from domain.customer import Scope
 from domain.instrument import Instrument
 from domain.perpetual_record import PositionEvent, PositionEventKind

@@ -12,10 +12,11 @@ from api.errors import Problem
 from api.schemas.common import identity_from
 from api.schemas.transfers import TransferIn, TransferOut
 from api.services import Services
+from api.trading_balances import withdrawable_units
 from domain.customer import Scope
 from domain.instrument import Asset
 from domain.money import INT64_MAX
-from domain.shard_transfer import NewShardTransfer, ShardTransfer
+from domain.shard_transfer import NewShardTransfer, NotFree, ShardTransfer
 
 router = APIRouter(prefix="/v1", tags=["account"], route_class=EdgeRoute)
 
@@ -53,10 +54,14 @@ async def request_transfer(
             amount=_chain_units(asset, transfer.amount),
             from_shard=transfer.from_shard,
             to_shard=transfer.to_shard,
+            free=await _free(services, caller.customer_id, asset, transfer.from_shard),
         )
     )
     if written is None:
         raise Problem("idempotency_conflict")
+    if isinstance(written, NotFree):
+        text = f"{asset.chain_text(written.free)} {asset.code} are withdrawable there."
+        raise Problem("insufficient_funds", text)
     record, is_new = written
     if is_new:
         await services.transfer_starter.start(record.shard_transfer_id, request_id)
@@ -74,6 +79,22 @@ async def get_transfer(transfer_id: str, caller: CallerDep, services: ServicesDe
     if record is None:
         raise Problem("not_found")
     return _out(record)
+
+
+async def _free(
+    services: Services, customer_id: int, asset: Asset, shard: int | None
+) -> int | None:
+    """Return what may leave a shard, in chain units; None: of main, or while its engine is away.
+
+    The engine decides when it is debited; this spares the customer a transfer in vain.
+    """
+    if shard is None:
+        return None
+    try:
+        units = await withdrawable_units(services, shard, customer_id, asset)
+    except Problem:
+        return None
+    return units * asset.chain_units_per_engine_unit
 
 
 def _require_places(services: Services, asset: Asset, transfer: TransferIn) -> None:

@@ -11,11 +11,11 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from api.auth import Caller
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
-from api.ports import EngineAway
 from api.routes.withdrawal_addresses import refuse_barred
 from api.schemas.accounts import WithdrawalIn, WithdrawalOut, WithdrawalPage
 from api.schemas.common import decode_cursor, encode_cursor, identity_from
 from api.services import Services
+from api.trading_balances import withdrawable_units
 from domain.customer import Scope
 from domain.hash_chain import JsonValue
 from domain.market import AssetListing
@@ -114,18 +114,15 @@ async def _note_refusal(
 
 
 async def _free(caller: Caller, services: Services, listing: AssetListing) -> int:
-    """Return what the engine says is free, in chain units: its debit decides, this spares it."""
-    try:
-        _, balances = await services.door(DEFAULT_SHARD).balances(caller.customer_id)
-    except EngineAway as error:
-        raise Problem("engine_unavailable") from error
-    total_units, held_units = balances.get(listing.asset.asset_id, (0, 0))
-    return (total_units - held_units) * listing.asset.chain_units_per_engine_unit
+    """Return what may leave the engine, in chain units: its debit decides, this spares it."""
+    asset = listing.asset
+    units = await withdrawable_units(services, DEFAULT_SHARD, caller.customer_id, asset)
+    return units * asset.chain_units_per_engine_unit
 
 
 def _unfunded(found: Unfunded, listing: AssetListing, free: int) -> Problem:
     asset = listing.asset
-    detail = f"{asset.chain_text(free)} {asset.code} are free."
+    detail = f"{asset.chain_text(free)} {asset.code} are withdrawable."
     if not found.awaiting:
         return Problem("insufficient_funds", detail)
     detail += f" Earlier withdrawals may still take {asset.chain_text(found.awaiting)} of them."

@@ -14,17 +14,41 @@ class ShardBalanceOut(Output):
 
     shard: int
     available: str
+    withdrawable: str
     in_orders: str
-    sequence: int = Field(description="The event sequence at which this is true.")
+    margin: str
+    isolated_margin: str
+    unrealised_profit: str
+    sequence: int = Field(
+        description="The event sequence at which this is true; the margin is a moment younger."
+    )
 
 
 class BalanceOut(Output):
-    """One asset; `total` = `available` + `in_orders` + `main` + `withdrawing`."""
+    """One asset; `total` = `available` + `in_orders` + `main` + `withdrawing`.
+
+    Of what backs perpetuals, margin counts too: there `available` = `total` - `main` -
+    `withdrawing` - `isolated_margin` + `unrealised_profit` - `margin` - `in_orders`, on each shard
+    at least 0, and 0 while it is liquidated. Nothing is rounded.
+    """
 
     asset: str
-    total: str = Field(description="All that is yours, in whichever of the four places it is.")
-    available: str = Field(description="Free to trade and to withdraw.")
-    in_orders: str = Field(description="Held by your open orders.")
+    total: str = Field(
+        description="All that is yours, wherever it is; profit that is not realised is not."
+    )
+    available: str = Field(
+        description="Free for new orders. Of what backs perpetuals it is for orders on these; a "
+        "spot order takes at most `withdrawable`."
+    )
+    withdrawable: str = Field(
+        description="What a withdrawal or a transfer may take from the shards now."
+    )
+    in_orders: str = Field(description="Held by your open spot orders.")
+    margin: str = Field(
+        description="What cross positions and open orders on perpetuals need of your equity."
+    )
+    isolated_margin: str = Field(description="Cash that isolated positions have of their own.")
+    unrealised_profit: str = Field(description="Of cross positions, at their marks; < 0: a loss.")
     main: str = Field(description="What rests outside the engine.")
     withdrawing: str = Field(description="Taken by withdrawals that are not paid yet; fees too.")
     sequence: int = Field(description="The event sequence at which shard 0's part is true.")

@@ -87,7 +87,14 @@ class CrossMarginOut(Output):
     equity: str
     maintenance_margin: str
     required_margin: str = Field(description="What equity must cover before a new order.")
-    withdrawable: str
+    available: str = Field(
+        description="What new orders on perpetuals may use: equity less `required_margin` and what "
+        "open spot orders hold, at least 0."
+    )
+    withdrawable: str = Field(
+        description="What may leave now, and what spot orders may take: at most the cash, and what "
+        "equity leaves beyond margin and transfer floor, less what open spot orders hold."
+    )
     margin_ratio_ppm: int | None
     margin_call: bool = Field(
         description="Whether equity is below 1.25 x maintenance margin: add cash, or close."

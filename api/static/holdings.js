@@ -23,7 +23,8 @@ export async function drawHoldings(account, market) {
 function told(asset, balance) {
   if (!balance) return `No ${asset}`;
   const held = balance.in_orders === "0" ? "" : `, ${balance.in_orders} in orders`;
-  return `${balance.available} ${asset} free${held}`;
+  const leaves = balance.withdrawable === balance.available ? "" : `, ${balance.withdrawable} withdrawable`;
+  return `${balance.available} ${asset} free${leaves}${held}`;
 }
 
 function row(fill) {

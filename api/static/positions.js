@@ -75,7 +75,8 @@ export class Positions {
     setText("margin-equity", `${amount(found.equity)} ${found.asset}`);
     setText("margin-required", amount(found.required_margin));
     setText("margin-maintenance", amount(found.maintenance_margin));
-    setText("margin-free", amount(found.withdrawable));
+    setText("margin-available", amount(found.available));
+    setText("margin-withdrawable", amount(found.withdrawable));
     document.getElementById("margin-ratio").replaceChildren(
       open.some((one) => one.mode === "cross") ? ratio(found.margin_ratio_ppm) : "–",
     );

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.instrument import Asset
 from domain.shard_transfer import (
     NewShardTransfer,
+    NotFree,
     ShardTransfer,
     ShardTransferChange,
     ShardTransferState,
@@ -57,13 +58,23 @@ class ShardTransferStore:
         self._engine = engine
         self._ledger = ledger
 
-    async def create(self, request: NewShardTransfer) -> tuple[ShardTransfer, bool] | None:
+    async def create(
+        self, request: NewShardTransfer
+    ) -> tuple[ShardTransfer, bool] | NotFree | None:
         """Return (row, whether it is new); None when the key names another request.
 
-        The row holds the whole request, so that the two are compared themselves, not by a hash.
+        `NotFree` for a new one that asks for too much; a repeat finds its own money gone. The row
+        holds the whole request, so that the two are compared themselves, not by a hash.
         """
         made = uuid_utils.uuid7()
+        asked_before = _JOINED.where(
+            _s.customer_id == request.customer_id,
+            _s.idempotency_key == request.idempotency_key,
+        )
         async with writing(self._engine) as connection:
+            known = (await connection.execute(asked_before)).one_or_none()
+            if known is None and request.free is not None and request.is_short:
+                return NotFree(request.free)
             inserted = await connection.execute(
                 insert(tables.shard_transfer)
                 .values(
@@ -91,11 +102,7 @@ class ShardTransferStore:
                     cause=shard_transfer_workflow_id(made),
                 )
                 await connection.execute(insert(tables.transfer).values(**out.row()))
-            query = _JOINED.where(
-                _s.customer_id == request.customer_id,
-                _s.idempotency_key == request.idempotency_key,
-            )
-            found = _row((await connection.execute(query)).one())
+            found = _row((await connection.execute(asked_before)).one())
         asked = (request.asset_id, request.amount, request.from_shard, request.to_shard)
         same = (found.asset.asset_id, found.amount, found.from_shard, found.to_shard) == asked
         return (found, is_new) if same else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import pytest
@@ -17,7 +17,7 @@ from activities.shard_transfer import ShardTransferActivities, ShardTransferResu
 from activities.transfer import TransferSteps
 from domain.commands import Credit
 from domain.ledger import JournalRequest, Posting, capital, main, trading, transfer_key, transit
-from domain.shard_transfer import NewShardTransfer, ShardTransfer, ShardTransferRequest
+from domain.shard_transfer import NewShardTransfer, NotFree, ShardTransfer, ShardTransferRequest
 from domain.transfer import TO_TRADING, NewTransfer
 from infra.postgres import tables
 from infra.postgres.engine import create
@@ -61,7 +61,7 @@ class Desk:
         written = await self.rows.create(
             NewShardTransfer(ALICE, key, USDT, amount, *places, valid_seconds)
         )
-        assert written is not None
+        assert isinstance(written, tuple)
         return written[0]
 
     async def run(self, row: ShardTransfer, step: str) -> ShardTransferResult:
@@ -286,6 +286,9 @@ async def test_the_rows_are_written_once(desk: Desk) -> None:
     for amount, places in ((MOVED + 1, (0, 1)), (MOVED, (0, None)), (MOVED, (None, 1))):
         other = NewShardTransfer(ALICE, "k", USDT, amount, *places)
         assert await desk.rows.create(other) is None
+    short = NewShardTransfer(ALICE, "short", USDT, MOVED, 0, 1, free=MOVED - 1)
+    assert await desk.rows.create(short) == NotFree(MOVED - 1)
+    assert await desk.rows.create(replace(short, idempotency_key="k")) == (first, False)
     second = await desk.ask(key="other")
     wanted = sorted([str(first.shard_transfer_id), str(second.shard_transfer_id)])
     assert await desk.open_rows.unfinished(None, 10) == wanted

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -27,7 +28,7 @@ from domain.market import Listings, Market
 from domain.market_data import Level
 from domain.order_record import DryRun, OrderRecord
 from domain.perpetual_record import Holdings, PerpetualNow
-from domain.shard_transfer import NewShardTransfer, ShardTransfer, ShardTransferState
+from domain.shard_transfer import NewShardTransfer, NotFree, ShardTransfer, ShardTransferState
 from domain.trading_status import TradingStatus
 from matching.batches import Batch
 from matching.codec import decode_events, encode_command
@@ -151,11 +152,15 @@ class TransferMemory:
         self.rows: dict[tuple[int, str], tuple[NewShardTransfer, ShardTransfer]] = {}
         self.started: list[UUID] = []
 
-    async def create(self, request: NewShardTransfer) -> tuple[ShardTransfer, bool] | None:
+    async def create(
+        self, request: NewShardTransfer
+    ) -> tuple[ShardTransfer, bool] | NotFree | None:
         key = (request.customer_id, request.idempotency_key)
         if key in self.rows:
             first, row = self.rows[key]
-            return (row, False) if first == request else None
+            return (row, False) if first == replace(request, free=first.free) else None
+        if request.free is not None and request.is_short:
+            return NotFree(request.free)
         row = ShardTransfer(
             shard_transfer_id=uuid4(),
             customer_id=request.customer_id,

@@ -57,7 +57,7 @@ class House:
     async def ask(self, key: str, amount: int, places: tuple[int | None, int | None]) -> UUID:
         """Write a transfer down as the gateway does."""
         made = await self.transfers.create(NewShardTransfer(ALICE, key, 1, amount, *places))
-        assert made is not None
+        assert isinstance(made, tuple)
         return made[0].shard_transfer_id
 
     async def transfer_state(self, name: UUID) -> str:

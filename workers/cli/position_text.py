@@ -51,7 +51,8 @@ def describe_backing(backing: dict[str, Any]) -> str:
     ratio = ratio_text(backing["margin_ratio_ppm"])
     return (
         f"Cross margin, shard {backing['shard']}: cash {backing['cash']} {asset}, "
-        f"equity {backing['equity']}, withdrawable {backing['withdrawable']}, "
+        f"equity {backing['equity']}, available for orders {backing['available']}, "
+        f"withdrawable {backing['withdrawable']}, "
         f"margin ratio {ratio}.{state}"
     )
 

@@ -17,7 +17,11 @@ async def test_balances_add_up(exchange: Exchange) -> None:
         "asset": "USDT",
         "total": "10000",
         "available": "7495",
+        "withdrawable": "7495",
         "in_orders": "2505",
+        "margin": "0",
+        "isolated_margin": "0",
+        "unrealised_profit": "0",
         "main": "0",
         "withdrawing": "0",
         "sequence": exchange.door.engine.sequence,
@@ -25,7 +29,11 @@ async def test_balances_add_up(exchange: Exchange) -> None:
             {
                 "shard": 0,
                 "available": "7495",
+                "withdrawable": "7495",
                 "in_orders": "2505",
+                "margin": "0",
+                "isolated_margin": "0",
+                "unrealised_profit": "0",
                 "sequence": exchange.door.engine.sequence,
             }
         ],

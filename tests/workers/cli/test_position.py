@@ -28,12 +28,13 @@ SYMBOL = PERPETUAL.symbol
 def test_what_backs_positions_in_plain_english() -> None:
     """Cash, equity and ratio; a call and a liquidation are said as what they are."""
     backing = {
-        "shard": 0, "asset": "USDT", "cash": "1000", "equity": "990.5", "withdrawable": "740",
+        "shard": 0, "asset": "USDT", "cash": "1000", "equity": "990.5", "available": "790",
+        "withdrawable": "740",
         "margin_ratio_ppm": 123_456, "margin_call": False, "liquidating": False,
     }  # fmt: skip
     assert describe_backing(backing) == (
-        "Cross margin, shard 0: cash 1000 USDT, equity 990.5, withdrawable 740, "
-        "margin ratio 12.35 %."
+        "Cross margin, shard 0: cash 1000 USDT, equity 990.5, available for orders 790, "
+        "withdrawable 740, margin ratio 12.35 %."
     )
     assert "MARGIN CALL" in describe_backing(backing | {"margin_call": True})
     ending = describe_backing(backing | {"margin_call": True, "liquidating": True})
@@ -103,6 +104,13 @@ def test_a_position_from_list_to_close(app: typer.Typer, running: RunningExchang
     for quantity in ("0.5", "1.5"):
         words = f"order place buy {SYMBOL} {quantity} --limit {price} --account bob"
         assert RUNNER.invoke(app, words.split()).exit_code == 0
+    words = f"order buy {SYMBOL} 1 --limit {price} --dry-run --json"
+    margin = json.loads(RUNNER.invoke(app, words.split()).output)["margin"]
+    assert (margin["previous_position"], margin["position"]) == ("2", "3")
+    assert margin["previous_liquidation_price"] == found["positions"][0]["liquidation_price"]
+    words = f"order bracket buy {SYMBOL} 1 --limit {price} --stop 1 --dry-run"
+    told = RUNNER.invoke(app, words.split())
+    assert "position 2 -> 3 at 10x" in told.output, told.output + told.stderr
     part = RUNNER.invoke(app, f"position close {SYMBOL} --quantity 0.5 --json".split())
     assert json.loads(part.output)["reduce_only"] is True, part.output
     whole = RUNNER.invoke(app, ["position", "close", "eth-usdt-perp"])
@@ -144,12 +152,15 @@ def test_leverage_mode_and_margin(app: typer.Typer) -> None:
 
 @pytest.mark.servers
 def test_an_oco_that_only_reduces(app: typer.Typer, running: RunningExchange) -> None:
-    """Both orders of the list close what there is, and end with it."""
+    """Both orders of the list close what there is, and end with it; the stop waits for the mark."""
     price = float(asyncio.run(running.open_position("alice", "bob", "1")))
     words = f"order oco sell {SYMBOL} 1 --limit {price + 20:.2f} --stop {price - 50:.2f}"
-    placed = RUNNER.invoke(app, [*words.split(), "--reduce-only", "--json"])
+    by_mark = [*words.split(), "--trigger-source", "mark", "--reduce-only"]
+    placed = RUNNER.invoke(app, [*by_mark, "--json"])
     orders = json.loads(placed.output)["orders"]
     assert [one["reduce_only"] for one in orders] == [True, True]
+    listed = json.loads(RUNNER.invoke(app, ["order", "list", "--json"]).output)["orders"]
+    assert [one["trigger_source"] for one in listed] == ["mark", None]
     offer = f"order place buy {SYMBOL} 1 --limit {price:.2f} --account bob"
     assert RUNNER.invoke(app, offer.split()).exit_code == 0
     closed = RUNNER.invoke(app, ["position", "close", SYMBOL])
