@@ -28,13 +28,13 @@ from infra.temporal.runs import OPEN, Run, list_runs
 from infra.wallet import demo, officers
 from infra.wallet.keys import load_public
 from infra.wallet.withdrawal_store import WithdrawalStore
-from workers.wallet_queries import PARKED
+from workers.wallet_queries import ANY_PARKED
 from workflows import search_attributes as attributes
 from workflows.parking import RetryRequest
 from workflows.withdrawal_messages import DecisionResult
 
 DECISION_SECONDS = 24 * 3600
-_NAMES = {"parked": PARKED}  # queries that have a name
+_NAMES = {"parked": ANY_PARKED}  # queries that have a name
 
 
 class DeskError(Exception):
@@ -57,6 +57,7 @@ class Batch:
 class OpenWork:
     """One open workflow, as search attributes and its row show it; `paused` in Temporal's UI.
 
+    What it has none of, account, asset, amount, or a market's `symbol`, is "".
     `amount` is exact; `about_usd` is a rough value in whole dollars, for the eye only.
     """
 
@@ -69,6 +70,7 @@ class OpenWork:
     about_usd: int | None
     started_at: str
     paused: bool
+    symbol: str = ""
 
 
 async def open_work(settings: Settings, query: str) -> list[OpenWork]:
@@ -87,6 +89,7 @@ async def open_work(settings: Settings, query: str) -> list[OpenWork]:
                 stage=values.get(attributes.STAGE) or "",
                 account=values.get(attributes.ACCOUNT_ID) or "",
                 asset=values.get(attributes.ASSET) or "",
+                symbol=values.get(attributes.SYMBOL) or "",
                 amount=amounts.get(run.workflow_id, ""),
                 about_usd=None if usd is None else round(usd),
                 started_at=run.started_at,

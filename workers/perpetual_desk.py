@@ -9,8 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.market import Market
 from domain.market_change import ChangeKind, MarketChange, terms_of
+from domain.perpetual_state import PerpetualState, StateTrigger, next_state
 from domain.risk_bounds import MAX_CASH_UNITS
 from infra.settings import Settings
+from workers.engine_admin import connect
 from workers.market_desk import (
     VALID_SECONDS,
     Wanted,
@@ -46,8 +48,20 @@ async def propose_risk(
 async def propose_settlement(
     engine: AsyncEngine, settings: Settings, symbol: str, wanted: Wanted
 ) -> MarketChange:
-    """Propose to end a halted perpetual: everybody is closed at its final index."""
+    """Propose to end a halted perpetual: everybody is closed at its final index.
+
+    `DeskError` while it is not halted, so that nobody signs what the engine would refuse.
+    """
     found = await _perpetual_market(engine, symbol)
+    phase = await _phase(settings, found)
+    name, words = found.instrument.symbol, phase.name.lower().replace("_", "-")
+    if phase is PerpetualState.SETTLEMENT:
+        raise DeskError(f"{name} is in its final settlement already")
+    if next_state(phase, StateTrigger.SETTLE) is not PerpetualState.SETTLEMENT:
+        raise DeskError(
+            f"{name} is {words}, and only a halted market can be ended: "
+            f"`rialto market halt {name} --reason ...` first"
+        )
     return await propose_for(engine, settings, found, (ChangeKind.SETTLE, {}, {}), wanted)
 
 
@@ -67,6 +81,17 @@ async def propose_top_up(
     return await propose_for(
         engine, settings, found, (ChangeKind.TOP_UP, {"amount": amount}, {}), wanted
     )
+
+
+async def _phase(settings: Settings, market: Market) -> PerpetualState:
+    """Return the state that a perpetual is in, as its engine says."""
+    reader = connect(settings, "reader", market.shard)
+    try:
+        _, found = await reader.perpetuals()
+    finally:
+        await reader.close()
+    symbol_id = market.instrument.symbol_id
+    return next(one.phase for one in found if one.symbol_id == symbol_id)
 
 
 async def _perpetual_market(engine: AsyncEngine, symbol: str) -> Market:

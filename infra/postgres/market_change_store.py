@@ -66,7 +66,8 @@ class MarketChangeStore(SignedRows[MarketChange]):
     async def propose(self, make: Callable[[int, int], MarketChange]) -> MarketChange:
         """Write down what `make` returns, given the next free numbers of a market and an asset.
 
-        `ChangeRefusedError` while the market has another open change.
+        `ChangeRefusedError` while the market has another open change; cash for the fund of its
+        shard changes nothing of the market, so that only another such waits for it.
         """
         async with self._engine.begin() as conn:
             await conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_NUMBERS_LOCK)))
@@ -82,8 +83,9 @@ class MarketChangeStore(SignedRows[MarketChange]):
                     )
                 )
             except IntegrityError as error:
+                what = "top-up" if change.kind is ChangeKind.TOP_UP else "change"
                 raise ChangeRefusedError(
-                    f"{change.symbol} has an open change: `rialto market list --changes`"
+                    f"{change.symbol} has an open {what}: `rialto market list --changes`"
                 ) from error
             statement = {"statement": change.statement()}
             await self._note(conn, change, f"staff:{change.proposed_by}", "proposed", statement)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,10 +15,12 @@ from domain.perpetual_state import PerpetualState
 from domain.risk_commands import FUND_ACCOUNT, SetPerpetualState, Trigger
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.markets import MarketStore
+from tests.workers.cli.verbs import run_verbs
 from tests.workflows.market_rig import TERMS, MarketRig, market_rig
 from workers import market_desk, perpetual_desk
 from workers.cli import kill_switch
-from workers.officer_desk import DeskError
+from workers.officer_desk import DeskError, OpenWork, open_work, retry
+from workers.wallet_queries import OPEN_WORK
 
 pytestmark = pytest.mark.servers
 
@@ -128,18 +132,67 @@ async def test_the_kill_switch_halts_and_resumes_a_perpetual(rig: MarketRig) -> 
 
 
 async def test_a_halted_market_is_ended_by_two(rig: MarketRig) -> None:
-    """Refused while it is open; halted first, two signatures put it into SETTLEMENT for ever."""
+    """Refused when it is proposed for an open market; halted, two signatures end it for ever."""
     symbol_id = (await _now(rig)).symbol_id
-    change = await perpetual_desk.propose_settlement(rig.database, rig.settings, NAME, WANTED)
-    refused: MarketChange = await rig.sign_both(change)
-    assert (refused.state, refused.failure) == (ChangeState.PROPOSED, "state unchanged")
+    propose = perpetual_desk.propose_settlement
+    with pytest.raises(DeskError, match="is guarded, and only a halted market can be ended"):
+        await propose(rig.database, rig.settings, NAME, WANTED)
     admin = rig.door("admin")
     await admin.submit(SetPerpetualState(symbol_id, Trigger.HALT, "marta", "it ends"))
+    change = await propose(rig.database, rig.settings, NAME, WANTED)
+    await admin.submit(SetPerpetualState(symbol_id, Trigger.RESUME, "marta", "not yet"))
+    refused: MarketChange = await rig.sign_both(change)
+    assert (refused.state, refused.failure) == (ChangeState.PROPOSED, "state unchanged")
+    parked = await _listed(rig, f"market-change-{change.change_id}", "failed:engine")
+    assert parked.symbol == NAME
+    assert await _changes_told(rig) == (
+        f"* {change.change_id} proposed: end {NAME}: everybody is closed at its final index\n"
+        "    parked: the engine refuses: state unchanged\n"
+    )
+    await admin.submit(SetPerpetualState(symbol_id, Trigger.HALT, "marta", "it ends"))
     await admin.close()
-    handle = rig.client.get_workflow_handle(f"market-change-{change.change_id}")
-    await handle.execute_update("retry", {})
+    assert await retry(rig.settings, parked.workflow_id, "it is halted") == ""
     ended = await rig.until(change, lambda now: now.state is ChangeState.APPLIED)
     assert (await _now(rig)).phase is PerpetualState.SETTLEMENT
     records = await _records(rig, f"market-{symbol_id}")
     assert ("marta", "halted") in records
     assert records[-1][1] == "settlement" or (ended.proposed_by, "settlement") in records
+    with pytest.raises(DeskError, match="final settlement already"):
+        await propose(rig.database, rig.settings, NAME, WANTED)
+
+
+async def test_cash_for_the_fund_waits_for_no_change_of_the_market(rig: MarketRig) -> None:
+    """Nor the other way round: they touch different things. A second top-up waits for the first."""
+    top_up = perpetual_desk.propose_top_up
+    money = await top_up(rig.database, rig.settings, NAME, "10", WANTED)
+    wider = {"band_ppm": 60_000}
+    rules = await market_desk.propose_rules(rig.database, rig.settings, NAME, wider, WANTED)
+    with pytest.raises(DeskError, match="open top-up"):
+        await top_up(rig.database, rig.settings, NAME, "20", WANTED)
+    with pytest.raises(DeskError, match="open change"):
+        await perpetual_desk.propose_risk(
+            rig.database, rig.settings, NAME, {"max_leverage": 20}, WANTED
+        )
+    await _applied(rig, rules)
+    await _applied(rig, money)
+
+
+async def _listed(rig: MarketRig, workflow_id: str, stage: str) -> OpenWork:
+    """Return a workflow as `rialto ops list` has it, once Temporal's list shows its stage."""
+    deadline = time.monotonic() + 30
+    while True:
+        found = {one.workflow_id: one for one in await open_work(rig.settings, OPEN_WORK)}
+        if workflow_id in found and found[workflow_id].stage == stage:
+            return found[workflow_id]
+        assert time.monotonic() < deadline, found
+        await asyncio.sleep(0.2)
+
+
+async def _changes_told(rig: MarketRig) -> str:
+    """Return what `rialto market list --changes` says of what is open."""
+    words = ["market", "list", "--changes", "--data", str(rig.settings.data_dir)]
+    ((code, out, err),) = await asyncio.to_thread(run_verbs, [words], "workers.market_desk")
+    assert code == 0, err
+    lines = out.splitlines(keepends=True)
+    first = next(number for number, line in enumerate(lines) if line.startswith("*"))
+    return "".join(lines[first : first + 2])

@@ -30,7 +30,7 @@ _DEFAULT_OFFICER = "marta"
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
     ops = typer.Typer(
-        help="Look at running deposits, withdrawals, transfers; retry what is parked."
+        help="Look at running deposits, withdrawals, changes; retry whatever is parked."
     )
     ops.command("list")(list_open)
     ops.command("retry")(retry)
@@ -47,7 +47,10 @@ def list_open(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List running deposits, withdrawals, transfers and adjustments with their stages."""
+    """List running deposits, withdrawals, transfers, adjustments and changes of markets.
+
+    Of everything else, settlement and liquidations too, what is parked.
+    """
     from workers import officer_desk as desk
     from workers.wallet_queries import OPEN_WORK
 
@@ -60,9 +63,9 @@ def list_open(
         typer.echo("nothing is open")
     for work in found:
         about = "" if work.about_usd is None else f"about {work.about_usd:,} USD"
+        whose = f"account {work.account}" if work.account else work.symbol
         typer.echo(
-            f"{work.stage:<18} {work.amount:>16} {work.asset:<5} {about:<20} "
-            f"account {work.account:<6} "
+            f"{work.stage:<18} {work.amount:>16} {work.asset:<5} {about:<20} {whose:<14} "
             f"{work.workflow_id}{'  paused in Temporal' if work.paused else ''}"
         )
 
