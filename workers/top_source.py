@@ -54,16 +54,37 @@ class TopSource:
                 self._asked("trades", self._api.get(f"{path}/trades?limit={_LINES}"), {}),
             )
             state = replace(state, book=book, trades=trades.get("trades", ()))
-        orders, balances = await asyncio.gather(
+        orders, balances, held = await asyncio.gather(
             self._asked("orders", self._api.orders(self._account), {}),
             self._asked("balances", self._api.get("/v1/balances", self._account), {}),
+            self._asked("positions", self._api.positions(self._account), {}),
         )
+        if self._markets.get(symbol, {}).get("kind") == "perpetual":
+            state = await self._perpetual(state)
         return replace(
             state,
             orders=orders.get("orders", ()),
             balances=balances.get("balances", ()),
+            positions=[one for one in held.get("positions", ()) if one["quantity"] != "0"],
             work=self._work,
             trouble=(*self._slow_trouble, *self._trouble),
+        )
+
+    async def _perpetual(self, state: TopState) -> TopState:
+        """Return the state with how a perpetual market stands, and the fund of its shard."""
+        named = f"symbol={state.symbol.replace('/', '-')}"
+        funding, funds, steps = await asyncio.gather(
+            self._asked("funding", self._api.get(f"/v1/funding?{named}&limit=1"), {}),
+            self._asked("fund", self._api.get("/v1/insurance"), {}),
+            self._asked("liquidations", self._api.get(f"/v1/liquidations?{named}"), {}),
+        )
+        shard = self._markets[state.symbol]["shard"]
+        mine = [fund for fund in funds.get("funds", ()) if fund["shard"] == shard]
+        return replace(
+            state,
+            funding=funding.get("now", {}),
+            fund=mine[0] if mine else {},
+            liquidations=steps.get("liquidations", ()),
         )
 
     async def _read_slow_parts(self) -> None:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workers.officer_desk import OpenWork
+from workers.top_perpetual import perpetual, positions
 
 _BAR_CELLS = 12
 _HEALTH_STYLE = {"ok": "green", "attention": "yellow"}
@@ -25,8 +26,9 @@ _SIDE_STYLE = {"buy": "green", "sell": "red"}
 class TopState:
     """All that one frame needs; what could not be read is empty, and `trouble` says why.
 
-    `system` is what `rialto status --json` prints; markets (by symbol), book, trades, orders and
-    balances are the public API's answers.
+    `system` is what `rialto status --json` prints; markets (by symbol), book, trades, orders,
+    balances and positions are the public API's answers. Of a perpetual `funding` is how its mark
+    and funding stand, `liquidations` are the newest, and `fund` is its shard's.
     """
 
     symbol: str
@@ -37,6 +39,10 @@ class TopState:
     trades: Sequence[Mapping[str, Any]] = ()
     orders: Sequence[Mapping[str, Any]] = ()
     balances: Sequence[Mapping[str, Any]] = ()
+    positions: Sequence[Mapping[str, Any]] = ()
+    funding: Mapping[str, Any] = field(default_factory=dict)
+    liquidations: Sequence[Mapping[str, Any]] = ()
+    fund: Mapping[str, Any] = field(default_factory=dict)
     work: Sequence[OpenWork] = ()
     trouble: Sequence[str] = ()
 
@@ -64,10 +70,14 @@ def frame(state: TopState, height: int) -> Layout:
         Layout(_panel("Trades", _tape(state, 2 * rows)), ratio=4),
         Layout(_panel(f"Account {state.account}", _account(state)), ratio=5),
     )
-    layout["house"].split_row(
+    house = [
         Layout(_panel("Components", _components(state)), ratio=6),
         Layout(_panel("Workflows that wait", _work(state)), ratio=7),
-    )
+    ]
+    if state.funding:
+        title = f"Perpetual {state.funding['state'].replace('_', '-')}"
+        house.insert(0, Layout(_panel(title, perpetual(state, rows)), ratio=5))
+    layout["house"].split_row(*house)
     return layout
 
 
@@ -140,14 +150,26 @@ def _tape(state: TopState, rows: int) -> RenderableType:
 
 
 def _account(state: TopState) -> RenderableType:
-    money = Table.grid(padding=(0, 1), expand=True)
-    for justify in ("left", "right", "right"):
-        money.add_column(justify=justify, no_wrap=True)
-    money.add_row(*(Text(word, style="dim") for word in ("asset", "total", "available")))
-    for balance in state.balances:
-        money.add_row(balance["asset"], balance["total"], balance["available"])
+    money: RenderableType = _money(state)
+    if state.positions:
+        money = Group(money, Text("\npositions", style="dim"), positions(state))
     if not state.orders:
         return Group(money, Text("\nno open orders", style="dim"))
+    return Group(money, Text("\nopen orders", style="dim"), _orders(state))
+
+
+def _money(state: TopState) -> Table:
+    money = Table.grid(padding=(0, 1), expand=True)
+    words = ("asset", "total", "available", "withdrawable")
+    for word in words:
+        money.add_column(justify="left" if word == "asset" else "right", no_wrap=True)
+    money.add_row(*(Text(word, style="dim") for word in words))
+    for balance in state.balances:
+        money.add_row(*(balance[word] for word in words))
+    return money
+
+
+def _orders(state: TopState) -> Table:
     table = Table.grid(padding=(0, 1), expand=True)
     for word in ("side", "type", "price", "open", "market"):
         table.add_column(justify="right" if word in ("price", "open") else "left", no_wrap=True)
@@ -156,7 +178,7 @@ def _account(state: TopState) -> RenderableType:
         price = order.get("price") or order.get("trigger_price") or ""
         side = Text(order["side"], style=_SIDE_STYLE[order["side"]])
         table.add_row(side, order["type"], price, f"{left:f}", order["symbol"])
-    return Group(money, Text("\nopen orders", style="dim"), table)
+    return table
 
 
 def _components(state: TopState) -> RenderableType:

@@ -100,6 +100,44 @@ def test_own_orders_and_parked_work() -> None:
     assert "withdrawal-7" in text
 
 
+def test_a_perpetual_has_its_numbers_and_positions() -> None:
+    """Mark, funding with its countdown, the fund, who was liquidated, and what is endangered."""
+    position = {
+        "symbol": "ETH/USDT-PERP", "quantity": "-2.5", "unrealised_profit": "-25",
+        "liquidation_price": "2550.5", "adl_lights": 2, "margin_call": True, "liquidating": False,
+    }  # fmt: skip
+    step = {
+        "how": "takeover", "side": "long", "quantity": "1.5", "price": "2401",
+        "time_us": 3_723_000_000,
+    }  # fmt: skip
+    funding = {
+        "state": "reduce_only", "mark_price": "2500", "index_price": None, "mark_is_fresh": False,
+        "last_rate_ppm": -50, "last_funding_us": 1, "seconds_left": 3_723, "open_interest": "12.5",
+    }  # fmt: skip
+    perpetual = replace(
+        STATE,
+        positions=[position],
+        funding=funding,
+        liquidations=[step],
+        fund={"cash": "1234.5", "asset": "USDT"},
+    )
+    text = "\n".join(_drawn(perpetual, width=170))
+    for part in (
+        "Perpetual reduce-only",
+        "2500.00 (stale)",
+        "-0.0050 %",
+        "01:02:03",
+        "1234.5 USDT",
+    ):
+        assert part in text
+    for part in ("-2.5", "2550.5", "●●○○○", "long takeover", "1.5000", "2401.00"):
+        assert part in text
+    quiet = replace(perpetual, liquidations=(), funding={**funding, "last_funding_us": 0})
+    text = "\n".join(_drawn(quiet, width=170))
+    assert ("no liquidations" in text, "none yet" in text) == (True, True)
+    assert "Perpetual" not in "\n".join(_drawn(STATE))
+
+
 def test_a_long_name_leaves_room_for_stage_and_amount() -> None:
     """A deposit's id is as long as a transaction's hash."""
     work = [
