@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.embedded.ports import free_port
+from infra.embedded.ports import claim, free_port
 
 _PARTS = ("run", "logs", "wallet", "secrets", "signer", "engine", "temporal", "valkey", "chain")
 
@@ -122,13 +122,19 @@ def scatter_ports(folder: Path, names: Iterable[str]) -> None:
 
 
 def choose_ports(folder: Path, preferred: Mapping[str, int]) -> dict[str, int]:
-    """Return a port for each name: the last start's, else the preferred one, else any free one."""
+    """Return a port for each name: the last start's, else the preferred one, else any free one.
+
+    All are this process's until it ends: an exchange that is started meanwhile takes others.
+    """
     path = folder / "run" / "ports.json"
     remembered = read_json(path)
     ports: dict[str, int] = {}
     for name, usual in preferred.items():
         last = remembered.get(name)
         wish = last if isinstance(last, int) else usual
-        ports[name] = free_port(wish, set(ports.values()))
+        refused = set(ports.values())
+        while not claim(port := free_port(wish, refused)):
+            refused.add(port)
+        ports[name] = port
     write_json(path, ports)
     return ports

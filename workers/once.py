@@ -21,6 +21,7 @@ from domain.withdrawal import FINAL_STATES as FINAL_WITHDRAWALS
 from domain.withdrawal import WithdrawalState
 from infra.postgres import tables
 from infra.postgres.engine import create
+from infra.postgres.order_history_store import order_history_stream
 from workers import demo_listings as listings
 from workers import engine_admin
 from workers.api_client import ApiAccount, ApiClient, ApiError
@@ -75,7 +76,8 @@ class OnceRun:
             self.problems += await until_nobody_is_liquidated(settings, first[0])
             last = await self._sequences()
             for shard, sequence in last.items():
-                await self._wait_for_cursor(database, shard, sequence)
+                await self._wait_for_cursor(database, settlement_stream(shard), sequence)
+            await self._wait_for_history(database, last)
             await self._count(database, first, last)
         finally:
             await database.dispose()
@@ -139,20 +141,28 @@ class OnceRun:
             for shard in range(self.exchange.shards)
         }
 
-    async def _wait_for_cursor(self, database: AsyncEngine, shard: int, last: int) -> None:
-        deadline = time.monotonic() + _CURSOR_SECONDS
-        query = sa.select(tables.cursor.c.last_sequence).where(
-            tables.cursor.c.stream == settlement_stream(shard)
+    async def _wait_for_history(self, database: AsyncEngine, last: dict[int, int]) -> None:
+        """Report how many commands the order history is behind the engines: none, in the end."""
+        self.report["order_history_behind"] = sum(
+            [
+                await self._wait_for_cursor(database, order_history_stream(shard), sequence)
+                for shard, sequence in last.items()
+            ]
         )
+
+    async def _wait_for_cursor(self, database: AsyncEngine, stream: str, last: int) -> int:
+        """Wait until a follower has reached `last`; return how far behind it stays (0: it has)."""
+        deadline = time.monotonic() + _CURSOR_SECONDS
+        query = sa.select(tables.cursor.c.last_sequence).where(tables.cursor.c.stream == stream)
         while True:
             async with database.connect() as connection:
                 reached = (await connection.execute(query)).scalar_one_or_none() or 0
             if reached >= last:
-                return
+                return 0
             if time.monotonic() > deadline:
-                text = f"settlement-{shard} is at sequence {reached}, its engine at {last}"
+                text = f"{stream} is at sequence {reached}, its engine at {last}"
                 self.problems.append(text)
-                return
+                return last - int(reached)
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _count(

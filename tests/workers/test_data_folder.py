@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.embedded.ports import free_port
 from workers.data_folder import (
     FolderInUseError,
     choose_ports,
@@ -64,3 +66,21 @@ def test_ports_are_kept_while_they_are_free(tmp_path: Path) -> None:
         second = choose_ports(tmp_path, {"page": 0, "ui": 0})
     assert second["ui"] == first["ui"]
     assert second["page"] != first["page"]
+
+
+_CHOOSES = (
+    "import json, pathlib, sys; from workers.data_folder import choose_ports;"
+    "print(json.dumps(choose_ports(pathlib.Path(sys.argv[1]), json.loads(sys.argv[2]))))"
+)
+
+
+def test_two_exchanges_that_start_together_take_other_ports(tmp_path: Path) -> None:
+    """Before a server has bound its port, and with the same wishes."""
+    for name in ("first", "second"):
+        make_folders(tmp_path / name)
+    chosen = choose_ports(tmp_path / "first", {"page": free_port(), "ui": 0})
+    words = [sys.executable, "-c", _CHOOSES, str(tmp_path / "second"), json.dumps(chosen)]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, timeout=60)
+    second = json.loads(done.stdout)
+    assert second.keys() == chosen.keys()
+    assert not set(second.values()) & set(chosen.values())

@@ -295,6 +295,7 @@ def test_once_holds_under_fire(running: Running) -> None:
     assert report["violations"] == []
     assert report["orders"] > 0
     assert report["trades"] == report["settled_trades"] > 0
+    assert report["order_history_behind"] == 0
     assert report["deposits_credited"] > 0
     assert report["withdrawals_settled"] > 0
     assert report["approved_by_officer"]
