@@ -75,8 +75,8 @@ def frame(state: TopState, height: int) -> Layout:
         Layout(_panel("Workflows that wait", _work(state)), ratio=7),
     ]
     if state.funding:
-        title = f"Perpetual {state.funding['state'].replace('_', '-')}"
-        house.insert(0, Layout(_panel(title, perpetual(state, rows)), ratio=5))
+        title = f"{state.symbol}, {state.funding['state'].replace('_', '-')}"
+        house.insert(0, Layout(_panel(title, perpetual(state, rows)), ratio=7))
     layout["house"].split_row(*house)
     return layout
 

@@ -123,7 +123,7 @@ def test_a_perpetual_has_its_numbers_and_positions() -> None:
     )
     text = "\n".join(_drawn(perpetual, width=170))
     for part in (
-        "Perpetual reduce-only",
+        "ETH/USDT, reduce-only",
         "2500.00 (stale)",
         "-0.0050 %",
         "01:02:03",
@@ -135,7 +135,7 @@ def test_a_perpetual_has_its_numbers_and_positions() -> None:
     quiet = replace(perpetual, liquidations=(), funding={**funding, "last_funding_us": 0})
     text = "\n".join(_drawn(quiet, width=170))
     assert ("no liquidations" in text, "none yet" in text) == (True, True)
-    assert "Perpetual" not in "\n".join(_drawn(STATE))
+    assert "reduce-only" not in "\n".join(_drawn(STATE))
 
 
 def test_a_long_name_leaves_room_for_stage_and_amount() -> None:
