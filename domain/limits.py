@@ -13,6 +13,10 @@ MAX_MAKERS = 20_000
 """How many resting orders one command may meet. Each makes three events at most (a trade, its own
 end, the end of the other order of its list), and a command's are numbered with 16 bits."""
 
+MAX_PLAYED = 100
+"""How many resting orders a taking order meets in the sweep that is played to know what it loses;
+what they leave of it counts at its limit."""
+
 MAX_SLICES = 100
 """How many times an iceberg may show lots: each time is a meeting, of which a taker has few."""
 

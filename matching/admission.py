@@ -15,7 +15,6 @@ from domain.order import SelfTrade, ShardMode, SymbolState, TimeInForce
 from domain.risk_bounds import MAX_PRICE_TICKS
 from matching.book import BUY, Market, Order
 from matching.engine_state import EngineState
-from matching.fill_or_kill import is_fillable
 from matching.money_admission import refuse_spending
 from matching.order_syntax import order_syntax, too_many_slices
 from matching.perpetual import CLOSE_POSITION
@@ -26,6 +25,7 @@ from matching.perpetual_admission import (
     refuse_position,
 )
 from matching.reach import would_trigger
+from matching.sweep import is_fillable
 
 _GTC, _FOK, _GTD = int(TimeInForce.GTC), int(TimeInForce.FOK), int(TimeInForce.GTD)
 _EXPIRE_TAKER = int(SelfTrade.EXPIRE_TAKER)

@@ -24,6 +24,7 @@ from matching.scopes import (
     scope_symbol,
     spare_units,
 )
+from matching.sweep import prospect
 
 _NONE = RejectReason.NONE
 _CLOSED = {
@@ -116,7 +117,8 @@ def refuse_margin(state: EngineState, market: Market, order: Order, more_lots: i
 
         equity - spot holds - fee >= initial margin + open losses, all with the order
 
-    It may be one that stands in the book with other terms. Orders that only reduce pass.
+    It counts with what it comes to: its fills at their prices, the rest, if that stands, at its
+    limit. It may be one that stands in the book with other terms. Orders that only reduce pass.
     """
     perpetual = market.perpetual
     assert perpetual is not None
@@ -129,7 +131,8 @@ def refuse_margin(state: EngineState, market: Market, order: Order, more_lots: i
     seat = perpetual.look(order.account_id)
     if order.flags & REDUCES or seat.adding[order.side] + more_lots <= seat.closable(order.side):
         return _NONE
-    wanted = Wanted(market, order, more_lots, lots)
+    found = prospect(state, market, order)
+    wanted = Wanted(market, order, more_lots - (lots - found.lots), found)
     symbol_id = scope_symbol(market, order.account_id)
     required = required_units(state, order.account_id, symbol_id, wanted)
     spare = spare_units(state, order.account_id, symbol_id) - fee_reserve_units(state, wanted)

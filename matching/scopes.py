@@ -27,13 +27,29 @@ from matching.engine_state import EngineState
 from matching.perpetual import REDUCES, Perpetual, Seat
 
 
+class Prospect(NamedTuple):
+    """What an order would come to: the lots that trade at once, and those that count at its limit.
+
+    `loss_tick_lots` is what the former lose against the mark, of each fill at least 0.
+    """
+
+    taken_lots: int
+    loss_tick_lots: int
+    left_lots: int
+
+    @property
+    def lots(self) -> int:
+        """Return all lots that count."""
+        return self.taken_lots + self.left_lots
+
+
 class Wanted(NamedTuple):
-    """An order that is asked for: `more_lots` more of its side than now, `lots` in all."""
+    """An order that is asked for, what it comes to: `more_lots` more of its side than now."""
 
     market: Market
     order: Order
     more_lots: int
-    lots: int
+    prospect: Prospect
 
 
 def perpetuals(state: EngineState) -> Iterator[tuple[Market, Perpetual]]:
@@ -148,7 +164,9 @@ def _seat_units(market: Market, perpetual: Perpetual, seat: Seat, wanted: Wanted
         if not order.is_outside and not order.flags & REDUCES and not is_wanted:
             losses[order.side] += _loss(perpetual, order, order.quantity_lots - order.filled_lots)
     if wanted is not None:
-        losses[wanted.order.side] += _loss(perpetual, wanted.order, wanted.lots)
+        found = wanted.prospect
+        losses[wanted.order.side] += _loss(perpetual, wanted.order, found.left_lots)
+        losses[wanted.order.side] += found.loss_tick_lots * perpetual.units_per_tick_lot
     return initial_units(commitment) + max(losses)
 
 
@@ -159,12 +177,12 @@ def _loss(perpetual: Perpetual, order: Order, lots: int) -> int:
 
 def fee_reserve_units(state: EngineState, wanted: Wanted) -> int:
     """Return the fee of an order at the worse of limit and mark, rounded up."""
-    market, order, _, lots = wanted
+    market, order, _, found = wanted
     perpetual = market.perpetual
     assert perpetual is not None
     price = max(order.limit_ticks, perpetual.mark_ticks)
     rates = market.rules.fees[state.tier(order.account_id)]
-    return ceil_ppm(price * perpetual.units_per_tick_lot * lots, rates.taker_ppm)
+    return ceil_ppm(price * perpetual.units_per_tick_lot * found.lots, rates.taker_ppm)
 
 
 def spare_units(state: EngineState, account_id: int, symbol_id: int) -> int:

@@ -275,6 +275,7 @@ class Engine {
   Reason refuse_position(const Market& market, std::uint16_t flags, std::uint32_t account,
                          std::int64_t more_lots, bool clamps, std::int64_t& left) const;
   Reason refuse_margin(std::uint32_t account, const Wanted& wanted) const;
+  Reason refuse_prospect(std::uint32_t account, const Wanted& wanted) const;
   Reason refuse_perpetual_order(const Command& command, std::uint32_t account, Admission& in);
   Reason refuse_triggered(Market& market, Slot slot, std::int64_t limit, std::int64_t& lots) const;
   Reason refuse_amended_perpetual(Slot slot, std::int64_t price, std::int64_t quantity,
@@ -295,6 +296,8 @@ class Engine {
                      std::uint32_t account, std::int64_t limit) const;
   bool fillable(const Market& market, std::uint16_t flags, std::int64_t lots,
                 std::uint32_t account, std::int64_t limit) const;
+  Prospect prospect(const Market& market, std::uint16_t flags, std::int64_t lots,
+                    std::uint32_t account, std::int64_t limit) const;
   std::vector<RestingReduceOnly> reduce_only_orders(const Market& market, std::uint32_t account,
                                                     int side) const;
   bool exceeds_position(const Market& market, std::uint32_t account, std::int64_t more_lots) const;

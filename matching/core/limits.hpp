@@ -9,6 +9,7 @@ namespace rialto {
 inline constexpr std::int64_t kHourUs = 3'600'000'000;
 
 inline constexpr std::uint32_t kMaxMakers = 20'000;
+inline constexpr std::uint32_t kMaxPlayed = 100;
 inline constexpr std::int64_t kMaxSlices = 100;
 inline constexpr std::size_t kMaxCancels = 60'000;
 inline constexpr std::size_t kMaxExpiries = 5'000;
@@ -40,6 +41,7 @@ inline constexpr Limit kLimits[] = {
     {"MAX_FEE_TIERS", kMaxFeeTiers},
     {"MAX_MAKERS", kMaxMakers},
     {"MAX_PERPETUAL_ORDERS", kMaxPerpetualOrders},
+    {"MAX_PLAYED", kMaxPlayed},
     {"MAX_POSITIONS", kMaxPositions},
     {"MAX_SLICES", kMaxSlices},
     {"MAX_TIMEOUT_US", kMaxTimeoutUs},

@@ -76,7 +76,9 @@ Reason Engine::refuse_position(const Market& market, std::uint16_t flags, std::u
 }
 
 // Why the margin does not cover an order:
-// equity - spot holds - fee >= initial margin + open losses, all with the order.
+// equity - spot holds - fee >= initial margin + open losses, all with the order. It counts with what
+// it comes to: its fills at their prices, the rest, if that stands, at its limit. Who has margin for
+// all of it at its limit has it for that.
 Reason Engine::refuse_margin(std::uint32_t account, const Wanted& wanted) const {
   const Market& market = *wanted.market;
   const Perpetual& perpetual = *market.perpetual;
@@ -97,7 +99,25 @@ Reason Engine::refuse_margin(std::uint32_t account, const Wanted& wanted) const 
                      fee_reserve_units(state, account, wanted);
   if (spare >= required_units(state, account, symbol_id, &wanted, Losses::kAtMost)) [[likely]]
     return Reason::kNone;
-  const Wide required = required_units(state, account, symbol_id, &wanted);
+  return refuse_prospect(account, wanted);
+}
+
+// The same with what the order comes to, which is a sweep that is played.
+[[gnu::noinline, gnu::cold]] Reason Engine::refuse_prospect(std::uint32_t account,
+                                                            const Wanted& wanted) const {
+  const Market& market = *wanted.market;
+  const Prospect found =
+      prospect(market, wanted.flags, wanted.lots, account, wanted.limit);
+  Wanted counted = wanted;
+  counted.more_lots -= wanted.lots - found.taken - found.left;
+  counted.lots = found.left;
+  counted.taken = found.taken;
+  counted.loss = found.loss;
+  const std::uint16_t symbol_id = account == 0 ? std::uint16_t{0} : scope_symbol(market, account);
+  const Wide spare = Wide{equity_units(state, account, symbol_id)} -
+                     spot_held_units(state, account, symbol_id) -
+                     fee_reserve_units(state, account, counted);
+  const Wide required = required_units(state, account, symbol_id, &counted);
   return spare >= required ? Reason::kNone : Reason::kInsufficientMargin;
 }
 

@@ -58,8 +58,8 @@ Wide seat_units(const State& state, const Market& market, const Seat& seat, cons
   std::array<Wide, 2> losses = losses_of(state, market, seat, exactness);
   if (wanted != nullptr) {
     const auto side = static_cast<std::size_t>(side_of(wanted->flags));
-    losses[side] += loss_of(side_of(wanted->flags), wanted->limit, wanted->lots,
-                            perpetual.mark_ticks);
+    losses[side] += wanted->loss + loss_of(side_of(wanted->flags), wanted->limit, wanted->lots,
+                                           perpetual.mark_ticks);
     if (wanted->slot != 0) losses[side] -= own_loss(state, perpetual, wanted->slot);
   }
   return initial_units(worst, perpetual.terms.brackets, seat.leverage,
@@ -144,7 +144,8 @@ Wide fee_reserve_units(const State& state, std::uint32_t account, const Wanted& 
   const std::int64_t price = std::max(wanted.limit, perpetual.mark_ticks);
   const std::int32_t taker_ppm =
       wanted.market->rules.fees.tier[state.accounts[account].tier].taker_ppm;
-  return ceil_rate(price * perpetual.units_per_tick_lot * wanted.lots, taker_ppm);
+  const std::int64_t lots = wanted.lots + wanted.taken;
+  return ceil_rate(price * perpetual.units_per_tick_lot * lots, taker_ppm);
 }
 
 // MM + buffers - equity; a liquidation ends where this is not above 0.

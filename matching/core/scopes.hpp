@@ -6,13 +6,23 @@
 
 namespace rialto {
 
+// What an order would come to: the lots that trade at once with what they lose against the mark, in
+// ticks x lots and of each fill at least 0, and the lots that count at its limit.
+struct Prospect {
+  std::int64_t taken;
+  Wide loss;
+  std::int64_t left;
+};
+
 struct Wanted {  // an order that is asked for, counted as if it stood in its book
   const Market* market;
   Slot slot;  // of one that is there already with other terms, or 0
   std::uint16_t flags;
   std::int64_t limit;
   std::int64_t more_lots;  // of its side than now
-  std::int64_t lots;       // in all
+  std::int64_t lots;       // at its limit
+  std::int64_t taken = 0;  // lots that trade at once, which lose `loss` ticks x lots
+  Wide loss = 0;
 };
 
 // Whether open losses that would have to be added up anew may be counted too high: who has margin

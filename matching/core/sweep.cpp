@@ -1,5 +1,5 @@
-// Whether the book fills an order whole: a sweep that is played through before it is made.
-// matching/fill_or_kill.py.
+// What the book would do to an order: a sweep that is played through before it is made.
+// matching/sweep.py.
 #include <algorithm>
 #include <deque>
 #include <unordered_map>
@@ -34,9 +34,9 @@ struct Party {
   }
 };
 
-struct Hidden {  // an iceberg that was met, with what it hides
+struct Turn {  // an order of a level that is met, or an iceberg among them that is met again
   Slot slot;
-  std::int64_t lots;
+  std::int64_t hidden;
 };
 
 }  // namespace
@@ -62,31 +62,71 @@ std::vector<RestingReduceOnly> Engine::reduce_only_orders(const Market& market,
 class Sweep {
  public:
   Sweep(const Engine& engine, const Market& market, std::uint16_t flags, std::int64_t lots,
-        std::uint32_t account)
-      : engine_(engine), market_(market), flags_(flags), account_(account), missing_(lots) {
+        std::uint32_t account, std::uint32_t most)
+      : engine_(engine),
+        market_(market),
+        flags_(flags),
+        account_(account),
+        most_(most),
+        missing_(lots) {
     party(account, side_of(flags));
   }
 
-  bool is_over() const { return stopped_ || missing_ == 0; }
-  bool is_whole() const { return !stopped_ && missing_ == 0; }
+  // Whether all of the order trades.
+  bool is_whole() const { return missing_ == 0 && !shrank_; }
+
+  // What the order comes to; `rests`: it stands with what is left.
+  Prospect prospect(bool rests) const {
+    const bool goes_on = cut_ || (rests && !ended_);
+    return {taken_, loss_, goes_on ? missing_ : 0};
+  }
+
+  // Meets what there is up to a price, until it is over.
+  void play(std::int64_t limit) {
+    const int side = 1 - side_of(flags_);
+    const Book& book = market_.book;
+    std::int64_t price = book.best(side);
+    while (!is_over() && price != kNoPrice && Book::crosses(side, price, limit)) {
+      play_level(book.at(side, price).head);
+      price = book.next_price(side, price);
+    }
+  }
+
+ private:
+  bool is_over() const { return ended_ || cut_ || missing_ == 0; }
+
+  // Meets the orders of a level, then what icebergs among them show next, in turn.
+  void play_level(Slot head) {
+    const State& state = engine_.state;
+    std::deque<Turn> again;
+    for (Slot at = head; at != 0 && !is_over(); at = state.links[at].next)
+      if (!is_gone(at) && meet(at, state.orders[at].remaining) && state.hidden(at) != 0)
+        again.push_back({at, state.hidden(at)});
+    while (!again.empty() && !is_over()) {
+      const Turn turn = again.front();
+      again.pop_front();
+      if (is_gone(turn.slot)) continue;
+      const std::int64_t shown = std::min(turn.hidden, state.rare[turn.slot].terms.display);
+      if (meet(turn.slot, shown) && turn.hidden > shown)
+        again.push_back({turn.slot, turn.hidden - shown});
+    }
+  }
+
   bool is_gone(Slot slot) const { return gone_.contains(engine_.state.orders[slot].number); }
 
   // Meets an order that shows so much; returns whether it stands on, or has been filled.
   bool meet(Slot slot, std::int64_t shown) {
     const Order& maker = engine_.state.orders[slot];
-    if (++met_ > kMaxMakers) return stop();
-    if (maker.account == account_) {
-      stopped_ = self_trade_of(flags_) != kExpireMaker;
-      return false;
-    }
+    if (++met_ > most_) return cut();
+    if (maker.account == account_) return meet_own(shown);
     Party& owner = party(maker.account, maker.side());
     if (market_.perpetual != nullptr && events_ + 2 * met_ > kSweepRoom - kTriggerRoom)
-      return stop();  // it could be too many events for one command
+      return cut();  // it could be too many events for one command
     Party& taker = parties_.at(account_);
     const std::int64_t lots = std::min(missing_, shown);
     const auto taken = left(taker, side_of(flags_), account_, false, maker.price, lots);
     const auto given = left(owner, maker.side(), maker.account, true, maker.price, lots);
-    if (taken && *taken < 0) return stop();
+    if (taken && *taken < 0) return cut();  // and so too little for the rest at the limit
     if (given && *given < 0) {
       owner.drop(maker.number);
       return false;
@@ -94,16 +134,29 @@ class Sweep {
     taker.spare = taken;
     owner.spare = given;
     missing_ -= lots;
+    taken_ += lots;
     if (market_.perpetual != nullptr) {
+      loss_ += loss_of(side_of(flags_), maker.price, lots, market_.perpetual->mark_ticks);
       owner.fill(maker, lots);
       trim(owner, maker.side());
     }
     return true;
   }
 
- private:
-  bool stop() {
-    stopped_ = true;
+  // Meets an order of the same account, as its mode against self-trade says.
+  bool meet_own(std::int64_t shown) {
+    const int mode = self_trade_of(flags_);
+    if (mode == kDecrement) {
+      shrank_ = true;
+      missing_ -= std::min(missing_, shown);
+      return true;
+    }
+    ended_ = mode != kExpireMaker;
+    return false;
+  }
+
+  bool cut() {
+    cut_ = true;
     return false;
   }
 
@@ -140,10 +193,15 @@ class Sweep {
   const Market& market_;
   std::uint16_t flags_;
   std::uint32_t account_;
+  std::uint32_t most_;  // meetings
   std::int64_t missing_;
+  std::int64_t taken_ = 0;  // lots that trade
+  Wide loss_ = 0;           // of those at prices worse than the mark, in ticks x lots
   std::uint64_t met_ = 0;
   std::uint64_t events_ = 10;  // at most, beside two a meeting
-  bool stopped_ = false;
+  bool ended_ = false;         // it may not go on
+  bool cut_ = false;           // it might go on, but is not played any further
+  bool shrank_ = false;        // some of it went against an order of its own
   std::unordered_map<std::uint32_t, Party> parties_;
   std::unordered_set<std::uint64_t> gone_;  // numbers of orders that are cancelled on the way
 };
@@ -151,30 +209,22 @@ class Sweep {
 // Whether the book fills the whole order now, within its limit and the sweep limit.
 bool Engine::fillable(const Market& market, std::uint16_t flags, std::int64_t lots,
                       std::uint32_t account, std::int64_t limit) const {
+  Sweep sweep(*this, market, flags, lots, account, kMaxMakers);
+  sweep.play(limit);
+  return sweep.is_whole();
+}
+
+// What an order on a perpetual would come to now. After `kMaxPlayed` meetings all that is left
+// counts at the order's limit, whatever its kind.
+Prospect Engine::prospect(const Market& market, std::uint16_t flags, std::int64_t lots,
+                          std::uint32_t account, std::int64_t limit) const {
   const int side = 1 - side_of(flags);
-  const Book& book = market.book;
-  Sweep sweep(*this, market, flags, lots, account);
-  for (std::int64_t price = book.best(side); price != kNoPrice && Book::crosses(side, price, limit);
-       price = book.next_price(side, price)) {
-    std::deque<Hidden> hidden;
-    for (Slot at = book.at(side, price).head; at != 0; at = state.links[at].next) {
-      if (sweep.is_gone(at)) continue;
-      const bool stands = sweep.meet(at, state.orders[at].remaining);
-      if (sweep.is_over()) return sweep.is_whole();
-      if (const std::int64_t kept = state.hidden(at); stands && kept != 0)
-        hidden.push_back({at, kept});
-    }
-    while (!hidden.empty()) {
-      const Hidden next = hidden.front();
-      hidden.pop_front();
-      if (sweep.is_gone(next.slot)) continue;
-      const std::int64_t slice = state.rare[next.slot].terms.display;
-      const bool stands = sweep.meet(next.slot, std::min(next.lots, slice));
-      if (sweep.is_over()) return sweep.is_whole();
-      if (stands && next.lots > slice) hidden.push_back({next.slot, next.lots - slice});
-    }
-  }
-  return false;
+  const bool rests = may_rest(flags) && has_limit(flags);
+  const std::int64_t best = market.book.best(side);
+  if (best == kNoPrice || !Book::crosses(side, best, limit)) return {0, 0, rests ? lots : 0};
+  Sweep sweep(*this, market, flags, lots, account, kMaxPlayed);
+  sweep.play(limit);
+  return sweep.prospect(rests);
 }
 
 }  // namespace rialto

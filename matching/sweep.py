@@ -1,5 +1,6 @@
-"""Whether the book fills an order whole: a sweep that is played through before it is made.
+"""What the book would do to an order: a sweep that is played through before it is made.
 
+Whether it fills the order whole (fill-or-kill), and what the order would lose against the mark.
 Everything that ends a sweep early or passes over a maker is played: the limit, the sweep limit,
 self-trade, icebergs, whom a fill would leave too little (`ruin.py`), and reduce-only orders that
 are cancelled as their owner's position shrinks.
@@ -9,14 +10,16 @@ from __future__ import annotations
 
 from collections import deque
 
-from domain.limits import MAX_MAKERS, SWEEP_ROOM, TRIGGER_ROOM
-from domain.order import SelfTrade, Side
+from domain.limits import MAX_MAKERS, MAX_PLAYED, SWEEP_ROOM, TRIGGER_ROOM
+from domain.order import SelfTrade, Side, TimeInForce
 from domain.order_guards import RestingReduceOnly, closable_lots, reduce_only_trim
 from matching.book import BUY, Market, Order
 from matching.engine_state import EngineState
 from matching.ruin import gained_units, spare_units
+from matching.scopes import Prospect
 
-_EXPIRE_MAKER = int(SelfTrade.EXPIRE_MAKER)
+_EXPIRE_MAKER, _DECREMENT = int(SelfTrade.EXPIRE_MAKER), int(SelfTrade.DECREMENT)
+_RESTING = (int(TimeInForce.GTC), int(TimeInForce.GTD))
 
 
 class _Party:
@@ -52,13 +55,20 @@ class _Party:
 class _Sweep:
     """An order that meets the book, in a world of its own."""
 
-    def __init__(self, state: EngineState, market: Market, taker: Order) -> None:
+    def __init__(
+        self, state: EngineState, market: Market, taker: Order, most: int = MAX_MAKERS
+    ) -> None:
         self.state = state
         self.market = market
         self.taker = taker
+        self.most = most  # meetings
         self.missing = taker.quantity_lots - taker.filled_lots
+        self.taken = 0  # lots that trade
+        self.loss = 0  # of those at prices worse than the mark, in ticks x lots
         self.met = 0
-        self.stopped = False  # it may not go on
+        self.ended = False  # it may not go on
+        self.is_cut = False  # it might go on, but is not played any further
+        self.shrank = False  # some of it went against an order of its own
         self.gone: set[int] = set()  # orders that are cancelled on the way
         self.parties = {taker.account_id: _Party(state, market, taker)}
         self.events = 10 + self._open_orders(taker.account_id)  # at most, beside two a meeting
@@ -71,17 +81,41 @@ class _Sweep:
     @property
     def is_over(self) -> bool:
         """Return whether nothing more is to be met."""
-        return self.stopped or self.missing == 0
+        return self.ended or self.is_cut or self.missing == 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether all of the order trades."""
+        return self.missing == 0 and not self.shrank
+
+    def play(self) -> None:
+        """Meet what there is within the order's limit, until it is over."""
+        side = self.market.sides[1 - self.taker.side]
+        for level_rank in reversed(side.ranks):
+            if self.is_over or level_rank < self.taker.limit_ticks * side.sign:
+                return
+            self._play_level(list(side.levels[level_rank].values()))
+
+    def _play_level(self, makers: list[Order]) -> None:
+        """Meet the orders of a level, then what icebergs among them show next, in turn."""
+        turns = deque((maker, maker.shown_lots, maker.hidden_lots) for maker in makers)
+        while turns and not self.is_over:
+            maker, shown, hidden = turns.popleft()
+            if maker.order_id in self.gone:
+                continue
+            stands = self.meet(maker, shown)
+            if stands and hidden and not self.is_over:
+                more = min(hidden, maker.terms.display_lots)
+                turns.append((maker, more, hidden - more))
 
     def meet(self, maker: Order, shown_lots: int) -> bool:
         """Meet an order that shows so much; return whether it stands on (or has been filled)."""
         self.met += 1
-        if self.met > MAX_MAKERS:
-            self.stopped = True
+        if self.met > self.most:
+            self.is_cut = True
             return False
         if maker.account_id == self.taker.account_id:
-            self.stopped = self.taker.flags >> 9 & 7 != _EXPIRE_MAKER
-            return False
+            return self._meet_own(shown_lots)
         owner = self.parties.get(maker.account_id)
         if owner is None:
             owner = _Party(self.state, self.market, maker)
@@ -89,24 +123,38 @@ class _Sweep:
             self.events += self._open_orders(maker.account_id)
         is_perpetual = self.market.perpetual is not None
         if is_perpetual and self.events + 2 * self.met > SWEEP_ROOM - TRIGGER_ROOM:
-            self.stopped = True  # it could be too many events for one command
+            self.is_cut = True  # it could be too many events for one command
             return False
         lots = min(self.missing, shown_lots)
         taker = self.parties[self.taker.account_id]
         taken = self._left(taker, self.taker, maker, lots)
         given = self._left(owner, maker, maker, lots)
         if taken is not None and taken < 0:
-            self.stopped = True
+            self.is_cut = True  # and so too little for what is left at the order's limit
             return False
         if given is not None and given < 0:
             owner.reducing.pop(maker.order_id, None)
             return False
         taker.spare, owner.spare = taken, given
         self.missing -= lots
+        self.taken += lots
         if self.market.perpetual is not None:
+            mark = self.market.perpetual.mark_ticks
+            worse = maker.price_ticks - mark
+            self.loss += max(0, worse if self.taker.side == BUY else -worse) * lots
             owner.fill(maker, lots)
-            self.gone.update(owner.trim(self.market.perpetual.mark_ticks))
+            self.gone.update(owner.trim(mark))
         return True
+
+    def _meet_own(self, shown_lots: int) -> bool:
+        """Meet an order of the same account, as its mode against self-trade says."""
+        mode = self.taker.flags >> 9 & 7
+        if mode == _DECREMENT:
+            self.shrank = True
+            self.missing -= min(self.missing, shown_lots)
+            return True
+        self.ended = mode != _EXPIRE_MAKER
+        return False
 
     def _left(self, party: _Party, order: Order, maker: Order, lots: int) -> int | None:
         """Return what a fill leaves that fills may still take; None: nothing is at stake."""
@@ -117,27 +165,21 @@ class _Sweep:
 
 def is_fillable(state: EngineState, market: Market, order: Order) -> bool:
     """Return whether the book fills the whole order now, within its limit and the sweep limit."""
-    side = market.sides[1 - order.side]
     sweep = _Sweep(state, market, order)
-    for level_rank in reversed(side.ranks):
-        if level_rank < order.limit_ticks * side.sign:
-            break
-        hidden: deque[tuple[Order, int]] = deque()  # icebergs met, with what they hide
-        for maker in side.levels[level_rank].values():
-            if maker.order_id in sweep.gone:
-                continue
-            stands = sweep.meet(maker, maker.shown_lots)
-            if sweep.is_over:
-                return not sweep.stopped
-            if stands and maker.hidden_lots:
-                hidden.append((maker, maker.hidden_lots))
-        while hidden:
-            maker, lots = hidden.popleft()
-            if maker.order_id in sweep.gone:
-                continue
-            stands = sweep.meet(maker, min(lots, maker.terms.display_lots))
-            if sweep.is_over:
-                return not sweep.stopped
-            if stands and lots > maker.terms.display_lots:
-                hidden.append((maker, lots - maker.terms.display_lots))
-    return False
+    sweep.play()
+    return sweep.is_whole
+
+
+def prospect(state: EngineState, market: Market, order: Order) -> Prospect:
+    """Return what an order on a perpetual would come to now.
+
+    After `MAX_PLAYED` meetings all that is left counts at the order's limit, whatever its kind.
+    """
+    side = market.sides[1 - order.side]
+    rests = order.flags >> 5 & 7 in _RESTING and not order.is_market
+    if side.first(order.limit_ticks * side.sign) is None:
+        return Prospect(0, 0, order.quantity_lots - order.filled_lots if rests else 0)
+    sweep = _Sweep(state, market, order, MAX_PLAYED)
+    sweep.play()
+    goes_on = sweep.is_cut or (rests and not sweep.ended)
+    return Prospect(sweep.taken, sweep.loss, sweep.missing if goes_on else 0)
