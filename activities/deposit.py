@@ -11,7 +11,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.transfer import Declined, TransferSteps
-from activities.wallet_ports import ChainAdapter, DepositRows, TransferRows
+from activities.wallet_ports import ChainAdapter, DepositRows, Screener, TransferRows
 from domain.deposit import (
     Deposit,
     DepositChange,
@@ -20,24 +20,20 @@ from domain.deposit import (
     DepositState,
     split_for_trading,
 )
-from domain.hash_chain import JsonValue
+from domain.deposit_booking import STREAM, booking
 from domain.ledger import (
     JournalRequest,
     MainShortError,
     Posting,
-    capital,
     main,
-    suspense,
     transfer_key,
     transfer_return_key,
     transit,
-    wallet_deposit,
-    wallet_hot,
 )
 from domain.money import text_from_units
+from domain.screening import Screening, ScreeningResult
 from domain.transfer import TO_TRADING, NewTransfer
 
-STREAM = "wallet"
 DEFAULT_SHARD = 0  # all deposits go there, by design: their owner moves them on by a transfer
 _POLL_SECONDS = 0.25
 _WATCH_SECONDS = 300.0
@@ -79,7 +75,9 @@ class DepositActivities:
         transfers: TransferRows,
         steps: TransferSteps,
         chain: ChainAdapter,
+        screener: Screener,
     ) -> None:
+        self._screener = screener
         self._rows = rows
         self._transfers = transfers
         self._steps = steps
@@ -149,32 +147,28 @@ class DepositActivities:
         return await self._chain.block_hash(row.block_number) == row.block_hash
 
     async def _post(self, row: Deposit, depth: int) -> DepositResult:
-        target, posting, kind = _booking(row)
-        detail: dict[str, JsonValue] = {
-            "confirmations": depth,
-            "block_hash": row.block_hash,
-            "amount": str(row.amount),
-            "asset": row.asset.code,
-        }
-        moved = await self._rows.move(
+        screening = None if row.customer_id is None else await self._screen(row, row.customer_id)
+        moved = await self._rows.post(
             row.deposit_id,
-            DepositChange(
-                source=row.state,
-                target=target,
-                detail=detail,
-                columns={"confirmations": depth},
-                journal=JournalRequest(
-                    stream=STREAM,
-                    key=f"{row.deposit_id}-post",
-                    kind=kind,
-                    postings=(posting,),
-                    detail={"deposit": row.deposit_id},
-                ),
-            ),
-            block_hash=row.block_hash,
+            row.block_hash,
+            lambda found, dust: booking(found, dust, depth, screening),
         )
-        _log.info("deposit booked", kind=kind, state=moved.state)
-        return DepositResult(moved.state, f"{kind} after {depth} confirmations")
+        _log.info("deposit booked", state=moved.state)
+        return DepositResult(moved.state, f"booked after {depth} confirmations")
+
+    async def _screen(self, row: Deposit, customer_id: int) -> ScreeningResult:
+        """Ask about the sender; no answer is an error, and the step is tried again."""
+        return await self._screener.screen(
+            Screening(
+                subject=row.deposit_id,
+                customer_id=customer_id,
+                asset=row.asset.code,
+                amount=row.amount,
+                value_cents=None,
+                chain=row.chain,
+                address=row.sender,
+            )
+        )
 
     @activity.defn(name="credit_deposit")
     async def credit(self, request: DepositRequest) -> DepositResult:
@@ -186,7 +180,7 @@ class DepositActivities:
         row = await self._require(request)
         if row.state is not DepositState.POSTED or row.customer_id is None:
             return DepositResult(row.state)
-        amount, dust = split_for_trading(row.amount, row.asset)
+        amount, dust = split_for_trading(row.amount + row.collected, row.asset)
         try:
             if amount:
                 move = _move(row, row.customer_id, amount)
@@ -239,23 +233,6 @@ class DepositActivities:
             type="CreditRefused",
             non_retryable=True,
         )
-
-
-def _booking(row: Deposit) -> tuple[DepositState, Posting, str]:
-    """Return (state, posting, kind) for a confirmed payment.
-
-    Coins below the minimum are on our address all the same: the ledger shows them in suspense.
-    """
-    asset = row.asset.code
-    if row.customer_id is None:
-        source, target = wallet_hot(row.chain, asset), capital(asset)
-        return DepositState.REFILLED, Posting(source, target, asset, row.amount), "refill"
-    source = wallet_deposit(row.chain, asset)
-    if row.amount < row.minimum:
-        posting = Posting(source, suspense(asset), asset, row.amount)
-        return DepositState.BELOW_MINIMUM, posting, "deposit_below_minimum"
-    posting = Posting(source, main(row.customer_id, asset), asset, row.amount)
-    return DepositState.POSTED, posting, "deposit"
 
 
 def _move(row: Deposit, customer_id: int, amount: int) -> DepositMove:

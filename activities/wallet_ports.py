@@ -11,16 +11,26 @@ from uuid import UUID
 from domain.approval import Decision
 from domain.chain import AddressState, FeeQuote, Receipt
 from domain.commands import Command
-from domain.deposit import Deposit, DepositChange, DepositMove
+from domain.deposit import Deposit, DepositChange, DepositMove, Dust
 from domain.events import Event
 from domain.hash_chain import JsonValue
 from domain.ledger import JournalRequest
+from domain.screening import Screening, ScreeningResult
 from domain.transfer import NewTransfer, Transfer
 from domain.withdrawal import StateChange, StoredTransaction, Withdrawal
 
 
 class ChainAdapter(Protocol):
-    """One chain, through one node that may be late, wrong or away."""
+    """What the exchange asks of a chain, through one node that may be late, wrong or away.
+
+    Another chain (native Bitcoin, say) is another adapter of these methods and of
+    `workers.chain_watcher.WatchedChain`, with a builder and a signer for its transactions. It
+    owes: blocks with the hash of the one before, so that a reorganisation is seen; every payment
+    of a block, numbered within its transaction so that it keeps its number when it is mined again
+    elsewhere; amounts as integers of the smallest unit; a transaction's hash before it is sent;
+    and a broadcast that may be repeated. A node that is away raises, and is asked again; a
+    transaction that it will never take raises something else.
+    """
 
     async def chain_id(self) -> int:
         """Return the chain's number."""
@@ -173,6 +183,13 @@ class WithdrawalRows(Protocol):
         """Return a rough price."""
 
 
+class Screener(Protocol):
+    """Says whether money of this origin may be credited."""
+
+    async def screen(self, asked: Screening) -> ScreeningResult:
+        """Return the answer, or raise while there is none."""
+
+
 class DepositRows(Protocol):
     """The rows of deposits; methods as in the store of the same name."""
 
@@ -182,10 +199,16 @@ class DepositRows(Protocol):
     async def note_confirmations(self, deposit_id: str, confirmations: int) -> None:
         """Write down how deep the block lies."""
 
-    async def move(
-        self, deposit_id: str, change: DepositChange, block_hash: str | None = None
-    ) -> Deposit:
+    async def move(self, deposit_id: str, change: DepositChange) -> Deposit:
         """Compare and set."""
+
+    async def post(
+        self,
+        deposit_id: str,
+        block_hash: str,
+        book: Callable[[Deposit, Sequence[Dust]], DepositChange],
+    ) -> Deposit:
+        """Book a pending deposit that still lies in this block, once."""
 
     async def begin_move(self, deposit_id: str, move: DepositMove) -> Deposit:
         """Take the money from main into transit."""

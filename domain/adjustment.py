@@ -2,7 +2,8 @@
 
 Nothing that is stored is ever changed: an adjustment is a journal of its own. One that names an
 event of a parked settlement is that event's correcting entry, under the event's own key; without
-postings it attests that an event of an unknown type moves no money (quarantine).
+postings it attests that an event of an unknown type moves no money (quarantine). One that names a
+deposit in suspense releases it to a customer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from domain.account import UnknownAccountError, parse_account
+from domain.account import AccountKind, UnknownAccountError, parse_account
+from domain.deposit import is_deposit_id
 from domain.hash_chain import JsonValue, canonical_json
 from domain.ledger import JournalRequest, Posting, correction_key, quarantine_key
 from domain.two_signatures import reason_refusal
@@ -39,7 +41,10 @@ def adjustment_workflow_id(adjustment_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """What is proposed. `event` is "" or shard:sequence.index; `expiry` in seconds since 1970."""
+    """What is proposed; `expiry` in seconds since 1970.
+
+    `event` names what it is about: "", a shard:sequence.index, or a deposit's id.
+    """
 
     adjustment_id: str
     postings: tuple[Posting, ...]
@@ -85,11 +90,20 @@ class Adjustment:
         """Return the journal's business reason."""
         if not self.event:
             return "adjustment"
+        if self.deposit_id:
+            return "suspense_release"
         return "correction" if self.postings else "quarantine"
+
+    @property
+    def deposit_id(self) -> str:
+        """Return the deposit that it releases from suspense; "" for none."""
+        return self.event if is_deposit_id(self.event) else ""
 
     @property
     def key(self) -> str:
         """Return the journal's key."""
+        if self.deposit_id:
+            return f"{self.deposit_id}-release"
         place = event_place(self.event)
         if place is None:
             return adjustment_workflow_id(self.adjustment_id)
@@ -107,6 +121,8 @@ def proposal_refusal(proposed: Adjustment) -> str | None:
     refusal = reason_refusal("an adjustment", proposed.reason)
     if refusal is not None:
         return refusal
+    if proposed.deposit_id:
+        return _release_refusal(proposed)
     if proposed.event and event_place(proposed.event) is None:
         return "an event is named shard:sequence.index"
     if not proposed.postings and not proposed.event:
@@ -121,6 +137,20 @@ def proposal_refusal(proposed: Adjustment) -> str | None:
                 return f"{code} does not hold {posting.asset}"
             if account.shard is not None and not proposed.event:
                 return f"{code} is settlement's; a correction names the event that it belongs to"
+    return None
+
+
+def _release_refusal(proposed: Adjustment) -> str | None:
+    """Return why this does not release a deposit: one posting, suspense to a customer's main."""
+    try:
+        (posting,) = proposed.postings
+        source, target = parse_account(posting.source), parse_account(posting.destination)
+    except ValueError:
+        return "a release has one posting, from suspense to a customer's main account"
+    if (source.kind, target.kind) != (AccountKind.SUSPENSE, AccountKind.MAIN):
+        return "a release goes from suspense to a customer's main account"
+    if not source.asset == target.asset == posting.asset:
+        return f"not both accounts hold {posting.asset}"
     return None
 
 

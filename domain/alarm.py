@@ -20,6 +20,7 @@ class AlarmKind(StrEnum):
     PARKED = "parked"
     SETTLEMENT_LAG = "settlement_lag"
     ENGINE_HALTED = "engine_halted"
+    DEPOSIT_REVERSED = "deposit_reversed"
 
 
 RUNBOOKS = {
@@ -27,6 +28,7 @@ RUNBOOKS = {
     AlarmKind.PARKED: "docs/runbooks/wallet-parked.md",
     AlarmKind.SETTLEMENT_LAG: "docs/runbooks/settlement-lag.md",
     AlarmKind.ENGINE_HALTED: "docs/runbooks/engine-halted.md",
+    AlarmKind.DEPOSIT_REVERSED: "docs/runbooks/deposit-reorganised.md",
 }
 MARKET_RUNBOOK = "docs/runbooks/market-listing.md"
 LIQUIDATION_RUNBOOK = "docs/runbooks/liquidation-parked.md"

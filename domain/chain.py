@@ -11,13 +11,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """One transfer of value to an address; `contract` is None for the chain's own coin."""
+    """One transfer of value to an address; `contract` is None for the chain's own coin.
+
+    `log_index` counts within the transaction, as `domain.deposit.deposit_id` says.
+    """
 
     tx_hash: str
     log_index: int
     contract: str | None
     address: str
     amount: int
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)

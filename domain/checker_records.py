@@ -124,13 +124,17 @@ class TransferRecord:
 
 @dataclass(frozen=True, slots=True)
 class DepositRecord:
-    """A deposit; `booked` is what its row says, `postings` what its journals booked."""
+    """A deposit; `booked` is what its row says, `postings` what its journals booked.
+
+    `turns` counts how often it was taken back and restored after it was booked.
+    """
 
     deposit_id: str
     asset: str
     amount: int
     booked: bool
     postings: tuple[int, ...]
+    turns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,21 @@
 
 seen -> pending -> posted -> credited      a customer's payment
 seen -> pending -> refilled                a payment to the hot wallet itself: owners' capital
-seen -> pending -> below_minimum           too small to book: kept in suspense
+seen -> pending -> below_minimum           too small: in suspense until the next one makes it enough
+seen -> pending -> suspended               refused by screening: in suspense until officers decide
+below_minimum -> collected                 credited together with a later deposit
+below_minimum | suspended -> released      two officers gave it to a customer
 seen | pending -> voided                   the chain was reorganised; mined again = seen again
+
+A reorganisation after posting is no state: the customer may have traded with the money. The row
+is marked `reversed`, what the ledger says of the coins is taken back into suspense, and restored
+once the payment lies as deep again as it must.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -27,6 +35,9 @@ class DepositState(StrEnum):
     CREDITED = "credited"  # in the trading balance
     REFILLED = "refilled"
     BELOW_MINIMUM = "below_minimum"
+    COLLECTED = "collected"
+    SUSPENDED = "suspended"
+    RELEASED = "released"
     VOIDED = "voided"
 
 
@@ -34,19 +45,39 @@ _State = DepositState
 NEXT_STATES: dict[DepositState, frozenset[DepositState]] = {
     _State.SEEN: frozenset({_State.PENDING, _State.VOIDED}),
     _State.PENDING: frozenset(
-        {_State.POSTED, _State.REFILLED, _State.BELOW_MINIMUM, _State.VOIDED}
+        {
+            _State.POSTED,
+            _State.REFILLED,
+            _State.BELOW_MINIMUM,
+            _State.SUSPENDED,
+            _State.VOIDED,
+        }
     ),
     _State.POSTED: frozenset({_State.CREDITED}),
     _State.CREDITED: frozenset(),
     _State.REFILLED: frozenset(),
-    _State.BELOW_MINIMUM: frozenset(),
+    _State.BELOW_MINIMUM: frozenset({_State.COLLECTED, _State.RELEASED}),
+    _State.COLLECTED: frozenset(),
+    _State.SUSPENDED: frozenset({_State.RELEASED}),
+    _State.RELEASED: frozenset(),
     _State.VOIDED: frozenset({_State.SEEN}),
 }
-FINAL_STATES = frozenset({_State.CREDITED, _State.REFILLED, _State.BELOW_MINIMUM, _State.VOIDED})
+IN_SUSPENSE_STATES = frozenset({_State.BELOW_MINIMUM, _State.SUSPENDED})
+FINAL_STATES = frozenset(  # of the workflow: what follows is done by others
+    {
+        *IN_SUSPENSE_STATES,
+        _State.CREDITED,
+        _State.REFILLED,
+        _State.COLLECTED,
+        _State.RELEASED,
+        _State.VOIDED,
+    }
+)
 UNPOSTED_STATES = frozenset({_State.SEEN, _State.PENDING})
 
 NATIVE_COIN = -1  # the log index of a payment in the chain's own coin
-LARGE_MULTIPLE = 10
+FIRST_INTERNAL = -2  # and downwards: coins that a contract pays, in the order of its calls
+_ID = re.compile(r"deposit-[A-Z0-9]{1,16}-0x[0-9a-f]{1,64}-(native|(internal)?[0-9]{1,9})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +98,46 @@ def deposit_id(chain: str, tx_hash: str, log_index: int) -> str:
     `log_index` counts the transfers of the transaction, not of the block: it stays the same when
     the transaction is mined again in another block.
     """
-    return f"deposit-{chain}-{tx_hash}-{'native' if log_index == NATIVE_COIN else log_index}"
+    place = str(log_index)
+    if log_index < 0:
+        nth = FIRST_INTERNAL - log_index
+        place = "native" if log_index == NATIVE_COIN else f"internal{nth}"
+    return f"deposit-{chain}-{tx_hash}-{place}"
 
 
-def required_confirmations(asset_confirmations: int, amount: int, large_above: int) -> int:
-    """Return how deep the block must lie: twice as deep for ten times the approval threshold."""
-    if amount > large_above * LARGE_MULTIPLE:
-        return 2 * asset_confirmations
-    return asset_confirmations
+def is_deposit_id(text: str) -> bool:
+    """Return whether `text` has the form of a deposit's id."""
+    return _ID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationTier:
+    """How deep a payment of more than `above` (chain units) must lie before it is booked."""
+
+    name: str
+    above: int
+    confirmations: int
+
+
+_TIERS = (("standard", 0, 1), ("large", 10, 2), ("very_large", 100, 3))
+
+
+def confirmation_tiers(confirmations: int, approval_above: int) -> tuple[ConfirmationTier, ...]:
+    """Return an asset's tiers, smallest first, by the asset's own terms.
+
+    Above ten times the amount from which a withdrawal needs a signature it takes twice the
+    asset's confirmations, above a hundred times three times: undoing the blocks must cost more
+    than the deposit is worth.
+    """
+    return tuple(
+        ConfirmationTier(name, multiple * approval_above, times * confirmations)
+        for name, multiple, times in _TIERS
+    )
+
+
+def tier_of(amount: int, tiers: Sequence[ConfirmationTier]) -> ConfirmationTier:
+    """Return the highest tier that `amount` exceeds; the first one for nothing."""
+    return next((tier for tier in reversed(tiers) if amount > tier.above), tiers[0])
 
 
 def split_for_trading(amount: int, asset: Asset) -> tuple[int, int]:
@@ -103,9 +166,22 @@ class Deposit:
     minimum: int
     state: DepositState
     confirmations: int
-    required_confirmations: int
+    tier: ConfirmationTier
     transfer_id: str | None
     reason: str | None
+    sender: str = ""
+    collected: int = 0  # of earlier deposits below the minimum, credited with this one
+    turns: int = 0  # how often it was taken back and restored after reorganisations, together
+
+    @property
+    def reversed(self) -> bool:
+        """Return whether the chain has lost it after it was booked."""
+        return self.turns % 2 == 1
+
+    @property
+    def required_confirmations(self) -> int:
+        """Return how deep its block must lie."""
+        return self.tier.confirmations
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +197,7 @@ class NewDeposit:
     customer_id: int | None
     asset_id: int
     amount: int
+    sender: str = ""
 
     @property
     def deposit_id(self) -> str:
@@ -154,6 +231,15 @@ class DepositChange:
     detail: Mapping[str, JsonValue]
     columns: Mapping[str, object] = field(default_factory=dict)
     journal: JournalRequest | None = None
+    collects: tuple[str, ...] = ()  # earlier deposits that are credited together with it
+
+
+@dataclass(frozen=True, slots=True)
+class Dust:
+    """A deposit below the minimum that waits in suspense; chain units."""
+
+    deposit_id: str
+    amount: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from domain.deposit import ConfirmationTier, confirmation_tiers
 from domain.instrument import Asset, Instrument
 
 
@@ -32,6 +33,11 @@ class AssetListing:
     withdrawal_minimum: int
     withdrawal_fee: int
     approval_above: int
+
+    @property
+    def confirmation_tiers(self) -> tuple[ConfirmationTier, ...]:
+        """Return how many confirmations its deposits wait for, by amount."""
+        return confirmation_tiers(self.confirmations, self.approval_above)
 
 
 def market_name(text: str) -> str:

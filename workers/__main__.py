@@ -35,6 +35,7 @@ _GROUPS = (
     "ledger",
     "alarms",
     "adjust",
+    "suspense",
     "replay",
     "conform",
     "vectors",

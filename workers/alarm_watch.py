@@ -19,7 +19,9 @@ from domain.alarm import (
     Severity,
 )
 from domain.checker_report import Violation
+from domain.deposit import Deposit
 from domain.market_change import MARKET_CHANGE_WORKFLOW
+from domain.money import text_from_units
 from domain.order import ShardMode
 from infra.engine_grpc import EngineStatus
 from infra.postgres.alarm_store import AlarmStore
@@ -220,6 +222,25 @@ def halt_source(statuses: Callable[[], Awaitable[Mapping[int, EngineStatus]]]) -
             )
             for shard, status in (await statuses()).items()
             if status.mode is not ShardMode.NORMAL
+        ]
+
+    return find
+
+
+def reversed_source(reversed_deposits: Callable[[], Awaitable[Sequence[Deposit]]]) -> Source:
+    """Return what finds deposits that the chain has lost after they were booked."""
+
+    async def find() -> list[Condition]:
+        return [
+            Condition(
+                AlarmKind.DEPOSIT_REVERSED,
+                found.deposit_id,
+                Severity.CRITICAL,
+                f"{found.deposit_id} of {text_from_units(found.amount, found.asset.chain_decimals)}"
+                f" {found.asset.code} was {found.state} and is no longer in the chain",
+                found.deposit_id,
+            )
+            for found in await reversed_deposits()
         ]
 
     return find

@@ -19,6 +19,7 @@ from infra.postgres.alarm_store import AlarmStore
 from infra.postgres.reading import reading
 from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.settings import Settings
+from infra.wallet.deposit_rows import reversed_deposits
 from workers import engine_admin
 from workers.alarm_watch import (
     AlarmWatch,
@@ -27,6 +28,7 @@ from workers.alarm_watch import (
     lag_source,
     parked_source,
     reconciliation_source,
+    reversed_source,
 )
 from workers.wiring import Connections
 
@@ -58,6 +60,7 @@ class WorkerAlarms:
             AlarmKind.PARKED: parked_source(to.client),
             AlarmKind.SETTLEMENT_LAG: lag_source(self._cursors, self._statuses, time.monotonic),
             AlarmKind.ENGINE_HALTED: halt_source(self._statuses),
+            AlarmKind.DEPOSIT_REVERSED: reversed_source(lambda: reversed_deposits(to.database)),
         }
         self.watch = AlarmWatch(store, sources, senders_of(settings))
 

@@ -2,7 +2,8 @@
 
 Each block is stored with what it pays us in one transaction; so after a crash it goes on at the
 stored height, and a block is scanned once. A block whose parent is not the stored one means that
-the chain was reorganised: stored blocks are taken back until both agree.
+the chain was reorganised: stored blocks are taken back until both agree, and with them what they
+paid us.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from domain.deposit import DEPOSIT_WORKFLOW, DepositRequest, IgnoredPayment, New
 from infra.heartbeat import Heartbeat
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.engine import create
+from infra.postgres.ledger_store import LedgerStore
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
+from infra.wallet.block_store import BlockStore
 from infra.wallet.chain import EvmChain
-from infra.wallet.deposit_store import BlockStore
 from infra.wallet.keys import load_public
+from infra.wallet.reorganisation import Reorganisations
 from infra.wallet.rpc import ChainUnavailableError, RpcError
 from infra.wallet.setup import CHAIN
 from infra.wallet.workflow_starter import TemporalStarter
@@ -76,12 +79,14 @@ class ChainWatcher:
         self,
         chain: WatchedChain,
         blocks: BlockStore,
+        reorganisations: Reorganisations,
         starter: DepositStarter,
         hot_address: str,
         start_block: int = 0,
     ) -> None:
         self._chain = chain
         self._blocks = blocks
+        self._reorganisations = reorganisations
         self._starter = starter
         self._hot_address = hot_address
         self._start_block = start_block
@@ -106,6 +111,8 @@ class ChainWatcher:
             parent = block.hash
             self._set(number, head, "")
         self._set(last, head, "")
+        if restored := await self._reorganisations.restore(CHAIN, last):
+            log.warning("deposits are in the chain again", deposits=restored)
         return last < head
 
     async def _rewind(self, height: int, head: int) -> bool:
@@ -121,8 +128,10 @@ class ChainWatcher:
             if stored == await self._chain.block_hash(fork):
                 break
             fork -= 1
-        disputed = await self._blocks.rewind(CHAIN, fork)
+        disputed = await self._reorganisations.rewind(CHAIN, fork)
         log.warning("chain reorganised", fork=fork, depth=height - fork, disputed=disputed)
+        if disputed:
+            log.error("deposits were reorganised after posting", alarm=True, deposits=disputed)
         return True
 
     async def _scan(self, block: Block) -> None:
@@ -174,6 +183,7 @@ def _deposit(payment: Payment, block: Block, customer: int | None, asset_id: int
         customer_id=customer,
         asset_id=asset_id,
         amount=payment.amount,
+        sender=payment.sender,
     )
 
 
@@ -216,6 +226,7 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
     watcher = ChainWatcher(
         chain,
         BlockStore(engine, AuditStore()),
+        Reorganisations(engine, LedgerStore(), AuditStore()),
         TemporalStarter(client, task_queues.WALLET),
         load_public(settings.data_dir).hot_address,
     )

@@ -20,19 +20,21 @@ from activities.withdrawal_payment import WithdrawalPayment
 from activities.withdrawal_review import WithdrawalReview
 from domain.approval import Officer
 from domain.reconciliation import Policy
+from domain.screening import SANCTIONS
 from infra.postgres import open_rows
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.temporal.entities import EntityWorkflow
+from infra.wallet.block_store import BlockStore
 from infra.wallet.builder import EvmTransactionBuilder
 from infra.wallet.chain import EvmChain
-from infra.wallet.deposit_store import BlockStore, DepositStore
+from infra.wallet.deposit_store import DepositStore
 from infra.wallet.keys import load_public
 from infra.wallet.officers import pinned_path, verify_ed25519
 from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.policy_facts import PolicyFactsReader
-from infra.wallet.screening import screeners_of
+from infra.wallet.screening import Screener, screeners_of
 from infra.wallet.shard_transfer_store import ShardTransferStore
 from infra.wallet.transfer_store import TransferStore
 from infra.wallet.withdrawal_store import WithdrawalStore
@@ -60,6 +62,7 @@ class WalletAdapters:
     hot_address: str
     officers: Mapping[str, Officer]
     policy_facts: PolicyFactsReader
+    screener: Screener  # of deposits' senders
     starter: TemporalStarter
     gate: Callable[[], Awaitable[str]]
     max_fee: int  # wei a gas unit
@@ -102,6 +105,7 @@ def wire_wallet(to: Connections) -> Wiring:
             hot_address=public.hot_address,
             officers=PinnedOfficers(pinned_path(settings.data_dir)),
             policy_facts=PolicyFactsReader(to.database, public.hot_address, screeners_of(settings)),
+            screener=screeners_of(settings)[SANCTIONS],
             starter=TemporalStarter(connected, task_queues.WALLET),
             gate=payment_gate(ReconciliationLog(to.database), settings.reconciliation_policy),
             max_fee=settings.withdrawal_max_fee_gwei * _WEI_PER_GWEI,
@@ -136,7 +140,7 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         adapters.max_fee,
         adapters.stuck_seconds,
     )
-    deposit = DepositActivities(deposits, transfers, steps, adapters.chain)
+    deposit = DepositActivities(deposits, transfers, steps, adapters.chain, adapters.screener)
     shard_transfers = ShardTransferStore(adapters.engine, ledger)
     between = ShardTransferActivities(shard_transfers, steps)
     sweep = OrphanSweepActivities(sweep_kinds(adapters.engine), withdrawals, adapters.starter)

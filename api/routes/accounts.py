@@ -11,6 +11,7 @@ from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.schemas.accounts import (
     BalanceOut,
     BalancesOut,
+    ConfirmationTierOut,
     DepositAddressesOut,
     DepositAddressOut,
     DepositOut,
@@ -20,6 +21,7 @@ from api.schemas.accounts import (
 from api.schemas.common import decode_cursor, encode_cursor
 from api.trading_balances import NOTHING, told_balance, trading_balances
 from domain.customer import Scope
+from domain.deposit import tier_of
 from domain.market import AssetListing
 from domain.trading_balance import TradingBalance
 
@@ -105,6 +107,14 @@ async def deposit_addresses(caller: CallerDep, services: ServicesDep) -> Deposit
                 address=addresses[listing.chain],
                 contract=listing.contract,
                 confirmations=listing.confirmations,
+                tiers=[
+                    ConfirmationTierOut(
+                        name=tier.name,
+                        above=listing.asset.chain_text(tier.above),
+                        confirmations=tier.confirmations,
+                    )
+                    for tier in listing.confirmation_tiers
+                ],
                 minimum=listing.asset.chain_text(listing.deposit_minimum),
             )
         )
@@ -126,6 +136,7 @@ async def deposits(
     for record in records:
         listing = services.listings.asset_by_id(record.asset_id)
         assert listing is not None, "a deposit's asset is listed"
+        tier = tier_of(record.amount, listing.confirmation_tiers)
         lines.append(
             DepositOut(
                 deposit_id=record.deposit_id,
@@ -133,6 +144,8 @@ async def deposits(
                 amount=listing.asset.chain_text(record.amount),
                 state=record.state,
                 confirmations=record.confirmations,
+                required_confirmations=tier.confirmations,
+                tier=tier.name,
                 tx_hash=record.tx_hash,
                 address=record.address,
                 reason=record.reason,

@@ -61,14 +61,26 @@ class BalancesOut(Output):
     balances: list[BalanceOut]
 
 
+class ConfirmationTierOut(Output):
+    """How many confirmations a deposit of more than `above` waits for."""
+
+    name: str
+    above: str
+    confirmations: int
+
+
 class DepositAddressOut(Output):
-    """Where to send an asset."""
+    """Where to send an asset. What is below `minimum` waits until all together reach it.
+
+    `confirmations` are those of the smallest tier.
+    """
 
     asset: str
     chain: str
     address: str
     contract: str | None
     confirmations: int
+    tiers: list[ConfirmationTierOut]
     minimum: str
 
 
@@ -79,13 +91,15 @@ class DepositAddressesOut(Output):
 
 
 class DepositOut(Output):
-    """A deposit."""
+    """A deposit; it is booked when `confirmations` reach those that its tier requires."""
 
     deposit_id: str
     asset: str
     amount: str
     state: str
     confirmations: int
+    required_confirmations: int
+    tier: str
     tx_hash: str
     address: str
     reason: str | None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.adjustment import Adjustment, AdjustmentState, adjustment_workflow_id
-from domain.ledger import Posting
+from domain.deposit import IN_SUSPENSE_STATES, DepositState
+from domain.ledger import Posting, posted
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import AlreadyPosted, LedgerStore, Posted
@@ -64,12 +66,63 @@ class AdjustmentStore(SignedRows[Adjustment]):
             adjustment, signatures = await self._read(conn, adjustment_id, lock=True)
             if adjustment.state is not AdjustmentState.PROPOSED:
                 return None
+            if adjustment.deposit_id:
+                refusal = await self._release(conn, adjustment)
+                if refusal is not None:
+                    return refusal
             result = await self._ledger.post(conn, adjustment.request(signatures))
             if not isinstance(result, Posted | AlreadyPosted):
+                await conn.rollback()
                 return str(result)
             await self._change(conn, adjustment_id, state=AdjustmentState.POSTED)
             await self._note(conn, adjustment, "ledger", "posted", {"key": adjustment.key})
+            if adjustment.deposit_id:
+                await self._note_release(conn, adjustment, signatures)
         return None
+
+    async def _release(self, conn: AsyncConnection, adjustment: Adjustment) -> str | None:
+        """Mark the deposit as released; return why it is not to be, or None.
+
+        What the ledger refuses afterwards rolls this back with everything else.
+        """
+        row = tables.deposit.c
+        mine = row.deposit_id == adjustment.deposit_id
+        found = (
+            await conn.execute(
+                sa.select(row.state, row.amount, row.turns).where(mine).with_for_update()
+            )
+        ).one_or_none()
+        if found is None:
+            return f"there is no {adjustment.deposit_id}"
+        if found.state not in IN_SUSPENSE_STATES:
+            return f"{adjustment.deposit_id} is {found.state}, not in suspense"
+        if found.turns % 2:
+            return f"{adjustment.deposit_id} is not in the chain any more"
+        if int(found.amount) != adjustment.postings[0].amount:
+            return f"{adjustment.deposit_id} is of {found.amount} units, and is released whole"
+        await conn.execute(
+            sa.update(tables.deposit)
+            .where(mine)
+            .values(state=DepositState.RELEASED, updated_at=sa.func.now())
+        )
+        return None
+
+    async def _note_release(
+        self, conn: AsyncConnection, adjustment: Adjustment, signatures: Mapping[str, str]
+    ) -> None:
+        await self._audit.append(
+            conn,
+            adjustment.deposit_id,
+            "ledger",
+            DepositState.RELEASED,
+            f"{adjustment.deposit_id}:{DepositState.RELEASED}",
+            {
+                "adjustment": adjustment.adjustment_id,
+                "reason": adjustment.reason,
+                "signed_by": sorted(signatures),
+                **posted(adjustment.request(signatures)),
+            },
+        )
 
     async def expire(self, adjustment_id: str) -> None:
         """Close a proposal that nobody signed in time; one that is posted stays so."""

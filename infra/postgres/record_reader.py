@@ -64,24 +64,26 @@ _DEPOSITS_SINCE = sa.text(
     "WITH wanted AS ("
     " SELECT deposit_id FROM deposit WHERE updated_at >= :since"
     " UNION SELECT unnest(CAST(:ids AS text[])))"
-    " SELECT d.deposit_id, a.code, d.amount, d.state, ARRAY("
+    " SELECT d.deposit_id, a.code, d.amount, d.state, d.turns, ARRAY("
     "   SELECT -e.amount FROM journal j JOIN entry e USING (journal_id)"
     "   JOIN ledger_account la USING (account_id)"
     "   WHERE (j.key = d.deposit_id || '-post' OR j.key = ANY("
+    "     SELECT d.deposit_id || '-turn-' || n FROM generate_series(1, d.turns) AS n)"
+    "    OR j.key = ANY("
     "     SELECT key FROM unnest(CAST(:keys AS text[])) AS new(key)"
     "     WHERE starts_with(key, d.deposit_id || '-')))"
     "   AND la.code LIKE 'wallet:%' ORDER BY j.journal_id) AS postings"
     " FROM wanted JOIN deposit d USING (deposit_id) JOIN asset a USING (asset_id)"
 )
 _DEPOSITS = sa.text(
-    "SELECT d.deposit_id, a.code, d.amount, d.state,"
+    "SELECT d.deposit_id, a.code, d.amount, d.state, d.turns,"
     " array_remove(array_agg(e.amount ORDER BY e.journal_id), NULL) AS postings"
     " FROM deposit d JOIN asset a USING (asset_id)"
     " LEFT JOIN (SELECT substring(j.key FROM '^deposit-[^-]+-[^-]+-[^-]+') AS deposit_id,"
     "   j.journal_id, -en.amount AS amount FROM journal j JOIN entry en USING (journal_id)"
     "   JOIN ledger_account la USING (account_id)"
     "   WHERE j.stream = 'wallet' AND la.code LIKE 'wallet:%') e USING (deposit_id)"
-    " GROUP BY d.deposit_id, a.code, d.amount, d.state"
+    " GROUP BY d.deposit_id, a.code, d.amount, d.state, d.turns"
 )
 _WITHDRAWALS = sa.text(
     "SELECT w.withdrawal_id, a.code, w.amount, w.state, w.release_transfer_id,"
@@ -124,7 +126,9 @@ _WITHDRAWALS_SINCE = sa.text(
 _UNBOOKED = sa.text(
     "SELECT d.customer_id IS NULL AS refill, a.code, sum(d.amount) AS amount"
     " FROM deposit d JOIN asset a USING (asset_id)"
-    " WHERE d.chain = :chain AND d.state = ANY(CAST(:states AS text[])) GROUP BY 1, 2"
+    " WHERE d.chain = :chain AND (d.state = ANY(CAST(:states AS text[])) OR (d.turns % 2 = 1"
+    "  AND EXISTS (SELECT FROM chain_block b WHERE b.chain = d.chain"
+    "   AND b.number = d.block_number AND b.hash = d.block_hash))) GROUP BY 1, 2"
 )
 _UNSETTLED = sa.text(
     "SELECT t.tx_hash, a.code, w.amount - w.fee AS amount"
@@ -220,6 +224,7 @@ class Reading(JournalReader):
                 asset=row.code,
                 amount=int(row.amount),
                 booked=DepositState(row.state) not in unbooked,
+                turns=row.turns,
                 postings=tuple(int(amount) for amount in row.postings),
             )
             for row in rows

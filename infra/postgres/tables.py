@@ -565,16 +565,30 @@ deposit = sa.Table(
     sa.Column("block_number", sa.BigInteger, nullable=False),
     sa.Column("block_hash", sa.Text, nullable=False),
     sa.Column("address", sa.Text, nullable=False),
+    sa.Column("sender", sa.Text, nullable=False, server_default=""),
     sa.Column("customer_id", sa.BigInteger),  # NULL = the hot wallet's own address (a refill)
     sa.Column("asset_id", sa.ForeignKey("asset.asset_id"), nullable=False),
     sa.Column("amount", Money, nullable=False),
     sa.Column("state", sa.Text, nullable=False),  # domain.deposit.DepositState
     sa.Column("confirmations", sa.Integer, nullable=False, server_default="0"),
     sa.Column("transfer_id", sa.Uuid),
+    sa.Column("turns", sa.Integer, nullable=False, server_default="0"),  # odd: reversed
+    sa.Column("collected_into", sa.Text),  # the deposit with which it was credited
     sa.Column("reason", sa.Text),
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
     sa.Column("updated_at", Timestamp, nullable=False, server_default=NOW),
     sa.UniqueConstraint("chain", "tx_hash", "log_index"),
+    sa.Index("ix_deposit_reversed", "chain", postgresql_where=sa.text("turns % 2 = 1")),
+    sa.Index(
+        "ix_deposit_in_suspense",
+        "customer_id",
+        postgresql_where=sa.text("state IN ('below_minimum', 'suspended')"),
+    ),
+    sa.Index(
+        "ix_deposit_collected_into",
+        "collected_into",
+        postgresql_where=sa.text("collected_into IS NOT NULL"),
+    ),
     sa.Index("ix_deposit_customer", "customer_id", "created_at"),
     sa.Index("ix_deposit_updated", "updated_at"),
 )
@@ -694,7 +708,7 @@ adjustment = sa.Table(
     sa.Column("adjustment_id", sa.Uuid, primary_key=True),
     sa.Column("postings", JSONB, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("event", sa.Text, nullable=False),  # "" or shard:sequence.index
+    sa.Column("event", sa.Text, nullable=False),  # "", shard:sequence.index or a deposit's id
     sa.Column("expiry", sa.BigInteger, nullable=False),  # seconds since 1970
     sa.Column("proposed_by", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),  # domain.adjustment.AdjustmentState

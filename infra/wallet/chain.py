@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
+
+import structlog
 
 from domain.chain import AddressState, Block, FeeQuote, Payment, Receipt
-from domain.deposit import NATIVE_COIN
-from domain.evm_address import checksum_address
 from infra.wallet import erc20
-from infra.wallet.keccak import keccak256
+from infra.wallet.block_payments import internal_payments, payments_of
 from infra.wallet.rpc import ChainUnavailableError, JsonRpc, RpcError
 from infra.wallet.transaction import transaction_hash
 
 _KNOWN = ("already known", "already imported", "alreadyknown")
 _GAS_MARGIN_PERCENT = 125
-_TRANSFER_WORDS = 3  # topics of a Transfer log: signature, sender, receiver
+_GAS_OF_A_PLAIN_PAYMENT = 21_000  # whatever takes more has run a contract's code
+_NO_SUCH_METHOD = -32601
+_log = structlog.get_logger(__name__)
 
 
 class TransactionRefusedError(Exception):
@@ -27,6 +28,7 @@ class EvmChain:
 
     def __init__(self, url: str) -> None:
         self._rpc = JsonRpc(url)
+        self._has_traces = True
 
     async def close(self) -> None:
         """Close the connections to the node."""
@@ -46,10 +48,7 @@ class EvmChain:
         return None if header is None else str(header["hash"])
 
     async def block(self, number: int) -> Block | None:
-        """Return a block with every payment of its successful transactions; None above the head.
-
-        Payments that a contract makes in the chain's own coin leave no log and are not seen.
-        """
+        """Return a block with every payment of its successful transactions; None above the head."""
         body = await self._rpc.call("eth_getBlockByNumber", hex(number), True)
         if body is None:
             return None
@@ -57,18 +56,42 @@ class EvmChain:
         if body["transactions"]:
             receipts = await self._rpc.call("eth_getBlockReceipts", hex(number))
             by_hash = {receipt["transactionHash"]: receipt for receipt in receipts or ()}
+            ran_code = False
             for transaction in body["transactions"]:
                 receipt = by_hash.get(transaction["hash"])
                 if receipt is None or receipt["blockHash"] != body["hash"]:
                     raise ChainUnavailableError(f"block {number} changed while it was read")
                 if receipt["status"] == "0x1":
-                    payments.extend(_payments(transaction, receipt))
+                    payments.extend(payments_of(transaction, receipt))
+                    ran_code |= int(receipt["gasUsed"], 16) > _GAS_OF_A_PLAIN_PAYMENT
+            if ran_code:
+                payments.extend(await self._internal(number, str(body["hash"])))
         return Block(
             number=number,
             hash=str(body["hash"]),
             parent_hash=str(body["parentHash"]),
             payments=tuple(payments),
         )
+
+    async def _internal(self, number: int, block_hash: str) -> list[Payment]:
+        """Return what contracts paid in the chain's own coin: they leave no log, only traces.
+
+        A node without traces does not show such payments; the reconciliation of coins and ledger
+        would then name them as a difference.
+        """
+        if not self._has_traces:
+            return []
+        try:
+            traces = await self._rpc.call("trace_block", hex(number))
+        except RpcError as error:
+            if error.code != _NO_SUCH_METHOD:
+                raise
+            self._has_traces = False
+            _log.warning("the node has no traces: coins that contracts pay are not seen")
+            return []
+        if any(trace["blockHash"] != block_hash for trace in traces or ()):
+            raise ChainUnavailableError(f"block {number} changed while it was read")
+        return internal_payments(traces or ())
 
     async def receipt(self, tx_hash: str) -> Receipt | None:
         """Return the receipt of a mined transaction, or None while (or after) it is not mined."""
@@ -132,35 +155,3 @@ class EvmChain:
     async def knows(self, tx_hash: str) -> bool:
         """Return whether the node has the transaction, mined or waiting."""
         return await self._rpc.call("eth_getTransactionByHash", tx_hash) is not None
-
-
-def _payments(transaction: Mapping[str, Any], receipt: Mapping[str, Any]) -> list[Payment]:
-    """Return the payments of one successful transaction."""
-    tx_hash = str(transaction["hash"])
-    payments = []
-    value = int(transaction["value"], 16)
-    if value and transaction["to"] is not None:
-        receiver = checksum_address(transaction["to"], keccak256)
-        payments.append(Payment(tx_hash, NATIVE_COIN, None, receiver, value))
-    for index, log in enumerate(receipt["logs"]):
-        payment = _token_payment(tx_hash, index, log)
-        if payment is not None:
-            payments.append(payment)
-    return payments
-
-
-def _token_payment(tx_hash: str, index: int, log: Mapping[str, Any]) -> Payment | None:
-    """Return the payment that a log shows; logs of other shapes (NFTs, events) are none."""
-    topics = log["topics"]
-    if len(topics) != _TRANSFER_WORDS or topics[0] != erc20.TRANSFER_TOPIC:
-        return None
-    data = str(log["data"])
-    if len(data) != 2 + 64:
-        return None
-    return Payment(
-        tx_hash=tx_hash,
-        log_index=index,
-        contract=checksum_address(log["address"], keccak256),
-        address=checksum_address("0x" + topics[2][-40:], keccak256),
-        amount=int(data, 16),
-    )

@@ -20,6 +20,8 @@ from domain.two_signatures import signature_refusal
 OFFICERS = {name: Officer(name, "00" * 32) for name in ("marta", "piero")}
 MOVE = Posting("capital:USDT", "customer:7:main:USDT", "USDT", 5)
 GOOD = Adjustment("11111111-1111-1111-1111-111111111111", (MOVE,), "gift", "", 1_000, "ann")
+OUT = Posting("suspense:USDT", "customer:7:main:USDT", "USDT", 5)
+RELEASE = replace(GOOD, postings=(OUT,), event="deposit-ETH-0xab-0")
 FIX = replace(
     GOOD, postings=(Posting("capital:USDT", "transit.0:USDT", "USDT", 5),), event="0:12.3"
 )
@@ -34,9 +36,21 @@ def test_keys_are_by_what_is_corrected() -> None:
     assert event_place("0:12.3\n") is None
 
 
+def test_release_of_a_deposit_has_the_deposits_key() -> None:
+    """So that no two proposals can both be posted; it is signed with the deposit's name."""
+    release = replace(RELEASE, adjustment_id="22222222-2222-2222-2222-222222222222")
+    assert (release.kind, release.key) == ("suspense_release", "deposit-ETH-0xab-0-release")
+    assert "deposit-ETH-0xab-0" in release.statement()
+    assert proposal_refusal(release) is None
+
+
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
+        (replace(RELEASE, postings=()), "one posting"),
+        (replace(RELEASE, postings=(MOVE,)), "from suspense to"),
+        (replace(RELEASE, postings=(replace(OUT, destination="capital:USDT"),)), "a customer's"),
+        (replace(RELEASE, postings=(replace(OUT, asset="ETH"),)), "ETH"),
         (replace(GOOD, reason=" "), "reason"),
         (replace(GOOD, reason="x" * 501), "reason"),
         (replace(GOOD, postings=()), "quarantine"),

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import pytest
+
 from domain.deposit import (
     FINAL_STATES,
+    FIRST_INTERNAL,
+    IN_SUSPENSE_STATES,
     NATIVE_COIN,
     NEXT_STATES,
     UNPOSTED_STATES,
     DepositState,
+    confirmation_tiers,
     deposit_id,
-    required_confirmations,
+    is_deposit_id,
     split_for_trading,
+    tier_of,
 )
 from domain.instrument import Asset
 
 
 def test_table_covers_every_state() -> None:
-    """Only a voided deposit may come back: its transaction can be mined again."""
+    """A voided one may be mined again; what is in suspense is collected or released by others."""
     assert set(NEXT_STATES) == set(DepositState)
-    for state in FINAL_STATES - {DepositState.VOIDED}:
+    for state in FINAL_STATES - IN_SUSPENSE_STATES - {DepositState.VOIDED}:
         assert NEXT_STATES[state] == frozenset()
     assert NEXT_STATES[DepositState.VOIDED] == {DepositState.SEEN}
 
@@ -34,12 +40,27 @@ def test_ids_name_chain_transaction_and_transfer() -> None:
     assert deposit_id("ETH", "0xab", 0) == "deposit-ETH-0xab-0"
     assert deposit_id("ETH", "0xab", 1) == "deposit-ETH-0xab-1"
     assert deposit_id("ETH", "0xab", NATIVE_COIN) == "deposit-ETH-0xab-native"
+    assert deposit_id("ETH", "0xab", FIRST_INTERNAL - 2) == "deposit-ETH-0xab-internal2"
+    for index in (0, NATIVE_COIN, FIRST_INTERNAL):
+        assert is_deposit_id(deposit_id("ETH", "0xab", index))
+    assert not is_deposit_id("0:12.3")
+    assert not is_deposit_id("deposit-ETH-0xab-native\n")
 
 
-def test_large_deposits_wait_twice_as_long() -> None:
-    """The tier begins above ten times the approval threshold."""
-    assert required_confirmations(12, 1_000, 100) == 12
-    assert required_confirmations(12, 1_001, 100) == 24
+@pytest.mark.parametrize(
+    ("amount", "name", "confirmations"),
+    [
+        (1, "standard", 12),
+        (1_000, "standard", 12),
+        (1_001, "large", 24),
+        (10_000, "large", 24),
+        (10_001, "very_large", 36),
+    ],
+)
+def test_larger_deposits_wait_longer(amount: int, name: str, confirmations: int) -> None:
+    """A tier begins just above ten and a hundred times the approval threshold."""
+    tier = tier_of(amount, confirmation_tiers(12, 100))
+    assert (tier.name, tier.confirmations) == (name, confirmations)
 
 
 def test_dust_below_an_engine_unit_stays_in_main() -> None:

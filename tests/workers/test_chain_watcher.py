@@ -13,7 +13,9 @@ from domain.deposit import NATIVE_COIN
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.engine import create
-from infra.wallet.deposit_store import BlockStore
+from infra.postgres.ledger_store import LedgerStore
+from infra.wallet.block_store import BlockStore
+from infra.wallet.reorganisation import Reorganisations
 from workers.chain_watcher import ChainWatcher
 
 pytestmark = pytest.mark.servers
@@ -93,7 +95,8 @@ async def engine(fresh_database: str) -> AsyncIterator[AsyncEngine]:
 
 
 def _watcher(engine: AsyncEngine, chain: Chain, starter: Starter) -> ChainWatcher:
-    return ChainWatcher(chain, BlockStore(engine, AuditStore()), starter, HOT)
+    reorganisations = Reorganisations(engine, LedgerStore(), AuditStore())
+    return ChainWatcher(chain, BlockStore(engine, AuditStore()), reorganisations, starter, HOT)
 
 
 async def _states(engine: AsyncEngine) -> dict[str, str]:

@@ -15,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, WorkflowUpdateFailedError
 
 from activities.adjustment import AdjustmentActivities
-from domain.ledger import LedgerInvariantError, Posting
+from domain.ledger import JournalRequest, LedgerInvariantError, Posting
 from infra.postgres import tables
 from infra.postgres.adjustment_store import AdjustmentStore
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.engine import create
-from infra.postgres.ledger_store import LedgerStore
+from infra.postgres.ledger_store import LedgerStore, Posted
 from infra.postgres.settlement_store import SettlementStore
 from infra.settings import Settings
 from infra.temporal.client import connect
@@ -30,6 +30,7 @@ from tests.infra.postgres.conftest import seed_listings
 from tests.infra.postgres.flows import credited, tick
 from workers import adjust_desk as desk
 from workers.officer_desk import DeskError
+from workers.suspense_desk import in_suspense, propose_release, story
 from workers.temporal_worker import worker_of
 from workers.wiring import Wiring
 from workflows import task_queues
@@ -110,6 +111,60 @@ async def test_two_officers_post_once(office: Office) -> None:
     assert row.detail["statement"] == proposed.statement()
     assert sorted(row.detail["signatures"]) == ["marta", "piero"]
     assert [record.action for record in records] == ["proposed", "signed", "signed", "posted"]
+
+
+async def _suspended(office: Office, name: str) -> None:
+    """Book a deposit into suspense."""
+    async with office.engine.begin() as conn:
+        await conn.execute(
+            sa.insert(tables.deposit).values(
+                deposit_id=name,
+                chain="ETH",
+                tx_hash=name.split("-")[2],
+                log_index=0,
+                block_number=5,
+                block_hash="0xb5",
+                address="0xOurs",
+                customer_id=7,
+                asset_id=1,
+                amount=400_000,
+                state="suspended",
+                reason="sender_denied",
+            )
+        )
+        coins = Posting("wallet:deposit:ETH:USDT", "suspense:USDT", "USDT", 400_000)
+        request = JournalRequest("wallet", f"{name}-post", "deposit_suspended", (coins,))
+        assert isinstance(await LedgerStore().post(conn, request), Posted)
+
+
+async def test_suspense_is_released_once_by_two_officers(office: Office) -> None:
+    """One signature moves nothing; two proposals of one deposit cannot both be carried out."""
+    name, owner = "deposit-ETH-0xab-0", "c7"
+    await _suspended(office, name)
+    async with office.engine.begin() as conn:
+        await conn.execute(
+            sa.insert(tables.customer).values(customer_id=77, name=owner, deposit_index=77)
+        )
+    with pytest.raises(DeskError, match="no customer"):
+        await propose_release(office.engine, office.settings, name, "nobody", "his")
+    first, second = [
+        await propose_release(office.engine, office.settings, name, owner, "his own mistake")
+        for _ in range(2)
+    ]
+    await desk.sign(office.settings, "marta", first)
+    assert await office.balance("suspense:USDT") == 400_000
+    assert len((await story(office.engine, name))["proposals"]) == 2
+    await desk.sign(office.settings, "piero", first)
+    await office.until(first.adjustment_id, "posted")
+    assert await office.balance("suspense:USDT") == 0
+    assert await office.balance("customer:77:main:USDT") == 400_000
+    rows = AdjustmentStore(office.engine, LedgerStore(), AuditStore())
+    refusal = await rows.post(second.adjustment_id)
+    assert refusal is not None
+    assert "is released, not in suspense" in refusal
+    assert await in_suspense(office.engine) == []
+    (record,) = (await story(office.engine, name))["audit"]
+    assert (record["action"], record["detail"]["signed_by"]) == ("released", ["marta", "piero"])
 
 
 async def test_forged_signatures_are_refused(office: Office) -> None:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
 
+from domain.checker_records import Opening
 from domain.deposit import deposit_id
+from domain.evm_address import checksum_address
 from infra.postgres import tables
+from infra.postgres.record_reader import RecordReader
 from infra.wallet import demo
+from infra.wallet.coins import WalletCoins
+from infra.wallet.deposit_rows import reversed_deposits
 from infra.wallet.erc20 import transfer_call
+from infra.wallet.keccak import keccak256
+from infra.wallet.screening import denied_path
 from tests.workflows.wallet_rig import Rig
+from workers.alarm_watch import reversed_source
+from workers.suspense_desk import in_suspense
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
 USDT = 10**6
@@ -84,14 +94,111 @@ async def test_payment_to_the_hot_wallet_is_a_refill(rig: Rig) -> None:
     assert await rig.balance("wallet:hot:ETH:ETH") - hot == -3 * ETH
 
 
-async def test_payment_below_the_minimum_is_kept_in_suspense(rig: Rig) -> None:
-    """It is on our address, so the books show it; but it is nobody's balance."""
-    address = await rig.new_customer(4)
-    tx_hash = await rig.fund(address, "USDT", USDT // 2)
+async def test_small_payments_are_credited_when_together_they_reach_the_minimum(rig: Rig) -> None:
+    """The first waits in suspense, nobody's balance; with the second both are traded with."""
+    address, before = await rig.new_customer(4), await rig.balance("suspense:USDT")
+    small = await rig.fund(address, "USDT", USDT // 2)
     await rig.mine()
-    await rig.until(lambda: rig.deposit_state(tx_hash), "below_minimum")
-    assert await rig.balance("suspense:USDT") == USDT // 2
+    await rig.until(lambda: rig.deposit_state(small), "below_minimum")
+    assert await rig.balance("suspense:USDT") - before == USDT // 2
     assert await rig.balance("customer:4:main:USDT") == 0
+    second = await rig.fund(address, "USDT", USDT // 2 + 1)
+    await rig.mine()
+    await rig.until(lambda: rig.deposit_state(second), "credited")
+    assert await rig.deposit_state(small) == "collected"
+    assert await rig.balance("customer:4:trading.0:USDT") == USDT + 1
+    assert await rig.balance("suspense:USDT") == before
+    assert (await rig.audit(deposit_id("ETH", small, 0)))[-1] == "collected"
+
+
+async def test_one_transaction_of_a_contract_pays_several(rig: Rig) -> None:
+    """Coins that code pays leave no log; each payment is a deposit of its own, to its owner."""
+    addresses = [await rig.new_customer(number) for number in (11, 12, 11_000)]
+    accounts = await rig.rpc("eth_accounts")
+    code = "".join(
+        f"600060006000600067{amount:016x}73{address[2:]}5af150"
+        for address, amount in zip(addresses, (ETH, 2 * ETH, 3 * ETH), strict=True)
+    )
+    call = {"from": accounts[6], "data": f"0x{code}00", "value": hex(6 * ETH)}
+    tx_hash = await rig.rpc("eth_sendTransaction", call)
+    await rig.mine()
+    for customer, amount in ((11, ETH), (12, 2 * ETH), (11_000, 3 * ETH)):
+        await rig.until(partial(rig.balance, f"customer:{customer}:trading.0:ETH"), amount)
+    assert sorted(await rig.deposit_names(tx_hash)) == [
+        deposit_id("ETH", tx_hash, index) for index in (-2, -3, -4)
+    ]
+
+
+async def test_denied_sender_is_suspended(rig: Rig) -> None:
+    """It is looked at after its confirmations and before anything is anybody's."""
+    address, before = await rig.new_customer(13), await rig.balance("suspense:ETH")
+    sender = (await rig.rpc("eth_accounts"))[7]
+    denied = denied_path(rig.settings.data_dir)
+    denied.write_text(f"{checksum_address(sender, keccak256)}\n")
+    try:
+        call = {"from": sender, "to": address, "value": hex(ETH)}
+        tx_hash = await rig.rpc("eth_sendTransaction", call)
+        await rig.mine()
+        await rig.until(lambda: rig.deposit_state(tx_hash), "suspended")
+    finally:
+        denied.unlink()
+    assert await rig.balance("suspense:ETH") - before == ETH
+    (line,) = [it for it in await in_suspense(rig.engine) if it["customer_id"] == 13]
+    assert (line["amount"], line["reason"]) == ("1", "sanctions:denied-addresses.txt")
+
+
+async def test_reorganisation_after_posting_is_taken_back_and_restored(rig: Rig) -> None:
+    """Coins and books agree at each step; the customer keeps the credit, and is frozen."""
+    address = await rig.funded_customer(14, "USDT", 60 * USDT)
+    query = sa.select(tables.deposit).where(tables.deposit.c.address == address)
+    async with rig.engine.connect() as connection:
+        row = (await connection.execute(query)).one()
+    raw = await rig.rpc("eth_getRawTransactionByHash", row.tx_hash)
+    before = await rig.balance("suspense:USDT")
+    while await rig.chain.block_hash(row.block_number) == row.block_hash:
+        depth = await rig.chain.head() - row.block_number + 1
+        await rig.rpc("anvil_reorg", depth, [])
+    await rig.until(lambda: rig.balance("suspense:USDT"), before - 60 * USDT)
+    assert await rig.coins(address, "USDT") == 0
+    assert await rig.balance("customer:14:trading.0:USDT") == 60 * USDT
+    assert await _standing(rig, 14) == "frozen"
+    (alarm,) = await reversed_source(lambda: reversed_deposits(rig.engine))()
+    assert alarm.subject == row.deposit_id
+    await _books_agree(rig, row.deposit_id)
+    await rig.rpc("eth_sendRawTransaction", raw)
+    await rig.mine()
+    await rig.until(lambda: rig.balance("suspense:USDT"), before)
+    assert await rig.coins(address, "USDT") == 60 * USDT
+    assert await reversed_deposits(rig.engine) == []
+    await _books_agree(rig, row.deposit_id)
+    assert [it for it in await rig.audit(row.deposit_id) if it.endswith(("posting", "sation"))] == [
+        "reorganised_after_posting",
+        "restored_after_reorganisation",
+    ]
+    assert await _standing(rig, 14) == "frozen"  # that is people's to end
+
+
+async def _standing(rig: Rig, customer_id: int) -> str:
+    row = tables.customer.c
+    query = sa.select(row.status).where(row.customer_id == customer_id)
+    async with rig.engine.connect() as connection:
+        return str(await connection.scalar(query))
+
+
+async def _books_agree(rig: Rig, deposit: str) -> None:
+    """Check the deposit's journals, and the coins of the deposit addresses at the read block."""
+    wallet = "wallet:deposit:ETH:USDT"
+    async with RecordReader(rig.engine).reading() as reading:
+        (record,) = [
+            it for it in await reading.deposits(Opening(), frozenset()) if it.deposit_id == deposit
+        ]
+        (facts,) = await reading.wallet_facts()
+        booked = -(await rig.balance(wallet))
+    assert record.booked
+    assert sum(record.postings) == (0 if record.turns % 2 else record.amount)
+    coins = await WalletCoins(rig.chain, rig.wallet.public.hot_address).at(facts)
+    (found,) = [it for it in coins if it.account == wallet]
+    assert found.coins - found.in_flight == booked
 
 
 async def test_unknown_token_is_named_and_not_booked(rig: Rig) -> None:

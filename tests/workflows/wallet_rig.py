@@ -30,6 +30,7 @@ from temporalio.worker import (
 from activities.orphan_sweep import OrphanSweepActivities, SweepRequest, SweepResult
 from domain.approval import APPROVE, Decision, Statement
 from domain.reconciliation import Policy
+from domain.screening import SANCTIONS
 from domain.wallet_record import NewWithdrawal
 from domain.withdrawal import WITHDRAWAL_WORKFLOW, Withdrawal, WithdrawalRequest
 from domain.withdrawal_limits import AddressNames, Tier
@@ -45,10 +46,11 @@ from infra.settings import Settings
 from infra.temporal.client import connect
 from infra.temporal.runs import OPEN, list_runs
 from infra.wallet import demo, officers
+from infra.wallet.block_store import BlockStore
 from infra.wallet.chain import EvmChain
-from infra.wallet.deposit_store import BlockStore
 from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.policy_facts import PolicyFactsReader
+from infra.wallet.reorganisation import Reorganisations
 from infra.wallet.rpc import JsonRpc
 from infra.wallet.screening import screeners_of
 from infra.wallet.setup import WalletSetup, ensure_deposit_address, prepare_demo_wallet
@@ -294,6 +296,7 @@ class Rig:
             "policy_facts": PolicyFactsReader(
                 self.engine, self.wallet.public.hot_address, screeners_of(self.settings)
             ),
+            "screener": screeners_of(self.settings)[SANCTIONS],
             "starter": TemporalStarter(self._connected, task_queues.WALLET),
             "gate": payment_gate(ReconciliationLog(self.engine), Policy.HALT),
             "max_fee": 10**12,
@@ -348,6 +351,7 @@ async def build_rig(
         watcher=ChainWatcher(
             chain,
             BlockStore(engine, AuditStore()),
+            Reorganisations(engine, LedgerStore(), AuditStore()),
             TemporalStarter(connected, task_queues.WALLET),
             wallet.public.hot_address,
         ),

@@ -50,7 +50,7 @@ def propose(
         posting = await desk.posting_of(engine, source, target, asset, amount)
         return await desk.propose(engine, settings, (posting,), reason, event)
 
-    _tell(at_desk(data, work), as_json=as_json)
+    tell(at_desk(data, work), as_json=as_json)
 
 
 def quarantine(
@@ -69,7 +69,7 @@ def quarantine(
 
         return await desk.propose(engine, settings, (), reason, event)
 
-    _tell(at_desk(data, work), as_json=as_json)
+    tell(at_desk(data, work), as_json=as_json)
 
 
 def sign(
@@ -123,7 +123,8 @@ def list_open(data: DataOption = None, as_json: JsonOption = False) -> None:
         typer.echo(f"{row['adjustment_id']} {row['kind']:<11} {row['signed_by']} {row['reason']}")
 
 
-def _tell(adjustment: Adjustment, *, as_json: bool) -> None:
+def tell(adjustment: Adjustment, *, as_json: bool) -> None:
+    """Say what was proposed and how it is signed."""
     if as_json:
         from workers.adjust_desk import as_json as shown
 

@@ -647,12 +647,15 @@ def upgrade() -> None:
         sa.Column("block_number", sa.BigInteger(), nullable=False),
         sa.Column("block_hash", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("sender", sa.Text(), server_default="", nullable=False),
         sa.Column("customer_id", sa.BigInteger(), nullable=True),
         sa.Column("asset_id", sa.Integer(), nullable=False),
         sa.Column("amount", sa.Numeric(precision=38, scale=0), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("confirmations", sa.Integer(), server_default="0", nullable=False),
         sa.Column("transfer_id", sa.Uuid(), nullable=True),
+        sa.Column("turns", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("collected_into", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column(
             "created_at",
@@ -672,7 +675,28 @@ def upgrade() -> None:
             "chain", "tx_hash", "log_index", name=op.f("uq_deposit_chain_tx_hash_log_index")
         ),
     )
+    op.create_index(
+        "ix_deposit_collected_into",
+        "deposit",
+        ["collected_into"],
+        unique=False,
+        postgresql_where=sa.text("collected_into IS NOT NULL"),
+    )
     op.create_index("ix_deposit_customer", "deposit", ["customer_id", "created_at"], unique=False)
+    op.create_index(
+        "ix_deposit_in_suspense",
+        "deposit",
+        ["customer_id"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('below_minimum', 'suspended')"),
+    )
+    op.create_index(
+        "ix_deposit_reversed",
+        "deposit",
+        ["chain"],
+        unique=False,
+        postgresql_where=sa.text("turns % 2 = 1"),
+    )
     op.create_index("ix_deposit_updated", "deposit", ["updated_at"], unique=False)
     op.create_table(
         "deposit_address",

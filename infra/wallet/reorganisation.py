@@ -1,0 +1,159 @@
+"""What a reorganised chain does to deposits: voided before posting, taken back after it.
+
+After posting the customer may have traded with the money, so only the coins are taken back, into
+suspense, which is then short; the customer is frozen until people have looked, and an alarm stands
+until the payment is in the chain again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from domain.customer import STANDING_CHANGED, Standing
+from domain.deposit import UNPOSTED_STATES, Deposit, DepositState
+from domain.deposit_booking import restoration, reversal
+from domain.ledger import posted
+from infra.postgres import tables
+from infra.postgres.audit_store import AuditStore
+from infra.postgres.ledger_store import LedgerStore
+from infra.wallet.block_store import ACTOR
+from infra.wallet.deposit_rows import DEPOSITS, REVERSED, deposit_of, lock_customers
+from infra.wallet.posting import post_or_raise
+
+REASON = "reorganised"
+_d, _b = tables.deposit.c, tables.chain_block.c
+
+
+class Reorganisations:
+    """Each method is one transaction."""
+
+    def __init__(self, engine: AsyncEngine, ledger: LedgerStore, audit: AuditStore) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._audit = audit
+
+    async def rewind(self, chain: str, fork: int) -> list[str]:
+        """Forget the blocks above `fork`; return the deposits that had been booked.
+
+        What was not booked is voided. The audit log's lock comes last, as everywhere.
+        """
+        lost = sa.and_(_d.chain == chain, _d.block_number > fork, _d.state != DepositState.VOIDED)
+        async with self._engine.begin() as connection:
+            owners = await connection.execute(
+                sa.select(_d.customer_id).distinct().where(lost, _d.customer_id.is_not(None))
+            )
+            await lock_customers(connection, owners.scalars().all())
+            await connection.execute(
+                sa.delete(tables.chain_block).where(_b.chain == chain, _b.number > fork)
+            )
+            rows = await self._locked(connection, lost)
+            open_rows = [row for row in rows if row.state in UNPOSTED_STATES]
+            booked = [row for row in rows if row.state not in UNPOSTED_STATES and not row.reversed]
+            for row in open_rows:
+                await _change(
+                    connection, row, state=DepositState.VOIDED, confirmations=0, reason=REASON
+                )
+            for row in booked:
+                await post_or_raise(self._ledger, connection, reversal(row))
+                await _change(connection, row, turns=row.turns + 1, reason=REASON)
+            await self._note_voided(connection, open_rows, fork)
+            for row in booked:
+                await self._note_reversed(connection, row, fork)
+        return [row.deposit_id for row in booked]
+
+    async def restore(self, chain: str, head: int) -> list[str]:
+        """Book again what lies as deep in the chain as it must; return those deposits."""
+        here = sa.exists().where(
+            _b.chain == _d.chain, _b.number == _d.block_number, _b.hash == _d.block_hash
+        )
+        async with self._engine.begin() as connection:
+            found = await self._locked(connection, sa.and_(_d.chain == chain, REVERSED, here))
+            deep = [
+                row for row in found if head - row.block_number + 1 >= row.required_confirmations
+            ]
+            for row in deep:
+                await post_or_raise(self._ledger, connection, restoration(row))
+                await _change(connection, row, turns=row.turns + 1, reason=None)
+            for row in deep:
+                await self._audit.append(
+                    connection,
+                    row.deposit_id,
+                    ACTOR,
+                    "restored_after_reorganisation",
+                    f"{row.deposit_id}:turn-{row.turns + 1}",
+                    {"block_hash": row.block_hash, **posted(restoration(row))},
+                )
+        return [row.deposit_id for row in deep]
+
+    async def _locked(
+        self, connection: AsyncConnection, condition: sa.ColumnElement[bool]
+    ) -> list[Deposit]:
+        query = DEPOSITS.where(condition).order_by(_d.deposit_id)
+        rows = await connection.execute(query.with_for_update(of=tables.deposit))
+        return [deposit_of(row) for row in rows]
+
+    async def _note_voided(
+        self, connection: AsyncConnection, rows: Sequence[Deposit], fork: int
+    ) -> None:
+        for row in rows:
+            await self._audit.append(
+                connection,
+                row.deposit_id,
+                ACTOR,
+                DepositState.VOIDED,
+                f"{row.deposit_id}:{DepositState.VOIDED}:{row.block_hash}:{fork}:{row.state}",
+                {"block_hash": row.block_hash, "fork": fork, "state": row.state},
+            )
+
+    async def _note_reversed(self, connection: AsyncConnection, row: Deposit, fork: int) -> None:
+        """Write down what was taken back, and freeze its owner."""
+        key = f"{row.deposit_id}:turn-{row.turns + 1}"
+        await self._audit.append(
+            connection,
+            row.deposit_id,
+            ACTOR,
+            "reorganised_after_posting",
+            key,
+            {
+                "block_hash": row.block_hash,
+                "fork": fork,
+                "state": row.state,
+                **posted(reversal(row)),
+            },
+        )
+        customer = tables.customer.c
+        if row.customer_id is None:
+            return
+        before = await connection.scalar(
+            sa.select(customer.status).where(customer.customer_id == row.customer_id)
+        )
+        if before == Standing.FROZEN:
+            return
+        await connection.execute(
+            sa.update(tables.customer)
+            .where(customer.customer_id == row.customer_id)
+            .values(status=Standing.FROZEN)
+        )
+        await self._audit.append(
+            connection,
+            f"customer-{row.customer_id}",
+            ACTOR,
+            STANDING_CHANGED,
+            f"{STANDING_CHANGED}:{key}",
+            {
+                "from": str(before),
+                "to": Standing.FROZEN,
+                "reason": f"{row.deposit_id} was reorganised after it was posted",
+            },
+        )
+
+
+async def _change(connection: AsyncConnection, row: Deposit, **values: object) -> None:
+    await connection.execute(
+        sa.update(tables.deposit)
+        .where(_d.deposit_id == row.deposit_id)
+        .values(updated_at=sa.func.now(), **values)
+    )

@@ -1,0 +1,115 @@
+"""What staff do with money in suspense: look at it, and propose to whom it is released."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.adjustment import Adjustment
+from domain.deposit import IN_SUSPENSE_STATES, Deposit
+from domain.ledger import Posting, main, suspense
+from domain.money import text_from_units
+from infra.postgres import tables
+from infra.postgres.audit_store import AuditStore
+from infra.postgres.customer_file import CustomerFileStore
+from infra.postgres.ledger_store import LedgerStore
+from infra.settings import Settings
+from infra.wallet.deposit_rows import DEPOSITS, REVERSED, deposit_of, read_deposit
+from workers import adjust_desk
+from workers.officer_desk import DeskError
+
+_MOST = 500
+_d = tables.deposit.c
+
+
+async def in_suspense(engine: AsyncEngine) -> list[dict[str, Any]]:
+    """Return the deposits whose money is in suspense, oldest first.
+
+    One that a reorganisation took back after it was booked is short there: a negative amount.
+    """
+    wanted = sa.or_(_d.state.in_(sorted(IN_SUSPENSE_STATES)), REVERSED)
+    query = DEPOSITS.where(wanted, _d.customer_id.is_not(None))
+    async with engine.connect() as connection:
+        rows = await connection.execute(query.order_by(_d.created_at).limit(_MOST))
+        found = [deposit_of(row) for row in rows]
+    return [line for row in found if (line := _line(row))["amount"] != "0"]
+
+
+async def totals(engine: AsyncEngine) -> dict[str, str]:
+    """Return what the ledger has in suspense, {asset: amount in coins}, of what is not zero."""
+    asset = tables.asset.c
+    async with engine.connect() as connection:
+        assets = (await connection.execute(sa.select(asset.code, asset.chain_decimals))).all()
+        found = {
+            row.code: (await LedgerStore().balance(connection, suspense(row.code)), row)
+            for row in assets
+        }
+    return {
+        code: text_from_units(balance, row.chain_decimals)
+        for code, (balance, row) in sorted(found.items())
+        if balance
+    }
+
+
+async def story(engine: AsyncEngine, deposit_id: str) -> dict[str, Any]:
+    """Return a deposit with its audit records and what is proposed about it."""
+    row = await _load(engine, deposit_id)
+    async with engine.connect() as connection:
+        records = await AuditStore().read(connection, deposit_id)
+    proposals = [
+        adjust_desk.as_json(found, sorted(signed))
+        for found, signed in await adjust_desk.store_of(engine).open()
+        if found.deposit_id == deposit_id
+    ]
+    return {
+        **_line(row),
+        "tx_hash": row.tx_hash,
+        "block_number": row.block_number,
+        "address": row.address,
+        "audit": [
+            {"at": it.at.isoformat(), "actor": it.actor, "action": it.action, "detail": it.detail}
+            for it in records
+        ],
+        "proposals": proposals,
+    }
+
+
+async def propose_release(
+    engine: AsyncEngine, settings: Settings, deposit_id: str, customer: str, reason: str
+) -> Adjustment:
+    """Propose to give a deposit in suspense to a customer; two officers must sign it."""
+    row = await _load(engine, deposit_id)
+    if row.state not in IN_SUSPENSE_STATES or row.reversed:
+        standing = "no longer in the chain" if row.reversed else row.state
+        raise DeskError(f"{deposit_id} is {standing}: there is nothing to release")
+    found = await CustomerFileStore(engine, AuditStore()).find(customer)
+    if found is None:
+        raise DeskError(f"there is no customer {customer!r}")
+    asset = row.asset.code
+    posting = Posting(suspense(asset), main(found[0], asset), asset, row.amount)
+    return await adjust_desk.propose(engine, settings, (posting,), reason, deposit_id)
+
+
+async def _load(engine: AsyncEngine, deposit_id: str) -> Deposit:
+    async with engine.connect() as connection:
+        row = await read_deposit(connection, deposit_id)
+    if row is None:
+        raise DeskError(f"there is no {deposit_id}")
+    return row
+
+
+def _line(row: Deposit) -> dict[str, Any]:
+    amount = (row.amount if row.state in IN_SUSPENSE_STATES else 0) - (
+        row.amount if row.reversed else 0
+    )
+    return {
+        "deposit_id": row.deposit_id,
+        "customer_id": row.customer_id,
+        "asset": row.asset.code,
+        "amount": text_from_units(amount, row.asset.chain_decimals),
+        "state": row.state,
+        "reason": row.reason or row.state,
+        "sender": row.sender,
+    }
