@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from api.binance.routes import binance_mount
 from api.context import RequestContext
 from api.edge import access_of, problem_of
 from api.errors import PROBLEM_TYPE, Problem
@@ -75,6 +76,7 @@ def create_app(services: Services) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(websocket_route.router)
+    app.router.routes.append(binance_mount())
     add_pages(app)
     app.add_exception_handler(HTTPException, _framework_error)
     app.add_exception_handler(RequestValidationError, _framework_error)

@@ -145,15 +145,20 @@ async def authenticate(
     key = await keys.find(credentials.key_id)
     expected = sign(key.secret if key else _NOBODY, credentials.timestamp, parts)
     matches = hmac.compare_digest(expected, credentials.signature)
-    if key is None or not matches or _expired(key, now_ms):
+    if key is None or not matches or not is_current(key, now_ms):
         raise Problem("bad_signature")
     check_timestamp(credentials, now_ms)
+    return caller_of(key, credentials.signature)
+
+
+def caller_of(key: ApiKey, signature: str) -> Caller:
+    """Return who uses a key, with the signature of the request."""
     return Caller(
         customer_id=key.customer_id,
         key_id=key.key_id,
         scopes=key.scopes,
         rate_class=key.rate_class,
-        signature=credentials.signature,
+        signature=signature,
         standing=key.customer_status,
     )
 
@@ -176,10 +181,11 @@ def generated_client_order_id(signature: str, index: int = 0) -> str:
 
 def is_valid(key: ApiKey, now_ms: int) -> bool:
     """Return whether a key that was found may still be used."""
-    return not _expired(key, now_ms) and not standing_refuses(key.customer_status, Scope.READ)
+    return is_current(key, now_ms) and not standing_refuses(key.customer_status, Scope.READ)
 
 
-def _expired(key: ApiKey, now_ms: int) -> bool:
+def is_current(key: ApiKey, now_ms: int) -> bool:
+    """Return whether a key has not expired."""
     if key.expires_at is None:
-        return False
-    return key.expires_at <= datetime.fromtimestamp(now_ms / 1000, UTC)
+        return True
+    return key.expires_at > datetime.fromtimestamp(now_ms / 1000, UTC)

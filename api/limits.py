@@ -85,6 +85,8 @@ class Allowance:
 
     headers: dict[str, str]
     shared: bool
+    used: dict[str, int]
+    """How much of each bucket is used up in this window, this request included."""
 
 
 class Limiter:
@@ -112,7 +114,11 @@ class Limiter:
                 f"The limit is used up; try again in {charged.reset_seconds} s.",
                 headers=headers,
             )
-        return Allowance(headers, charged.shared)
+        used = {
+            charge.bucket: charge.quota - left
+            for charge, left in zip(charges, charged.remaining, strict=True)
+        }
+        return Allowance(headers, charged.shared, used)
 
     async def charge_address(self, host: str, weight: int) -> Allowance:
         """Charge an address, as who is not known yet; a `Problem` as of `charge`."""

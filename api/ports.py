@@ -273,6 +273,11 @@ class MarketDataStore(Protocol):
     async def candles(self, symbol_id: int, interval_seconds: int, limit: int) -> list[Candle]:
         """Return the newest candles, oldest first."""
 
+    async def combined_candles(
+        self, symbol_id: int, interval_seconds: int, since_us: int, until_us: int
+    ) -> list[Candle]:
+        """Return candles of any interval, made of the minutes that open in [since, until)."""
+
     async def trades(self, symbol_id: int, limit: int) -> list[PublicTrade]:
         """Return the newest trades, newest first."""
 

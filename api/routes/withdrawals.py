@@ -54,7 +54,7 @@ async def request_withdrawal(
         response.status_code = 200
     else:
         await services.withdrawal_starter.start(record.withdrawal_id, request.state.request_id)
-    return _out(record, services)
+    return withdrawal_out(record, services)
 
 
 async def _request(
@@ -144,7 +144,7 @@ async def list_withdrawals(
     if len(records) == limit:
         following = encode_cursor("withdrawals", (records[-1].created_at_us,))
     return WithdrawalPage(
-        withdrawals=[_out(record, services) for record in records], next=following
+        withdrawals=[withdrawal_out(record, services) for record in records], next=following
     )
 
 
@@ -157,7 +157,7 @@ async def get_withdrawal(
     record = await services.wallet.withdrawal(caller.customer_id, identity_from(withdrawal_id))
     if record is None:
         raise Problem("not_found")
-    return _out(record, services)
+    return withdrawal_out(record, services)
 
 
 @router.delete("/withdrawals/{withdrawal_id}", status_code=202, response_model=WithdrawalOut)
@@ -179,10 +179,11 @@ async def cancel_withdrawal(
     if not record.cancel_requested:
         raise Problem("too_late_to_cancel", f"The withdrawal is {record.state}.")
     await services.withdrawal_starter.tell_cancelled(identity)
-    return _out(record, services)
+    return withdrawal_out(record, services)
 
 
-def _out(record: WithdrawalRecord, services: Services) -> WithdrawalOut:
+def withdrawal_out(record: WithdrawalRecord, services: Services) -> WithdrawalOut:
+    """Return a withdrawal as its owner reads it."""
     listing = services.listings.asset_by_id(record.asset_id)
     assert listing is not None, "a withdrawal's asset is listed"
     asset = listing.asset

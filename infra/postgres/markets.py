@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.fees import FeeRates
 from domain.instrument import Asset, Instrument
 from domain.market import AssetListing, Listings, Market
-from domain.market_data import Candle, PublicTrade
+from domain.market_data import MINUTE_SECONDS, Candle, PublicTrade
 from domain.order import Side
 from domain.perpetual_terms import terms_of_record
 from infra.postgres import tables
@@ -45,6 +45,18 @@ class MarketStore:
         async with reading(self._engine) as connection:
             rows = (await connection.execute(query)).all()
         return [_candle(row) for row in reversed(rows)]
+
+    async def combined_candles(
+        self, symbol_id: int, interval_seconds: int, since_us: int, until_us: int
+    ) -> list[Candle]:
+        """Return candles of any interval, oldest first, made of the stored minutes.
+
+        Only minutes that open in [since, until) count, so the first and last may be parts.
+        """
+        query = combined(symbol_id, interval_seconds, since_us, until_us)
+        async with reading(self._engine) as connection:
+            rows = (await connection.execute(query)).all()
+        return [_candle(row) for row in rows]
 
     async def trades(self, symbol_id: int, limit: int) -> list[PublicTrade]:
         """Return the newest settled trades, newest first."""
@@ -111,6 +123,41 @@ async def _upsert_candles(connection: AsyncConnection, candles: Sequence[Candle]
             set_={name: statement.excluded[name] for name in names if name not in key},
         ),
         [{name: getattr(candle, name) for name in names} for candle in candles],
+    )
+
+
+def combined(symbol_id: int, interval_seconds: int, since_us: int, until_us: int) -> sa.Select[Any]:
+    """Return the query of `MarketStore.combined_candles`; the range of minutes bounds its work."""
+    minute = tables.candle.c
+    step: sa.ColumnElement[int] = sa.literal_column(
+        str(interval_seconds * 1_000_000)
+    )  # in GROUP BY no parameter
+    opens = minute.open_time_us - minute.open_time_us % step
+    firsts = aggregate_order_by(minute.open_ticks, minute.open_time_us)
+    lasts = aggregate_order_by(minute.close_ticks, minute.open_time_us.desc())
+    ticks = sa.ARRAY(sa.BigInteger)
+    return (
+        sa.select(
+            sa.literal(symbol_id).label("symbol_id"),
+            sa.literal(interval_seconds).label("interval_seconds"),
+            opens.label("open_time_us"),
+            sa.func.array_agg(firsts, type_=ticks)[1].label("open_ticks"),
+            sa.func.max(minute.high_ticks).label("high_ticks"),
+            sa.func.min(minute.low_ticks).label("low_ticks"),
+            sa.func.array_agg(lasts, type_=ticks)[1].label("close_ticks"),
+            sa.func.sum(minute.base_units).label("base_units"),
+            sa.func.sum(minute.quote_units).label("quote_units"),
+            sa.func.sum(minute.trade_count).label("trade_count"),
+            sa.func.max(minute.last_sequence).label("last_sequence"),
+        )
+        .where(
+            minute.symbol_id == symbol_id,
+            minute.interval_seconds == MINUTE_SECONDS,
+            minute.open_time_us >= since_us,
+            minute.open_time_us < until_us,
+        )
+        .group_by(opens)
+        .order_by(opens)
     )
 
 

@@ -299,6 +299,10 @@ class Memory:
         self._check()
         return []
 
+    async def combined_candles(self, *_: Any) -> list[Candle]:
+        self._check()
+        return []
+
     async def trades(self, *_: Any) -> list[PublicTrade]:
         self._check()
         return []

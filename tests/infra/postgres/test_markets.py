@@ -46,6 +46,34 @@ async def test_the_newest_candles_come_oldest_first(store: MarketStore) -> None:
     assert await store.candles(1, 60, 3) == candles[2:]
 
 
+async def test_minutes_combine_to_any_interval(store: MarketStore) -> None:
+    """First open, last close, extremes and sums of the minutes in the range, oldest first."""
+    minutes = [
+        replace(
+            CANDLE,
+            open_time_us=60_000_000 * number,
+            open_ticks=100 + number,
+            high_ticks=200 - number,
+            low_ticks=50 + number,
+            close_ticks=110 + number,
+            base_units=number,
+            quote_units=10 * number,
+            trade_count=1,
+            last_sequence=number,
+        )
+        for number in range(6)
+    ]
+    await store.store_candles("market-data.0", 5, minutes)
+    await store.store_candles("market-data.0", 6, [replace(CANDLE, symbol_id=2)])
+    first, second = await store.combined_candles(1, 180, 60_000_000, 5 * 60_000_000)
+    assert (first.open_time_us, first.interval_seconds, first.trade_count) == (0, 180, 2)
+    assert (first.open_ticks, first.close_ticks) == (101, 112)
+    assert (first.high_ticks, first.low_ticks) == (199, 51)
+    assert (first.base_units, first.quote_units, first.last_sequence) == (3, 30, 2)
+    assert (second.open_time_us, second.open_ticks, second.close_ticks) == (180_000_000, 103, 114)
+    assert await store.combined_candles(3, 180, 0, 10**12) == []
+
+
 async def test_an_empty_exchange_has_empty_listings(store: MarketStore) -> None:
     """Before the demo is seeded."""
     listings = await store.listings()

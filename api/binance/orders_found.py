@@ -1,0 +1,161 @@
+"""Finding an account's orders and fills as the dialect names them: by id, client id, or time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from api import order_answers as answers
+from api.binance.call import Call
+from api.binance.errors import Refusal, missing
+from api.binance.parameters import Parameters
+from api.errors import Problem
+from api.order_commands import order_id_from
+from api.routes.order_queries import find_order, list_orders
+from api.schemas.orders import OrderOut
+from domain.market import Market
+from domain.order_record import FillRecord
+
+LARGEST_COUNT = 1_000
+LARGEST_WALK = 5_000
+"""How many rows of history one question may walk through; narrow the time for what is older."""
+_FOLLOWING_TRIES = 10
+_FOLLOWING_SECONDS = 0.05
+
+
+async def named_order(
+    call: Call,
+    market: Market,
+    parameters: Parameters,
+    by_id: str = "orderId",
+    by_client_id: str = "origClientOrderId",
+) -> OrderOut | None:
+    """Return the caller's order in a market that the parameters name; None if there is none."""
+    number, text = parameters.integer(by_id), parameters.text(by_client_id)
+    if number is not None:
+        try:
+            record = await find_order(call.services, call.caller, order_id_from(str(number)))
+        except Problem as problem:
+            if problem.code == "order_not_found":
+                return None
+            raise
+        order = None if record is None else answers.recorded(record, call.services.listings)
+    elif text is not None:
+        page = await list_orders(call.caller, call.services, client_order_id=text)
+        order = page.orders[0] if page.orders else None
+    else:
+        raise missing(by_id)
+    return order if order is not None and order.symbol == market.instrument.symbol else None
+
+
+async def with_totals(call: Call, order: OrderOut) -> OrderOut:
+    """Return an order with what its fills came to, waiting a moment for the history to follow.
+
+    The engine does not keep those totals; half a second later they are told as not available.
+    """
+    for _ in range(_FOLLOWING_TRIES):
+        if order.filled_quote is not None or order.filled_quantity == "0":
+            break
+        await asyncio.sleep(_FOLLOWING_SECONDS)
+        try:
+            stored = await call.services.orders.order(call.caller.customer_id, int(order.order_id))
+        except ConnectionError:
+            break
+        if stored is None:
+            continue
+        told = answers.recorded(stored, call.services.listings)
+        if told.filled_quantity == order.filled_quantity and told.status == order.status:
+            return told
+    return order
+
+
+async def open_orders(call: Call, *, perpetual: bool, market: Market | None) -> list[OrderOut]:
+    """Return the caller's open orders in one kind of markets, or in one, oldest first."""
+    symbol = None if market is None else market.instrument.symbol
+    found: list[OrderOut] = []
+    cursor: str | None = None
+    while True:
+        page = await list_orders(
+            call.caller, call.services, symbol=symbol, limit=500, cursor=cursor
+        )
+        found += page.orders
+        cursor = page.next
+        if cursor is None:
+            break
+    listings = call.services.listings
+    kind = [
+        order
+        for order in found
+        if (one := listings.market(order.symbol)) is not None
+        and (one.instrument.terms is not None) == perpetual
+    ]
+    return kind[::-1]
+
+
+async def past_orders(call: Call, market: Market) -> list[OrderOut]:
+    """Return orders of a market, open ones too, oldest first.
+
+    From `orderId` or `startTime` on they are the first ones, otherwise the newest.
+    """
+    limit = call.parameters.count("limit", 500, LARGEST_COUNT)
+    first_id = call.parameters.integer("orderId")
+    since_us, until_us = time_range(call.parameters)
+    place = None if until_us is None else (until_us + 1, 0)
+    from_start = first_id is not None or since_us is not None
+    found: list[OrderOut] = []
+    while len(found) < (LARGEST_WALK if from_start else limit):
+        records = await call.services.orders.orders(
+            call.caller.customer_id, market.instrument.symbol_id, place, LARGEST_COUNT
+        )
+        fitting = [
+            record
+            for record in records
+            if (first_id is None or record.order_id >= first_id)
+            and (since_us is None or record.accepted_at_us >= since_us)
+        ]
+        found += [answers.recorded(record, call.services.listings) for record in fitting]
+        if len(records) < LARGEST_COUNT or len(fitting) < len(records):
+            break
+        place = (records[-1].accepted_at_us, records[-1].order_id)
+    oldest_first = found[::-1]
+    return oldest_first[:limit] if from_start else oldest_first[-limit:]
+
+
+async def past_fills(call: Call, market: Market) -> list[FillRecord]:
+    """Return the caller's settled fills in a market, oldest first; bounds as of `past_orders`."""
+    limit = call.parameters.count("limit", 500, LARGEST_COUNT)
+    first_id = call.parameters.integer("fromId")
+    order_id = call.parameters.integer("orderId") or 0
+    since_us, until_us = time_range(call.parameters)
+    place = None if until_us is None else (until_us + 1, 0, 0)
+    from_start = first_id is not None or since_us is not None
+    found: list[FillRecord] = []
+    while len(found) < (LARGEST_WALK if from_start else limit):
+        records = await call.services.orders.fills(
+            call.caller.customer_id, market.instrument.symbol_id, order_id, place, LARGEST_COUNT
+        )
+        fitting = [
+            record
+            for record in records
+            if (first_id is None or record.trade_id >= first_id)
+            and (since_us is None or record.time_us >= since_us)
+        ]
+        found += fitting
+        if len(records) < LARGEST_COUNT or len(fitting) < len(records):
+            break
+        place = (records[-1].time_us, records[-1].trade_id, int(records[-1].is_maker))
+    oldest_first = found[::-1]
+    return oldest_first[:limit] if from_start else oldest_first[-limit:]
+
+
+def time_range(parameters: Parameters) -> tuple[int | None, int | None]:
+    """Return `startTime` and the end of `endTime`'s millisecond in us; -1127 if they cross."""
+    start_ms, end_ms = parameters.integer("startTime"), parameters.integer("endTime")
+    if start_ms is not None and end_ms is not None and end_ms < start_ms:
+        raise Refusal(-1127, "startTime is after endTime.")
+    since_us = None if start_ms is None else _bounded(start_ms) * 1_000
+    return since_us, None if end_ms is None else _bounded(end_ms) * 1_000 + 999
+
+
+def _bounded(time_ms: int) -> int:
+    """Return a time that fits a database's 64 bits in microseconds."""
+    return min(max(time_ms, 0), 2**62 // 1_000)

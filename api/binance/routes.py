@@ -1,0 +1,78 @@
+"""The table of the dialect's routes: one row a route, in the order of its documentation.
+
+Everything is below `/binance`. What has no row is answered with -1020.
+"""
+
+from __future__ import annotations
+
+from starlette.routing import Mount
+
+from api.binance import exchange_info, general, spot_account, spot_orders, wallet
+from api.binance.call import Row, nothing_here
+from api.binance.market_data import MarketDataRoutes
+from domain.customer import Scope
+
+PREFIX = "/binance"
+_SPOT = MarketDataRoutes(perpetual=False)
+_V3 = "/api/v3"
+
+SPOT = (
+    Row("GET", f"{_V3}/ping", general.ping),
+    Row("GET", f"{_V3}/time", general.time),
+    Row("GET", f"{_V3}/exchangeInfo", exchange_info.spot_info, weight=2),
+    Row("GET", f"{_V3}/depth", _SPOT.depth, weight=2),
+    Row("GET", f"{_V3}/trades", _SPOT.trades, weight=2),
+    Row("GET", f"{_V3}/historicalTrades", _SPOT.trades, weight=5),
+    Row("GET", f"{_V3}/aggTrades", _SPOT.aggregates, weight=2),
+    Row("GET", f"{_V3}/klines", _SPOT.klines, weight=5),
+    Row("GET", f"{_V3}/uiKlines", _SPOT.klines, weight=5),
+    Row("GET", f"{_V3}/avgPrice", _SPOT.average, weight=2),
+    Row("GET", f"{_V3}/ticker/24hr", _SPOT.day, weight=5),
+    Row("GET", f"{_V3}/ticker/price", _SPOT.price, weight=2),
+    Row("GET", f"{_V3}/ticker/bookTicker", _SPOT.best, weight=2),
+    Row("POST", f"{_V3}/order", spot_orders.place, Scope.TRADE, orders=1),
+    Row("POST", f"{_V3}/order/test", spot_orders.try_order, Scope.TRADE, weight=2),
+    Row("DELETE", f"{_V3}/order", spot_orders.cancel, Scope.TRADE, winds_down=True),
+    Row(
+        "DELETE",
+        f"{_V3}/openOrders",
+        spot_orders.cancel_all,
+        Scope.TRADE,
+        weight=5,
+        once=True,
+        winds_down=True,
+    ),
+    Row("POST", f"{_V3}/order/cancelReplace", spot_orders.cancel_replace, Scope.TRADE, orders=1),
+    Row("GET", f"{_V3}/order", spot_account.order, Scope.READ),
+    Row("GET", f"{_V3}/openOrders", spot_account.open_now, Scope.READ, weight=2),
+    Row("GET", f"{_V3}/allOrders", spot_account.every_order, Scope.READ, weight=5),
+    Row("GET", f"{_V3}/myTrades", spot_account.my_trades, Scope.READ, weight=5),
+    Row("GET", f"{_V3}/account", spot_account.account, Scope.READ, weight=2),
+)
+_S1 = "/sapi/v1"
+WALLET = (
+    Row("GET", f"{_S1}/system/status", general.system_status),
+    Row("GET", f"{_S1}/capital/config/getall", wallet.coins, Scope.READ, weight=2),
+    Row("GET", f"{_S1}/margin/allPairs", general.nothing),
+    Row("GET", f"{_S1}/margin/isolated/allPairs", general.nothing),
+    Row("GET", f"{_S1}/asset/tradeFee", wallet.trade_fees, Scope.READ, weight=2),
+    Row("GET", f"{_S1}/capital/deposit/address", wallet.deposit_address, Scope.READ, weight=2),
+    Row("GET", f"{_S1}/capital/deposit/hisrec", wallet.deposits, Scope.READ, weight=2),
+    Row("GET", f"{_S1}/capital/withdraw/history", wallet.withdrawals, Scope.READ, weight=2),
+    Row("POST", f"{_S1}/capital/withdraw/apply", wallet.withdraw, Scope.WITHDRAW, weight=10),
+    Row("POST", f"{_S1}/asset/transfer", wallet.transfer, Scope.TRADE, weight=5, winds_down=True),
+)
+
+FUTURES = (
+    Row("GET", "/fapi/v1/ping", general.ping),
+    Row("GET", "/fapi/v1/time", general.time),
+    Row("GET", "/fapi/v1/exchangeInfo", exchange_info.futures_info, weight=2),
+    Row("GET", "/dapi/v1/exchangeInfo", exchange_info.no_coin_margined),
+)
+
+ROWS = (*SPOT, *WALLET, *FUTURES)
+
+
+def binance_mount() -> Mount:
+    """Return the dialect's routes, ready to be added to the application."""
+    return Mount(PREFIX, routes=[*(row.route() for row in ROWS), nothing_here()])
