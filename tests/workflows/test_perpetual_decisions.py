@@ -191,7 +191,7 @@ async def _listed(rig: MarketRig, workflow_id: str, stage: str) -> OpenWork:
 async def _changes_told(rig: MarketRig) -> str:
     """Return what `rialto market list --changes` says of what is open."""
     words = ["market", "list", "--changes", "--data", str(rig.settings.data_dir)]
-    ((code, out, err),) = await asyncio.to_thread(run_verbs, [words], "workers.market_desk")
+    ((code, out, err),) = await asyncio.to_thread(run_verbs, [words])
     assert code == 0, err
     lines = out.splitlines(keepends=True)
     first = next(number for number, line in enumerate(lines) if line.startswith("*"))
