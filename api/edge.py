@@ -19,11 +19,11 @@ from starlette.exceptions import HTTPException
 from api import auth
 from api.auth import Caller, SignedParts
 from api.errors import Problem
+from api.nesting import LARGEST_NESTING, nested_too_deep
 from api.services import Services
 from domain.customer import Scope
 
 LARGEST_BODY_BYTES = 64 * 1024
-_LARGEST_NESTING = 16
 _BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Any]])
@@ -111,23 +111,12 @@ class BoundedRequest(Request):
 
 def parse_json(body: bytes) -> Any:
     """Parse JSON; repeated names, NaN, deep nesting and broken text are refused."""
-    if body.count(b"[") + body.count(b"{") > _LARGEST_NESTING and _nesting(body) > _LARGEST_NESTING:
-        raise Problem("malformed_json", f"Nested deeper than {_LARGEST_NESTING} levels.")
+    if nested_too_deep(body):
+        raise Problem("malformed_json", f"Nested deeper than {LARGEST_NESTING} levels.")
     try:
         return json.loads(body, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise Problem("malformed_json", "The body is not valid JSON.") from error
-
-
-def _nesting(body: bytes) -> int:
-    depth = deepest = 0
-    for byte in body:
-        if byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
-    return deepest
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -14,6 +14,10 @@ from domain.order import Side
 _CLOSED = frozenset(
     {"shard_halted", "shard_cancel_only", "symbol_halted", "symbol_cancel_only", "symbol_delisted"}
 )
+_MARGIN_NEEDED = (
+    "Equity has to cover the initial margin, and what the order would lose at once at mark: what "
+    "it takes counts at the prices of the orders that it meets, what then rests at its limit."
+)
 
 
 async def explained(
@@ -23,7 +27,7 @@ async def explained(
     if problem.code in _CLOSED:
         return await closed(services, problem, market.shard, market.instrument.symbol_id)
     if problem.code == "insufficient_margin" and isinstance(command, PlaceOrder):
-        return problem.with_extra({}, _margin_needed(command, market))
+        return problem.with_extra({}, _MARGIN_NEEDED)
     if problem.code != "insufficient_funds":
         return problem
     if isinstance(command, PlaceOrder | PlaceOrderList):
@@ -32,15 +36,6 @@ async def explained(
     if isinstance(command, AmendOrder):
         return await _short_of_amend(services, problem, market, command)
     return problem
-
-
-def _margin_needed(order: PlaceOrder, market: Market) -> str:
-    """Say what equity has to cover, and what makes a market order need so much more of it."""
-    text = "Equity has to cover the initial margin, and what the order would lose at once at mark."
-    if order.order_type.is_limit:
-        return text
-    percent = f"{market.instrument.band_ppm / 10_000:g}"
-    return f"{text} A market order counts as filled {percent} % away, a limit order at its price."
 
 
 async def _short_of_amend(

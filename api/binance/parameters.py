@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from api.binance.errors import Refusal, malformed, missing
+from api.nesting import nested_too_deep
 from domain.money import INT64_MAX
 
 LARGEST_PARAMETER_COUNT = 200
@@ -60,9 +61,11 @@ class Parameters:
         found = self.text(name)
         if found is None:
             return None
+        if nested_too_deep(found.encode()):
+            raise malformed(name)
         try:
             listed = json.loads(found)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise malformed(name) from error
         if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
             raise malformed(name)

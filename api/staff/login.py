@@ -8,6 +8,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from api.nesting import nested_too_deep
 from api.staff.gate import COOKIE, PAGE_HEADERS, body_of, caller_of, refusal
 from api.staff.ports import StaffServices
 from domain.staff import StaffMember, login_statement
@@ -95,9 +96,12 @@ class Login:
 
 async def _form(request: Request) -> dict[str, str]:
     """Return the texts of a JSON object; {} for anything else."""
+    body = await body_of(request)
+    if nested_too_deep(body):
+        return {}
     try:
-        found = json.loads(await body_of(request))
-    except (ValueError, RecursionError):
+        found = json.loads(body)
+    except ValueError:
         return {}
     if not isinstance(found, dict):
         return {}

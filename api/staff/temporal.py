@@ -9,6 +9,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from api.nesting import nested_too_deep
 from api.staff.gate import COOKIE, LOOKING, Caller, body_of, refusal
 from api.staff.ports import Answer, StaffServices
 from domain.hash_chain import JsonValue
@@ -39,6 +40,8 @@ class TemporalRoutes:
 
     async def _coded(self, request: Request, *, opening: bool) -> Response:
         codec, body = self._services.codec, await body_of(request)
+        if nested_too_deep(body):
+            return refusal(400, "not a list of payloads")
         try:
             found = await (codec.decode(body) if opening else codec.encode(body))
         except ValueError as error:

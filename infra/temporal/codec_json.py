@@ -26,7 +26,7 @@ class JsonCodec:
 def _payloads(body: bytes) -> list[Payload]:
     try:
         return list(Parse(body, Payloads()).payloads)
-    except (ParseError, UnicodeDecodeError, RecursionError) as error:
+    except (ParseError, UnicodeDecodeError) as error:
         raise ValueError("not a list of payloads") from error
 
 

@@ -246,19 +246,13 @@ async def test_orders_are_refused_for_margin_with_what_there_is(perps: Perpetual
     assert (await leverage(perps, 10)).status_code == 200
 
 
-async def test_a_market_order_that_margin_refuses_is_told_of_the_band(
-    perps: PerpetualExchange,
-) -> None:
-    """At a high leverage it lacks margin for the band; a limit of the same size is accepted."""
+async def test_a_market_order_needs_what_it_meets(perps: PerpetualExchange) -> None:
+    """At a high leverage it needs no more than a limit at the quote; too much of it is refused."""
     assert (await leverage(perps, 50)).status_code == 200
-    refused = await perps.perpetual(quantity="60", type="market")
+    refused = await perps.perpetual(quantity="1000", type="market")
     assert refused.json()["code"] == "insufficient_margin"
-    assert "A market order counts as filled 5 % away" in refused.json()["detail"]
-    limit: dict[str, Any] = {"type": "limit", "price": "2500", "post_only": False}
-    assert (await perps.perpetual(quantity="60", **limit)).status_code == 201
-    limited = await perps.perpetual(quantity="1000", **limit)
-    assert limited.json()["code"] == "insufficient_margin"
-    assert "market order" not in limited.json()["detail"]
+    assert "at the prices of the orders that it meets" in refused.json()["detail"]
+    assert (await perps.perpetual(quantity="60", type="market")).status_code == 201
 
 
 async def test_a_margin_call_is_seen_before_a_liquidation(perps: PerpetualExchange) -> None:

@@ -1,0 +1,26 @@
+"""How deep JSON may nest, asked before anything parses it.
+
+Python's parser recurses on the stack of C. Its own bound is the interpreter's recursion limit, and
+a library may raise that for the whole process (one for curves of signatures does, to 100,000): then
+a body of brackets ends the process instead of raising an error.
+"""
+
+from __future__ import annotations
+
+LARGEST_NESTING = 16
+
+
+def nested_too_deep(text: bytes) -> bool:
+    """Return whether JSON nests deeper than `LARGEST_NESTING`; brackets in texts count, too."""
+    return text.count(b"[") + text.count(b"{") > LARGEST_NESTING < _nesting(text)
+
+
+def _nesting(text: bytes) -> int:
+    depth = deepest = 0
+    for byte in text:
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
