@@ -34,7 +34,7 @@ _ENVIRONMENT = {
     for name, value in os.environ.items()
     if not name.startswith("RIALTO_") or name in {"RIALTO_CACHE", "RIALTO_ANVIL"}
 }
-_COPIED_AFTER_SECONDS = 20  # a person reads the screen before copying from it
+_COPIED_AFTER_SECONDS = 10  # a person reads the screen before copying from it
 
 
 class Running:

@@ -131,6 +131,7 @@ async def test_a_monitor_killed_after_a_sale_changes_nothing(stage: Stage) -> No
     assert found == wanted
 
 
+@pytest.mark.long
 async def test_a_liquidation_ends_while_postgresql_is_stopped(stage: Stage) -> None:
     """Frozen, sold and released without a database; only the record waits."""
     stage.database.close()

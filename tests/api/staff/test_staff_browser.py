@@ -29,6 +29,7 @@ from workers.staff_door import staff_app, staff_origin
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 USDT = 10**6
+PATIENCE_MS = 30_000
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,13 @@ async def office(
 
 
 async def _serve(app: object, port: int, stack: AsyncExitStack) -> None:
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None)  # type: ignore[arg-type]
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        host="127.0.0.1",
+        port=port,
+        log_config=None,
+        timeout_graceful_shutdown=1,  # the UI asks for news with requests that stay open
+    )
     web = uvicorn.Server(config)
     serving = asyncio.create_task(web.serve())
 
@@ -117,7 +124,7 @@ async def page() -> AsyncIterator[Page]:
             executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-background-networking"]
         )
         context = await chromium.new_context(viewport={"width": 1500, "height": 1100})
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(PATIENCE_MS)
         yield await context.new_page()
         await chromium.close()
 
@@ -163,13 +170,15 @@ async def test_an_operator_reads_and_retries_in_temporals_ui(office: Office, pag
     assert refused.status == 401
 
     await _sign_in(page, office)
-    await expect(body).to_contain_text(f'"withdrawal_id": "{office.withdrawal_id}"')
-    await expect(body).to_contain_text("allocate the nonce")
+    await expect(body).to_contain_text(
+        f'"withdrawal_id": "{office.withdrawal_id}"', timeout=PATIENCE_MS
+    )
+    await expect(body).to_contain_text("allocate the nonce", timeout=PATIENCE_MS)
     for asset, amount in HOT_COINS.items():
         await rig.fund(rig.wallet.public.hot_address, asset, amount)
     await rig.mine()
     await _send_update(page, "retry", '{"by": "olga", "reason": "refilled"}')
     await rig.until_settled(office.withdrawal_id)
-    await expect(body).to_contain_text("Completed", ignore_case=True)
+    await expect(body).to_contain_text("Completed", ignore_case=True, timeout=PATIENCE_MS)
     row = await rig.row(office.withdrawal_id)
     assert {"file_read", "staff_acted", "settled"} <= set(await rig.audit(row.subject))

@@ -119,7 +119,7 @@ def _funding_rounds_up(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (_fee_twice, "engine_equals_ledger"),
         (_takeover_too_cheap, "liquidation_step_harms_nobody"),
-        (_cost_basis_drifts, "events_equal_formulas"),
+        pytest.param(_cost_basis_drifts, "events_equal_formulas", marks=pytest.mark.long),
         (_pair_too_dear, "haircut_within_shortfall"),
         (_funding_rounds_up, "rounding_not_negative"),
     ],
