@@ -10,7 +10,7 @@ from api.binance.errors import Refusal, missing
 from api.binance.parameters import Parameters
 from api.errors import Problem
 from api.order_commands import order_id_from
-from api.routes.order_queries import find_order, list_orders
+from api.routes.order_queries import find_order, list_orders, open_records
 from api.schemas.orders import OrderOut
 from domain.market import Market
 from domain.order_record import FillRecord
@@ -70,25 +70,14 @@ async def with_totals(call: Call, order: OrderOut) -> OrderOut:
 
 async def open_orders(call: Call, *, perpetual: bool, market: Market | None) -> list[OrderOut]:
     """Return the caller's open orders in one kind of markets, or in one, oldest first."""
-    symbol = None if market is None else market.instrument.symbol
-    found: list[OrderOut] = []
-    cursor: str | None = None
-    while True:
-        page = await list_orders(
-            call.caller, call.services, symbol=symbol, limit=500, cursor=cursor
-        )
-        found += page.orders
-        cursor = page.next
-        if cursor is None:
-            break
-    listings = call.services.listings
-    kind = [
-        order
-        for order in found
-        if (one := listings.market(order.symbol)) is not None
-        and (one.instrument.terms is not None) == perpetual
+    services, listings = call.services, call.services.listings
+    places = services.shards_of(None if market is None else market.instrument.symbol)
+    found = await open_records(services, call.caller, *places)
+    return [
+        answers.recorded(record, listings)
+        for record in reversed(found)
+        if (answers.market_of(listings, record.symbol_id).instrument.terms is not None) == perpetual
     ]
-    return kind[::-1]
 
 
 async def past_orders(call: Call, market: Market) -> list[OrderOut]:

@@ -10,11 +10,10 @@ from api.binance.call import Call, refusal_of
 from api.binance.errors import Refusal, malformed
 from api.binance.names import wanted
 from api.binance.order_words import placed_spot, seen_spot, status_word
-from api.binance.orders_found import named_order, with_totals
+from api.binance.orders_found import named_order, open_orders, with_totals
 from api.binance.parameters import Parameters
 from api.errors import Problem
 from api.routes import orders as native
-from api.routes.order_queries import list_orders
 from api.schemas.orders import OrderOut, PlaceOrderIn
 from domain.instrument import Instrument
 from domain.market import Market
@@ -155,8 +154,8 @@ async def cancel_all(call: Call) -> list[dict[str, Any]]:
     """Cancel all open orders of a market; without any -2011, as the dialect has it."""
     market = wanted(call.services, call.parameters, perpetual=False)
     symbol = market.instrument.symbol
-    page = await list_orders(call.caller, call.services, symbol=symbol, limit=500)
-    before = {order.order_id: order for order in page.orders}
+    resting = await open_orders(call, perpetual=False, market=market)
+    before = {order.order_id: order for order in resting}
     done = await native.cancel_all_orders(call.caller, call.services, symbol=symbol)
     if not done.cancelled:
         raise _UNKNOWN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -47,10 +48,7 @@ async def list_orders(
         records, following = ([record] if record else []), None
     elif state == "open":
         before = decode_cursor("open-orders", cursor, 2)
-        live: list[OrderRecord] = []
-        for shard in shards:
-            door = services.door(shard)
-            live += (await ask(door.open_orders(caller.customer_id, symbol_id)))[1]
+        live = await open_records(services, caller, shards, symbol_id)
         records, following = _page_of(live, before, limit)
     else:
         before = decode_cursor("orders", cursor, 2)
@@ -118,6 +116,16 @@ async def find_order(services: Services, caller: Caller, order_id: int) -> Order
     return await _with_totals(services, live)
 
 
+async def open_records(
+    services: Services, caller: Caller, shards: Iterable[int], symbol_id: int
+) -> list[OrderRecord]:
+    """Return all open orders of the caller, as the shards' engines have them, newest first."""
+    found: list[OrderRecord] = []
+    for shard in shards:
+        found += (await ask(services.door(shard).open_orders(caller.customer_id, symbol_id)))[1]
+    return sorted(found, key=_place, reverse=True)
+
+
 async def _by_client_order_id(
     services: Services, caller: Caller, client_order_id: str
 ) -> OrderRecord | None:
@@ -150,8 +158,7 @@ async def _with_totals(services: Services, live: OrderRecord) -> OrderRecord:
 def _page_of(
     records: list[OrderRecord], before: tuple[int, ...] | None, limit: int
 ) -> tuple[list[OrderRecord], str | None]:
-    """Return the newest open orders before a cursor, and the cursor of the page that follows."""
-    records.sort(key=_place, reverse=True)
+    """Return the first of the records before a cursor, and the cursor of the page that follows."""
     if before is not None:
         records = [record for record in records if _place(record) < before]
     page = records[:limit]
