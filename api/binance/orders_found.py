@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from api import order_answers as answers
 from api.binance.call import Call
@@ -13,11 +15,13 @@ from api.order_commands import order_id_from
 from api.routes.order_queries import find_order, list_orders, open_records
 from api.schemas.orders import OrderOut
 from domain.market import Market
-from domain.order_record import FillRecord
+from domain.order_record import FillRecord, OrderRecord
 
 LARGEST_COUNT = 1_000
 LARGEST_WALK = 5_000
 """How many rows of history one question may walk through; narrow the time for what is older."""
+Place = tuple[int, ...]
+Row = TypeVar("Row", OrderRecord, FillRecord)
 _FOLLOWING_TRIES = 10
 _FOLLOWING_SECONDS = 0.05
 
@@ -81,57 +85,69 @@ async def open_orders(call: Call, *, perpetual: bool, market: Market | None) -> 
 
 
 async def past_orders(call: Call, market: Market) -> list[OrderOut]:
-    """Return orders of a market, open ones too, oldest first.
+    """Return orders of a market, open ones too, oldest first; which ones, see `_past`."""
 
-    From `orderId` or `startTime` on they are the first ones, otherwise the newest.
-    """
-    limit = call.parameters.count("limit", 500, LARGEST_COUNT)
-    first_id = call.parameters.integer("orderId")
-    since_us, until_us = time_range(call.parameters)
-    place = None if until_us is None else (until_us + 1, 0)
-    from_start = first_id is not None or since_us is not None
-    found: list[OrderOut] = []
-    while len(found) < (LARGEST_WALK if from_start else limit):
-        records = await call.services.orders.orders(
-            call.caller.customer_id, market.instrument.symbol_id, place, LARGEST_COUNT
+    async def page(before: Place | None) -> list[OrderRecord]:
+        symbol_id = market.instrument.symbol_id
+        return await call.services.orders.orders(
+            call.caller.customer_id, symbol_id, before, LARGEST_COUNT
         )
-        fitting = [
-            record
-            for record in records
-            if (first_id is None or record.order_id >= first_id)
-            and (since_us is None or record.accepted_at_us >= since_us)
-        ]
-        found += [answers.recorded(record, call.services.listings) for record in fitting]
-        if len(records) < LARGEST_COUNT or len(fitting) < len(records):
-            break
-        place = (records[-1].accepted_at_us, records[-1].order_id)
-    oldest_first = found[::-1]
-    return oldest_first[:limit] if from_start else oldest_first[-limit:]
+
+    def place(record: OrderRecord) -> Place:
+        return record.accepted_at_us, record.order_id
+
+    found = await _past(call.parameters, "orderId", page, place, (0,))
+    return [answers.recorded(record, call.services.listings) for record in found]
 
 
 async def past_fills(call: Call, market: Market) -> list[FillRecord]:
-    """Return the caller's settled fills in a market, oldest first; bounds as of `past_orders`."""
-    limit = call.parameters.count("limit", 500, LARGEST_COUNT)
-    first_id = call.parameters.integer("fromId")
+    """Return the caller's settled fills in a market, oldest first; which ones, see `_past`."""
     order_id = call.parameters.integer("orderId") or 0
-    since_us, until_us = time_range(call.parameters)
-    place = None if until_us is None else (until_us + 1, 0, 0)
-    from_start = first_id is not None or since_us is not None
-    found: list[FillRecord] = []
-    while len(found) < (LARGEST_WALK if from_start else limit):
-        records = await call.services.orders.fills(
-            call.caller.customer_id, market.instrument.symbol_id, order_id, place, LARGEST_COUNT
+
+    async def page(before: Place | None) -> list[FillRecord]:
+        symbol_id = market.instrument.symbol_id
+        return await call.services.orders.fills(
+            call.caller.customer_id, symbol_id, order_id, before, LARGEST_COUNT
         )
-        fitting = [
-            record
-            for record in records
-            if (first_id is None or record.trade_id >= first_id)
-            and (since_us is None or record.time_us >= since_us)
-        ]
+
+    def place(record: FillRecord) -> Place:
+        return record.time_us, record.trade_id, int(record.is_maker)
+
+    return await _past(call.parameters, "fromId", page, place, (0, 0))
+
+
+async def _past(
+    parameters: Parameters,
+    first_name: str,
+    page: Callable[[Place | None], Awaitable[list[Row]]],
+    place_of: Callable[[Row], Place],
+    first_at_a_time: Place,
+) -> list[Row]:
+    """Return rows of history, oldest first; `page` gives those before a place, newest first.
+
+    From the id `first_name` or from `startTime` on they are the first ones, otherwise the newest.
+    A place is a time, an id, and what else tells rows apart: `first_at_a_time` without the time.
+    """
+    limit = parameters.count("limit", 500, LARGEST_COUNT)
+    first_id = parameters.integer(first_name)
+    since_us, until_us = time_range(parameters)
+    before = None if until_us is None else (until_us + 1, *first_at_a_time)
+    from_start = first_id is not None or since_us is not None
+
+    def fits(row: Row) -> bool:
+        time_us, number = place_of(row)[:2]
+        return (first_id is None or number >= first_id) and (
+            since_us is None or time_us >= since_us
+        )
+
+    found: list[Row] = []
+    while len(found) < (LARGEST_WALK if from_start else limit):
+        rows = await page(before)
+        fitting = [row for row in rows if fits(row)]
         found += fitting
-        if len(records) < LARGEST_COUNT or len(fitting) < len(records):
+        if len(rows) < LARGEST_COUNT or len(fitting) < len(rows):
             break
-        place = (records[-1].time_us, records[-1].trade_id, int(records[-1].is_maker))
+        before = place_of(rows[-1])
     oldest_first = found[::-1]
     return oldest_first[:limit] if from_start else oldest_first[-limit:]
 
