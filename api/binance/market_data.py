@@ -9,7 +9,7 @@ from api.binance.call import Call
 from api.binance.errors import Refusal
 from api.binance.names import name_of, several, wanted
 from api.binance.parameters import Parameters
-from api.binance.tickers import book_ticker, day_ticker, last_price
+from api.binance.tickers import average_price, book_ticker, day_ticker, last_price
 from api.market_answers import candle_members, trade_members
 from api.routes import markets as native
 from domain.instrument import Instrument
@@ -160,12 +160,7 @@ class MarketDataRoutes:
         found = await call.services.market_data.combined_candles(
             instrument.symbol_id, MINUTE_SECONDS, since_us, now_ms * 1_000
         )
-        base_units = sum(candle.base_units for candle in found)
-        quote_units = sum(candle.quote_units for candle in found)
-        price = await last_price(call.services, instrument)
-        if base_units:
-            whole = 10**instrument.base.engine_decimals
-            price = instrument.quote.engine_text(quote_units * whole // base_units)
+        price = average_price(instrument, found) or await last_price(call.services, instrument)
         return {"mins": _AVERAGE_MINUTES, "price": price, "closeTime": now_ms}
 
 

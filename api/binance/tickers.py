@@ -67,35 +67,35 @@ async def day_ticker(services: Services, instrument: Instrument) -> dict[str, An
 def day_words(instrument: Instrument, candles: list[Candle], last: str) -> dict[str, Any]:
     """Return open, high, low, volumes and change of candles, which are oldest first.
 
-    The weighted average price is rounded down to the quote asset's unit, the change in percent
-    toward minus infinity to three decimals.
+    The change in percent is rounded toward minus infinity to three decimals.
     """
     traded = [candle for candle in candles if candle.trade_count]
     price = instrument.price_text
     last_ticks = instrument.price_ticks(last)
     first_ticks = candles[0].open_ticks if candles else last_ticks
-    base_units = sum(candle.base_units for candle in traded)
-    quote_units = sum(candle.quote_units for candle in traded)
     highest = max((candle.high_ticks for candle in candles), default=last_ticks)
     lowest = min((candle.low_ticks for candle in candles), default=last_ticks)
-    whole = 10**instrument.base.engine_decimals
-    average_units = quote_units * whole // base_units if base_units else 0
     change_ticks = last_ticks - first_ticks
     thousandths = change_ticks * 100_000 // first_ticks if first_ticks else 0
     return {
-        "priceChange": _signed(instrument, change_ticks),
+        "priceChange": price(change_ticks),
         "priceChangePercent": text_from_units(thousandths, 3),
-        "weightedAvgPrice": instrument.quote.engine_text(average_units),
+        "weightedAvgPrice": average_price(instrument, traded) or _NONE,
         "lastPrice": last,
         "openPrice": price(first_ticks),
         "highPrice": price(max(highest, last_ticks)),
         "lowPrice": price(min(lowest, last_ticks)),
-        "volume": instrument.base.engine_text(base_units),
-        "quoteVolume": instrument.quote.engine_text(quote_units),
+        "volume": instrument.base.engine_text(sum(one.base_units for one in traded)),
+        "quoteVolume": instrument.quote.engine_text(sum(one.quote_units for one in traded)),
         "count": sum(candle.trade_count for candle in traded),
     }
 
 
-def _signed(instrument: Instrument, ticks: int) -> str:
-    sign = "-" if ticks < 0 else ""
-    return f"{sign}{instrument.price_text(abs(ticks))}"
+def average_price(instrument: Instrument, candles: list[Candle]) -> str | None:
+    """Return the weighted average price, rounded down to the quote's unit; None without a trade."""
+    base_units = sum(candle.base_units for candle in candles)
+    quote_units = sum(candle.quote_units for candle in candles)
+    if not base_units:
+        return None
+    whole = 10**instrument.base.engine_decimals
+    return instrument.quote.engine_text(quote_units * whole // base_units)
