@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Response
 
@@ -20,11 +21,11 @@ from api.schemas.accounts import WithdrawalIn, WithdrawalOut
 from api.schemas.transfers import TransferIn
 from domain.market import AssetListing
 from domain.money import INT64_MAX
-from domain.wallet_record import DepositRecord
+from domain.wallet_record import DepositRecord, WithdrawalRecord
 
 LARGEST_COUNT = 1_000
 _PAGE = 200
-_DEPOSIT_SHARD = 0
+Row = TypeVar("Row", DepositRecord, WithdrawalRecord)
 _ADDRESS = "^0x[0-9a-fA-F]{40}$"
 WITHDRAWAL_STATUSES = {  # 1 cancelled, 2 awaiting approval, 3 rejected, 4 processing, 6 done
     "requested": 2,
@@ -118,24 +119,9 @@ async def deposit_address(call: Call) -> dict[str, Any]:
 
 async def deposits(call: Call) -> list[dict[str, Any]]:
     """Return deposits, newest first."""
-    listing = _chosen(call)
-    since_us, until_us = time_range(call.parameters)
-    limit = call.parameters.count("limit", LARGEST_COUNT, LARGEST_COUNT)
-    status = call.parameters.integer("status")
-    found: list[dict[str, Any]] = []
-    before = None if until_us is None else (until_us + 1,)
-    while len(found) < limit:
-        records = await call.services.wallet.deposits(call.caller.customer_id, before, _PAGE)
-        for one in records:
-            if since_us is not None and one.created_at_us < since_us:
-                return found
-            if listing is None or one.asset_id == listing.asset.asset_id:
-                words = _deposit(call, one)
-                found += [words] if status in (None, words["status"]) else []
-        if len(records) < _PAGE:
-            break
-        before = (records[-1].created_at_us,)
-    return found[:limit]
+    return await _history(
+        call, call.services.wallet.deposits, lambda record: _deposit(call, record)
+    )
 
 
 def _deposit(call: Call, record: DepositRecord) -> dict[str, Any]:
@@ -191,28 +177,15 @@ async def withdraw(call: Call) -> dict[str, Any]:
 
 async def withdrawals(call: Call) -> list[dict[str, Any]]:
     """Return withdrawals, newest first."""
-    listing = _chosen(call)
-    since_us, until_us = time_range(call.parameters)
-    limit = call.parameters.count("limit", LARGEST_COUNT, LARGEST_COUNT)
-    status = call.parameters.integer("status")
     name = call.parameters.text("withdrawOrderId")
-    found: list[dict[str, Any]] = []
-    before = None if until_us is None else (until_us + 1,)
-    customer_id = call.caller.customer_id
-    while len(found) < limit:
-        records = await call.services.wallet.withdrawals(customer_id, before, _PAGE)
-        for one in records:
-            if since_us is not None and one.created_at_us < since_us:
-                return found
-            is_wanted = listing is None or one.asset_id == listing.asset.asset_id
-            if is_wanted and name in (None, one.idempotency_key):
-                words = _withdrawal(call, native.withdrawal_out(one, call.services))
-                words["withdrawOrderId"] = one.idempotency_key
-                found += [words] if status in (None, words["status"]) else []
-        if len(records) < _PAGE:
-            break
-        before = (records[-1].created_at_us,)
-    return found[:limit]
+
+    def told(record: WithdrawalRecord) -> dict[str, Any] | None:
+        if name not in (None, record.idempotency_key):
+            return None
+        words = _withdrawal(call, native.withdrawal_out(record, call.services))
+        return {**words, "withdrawOrderId": record.idempotency_key}
+
+    return await _history(call, call.services.wallet.withdrawals, told)
 
 
 def _withdrawal(call: Call, record: WithdrawalOut) -> dict[str, Any]:
@@ -251,9 +224,9 @@ async def transfer(call: Call) -> dict[str, Any]:
         for market in markets(call.services, perpetual=True)
         if market.instrument.quote.asset_id == listing.asset.asset_id
     }
-    if shards <= {_DEPOSIT_SHARD}:
+    if shards <= {native.DEFAULT_SHARD}:
         raise Refusal(-9000, "Spot and futures share one balance: there is nothing to transfer.")
-    places = (_DEPOSIT_SHARD, min(shards - {_DEPOSIT_SHARD}))
+    places = (native.DEFAULT_SHARD, min(shards - {native.DEFAULT_SHARD}))
     start, end = places if kind == "MAIN_UMFUTURE" else places[::-1]
     done = await native_transfers.request_transfer(
         TransferIn(
@@ -280,3 +253,33 @@ def _chosen(call: Call) -> AssetListing | None:
     """Return the asset that `coin` names, None where all are wanted."""
     code = call.parameters.text("coin")
     return None if code is None else call.services.asset(code)
+
+
+async def _history(
+    call: Call,
+    page: Callable[[int, tuple[int, ...] | None, int], Awaitable[list[Row]]],
+    told: Callable[[Row], dict[str, Any] | None],
+) -> list[dict[str, Any]]:
+    """Return the caller's rows that the parameters ask for, newest first; `told` None leaves out.
+
+    `page` gives a customer's rows before a place, so many at a time.
+    """
+    listing = _chosen(call)
+    since_us, until_us = time_range(call.parameters)
+    limit = call.parameters.count("limit", LARGEST_COUNT, LARGEST_COUNT)
+    status = call.parameters.integer("status")
+    found: list[dict[str, Any]] = []
+    before = None if until_us is None else (until_us + 1,)
+    while len(found) < limit:
+        records = await page(call.caller.customer_id, before, _PAGE)
+        for one in records:
+            if since_us is not None and one.created_at_us < since_us:
+                return found
+            if listing is None or one.asset_id == listing.asset.asset_id:
+                words = told(one)
+                if words is not None and status in (None, words["status"]):
+                    found.append(words)
+        if len(records) < _PAGE:
+            break
+        before = (records[-1].created_at_us,)
+    return found[:limit]
