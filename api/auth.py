@@ -30,11 +30,11 @@ LARGEST_WINDOW_MS = 60_000
 LARGEST_LEAD_MS = 1_000
 REMEMBERED_SECONDS = (LARGEST_WINDOW_MS + LARGEST_LEAD_MS) // 1000 + 1
 """A signature that counts once is remembered for as long as it can be accepted."""
+NOBODY = b"\0" * 32  # an unknown key costs the same comparison as a known one
+KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-_KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MILLISECONDS = re.compile(r"[0-9]{1,15}")
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
-_NOBODY = b"\0" * 32  # an unknown key costs the same comparison as a known one
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def credentials_from(headers: Headers) -> Credentials:
             raise Problem("missing_credentials", f"The header {name.upper()} is missing.")
         values[name] = found[0] if found else str(DEFAULT_WINDOW_MS)
     if (
-        _KEY_ID.fullmatch(values["rialto-key"]) is None
+        KEY_ID.fullmatch(values["rialto-key"]) is None
         or _SIGNATURE.fullmatch(values["rialto-signature"]) is None
         or _MILLISECONDS.fullmatch(values["rialto-timestamp"]) is None
         or _MILLISECONDS.fullmatch(values["rialto-window"]) is None
@@ -143,7 +143,7 @@ async def authenticate(
     """
     credentials = credentials_from(headers)
     key = await keys.find(credentials.key_id)
-    expected = sign(key.secret if key else _NOBODY, credentials.timestamp, parts)
+    expected = sign(key.secret if key else NOBODY, credentials.timestamp, parts)
     matches = hmac.compare_digest(expected, credentials.signature)
     if key is None or not matches or not is_current(key, now_ms):
         raise Problem("bad_signature")

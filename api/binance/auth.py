@@ -10,17 +10,12 @@ import hmac
 import re
 
 from api import auth
-from api.auth import Caller, Credentials
+from api.auth import DEFAULT_WINDOW_MS, KEY_ID, LARGEST_WINDOW_MS, NOBODY, Caller, Credentials
 from api.binance.errors import Refusal, malformed, missing
 from api.binance.parameters import Signed
 from api.services import Services
 
-DEFAULT_WINDOW_MS = 5_000
-LARGEST_WINDOW_MS = 60_000
-
-_KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{64}")
-_NOBODY = b"\0" * 32  # an unknown key costs the same comparison as a known one
 
 
 def sign(secret: bytes, message: bytes) -> str:
@@ -33,7 +28,7 @@ async def signed_caller(services: Services, key_id: str | None, signed: Signed) 
     now_ms = services.now_ms()
     credentials = _credentials(key_id, signed)
     found = await services.keys.find(credentials.key_id)
-    expected = sign(found.secret if found else _NOBODY, signed.message)
+    expected = sign(found.secret if found else NOBODY, signed.message)
     matches = hmac.compare_digest(expected, credentials.signature)
     if found is None or not auth.is_current(found, now_ms):
         raise unknown_key()
@@ -57,7 +52,7 @@ def unknown_key() -> Refusal:
 
 
 def _well_formed(key_id: str | None) -> str:
-    if key_id is None or _KEY_ID.fullmatch(key_id) is None:
+    if key_id is None or KEY_ID.fullmatch(key_id) is None:
         raise Refusal(-2014, "API-key format invalid.", status=401)
     return key_id
 
