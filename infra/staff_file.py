@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.approval import Officer
 from domain.staff import StaffMember, StaffRole
 from infra.private_files import replace_private, write_private
+from infra.wallet.officers import pem_of, public_hex
 
 DEMO_STAFF = {
     "olga": frozenset({StaffRole.OPERATOR}),
@@ -121,14 +121,9 @@ def create_demo_staff(secrets_dir: Path) -> None:
 
 def _make_key(path: Path) -> str:
     key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
     path.unlink(missing_ok=True)  # of somebody who was removed
-    write_private(path, pem.decode("ascii"))
-    return key.public_key().public_bytes_raw().hex()
+    write_private(path, pem_of(key))
+    return public_hex(key)
 
 
 def _write(path: Path, members: Mapping[str, StaffMember]) -> None:

@@ -37,7 +37,7 @@ def private_key_path(data_dir: Path, officer: str) -> Path:
 
 def create_officers(data_dir: Path, names: Sequence[str] = DEMO_OFFICERS) -> dict[str, Officer]:
     """Make the demo officers' keys where they are missing and pin the public halves."""
-    officers = {name: Officer(name, _public_hex(_ensure_key(data_dir, name))) for name in names}
+    officers = {name: Officer(name, public_hex(_ensure_key(data_dir, name))) for name in names}
     for path in (pinned_path(data_dir), signer_pinned_path(data_dir)):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
@@ -49,11 +49,12 @@ def _ensure_key(data_dir: Path, name: str) -> Ed25519PrivateKey:
     path = private_key_path(data_dir, name)
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(path, _pem(Ed25519PrivateKey.generate()))
+        write_private(path, pem_of(Ed25519PrivateKey.generate()))
     return load_private_key(path)
 
 
-def _pem(key: Ed25519PrivateKey) -> str:
+def pem_of(key: Ed25519PrivateKey) -> str:
+    """Return the text of a private key's file."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -61,7 +62,8 @@ def _pem(key: Ed25519PrivateKey) -> str:
     ).decode("ascii")
 
 
-def _public_hex(key: Ed25519PrivateKey) -> str:
+def public_hex(key: Ed25519PrivateKey) -> str:
+    """Return the public half of a key."""
     return key.public_key().public_bytes_raw().hex()
 
 
@@ -82,8 +84,8 @@ def make_new_key(data_dir: Path, name: str) -> str:
     if not path.exists():
         raise FileNotFoundError(path)
     key = Ed25519PrivateKey.generate()
-    replace_private(path, _pem(key))
-    return _public_hex(key)
+    replace_private(path, pem_of(key))
+    return public_hex(key)
 
 
 def sign_statement(key: Ed25519PrivateKey, officer: str, statement: Statement) -> Decision:
