@@ -6,6 +6,7 @@ from typing import Any
 
 from api.binance.call import Call
 from api.binance.names import markets, name_of, several
+from api.binance.spot_orders import ORDER_TYPES, SELF_TRADE_MODES
 from api.limits import RATE_CLASSES, WINDOW_SECONDS
 from api.trading_state import market_state, trading_statuses
 from domain.instrument import Instrument
@@ -13,19 +14,9 @@ from domain.market import Market
 from domain.money import INT64_MAX, PPM, text_from_units
 from domain.trading_status import TradingStatus
 
-SPOT_TYPES = [
-    "LIMIT",
-    "LIMIT_MAKER",
-    "MARKET",
-    "STOP_LOSS",
-    "STOP_LOSS_LIMIT",
-    "TAKE_PROFIT",
-    "TAKE_PROFIT_LIMIT",
-]
 FUTURES_TYPES = ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"]
 NEVER_MS = 4_133_404_800_000  # what the dialect says for "does not expire"
 LISTED_MS = 1_569_398_400_000  # when nobody has asked for a market's age, the dialect's first day
-_SELF_TRADE = ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT"]
 _PPM_DECIMALS = 6
 
 
@@ -97,7 +88,7 @@ def _spot(instrument: Instrument, status: str) -> dict[str, Any]:
         "quoteAssetPrecision": instrument.quote.engine_decimals,
         "baseCommissionPrecision": instrument.base.engine_decimals,
         "quoteCommissionPrecision": instrument.quote.engine_decimals,
-        "orderTypes": SPOT_TYPES,
+        "orderTypes": list(ORDER_TYPES),
         "icebergAllowed": True,
         "ocoAllowed": True,
         "otoAllowed": False,
@@ -123,7 +114,7 @@ def _spot(instrument: Instrument, status: str) -> dict[str, Any]:
         "permissions": ["SPOT"],
         "permissionSets": [["SPOT"]],
         "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
-        "allowedSelfTradePreventionModes": _SELF_TRADE,
+        "allowedSelfTradePreventionModes": SELF_TRADE_MODES,
     }
 
 

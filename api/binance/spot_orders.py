@@ -20,7 +20,7 @@ from domain.market import Market
 
 _UNKNOWN = Refusal(-2011, "Unknown order sent.")
 # The dialect's order types -> the native type, and whether it is post-only.
-_TYPES = {
+ORDER_TYPES = {
     "LIMIT": ("limit", False),
     "LIMIT_MAKER": ("limit", True),
     "MARKET": ("market", False),
@@ -29,18 +29,18 @@ _TYPES = {
     "TAKE_PROFIT": ("take_profit", False),
     "TAKE_PROFIT_LIMIT": ("take_profit_limit", False),
 }
-_SELF_TRADE = ("EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH", "DECREMENT")
+SELF_TRADE_MODES = ("EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT")
 
 
 def spot_request(parameters: Parameters, instrument: Instrument) -> PlaceOrderIn:
     """Return the native request of a new order; a `Refusal` names what is missing or wrong."""
     word = parameters.need("type")
-    if word not in _TYPES:
+    if word not in ORDER_TYPES:
         raise Refusal(-1116, "Invalid orderType.")
-    kind, post_only = _TYPES[word]
+    kind, post_only = ORDER_TYPES[word]
     if parameters.text("trailingDelta") is not None:
         raise Refusal(-1128, "Combination of optional parameters invalid. No trailingDelta here.")
-    if kind.endswith("limit") and parameters.text("price") is None:
+    if kind.endswith("limit"):
         parameters.need("price")
     if kind not in ("limit", "market"):
         parameters.need("stopPrice")
@@ -77,7 +77,7 @@ def side_of(parameters: Parameters) -> str:
 def self_trade_of(parameters: Parameters) -> str:
     """Return what gives way when an order meets one of the same account."""
     word = parameters.text("selfTradePreventionMode")
-    return word.lower() if word in _SELF_TRADE else "expire_maker"
+    return word.lower() if word in SELF_TRADE_MODES else "expire_maker"
 
 
 def _time_in_force(parameters: Parameters, kind: str) -> str | None:
