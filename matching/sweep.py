@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections import deque
 
 from domain.limits import MAX_MAKERS, MAX_PLAYED, SWEEP_ROOM, TRIGGER_ROOM
-from domain.order import SelfTrade, Side, TimeInForce
+from domain.order import SelfTrade, Side
 from domain.order_guards import RestingReduceOnly, closable_lots, reduce_only_trim
 from matching.book import BUY, Market, Order
 from matching.engine_state import EngineState
 from matching.ruin import gained_units, spare_units
 from matching.scopes import Prospect
+from matching.wire import may_rest
 
 _EXPIRE_MAKER, _DECREMENT = int(SelfTrade.EXPIRE_MAKER), int(SelfTrade.DECREMENT)
-_RESTING = (int(TimeInForce.GTC), int(TimeInForce.GTD))
 
 
 class _Party:
@@ -176,7 +176,7 @@ def prospect(state: EngineState, market: Market, order: Order) -> Prospect:
     After `MAX_PLAYED` meetings all that is left counts at the order's limit, whatever its kind.
     """
     side = market.sides[1 - order.side]
-    rests = order.flags >> 5 & 7 in _RESTING and not order.is_market
+    rests = may_rest(order.flags) and not order.is_market
     if side.first(order.limit_ticks * side.sign) is None:
         return Prospect(0, 0, order.quantity_lots - order.filled_lots if rests else 0)
     sweep = _Sweep(state, market, order, MAX_PLAYED)
