@@ -26,8 +26,9 @@ from matching.perpetual_admission import (
 )
 from matching.reach import would_trigger
 from matching.sweep import is_fillable
+from matching.wire import may_rest
 
-_GTC, _FOK, _GTD = int(TimeInForce.GTC), int(TimeInForce.FOK), int(TimeInForce.GTD)
+_FOK = int(TimeInForce.FOK)
 _EXPIRE_TAKER = int(SelfTrade.EXPIRE_TAKER)
 _POST_ONLY = 1 << 8
 _NONE = RejectReason.NONE
@@ -79,8 +80,8 @@ def refuse_order(state: EngineState, order: Order) -> RejectReason:
     rules = market.rules
     if order.quantity_lots > rules.max_order_lots:
         return RejectReason.QUANTITY_TOO_LARGE
-    may_rest = order.flags >> 5 & 7 in (_GTC, _GTD)
-    if may_rest and len(market.open_by_account.get(order.account_id, ())) >= rules.max_open_orders:
+    open_orders = market.open_by_account.get(order.account_id, ())
+    if may_rest(order.flags) and len(open_orders) >= rules.max_open_orders:
         return RejectReason.TOO_MANY_OPEN_ORDERS
     reason = position_rules(state, market, order, order.quantity_lots)
     if reason:

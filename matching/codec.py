@@ -24,6 +24,7 @@ from matching import risk_codec
 from matching.event_codec import (
     by_command,
     decode_events,
+    decode_only,
     encode_event,
     encode_events,
     events_between,
@@ -61,6 +62,7 @@ __all__ = [
     "check_order",
     "decode_commands",
     "decode_events",
+    "decode_only",
     "encode_command",
     "encode_event",
     "encode_events",

@@ -8,13 +8,14 @@ from domain.order_id import is_client_order_id
 from domain.risk_commands import FUND_ACCOUNT
 from matching.book import BUY, Order
 from matching.perpetual import CLOSE_POSITION
+from matching.wire import may_rest
 
 MAX_SLICES = 100
 """How many times an iceberg may show lots: each time is a meeting, of which a taker has few."""
 
 _MARKET, _TRAILING_STOP = int(OrderType.MARKET), int(OrderType.TRAILING_STOP)
 _LAST_TYPE = max(int(kind) for kind in OrderType)
-_GTC, _IOC, _GTD = int(TimeInForce.GTC), int(TimeInForce.IOC), int(TimeInForce.GTD)
+_IOC, _GTD = int(TimeInForce.IOC), int(TimeInForce.GTD)
 _POST_ONLY = 1 << 8
 _NONE = RejectReason.NONE
 
@@ -31,10 +32,9 @@ def order_syntax(order: Order) -> RejectReason:
         return RejectReason.MALFORMED_COMMAND
     if order.text and not is_client_order_id(order.text.decode("latin-1")):
         return RejectReason.MALFORMED_COMMAND
-    may_rest = time_in_force in (_GTC, _GTD)
-    if order.is_market and may_rest != order.is_waiting:
+    if order.is_market and may_rest(flags) != order.is_waiting:
         return RejectReason.INVALID_COMBINATION
-    if flags & _POST_ONLY and (order.is_market or not may_rest):
+    if flags & _POST_ONLY and (order.is_market or not may_rest(flags)):
         return RejectReason.INVALID_COMBINATION
     if (terms.expires_at_us > 0) != (time_in_force == _GTD) or terms.expires_at_us < 0:
         return RejectReason.INVALID_COMBINATION
@@ -80,7 +80,7 @@ def _slices(order: Order) -> RejectReason:
     display = order.terms.display_lots
     if display == 0:
         return _NONE
-    if order.is_market or order.flags >> 5 & 7 not in (_GTC, _GTD):
+    if order.is_market or not may_rest(order.flags):
         return RejectReason.INVALID_COMBINATION
     if display < 0 or display > order.quantity_lots:
         return RejectReason.INVALID_QUANTITY

@@ -30,11 +30,11 @@ from matching.perpetual import REDUCES, Perpetual, Seat
 class Prospect(NamedTuple):
     """What an order would come to: the lots that trade at once, and those that count at its limit.
 
-    `loss_tick_lots` is what the former lose against the mark, of each fill at least 0.
+    `loss_units` is what the former lose against the mark, of each fill at least 0.
     """
 
     taken_lots: int
-    loss_tick_lots: int
+    loss_units: int
     left_lots: int
 
     @property
@@ -166,7 +166,7 @@ def _seat_units(market: Market, perpetual: Perpetual, seat: Seat, wanted: Wanted
     if wanted is not None:
         found = wanted.prospect
         losses[wanted.order.side] += _loss(perpetual, wanted.order, found.left_lots)
-        losses[wanted.order.side] += found.loss_tick_lots * perpetual.units_per_tick_lot
+        losses[wanted.order.side] += found.loss_units
     return initial_units(commitment) + max(losses)
 
 

@@ -11,15 +11,20 @@ from __future__ import annotations
 from collections import deque
 
 from domain.limits import MAX_MAKERS, MAX_PLAYED, SWEEP_ROOM, TRIGGER_ROOM
-from domain.order import SelfTrade, Side, TimeInForce
-from domain.order_guards import RestingReduceOnly, closable_lots, reduce_only_trim
+from domain.order import SelfTrade, Side
+from domain.order_guards import (
+    RestingReduceOnly,
+    closable_lots,
+    open_loss_units,
+    reduce_only_trim,
+)
 from matching.book import BUY, Market, Order
 from matching.engine_state import EngineState
 from matching.ruin import gained_units, spare_units
 from matching.scopes import Prospect
+from matching.wire import may_rest
 
 _EXPIRE_MAKER, _DECREMENT = int(SelfTrade.EXPIRE_MAKER), int(SelfTrade.DECREMENT)
-_RESTING = (int(TimeInForce.GTC), int(TimeInForce.GTD))
 
 
 class _Party:
@@ -64,7 +69,7 @@ class _Sweep:
         self.most = most  # meetings
         self.missing = taker.quantity_lots - taker.filled_lots
         self.taken = 0  # lots that trade
-        self.loss = 0  # of those at prices worse than the mark, in ticks x lots
+        self.loss_units = 0  # of those at prices worse than the mark
         self.met = 0
         self.ended = False  # it may not go on
         self.is_cut = False  # it might go on, but is not played any further
@@ -121,8 +126,8 @@ class _Sweep:
             owner = _Party(self.state, self.market, maker)
             self.parties[maker.account_id] = owner
             self.events += self._open_orders(maker.account_id)
-        is_perpetual = self.market.perpetual is not None
-        if is_perpetual and self.events + 2 * self.met > SWEEP_ROOM - TRIGGER_ROOM:
+        perpetual = self.market.perpetual
+        if perpetual is not None and self.events + 2 * self.met > SWEEP_ROOM - TRIGGER_ROOM:
             self.is_cut = True  # it could be too many events for one command
             return False
         lots = min(self.missing, shown_lots)
@@ -138,10 +143,10 @@ class _Sweep:
         taker.spare, owner.spare = taken, given
         self.missing -= lots
         self.taken += lots
-        if self.market.perpetual is not None:
-            mark = self.market.perpetual.mark_ticks
-            worse = maker.price_ticks - mark
-            self.loss += max(0, worse if self.taker.side == BUY else -worse) * lots
+        if perpetual is not None:
+            side, mark = Side(self.taker.side), perpetual.mark_ticks
+            units = perpetual.units_per_tick_lot
+            self.loss_units += open_loss_units(side, lots, maker.price_ticks, mark, units)
             owner.fill(maker, lots)
             self.gone.update(owner.trim(mark))
         return True
@@ -176,10 +181,10 @@ def prospect(state: EngineState, market: Market, order: Order) -> Prospect:
     After `MAX_PLAYED` meetings all that is left counts at the order's limit, whatever its kind.
     """
     side = market.sides[1 - order.side]
-    rests = order.flags >> 5 & 7 in _RESTING and not order.is_market
+    rests = may_rest(order.flags) and not order.is_market
     if side.first(order.limit_ticks * side.sign) is None:
         return Prospect(0, 0, order.quantity_lots - order.filled_lots if rests else 0)
     sweep = _Sweep(state, market, order, MAX_PLAYED)
     sweep.play()
     goes_on = sweep.is_cut or (rests and not sweep.ended)
-    return Prospect(sweep.taken, sweep.loss, sweep.missing if goes_on else 0)
+    return Prospect(sweep.taken, sweep.loss_units, sweep.missing if goes_on else 0)

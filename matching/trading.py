@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain.fees import fee_units
 from domain.limits import MAX_EXPIRIES, MAX_MAKERS, SWEEP_ROOM
-from domain.order import CloseReason, SelfTrade, TimeInForce, TriggerSource
+from domain.order import CloseReason, SelfTrade, TriggerSource
 from domain.risk_commands import FUND_ACCOUNT
 from matching.admission import limit_rank
 from matching.book import BUY, ENDED, OPEN, Market, Order, whole_lists
@@ -14,10 +14,10 @@ from matching.fund_capacity import note_fund
 from matching.perpetual_trading import fill_perpetual
 from matching.questions import Questions
 from matching.ruin import ruined_by
+from matching.wire import may_rest
 
 _EXPIRE_TAKER, _EXPIRE_BOTH = int(SelfTrade.EXPIRE_TAKER), int(SelfTrade.EXPIRE_BOTH)
 _DECREMENT = int(SelfTrade.DECREMENT)
-_RESTING = (int(TimeInForce.GTC), int(TimeInForce.GTD))
 _STATUS = {reason: reason.status for reason in CloseReason}
 
 
@@ -204,7 +204,7 @@ class Trading(Questions):
             reason = stopped
         elif remaining == 0:
             reason = CloseReason.FILLED
-        elif order.flags >> 5 & 7 in _RESTING and not order.is_market:
+        elif may_rest(order.flags) and not order.is_market:
             self.hold(market, order, market.hold_units(order, remaining))
             order.show_next()
             state.rest(market, order)

@@ -44,6 +44,7 @@ MIN_LISTED: Final = 2  # orders of one list
 MAX_LISTED: Final = 3
 MAX_EVENTS_PER_COMMAND: Final = 2**16
 MAX_TIME_US: Final = 2**62  # so that a time and any window after it fit an int64
+_RESTING: Final = (int(TimeInForce.GTC), int(TimeInForce.GTD))
 
 COMMAND_HEAD: Final = struct.Struct("<QqBBBBHHQ16sqq")
 STAMP: Final = struct.Struct("<Qq")
@@ -386,3 +387,8 @@ def order_flags(
 def order_words(flags: int) -> tuple[Side, OrderType, TimeInForce]:
     """Return side, type and time in force from a flags word; unknown numbers are `ValueError`."""
     return Side(flags & 1), OrderType(flags >> 1 & 15), TimeInForce(flags >> 5 & 7)
+
+
+def may_rest(flags: int) -> bool:
+    """Return whether an order's time in force lets what does not trade at once stand or wait."""
+    return flags >> 5 & 7 in _RESTING

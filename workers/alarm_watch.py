@@ -26,7 +26,7 @@ from domain.order import ShardMode
 from infra.engine_grpc import EngineStatus
 from infra.postgres.alarm_store import AlarmStore
 from infra.temporal.runs import OPEN, list_runs
-from workers.wallet_queries import PARKED, PARKED_RISK
+from workers.wallet_queries import ANY_PARKED, PARKED, PARKED_RISK
 from workflows.reconciliation import reconciliation_workflow_id
 from workflows.search_attributes import STAGE
 from workflows.settlement import settlement_workflow_id
@@ -36,9 +36,7 @@ _ANSWER_SECONDS = 10.0
 _LAG_SECONDS = 10.0
 _MOST_OF_A_KIND = 100
 _PARKED_SETTLEMENT = f"{OPEN} AND WorkflowType = 'SettlementWorkflow' AND Stage = 'failed:settle'"
-_PARKED_CHANGES = (
-    f"{OPEN} AND WorkflowType = '{MARKET_CHANGE_WORKFLOW}' AND Stage STARTS_WITH 'failed:'"
-)
+_PARKED_CHANGES = f"{ANY_PARKED} AND WorkflowType = '{MARKET_CHANGE_WORKFLOW}'"
 
 Source = Callable[[], Awaitable[Sequence[Condition]]]
 _log = structlog.get_logger()

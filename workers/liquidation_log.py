@@ -14,7 +14,7 @@ from domain.events import Event, EventType, ScopeFrozen, ScopeState, ScopeUnfroz
 from domain.liquidation_story import LiquidationRecord, LiquidationRequest, StepRecord
 from infra.engine_grpc import EngineGrpc
 from infra.settings import Settings
-from matching.codec import by_command, decode_events, view_events
+from matching.codec import by_command, decode_only
 from workers import engine_admin
 
 _KINDS = np.array(
@@ -107,9 +107,7 @@ async def _commands(engine: EngineGrpc) -> AsyncIterator[Command]:
     while after < status.durable_sequence:
         before = after
         async for part in engine.events(after, _RANGE_BYTES):
-            stripes = view_events(part.data)
-            chosen = stripes[np.isin(stripes["type"], _KINDS)]
-            for command in by_command(decode_events(chosen.tobytes())):
+            for command in by_command(decode_only(part.data, _KINDS)):
                 yield command
             after = part.last_sequence
         if after == before:

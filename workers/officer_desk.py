@@ -24,7 +24,7 @@ from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
 from infra.settings import Settings
 from infra.temporal.client import connect
-from infra.temporal.runs import OPEN, Run, list_runs
+from infra.temporal.runs import Run, list_runs
 from infra.wallet import demo, officers
 from infra.wallet.keys import load_public
 from infra.wallet.withdrawal_store import WithdrawalStore
@@ -164,7 +164,7 @@ async def retry(settings: Settings, name: str, reason: str) -> str:
 async def retry_all(settings: Settings, query: str) -> Batch:
     """Signal what `query` finds and is parked; one that cannot be signalled is no obstacle."""
     client = await connect(settings)
-    parked = f"({_NAMES.get(query, query)}) AND {OPEN} AND Stage STARTS_WITH 'failed:'"
+    parked = f"({_NAMES.get(query, query)}) AND {ANY_PARKED}"
     names = [run.workflow_id async for run in _found(client, parked)]
     batch = Batch()
     for name in names:

@@ -12,7 +12,7 @@ from domain.risk_commands import FUND_ACCOUNT
 from domain.risk_picture import FrozenScope, RiskPicture, ScopeKey
 from infra.redis.event_stream import EventBatch, EventReader
 from infra.risk_file import RiskFile
-from matching.event_codec import MOST_PARTS, decode_events
+from matching.event_codec import MOST_PARTS, decode_events, decode_only
 from workers.risk_book import Integers, RiskBook, Scan
 
 READ_SECONDS = 0.5
@@ -82,10 +82,9 @@ class ShardNews:
 
     def _take(self, batch: EventBatch) -> None:
         """Apply what says something about risk; of the rest only the time is looked at."""
-        stripes = batch.view()
-        telling = stripes[np.isin(stripes["type"], self._types)]
-        for event in decode_events(telling.tobytes()):
+        for event in decode_only(batch.raw, self._types):
             self._picture.apply(event)
+        stripes = batch.view()
         start = int(np.searchsorted(stripes["sequence"], batch.last_sequence))
         head = stripes[start : start + MOST_PARTS]
         head = head[(head["sequence"] == batch.last_sequence) & (head["index"] == head["index"][0])]

@@ -49,16 +49,7 @@ class Standing(NamedTuple):
 
     def of(self, chosen: Flags | Integers) -> Standing:
         """Return the chosen ones."""
-        return Standing(
-            self.accounts[chosen],
-            self.lots[chosen],
-            self.value[chosen],
-            self.cost[chosen],
-            self.equity[chosen],
-            self.margin[chosen],
-            self.total[chosen],
-            self.is_known[chosen],
-        )
+        return Standing._make(column[chosen] for column in self)
 
 
 def likely_first(found: Standing, most: int) -> tuple[list[int], bool]:

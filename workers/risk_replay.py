@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from domain.checker_report import CheckReport, Findings
 from domain.event_type import EventType
 from domain.risk_invariants import RiskInvariants
-from matching.codec import by_command, decode_events, view_events
+from matching.codec import by_command, decode_only
 from matching.replay import events_again
 from matching.segments import JournalError
 from matching.storage import FileStorage
@@ -73,10 +71,8 @@ def check_risk(folder: Path, shard: int, until: int, findings: Findings) -> int:
 
 def _read(invariants: RiskInvariants, data: bytes) -> int:
     """Hold the commands of a run of events against the rules; return how many concern them."""
-    stripes = view_events(data)
-    kept = stripes[np.isin(stripes["type"], _OF_RISK)].tobytes()
     commands = 0
-    for events in by_command(decode_events(kept)):
+    for events in by_command(decode_only(data, _OF_RISK)):
         invariants.command(events)
         commands += 1
     return commands

@@ -14,7 +14,7 @@ from domain.events import Deleveraged
 from domain.order import ShardMode, StateCause
 from infra.second_engine import ruined_scopes
 from matching import snapshot
-from matching.codec import decode_events
+from matching.codec import decode_only
 from matching.journal_scan import JournalScan
 from matching.replay import events_again
 from matching.storage import FileStorage
@@ -76,14 +76,14 @@ async def test_an_event_that_another_build_would_make_is_named(
 ) -> None:
     """A haircut that is a unit beyond its shortfall is found by the replay, with its sequence."""
 
-    def wrong(data: bytes) -> list[Any]:
-        events = decode_events(data)
+    def wrong(data: bytes, kinds: Any) -> list[Any]:
+        events = decode_only(data, kinds)
         for place, event in enumerate(events):
             if isinstance(event, Deleveraged):
                 events[place] = replace(event, haircut_units=event.haircut_units + 10)
         return events
 
-    monkeypatch.setattr(risk_replay, "decode_events", wrong)
+    monkeypatch.setattr(risk_replay, "decode_only", wrong)
     findings = Findings()
     check_risk(folder, 0, 10**9, findings)
     found = {violation.invariant for violation in findings.report().violations}

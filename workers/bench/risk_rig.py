@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
 from domain.commands import Command
@@ -21,7 +20,7 @@ from domain.ledger import settlement_stream
 from infra.postgres import tables
 from infra.postgres.engine import create
 from infra.wallet.officers import create_officers
-from matching.codec import decode_events, encode_command, view_events
+from matching.codec import decode_events, decode_only, encode_command, view_events
 from workers import bench_servers
 from workers.bench import risk_market as m
 from workers.bench.rig import EngineRig, Process
@@ -135,9 +134,7 @@ class RiskRig(EngineRig):
         last = (await self.queries.status()).durable_sequence
         while after < last:
             async for part in self.queries.events(after, 4 << 20):
-                stripes = view_events(part.data)
-                chosen = stripes[np.isin(stripes["type"], kinds)]
-                found += decode_events(chosen.tobytes())
+                found += decode_only(part.data, kinds)
                 after = part.last_sequence
         return found
 

@@ -142,11 +142,10 @@ def bracket(
 
 
 def _stop_loss(stop: str, trail: str, limit: str, source: str) -> dict[str, Any]:
-    """Return what closes with a loss, nothing where nothing does."""
-    if not (stop or trail):
-        return {}
-    waits = given(trigger_price=stop, trailing_offset=trail, trigger_source=source.lower())
-    return waits | given(price=limit)
+    """Return what closes with a loss; without a stop and a trail the others are not given."""
+    return given(
+        trigger_price=stop, trailing_offset=trail, trigger_source=source.lower(), price=limit
+    )
 
 
 def _place(
