@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 from redis.asyncio import Redis
 
 from infra.embedded.ports import free_port
@@ -20,7 +20,7 @@ from infra.embedded.temporal import TemporalServer
 from infra.settings import Settings
 from infra.staff_file import create_demo_staff, staff_key_path
 from infra.temporal.search_attributes import SEARCH_ATTRIBUTES
-from tests.api.conftest import CHROMIUM
+from tests.api.browser import launched
 from tests.conftest import Servers
 from tests.workflows.conftest import HOT_COINS
 from tests.workflows.wallet_parts import OUTSIDE
@@ -119,14 +119,10 @@ async def _serve(app: object, port: int, stack: AsyncExitStack) -> None:
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
     """Give an empty page of a fresh browser."""
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-background-networking"]
-        )
+    async with launched() as chromium:
         context = await chromium.new_context(viewport={"width": 1500, "height": 1100})
         context.set_default_timeout(PATIENCE_MS)
         yield await context.new_page()
-        await chromium.close()
 
 
 def _readable(history: str) -> str:
