@@ -107,9 +107,13 @@ class PerpetualExchange(Exchange):
         self.credit(1, "190000")
         self.door.apply(CancelAll(MAKER, ETH_PERP.symbol_id))
         self.quote(lots=900_000)
-        body = {"symbol": ETH_PERP.symbol, "leverage": 50}
+        await self.buy("800", leverage=50)
+
+    async def buy(self, quantity: str, *, leverage: int) -> None:
+        """Let the first customer buy at the market."""
+        body = {"symbol": ETH_PERP.symbol, "leverage": leverage}
         assert (await self.call("POST", "/v1/leverage", body)).is_success
-        placed = await self.perpetual(quantity="800")
+        placed = await self.perpetual(quantity=quantity)
         assert placed.json()["status"] == "filled", placed.text
 
     def fall_to(self, numerator: int, denominator: int) -> None:

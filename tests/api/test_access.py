@@ -12,10 +12,10 @@ from api.app import ROUTERS
 from api.edge import access_of
 from domain.customer import Scope
 from domain.market import Listings, Market
+from tests.api.address_memory import ADDRESS
 from tests.api.exchange import Exchange
 from tests.api.perpetual_exchange import ETH_PERP, PerpetualExchange
 
-ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 _OCO = {
     "symbol": "ETH/USDT",
     "side": "sell",

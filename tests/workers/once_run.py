@@ -13,8 +13,8 @@ from typing import Any
 from workers.data_folder import make_folders, scatter_ports
 from workers.stack import PREFERRED_PORTS
 
-_RIALTO = [sys.executable, "-P", "-m", "workers"]
-_ENVIRONMENT = {
+RIALTO = [sys.executable, "-P", "-m", "workers"]
+ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
     if not name.startswith("RIALTO_") or name in {"RIALTO_CACHE", "RIALTO_ANVIL"}
@@ -32,10 +32,10 @@ def once(folder: Path, *words: str) -> tuple[subprocess.Popen[bytes], Path]:
     log = folder / "once.log"
     report = folder / "report.json"
     report.unlink(missing_ok=True)
-    command = [*_RIALTO, "up", "--once", "--data", str(folder / "data"), "--report", str(report)]
+    command = [*RIALTO, "up", "--once", "--data", str(folder / "data"), "--report", str(report)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, *words], stdout=output, stderr=output, env=_ENVIRONMENT
+            [*command, *words], stdout=output, stderr=output, env=ENVIRONMENT
         )
     return process, log
 
@@ -57,3 +57,9 @@ def pid_of(folder: Path, name: str) -> int:
     state = json.loads((folder / "data" / "run" / "supervisor.json").read_text())
     (child,) = [child for child in state["children"] if child["name"] == name]
     return int(child["pid"])
+
+
+def sequence_of(folder: Path, shard: int) -> int:
+    """Return the sequence that a shard's engine has beaten last."""
+    beat = json.loads((folder / "data" / "run" / f"matching-engine-{shard}.json").read_text())
+    return int(beat["sequence"])

@@ -176,7 +176,7 @@ async def test_what_waited_is_screened_again_before_its_nonce(rig: Rig) -> None:
     await customers.set_standing(3, Standing.FROZEN, "staff:clara", "case 17")
     await desk.decide(rig.settings, "marta", await desk.statement_for(rig.settings, name, APPROVE))
     await rig.until(lambda: rig.stage(name), "failed:nonce")
-    details = str(await rig.handle(name).query("__temporal_workflow_metadata"))
+    details = await rig.details(name)
     assert "the policy would refuse it now: customer_may_withdraw" in details
 
     denied = denied_path(rig.settings.data_dir)

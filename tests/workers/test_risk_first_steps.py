@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from domain.commands import Command
 from domain.liquidation_story import RoundState
 from domain.risk_commands import Liquidate
 from domain.risk_picture import FrozenScope
@@ -22,7 +21,7 @@ async def _frozen(desk: RiskDesk) -> list[FrozenScope]:
     return found
 
 
-def _sent(desk: RiskDesk) -> list[Command]:
+def _sent(desk: RiskDesk) -> list[Liquidate]:
     """Return what was asked of the engine after the freezes."""
     return [command for command in desk.asked if isinstance(command, Liquidate)]
 
@@ -93,7 +92,7 @@ async def test_scopes_that_begin_together_are_sold_together() -> None:
     first = FirstSteps(desk.news, desk)
     first.froze(frozen)
     taken = await first.take(frozen[:2])
-    sent = [command.account_id for command in _sent(desk) if isinstance(command, Liquidate)]
+    sent = [command.account_id for command in _sent(desk)]
     assert sent == [12, 13]
     assert [taken[one.key].steps[0].refusal for one in frozen[:2]] == ["", ""]
     assert list(await first.take(frozen)) == [one.key for one in frozen]

@@ -22,18 +22,12 @@ import pytest
 import redis
 
 from tests.workers.cli.verbs import run_verb
-from tests.workers.once_run import healthy, once, pid_of
+from tests.workers.once_run import ENVIRONMENT, RIALTO, healthy, once, pid_of, sequence_of
 from workers.screen import copyable
 
 pytestmark = pytest.mark.servers
 
 _ROOT = Path(__file__).resolve().parents[2]
-_RIALTO = [sys.executable, "-P", "-m", "workers"]
-_ENVIRONMENT = {
-    name: value
-    for name, value in os.environ.items()
-    if not name.startswith("RIALTO_") or name in {"RIALTO_CACHE", "RIALTO_ANVIL"}
-}
 _COPIED_AFTER_SECONDS = 10  # a person reads the screen before copying from it
 
 
@@ -44,15 +38,15 @@ class Running:
         self.data = folder / "data"
         self.folder = folder
         script = folder / "rialto"  # as the script at the root, for the environment of the tests
-        script.write_text(f'#!/bin/sh\nexec {" ".join(_RIALTO)} "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec {" ".join(RIALTO)} "$@"\n')
         script.chmod(0o755)
         self.log = folder / "up.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*_RIALTO, "up", "--data", str(self.data)],
+                [*RIALTO, "up", "--data", str(self.data)],
                 stdout=log,
                 stderr=log,
-                env=_ENVIRONMENT,
+                env=ENVIRONMENT,
             )
         self.until(lambda: "Rialto is up" in self.printed, 180)
         self.printed_at = time.monotonic()
@@ -78,7 +72,7 @@ class Running:
         result = subprocess.run(
             ["bash", "-c", line],
             cwd=self.folder,
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
             capture_output=True,
             text=True,
             check=False,
@@ -90,7 +84,7 @@ class Running:
 
     def verb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a verb on this exchange."""
-        return run_verb(*arguments, "--data", str(self.data), environment=_ENVIRONMENT)
+        return run_verb(*arguments, "--data", str(self.data), environment=ENVIRONMENT)
 
     def pids(self) -> dict[str, int]:
         """Return the pids that `demo.json` names now."""
@@ -313,10 +307,9 @@ def test_once_holds_under_fire(running: Running) -> None:
 
 def _until_it_trades(folder: Path, shard: int) -> None:
     """Wait until a shard's engine has run some commands more than now."""
-    beat = folder / "data" / "run" / f"matching-engine-{shard}.json"
-    wanted = int(json.loads(beat.read_text())["sequence"]) + 20
+    wanted = sequence_of(folder, shard) + 20
     deadline = time.monotonic() + 30
-    while int(json.loads(beat.read_text())["sequence"]) < wanted:
+    while sequence_of(folder, shard) < wanted:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -352,7 +345,7 @@ def _temporal(demo: dict[str, Any], *words: str) -> str:
 def test_reset_forgets_all(running: Running) -> None:
     """`reset --yes` deletes the folder, and only a data folder."""
     refused = subprocess.run(
-        [*_RIALTO, "reset", "--yes", "--data", str(running.folder)],
+        [*RIALTO, "reset", "--yes", "--data", str(running.folder)],
         capture_output=True,
         text=True,
         check=False,

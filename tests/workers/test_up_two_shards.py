@@ -11,16 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.workers.once_run import healthy, once, pid_of
+from tests.workers.once_run import healthy, once, pid_of, sequence_of
 
 # The short form is in test_up: an exchange that grows to two shards, of which one dies.
 pytestmark = [pytest.mark.servers, pytest.mark.long]
-
-
-def _orders(folder: Path, shard: int) -> int:
-    """Return the sequence that a shard's engine has beaten last."""
-    beat = json.loads((folder / "data" / "run" / f"matching-engine-{shard}.json").read_text())
-    return int(beat["sequence"])
 
 
 def _clean(folder: Path, log: Path) -> dict[str, Any]:
@@ -41,11 +35,11 @@ def test_one_shard_dies_and_the_other_trades_on(tmp_path: Path) -> None:
     process, log = once(tmp_path, "--shards", "2", "--seconds", "14")
     healthy(process, tmp_path, log)
     time.sleep(3)
-    before = _orders(tmp_path, 0)
+    before = sequence_of(tmp_path, 0)
     for _ in range(2):
         os.kill(pid_of(tmp_path, "matching-engine-1"), signal.SIGKILL)
         time.sleep(3)
-    assert _orders(tmp_path, 0) > before
+    assert sequence_of(tmp_path, 0) > before
     assert process.wait(240) == 0, log.read_text()
     assert _clean(tmp_path, log)["restarts"] == 2
     assert "matching-engine-1 died (code -9)" in log.read_text()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -18,39 +16,22 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from activities.withdrawal_payment import SigningRequest
-from activities.withdrawal_review import StepResult, WithdrawalNote, WithdrawalView
 from domain.approval import Decision
 from domain.withdrawal import WithdrawalRequest
 from infra.log_privacy import WithoutMessages
 from infra.temporal.data_converter import data_converter
 from infra.temporal.payload_keys import PayloadKeys, ensure_payload_keys
 from tests.conftest import Servers
+from tests.workflows.withdrawal_steps import ApprovedSteps, until_parked
 from workflows.parking import RetryRequest
 from workflows.withdrawal import WithdrawalWorkflow
 
 pytestmark = pytest.mark.servers
-PARKED = StepResult("approved", "failed:nonce")
 PLANTED = ("Ludovico Planted", "0xPlantedReceiver", "planted-memo")
 
 
-class Steps:
+class Steps(ApprovedSteps):
     """An approved withdrawal whose signing order cannot be written, for a reason full of names."""
-
-    def __init__(self) -> None:
-        self.notes: list[WithdrawalNote] = []
-
-    @activity.defn(name="load_withdrawal")
-    async def load(self, request: WithdrawalRequest) -> WithdrawalView:
-        return WithdrawalView(
-            withdrawal_id=request.withdrawal_id,
-            customer_id=7,
-            asset="USDT",
-            amount=5_000,
-            amount_text="0.005",
-            address=PLANTED[1],
-            state="approved",
-            approvals_needed=0,
-        )
 
     @activity.defn(name="signing_order")
     async def signing_order(self, request: WithdrawalRequest) -> SigningRequest:
@@ -58,10 +39,6 @@ class Steps:
         if activity.info().attempt == 1:
             raise RuntimeError(text)  # is tried again, and is in the log
         raise ApplicationError(text, *PLANTED, type="SignerRefused", non_retryable=True)
-
-    @activity.defn(name="note_withdrawal")
-    async def note(self, note: WithdrawalNote) -> None:
-        self.notes.append(note)
 
 
 @pytest.fixture
@@ -76,14 +53,6 @@ def log() -> Iterator[io.StringIO]:
     root.removeHandler(handler)
 
 
-async def _parked(handle: Any) -> None:
-    for _ in range(600):
-        if await handle.query(WithdrawalWorkflow.status) == PARKED:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("it does not park")
-
-
 async def test_planted_names_are_sealed_everywhere(
     servers: Servers, log: io.StringIO, tmp_path: Path
 ) -> None:
@@ -95,7 +64,7 @@ async def test_planted_names_are_sealed_everywhere(
         servers.temporal, namespace="rialto", data_converter=data_converter(PayloadKeys(ring))
     )
     blind = await Client.connect(servers.temporal, namespace="rialto")
-    steps = Steps()
+    steps = Steps(address=PLANTED[1])
     async with Worker(
         client,
         task_queue=queue,
@@ -109,13 +78,13 @@ async def test_planted_names_are_sealed_everywhere(
             task_queue=queue,
             memo={"memo": PLANTED[2]},
         )
-        await _parked(handle)
+        await until_parked(handle)
         bare = Decision(PLANTED[0], "approve", PLANTED[1], "00")
         with pytest.raises(WorkflowUpdateFailedError) as refused:
             await handle.execute_update("approve", bare)
         assert str(refused.value.cause) == "PublicRefusal: unknown_officer"
         await handle.execute_update("retry", RetryRequest(*PLANTED[:2]))
-        await _parked(handle)
+        await until_parked(handle)
         seen = str(await blind.get_workflow_handle(name).query("__temporal_workflow_metadata"))
         raw = (await blind.get_workflow_handle(name).fetch_history()).to_json()
         await handle.terminate()

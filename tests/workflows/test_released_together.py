@@ -74,7 +74,7 @@ async def test_two_hundred_behind_a_chain_that_lost_blocks(rig: Rig) -> None:
     names = [await rig.withdraw(c, "USDT", 100 * USDT) for _ in range(EACH) for c in CUSTOMERS]
     await rig.until(lambda: _parked(rig), ALL, PATIENCE_SECONDS)
     assert {work.stage for work in await desk.open_work(rig.settings, PARKED)} == {"failed:nonce"}
-    details = str(await rig.handle(names[0]).query("__temporal_workflow_metadata"))
+    details = await rig.details(names[0])
     assert "Parked at `nonce`: ChainBehind" in details
     assert "rialto ops retry" in details
 

@@ -14,6 +14,7 @@ from activities.withdrawal_money import ReleaseOrder
 from activities.withdrawal_review import StepResult, WithdrawalNote, WithdrawalView
 from domain.withdrawal import WithdrawalRequest
 from tests.workflows.time_skipping import time_skipping
+from tests.workflows.withdrawal_steps import view_of
 from workflows.task_queues import WALLET
 from workflows.withdrawal import WithdrawalWorkflow
 
@@ -31,17 +32,7 @@ class Steps:
 
     @activity.defn(name="load_withdrawal")
     async def load(self, request: WithdrawalRequest) -> WithdrawalView:
-        return WithdrawalView(
-            withdrawal_id=request.withdrawal_id,
-            customer_id=7,
-            asset="USDT",
-            amount=5_000,
-            amount_text="0.005",
-            address="0xReceiver",
-            state=self.state,
-            screened_at=self.screened_at,
-            approvals_needed=1,
-        )
+        return view_of(request, state=self.state, screened_at=self.screened_at, approvals_needed=1)
 
     @activity.defn(name="screen_withdrawal")
     async def screen(self, request: WithdrawalRequest) -> StepResult:

@@ -67,7 +67,7 @@ async def test_funds_for_three_are_promised_to_three(poor: tuple[Rig, Gate]) -> 
     await rig.until(rest, True)
     assert await _stages(rig, names) == ["failed:nonce"] * 3 + ["settled"] * 3
     parked = [name for name in names if await rig.stage(name) == "failed:nonce"]
-    details = str(await rig.handle(parked[0]).query("__temporal_workflow_metadata"))
+    details = await rig.details(parked[0])
     assert "HotWalletShort" in details
 
     await rig.fund(rig.wallet.public.hot_address, "USDT", 600 * USDT)
@@ -177,7 +177,7 @@ async def test_nothing_is_paid_while_the_books_differ(poor: tuple[Rig, Gate]) ->
     name = await rig.request(5, "USDT", 50 * USDT)
     await rig.start(name)
     await rig.until(lambda: rig.stage(name), "failed:nonce")
-    details = str(await rig.handle(name).query("__temporal_workflow_metadata"))
+    details = await rig.details(name)
     assert "BooksDiffer" in details
     assert "customer:1:trading.0:USDT differs" in details
     await log.append(0, 8, Findings().report(), Opening(), full=False)

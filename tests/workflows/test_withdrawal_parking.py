@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from temporalio import activity
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.withdrawal_payment import SigningRequest
-from activities.withdrawal_review import StepResult, WithdrawalNote, WithdrawalView
+from activities.withdrawal_review import StepResult
 from domain.withdrawal import WithdrawalRequest
+from tests.workflows.withdrawal_steps import ApprovedSteps, until_parked
 from workflows import withdrawal
 from workflows.parking import RetryRequest
 from workflows.withdrawal import WithdrawalWorkflow
@@ -20,32 +19,12 @@ pytestmark = pytest.mark.servers
 QUEUE = "wallet-parking-test"
 
 
-class Steps:
+class Steps(ApprovedSteps):
     """An approved withdrawal whose signing order nobody takes."""
-
-    def __init__(self) -> None:
-        self.notes: list[WithdrawalNote] = []
-
-    @activity.defn(name="load_withdrawal")
-    async def load(self, request: WithdrawalRequest) -> WithdrawalView:
-        return WithdrawalView(
-            withdrawal_id=request.withdrawal_id,
-            customer_id=7,
-            asset="USDT",
-            amount=5_000,
-            amount_text="0.005",
-            address="0xReceiver",
-            state="approved",
-            approvals_needed=0,
-        )
 
     @activity.defn(name="signing_order")
     async def signing_order(self, request: WithdrawalRequest) -> SigningRequest:
         return SigningRequest(order={})
-
-    @activity.defn(name="note_withdrawal")
-    async def note(self, note: WithdrawalNote) -> None:
-        self.notes.append(note)
 
 
 async def test_absent_signer_parks_the_withdrawal(
@@ -70,11 +49,7 @@ async def test_absent_signer_parks_the_withdrawal(
         )
         with pytest.raises(WorkflowUpdateFailedError):
             await handle.execute_update("retry", RetryRequest())
-        parked = StepResult("approved", "failed:nonce")
-        for _ in range(200):
-            if await handle.query(WithdrawalWorkflow.status) == parked:
-                break
-            await asyncio.sleep(0.1)
+        await until_parked(handle)
         details = str(await handle.query("__temporal_workflow_metadata"))
         assert "SignerAway" in details
         assert "wallet-signer" in details

@@ -88,7 +88,7 @@ async def test_an_outage_waits_and_a_late_doubt_parks(quiet_rig: Rig) -> None:
         name = await rig.withdraw(5, "USDT", 50 * USDT)
         await rig.until(lambda: rig.stage(name), "failed:nonce")
         assert fickle.asked >= 4
-        details = str(await rig.handle(name).query("__temporal_workflow_metadata"))
+        details = await rig.details(name)
         assert "ReviewNeeded" in details
         assert "sanctions:mixer" in details
         statement = await desk.statement_for(rig.settings, name, APPROVE)
@@ -104,7 +104,7 @@ async def test_a_dear_chain_parks_before_the_nonce(quiet_rig: Rig) -> None:
         await rig.funded_customer(6, "USDT", 300 * USDT)
         name = await rig.withdraw(6, "USDT", 50 * USDT)
         await rig.until(lambda: rig.stage(name), "failed:nonce")
-        details = str(await rig.handle(name).query("__temporal_workflow_metadata"))
+        details = await rig.details(name)
         assert "FeeSpike" in details
         assert (await rig.row(name)).nonce is None
         assert await rig.record_cancellation(6, name)
@@ -124,7 +124,7 @@ async def test_a_stuck_payment_pays_more_with_its_nonce_and_is_paid_once(quiet_r
         await rig.rpc("evm_setIntervalMining", 0)
         name = await rig.withdraw(7, "USDT", 50 * USDT)
         await rig.until(lambda: rig.stage(name), "failed:confirm")
-        details = str(await rig.handle(name).query("__temporal_workflow_metadata"))
+        details = await rig.details(name)
         assert "StillStuck" in details
         stored = await rig.withdrawals.transactions(name)
         fees = [decode_signed(one.raw).max_fee for one in stored]

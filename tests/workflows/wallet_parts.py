@@ -16,6 +16,7 @@ from infra.postgres.settlement_store import SettlementStore
 from matching.codec import encode_command
 from matching.event_codec import decode_events
 from matching.reference import ReferenceEngine
+from tests.infra.postgres.conftest import SPOT_ROW
 
 OUTSIDE = "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720"
 ASSET_ROWS: list[dict[str, Any]] = [
@@ -61,21 +62,7 @@ ETH_USDT = ListSymbol(
 )
 
 
-ETH_USDT_ROW: dict[str, Any] = {
-    "symbol_id": ETH_USDT.symbol_id,
-    "symbol": "ETH/USDT",
-    "base_asset_id": 2,
-    "quote_asset_id": 1,
-    "tick_size": "0.01",
-    "lot_size": "0.0001",
-    "listing_price": "2500",
-    "max_order": "1000",
-    "maker_fee_ppm": 1000,
-    "taker_fee_ppm": 2000,
-    "max_taker_fee_ppm": 2000,
-    "band_ppm": 100_000,
-    "max_open_orders": 1000,
-}
+ETH_USDT_ROW = {**SPOT_ROW, "max_open_orders": ETH_USDT.max_open_orders}
 
 
 class EngineInProcess:

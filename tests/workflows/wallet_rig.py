@@ -242,6 +242,10 @@ class Rig:
         state = await self.chain.address_state(address, {contract})
         return state.balances[contract]
 
+    async def details(self, withdrawal_id: str) -> str:
+        """Return what the withdrawal's workflow shows to operators."""
+        return str(await self.handle(withdrawal_id).query("__temporal_workflow_metadata"))
+
     async def audit(self, subject: str) -> list[str]:
         """Return the actions in the audit log about `subject`."""
         async with self.engine.connect() as connection:

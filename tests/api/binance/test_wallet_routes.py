@@ -7,10 +7,10 @@ from typing import Any
 from api.binance.wallet import DEPOSIT_STATUSES, WITHDRAWAL_STATUSES
 from domain.deposit import FINAL_STATES, DepositState
 from domain.withdrawal import WithdrawalState
+from tests.api.address_memory import ADDRESS
 from tests.api.binance.clients import ask
 from tests.api.exchange import Exchange
 
-ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 WITHDRAWAL: dict[str, Any] = {"coin": "USDT", "amount": "100", "address": ADDRESS, "network": "ETH"}
 
 

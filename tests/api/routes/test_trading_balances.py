@@ -11,19 +11,16 @@ import pytest_asyncio
 from api.account_state import account_state
 from domain.commands import Debit
 from domain.events import CommandRejected, Debited
+from tests.api.address_memory import ADDRESS
 from tests.api.memory import ALICE, USDT
 from tests.api.perpetual_exchange import ETH_PERP, MIDDLE, PerpetualExchange
-
-ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 
 
 @pytest_asyncio.fixture
 async def perps() -> AsyncIterator[PerpetualExchange]:
     """Give an exchange where the first customer is 10 long with a leverage of 50."""
     made = PerpetualExchange()
-    body = {"symbol": ETH_PERP.symbol, "leverage": 50}
-    assert (await made.call("POST", "/v1/leverage", body)).is_success
-    assert (await made.perpetual(quantity="10")).json()["status"] == "filled"
+    await made.buy("10", leverage=50)
     yield made
     await made.http.aclose()
 

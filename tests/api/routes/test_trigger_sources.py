@@ -18,9 +18,7 @@ STOP: dict[str, Any] = {"side": "sell", "type": "stop", "trigger_price": "2450"}
 async def perps() -> AsyncIterator[PerpetualExchange]:
     """Give an exchange whose perpetual trades, with a long of 2 of the first customer's."""
     made = PerpetualExchange()
-    body = {"symbol": SYMBOL, "leverage": 10}
-    assert (await made.call("POST", "/v1/leverage", body)).is_success
-    assert (await made.perpetual(quantity="2")).json()["status"] == "filled"
+    await made.buy("2", leverage=10)
     yield made
     await made.http.aclose()
 

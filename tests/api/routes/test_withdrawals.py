@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from api.ports import EngineAway
+from tests.api.address_memory import ADDRESS
 from tests.api.exchange import Exchange
 
-ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 REQUEST = {"asset": "USDT", "amount": "20.5", "address": ADDRESS}
 
 

@@ -100,7 +100,6 @@ async def browser(world: World, redis_url: str, tmp_path: Path) -> AsyncIterator
     ring = tmp_path / "payload-keys.json"
     ensure_payload_keys(ring)
     redis = Redis.from_url(redis_url)
-    await redis.flushdb()
     codec = JsonCodec(SealingCodec(PayloadKeys(ring)))
     app = create_staff_app(
         StaffServices(ORIGIN, world, StaffSessions(redis), world, codec, world, verify_ed25519)

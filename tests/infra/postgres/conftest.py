@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +11,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from infra.postgres import tables
 from infra.postgres.engine import create
+
+SPOT_ROW: dict[str, Any] = {
+    "symbol_id": 1,
+    "symbol": "ETH/USDT",
+    "base_asset_id": 2,
+    "quote_asset_id": 1,
+    "tick_size": "0.01",
+    "lot_size": "0.0001",
+    "listing_price": "2500",
+    "max_order": "1000",
+    "maker_fee_ppm": 1000,
+    "taker_fee_ppm": 2000,
+    "max_taker_fee_ppm": 2000,
+    "band_ppm": 100_000,
+    "max_open_orders": 200,
+}
 
 
 @pytest.fixture
@@ -39,24 +56,7 @@ async def seed_listings(conn: AsyncConnection) -> None:
             {"asset_id": 2, "code": "ETH", "chain_decimals": 18, "engine_decimals": 9, **terms},
         ],
     )
-    await conn.execute(
-        sa.insert(tables.instrument),
-        {
-            "symbol_id": 1,
-            "symbol": "ETH/USDT",
-            "base_asset_id": 2,
-            "quote_asset_id": 1,
-            "tick_size": "0.01",
-            "lot_size": "0.0001",
-            "listing_price": "2500",
-            "max_order": "1000",
-            "maker_fee_ppm": 1000,
-            "taker_fee_ppm": 2000,
-            "max_taker_fee_ppm": 2000,
-            "band_ppm": 100000,
-            "max_open_orders": 200,
-        },
-    )
+    await conn.execute(sa.insert(tables.instrument), SPOT_ROW)
     await conn.execute(
         sa.insert(tables.customer),
         [

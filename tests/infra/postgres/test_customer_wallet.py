@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.wallet_record import NewWithdrawal, Unfunded
-from infra.postgres import engine as postgres
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.customer_wallet import CustomerWalletStore
-from infra.postgres.customers import CustomerStore
-from infra.secret_box import SecretBox
 
 pytestmark = pytest.mark.servers
 REQUEST = NewWithdrawal(
@@ -34,28 +28,10 @@ REQUEST = NewWithdrawal(
 )
 
 
-@pytest_asyncio.fixture
-async def engine(fresh_database: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    """Give a database with two customers and one asset."""
-    made = postgres.create(fresh_database)
-    customers = CustomerStore(made, SecretBox.from_file(tmp_path / "key"))
-    for name in ("alice", "bob"):
-        await customers.create_customer(name)
-    async with made.begin() as connection:
-        await connection.execute(
-            tables.asset.insert().values(
-                asset_id=1,
-                code="USDT",
-                chain="ETH",
-                chain_decimals=6,
-                engine_decimals=6,
-                confirmations=2,
-                deposit_minimum=1,
-                withdrawal_minimum=1,
-                withdrawal_fee=1,
-                approval_above=1,
-            )
-        )
+@pytest.fixture
+async def engine(database: AsyncEngine) -> AsyncEngine:
+    """Give a database where the first two customers may be paid at one address."""
+    async with database.begin() as connection:
         for customer_id in (1, 2):
             await connection.execute(
                 tables.withdrawal_address.insert().values(
@@ -66,8 +42,7 @@ async def engine(fresh_database: str, tmp_path: Path) -> AsyncIterator[AsyncEngi
                     usable_at=sa.func.now(),
                 )
             )
-    yield made
-    await made.dispose()
+    return database
 
 
 @pytest.fixture

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from uuid import UUID
 
 import pytest
-import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -22,13 +19,10 @@ from domain.withdrawal_limits import (
     Window,
     allowance_checks,
 )
-from infra.postgres import engine as postgres
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.customer_wallet import CustomerWalletStore
-from infra.postgres.customers import CustomerStore
 from infra.postgres.withdrawal_addresses import WithdrawalAddressStore, allowance
-from infra.secret_box import SecretBox
 
 pytestmark = pytest.mark.servers
 ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
@@ -46,31 +40,12 @@ REQUEST = NewWithdrawal(
 )
 
 
-@pytest_asyncio.fixture
-async def engine(fresh_database: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    """Give a database with two customers, an asset that is worth a dollar and one without price."""
-    made = postgres.create(fresh_database)
-    customers = CustomerStore(made, SecretBox.from_file(tmp_path / "key"))
-    for name in ("alice", "bob"):
-        await customers.create_customer(name)
-    async with made.begin() as connection:
-        for asset_id, code in ((1, "USDT"), (2, "XYZ")):
-            await connection.execute(
-                tables.asset.insert().values(
-                    asset_id=asset_id,
-                    code=code,
-                    chain="ETH",
-                    chain_decimals=6,
-                    engine_decimals=6,
-                    confirmations=2,
-                    deposit_minimum=1,
-                    withdrawal_minimum=1,
-                    withdrawal_fee=1,
-                    approval_above=1,
-                )
-            )
-    yield made
-    await made.dispose()
+@pytest.fixture
+async def engine(database: AsyncEngine) -> AsyncEngine:
+    """Give a database with USDT, which is worth a dollar, and ETH, which has no price here."""
+    async with database.begin() as connection:
+        await connection.execute(sa.delete(tables.instrument))
+    return database
 
 
 def _book(engine: AsyncEngine, hours: int = 0) -> WithdrawalAddressStore:

@@ -19,6 +19,7 @@ from infra.wallet.screening import (
     review_path,
     screeners_of,
 )
+from tests.offline import NO_SERVERS
 
 ASKED = Screening(
     subject="withdrawal-1",
@@ -129,13 +130,7 @@ async def test_nobody_there_is_no_answer_either(service: Service) -> None:
 
 async def test_settings_say_who_is_asked(tmp_path: Path, service: Service) -> None:
     """Local rules by default; an address replaces each by itself, in the same order."""
-    common = {
-        "RIALTO_DATA_DIR": str(tmp_path),
-        "RIALTO_DATABASE_URL": "x",
-        "RIALTO_REDIS_URL": "x",
-        "RIALTO_TEMPORAL_ADDRESS": "x",
-        "RIALTO_CHAIN_URL": "x",
-    }
+    common = {**NO_SERVERS, "RIALTO_DATA_DIR": str(tmp_path)}
     local = screeners_of(Settings.of(common))
     assert list(local) == [SANCTIONS, TRAVEL_RULE]
     assert not any(isinstance(one, HttpScreener) for one in local.values())

@@ -31,8 +31,7 @@ async def rig(fresh_database: str, temporal: str) -> AsyncIterator[MarketRig]:
 
 async def verb(rig: MarketRig, *words: str) -> tuple[int, str, str]:
     """Run `rialto market ...`; return exit code and what it wrote."""
-    line = ["market", *words, "--data", str(rig.settings.data_dir)]
-    (found,) = await asyncio.to_thread(run_verbs, [line])
+    (found,) = await verbs(rig, [list(words)])
     return found
 
 

@@ -68,20 +68,19 @@ def _server() -> _Server:
 
 
 def _fork(words: list[str], environment: dict[str, str], folder: Path) -> tuple[int, str, str]:
-    files = [folder / "in", folder / "out", folder / "err"]
-    files[0].touch()
+    outputs = [folder / "out", folder / "err"]
     imported = folder / "imported"
     child = os.fork()
     if child == 0:
         signal.alarm(_SECONDS)
-        os.dup2(os.open(files[0], os.O_RDONLY), 0)
-        for number in (1, 2):
-            os.dup2(os.open(files[number], os.O_CREAT | os.O_TRUNC | os.O_WRONLY), number)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for number, path in enumerate(outputs, start=1):
+            os.dup2(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY), number)
         os.environ.clear()
         os.environ.update(environment)
         _become(words, imported)
     _, status = os.waitpid(child, 0)
-    out, err = (path.read_text() for path in files[1:])
+    out, err = (path.read_text() for path in outputs)
     if imported.exists():
         for name in json.loads(imported.read_text()):
             with suppress(Exception):  # made by others at run time: the next verb does it, too
