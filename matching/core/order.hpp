@@ -52,6 +52,8 @@ struct Rare {  // beside an order with terms, by slot
 inline constexpr std::uint16_t kHasTerms = 1, kIceberg = 2, kWaiting = 4, kLinked = 8;
 // A bracket's child whose entry has not been seen to end; an open order that has, or had, such.
 inline constexpr std::uint16_t kPending = 16, kEntry = 32;
+// An order that was set off and meets the book: it keeps its place in its account's list meanwhile.
+inline constexpr std::uint16_t kActing = 64;
 
 struct alignas(64) Order {
   std::int64_t price;
@@ -83,8 +85,8 @@ struct alignas(64) Order {
   }
   int side() const { return side_of(flags); }
   std::int64_t filled() const { return quantity - remaining; }
-  // Whether it is open and not in the book: it waits, or is pending.
-  bool is_outside() const { return (traits & (kWaiting | kPending)) != 0; }
+  // Whether it is open and not in the book: it waits, is pending, or acts.
+  bool is_outside() const { return (traits & (kWaiting | kPending | kActing)) != 0; }
 };
 static_assert(sizeof(Order) == 64 && kMaxText < 64);
 

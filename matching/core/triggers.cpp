@@ -258,6 +258,7 @@ void Engine::set_off(Market& market, Slot slot) {
   const std::int64_t price = rises(order.flags) ? waits.high : waits.low;
   const int side = order.side();
   remove_waiting(market, slot);
+  order.traits |= kActing;
   std::int64_t limit = rare.limit;
   if (!has_limit(order.flags)) {
     refresh_band(market);
@@ -280,6 +281,7 @@ void Engine::set_off(Market& market, Slot slot) {
   end_list(market, slot);
   Close stopped = Close::kRefusedAtTrigger;
   const bool stop = refusal != Reason::kNone || match(market, slot, limit, stopped);
+  order.traits &= static_cast<std::uint16_t>(~kActing);
   stand(market, slot, stop, stopped);  // its place in its account's list is its own
 }
 

@@ -49,6 +49,19 @@ def test_a_stop_by_mark_closes_the_position(desk: PerpetualDesk) -> None:
     assert desk.lots(5) == 0
 
 
+def test_a_stop_that_acts_is_not_among_what_rests(desk: PerpetualDesk) -> None:
+    """As its fills shrink the position, orders that rest to reduce it give way; it trades on."""
+    rests = order_id(desk.sell(5, 1_010, 20, reduce_only=True))
+    stop = desk.stop(5, Side.SELL, 995, 50, symbol_id=PERP, reduce_only=True)
+    for price, lots in ((992, 30), (991, 10), (995, 1)):
+        desk.buy(1, price, lots)
+    events = desk.sell(2, 995, 1)
+    assert triggered(events) == [stop]
+    assert [one for one in closes(events) if one[1] != "FILLED"] == [(rests, "NOTHING_TO_REDUCE")]
+    assert closes(events)[-1] == (stop, "FILLED")
+    assert desk.lots(5) == 0
+
+
 def test_trades_do_not_set_off_who_waits_for_the_mark(desk: PerpetualDesk) -> None:
     """A trade far from the mark is what such a stop is protected against."""
     stop = desk.stop(5, Side.SELL, 960, 0, **CLOSE, **MARK)
