@@ -12,7 +12,8 @@ LARGEST_NESTING = 16
 
 def nested_too_deep(text: bytes) -> bool:
     """Return whether JSON nests deeper than `LARGEST_NESTING`; brackets in texts count, too."""
-    return text.count(b"[") + text.count(b"{") > LARGEST_NESTING < _nesting(text)
+    openings = text.count(b"[") + text.count(b"{")
+    return openings > LARGEST_NESTING and _nesting(text) > LARGEST_NESTING
 
 
 def _nesting(text: bytes) -> int:
