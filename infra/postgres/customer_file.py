@@ -32,43 +32,39 @@ class CustomerFileStore:
         self, customer_id: int, standing: Standing, actor: str, reason: str
     ) -> bool:
         """Give the customer this standing; False when it was so already, and nothing is logged."""
-        row = tables.customer.c
-        mine = row.customer_id == customer_id
-        async with self._engine.begin() as connection:
-            before = await connection.scalar(sa.select(row.status).where(mine).with_for_update())
-            if before is None:
-                raise LookupError(f"no customer {customer_id}")
-            if before == standing:
-                return False
-            await connection.execute(sa.update(tables.customer).where(mine).values(status=standing))
-            await self._audit.append(
-                connection,
-                f"customer-{customer_id}",
-                actor,
-                STANDING_CHANGED,
-                f"{STANDING_CHANGED}:{uuid4()}",
-                {"from": before, "to": standing, "reason": reason},
-            )
-        return True
+        column = tables.customer.c.status
+        return await self._set(customer_id, column, standing, STANDING_CHANGED, actor, reason)
 
     async def set_tier(self, customer_id: int, tier: Tier, actor: str, reason: str) -> bool:
         """Give the customer this tier; False when it was so already, and nothing is logged."""
-        row = tables.customer.c
-        mine = row.customer_id == customer_id
+        column = tables.customer.c.tier
+        return await self._set(customer_id, column, tier, TIER_CHANGED, actor, reason)
+
+    async def _set(
+        self,
+        customer_id: int,
+        column: sa.Column[str],
+        value: str,
+        action: str,
+        actor: str,
+        reason: str,
+    ) -> bool:
+        mine = tables.customer.c.customer_id == customer_id
         async with self._engine.begin() as connection:
-            before = await connection.scalar(sa.select(row.tier).where(mine).with_for_update())
+            before = await connection.scalar(sa.select(column).where(mine).with_for_update())
             if before is None:
                 raise LookupError(f"no customer {customer_id}")
-            if before == tier:
+            if before == value:
                 return False
-            await connection.execute(sa.update(tables.customer).where(mine).values(tier=tier))
+            change = sa.update(tables.customer).where(mine).values({column: value})
+            await connection.execute(change)
             await self._audit.append(
                 connection,
                 f"customer-{customer_id}",
                 actor,
-                TIER_CHANGED,
-                f"{TIER_CHANGED}:{uuid4()}",
-                {"from": before, "to": tier, "reason": reason},
+                action,
+                f"{action}:{uuid4()}",
+                {"from": before, "to": value, "reason": reason},
             )
         return True
 

@@ -114,7 +114,7 @@ async def test_a_position_from_the_ticket_to_its_close(perpetual: RunningExchang
             "aria-label", "3 of 5 lights: how near to being deleveraged"
         )
         await expect(lamps.locator(".lit")).to_have_count(3)
-        await _stop_by_mark(page, f"{mark - 50:.2f}")
+        await _stop_by_mark(page, str(int(mark) - 50))  # orders' prices have no trailing zeros
         bid = {"symbol": PERPETUAL.symbol, "side": "buy", "price": price, "quantity": "2"}
         assert (await perpetual.request("bob", "POST", "/v1/orders", bid)).is_success
         close = row.get_by_role("button", name="Close")
