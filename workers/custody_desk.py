@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from infra.staff_file import load_staff, staff_path
 from infra.wallet import officers
-from infra.wallet.pinned_officers import Pin, PinRefusal, load_pins, revoke_pin, rotate_pin
+from infra.wallet.pinned_officers import Pin, PinRefusal, add_pin, load_pins, revoke_pin, rotate_pin
 from infra.wallet.signer_log import SignerLog, signer_log_path
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _ADVICE = {
     PinRefusal.UNKNOWN_OFFICER: "no such officer is pinned; `rialto signer keys` lists them",
+    PinRefusal.ALREADY_PINNED: "this officer is pinned; `rialto signer rotate` changes the key",
+    PinRefusal.MALFORMED_NAME: "a name has small letters, digits and _, and begins with a letter",
     PinRefusal.ALREADY_REVOKED: "this officer was revoked, and stays so",
     PinRefusal.MALFORMED_KEY: "an Ed25519 public key is 64 lower-case hexadecimal digits",
     PinRefusal.KEY_OF_AN_OFFICER: "an officer has, or had, this key: two names must not be one key",
@@ -38,6 +41,21 @@ def pinned(data_dir: Path) -> dict[str, Pin]:
         raise CustodyError(f"{path} cannot be read: {error}") from error
 
 
+def pin(
+    data_dir: Path, name: str, public_key_hex: str, customer_id: int | None, by: str, reason: str
+) -> Pin:
+    """Pin an additional officer with the public half of a key that he has made himself."""
+    if name in load_staff(staff_path(data_dir / "secrets")):
+        raise CustodyError(f"{name} is on the staff with another key: `rialto staff remove` first")
+    made = _change(data_dir, lambda path: add_pin(path, name, public_key_hex, customer_id))
+    _log(
+        data_dir,
+        "officer_pinned",
+        {"officer": name, "by": by, "reason": reason, "public_key": public_key_hex},
+    )
+    return made
+
+
 def rotate(data_dir: Path, name: str, public_key_hex: str, by: str, reason: str) -> Pin:
     """Pin another key for an officer; without one, make the key pair that lies on this machine."""
     found = pinned(data_dir).get(name)
@@ -49,20 +67,20 @@ def rotate(data_dir: Path, name: str, public_key_hex: str, by: str, reason: str)
                 f"{name}'s private key is not on this machine: let {name} make one, and give its "
                 "public half with --public-key"
             ) from error
-    pin = _change(data_dir, lambda path: rotate_pin(path, name, public_key_hex))
+    rotated = _change(data_dir, lambda path: rotate_pin(path, name, public_key_hex))
     detail = {"officer": name, "by": by, "reason": reason}
-    detail |= {"public_key": pin.officer.public_key_hex, "former_key": pin.former_keys[0]}
+    detail |= {"public_key": rotated.officer.public_key_hex, "former_key": rotated.former_keys[0]}
     _log(data_dir, "officer_key_rotated", detail)
-    return pin
+    return rotated
 
 
 def revoke(data_dir: Path, name: str, by: str, reason: str) -> Pin:
     """Take an officer's right to decide away, at once; his approvals not paid yet are refused."""
     now = dt.datetime.now(dt.UTC)
-    pin = _change(data_dir, lambda path: revoke_pin(path, name, by, reason, now))
+    revoked = _change(data_dir, lambda path: revoke_pin(path, name, by, reason, now))
     detail = {"officer": name, "by": by, "reason": reason}
-    _log(data_dir, "officer_revoked", detail | {"public_key": pin.officer.public_key_hex})
-    return pin
+    _log(data_dir, "officer_revoked", detail | {"public_key": revoked.officer.public_key_hex})
+    return revoked
 
 
 def _change(data_dir: Path, change: Callable[[Path], Pin | PinRefusal]) -> Pin:

@@ -14,6 +14,7 @@ from typing import Any
 from domain.approval import Officer
 from infra.private_files import replace_private
 
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -21,6 +22,8 @@ class PinRefusal(StrEnum):
     """Why a pin is not changed; checked in this order."""
 
     UNKNOWN_OFFICER = "unknown_officer"
+    ALREADY_PINNED = "already_pinned"
+    MALFORMED_NAME = "malformed_name"
     ALREADY_REVOKED = "already_revoked"
     MALFORMED_KEY = "malformed_key"
     KEY_OF_AN_OFFICER = "key_of_an_officer"
@@ -111,16 +114,31 @@ def pins_text(pins: Mapping[str, Pin]) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
+def add_pin(
+    path: Path, name: str, public_key_hex: str, customer_id: int | None = None
+) -> Pin | PinRefusal:
+    """Pin an additional officer; `customer_id` is his own account, if he has one.
+
+    He decides no withdrawal of that account. A name that was revoked stays so: what it once signed
+    must not be another person's.
+    """
+    pins = load_pins(path)
+    if name in pins:
+        return PinRefusal.ALREADY_REVOKED if pins[name].revoked else PinRefusal.ALREADY_PINNED
+    if _NAME.fullmatch(name) is None:
+        return PinRefusal.MALFORMED_NAME
+    refusal = _key_refusal(pins, public_key_hex)
+    return refusal or _write(path, pins, Pin(Officer(name, public_key_hex, customer_id)))
+
+
 def rotate_pin(path: Path, name: str, public_key_hex: str) -> Pin | PinRefusal:
     """Pin another public key for an officer; what the former one signs no longer counts."""
     pins = load_pins(path)
     found = _active(pins, name)
     if isinstance(found, PinRefusal):
         return found
-    if _PUBLIC_KEY.fullmatch(public_key_hex) is None:
-        return PinRefusal.MALFORMED_KEY
-    if any(public_key_hex in pin.keys_ever() for pin in pins.values()):
-        return PinRefusal.KEY_OF_AN_OFFICER
+    if refusal := _key_refusal(pins, public_key_hex):
+        return refusal
     officer = replace(found.officer, public_key_hex=public_key_hex)
     return _write(path, pins, replace(found, officer=officer, former_keys=found.keys_ever()))
 
@@ -133,6 +151,14 @@ def revoke_pin(path: Path, name: str, by: str, reason: str, at: dt.datetime) -> 
         return found
     revocation = Revocation(at.isoformat(timespec="seconds"), by, reason)
     return _write(path, pins, replace(found, revoked=revocation))
+
+
+def _key_refusal(pins: Mapping[str, Pin], public_key_hex: str) -> PinRefusal | None:
+    if _PUBLIC_KEY.fullmatch(public_key_hex) is None:
+        return PinRefusal.MALFORMED_KEY
+    if any(public_key_hex in pin.keys_ever() for pin in pins.values()):
+        return PinRefusal.KEY_OF_AN_OFFICER
+    return None
 
 
 def _active(pins: Mapping[str, Pin], name: str) -> Pin | PinRefusal:

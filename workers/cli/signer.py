@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
         help="The signer's custody: passphrase, pinned officers, log. Run it where the signer runs."
     )
     group.command("keys")(keys)
+    group.command("pin")(pin)
     group.command("rotate")(rotate)
     group.command("revoke")(revoke)
     group.command("passphrase")(passphrase)
@@ -47,12 +48,43 @@ def keys(data: DataOption = None, as_json: JsonOption = False) -> None:
 
     pins = _try(lambda: desk.pinned(data_dir(data)))
     if as_json:
-        typer.echo(json.dumps([_as_json(pin) for pin in pins.values()], indent=1))
+        typer.echo(json.dumps([_as_json(one) for one in pins.values()], indent=1))
         return
-    for name, pin in pins.items():
-        state = f"revoked {pin.revoked.at}: {pin.revoked.reason}" if pin.revoked else "active"
-        former = f", {len(pin.former_keys)} former" if pin.former_keys else ""
-        typer.echo(f"{name:<16} {pin.officer.public_key_hex}  {state}{former}")
+    for name, one in pins.items():
+        state = f"revoked {one.revoked.at}: {one.revoked.reason}" if one.revoked else "active"
+        former = f", {len(one.former_keys)} former" if one.former_keys else ""
+        typer.echo(f"{name:<16} {one.officer.public_key_hex}  {state}{former}")
+
+
+def pin(
+    name: NameArgument,
+    public_key: Annotated[str, typer.Option("--public-key", help="64 hex digits; the officer's.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept.")],
+    customer_id: Annotated[
+        int | None,
+        typer.Option("--customer-id", help="The officer's own account, if there is one."),
+    ] = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Pin an additional officer, whose signatures count from the next withdrawal on."""
+    from workers import custody_desk as desk
+    from workers.officer_desk import login
+
+    _want_reason(reason)
+    folder = data_dir(data)
+    made = _try(lambda: desk.pin(folder, name, public_key, customer_id, login(), reason))
+    if as_json:
+        typer.echo(json.dumps(_as_json(made)))
+    else:
+        typer.echo(f"{name} signs with {public_key}")
+    _tell(folder, name, login(), "officer_pinned", reason)
+
+
+def _want_reason(reason: str) -> None:
+    if not reason.strip():
+        typer.echo("say why: --reason TEXT", err=True)
+        raise typer.Exit(EXIT_USAGE)
 
 
 def rotate(
@@ -70,11 +102,11 @@ def rotate(
     from workers.officer_desk import login
 
     folder = data_dir(data)
-    pin = _try(lambda: desk.rotate(folder, name, public_key, login(), reason))
+    found = _try(lambda: desk.rotate(folder, name, public_key, login(), reason))
     if as_json:
-        typer.echo(json.dumps(_as_json(pin)))
+        typer.echo(json.dumps(_as_json(found)))
     else:
-        typer.echo(f"{name} signs with {pin.officer.public_key_hex} from now on")
+        typer.echo(f"{name} signs with {found.officer.public_key_hex} from now on")
         typer.echo("approvals with the former key that are not paid yet must be signed again")
     _tell(folder, name, login(), "officer_key_rotated", reason)
 
@@ -89,13 +121,11 @@ def revoke(
     from workers import custody_desk as desk
     from workers.officer_desk import login
 
-    if not reason.strip():
-        typer.echo("say why: --reason TEXT", err=True)
-        raise typer.Exit(EXIT_USAGE)
+    _want_reason(reason)
     folder = data_dir(data)
-    pin = _try(lambda: desk.revoke(folder, name, login(), reason))
-    typer.echo(json.dumps(_as_json(pin)) if as_json else f"{name} is revoked")
-    active = [pin for pin in desk.pinned(folder).values() if not pin.revoked]
+    found = _try(lambda: desk.revoke(folder, name, login(), reason))
+    typer.echo(json.dumps(_as_json(found)) if as_json else f"{name} is revoked")
+    active = [one for one in desk.pinned(folder).values() if not one.revoked]
     if len(active) < _QUORUM:
         typer.echo(
             f"{len(active)} officers are left: withdrawals that need two cannot be approved",

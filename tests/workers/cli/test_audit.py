@@ -199,6 +199,30 @@ def test_standing_and_notes_need_a_customer_and_a_reason(folder: Path, fresh_dat
     ]
 
 
+def test_tier_is_set_with_a_reason(folder: Path, fresh_database: str) -> None:
+    """Once, with who and why; a tier that there is not, no reason and nobody are told."""
+    asyncio.run(
+        execute(
+            fresh_database,
+            "INSERT INTO customer (customer_id, name, deposit_index) VALUES (1, 'bob', 1)",
+        )
+    )
+    why = ("--reason", "papers seen")
+    done = run(folder, "compliance", "tier", "bob", "verified", *why)
+    assert (done.exit_code, done.stdout) == (0, "bob is verified\n"), done.output
+    assert run(folder, "compliance", "tier", "bob", "verified", *why).stdout.endswith("already\n")
+    unknown = run(folder, "compliance", "tier", "bob", "golden", *why)
+    assert unknown.exit_code == EXIT_USAGE
+    assert "'golden' is no tier: one of basic, verified, institutional" in unknown.stderr
+    assert run(folder, "compliance", "tier", "bob", "basic", "--reason", " ").exit_code == 2
+    assert run(folder, "compliance", "tier", "eve", "basic", *why).exit_code == EXIT_FAILED
+    records = json.loads(run(folder, "audit", "about", "customer-1", "--json").stdout)["records"]
+    changed = [record for record in records if record["action"] == "tier_changed"]
+    assert [(record["actor"], record["detail"]) for record in changed] == [
+        ("staff:clara", {"from": "basic", "to": "verified", "reason": "papers seen"})
+    ]
+
+
 def test_freeze_stands_although_no_engine_answers(folder: Path, fresh_database: str) -> None:
     """Exit code 3, to be run again: orders may still be open."""
     asyncio.run(

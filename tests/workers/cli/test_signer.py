@@ -10,7 +10,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner, Result
 
+from domain.approval import Officer
 from infra.private_files import write_private
+from infra.staff_file import create_demo_staff
 from infra.wallet.keys import create_wallet
 from infra.wallet.local_vault import VARIABLE, LocalVault, made_path
 from infra.wallet.officers import (
@@ -87,6 +89,44 @@ def test_rotation_to_a_key_that_is_kept_elsewhere(folder: Path) -> None:
     assert (shared.exit_code, "key_of_an_officer" in shared.stderr) == (1, True)
     malformed = _rialto(folder, "rotate", "piero", "--public-key", "abc")
     assert (malformed.exit_code, "malformed_key" in malformed.stderr) == (1, True)
+
+
+def test_an_additional_officer_is_pinned(folder: Path) -> None:
+    """In both files and the log, with the own account; who is pinned already, by whom, is told."""
+    public = Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex()
+    words = ("--public-key", public, "--reason", "third officer")
+    done = _rialto(folder, "pin", "nora", *words, "--customer-id", "7", "--json")
+    assert json.loads(done.stdout)["customer_id"] == 7
+    for path in (pinned_path(folder), signer_pinned_path(folder)):
+        assert PinnedOfficers(path)["nora"] == Officer("nora", public, 7)
+    logged = _rialto(folder, "log").stdout
+    assert "officer_pinned" in logged
+    assert "third officer" in logged
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "words"),
+    [
+        ("marta", "ab" * 32, "already_pinned"),
+        ("piero", "ab" * 32, "already_revoked"),
+        ("Nora", "ab" * 32, "malformed_name"),
+        ("nora", "AB" * 32, "malformed_key"),
+        ("nora", "", "malformed_key"),
+        ("nora", "of marta", "key_of_an_officer"),
+        ("olga", "ab" * 32, "rialto staff remove"),
+    ],
+)
+def test_pins_that_make_no_sense(folder: Path, name: str, key: str, words: str) -> None:
+    """Two names are never one key or one person, and nothing is written."""
+    create_demo_staff(folder / "secrets")
+    _rialto(folder, "revoke", "piero", "--reason", "left")
+    before = signer_pinned_path(folder).read_text()
+    if key == "of marta":
+        key = PinnedOfficers(signer_pinned_path(folder))["marta"].public_key_hex
+    done = _rialto(folder, "pin", name, "--public-key", key, "--reason", "x")
+    assert (done.exit_code, words in done.stderr) == (1, True), done.output
+    assert _rialto(folder, "pin", "nora", "--public-key", key, "--reason", " ").exit_code == 2
+    assert signer_pinned_path(folder).read_text() == before
 
 
 def test_unknown_officer_is_told(folder: Path) -> None:
