@@ -12,8 +12,8 @@ class StaffRole(StrEnum):
 
     OPERATOR = "operator"  # looks at workflows, retries, ends and starts them
     APPROVER = "approver"  # decides by signature
-    COMPLIANCE = "compliance"  # reads everything, changes nothing
-    ADMIN = "admin"  # all that an operator may
+    COMPLIANCE = "compliance"  # reads everything; keeps customers' files, and touches no workflow
+    ADMIN = "admin"  # all that operators and compliance may
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,14 @@ class StaffMember:
     def may_steer(self) -> bool:
         """Return whether he may start, signal, reset, pause and end workflows."""
         return bool(self.roles & {StaffRole.OPERATOR, StaffRole.ADMIN})
+
+    def may_decide(self) -> bool:
+        """Return whether his signature may count: the pinned officers are the approvers."""
+        return StaffRole.APPROVER in self.roles
+
+    def may_keep_files(self) -> bool:
+        """Return whether he may freeze customers, let them in again, and write case notes."""
+        return bool(self.roles & {StaffRole.COMPLIANCE, StaffRole.ADMIN})
 
 
 def login_statement(origin: str, name: str, challenge: str) -> str:

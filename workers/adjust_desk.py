@@ -18,6 +18,7 @@ from domain.adjustment import (
     adjustment_workflow_id,
     proposal_refusal,
 )
+from domain.approval import Decision
 from domain.instrument import Asset
 from domain.ledger import Posting
 from domain.money import DecimalTextError
@@ -63,15 +64,19 @@ async def propose(
     postings: tuple[Posting, ...],
     reason: str,
     event: str,
+    by: str = "",
 ) -> Adjustment:
-    """Write a proposal down and start its workflow; it moves nothing by itself."""
+    """Write a proposal down and start its workflow; it moves nothing by itself.
+
+    `by` proposes it; default: who works on this machine.
+    """
     proposed = Adjustment(
         adjustment_id=str(uuid4()),
         postings=postings,
         reason=reason.strip(),
         event=event,
         expiry=int(time.time()) + VALID_SECONDS,
-        proposed_by=login(),
+        proposed_by=by or login(),
     )
     refusal = proposal_refusal(proposed)
     if refusal is not None:
@@ -105,7 +110,11 @@ async def load(engine: AsyncEngine, adjustment_id: str) -> Adjustment:
 
 async def sign(settings: Settings, officer: str, adjustment: Adjustment) -> int:
     """Sign with the officer's key and hand it to the workflow; return the signatures so far."""
-    decision = signed_decision(settings, officer, adjustment)
+    return await deliver(settings, adjustment, signed_decision(settings, officer, adjustment))
+
+
+async def deliver(settings: Settings, adjustment: Adjustment, decision: Decision) -> int:
+    """Hand a signature to the adjustment's workflow; return how many there are."""
     await ensure_running(settings, adjustment)
     workflow_id = adjustment_workflow_id(adjustment.adjustment_id)
     try:

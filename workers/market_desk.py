@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
+from domain.approval import Decision
 from domain.instrument import PERPETUAL_SUFFIX, Asset, Instrument
 from domain.market import Listings, Market
 from domain.market_change import (
@@ -276,7 +277,13 @@ async def sign(
     engine: AsyncEngine, settings: Settings, officer: str, change: MarketChange
 ) -> tuple[int, MarketChange]:
     """Sign; return the signatures so far and the change, after it was applied if it is soon."""
-    decision = signed_decision(settings, officer, change)
+    return await deliver(engine, settings, change, signed_decision(settings, officer, change))
+
+
+async def deliver(
+    engine: AsyncEngine, settings: Settings, change: MarketChange, decision: Decision
+) -> tuple[int, MarketChange]:
+    """Hand a signature to the change's workflow; return what `sign` does."""
     if not change.is_open:
         raise DeskError(f"the change is {change.state}")
     await ensure_running(settings, change)
@@ -299,15 +306,18 @@ async def _followed(engine: AsyncEngine, change: MarketChange, signatures: int) 
     return change
 
 
-async def abandon(settings: Settings, change: MarketChange, reason: str) -> str:
-    """Give a change up; return its state, or say why that is too late."""
+async def abandon(settings: Settings, change: MarketChange, reason: str, by: str = "") -> str:
+    """Give a change up; return its state, or say why that is too late.
+
+    `by` gives it up; default: who works on this machine.
+    """
     _refuse(reason_refusal("giving up", reason))
     await ensure_running(settings, change)
     handle = (await connect(settings)).get_workflow_handle(
         market_change_workflow_id(change.change_id)
     )
     try:
-        return str(await handle.execute_update("abandon", {"by": login(), "reason": reason}))
+        return str(await handle.execute_update("abandon", {"by": by or login(), "reason": reason}))
     except (WorkflowUpdateFailedError, RPCError) as error:
         raise DeskError(why(error)) from error
 

@@ -15,7 +15,7 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.approval import Statement
+from domain.approval import Decision, Statement
 from domain.money import DecimalTextError, text_from_units, units_from_text
 from domain.withdrawal import Withdrawal, withdrawal_workflow_id
 from infra.postgres import tables
@@ -150,10 +150,13 @@ def workflow_id_of(name: str) -> str:
         return name
 
 
-async def retry(settings: Settings, name: str, reason: str) -> str:
-    """Retry one parked workflow, of whatever kind; return the stage that it is in then, if told."""
+async def retry(settings: Settings, name: str, reason: str, by: str = "") -> str:
+    """Retry one parked workflow, of whatever kind; return the stage that it is in then, if told.
+
+    `by` asks for it; default: who works on this machine.
+    """
     handle = (await connect(settings)).get_workflow_handle(workflow_id_of(name))
-    request = RetryRequest(by=login(), reason=reason)
+    request = RetryRequest(by=by or login(), reason=reason)
     try:
         result: Any = await handle.execute_update("retry", request)
     except (WorkflowUpdateFailedError, RPCError) as error:
@@ -210,14 +213,21 @@ async def decide(settings: Settings, officer: str, statement: Statement) -> Deci
     if not path.exists():
         raise DeskError(f"there is no key of an officer {officer!r} on this machine")
     decision = officers.sign_statement(officers.load_private_key(path), officer, statement)
-    client = await connect(settings)
-    handle = client.get_workflow_handle(withdrawal_workflow_id(statement.withdrawal_id))
+    try:
+        return await deliver(settings, withdrawal_workflow_id(statement.withdrawal_id), decision)
+    except DeskError as error:
+        await _note_refusal(settings, officer, statement, str(error))
+        raise
+
+
+async def deliver(settings: Settings, workflow_id: str, decision: Decision) -> DecisionResult:
+    """Hand a signed decision to its withdrawal's workflow; `DeskError` says why it is refused."""
+    handle = (await connect(settings)).get_workflow_handle(workflow_id)
     try:
         result: DecisionResult = await handle.execute_update(
-            statement.action, decision, result_type=DecisionResult
+            decision.action, decision, result_type=DecisionResult
         )
     except (WorkflowUpdateFailedError, RPCError) as error:
-        await _note_refusal(settings, officer, statement, why(error))
         raise DeskError(why(error)) from error
     return result
 

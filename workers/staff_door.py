@@ -20,6 +20,9 @@ from infra.temporal.payload_keys import PayloadKeys, ensure_payload_keys
 from infra.temporal.ui_door import UiDoor
 from infra.wallet.officers import pinned_path, verify_ed25519
 from infra.wallet.pinned_officers import PinnedOfficers
+from workers.compliance_desk import compliance_file
+from workers.staff_desk import StaffDesk, StaffFiles
+from workers.staff_work import StaffWork
 
 
 def staff_origin(settings: Settings) -> str:
@@ -46,6 +49,9 @@ def staff_app(
             codec=JsonCodec(SealingCodec(PayloadKeys(settings.payload_keys_path))),
             ui=door,
             verify=verify_ed25519,
+            work=StaffWork(settings, database),
+            desk=StaffDesk(settings, database),
+            files=StaffFiles(settings, database, compliance_file(settings, database)),
             workflows_path=f"/namespaces/{settings.temporal_namespace}/workflows",
         )
     )

@@ -25,16 +25,21 @@ _d = tables.deposit.c
 
 
 async def in_suspense(engine: AsyncEngine) -> list[dict[str, Any]]:
-    """Return the deposits whose money is in suspense, oldest first.
+    """Return the deposits whose money is in suspense, oldest first; for people.
 
     One that a reorganisation took back after it was booked is short there: a negative amount.
     """
+    return [_line(row) for row in await suspended(engine)]
+
+
+async def suspended(engine: AsyncEngine) -> list[Deposit]:
+    """Return the deposits whose money is in suspense, or short there, oldest first."""
     wanted = sa.or_(_d.state.in_(sorted(IN_SUSPENSE_STATES)), REVERSED)
     query = DEPOSITS.where(wanted, _d.customer_id.is_not(None))
     async with engine.connect() as connection:
         rows = await connection.execute(query.order_by(_d.created_at).limit(_MOST))
         found = [deposit_of(row) for row in rows]
-    return [line for row in found if (line := _line(row))["amount"] != "0"]
+    return [row for row in found if suspended_amount(row)]
 
 
 async def totals(engine: AsyncEngine) -> dict[str, str]:
@@ -77,7 +82,12 @@ async def story(engine: AsyncEngine, deposit_id: str) -> dict[str, Any]:
 
 
 async def propose_release(
-    engine: AsyncEngine, settings: Settings, deposit_id: str, customer: str, reason: str
+    engine: AsyncEngine,
+    settings: Settings,
+    deposit_id: str,
+    customer: str,
+    reason: str,
+    by: str = "",
 ) -> Adjustment:
     """Propose to give a deposit in suspense to a customer; two officers must sign it."""
     row = await _load(engine, deposit_id)
@@ -89,7 +99,7 @@ async def propose_release(
         raise DeskError(f"there is no customer {customer!r}")
     asset = row.asset.code
     posting = Posting(suspense(asset), main(found[0], asset), asset, row.amount)
-    return await adjust_desk.propose(engine, settings, (posting,), reason, deposit_id)
+    return await adjust_desk.propose(engine, settings, (posting,), reason, deposit_id, by)
 
 
 async def _load(engine: AsyncEngine, deposit_id: str) -> Deposit:
@@ -100,15 +110,18 @@ async def _load(engine: AsyncEngine, deposit_id: str) -> Deposit:
     return row
 
 
+def suspended_amount(row: Deposit) -> int:
+    """Return what is in suspense of a deposit, in chain units; negative where it is short."""
+    held = row.amount if row.state in IN_SUSPENSE_STATES else 0
+    return held - (row.amount if row.reversed else 0)
+
+
 def _line(row: Deposit) -> dict[str, Any]:
-    amount = (row.amount if row.state in IN_SUSPENSE_STATES else 0) - (
-        row.amount if row.reversed else 0
-    )
     return {
         "deposit_id": row.deposit_id,
         "customer_id": row.customer_id,
         "asset": row.asset.code,
-        "amount": text_from_units(amount, row.asset.chain_decimals),
+        "amount": text_from_units(suspended_amount(row), row.asset.chain_decimals),
         "state": row.state,
         "reason": row.reason or row.state,
         "sender": row.sender,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from urllib.parse import quote
+
 from infra.temporal.runs import OPEN
 
 _IS_PARKED = "Stage STARTS_WITH 'failed:'"
@@ -18,3 +21,24 @@ PARKED_RISK = (
     " 'UnwindWorkflow', 'FinalSettlementWorkflow')"
 )
 PARKED = f"{ANY_PARKED} AND {_WALLET}"
+_WITHDRAWALS = f"WorkflowType = 'WithdrawalWorkflow' AND {OPEN}"
+_DEADLINE = dt.timedelta(hours=24)
+_MUCH_USD = 10_000
+
+
+def named_links(path: str, now: dt.datetime) -> list[tuple[str, str]]:
+    """Return (title, address) of searches in Temporal's UI that staff needs often, as of `now`.
+
+    The UI keeps views in the browser that made them, so they cannot be shipped; an address can.
+    """
+    yesterday = (now - _DEADLINE).strftime("%Y-%m-%dT%H:%M:%SZ")
+    queries = (
+        (
+            "Waiting for approval",
+            f"{_WITHDRAWALS} AND Stage IN ('approval', 'approval-overdue')",
+        ),
+        ("Parked", ANY_PARKED),
+        ("Older than the deadline", f"{_WITHDRAWALS} AND StartTime < '{yesterday}'"),
+        ("Over 10,000 USD", f"{OPEN} AND NotionalUsd > {_MUCH_USD}"),
+    )
+    return [(title, f"{path}?query={quote(query, safe='')}") for title, query in queries]

@@ -10,6 +10,8 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from api.staff.console import Console
+from api.staff.form import MalformedFormError
 from api.staff.gate import (
     Caller,
     TooLargeError,
@@ -24,7 +26,11 @@ from api.staff.temporal import TemporalRoutes
 
 OpenHandler = Callable[[Request], Awaitable[Response]]
 Handler = Callable[[Request, Caller], Awaitable[Response]]
-_OPEN_FILES = ("staff.css", "staff-key.js", "staff-login.js", "icon.svg")
+HOME = "/console"
+_OPEN_FILES = (
+    *("staff.css", "icon.svg", "format.js", "staff-key.js", "staff-login.js", "staff-console.js"),
+    *("staff-rows.js", "staff-dialog.js", "staff-statement.js", "staff-files.js"),
+)
 _ALL = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -54,10 +60,34 @@ def create_staff_app(services: StaffServices) -> ASGIApp:
         *(_open_file(name, open_to_all) for name in _OPEN_FILES),
         Route("/codec/decode", staff(temporal.decode), methods=["POST"]),
         Route("/codec/encode", staff(temporal.encode), methods=["POST"]),
-        Route("/", staff(_home(services)), methods=["GET"]),
+        Route("/", staff(_home), methods=["GET"]),
+        *(
+            Route(f"{HOME}{path}", staff(handler), methods=[method])
+            for method, path, handler in _console_routes(Console(services))
+        ),
+        Route(f"{HOME}/{{path:path}}", staff(_unknown), methods=_ALL),
         Route("/{path:path}", staff(temporal.pass_on), methods=_ALL),
     ]
     return Starlette(routes=routes)
+
+
+def _console_routes(console: Console) -> list[tuple[str, str, Handler]]:
+    return [
+        ("GET", "", console.page),
+        ("GET", "/me", console.me),
+        ("GET", "/withdrawals", console.withdrawals),
+        ("GET", "/withdrawals/{withdrawal_id}", console.story),
+        ("GET", "/parked", console.parked),
+        ("GET", "/suspense", console.suspense),
+        ("GET", "/proposals", console.proposals),
+        ("GET", "/customer", console.customer),
+        ("POST", "/decisions", console.decide),
+        ("POST", "/retries", console.retry),
+        ("POST", "/abandonments", console.abandon),
+        ("POST", "/releases", console.propose_release),
+        ("POST", "/standings", console.set_standing),
+        ("POST", "/notes", console.note),
+    ]
 
 
 async def _signed_in(request: Request, services: StaffServices, handler: Handler) -> Response:
@@ -73,6 +103,8 @@ async def _answered(work: Awaitable[Response]) -> Response:
         return refusal(503, "not now: a server that this needs is away")
     except TooLargeError:
         return refusal(413, "at most 4 MiB")
+    except MalformedFormError as error:
+        return refusal(400, str(error))
 
 
 def _open_file(name: str, guard: Callable[[OpenHandler], OpenHandler]) -> Route:
@@ -82,8 +114,10 @@ def _open_file(name: str, guard: Callable[[OpenHandler], OpenHandler]) -> Route:
     return Route(f"/staff/{name}", guard(answer), methods=["GET"])
 
 
-def _home(services: StaffServices) -> Handler:
-    async def answer(request: Request, caller: Caller) -> Response:
-        return RedirectResponse(services.workflows_path, 303)
+async def _home(request: Request, caller: Caller) -> Response:
+    return RedirectResponse(HOME, 303)
 
-    return answer
+
+async def _unknown(request: Request, caller: Caller) -> Response:
+    """Answer what the console has not, instead of asking Temporal's UI for it."""
+    return refusal(404, "the console has no such page, or not by this method")

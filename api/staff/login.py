@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from api.nesting import nested_too_deep
-from api.staff.gate import COOKIE, PAGE_HEADERS, body_of, caller_of, refusal
+from api.staff.form import texts_of
+from api.staff.gate import COOKIE, PAGE_HEADERS, caller_of, refusal
 from api.staff.ports import StaffServices
 from domain.staff import StaffMember, login_statement
 
@@ -32,7 +31,7 @@ class Login:
 
     async def challenge(self, request: Request) -> Response:
         """Give a challenge, to names that exist and to others alike."""
-        form = await _form(request)
+        form = await texts_of(request)
         name = form.get("name", "")
         if not 0 < len(name) <= _LONGEST_NAME:
             return refusal(400, "a name is needed")
@@ -43,7 +42,7 @@ class Login:
 
     async def sign_in(self, request: Request) -> Response:
         """Begin a session for a signed challenge."""
-        services, form = self._services, await _form(request)
+        services, form = self._services, await texts_of(request)
         name, challenge = form.get("name", ""), form.get("challenge", "")
         if not await self._allowed(request, name):
             return refusal(429, "too many attempts: wait a minute")
@@ -92,17 +91,3 @@ class Login:
             return False
         key = bytes.fromhex(member.public_key_hex)
         return self._services.verify(key, statement.encode(), signature)
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """Return the texts of a JSON object; {} for anything else."""
-    body = await body_of(request)
-    if nested_too_deep(body):
-        return {}
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {key: value for key, value in found.items() if isinstance(value, str)}

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+from uuid import UUID
 
-from domain.approval import VerifySignature
+from api.staff.shapes import (
+    CustomerFile,
+    Done,
+    Link,
+    ParkedWork,
+    ProposedWork,
+    Refused,
+    SuspenseItem,
+    WithdrawalWork,
+)
+from domain.approval import Decision, VerifySignature
+from domain.customer import Standing
 from domain.hash_chain import JsonValue
 from domain.staff import StaffMember
 
@@ -90,6 +102,61 @@ class Ui(Protocol):
         """Pass a request on."""
 
 
+class Work(Protocol):
+    """What waits for somebody's decision; `ConnectionError` when it cannot be known."""
+
+    async def withdrawals(self) -> Sequence[WithdrawalWork]:
+        """Return the withdrawals that wait for officers or are parked, oldest first."""
+
+    async def parked(self) -> Sequence[ParkedWork]:
+        """Return what else is parked."""
+
+    async def suspense(self) -> Sequence[SuspenseItem]:
+        """Return the deposits in suspense, oldest first."""
+
+    async def proposals(self) -> Sequence[ProposedWork]:
+        """Return the adjustments and changes of markets that wait for signatures."""
+
+    def links(self) -> Sequence[Link]:
+        """Return the named searches in Temporal's UI, as of now."""
+
+
+class Desk(Protocol):
+    """Carries out what staff decides; `ConnectionError` when it is not known what came of it."""
+
+    async def decide(self, workflow_id: str, decision: Decision) -> Done | Refused:
+        """Hand an officer's signed decision over to the workflow that it is about."""
+
+    async def retry(self, workflow_id: str, by: str, reason: str) -> Done | Refused:
+        """Try a parked step again."""
+
+    async def abandon(self, workflow_id: str, by: str, reason: str) -> Done | Refused:
+        """Give a change of a market up."""
+
+    async def propose_release(
+        self, deposit_id: str, customer: str, by: str, reason: str
+    ) -> Done | Refused:
+        """Propose to release a deposit in suspense to a customer, by name."""
+
+
+class Files(Protocol):
+    """Customers' files; each look leaves a record with its `reader`, before it is read."""
+
+    async def story(self, withdrawal_id: UUID, reader: str) -> Mapping[str, Any] | None:
+        """Return the story of a withdrawal for JSON; None when the log knows none."""
+
+    async def customer(self, who: str, reader: str) -> CustomerFile | None:
+        """Return the file of a customer, by name or number."""
+
+    async def set_standing(
+        self, customer_id: int, standing: Standing, by: str, reason: str
+    ) -> Done | Refused:
+        """Say what the customer may do; whoever may trade no more has his orders cancelled."""
+
+    async def note(self, customer_id: int, by: str, text: str) -> Done | Refused:
+        """Append a case note."""
+
+
 @dataclass(frozen=True, slots=True)
 class StaffServices:
     """Everything that the staff's origin is made of. `origin` is what browsers call it."""
@@ -101,4 +168,7 @@ class StaffServices:
     codec: Codec
     ui: Ui
     verify: VerifySignature
+    work: Work
+    desk: Desk
+    files: Files
     workflows_path: str = "/namespaces/rialto/workflows"

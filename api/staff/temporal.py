@@ -11,12 +11,14 @@ from starlette.responses import Response, StreamingResponse
 
 from api.nesting import nested_too_deep
 from api.staff.gate import COOKIE, LOOKING, Caller, body_of, refusal
+from api.staff.looks import note_look
 from api.staff.ports import Answer, StaffServices
 from domain.hash_chain import JsonValue
 
 _WORKFLOW = re.compile(r"/workflows/([^/]+)")
 _UPDATE = re.compile(r"/api/v1/namespaces/[^/]+/workflows/[^/]+(?:/runs/[^/]+)?/update/[^/]+")
 _QUERY = re.compile(r"/api/v1/namespaces/[^/]+/workflows/[^/]+(?:/runs/[^/]+)?/query/[^/]+")
+_BY = "Temporal UI"
 _NOT_PASSED_ON = frozenset(("accept-encoding", "authorization", "cookie", "origin", "referer"))
 
 
@@ -29,7 +31,7 @@ class TemporalRoutes:
     async def decode(self, request: Request, caller: Caller) -> Response:
         """Open payloads; which workflow's, the page says that asks."""
         page = urlsplit(request.headers.get("referer", "")).path
-        await self._note_read(caller, _workflow_of(page) or "temporal-ui")
+        await note_look(self._services, caller, _workflow_of(page) or "temporal-ui", by=_BY)
         return await self._coded(request, opening=True)
 
     async def encode(self, request: Request, caller: Caller) -> Response:
@@ -57,7 +59,7 @@ class TemporalRoutes:
                 return refusal(403, "your roles do not include this")
             await self._note_act(caller, request)
         elif path.startswith("/api/") and (workflow_id := _workflow_of(path)):
-            await self._note_read(caller, workflow_id)
+            await note_look(self._services, caller, workflow_id, by=_BY)
         headers = {k: v for k, v in request.headers.items() if k not in _NOT_PASSED_ON}
         others = {k: v for k, v in request.cookies.items() if k != COOKIE}
         if others:
@@ -69,18 +71,6 @@ class TemporalRoutes:
             request.method, target, headers, await body_of(request)
         )
         return _streamed(answer)
-
-    async def _note_read(self, caller: Caller, subject: str) -> None:
-        """Write down whose file is read, once an hour for each session; no record, no reading."""
-        sessions = self._services.sessions
-        if not await sessions.first_in_an_hour(caller.token, subject):
-            return
-        try:
-            detail: dict[str, JsonValue] = {"by": "Temporal UI"}
-            await self._services.records.append(caller.member.name, subject, "file_read", detail)
-        except ConnectionError:
-            await sessions.forget(caller.token, subject)
-            raise
 
     async def _note_act(self, caller: Caller, request: Request) -> None:
         """Write down what is asked for: the way says what, the workflow's history how it went."""

@@ -27,7 +27,29 @@ export async function post(path, body) {
     headers: {'Content-Type': 'application/json'},
     body: JSON.stringify(body),
   });
+  return told(answer);
+}
+
+/** Return whether a private key is the other half of a public one (64 hexadecimal digits). */
+export async function holdsKeyOf(key, publicHex) {
+  // Bytes that are no statement of ours, so that nobody can use the signature for anything.
+  const sample = crypto.getRandomValues(new Uint8Array(32));
+  const made = await crypto.subtle.sign({name: 'Ed25519'}, key, sample);
+  const bytes = Uint8Array.from(publicHex.match(/../g), (pair) => parseInt(pair, 16));
+  const known = await crypto.subtle.importKey('raw', bytes, {name: 'Ed25519'}, false, ['verify']);
+  return crypto.subtle.verify({name: 'Ed25519'}, known, made, sample);
+}
+
+/** GET a JSON answer; throw an Error with the server's words, and its `status`. */
+export async function get(path) {
+  const answer = await fetch(path, {headers: {Accept: 'application/json'}});
+  return told(answer);
+}
+
+async function told(answer) {
   const found = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(found.message || `The server answered ${answer.status}.`);
-  return found;
+  if (answer.ok) return found;
+  const error = new Error(found.message || `The server answered ${answer.status}.`);
+  error.status = answer.status;
+  throw error;
 }

@@ -7,7 +7,7 @@ const said = document.getElementById('said');
 function next() {
   const wanted = new URLSearchParams(location.search).get('next') || '/';
   const target = new URL(wanted, location.origin);
-  return target.origin === location.origin ? target.pathname + target.search : '/';
+  return target.origin === location.origin ? target.pathname + target.search + target.hash : '/';
 }
 
 form.addEventListener('submit', async (event) => {

@@ -69,8 +69,14 @@ class CustomerFileStore:
         return True
 
     async def note(self, customer_id: int, actor: str, text: str) -> None:
-        """Append a note to the customer's records; it cannot be changed or taken back."""
+        """Append a note to the customer's records; it cannot be changed or taken back.
+
+        `LookupError` when there is no such customer.
+        """
+        mine = tables.customer.c.customer_id == customer_id
         async with self._engine.begin() as connection:
+            if await connection.scalar(sa.select(tables.customer.c.name).where(mine)) is None:
+                raise LookupError(f"no customer {customer_id}")
             await self._audit.append(
                 connection,
                 f"customer-{customer_id}",

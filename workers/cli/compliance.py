@@ -36,7 +36,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="compliance")
 
 
-GATEWAY_BELIEVES_SECONDS = 2.5  # a key that it has in memory is two seconds old at most
 CustomerArgument = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's name.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; for the record.")]
 
@@ -113,15 +112,14 @@ def _set(customer: str, standing: str, reason: str, data: Path | None) -> None:
         from infra.postgres.audit_store import AuditStore
         from infra.postgres.customer_file import CustomerFileStore
         from workers.officer_desk import login
+        from workers.standing_desk import set_standing
 
-        store = CustomerFileStore(engine, AuditStore())
-        found = await store.find(customer)
+        found = await CustomerFileStore(engine, AuditStore()).find(customer)
         if found is None:
             return None
-        changed = await store.set_standing(found[0], Standing(standing), f"staff:{login()}", reason)
-        if standing != Standing.ACTIVE:
-            await _cancel_orders(settings, found[0])
-        return changed
+        return await set_standing(
+            engine, settings, found[0], Standing(standing), f"staff:{login()}", reason
+        )
 
     if not reason.strip():
         typer.echo("give a reason: --reason TEXT", err=True)
@@ -131,31 +129,6 @@ def _set(customer: str, standing: str, reason: str, data: Path | None) -> None:
         typer.echo(f"there is no customer {customer!r}", err=True)
         raise typer.Exit(EXIT_FAILED)
     typer.echo(f"{customer} is {standing}" + ("" if changed else " already"))
-
-
-async def _cancel_orders(settings: Settings, account_id: int) -> None:
-    """Cancel the account's orders on every shard; repeating the verb repeats this, harmlessly.
-
-    After the standing, so that no order comes after; the gateway believes it within two seconds.
-    """
-    import asyncio
-
-    from domain.commands import CancelAll
-    from infra.engine_errors import EngineError
-    from workers import engine_admin
-
-    await asyncio.sleep(GATEWAY_BELIEVES_SECONDS)
-    for shard in range(settings.shard_count):
-        engine = engine_admin.connect(settings, "gateway", shard)
-        try:
-            await engine.submit(CancelAll(account_id))
-        except EngineError as error:
-            raise RuntimeError(
-                f"the standing is set, but orders on shard {shard} are not cancelled "
-                f"({error}): run this again"
-            ) from error
-        finally:
-            await engine.close()
 
 
 def tier(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,82 +15,23 @@ from redis.asyncio import Redis
 from temporalio.api.common.v1 import Payload
 
 from api.staff.app import create_staff_app
-from api.staff.ports import StaffServices
-from domain.hash_chain import JsonValue
-from domain.staff import StaffMember, StaffRole, login_statement
+from domain.staff import login_statement
 from infra.redis.staff_sessions import StaffSessions
 from infra.temporal.codec_json import JsonCodec
 from infra.temporal.payload_codec import SealingCodec
 from infra.temporal.payload_keys import PayloadKeys, ensure_payload_keys
-from infra.wallet.officers import verify_ed25519
+from tests.api.staff.world import ORIGIN, Office, World, services_of, sign_in, staffed
 
-ORIGIN = "http://staff.test"
 NAME = "Ludovico Planted"
 HISTORY = "/api/v1/namespaces/rialto/workflows/withdrawal-1/history"
 UPDATE = "/api/v1/namespaces/rialto/workflows/withdrawal-1/update/retry"
 END = "/api/v1/namespaces/rialto/workflows/withdrawal-1/terminate"
 
 
-@dataclass
-class Said:
-    """What the double of the UI answers."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: AsyncIterator[bytes]
-
-
-@dataclass
-class World:
-    """The application's surroundings, and what they have seen."""
-
-    keys: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
-    roles: dict[str, StaffRole] = field(default_factory=dict)
-    passed_on: list[tuple[str, bytes, dict[str, str], bytes]] = field(default_factory=list)
-    records: list[tuple[str, str, str]] = field(default_factory=list)
-    log_is_away: bool = False
-
-    def find(self, name: str) -> StaffMember | None:
-        """Return the member."""
-        if name not in self.keys:
-            return None
-        key = self.keys[name].public_key().public_bytes_raw().hex()
-        return StaffMember(name, key, frozenset({self.roles[name]}))
-
-    async def append(
-        self, name: str, subject: str, action: str, detail: Mapping[str, JsonValue]
-    ) -> None:
-        """Note a record."""
-        if self.log_is_away:
-            raise ConnectionError
-        self.records.append((name, subject, action))
-
-    async def forward(
-        self, method: str, target: bytes, headers: Mapping[str, str], body: bytes
-    ) -> Said:
-        """Note a request and answer as Temporal's UI might."""
-        self.passed_on.append((method, target, dict(headers), body))
-
-        async def parts() -> AsyncIterator[bytes]:
-            yield b"the "
-            yield b"UI"
-
-        return Said(
-            200, [(b"set-cookie", b"_csrf=abc; Path=/"), (b"content-type", b"text/plain")], parts()
-        )
-
-
 @pytest.fixture
 def world() -> World:
     """Give one member of each role."""
-    found = World()
-    for name, role in {
-        "olga": StaffRole.OPERATOR,
-        "marta": StaffRole.APPROVER,
-        "clara": StaffRole.COMPLIANCE,
-    }.items():
-        found.keys[name], found.roles[name] = Ed25519PrivateKey.generate(), role
-    return found
+    return staffed()
 
 
 @pytest.fixture
@@ -101,26 +41,13 @@ async def browser(world: World, redis_url: str, tmp_path: Path) -> AsyncIterator
     ensure_payload_keys(ring)
     redis = Redis.from_url(redis_url)
     codec = JsonCodec(SealingCodec(PayloadKeys(ring)))
-    app = create_staff_app(
-        StaffServices(ORIGIN, world, StaffSessions(redis), world, codec, world, verify_ed25519)
-    )
+    app = create_staff_app(services_of(world, Office(), sessions=StaffSessions(redis), codec=codec))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(
         transport=transport, base_url=ORIGIN, headers={"origin": ORIGIN}
     ) as client:
         yield client
     await redis.aclose()
-
-
-async def _sign_in(
-    browser: httpx.AsyncClient, world: World, name: str, *, key: str = "", origin: str = ORIGIN
-) -> httpx.Response:
-    given = await browser.post("/login/challenge", json={"name": name})
-    challenge = given.json()["challenge"]
-    text = login_statement(origin, name, challenge)
-    signature = world.keys[key or name].sign(text.encode()).hex()
-    form = {"name": name, "challenge": challenge, "signature_hex": signature}
-    return await browser.post("/login/sign-in", json=form)
 
 
 def _payloads(*values: str) -> dict[str, Any]:
@@ -151,7 +78,7 @@ async def test_without_a_login_there_is_nothing(browser: httpx.AsyncClient, worl
 
 async def test_a_login_opens_what_was_sealed(browser: httpx.AsyncClient, world: World) -> None:
     """The UI's way: encode, decode; what was no payload is refused, what does not open stays."""
-    signed = await _sign_in(browser, world, "olga")
+    signed = await sign_in(browser, world, "olga")
     cookie = signed.headers["set-cookie"]
     assert signed.json() == {"name": "olga", "roles": ["operator"]}
     assert "HttpOnly" in cookie
@@ -178,7 +105,7 @@ async def test_requests_are_passed_on_without_the_session(
     browser: httpx.AsyncClient, world: World
 ) -> None:
     """Method, path, query and body as they came; our cookie stays here; answers stream back."""
-    await _sign_in(browser, world, "olga")
+    await sign_in(browser, world, "olga")
     answer = await browser.get("/namespaces/rialto/workflows?query=%60Stage%60%3D%22x%22")
     assert (answer.text, answer.headers["set-cookie"]) == ("the UI", "_csrf=abc; Path=/")
     await browser.post(UPDATE, content=b"{}", headers={"x-csrf-token": "abc"})
@@ -200,7 +127,7 @@ async def test_roles_say_how_far_one_may_go(
     browser: httpx.AsyncClient, world: World, name: str, update: int, end: int
 ) -> None:
     """Everybody reads; approvers send updates, operators end workflows."""
-    await _sign_in(browser, world, name)
+    await sign_in(browser, world, name)
     assert (await browser.get(HISTORY)).status_code == 200
     assert (await browser.post(UPDATE, json={})).status_code == update
     assert (await browser.post(END, json={})).status_code == end
@@ -211,7 +138,7 @@ async def test_each_file_is_on_record_once_an_hour_or_is_not_read(
     browser: httpx.AsyncClient, world: World
 ) -> None:
     """No record, no reading."""
-    await _sign_in(browser, world, "clara")
+    await sign_in(browser, world, "clara")
     world.log_is_away = True
     assert (await browser.get(HISTORY)).status_code == 503
     world.log_is_away = False
@@ -224,11 +151,11 @@ async def test_each_file_is_on_record_once_an_hour_or_is_not_read(
 async def test_refused_logins(browser: httpx.AsyncClient, world: World, case: str) -> None:
     """One answer for all of them, no cookie, and a record."""
     if case == "other key":
-        answer = await _sign_in(browser, world, "olga", key="marta")
+        answer = await sign_in(browser, world, "olga", key="marta")
     elif case == "other origin":
-        answer = await _sign_in(browser, world, "olga", origin="http://evil.test")
+        answer = await sign_in(browser, world, "olga", origin="http://evil.test")
     elif case == "unknown":
-        answer = await _sign_in(browser, world, "nobody", key="olga")
+        answer = await sign_in(browser, world, "nobody", key="olga")
     elif case == "no signature":
         answer = await browser.post("/login/sign-in", json={"name": "olga", "signature_hex": "zz"})
     else:
@@ -247,7 +174,7 @@ async def test_refused_logins(browser: httpx.AsyncClient, world: World, case: st
 
 async def test_other_sites_and_names_are_refused(browser: httpx.AsyncClient, world: World) -> None:
     """Another origin with our cookie, none at all, and a name bound to our address."""
-    await _sign_in(browser, world, "olga")
+    await sign_in(browser, world, "olga")
     for origin in ("http://evil.test", "null", ""):
         refused = await browser.post("/codec/decode", json=_payloads(), headers={"origin": origin})
         assert refused.status_code == 403
@@ -259,10 +186,10 @@ async def test_a_session_ends_with_its_key_and_by_signing_out(
     browser: httpx.AsyncClient, world: World
 ) -> None:
     """A rotated key and a member who left count at the next request."""
-    await _sign_in(browser, world, "olga")
+    await sign_in(browser, world, "olga")
     world.keys["olga"] = Ed25519PrivateKey.generate()
     assert (await browser.get(HISTORY)).status_code == 401
-    await _sign_in(browser, world, "olga")
+    await sign_in(browser, world, "olga")
     assert (await browser.get(HISTORY)).status_code == 200
     await browser.post("/logout")
     assert (await browser.get(HISTORY)).status_code == 401
