@@ -100,13 +100,17 @@ Reason Engine::refuse_order(const Command& command, const std::uint8_t* record,
   const bool is_perpetual = market->perpetual != nullptr;
   if (is_perpetual || (command.flags & (kReduces | kSourceFlags)) != 0 || !state.frozen.empty())
       [[unlikely]] {
-    const Reason reason = refuse_kind(command, *market, account, terms);
-    if (reason != Reason::kNone) return reason;
+    // most orders on perpetuals are plain, and most of their markets open
+    if (!(plain && is_perpetual && state.frozen.empty() && market->perpetual->is_open() &&
+          command.a <= kMaxPriceTicks)) {
+      const Reason reason = refuse_kind(command, *market, account, terms);
+      if (reason != Reason::kNone) return reason;
+    }
   }
   if (is_triggered(command.flags)) [[unlikely]]
     return refuse_waiting(command, account, terms, in);
   if (is_perpetual) [[unlikely]]
-    return refuse_perpetual_order(command, account, in);
+    return refuse_perpetual_order(command, account, plain, in);
   refresh_band(*market);
   const int side = side_of(command.flags);
   const bool buys = side == kBuy;

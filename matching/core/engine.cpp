@@ -296,13 +296,14 @@ inline void Engine::act(const Command& command, const std::uint8_t* record, cons
 // Numbers an order, remembers it by its key, and says that it is accepted.
 inline Slot Engine::accept(const Command& command, const std::uint8_t* record,
                            std::uint32_t account, const Terms& terms, bool has_terms,
-                           std::uint64_t hash, std::int64_t hold, std::uint64_t entry_id) {
+                           std::uint64_t hash, std::int64_t lots, std::int64_t hold,
+                           std::uint64_t entry_id) {
   const unsigned with_text = command.text_length != 0 ? 2 : 1;
   const Slot slot = state.new_order();
   const std::uint64_t number = state.next_order++;
   Order& order = state.orders[slot];
   order.price = command.a;
-  order.remaining = order.quantity = command.b;
+  order.remaining = order.quantity = lots;
   order.word = Order::word_of(number, command.text_length, has_terms ? kHasTerms : 0);
   order.key_low = command.key_low;
   order.key_high = command.key_high;
@@ -321,7 +322,7 @@ inline Slot Engine::accept(const Command& command, const std::uint8_t* record,
   event[0].body[3] = command.key_low;
   event[0].body[4] = command.key_high;
   event[0].body[5] = static_cast<std::uint64_t>(command.a);
-  event[1].body[0] = static_cast<std::uint64_t>(command.b);
+  event[1].body[0] = static_cast<std::uint64_t>(lots);
   event[1].body[1] = static_cast<std::uint64_t>(hold);
   event[1].body[2] = entry_id;
   std::memset(&event[1].body[3], 0, 24);
@@ -357,7 +358,7 @@ inline Slot Engine::accept(const Command& command, const std::uint8_t* record,
     return accept_cut(listed.command(), listed.record, account, listed.terms, true, listed.hash,
                       in);
   return accept(listed.command(), listed.record, account, listed.terms, true, listed.hash,
-                in.hold, entry_id);
+                listed.command().b, in.hold, entry_id);
 }
 
 // As `accept`, of an order on a perpetual, which may be less than what was asked for.
@@ -365,10 +366,8 @@ inline Slot Engine::accept(const Command& command, const std::uint8_t* record,
                                           std::uint32_t account, const Terms& terms,
                                           bool has_terms, std::uint64_t hash,
                                           const Admission& in) {
-  Command cut = command;
-  cut.b = in.lots;
-  const Slot slot = accept(cut, record, account, terms, has_terms, hash, 0, 0);
-  if (cut.b != command.b) {
+  const Slot slot = accept(command, record, account, terms, has_terms, hash, in.lots, 0, 0);
+  if (in.lots != command.b) {
     state.asked_else[slot] = {command.a, command.b};
     state.orders[slot].altered = 1;
   }
@@ -461,7 +460,8 @@ void Engine::place(const Command& command, const std::uint8_t* record, std::uint
     place_perpetual(command, record, terms, has_terms, hash, in);
     return;
   }
-  const Slot slot = accept(command, record, account, terms, has_terms, hash, in.hold, 0);
+  const Slot slot =
+      accept(command, record, account, terms, has_terms, hash, command.b, in.hold, 0);
   if (has_terms) [[unlikely]] {
     if (is_triggered(command.flags)) {
       wait(*market, slot);

@@ -138,8 +138,8 @@ class Engine {
   void place(const Command& command, const std::uint8_t* record, std::uint64_t hash);
   [[gnu::always_inline]] inline Slot accept(const Command& command, const std::uint8_t* record,
                                             std::uint32_t account, const Terms& terms,
-                                            bool has_terms, std::uint64_t hash, std::int64_t hold,
-                                            std::uint64_t entry_id);
+                                            bool has_terms, std::uint64_t hash, std::int64_t lots,
+                                            std::int64_t hold, std::uint64_t entry_id);
   Slot accept_listed(const Listed& listed, std::uint32_t account, const Admission& in,
                      std::uint64_t entry_id);
   Slot accept_cut(const Command& command, const std::uint8_t* record, std::uint32_t account,
@@ -276,7 +276,8 @@ class Engine {
                          std::int64_t more_lots, bool clamps, std::int64_t& left) const;
   Reason refuse_margin(std::uint32_t account, const Wanted& wanted) const;
   Reason refuse_prospect(std::uint32_t account, const Wanted& wanted) const;
-  Reason refuse_perpetual_order(const Command& command, std::uint32_t account, Admission& in);
+  Reason refuse_perpetual_order(const Command& command, std::uint32_t account, bool plain,
+                                Admission& in);
   Reason refuse_triggered(Market& market, Slot slot, std::int64_t limit, std::int64_t& lots) const;
   Reason refuse_amended_perpetual(Slot slot, std::int64_t price, std::int64_t quantity,
                                   std::int64_t whole) const;

@@ -104,19 +104,23 @@ inline std::int64_t scaled_imr_ppm(std::int64_t base_ppm, const OpenInterest& in
   return base_ppm + static_cast<std::int64_t>(Wide{kPpm - base_ppm} * above / width);
 }
 
-// max(1 / leverage rounded up, imr of the bracket, that imr scaled), of the worse side's notional.
+// 1 / leverage, rounded up.
+inline constexpr std::int64_t leverage_rate_ppm(std::int64_t leverage) {
+  return (kPpm + leverage - 1) / leverage;
+}
+
+// max(the leverage's rate, imr of the bracket, that imr scaled), of the worse side's notional.
 inline std::int64_t initial_rate_ppm(Wide worst_units, const Brackets& brackets,
-                                     std::int64_t leverage, const OpenInterest& interest) {
+                                     std::int64_t leverage_ppm, const OpenInterest& interest) {
   const std::int64_t base = brackets.of(worst_units).imr_ppm;
-  const std::int64_t by_leverage = (kPpm + leverage - 1) / leverage;
-  return std::max({by_leverage, base, scaled_imr_ppm(base, interest)});
+  return std::max({leverage_ppm, base, scaled_imr_ppm(base, interest)});
 }
 
 // The initial margin of the worse side's notional, which orders far away may carry beyond what a
 // position can be worth.
-inline Wide initial_units(Wide worst_units, const Brackets& brackets, std::int64_t leverage,
+inline Wide initial_units(Wide worst_units, const Brackets& brackets, std::int64_t leverage_ppm,
                           const OpenInterest& interest) {
-  const std::int64_t rate = initial_rate_ppm(worst_units, brackets, leverage, interest);
+  const std::int64_t rate = initial_rate_ppm(worst_units, brackets, leverage_ppm, interest);
   if (worst_units <= kMaxValueUnits) [[likely]]
     return ceil_rate(static_cast<std::int64_t>(worst_units), rate);
   return ceil_div(worst_units * rate, kPpm);

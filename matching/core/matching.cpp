@@ -211,15 +211,26 @@ inline void Engine::fill(Market& market, Slot maker_slot, Slot taker_slot, std::
   const auto flags = static_cast<std::uint16_t>(
       taker.side() | (maker_seat.is_isolated ? 2 : 0) | (taker_seat.is_isolated ? 4 : 0));
   EventStripe* event = events.add(EventType::kPerpetualTrade, 3, rules.symbol_id, flags);
-  const auto id = [this](std::uint64_t number) {
-    return static_cast<std::int64_t>(order_id(number));
-  };
-  put(event[0], {id(state.next_trade++), id(maker.number), id(taker.number),
-          static_cast<std::int64_t>(state.accounts[makes].id),
-          static_cast<std::int64_t>(state.accounts[takes].id), maker.price});
-  put(event[1], {lots, quote, maker_fee, taker_fee, insured, 0});
-  put(event[2], {made.position.lots, made.position.cost_units, made.realised_units, took.position.lots,
-          took.position.cost_units, took.realised_units});
+  // Word by word: a list of them would go through the stack.
+  const auto word = [](std::int64_t number) { return static_cast<std::uint64_t>(number); };
+  event[0].body[0] = order_id(state.next_trade++);
+  event[0].body[1] = order_id(maker.number);
+  event[0].body[2] = order_id(taker.number);
+  event[0].body[3] = state.accounts[makes].id;
+  event[0].body[4] = state.accounts[takes].id;
+  event[0].body[5] = word(maker.price);
+  event[1].body[0] = word(lots);
+  event[1].body[1] = word(quote);
+  event[1].body[2] = word(maker_fee);
+  event[1].body[3] = word(taker_fee);
+  event[1].body[4] = word(insured);
+  event[1].body[5] = 0;
+  event[2].body[0] = word(made.position.lots);
+  event[2].body[1] = word(made.position.cost_units);
+  event[2].body[2] = word(made.realised_units);
+  event[2].body[3] = word(took.position.lots);
+  event[2].body[4] = word(took.position.cost_units);
+  event[2].body[5] = word(took.realised_units);
   note_scope(makes, maker_seat.is_isolated ? rules.symbol_id : 0);
   note_scope(takes, taker_seat.is_isolated ? rules.symbol_id : 0);
   if (market.waiting != 0) touch(market, maker_slot);

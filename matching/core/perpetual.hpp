@@ -42,10 +42,15 @@ struct Seat {
   Seat* next = nullptr;  // of the account, by market
   Position position;
   std::array<std::int64_t, 2> adding{};
-  std::int64_t leverage = 1;
+  std::int64_t leverage = 1, leverage_ppm = kPpm;  // and the rate of margin that it asks for
   std::int64_t margin_units = 0;  // cash of an isolated position
   mutable OpenLosses losses;
   std::array<Wide, 2> reducing{};  // each order is within the position, all of them need not be
+
+  void set_leverage(std::int64_t times) {
+    leverage = times;
+    leverage_ppm = leverage_rate_ppm(times);
+  }
 
   // Whether there is a position, or an order that may open one.
   bool is_used() const { return (position.lots | adding[0] | adding[1]) != 0; }
@@ -130,9 +135,10 @@ struct Perpetual {
   PositionChange change(Seat& seat, std::int64_t lots, std::int64_t cost_units) {
     const bool before = seat.is_used();
     const PositionChange changed = after_fill(seat.position, lots, cost_units);
-    open_lots += std::max<std::int64_t>(0, changed.position.lots) -
-                 std::max<std::int64_t>(0, seat.position.lots);
-    seat.position = changed.position;
+    const std::int64_t left = changed.position.lots, cost = changed.position.cost_units;
+    open_lots += std::max<std::int64_t>(0, left) - std::max<std::int64_t>(0, seat.position.lots);
+    seat.position.lots = left;  // each by itself: two halves that were just written and are read
+    seat.position.cost_units = cost;  // as one wait for the first to reach the cache
     used += static_cast<std::uint64_t>(seat.is_used()) - static_cast<std::uint64_t>(before);
     return changed;
   }
@@ -157,6 +163,9 @@ struct Perpetual {
     }
     return band_;
   }
+
+  // Whether it takes orders of every kind.
+  bool is_open() const { return phase == PerpetualState::kOpen && mark_ticks != 0; }
 
   // Whether positions may be closed at the mark.
   bool is_fresh(std::int64_t now_us) const {

@@ -27,7 +27,8 @@ Reason Engine::refuse_kind(const Command& command, const Market& market, std::ui
   if (terms.quote_budget != 0) return Reason::kInvalidCombination;
   if (std::max(command.a, terms.trigger) > kMaxPriceTicks) return Reason::kInvalidPrice;
   if (perpetual->mark_ticks == 0) return Reason::kMarkUnknown;
-  if (account != 0 && state.is_frozen(account, scope_symbol(market, account)))
+  if (!state.frozen.empty() && account != 0 &&
+      state.is_frozen(account, scope_symbol(market, account)))
     return Reason::kScopeFrozen;
   if (perpetual->phase == PerpetualState::kGuarded && type_of(command.flags) == kMarket)
     return Reason::kMarketGuarded;
@@ -94,10 +95,8 @@ Reason Engine::refuse_margin(std::uint32_t account, const Wanted& wanted) const 
       Wide{seat.adding[static_cast<std::size_t>(side)]} + wanted.more_lots <= seat.closable(side))
     return Reason::kNone;
   const std::uint16_t symbol_id = account == 0 ? std::uint16_t{0} : scope_symbol(market, account);
-  const Wide spare = Wide{equity_units(state, account, symbol_id)} -
-                     spot_held_units(state, account, symbol_id) -
-                     fee_reserve_units(state, account, wanted);
-  if (spare >= required_units(state, account, symbol_id, &wanted, Losses::kAtMost)) [[likely]]
+  const Wide room = margin_room_units(state, account, symbol_id, &wanted, Losses::kAtMost);
+  if (room >= fee_reserve_units(state, account, wanted)) [[likely]]
     return Reason::kNone;
   return refuse_prospect(account, wanted);
 }
@@ -114,16 +113,16 @@ Reason Engine::refuse_margin(std::uint32_t account, const Wanted& wanted) const 
   counted.taken = found.taken;
   counted.loss = found.loss;
   const std::uint16_t symbol_id = account == 0 ? std::uint16_t{0} : scope_symbol(market, account);
-  const Wide spare = Wide{equity_units(state, account, symbol_id)} -
-                     spot_held_units(state, account, symbol_id) -
-                     fee_reserve_units(state, account, counted);
-  const Wide required = required_units(state, account, symbol_id, &counted);
-  return spare >= required ? Reason::kNone : Reason::kInsufficientMargin;
+  const Wide room = margin_room_units(state, account, symbol_id, &counted);
+  return room >= fee_reserve_units(state, account, counted) ? Reason::kNone
+                                                            : Reason::kInsufficientMargin;
 }
 
-// The checks of an order on a perpetual that come after those of its kind.
-[[gnu::noinline]] Reason Engine::refuse_perpetual_order(const Command& command,
-                                                        std::uint32_t account, Admission& in) {
+// The checks of an order on a perpetual that come after those of its kind. One that is `plain`
+// breaks none of `order_rules`.
+[[gnu::noinline, gnu::flatten]] Reason Engine::refuse_perpetual_order(const Command& command,
+                                                                      std::uint32_t account,
+                                                                      bool plain, Admission& in) {
   Market& market = *in.market;
   const Band band = market.perpetual->band(market.rules.band_ppm);
   const bool buys = side_of(command.flags) == kBuy;
@@ -140,8 +139,10 @@ Reason Engine::refuse_margin(std::uint32_t account, const Wanted& wanted) const 
     return Reason::kTooManyOpenOrders;
   Reason reason = refuse_position(market, command.flags, account, command.b, true, in.lots);
   if (reason != Reason::kNone) return reason;
-  reason = order_rules(market, command.flags, in.lots, account, in.limit);
-  if (reason != Reason::kNone) return reason;
+  if (!plain) [[unlikely]] {
+    reason = order_rules(market, command.flags, in.lots, account, in.limit);
+    if (reason != Reason::kNone) return reason;
+  }
   return refuse_margin(account, {&market, 0, command.flags, in.limit, in.lots, in.lots});
 }
 

@@ -160,7 +160,7 @@ void read_perpetuals(State& state, Reader& in) {
   in.section<SeatBytes>([&](const SeatBytes& row) {
     Perpetual& it = *perpetual_of(state, row.symbol_id).perpetual;
     Seat& seat = it.seat(state.need_account(row.account_id));
-    seat.leverage = row.leverage;
+    seat.set_leverage(row.leverage);
     seat.is_isolated = row.is_isolated != 0;
     seat.margin_units = row.margin_units;
     it.sit(seat, {row.lots, row.cost_units});

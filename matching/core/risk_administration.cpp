@@ -136,7 +136,7 @@ Reason Engine::refuse_seat(const Market* market, std::uint64_t account_id) const
   EventStripe* event = events.add(EventType::kLeverageSet, 1, command.symbol_id, 0);
   put(*event, {command.time_us, static_cast<std::int64_t>(command.account_id), command.a,
                seat.leverage});
-  seat.leverage = command.a;
+  seat.set_leverage(command.a);
 }
 
 Reason Engine::refuse_leverage(Market& market, std::uint32_t account, std::int64_t leverage) {
@@ -144,13 +144,11 @@ Reason Engine::refuse_leverage(Market& market, std::uint32_t account, std::int64
     return Reason::kInvalidLeverage;
   Seat* seat = market.perpetual->look(account);
   if (seat == nullptr || !seat->is_used() || leverage >= seat->leverage) return Reason::kNone;
-  const std::int64_t previous = std::exchange(seat->leverage, leverage);
-  const std::uint16_t symbol_id = scope_symbol(market, account);
-  const Wide required = required_units(state, account, symbol_id);
-  const Wide spare = Wide{equity_units(state, account, symbol_id)} -
-                     spot_held_units(state, account, symbol_id);
-  seat->leverage = previous;
-  return spare >= required ? Reason::kNone : Reason::kInsufficientMargin;
+  const std::int64_t previous = seat->leverage;
+  seat->set_leverage(leverage);
+  const bool covered = margin_room_units(state, account, scope_symbol(market, account)) >= 0;
+  seat->set_leverage(previous);
+  return covered ? Reason::kNone : Reason::kInsufficientMargin;
 }
 
 }  // namespace rialto

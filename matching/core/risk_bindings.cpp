@@ -138,13 +138,14 @@ Numbers margin_of(Tape& in) {
 Numbers initial_of(Tape& in) {
   const Exposure exposure = in.exposure();
   const std::int64_t lots = exposure.position.lots;
-  const std::int64_t buys = in.next(), sells = in.next(), leverage = in.next();
+  const std::int64_t buys = in.next(), sells = in.next();
+  const std::int64_t leverage_ppm = leverage_rate_ppm(in.next());
   const std::int64_t worst =
       exposure.value_of(std::max(std::abs(lots + buys), std::abs(lots - sells)));
   const OpenInterest interest = in.interest();
   const Brackets& brackets = *exposure.brackets;
-  return {worst, initial_rate_ppm(worst, brackets, leverage, interest),
-          static_cast<std::int64_t>(initial_units(worst, brackets, leverage, interest))};
+  return {worst, initial_rate_ppm(worst, brackets, leverage_ppm, interest),
+          static_cast<std::int64_t>(initial_units(worst, brackets, leverage_ppm, interest))};
 }
 
 // ---- prices ---------------------------------------------------------------------------------

@@ -61,11 +61,19 @@ bool Engine::ruins(const Market& market, Slot slot, Slot maker, std::int64_t lot
                    bool pays_rebates) const {
   const Order& order = state.orders[slot];
   const int side = order.side();
-  if (market.perpetual != nullptr) [[likely]]
-    return equity_of(state, market, order.account) +
-               gained_units(state, market, side, order.account, slot == maker,
-                            state.orders[maker].price, lots, pays_rebates) <
+  if (market.perpetual != nullptr) [[likely]] {
+    const std::int64_t price = state.orders[maker].price;
+    const Wide equity = equity_of(state, market, order.account);
+    const std::int64_t units = market.rules.quote_per_tick_lot * lots;
+    const std::int64_t worse = side == kBuy ? price - market.perpetual->mark_ticks
+                                            : market.perpetual->mark_ticks - price;
+    // A fee is less than what is traded: whoever has that beside the loss is not ruined.
+    if (equity >= Wide{units} * (worse + price)) [[likely]]
+      return false;
+    return equity + gained_units(state, market, side, order.account, slot == maker, price, lots,
+                                 pays_rebates) <
            0;
+  }
   if (state.first_seat(order.account) == nullptr) [[likely]]
     return false;  // all that it holds is its own
   const std::optional<Wide> spare = spare_units(state, market, side, order.account);
