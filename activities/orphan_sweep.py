@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -56,13 +56,17 @@ class SweepRequest:
 
 @dataclass(slots=True)
 class SweepResult:
-    """The last sweep: how many rows were open, what had to be started or ended, what could not."""
+    """The last sweep: how many rows were open, what had to be started or ended, what could not.
+
+    `sent_again` are the withdrawals whose transactions the node had forgotten.
+    """
 
     open_rows: int = 0
     restarted: int = 0
     started: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
+    sent_again: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +128,13 @@ class OrphanSweepActivities:
         kinds: Sequence[Kind],
         withdrawals: WithdrawalRows,
         starter: WorkflowStarter,
+        send_again: Callable[[], Awaitable[list[str]]],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._kinds = kinds
         self._withdrawals = withdrawals
         self._starter = starter
+        self._send_again = send_again
         self._clock = clock
         self._overdue: set[tuple[str, str]] = set()  # runs whose rows were final at the last sweep
         self.last_good_at: float | None = None  # when a sweep last had no error, for the heartbeat
@@ -147,6 +153,7 @@ class OrphanSweepActivities:
             if (
                 result.restarted
                 or result.ended
+                or result.sent_again
                 or time.monotonic() + request.every_seconds > deadline
             ):
                 return result
@@ -171,6 +178,7 @@ class OrphanSweepActivities:
             result.failed.append(f"rows not read: {error}"[:200])
         await self._end(overdue & self._overdue, result)
         self._overdue = overdue
+        result.sent_again = await self._sent_again()
         result.restarted, result.started = len(names), names[:_NAMED]
         self.failure = result.failed[0] if result.failed else ""
         if result.failed:
@@ -180,6 +188,14 @@ class OrphanSweepActivities:
         if names:
             _log.warning("orphans restarted", workflows=names)
         return result
+
+    async def _sent_again(self) -> list[str]:
+        """Send what the node has forgotten; one that is away has an alarm of its own."""
+        try:
+            return (await self._send_again())[:_NAMED]
+        except Exception as error:  # noqa: BLE001 - the node is away, or something like that
+            _log.warning("nonces_not_looked_at", error=str(error)[:200])
+            return []
 
     async def _start_missing(self, kind: Kind, page: int, result: SweepResult) -> list[str]:
         """Start a workflow for each row of a kind that has none, a page at a time."""

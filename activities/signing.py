@@ -1,20 +1,28 @@
-"""The signer's two activities, on its own task queue, in the only process with keys."""
+"""The signer's activities, on its own task queue, in the only process with keys."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.wallet_ports import WithdrawalSigner
-from activities.withdrawal_payment import SigningRequest
 
 _MARGIN = dt.timedelta(minutes=10)  # an approval must not expire between check and signature
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRequest:
+    """What the signer is asked: the order, and the transaction that is to carry it out."""
+
+    order: dict[str, Any]
+    unsigned_hex: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +49,26 @@ class SigningActivities:
     @activity.defn(name="sign_withdrawal")
     async def sign(self, request: SigningRequest) -> SigningAnswer:
         """Decode the transaction, check it against the order, and sign it."""
-        structlog.contextvars.bind_contextvars(withdrawal_id=request.order.get("withdrawal_id"))
-        unsigned = bytes.fromhex(request.unsigned_hex)
-        raw, refusal = self._signer.sign(request.order, unsigned, self._now())
-        if raw is None:
-            raise _refused(refusal)
-        _log.info("withdrawal signed")
-        return SigningAnswer(raw.hex())
+        raw, refusal = self._signer.sign(*_asked(request), self._now())
+        return _answer(raw, refusal, "withdrawal signed")
+
+    @activity.defn(name="sign_void")
+    async def sign_void(self, request: SigningRequest) -> SigningAnswer:
+        """Check that it pays nobody and that two officers want just this nonce used up; sign it."""
+        raw, refusal = self._signer.sign_void(*_asked(request), self._now())
+        return _answer(raw, refusal, "void signed")
+
+
+def _asked(request: SigningRequest) -> tuple[dict[str, Any], bytes]:
+    structlog.contextvars.bind_contextvars(withdrawal_id=request.order.get("withdrawal_id"))
+    return request.order, bytes.fromhex(request.unsigned_hex)
+
+
+def _answer(raw: bytes | None, refusal: str, done: str) -> SigningAnswer:
+    if raw is None:
+        raise _refused(refusal)
+    _log.info(done)
+    return SigningAnswer(raw.hex())
 
 
 def _refused(reason: str) -> ApplicationError:

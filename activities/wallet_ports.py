@@ -75,6 +75,12 @@ class TransactionBuilder(Protocol):
     def repriced(self, raw: bytes, fees: FeeQuote) -> bytes:
         """Return the bytes to be signed of the same transaction with other fees."""
 
+    def void(self, withdrawal: Withdrawal, chain_id: int, fees: FeeQuote) -> bytes:
+        """Return the bytes to be signed of a transaction that only uses the nonce up."""
+
+    def check_void(self, withdrawal: Withdrawal, raw: bytes) -> str:
+        """Return the hash of a raw void; `ValueError` unless it is one, with this nonce."""
+
     def check_signed(self, withdrawal: Withdrawal, raw: bytes) -> str:
         """Return the hash of a raw transaction; `ValueError` unless it pays the withdrawal."""
 
@@ -171,7 +177,7 @@ class WithdrawalRows(Protocol):
     async def store_replacement(
         self, withdrawal: Withdrawal, transaction: StoredTransaction, sender: str
     ) -> None:
-        """Store a dearer transaction with the same nonce."""
+        """Store a dearer transaction with the same nonce, or a void of it."""
 
     async def note_broadcast(self, tx_hash: str) -> None:
         """Write down the first broadcast."""
@@ -229,6 +235,11 @@ class WithdrawalSigner(Protocol):
         self, order: Mapping[str, Any], unsigned: bytes, now: dt.datetime
     ) -> tuple[bytes | None, str]:
         """Return (raw transaction, "") or (None, refusal)."""
+
+    def sign_void(
+        self, order: Mapping[str, Any], unsigned: bytes, now: dt.datetime
+    ) -> tuple[bytes | None, str]:
+        """Return (raw transaction that pays nobody, "") or (None, refusal)."""
 
 
 class WorkflowStarter(Protocol):

@@ -26,7 +26,7 @@ from domain.ledger import (
 )
 from domain.transfer import TO_TRADING, NewTransfer
 from domain.withdrawal import (
-    REJECTABLE_STATES,
+    NEXT_STATES,
     StateChange,
     Withdrawal,
     WithdrawalRequest,
@@ -118,7 +118,7 @@ class WithdrawalMoney:
         request = WithdrawalRequest(order.withdrawal_id, order.request_id)
         bind(request)
         row = await require(self._rows, order.withdrawal_id)
-        if row.state not in REJECTABLE_STATES:
+        if WithdrawalState(order.target) not in NEXT_STATES[row.state]:
             return StepResult(row.state, "too late")
         if order.target == WithdrawalState.CANCELLING and not row.cancel_requested:
             raise ApplicationError(

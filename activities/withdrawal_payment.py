@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
-from activities.wallet_ports import BlockRows, ChainAdapter, TransactionBuilder, WithdrawalRows
-from activities.withdrawal_money import STREAM
+from activities.payment_chain import PaymentChain, mined_change, parked
+from activities.signing import SigningRequest
+from activities.wallet_ports import ChainAdapter, TransactionBuilder, WithdrawalRows
 from activities.withdrawal_review import StepResult, bind, require
 from domain.approval import APPROVE
-from domain.chain import MAX_REPLACEMENTS, AddressState, FeeQuote, Receipt, dearer
-from domain.ledger import JournalRequest, Posting, network_fees, wallet_hot
+from domain.chain import MAX_REPLACEMENTS, AddressState, FeeQuote, dearer
 from domain.money import text_from_units
 from domain.withdrawal import (
     StateChange,
@@ -26,20 +24,9 @@ from domain.withdrawal import (
     WithdrawalState,
 )
 
-_POLL_SECONDS = 0.5
-_WATCH_SECONDS = 300.0
-_BEHIND_ATTEMPTS = 4
 _GAS_OF_A_TRANSFER = 100_000  # what is set aside for each payment that is still to be mined
 _COIN_DECIMALS = 18
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class SigningRequest:
-    """What the signer is asked: the order, and the transaction that is to carry it out."""
-
-    order: dict[str, Any]
-    unsigned_hex: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,33 +36,6 @@ class SignedWithdrawal:
     withdrawal_id: str
     request_id: str
     raw_hex: str
-
-
-def _mined(
-    target: WithdrawalState, receipt: Receipt, journal: JournalRequest | None = None
-) -> StateChange:
-    """Return the change from broadcast to what the receipt says."""
-    return StateChange(
-        source=WithdrawalState.BROADCAST,
-        target=target,
-        detail={
-            "tx_hash": receipt.tx_hash,
-            "block": receipt.block_number,
-            "block_hash": receipt.block_hash,
-            "network_fee": str(receipt.fee),
-        },
-        columns={
-            "tx_hash": receipt.tx_hash,
-            "block_number": receipt.block_number,
-            "network_fee": receipt.fee,
-        },
-        journal=journal,
-    )
-
-
-def _parked(kind: str, message: str) -> ApplicationError:
-    """Return an error whose message every operator may read: nothing personal is in any of them."""
-    return ApplicationError(message, type=f"Public{kind}", non_retryable=True)
 
 
 def _shortage(
@@ -106,27 +66,23 @@ class WithdrawalPayment:
     """Activities that talk to the chain. `hot_address` pays; the key is elsewhere.
 
     `gate` says why nothing may be paid out now; "" when payments go out. `objection` says what
-    speaks against a payment that was let pass before; above `max_fee` wei a gas unit none begins.
+    speaks against a payment that was let pass before.
     """
 
     def __init__(
         self,
         rows: WithdrawalRows,
-        blocks: BlockRows,
+        payments: PaymentChain,
         chain: ChainAdapter,
         builder: TransactionBuilder,
         hot_address: str,
         gate: Callable[[], Awaitable[str]],
         objection: Callable[[Withdrawal], Awaitable[tuple[str, str] | None]],
-        max_fee: int,
-        stuck_seconds: float,
     ) -> None:
-        self._max_fee = max_fee
-        self._stuck_seconds = min(stuck_seconds, _WATCH_SECONDS)
         self._objection = objection
         self._gate = gate
         self._rows = rows
-        self._blocks = blocks
+        self._payments = payments
         self._chain = chain
         self._builder = builder
         self._hot_address = hot_address
@@ -172,22 +128,22 @@ class WithdrawalPayment:
         bind(request)
         row = await require(self._rows, request.withdrawal_id)
         if row.state is not WithdrawalState.APPROVED:
-            return StepResult(row.state)
+            return StepResult(row.state, nonce=row.nonce)
         if objection := await self._objection(row):
-            raise _parked(*objection)
+            raise parked(*objection)
         if closed := await self._gate():
-            raise _parked("BooksDiffer", closed)
-        await self._require_chain(row.chain)
+            raise parked("BooksDiffer", closed)
+        await self._payments.require_chain(row.chain)
         state = await self._chain.address_state(self._hot_address, {None, row.contract})
         expected = await self._rows.next_nonce(row.chain, self._hot_address)
         if expected is not None and state.nonce > expected:
-            raise _parked(
+            raise parked(
                 "NonceMismatch",
                 f"the chain has {state.nonce} transactions of the hot wallet, the table says "
                 f"{expected}: somebody else used its key, or the database is an old copy",
             )
         fees = await self._chain.fee_quote()
-        self._require_cheap(fees)
+        self._payments.require_cheap(fees)
         short = _shortage(row, state, fees, {}, 0)
         if short is None:
             to, value, data = self._builder.call(row)
@@ -199,25 +155,10 @@ class WithdrawalPayment:
             lambda committed, waiting: _shortage(row, state, fees, committed, waiting),
         )
         if isinstance(moved, str):
-            raise _parked("HotWalletShort", moved)
+            raise parked("HotWalletShort", moved)
         if moved.nonce is None:
             return StepResult(moved.state, "cancelled before its nonce", moved.customer_id)
-        return StepResult(moved.state, f"nonce {moved.nonce}")
-
-    async def _require_chain(self, chain: str) -> None:
-        """Refuse to pay on a chain that lacks blocks we have seen: it is not the same chain.
-
-        A reorganisation can look like that for a moment, so the first attempts only wait.
-        """
-        tip = await self._blocks.tip(chain)
-        head = await self._chain.head()
-        if tip is not None and head < tip[0]:
-            raise ApplicationError(
-                f"the chain is at block {head}, but block {tip[0]} was seen: the node was reset "
-                "or is another one",
-                type="PublicChainBehind",
-                non_retryable=activity.info().attempt >= _BEHIND_ATTEMPTS,
-            )
+        return StepResult(moved.state, f"nonce {moved.nonce}", nonce=moved.nonce)
 
     @activity.defn(name="store_signed")
     async def store_signed(self, signed: SignedWithdrawal) -> StepResult:
@@ -241,10 +182,9 @@ class WithdrawalPayment:
         row = await require(self._rows, request.withdrawal_id)
         if row.state is not WithdrawalState.SIGNED:
             return StepResult(row.state)
-        await self._require_chain(row.chain)
-        (tx_hash, raw), *_ = await self._stored(row)
-        await self._chain.broadcast(raw)
-        await self._rows.note_broadcast(tx_hash)
+        first, *_ = await self._stored(row)
+        tx_hash = first.tx_hash
+        await self._payments.send(row, first)
         moved = await self._rows.move(
             request.withdrawal_id,
             StateChange(
@@ -255,12 +195,6 @@ class WithdrawalPayment:
         )
         _log.info("withdrawal broadcast", tx_hash=tx_hash)
         return StepResult(moved.state, f"transaction {tx_hash}")
-
-    async def _stored(self, row: Withdrawal) -> list[tuple[str, bytes]]:
-        """Return (hash, raw bytes) of every transaction, the first one first."""
-        stored = await self._rows.transactions(row.withdrawal_id)
-        assert stored, "a signed withdrawal has a stored transaction"
-        return [(one.tx_hash, one.raw) for one in stored]
 
     @activity.defn(name="confirm_withdrawal")
     async def confirm(self, request: WithdrawalRequest) -> StepResult:
@@ -274,37 +208,18 @@ class WithdrawalPayment:
         if row.state is not WithdrawalState.BROADCAST:
             return StepResult(row.state)
         stored = await self._stored(row)
-        waited = 0.0
-        while True:
-            receipt = await self._mined_of(stored)
-            if receipt is None and not await self._chain.knows(stored[-1][0]):
-                await self._require_chain(row.chain)
-                await self._chain.broadcast(stored[-1][1])
-            if receipt is not None and await self._is_deep(receipt, row.confirmations):
-                break
-            if receipt is None and waited >= self._stuck_seconds and await self._is_next(row):
-                return StepResult(row.state, stuck=True)
-            if waited >= _WATCH_SECONDS:
-                raise ApplicationError("not confirmed yet", type="NotConfirmedYet")
-            activity.heartbeat("waiting for confirmations")
-            await asyncio.sleep(_POLL_SECONDS)
-            waited += _POLL_SECONDS
-        if not receipt.succeeded:
-            return await self._reverted(row, receipt)
-        return await self._confirmed(row, receipt)
+        receipt = await self._payments.watch(row, stored, stored[-1])
+        if receipt is None:
+            return StepResult(row.state, stuck=True)
+        moved = await self._rows.move(row.withdrawal_id, mined_change(row, receipt))
+        what = "mined" if receipt.succeeded else "reverted"
+        return StepResult(moved.state, f"{what} in block {receipt.block_number}")
 
-    async def _is_next(self, row: Withdrawal) -> bool:
-        """Return whether no earlier nonce is what the payment waits for."""
-        state = await self._chain.address_state(self._hot_address, ())
-        return state.nonce == row.nonce
-
-    async def _mined_of(self, stored: Sequence[tuple[str, bytes]]) -> Receipt | None:
-        """Return the receipt of the one that was mined."""
-        for tx_hash, _ in stored:
-            receipt = await self._chain.receipt(tx_hash)
-            if receipt is not None:
-                return receipt
-        return None
+    async def _stored(self, row: Withdrawal) -> list[StoredTransaction]:
+        """Return every transaction, the first one first."""
+        stored = await self._rows.transactions(row.withdrawal_id)
+        assert stored, "a signed withdrawal has a stored transaction"
+        return stored
 
     @activity.defn(name="replacement_order")
     async def replacement_order(self, request: WithdrawalRequest) -> SigningRequest:
@@ -313,10 +228,10 @@ class WithdrawalPayment:
         row = await require(self._rows, request.withdrawal_id)
         stored = await self._stored(row)
         if len(stored) > MAX_REPLACEMENTS:
-            raise _parked("StillStuck", f"{len(stored)} transactions, and no block takes one")
-        newest = stored[-1][1]
+            raise parked("StillStuck", f"{len(stored)} transactions, and no block takes one")
+        newest = stored[-1].raw
         fees = dearer(self._builder.fees_of(newest), await self._chain.fee_quote())
-        self._require_cheap(fees)
+        self._payments.require_cheap(fees)
         return SigningRequest(await self._order(row), self._builder.repriced(newest, fees).hex())
 
     @activity.defn(name="replace_withdrawal")
@@ -334,43 +249,9 @@ class WithdrawalPayment:
             await self._rows.store_replacement(row, made, self._hot_address)
             stored = await self._rows.transactions(row.withdrawal_id)
         newest = stored[-1]
-        if await self._mined_of([(one.tx_hash, one.raw) for one in stored]) is None:
-            await self._chain.broadcast(newest.raw)
-            await self._rows.note_broadcast(newest.tx_hash)
+        await self._payments.send(row, newest)
         _log.info("withdrawal replaced", tx_hash=newest.tx_hash)
         return StepResult(row.state, f"dearer transaction {newest.tx_hash}")
-
-    def _require_cheap(self, fees: FeeQuote) -> None:
-        if fees.max_fee > self._max_fee:
-            asked, most = (text_from_units(fee, 9) for fee in (fees.max_fee, self._max_fee))
-            raise _parked("FeeSpike", f"a gas unit costs {asked} gwei, the most is {most}")
-
-    async def _is_deep(self, receipt: Receipt, confirmations: int) -> bool:
-        """Return whether the receipt's block is deep enough and still part of the chain."""
-        depth = await self._chain.head() - receipt.block_number + 1
-        if depth < confirmations:
-            return False
-        return await self._chain.block_hash(receipt.block_number) == receipt.block_hash
-
-    async def _confirmed(self, row: Withdrawal, receipt: Receipt) -> StepResult:
-        change = _mined(WithdrawalState.CONFIRMED, receipt)
-        moved = await self._rows.move(row.withdrawal_id, change)
-        return StepResult(moved.state, f"mined in block {receipt.block_number}")
-
-    async def _reverted(self, row: Withdrawal, receipt: Receipt) -> StepResult:
-        """Book the gas: it is all that has left the wallet, and the nonce is used up."""
-        coin = row.chain
-        gas = Posting(network_fees(coin), wallet_hot(row.chain, coin), coin, receipt.fee)
-        journal = JournalRequest(
-            stream=STREAM,
-            key=f"{row.subject}-reverted",
-            kind="withdrawal_reverted",
-            postings=(gas,) if receipt.fee else (),
-            detail={"withdrawal": row.subject, "tx_hash": receipt.tx_hash},
-        )
-        change = _mined(WithdrawalState.REVERTED, receipt, journal)
-        moved = await self._rows.move(row.withdrawal_id, change)
-        return StepResult(moved.state, f"reverted in block {receipt.block_number}")
 
     @activity.defn(name="check_reverted")
     async def check_reverted(self, request: WithdrawalRequest) -> StepResult:
@@ -381,10 +262,10 @@ class WithdrawalPayment:
             return StepResult(row.state)
         tx_hash = str(row.tx_hash)
         receipt = await self._chain.receipt(tx_hash)
-        if receipt is None or not await self._is_deep(receipt, row.confirmations):
-            raise _parked("ReceiptGone", f"the chain no longer shows {tx_hash} as it was")
+        if receipt is None or not await self._payments.is_deep(receipt, row.confirmations):
+            raise parked("ReceiptGone", f"the chain no longer shows {tx_hash} as it was")
         if receipt.succeeded:
-            raise _parked("PaidAfterAll", f"the chain now says that {tx_hash} has paid")
+            raise parked("PaidAfterAll", f"the chain now says that {tx_hash} has paid")
         return StepResult(row.state)
 
     @activity.defn(name="report_reverted")
@@ -394,7 +275,7 @@ class WithdrawalPayment:
         if checked.state != WithdrawalState.REVERTED:
             return checked
         row = await require(self._rows, request.withdrawal_id)
-        raise _parked(
+        raise parked(
             "TransactionReverted",
             f"{row.tx_hash} was mined but reverted; the money is still in the hot wallet",
         )

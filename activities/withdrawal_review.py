@@ -15,6 +15,7 @@ from activities.wallet_ports import WithdrawalRows
 from domain.approval import (
     APPROVE,
     REJECT,
+    VOID,
     Decision,
     DecisionSubject,
     Officer,
@@ -51,6 +52,7 @@ class StepResult:
     cancelled_by: int | None = None
     approvals_needed: int | None = None
     stuck: bool = False  # no block takes the payment at its fee
+    nonce: int | None = None  # where the step has given one out
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class WithdrawalView:
     notional_usd: float | None = None  # for search only
     officers: list[Officer] = field(default_factory=list)
     screened_at: int | None = None  # when it reached the officers; seconds since 1970
+    nonce: int | None = None
+    voided_by: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,39 +116,41 @@ async def require(rows: WithdrawalRows, withdrawal_id: str) -> Withdrawal:
     return found
 
 
-def approvers(
+def counted(
     withdrawal: Withdrawal,
+    action: str,
     decisions: list[Decision],
     *,
     officers: Mapping[str, Officer],
     now: dt.datetime,
     verify: VerifySignature,
 ) -> list[str]:
-    """Return the officers whose stored approval counts now."""
-    counted: list[str] = []
+    """Return the officers whose stored decision counts now as `action`."""
+    names: list[str] = []
     for decision in decisions:
         refusal = decision_refusal(
             decision,
-            action=APPROVE,
-            subject=subject_of(withdrawal),
+            action=action,
+            subject=subject_of(withdrawal, action),
             officers=officers,
-            decided=counted,
+            decided=names,
             now=now,
             verify=verify,
         )
         if refusal is None:
-            counted.append(decision.officer)
-    return counted
+            names.append(decision.officer)
+    return names
 
 
-def subject_of(withdrawal: Withdrawal) -> DecisionSubject:
-    """Return what a decision about this withdrawal must name."""
+def subject_of(withdrawal: Withdrawal, action: str) -> DecisionSubject:
+    """Return what a decision of this kind about this withdrawal must name."""
     return DecisionSubject(
         withdrawal_id=withdrawal.withdrawal_id,
         customer_id=withdrawal.customer_id,
         asset=withdrawal.asset.code,
         amount=withdrawal.amount,
         address=withdrawal.address,
+        nonce=withdrawal.nonce if action == VOID else None,
     )
 
 
@@ -187,17 +193,19 @@ class WithdrawalReview:
             address=row.address,
             state=row.state,
             approvals_needed=row.approvals_needed,
-            approved_by=self._approvers(row, decisions),
+            approved_by=self._counted(row, APPROVE, decisions),
             rejected_by=[entry.officer for entry in decisions if entry.action == REJECT],
             cancel_requested=row.cancel_requested,
             notional_usd=None if price is None else _notional(row, price),
             officers=list(self._officers.values()),
             screened_at=None if row.screened_at is None else int(row.screened_at.timestamp()),
+            nonce=row.nonce,
+            voided_by=self._counted(row, VOID, decisions),
         )
 
-    def _approvers(self, row: Withdrawal, decisions: list[Decision]) -> list[str]:
-        return approvers(
-            row, decisions, officers=self._officers, now=self._now(), verify=self._verify
+    def _counted(self, row: Withdrawal, action: str, decisions: list[Decision]) -> list[str]:
+        return counted(
+            row, action, decisions, officers=self._officers, now=self._now(), verify=self._verify
         )
 
     @activity.defn(name="screen_withdrawal")
@@ -241,7 +249,7 @@ class WithdrawalReview:
         review = review_reason(facts.screenings)
         if review is None:
             return None
-        if self._approvers(row, await self._rows.decisions(row.withdrawal_id)):
+        if self._counted(row, APPROVE, await self._rows.decisions(row.withdrawal_id)):
             return None
         return "ReviewNeeded", f"an officer has to look: {review}"
 
@@ -259,19 +267,20 @@ class WithdrawalReview:
         """Count the stored approvals once more, from their signatures, and go on if enough."""
         bind(request)
         row = await require(self._rows, request.withdrawal_id)
-        counted = self._approvers(row, await self._rows.decisions(request.withdrawal_id))
+        decisions = await self._rows.decisions(request.withdrawal_id)
+        given = self._counted(row, APPROVE, decisions)
         needed = row.approvals_needed
-        if len(counted) < needed:
-            return StepResult(row.state, f"{len(counted)} of {needed} approvals count")
+        if len(given) < needed:
+            return StepResult(row.state, f"{len(given)} of {needed} approvals count")
         moved = await self._rows.move(
             request.withdrawal_id,
             StateChange(
                 source=WithdrawalState.SCREENED,
                 target=WithdrawalState.APPROVED,
-                detail={"approved_by": counted, "needed": needed},
+                detail={"approved_by": given, "needed": needed},
             ),
         )
-        return StepResult(moved.state, f"{len(counted)} of {needed} approvals")
+        return StepResult(moved.state, f"{len(given)} of {needed} approvals")
 
     @activity.defn(name="note_withdrawal")
     async def note(self, note: WithdrawalNote) -> None:

@@ -21,6 +21,7 @@ class AlarmKind(StrEnum):
     SETTLEMENT_LAG = "settlement_lag"
     ENGINE_HALTED = "engine_halted"
     DEPOSIT_REVERSED = "deposit_reversed"
+    NONCE_GAP = "nonce_gap"
 
 
 RUNBOOKS = {
@@ -29,6 +30,7 @@ RUNBOOKS = {
     AlarmKind.SETTLEMENT_LAG: "docs/runbooks/settlement-lag.md",
     AlarmKind.ENGINE_HALTED: "docs/runbooks/engine-halted.md",
     AlarmKind.DEPOSIT_REVERSED: "docs/runbooks/deposit-reorganised.md",
+    AlarmKind.NONCE_GAP: "docs/runbooks/wallet-parked.md",
 }
 MARKET_RUNBOOK = "docs/runbooks/market-listing.md"
 LIQUIDATION_RUNBOOK = "docs/runbooks/liquidation-parked.md"

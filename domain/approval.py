@@ -17,13 +17,19 @@ VerifySignature = Callable[[bytes, bytes, bytes], bool]
 
 APPROVE = "approve"
 REJECT = "reject"
+VOID = "void"  # use the nonce up with a transaction that pays nobody
+DECISIONS = frozenset({APPROVE, REJECT, VOID})
+VOID_SIGNATURES = 2  # of different officers, whatever the amount
 MAX_VALIDITY = dt.timedelta(days=7)
 _FIELDS = frozenset({"id", "action", "asset", "amount", "address", "expiry"})
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What an officer signs; `amount` in chain units, `expiry` in seconds since 1970."""
+    """What an officer signs; `amount` in chain units, `expiry` in seconds since 1970.
+
+    `nonce` is there for `VOID` alone: it is the hot wallet's nonce that is to be used up.
+    """
 
     withdrawal_id: str
     action: str
@@ -31,21 +37,21 @@ class Statement:
     amount: int
     address: str
     expiry: int
+    nonce: int | None = None
 
     def canonical(self) -> str:
         """Return the one text of this statement: sorted keys, no blanks, amount as text."""
-        return json.dumps(
-            {
-                "id": self.withdrawal_id,
-                "action": self.action,
-                "asset": self.asset,
-                "amount": str(self.amount),
-                "address": self.address,
-                "expiry": self.expiry,
-            },
-            sort_keys=True,
-            separators=(",", ":"),
-        )
+        fields: dict[str, str | int] = {
+            "id": self.withdrawal_id,
+            "action": self.action,
+            "asset": self.asset,
+            "amount": str(self.amount),
+            "address": self.address,
+            "expiry": self.expiry,
+        }
+        if self.nonce is not None:
+            fields["nonce"] = self.nonce
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
 
 def parse_statement(text: str) -> Statement | None:
@@ -54,7 +60,9 @@ def parse_statement(text: str) -> Statement | None:
         fields = json.loads(text)
     except ValueError:
         return None
-    if not isinstance(fields, dict) or set(fields) != _FIELDS:
+    if not isinstance(fields, dict) or set(fields) - {"nonce"} != _FIELDS:
+        return None
+    if type(fields.get("nonce", 0)) is not int:
         return None
     if type(fields["expiry"]) is not int or not str(fields["amount"]).isdecimal():
         return None
@@ -65,6 +73,7 @@ def parse_statement(text: str) -> Statement | None:
         amount=int(fields["amount"]),
         address=str(fields["address"]),
         expiry=fields["expiry"],
+        nonce=fields.get("nonce"),
     )
     return statement if statement.canonical() == text else None
 
@@ -104,13 +113,14 @@ def parse_decision(form: object) -> Decision | None:
 
 @dataclass(frozen=True, slots=True)
 class DecisionSubject:
-    """The withdrawal that a decision must name exactly."""
+    """The withdrawal that a decision must name exactly; `nonce` where that is to be voided."""
 
     withdrawal_id: str
     customer_id: int
     asset: str
     amount: int
     address: str
+    nonce: int | None = None
 
 
 class DecisionRefusal(StrEnum):
@@ -158,6 +168,7 @@ def decision_refusal(
         amount=subject.amount,
         address=subject.address,
         expiry=statement.expiry,
+        nonce=subject.nonce,
     ):
         return DecisionRefusal.WRONG_WITHDRAWAL
     if statement.expiry <= now.timestamp():

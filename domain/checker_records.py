@@ -141,7 +141,8 @@ class DepositRecord:
 class WithdrawalRecord:
     """A withdrawal; `payments` are the amounts that its journals took from the hot wallet.
 
-    `reverted` when a journal has booked the gas of a transaction that was mined and failed.
+    `reverted` when a journal has booked the gas of a transaction that was mined and paid nobody:
+    it failed, or was a void.
     """
 
     withdrawal_id: str

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from domain.approval import APPROVE, REJECT
+from domain.approval import APPROVE, REJECT, VOID, VOID_SIGNATURES
 from domain.two_signatures import SIGNATURES_NEEDED
-from domain.withdrawal import REJECTABLE_STATES, WithdrawalState
+from domain.withdrawal import REJECTABLE_STATES, VOIDABLE_STATES, WithdrawalState
 
 RETRY = "retry"
 SIGN = "sign"
@@ -33,11 +33,11 @@ class Choice:
 
 
 def withdrawal_choices(
-    state: WithdrawalState, *, is_parked: bool, needed: int, approved: int
+    state: WithdrawalState, *, is_parked: bool, needed: int, approved: int, voided: int = 0
 ) -> tuple[Choice, ...]:
     """Return what may be decided about a withdrawal; the workflow checks the same again.
 
-    `needed` officers must approve, `approved` of them have.
+    `needed` officers must approve, `approved` of them have; `voided` have given it up.
     """
     found = []
     if state is WithdrawalState.SCREENED:
@@ -47,6 +47,8 @@ def withdrawal_choices(
         found.append(Choice(APPROVE, effect, is_signed=True))
     if state in REJECTABLE_STATES:
         found.append(Choice(REJECT, _rejection(state), is_signed=True))
+    if is_parked and state in VOIDABLE_STATES:
+        found.append(Choice(VOID, _void(voided), is_signed=True))
     if is_parked:
         found.append(retry_choice())
     return tuple(found)
@@ -71,6 +73,16 @@ def _rejection(state: WithdrawalState) -> str:
             "back to the customer, for good."
         )
     return "The amount goes back to the customer's balance, and this withdrawal has ended for good."
+
+
+def _void(voided: int) -> str:
+    what = (
+        "the payment is given up: its nonce is used up, and once that is mined the amount goes "
+        "back to the customer. If the payment is mined first after all, it is paid."
+    )
+    if voided + 1 >= VOID_SIGNATURES:
+        return f"This is the last signature that is needed: {what}"
+    return f"Signature {voided + 1} of {VOID_SIGNATURES}; with the last {what}"
 
 
 def retry_choice() -> Choice:

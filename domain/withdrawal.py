@@ -6,10 +6,14 @@
     held | screened | approved -> rejecting -> rejected    by policy, an officer or the deadline
     held | screened | approved -> cancelling -> cancelled  by the customer
     broadcast -> reverted -> rejecting -> rejected         mined but failed; by an officer only
+    numbered | signed | broadcast -> voiding               given up, by two officers
+    voiding -> voided -> rejecting -> rejected             the void was mined: nothing was paid
+    voiding -> confirmed | reverted                        the payment was mined before the void
 
 Every step is a compare-and-set on the row's state, so a step that runs twice acts once. From
 `numbered` on nothing is released: a signed transaction may be mined as long as its nonce is free.
-A reverted one has used its nonce up and paid nothing, for ever: so it alone can be released.
+A reverted one has used its nonce up and paid nothing, for ever, and so has a mined void: a payment
+of nothing to the hot wallet itself at the same nonce. Only these two can be released.
 """
 
 from __future__ import annotations
@@ -40,6 +44,8 @@ class WithdrawalState(StrEnum):
     NUMBERED = "numbered"  # it owns a nonce of the hot wallet
     SIGNED = "signed"  # the raw transaction is stored
     BROADCAST = "broadcast"  # a node has taken the transaction
+    VOIDING = "voiding"  # two officers have given it up; payment or void, whichever is mined
+    VOIDED = "voided"  # the void was mined, and deep enough: its gas is booked, nothing was paid
     CONFIRMED = "confirmed"  # mined, and deep enough
     SETTLED = "settled"  # booked
     REVERTED = "reverted"  # mined, deep enough, and failed: the gas is booked, nothing was paid
@@ -56,9 +62,11 @@ NEXT_STATES: dict[WithdrawalState, frozenset[WithdrawalState]] = {
     _State.HELD: frozenset({_State.SCREENED}) | _RELEASES,
     _State.SCREENED: frozenset({_State.APPROVED}) | _RELEASES,
     _State.APPROVED: frozenset({_State.NUMBERED}) | _RELEASES,
-    _State.NUMBERED: frozenset({_State.SIGNED}),
-    _State.SIGNED: frozenset({_State.BROADCAST}),
-    _State.BROADCAST: frozenset({_State.CONFIRMED, _State.REVERTED}),
+    _State.NUMBERED: frozenset({_State.SIGNED, _State.VOIDING}),
+    _State.SIGNED: frozenset({_State.BROADCAST, _State.VOIDING}),
+    _State.BROADCAST: frozenset({_State.CONFIRMED, _State.REVERTED, _State.VOIDING}),
+    _State.VOIDING: frozenset({_State.CONFIRMED, _State.REVERTED, _State.VOIDED}),
+    _State.VOIDED: frozenset({_State.REJECTING}),
     _State.CONFIRMED: frozenset({_State.SETTLED}),
     _State.SETTLED: frozenset(),
     _State.REVERTED: frozenset({_State.REJECTING}),
@@ -72,6 +80,7 @@ RELEASABLE_STATES = frozenset({_State.HELD, _State.SCREENED, _State.APPROVED})
 GIVEN_BACK_STATES = _RELEASES | {_State.REJECTED, _State.CANCELLED}  # count in no limit
 CANCELLABLE_STATES = RELEASABLE_STATES | {_State.REQUESTED}  # by the customer
 REJECTABLE_STATES = RELEASABLE_STATES | {_State.REVERTED}  # by an officer's signed decision
+VOIDABLE_STATES = frozenset({_State.NUMBERED, _State.SIGNED, _State.BROADCAST})  # by two, if parked
 
 # What is being done in a state; a step that cannot go on shows as "failed:<stage>".
 STAGE_OF: dict[WithdrawalState, str] = {
@@ -82,6 +91,8 @@ STAGE_OF: dict[WithdrawalState, str] = {
     _State.NUMBERED: "sign",
     _State.SIGNED: "broadcast",
     _State.BROADCAST: "confirm",
+    _State.VOIDING: "void",
+    _State.VOIDED: "voided",
     _State.CONFIRMED: "settle",
     _State.SETTLED: "settled",
     _State.REVERTED: "reverted",
@@ -106,6 +117,7 @@ class WithdrawalRequest:
 WITHDRAWAL_WORKFLOW = "WithdrawalWorkflow"
 CANCEL_REQUESTED = "cancel_requested"  # audit action, reason, and the signal that says: look
 REPLACED = "replaced"  # audit action: a dearer transaction with the same nonce is stored
+VOID_SIGNED = "void_signed"  # audit action: a void of the nonce is stored
 RELEASE_BEGUN = "release_begun"  # audit action: the hold is on its way back
 WITHDRAWAL_REFUSED = "withdrawal_refused"  # audit action, about the customer: it never became one
 WITHDRAWAL_SUMMARY = "Withdrawal: hold, policy, approval, nonce, sign, broadcast, confirm, settle"
@@ -267,6 +279,7 @@ class StoredTransaction:
     raw: bytes
     replacement: int  # 0 is the first one
     signed_at: dt.datetime
+    voids: bool = False  # pays nobody: it only uses the nonce up
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from domain.approval import APPROVE, REJECT
+from domain.approval import APPROVE, DECISIONS, REJECT, VOID
 from domain.audit import AuditRecord
 from domain.money import text_from_units
 from domain.screening import RESCREENED
@@ -18,6 +18,7 @@ from domain.withdrawal import (
     CANCEL_REQUESTED,
     RELEASE_BEGUN,
     REPLACED,
+    VOID_SIGNED,
     WithdrawalState,
 )
 from domain.workflow_history import HISTORY_EXPORTED
@@ -32,13 +33,17 @@ _STATES = frozenset(WithdrawalState)
 _RECORDS_OF_STEP: dict[str, frozenset[str]] = {
     "take_withdrawal": frozenset({_State.HELD}),
     "screen_withdrawal": frozenset({_State.SCREENED, _State.REJECTING, CANCEL_REQUESTED}),
-    "record_decision": frozenset({APPROVE, REJECT}),
+    "record_decision": DECISIONS,
     "begin_release": frozenset({_State.REJECTING, _State.CANCELLING, _State.NUMBERED}),
+    "begin_void": frozenset({_State.VOIDING, VOID}),
+    "send_void": frozenset({VOID_SIGNED}),
     "release_withdrawal": frozenset({_State.REJECTED, _State.CANCELLED}),
     "allocate_nonce": frozenset({_State.NUMBERED, CANCEL_REQUESTED, _State.REJECTING}),
     "store_signed": frozenset({_State.SIGNED}),
     "broadcast_withdrawal": frozenset({_State.BROADCAST}),
-    "confirm_withdrawal": frozenset({_State.CONFIRMED, _State.REVERTED}),
+    "confirm_withdrawal": frozenset(
+        {_State.CONFIRMED, _State.REVERTED, REPLACED, "parked", _State.VOIDING}
+    ),
     "settle_withdrawal": frozenset({_State.SETTLED}),
 }
 
@@ -66,7 +71,8 @@ def story_of(withdrawal_id: str, records: Sequence[AuditRecord]) -> WithdrawalSt
         return None
     decimals = _number(asked.detail.get("decimals"))
     reached = [record for record in records if record.action in _STATES]
-    carried = (_State.SIGNED, REPLACED, _State.CONFIRMED, _State.REVERTED)  # the last one counts
+    # The last one counts.
+    carried = (_State.SIGNED, REPLACED, _State.CONFIRMED, _State.REVERTED, _State.VOIDED)
     paid = next((record for record in reversed(records) if record.action in carried), None)
     return WithdrawalStory(
         withdrawal_id=withdrawal_id,
@@ -88,7 +94,7 @@ def _answer(records: Sequence[AuditRecord]) -> list[str]:
     if screened := by_action.get(_State.SCREENED):
         lines.append(f"the policy let it pass: {sentence(screened)}")
     for record in records:
-        if record.action in (APPROVE, REJECT):
+        if record.action in DECISIONS:
             lines.append(f"{record.actor} signed: {record.action}")
         elif record.action.endswith("_refused"):
             lines.append(f"{record.actor} tried in vain: {sentence(record)}")
@@ -96,7 +102,10 @@ def _answer(records: Sequence[AuditRecord]) -> list[str]:
         lines.append(sentence(approved))
     if paid := by_action.get(_State.CONFIRMED):
         lines.append(f"it was paid: {sentence(paid)}")
-    ends = (_State.REJECTING, _State.REJECTED, _State.CANCELLING, _State.REVERTED)
+    ends = (
+        *(_State.VOIDING, _State.VOIDED, _State.REJECTING, _State.REJECTED),
+        *(_State.CANCELLING, _State.REVERTED),
+    )
     lines += [
         f"{action} by {by_action[action].actor}: {sentence(by_action[action])}"
         for action in ends
@@ -136,6 +145,11 @@ def _counted(detail: Mapping[str, Any]) -> str:
     return f"{needed} approvals were needed" + (f", given by {by}" if by else "")
 
 
+def _given_up(detail: Mapping[str, Any]) -> str:
+    by = ", ".join(str(name) for name in detail.get("voided_by", ()))
+    return f"given up by {by}: nonce {detail.get('nonce')} is to be used up without paying"
+
+
 def _mined(detail: Mapping[str, Any]) -> str:
     return (
         f"{detail.get('tx_hash')} in block {detail.get('block')} ({detail.get('block_hash')}), "
@@ -154,6 +168,8 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     _State.BROADCAST: lambda detail: "a node has taken the transaction",
     _State.CONFIRMED: _mined,
     _State.REVERTED: _mined,
+    _State.VOIDING: _given_up,
+    _State.VOIDED: _mined,
     _State.SETTLED: lambda detail: "booked",
     _State.REJECTED: lambda detail: str(detail.get("reason") or detail.get("engine") or ""),
     _State.CANCELLING: lambda detail: str(detail.get("reason", "")),
@@ -162,10 +178,15 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     CANCEL_REQUESTED: lambda detail: "the customer cancels",
     APPROVE: lambda detail: f"signed {detail.get('statement')}",
     REJECT: lambda detail: f"signed {detail.get('statement')}",
+    VOID: lambda detail: f"signed {detail.get('statement')}",
     f"{APPROVE}_refused": lambda detail: str(detail.get("refused", "")),
     f"{REJECT}_refused": lambda detail: str(detail.get("refused", "")),
+    f"{VOID}_refused": lambda detail: str(detail.get("refused", "")),
     REPLACED: lambda detail: (
         f"no block took it: dearer transaction {detail.get('tx_hash')}, same nonce"
+    ),
+    VOID_SIGNED: lambda detail: (
+        f"transaction {detail.get('tx_hash')} pays nobody, nonce {detail.get('nonce')}"
     ),
     RESCREENED: lambda detail: (
         f"{detail.get('by')} says {detail.get('verdict')} {detail.get('rule')} of "

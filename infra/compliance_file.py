@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio.service import RPCError
 
-from domain.approval import APPROVE, REJECT
+from domain.approval import DECISIONS
 from domain.audit import AuditRecord, record_fault
 from domain.money import text_from_units
 from domain.wallet_record import FiledWithdrawal, WithdrawalFilter
@@ -152,7 +152,7 @@ class ComplianceFile:
 
     def _signature_fault(self, record: AuditRecord) -> str:
         """Return why a decision was signed by no key its officer ever had; "" if it was."""
-        if record.action not in (APPROVE, REJECT):
+        if record.action not in DECISIONS:
             return ""
         pin = self._officers().get(record.actor.removeprefix("officer:"))
         if pin is None:

@@ -22,7 +22,9 @@ from domain.checker_report import Violation
 from domain.deposit import Deposit
 from domain.market_change import MARKET_CHANGE_WORKFLOW
 from domain.money import text_from_units
+from domain.nonce_gap import NonceGap
 from domain.order import ShardMode
+from domain.withdrawal import withdrawal_workflow_id
 from infra.engine_grpc import EngineStatus
 from infra.postgres.alarm_store import AlarmStore
 from infra.temporal.runs import OPEN, list_runs
@@ -34,6 +36,7 @@ from workflows.settlement import settlement_workflow_id
 ROUND_SECONDS = 5.0
 _ANSWER_SECONDS = 10.0
 _LAG_SECONDS = 10.0
+_GAP_SECONDS = 20.0  # one turn of the sweep, which sends again, and some
 _MOST_OF_A_KIND = 100
 _PARKED_SETTLEMENT = f"{OPEN} AND WorkflowType = 'SettlementWorkflow' AND Stage = 'failed:settle'"
 _PARKED_CHANGES = f"{ANY_PARKED} AND WorkflowType = '{MARKET_CHANGE_WORKFLOW}'"
@@ -223,6 +226,47 @@ def halt_source(statuses: Callable[[], Awaitable[Mapping[int, EngineStatus]]]) -
         ]
 
     return find
+
+
+def nonce_gap_source(
+    find_gap: Callable[[], Awaitable[NonceGap | None]], clock: Callable[[], float]
+) -> Source:
+    """Return what finds a nonce that was given, and that the node has had nothing for, for long.
+
+    Between nonce and broadcast there is always such a moment.
+    """
+    seen: dict[int, float] = {}  # nonce -> since when
+
+    async def find() -> list[Condition]:
+        gap, now = await find_gap(), clock()
+        since = seen.get(gap.nonce, now) if gap else now
+        seen.clear()
+        if gap is None:
+            return []
+        seen[gap.nonce] = since
+        if now - since < _GAP_SECONDS:
+            return []
+        workflow_id = withdrawal_workflow_id(gap.withdrawal_id) if gap.withdrawal_id else ""
+        return [
+            Condition(
+                AlarmKind.NONCE_GAP,
+                f"nonce {gap.nonce}",
+                Severity.CRITICAL,
+                _gap_text(gap, workflow_id),
+                workflow_id,
+            )
+        ]
+
+    return find
+
+
+def _gap_text(gap: NonceGap, workflow_id: str) -> str:
+    whose = f"of {workflow_id} (at {gap.stage})" if workflow_id else "that no withdrawal has"
+    what = "the node does not have its transaction" if gap.is_signed else "it was never signed"
+    return (
+        f"nonce {gap.nonce} of the hot wallet, {whose}: {what}; {gap.waiting} later ones wait "
+        "behind it"
+    )
 
 
 def reversed_source(reversed_deposits: Callable[[], Awaitable[Sequence[Deposit]]]) -> Source:

@@ -19,17 +19,21 @@ from infra.postgres.alarm_store import AlarmStore
 from infra.postgres.reading import reading
 from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.settings import Settings
+from infra.wallet.chain import EvmChain
 from infra.wallet.deposit_rows import reversed_deposits
+from infra.wallet.keys import load_public
 from workers import engine_admin
 from workers.alarm_watch import (
     AlarmWatch,
     Sender,
     halt_source,
     lag_source,
+    nonce_gap_source,
     parked_source,
     reconciliation_source,
     reversed_source,
 )
+from workers.wallet_wiring import nonce_care
 from workers.wiring import Connections
 
 
@@ -61,6 +65,14 @@ class WorkerAlarms:
             AlarmKind.SETTLEMENT_LAG: lag_source(self._cursors, self._statuses, time.monotonic),
             AlarmKind.ENGINE_HALTED: halt_source(self._statuses),
             AlarmKind.DEPOSIT_REVERSED: reversed_source(lambda: reversed_deposits(to.database)),
+            AlarmKind.NONCE_GAP: nonce_gap_source(
+                nonce_care(
+                    to.database,
+                    EvmChain(settings.chain_url),
+                    load_public(settings.data_dir).hot_address,
+                ).find,
+                time.monotonic,
+            ),
         }
         self.watch = AlarmWatch(store, sources, senders_of(settings))
 

@@ -15,7 +15,7 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.approval import Decision, Statement
+from domain.approval import VOID, Decision, Statement
 from domain.money import DecimalTextError, text_from_units, units_from_text
 from domain.withdrawal import Withdrawal, withdrawal_workflow_id
 from infra.postgres import tables
@@ -183,6 +183,8 @@ async def retry_all(settings: Settings, query: str) -> Batch:
 async def statement_for(settings: Settings, name: str, action: str) -> Statement:
     """Return what an officer is about to sign, from the business row."""
     row = await _row(settings, name)
+    if action == VOID and row.nonce is None:
+        raise DeskError("it has no nonce yet: `rialto reject` gives the amount back")
     return Statement(
         withdrawal_id=row.withdrawal_id,
         action=action,
@@ -190,6 +192,7 @@ async def statement_for(settings: Settings, name: str, action: str) -> Statement
         amount=row.amount,
         address=row.address,
         expiry=int(time.time()) + DECISION_SECONDS,
+        nonce=row.nonce if action == VOID else None,
     )
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.staff.shapes import CustomerFile, Done, Refused
-from domain.approval import APPROVE, REJECT, Decision
+from domain.approval import DECISIONS, VOID, Decision
 from domain.customer import Standing
 from domain.deposit import is_deposit_id
 from domain.wallet_record import WithdrawalFilter
@@ -47,12 +47,13 @@ class StaffDesk:
 
     async def _decide(self, workflow_id: str, decision: Decision) -> Done | Refused:
         kind, name = _parts(workflow_id)
-        is_of_withdrawal = decision.action in (APPROVE, REJECT)
+        is_of_withdrawal = decision.action in DECISIONS
         if (kind == "withdrawal") != is_of_withdrawal:
             return _NOBODY
         if is_of_withdrawal:
             result = await officer_desk.deliver(self._settings, workflow_id, decision)
-            counted = f"{result.approvals} of {result.approvals_needed} approvals"
+            what = "signatures" if decision.action == VOID else "approvals"
+            counted = f"{result.approvals} of {result.approvals_needed} {what}"
             return Done(f"recorded: {counted}, state {result.state}")
         if kind == "adjustment":
             adjustment = await adjust_desk.load(self._database, name)

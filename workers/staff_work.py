@@ -17,7 +17,7 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
-from activities.withdrawal_review import approvers
+from activities.withdrawal_review import counted
 from api.staff.shapes import (
     Link,
     ParkedWork,
@@ -27,6 +27,7 @@ from api.staff.shapes import (
     WithdrawalWork,
 )
 from domain.adjustment import Adjustment, adjustment_workflow_id
+from domain.approval import APPROVE, VOID
 from domain.decision_choices import (
     abandoning_choice,
     release_choice,
@@ -99,12 +100,16 @@ class StaffWork:
     def _withdrawal(self, one: WaitingWithdrawal) -> WithdrawalWork:
         row = one.withdrawal
         decimals, is_parked = row.asset.chain_decimals, row.stage.startswith("failed:")
-        approved = approvers(
-            row,
-            list(one.decisions),
-            officers=self._officers,
-            now=dt.datetime.now(dt.UTC),
-            verify=verify_ed25519,
+        approved, voided = (
+            counted(
+                row,
+                action,
+                list(one.decisions),
+                officers=self._officers,
+                now=dt.datetime.now(dt.UTC),
+                verify=verify_ed25519,
+            )
+            for action in (APPROVE, VOID)
         )
         deadline = "" if row.screened_at is None else _iso(row.screened_at + APPROVAL_DEADLINE)
         return WithdrawalWork(
@@ -132,6 +137,7 @@ class StaffWork:
             needed=row.approvals_needed,
             approved_by=approved,
             review=row.review or "",
+            nonce=row.nonce,
             screened=_screened(one.screened),
             parked=one.parked,
             advice=what_to_do(one.parked.partition(":")[0]) if is_parked else "",
@@ -140,6 +146,7 @@ class StaffWork:
                 is_parked=is_parked,
                 needed=row.approvals_needed,
                 approved=len(approved),
+                voided=len(voided),
             ),
         )
 

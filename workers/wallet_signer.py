@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from redis.asyncio import Redis
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker
 
 from activities.signing import SigningActivities
 from infra.heartbeat import Heartbeat, rialto_version
@@ -25,7 +25,7 @@ from infra.wallet.keys import load_seed
 from infra.wallet.local_vault import LocalVault, PassphraseError
 from infra.wallet.officers import signer_pinned_path
 from infra.wallet.pinned_officers import PinnedOfficers
-from infra.wallet.signer import Signer
+from infra.wallet.signer import SignedTransaction, Signer
 from infra.wallet.signer_journal import SignerJournal
 from infra.wallet.signer_log import SignerLog, signer_log_path
 from infra.wallet.signer_policy import SignerPolicy, signer_policy_path
@@ -56,7 +56,17 @@ class SignerDoor:
         self, order: Mapping[str, Any], unsigned: bytes, now: dt.datetime
     ) -> tuple[bytes | None, str]:
         """Return (raw transaction, "") or (None, refusal)."""
-        signed = self._signer.sign(order, unsigned, now)
+        return self._answer(order, self._signer.sign(order, unsigned, now), now)
+
+    def sign_void(
+        self, order: Mapping[str, Any], unsigned: bytes, now: dt.datetime
+    ) -> tuple[bytes | None, str]:
+        """Return (raw transaction that pays nobody, "") or (None, refusal)."""
+        return self._answer(order, self._signer.sign_void(order, unsigned, now), now)
+
+    def _answer(
+        self, order: Mapping[str, Any], signed: SignedTransaction | Refused, now: dt.datetime
+    ) -> tuple[bytes | None, str]:
         if isinstance(signed, Refused):
             return None, self._refused(order, signed, now)
         return signed.raw, ""
@@ -86,14 +96,15 @@ def open_signer(settings: Settings) -> SignerDoor:
     return SignerDoor(signer, SignerLog(signer_log_path(data_dir)))
 
 
-def signer_worker(client: Client, signer: SignerDoor) -> Worker:
+def signer_worker(client: Client, signer: SignerDoor, *interceptors: Interceptor) -> Worker:
     """Return the worker of the queue `signer`; one signature at a time keeps its journal simple."""
     activities = SigningActivities(signer, lambda: dt.datetime.now(dt.UTC))
     return Worker(
         client,
         task_queue=task_queues.SIGNER,
         build_id=rialto_version(),  # else the SDK hashes every imported module: five seconds
-        activities=[activities.check, activities.sign],
+        activities=[activities.check, activities.sign, activities.sign_void],
+        interceptors=interceptors,
         max_concurrent_activities=1,
         graceful_shutdown_timeout=dt.timedelta(seconds=5),
     )

@@ -11,13 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from activities.deposit import DepositActivities
+from activities.nonce_care import NonceCare
 from activities.orphan_sweep import Kind, OrphanSweepActivities, SweepRequest, kinds_of
+from activities.payment_chain import PaymentChain
 from activities.shard_transfer import ShardTransferActivities
 from activities.transfer import TransferSteps
 from activities.wallet_ports import ChainAdapter, Treasury
 from activities.withdrawal_money import WithdrawalMoney
 from activities.withdrawal_payment import WithdrawalPayment
 from activities.withdrawal_review import WithdrawalReview
+from activities.withdrawal_void import WithdrawalVoid
 from domain.approval import Officer
 from domain.reconciliation import Policy
 from domain.screening import SANCTIONS
@@ -31,10 +34,12 @@ from infra.wallet.builder import EvmTransactionBuilder
 from infra.wallet.chain import EvmChain
 from infra.wallet.deposit_store import DepositStore
 from infra.wallet.keys import load_public
+from infra.wallet.nonce_rows import NonceRows
 from infra.wallet.officers import pinned_path, verify_ed25519
 from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.policy_facts import PolicyFactsReader
 from infra.wallet.screening import Screener, screeners_of
+from infra.wallet.setup import CHAIN
 from infra.wallet.shard_transfer_store import ShardTransferStore
 from infra.wallet.transfer_store import TransferStore
 from infra.wallet.withdrawal_store import WithdrawalStore
@@ -129,21 +134,43 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         now=utc_now,
     )
     money = WithdrawalMoney(withdrawals, transfers, steps)
-    payment = WithdrawalPayment(
+    builder = EvmTransactionBuilder(adapters.hot_address)
+    on_chain = PaymentChain(
         withdrawals,
         BlockStore(adapters.engine, audit),
         adapters.chain,
-        EvmTransactionBuilder(adapters.hot_address),
+        adapters.hot_address,
+        adapters.max_fee,
+        adapters.stuck_seconds,
+    )
+    payment = WithdrawalPayment(
+        withdrawals,
+        on_chain,
+        adapters.chain,
+        builder,
         adapters.hot_address,
         adapters.gate,
         review.objection,
-        adapters.max_fee,
-        adapters.stuck_seconds,
+    )
+    void = WithdrawalVoid(
+        withdrawals,
+        adapters.chain,
+        builder,
+        on_chain,
+        hot_address=adapters.hot_address,
+        officers=adapters.officers,
+        verify=verify_ed25519,
+        now=utc_now,
     )
     deposit = DepositActivities(deposits, transfers, steps, adapters.chain, adapters.screener)
     shard_transfers = ShardTransferStore(adapters.engine, ledger)
     between = ShardTransferActivities(shard_transfers, steps)
-    sweep = OrphanSweepActivities(sweep_kinds(adapters.engine), withdrawals, adapters.starter)
+    sweep = OrphanSweepActivities(
+        sweep_kinds(adapters.engine),
+        withdrawals,
+        adapters.starter,
+        nonce_care(adapters.engine, adapters.chain, adapters.hot_address).send_again,
+    )
     return Wiring(
         task_queue=task_queues.WALLET,
         workflows=(
@@ -172,6 +199,11 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
             payment.replace,
             payment.check_reverted,
             payment.report_reverted,
+            void.begin,
+            void.watch,
+            void.order,
+            void.send,
+            void.check,
             deposit.load,
             deposit.announce,
             deposit.confirm,
@@ -192,6 +224,12 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         concerns=lambda: _concerns(sweep),
         parked=PARKED,
     )
+
+
+def nonce_care(engine: AsyncEngine, chain: ChainAdapter, hot_address: str) -> NonceCare:
+    """Return what looks after the hot wallet's nonces."""
+    rows = NonceRows(engine, CHAIN, hot_address)
+    return NonceCare(rows, BlockStore(engine, AuditStore()), chain)
 
 
 def sweep_kinds(engine: AsyncEngine) -> tuple[Kind, ...]:

@@ -42,7 +42,8 @@ _ADVICE = {
     "PaidAfterAll": "call the developers: the books say that nothing was paid",
     "TransactionReverted": "look at the receipt, remove the cause; `rialto reject ID` gives the "
     "amount back to the customer, who may ask again",
-    "StillStuck": "look at the node and at what others pay; a retry watches on",
+    "StillStuck": "look at the node and at what others pay; a retry watches on; two officers give "
+    "it up by `rialto void ID`",
     "FeeSpike": "wait for a quieter chain, or raise RIALTO_WITHDRAWAL_MAX_FEE_GWEI",
     "ReviewNeeded": "look into it; `rialto approve ID` lets it pass",
     "PolicyRefused": "end the freeze or mend the list, then retry; or `rialto reject ID`",

@@ -57,7 +57,9 @@ class OrphanSweepWorkflow:
     def _show(self, result: SweepResult) -> None:
         started = "".join(f"\n- started {name}" for name in result.started)
         ended = "".join(f"\n- ended {name}: its row is final" for name in result.ended)
+        sent = "".join(f"\n- sent again: {name}" for name in result.sent_again)
         failed = "".join(f"\n- **failed** {text}" for text in result.failed)
         workflow.set_current_details(
-            f"{result.open_rows} open rows, {result.restarted} restarted.{started}{ended}{failed}"
+            f"{result.open_rows} open rows, {result.restarted} restarted."
+            f"{started}{ended}{sent}{failed}"
         )

@@ -50,6 +50,10 @@ class ParkingWorkflow:
         """Write an event into the row and the audit log."""
         raise NotImplementedError
 
+    def _is_decided(self, stage: str) -> bool:
+        """Return whether the stage only carries out what was decided: then nothing but a retry."""
+        return stage == "release"
+
     def _released_while_parked(self) -> bool:
         """Return whether a decision other than a retry ends the parking."""
         return False
@@ -67,7 +71,7 @@ class ParkingWorkflow:
 
     async def _park(self, stage: str, error: ActivityError) -> None:
         """Show what happened and what to do; wait for a retry, or a release where allowed."""
-        decidable = stage != "release"
+        decidable = not self._is_decided(stage)
         if decidable and self._released_while_parked():
             return
         kind, message = describe_failure(error)

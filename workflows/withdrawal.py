@@ -14,14 +14,15 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.signing import SigningActivities
+    from activities.signing import SigningActivities, SigningAnswer, SigningRequest
     from activities.withdrawal_money import ReleaseOrder, WithdrawalMoney
-    from activities.withdrawal_payment import SignedWithdrawal, SigningRequest, WithdrawalPayment
+    from activities.withdrawal_payment import SignedWithdrawal, WithdrawalPayment
     from activities.withdrawal_review import (
         StepResult,
         WithdrawalNote,
         WithdrawalReview,
     )
+    from activities.withdrawal_void import WithdrawalVoid
     from domain.plain_text import PlainText
     from domain.withdrawal import (
         FINAL_STATES,
@@ -69,6 +70,8 @@ class WithdrawalWorkflow(WithdrawalDecisions):
             self._enter(stage)
             if self._is_releasing():
                 await self._guarded("release", self._begin_release)
+            elif self._is_given_up():
+                await self._guarded("void", self._begin_void)
             else:
                 await self._guarded(stage, self._steps()[self._state])
         self._enter(STAGE_OF[self._state])
@@ -86,6 +89,8 @@ class WithdrawalWorkflow(WithdrawalDecisions):
             _State.NUMBERED: self._sign,
             _State.SIGNED: self._broadcast,
             _State.BROADCAST: self._confirm,
+            _State.VOIDING: self._void,
+            _State.VOIDED: self._release_voided,
             _State.CONFIRMED: self._settle,
             _State.REVERTED: self._report_reverted,
             _State.REJECTING: self._give_back,
@@ -100,6 +105,7 @@ class WithdrawalWorkflow(WithdrawalDecisions):
         self._view = view
         self._state = _State(view.state)
         self._approved_by = list(view.approved_by)
+        self._voided_by = list(view.voided_by)
         if view.rejected_by:
             officer = view.rejected_by[0]
             self._release = Release(_State.REJECTING, f"officer:{officer}", f"officer:{officer}")
@@ -205,9 +211,10 @@ class WithdrawalWorkflow(WithdrawalDecisions):
         step = Step("store the signed transaction")
         self._took(await run_step(WithdrawalPayment.store_signed, signed, step))
 
-    async def _signed(self, order: SigningRequest) -> SignedWithdrawal:
-        answer = await run_step(
-            SigningActivities.sign,
+    async def _signed(self, order: SigningRequest, *, void: bool = False) -> SignedWithdrawal:
+        activity = SigningActivities.sign_void if void else SigningActivities.sign
+        answer: SigningAnswer = await run_step(
+            activity,
             order,
             Step("signer: check and sign", task_queue=SIGNER, queue_seconds=SIGNER_SECONDS),
         )
@@ -233,6 +240,35 @@ class WithdrawalWorkflow(WithdrawalDecisions):
         )
         signed = await self._signed(order)
         self._took(await run_step(WithdrawalPayment.replace, signed, Step("store it, send it")))
+
+    async def _begin_void(self) -> None:
+        """From here on nothing more is paid; what was sent may still be mined."""
+        step = Step("stop paying")
+        self._took(await run_step(WithdrawalVoid.begin, self._request, step))
+        if self._is_given_up():  # a signature has expired, or its officer is pinned no more
+            view = await run_step(WithdrawalReview.load, self._request, Step("count once more"))
+            self._voided_by = list(view.voided_by)
+
+    async def _void(self) -> None:
+        """Use the nonce up: whichever of payment and void is mined, the other never is."""
+        step = Step("wait for payment or void", heartbeat_seconds=10, run_seconds=330)
+        result = await run_step(WithdrawalVoid.watch, self._request, step)
+        self._took(result)
+        if result.stuck:
+            order = await run_step(WithdrawalVoid.order, self._request, Step("write the void"))
+            signed = await self._signed(order, void=True)
+            self._took(await run_step(WithdrawalVoid.send, signed, Step("store it, send it")))
+
+    async def _release_voided(self) -> None:
+        """Give the money back, now that the payment can never be mined."""
+        await run_step(WithdrawalVoid.check, self._request, Step("ask the chain once more"))
+        self._took(await run_step(WithdrawalMoney.begin_release, self._voided(), Step("give back")))
+
+    def _voided(self) -> ReleaseOrder:
+        request = self._request
+        return ReleaseOrder(
+            request.withdrawal_id, request.request_id, _State.REJECTING, "wallet", "voided"
+        )
 
     async def _settle(self) -> None:
         step = Step("book it in the ledger")
@@ -273,7 +309,10 @@ class WithdrawalWorkflow(WithdrawalDecisions):
 
     def _released_while_parked(self) -> bool:
         """Return whether a decision to give the money back ends the parking."""
-        return self._is_releasing()
+        return self._is_releasing() or self._is_given_up()
+
+    def _is_decided(self, stage: str) -> bool:
+        return stage in ("release", "void")
 
     async def _note(self, action: str, text: str) -> None:
         """Write an event into row and audit log; failing at that is no reason to stop.
@@ -309,6 +348,8 @@ class WithdrawalWorkflow(WithdrawalDecisions):
         self._state = _State(result.state)
         if result.approvals_needed is not None and self._view is not None:
             self._view = replace(self._view, approvals_needed=result.approvals_needed)
+        if result.nonce is not None and self._view is not None:
+            self._view = replace(self._view, nonce=result.nonce)
         if result.cancelled_by is not None:
             self._cancelled_by(result.cancelled_by)
         if result.detail:

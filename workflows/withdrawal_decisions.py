@@ -1,5 +1,7 @@
 """What people may decide about a withdrawal: officers by signature, its customer by the row.
 
+Approve, reject, cancel; and, where a payment is stuck for good, void.
+
 The messages come from whoever reaches Temporal, so none is believed for itself.
 """
 
@@ -15,6 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.approval import (
         APPROVE,
         REJECT,
+        VOID,
+        VOID_SIGNATURES,
         Decision,
         DecisionSubject,
         decision_refusal,
@@ -24,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
         CANCEL_REQUESTED,
         CANCELLABLE_STATES,
         REJECTABLE_STATES,
+        VOIDABLE_STATES,
         WithdrawalRequest,
         WithdrawalState,
     )
@@ -36,7 +41,7 @@ _State = WithdrawalState
 
 
 class WithdrawalDecisions(ParkingWorkflow):
-    """Base of the withdrawal's workflow: approve, reject, cancel.
+    """Base of the withdrawal's workflow: approve, reject, cancel, void.
 
     A decision comes in as whatever was sent, so that a wrong form is refused in our own words.
     """
@@ -49,6 +54,7 @@ class WithdrawalDecisions(ParkingWorkflow):
         self._state = _State.REQUESTED
         self._release: Release | None = None
         self._approved_by: list[str] = []
+        self._voided_by: list[str] = []
         self._deciding: set[str] = set()
 
     @workflow.update(description="An officer approves; the decision must be signed")
@@ -88,6 +94,30 @@ class WithdrawalDecisions(ParkingWorkflow):
         if self._state not in REJECTABLE_STATES:
             raise refusal(f"nothing to reject in state {self._state}")
         self._check_decision(decision, REJECT, ())
+
+    @workflow.update(
+        description="An officer gives a parked payment up; the second one's signature voids its "
+        "nonce. Must be signed"
+    )
+    async def void(self, form: Any = None) -> DecisionResult:
+        """Store a signed decision to use the nonce up; the second one ends the parking."""
+        decision = _decision(form)
+        await self._record(decision)
+        self._voided_by.append(decision.officer)
+        return DecisionResult(self._state, len(set(self._voided_by)), VOID_SIGNATURES)
+
+    @void.validator
+    def _validate_void(self, form: Any = None) -> None:
+        decision = _decision(form)
+        if self._state not in VOIDABLE_STATES:
+            raise refusal(f"nothing to void in state {self._state}")
+        if not self._parked:
+            raise refusal("it is not parked: its payment is still being tried")
+        self._check_decision(decision, VOID, self._voided_by)
+
+    def _is_given_up(self) -> bool:
+        """Return whether two officers have given the payment up, and nothing was done about it."""
+        return self._state in VOIDABLE_STATES and len(set(self._voided_by)) >= VOID_SIGNATURES
 
     @workflow.update(description="Act on the cancellation that the customer has asked the API for")
     async def cancel(self) -> WithdrawalResult:
@@ -142,7 +172,12 @@ class WithdrawalDecisions(ParkingWorkflow):
             decision,
             action=action,
             subject=DecisionSubject(
-                view.withdrawal_id, view.customer_id, view.asset, view.amount, view.address
+                view.withdrawal_id,
+                view.customer_id,
+                view.asset,
+                view.amount,
+                view.address,
+                view.nonce if action == VOID else None,
             ),
             officers={officer.name: officer for officer in view.officers},
             decided=[*counted, *self._deciding],

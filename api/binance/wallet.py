@@ -37,6 +37,8 @@ WITHDRAWAL_STATUSES = {  # 1 cancelled, 2 awaiting approval, 3 rejected, 4 proce
     "broadcast": 4,
     "confirmed": 4,
     "reverted": 4,
+    "voiding": 4,
+    "voided": 3,
     "settled": 6,
     "rejecting": 3,
     "rejected": 3,

@@ -60,6 +60,7 @@ class WithdrawalWork:
     needed: int
     approved_by: list[str]
     review: str
+    nonce: int | None
     screened: Screened | None
     parked: str
     advice: str

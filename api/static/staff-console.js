@@ -125,7 +125,10 @@ function chooseToSign(row, choice) {
     setText("problem", "This statement is not what the row says: do not sign it, tell the developers.");
     return;
   }
-  const titles = { approve: "Approve the withdrawal", reject: "Reject the withdrawal", sign: "Sign the proposal" };
+  const titles = {
+    approve: "Approve the withdrawal", reject: "Reject the withdrawal", sign: "Sign the proposal",
+    void: "Give the payment up",
+  };
   askToSign({
     title: titles[choice.action], effect: choice.effect, statement, row, me,
     done: (signature) => send("/console/decisions", {

@@ -5,7 +5,7 @@ import { element, prose } from "/staff/format.js";
 const LATE_MS = 6 * 3600 * 1000;
 const WORDS = {
   approve: "Approve…", reject: "Reject…", retry: "Retry…", sign: "Sign…", abandon: "Give up…",
-  release: "Propose a release…",
+  release: "Propose a release…", void: "Give up…",
 };
 
 /** Return an element that says how long ago, or how soon, a moment is. */

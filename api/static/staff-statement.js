@@ -8,6 +8,7 @@ export function withdrawalStatement(row, action) {
   // Sorted keys, no blanks, the amount as text: domain/approval.py has the same.
   return JSON.stringify({
     action, address: row.address, amount: row.amount_units, asset: row.asset, expiry, id: row.withdrawal_id,
+    ...(action === "void" ? { nonce: row.nonce } : {}),
   });
 }
 

@@ -92,7 +92,8 @@ _WITHDRAWALS = sa.text(
     " EXISTS (SELECT FROM wallet_transaction t WHERE t.withdrawal_id = w.withdrawal_id"
     "   AND t.broadcast_at IS NOT NULL) AS broadcast,"
     " EXISTS (SELECT FROM journal j"
-    "   WHERE j.key = 'withdrawal-' || w.withdrawal_id || '-reverted') AS reverted,"
+    "   WHERE j.key IN ('withdrawal-' || w.withdrawal_id || '-reverted',"
+    "    'withdrawal-' || w.withdrawal_id || '-voided')) AS reverted,"
     " array_remove(array_agg(p.amount), NULL) AS payments"
     " FROM withdrawal w JOIN asset a USING (asset_id)"
     " LEFT JOIN (SELECT substring(j.key FROM '^withdrawal-(.*)-settle$') AS withdrawal_id,"
@@ -113,7 +114,8 @@ _WITHDRAWALS_SINCE = sa.text(
     " EXISTS (SELECT FROM wallet_transaction t WHERE t.withdrawal_id = w.withdrawal_id"
     "   AND t.broadcast_at IS NOT NULL) AS broadcast,"
     " EXISTS (SELECT FROM journal j"
-    "   WHERE j.key = 'withdrawal-' || w.withdrawal_id || '-reverted') AS reverted, ARRAY("
+    "   WHERE j.key IN ('withdrawal-' || w.withdrawal_id || '-reverted',"
+    "    'withdrawal-' || w.withdrawal_id || '-voided')) AS reverted, ARRAY("
     "   SELECT e.amount FROM journal j JOIN entry e USING (journal_id)"
     "   JOIN ledger_account la USING (account_id)"
     "   WHERE (j.key = 'withdrawal-' || w.withdrawal_id || '-settle' OR (j.key = ANY("
@@ -131,11 +133,12 @@ _UNBOOKED = sa.text(
     "   AND b.number = d.block_number AND b.hash = d.block_hash))) GROUP BY 1, 2"
 )
 _UNSETTLED = sa.text(
-    "SELECT t.tx_hash, a.code, w.amount - w.fee AS amount"
+    "SELECT t.tx_hash, a.code, CASE WHEN t.voids THEN 0 ELSE w.amount - w.fee END AS amount"
     " FROM wallet_transaction t JOIN withdrawal w USING (withdrawal_id)"
     " JOIN asset a USING (asset_id)"
     " WHERE t.chain = :chain AND w.state <> 'settled' AND NOT EXISTS (SELECT FROM journal j"
-    "   WHERE j.key = 'withdrawal-' || w.withdrawal_id || '-reverted')"
+    "   WHERE j.key IN ('withdrawal-' || w.withdrawal_id || '-reverted',"
+    "    'withdrawal-' || w.withdrawal_id || '-voided'))"
 )
 
 

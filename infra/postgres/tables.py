@@ -653,6 +653,7 @@ wallet_transaction = sa.Table(  # stored before it is broadcast
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("nonce", sa.BigInteger, nullable=False),
     sa.Column("replacement", sa.SmallInteger, nullable=False, server_default="0"),  # 1, 2, ...
+    sa.Column("voids", sa.Boolean, nullable=False, server_default=sa.false()),  # pays nobody
     sa.Column("raw", sa.LargeBinary, nullable=False),
     sa.Column("signed_at", Timestamp, nullable=False, server_default=NOW),
     sa.Column("broadcast_at", Timestamp),
@@ -664,7 +665,7 @@ approval = sa.Table(
     metadata,
     sa.Column("withdrawal_id", sa.ForeignKey("withdrawal.withdrawal_id"), primary_key=True),
     sa.Column("officer", sa.Text, primary_key=True),
-    sa.Column("action", sa.Text, nullable=False),  # approve | reject
+    sa.Column("action", sa.Text, nullable=False),  # approve | reject | void
     sa.Column("statement", sa.Text, nullable=False),  # the exact signed text
     sa.Column("signature", sa.LargeBinary, nullable=False),
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),

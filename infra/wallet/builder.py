@@ -7,7 +7,14 @@ from dataclasses import replace
 from domain.chain import FeeQuote
 from domain.withdrawal import Withdrawal
 from infra.wallet.erc20 import transfer_call
-from infra.wallet.transaction import Transaction, decode_signed, sender_of, transaction_hash
+from infra.wallet.transaction import (
+    VOID_GAS,
+    Transaction,
+    decode_signed,
+    is_void,
+    sender_of,
+    transaction_hash,
+)
 
 
 class EvmTransactionBuilder:
@@ -48,6 +55,29 @@ class EvmTransactionBuilder:
         return replace(
             decode_signed(raw), max_fee=fees.max_fee, priority_fee=fees.priority_fee
         ).unsigned()
+
+    def void(self, withdrawal: Withdrawal, chain_id: int, fees: FeeQuote) -> bytes:
+        """Return the bytes to be signed of a payment of nothing to the hot wallet itself."""
+        assert withdrawal.nonce is not None
+        return Transaction(
+            chain_id=chain_id,
+            nonce=withdrawal.nonce,
+            priority_fee=fees.priority_fee,
+            max_fee=fees.max_fee,
+            gas=VOID_GAS,
+            to=self._hot_address,
+            value=0,
+            data=b"",
+        ).unsigned()
+
+    def check_void(self, withdrawal: Withdrawal, raw: bytes) -> str:
+        """Return the transaction's hash; `ValueError` unless it uses this nonce up for nothing."""
+        signed = decode_signed(raw)
+        if not is_void(signed, self._hot_address) or signed.nonce != withdrawal.nonce:
+            raise ValueError("the signed transaction is no void of this withdrawal's nonce")
+        if sender_of(raw) != self._hot_address:
+            raise ValueError("the transaction is signed by another key than the hot wallet's")
+        return transaction_hash(raw)
 
     def check_signed(self, withdrawal: Withdrawal, raw: bytes) -> str:
         """Return the transaction's hash; `ValueError` unless the hot wallet pays just this."""

@@ -5,12 +5,12 @@ transaction must do exactly that, above the pinned threshold officers of the pin
 signed it, the signer's own journal must not show the withdrawal under another nonce or as another
 payment, nor the nonce under another withdrawal, and what it signed itself within an hour and a day
 must leave room. Room is reserved when an order is checked, so that a nonce is not given in vain.
+A void of a nonce takes two officers and pays nobody.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -18,10 +18,10 @@ from typing import Any
 
 from domain.approval import (
     APPROVE,
-    Decision,
+    VOID,
+    VOID_SIGNATURES,
     DecisionSubject,
     Officer,
-    decision_refusal,
     quorum,
 )
 from domain.evm_address import is_checksum_address
@@ -29,14 +29,21 @@ from domain.signing_limits import Payment, limit_refusal
 from infra.wallet.erc20 import parse_transfer_call
 from infra.wallet.keccak import keccak256
 from infra.wallet.keys import HOT_WALLET_PATH, Seed
-from infra.wallet.officers import verify_ed25519
 from infra.wallet.signer_journal import SignerJournal
 from infra.wallet.signer_policy import AssetPolicy, SignerPolicy
 from infra.wallet.signer_refusal import Refused, SignerRefusal
+from infra.wallet.signing_order import (
+    SigningOrder,
+    VoidOrder,
+    parse_order,
+    parse_void,
+    signatures_refusal,
+)
 from infra.wallet.transaction import (
     MalformedTransactionError,
     Transaction,
     decode_unsigned,
+    is_void,
     transaction_hash,
 )
 
@@ -44,12 +51,6 @@ MAX_GAS = 500_000
 MAX_NETWORK_FEE = 10**17  # 0.1 of the chain's coin: a bound on what a wrong fee can burn
 RESERVED_SECONDS = 900
 _NO_TIME = dt.timedelta()
-_ORDER_FIELDS = frozenset(
-    {"withdrawal_id", "customer_id", "asset", "amount", "fee", "address", "approvals"}
-)
-_DECISION_FIELDS = frozenset({"officer", "action", "statement", "signature_hex"})
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_AMOUNT = re.compile(r"[1-9][0-9]{0,37}|0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +60,6 @@ class SignedTransaction:
     raw: bytes
     tx_hash: str
     nonce: int
-
-
-@dataclass(frozen=True, slots=True)
-class SigningOrder:
-    """A parsed order: pay `amount - fee` of `asset` to `address`."""
-
-    withdrawal_id: str
-    customer_id: int
-    asset: str
-    amount: int
-    fee: int
-    address: str
-    approvals: tuple[Decision, ...]
-
-    def payment(self, now: dt.datetime) -> Payment:
-        """Return what this order pays, as signed at `now`."""
-        at_seconds = int(now.timestamp())
-        return Payment(self.withdrawal_id, self.asset, self.amount, self.address, at_seconds)
 
 
 class Signer:
@@ -90,6 +73,7 @@ class Signer:
         journal: SignerJournal,
     ) -> None:
         self._key = seed.private_key(HOT_WALLET_PATH)
+        self._hot_address = seed.address(HOT_WALLET_PATH)
         self._policy = policy
         self._officers = officers
         self._journal = journal
@@ -121,6 +105,8 @@ class Signer:
 
     def _limits_refusal(self, payment: Payment) -> Refused | None:
         """Return what the signer's own past says against a payment; else keep room for it."""
+        if self._journal.given_up(payment.withdrawal_id):
+            return Refused(SignerRefusal.GIVEN_UP)
         signed = self._journal.payment(payment.withdrawal_id)
         if signed is not None:
             if signed.same_payment(payment):
@@ -149,27 +135,8 @@ class Signer:
             amount=order.amount,
             address=order.address,
         )
-        officers = dict(self._officers)  # one look at the file for the whole order
-        counted: list[str] = []
-        for decision in order.approvals:
-            refusal = decision_refusal(
-                decision,
-                action=APPROVE,
-                subject=subject,
-                officers=officers,
-                decided=counted,
-                now=now,
-                verify=verify_ed25519,
-            )
-            if refusal is not None:
-                return Refused(SignerRefusal.INVALID_APPROVAL, f"{decision.officer}: {refusal}")
-            counted.append(decision.officer)
-        if len({officers[name].public_key_hex for name in counted}) < len(counted):
-            return Refused(SignerRefusal.INVALID_APPROVAL, "two officers have one key")
         needed = quorum(order.amount, asset.approval_above)
-        if len(counted) < needed:
-            return Refused(SignerRefusal.TOO_FEW_APPROVALS, f"{len(counted)} of {needed}")
-        return None
+        return signatures_refusal(order.approvals, APPROVE, subject, self._officers, needed, now)
 
     def sign(
         self, fields: Mapping[str, Any], unsigned: bytes, now: dt.datetime
@@ -193,16 +160,63 @@ class Signer:
         raw = transaction.signed(*signature_of(self._key, digest))
         return SignedTransaction(raw, transaction_hash(raw), transaction.nonce)
 
-    def _transaction_refusal(
-        self, order: SigningOrder, transaction: Transaction
-    ) -> SignerRefusal | None:
-        """Return how the bytes differ from the order."""
+    def sign_void(
+        self, fields: Mapping[str, Any], unsigned: bytes, now: dt.datetime
+    ) -> SignedTransaction | Refused:
+        """Return a raw transaction that uses a nonce up for nothing, or the first reason not to.
+
+        Two officers must have signed for just this nonce of just this withdrawal; where the payment
+        was signed, it must be theirs. From then on no payment of the withdrawal is signed.
+        """
+        order = parse_void(fields)
+        if isinstance(order, Refused):
+            return order
+        refused = signatures_refusal(
+            order.decisions, VOID, order.subject(), self._officers, VOID_SIGNATURES, now
+        )
+        if refused is not None:
+            return refused
+        paid = self._journal.payment(order.withdrawal_id)
+        if paid is not None and not paid.same_payment(order.payment(now)):
+            return Refused(SignerRefusal.SIGNED_AS_ANOTHER_PAYMENT)
+        try:
+            transaction = decode_unsigned(unsigned)
+        except MalformedTransactionError as error:
+            return Refused(SignerRefusal.MALFORMED_TRANSACTION, str(error))
+        refusal = self._void_refusal(order, transaction)
+        refusal = refusal or self._journal.conflict(transaction.nonce, order.withdrawal_id)
+        if refusal is not None:
+            return Refused(refusal)
+        digest = transaction.signing_hash()
+        at_seconds = int(now.timestamp())
+        self._journal.record_void(transaction.nonce, order.withdrawal_id, at_seconds, digest)
+        self._reserved.pop(order.withdrawal_id, None)
+        raw = transaction.signed(*signature_of(self._key, digest))
+        return SignedTransaction(raw, transaction_hash(raw), transaction.nonce)
+
+    def _void_refusal(self, order: VoidOrder, transaction: Transaction) -> SignerRefusal | None:
+        """Return why the bytes are not the void that was ordered."""
+        if refusal := self._fee_refusal(transaction):
+            return refusal
+        if not is_void(transaction, self._hot_address):
+            return SignerRefusal.NOT_A_VOID
+        return None if transaction.nonce == order.nonce else SignerRefusal.WRONG_NONCE
+
+    def _fee_refusal(self, transaction: Transaction) -> SignerRefusal | None:
         if transaction.chain_id != self._policy.chain_id:
             return SignerRefusal.WRONG_CHAIN
         if transaction.priority_fee > transaction.max_fee:
             return SignerRefusal.FEE_TOO_HIGH
         if transaction.gas > MAX_GAS or transaction.gas * transaction.max_fee > MAX_NETWORK_FEE:
             return SignerRefusal.FEE_TOO_HIGH
+        return None
+
+    def _transaction_refusal(
+        self, order: SigningOrder, transaction: Transaction
+    ) -> SignerRefusal | None:
+        """Return how the bytes differ from the order."""
+        if refusal := self._fee_refusal(transaction):
+            return refusal
         amount = order.amount - order.fee
         contract = self._policy.assets[order.asset].contract
         if contract is None:
@@ -223,31 +237,3 @@ def signature_of(key: bytes, digest: bytes) -> tuple[int, int, int]:
 
     signature = PrivateKey(key).sign_msg_hash(digest)
     return signature.v, signature.r, signature.s
-
-
-def parse_order(fields: Mapping[str, Any]) -> SigningOrder | Refused:
-    """Parse what came over the wire; amounts are decimal text, since JSON numbers may be floats."""
-    if set(fields) != _ORDER_FIELDS or not isinstance(fields["approvals"], list):
-        return Refused(SignerRefusal.UNKNOWN_OR_MISSING_FIELD)
-    for decision in fields["approvals"]:
-        if not isinstance(decision, dict) or set(decision) != _DECISION_FIELDS:
-            return Refused(SignerRefusal.UNKNOWN_OR_MISSING_FIELD, "approvals")
-        if not all(isinstance(value, str) for value in decision.values()):
-            return Refused(SignerRefusal.MALFORMED_FIELD, "approvals")
-    texts = [fields[name] for name in ("withdrawal_id", "asset", "amount", "fee", "address")]
-    if not all(isinstance(text, str) for text in texts) or type(fields["customer_id"]) is not int:
-        return Refused(SignerRefusal.MALFORMED_FIELD)
-    withdrawal_id, asset, amount, fee, address = texts
-    if not _UUID.fullmatch(withdrawal_id):
-        return Refused(SignerRefusal.MALFORMED_FIELD, "withdrawal_id")
-    if not _AMOUNT.fullmatch(amount) or not _AMOUNT.fullmatch(fee):
-        return Refused(SignerRefusal.MALFORMED_FIELD, "amount")
-    return SigningOrder(
-        withdrawal_id=withdrawal_id,
-        customer_id=fields["customer_id"],
-        asset=asset,
-        amount=int(amount),
-        fee=int(fee),
-        address=address,
-        approvals=tuple(Decision(**decision) for decision in fields["approvals"]),
-    )

@@ -30,6 +30,9 @@ class SignerRefusal(StrEnum):
     SIGNED_WITH_ANOTHER_NONCE = "signed_with_another_nonce"
     NONCE_OF_ANOTHER_WITHDRAWAL = "nonce_of_another_withdrawal"
     NONCE_TOO_FAR = "nonce_too_far"
+    GIVEN_UP = "given_up"  # its nonce was voided: nothing is paid for it any more
+    NOT_A_VOID = "not_a_void"
+    WRONG_NONCE = "wrong_nonce"
 
 
 @dataclass(frozen=True, slots=True)

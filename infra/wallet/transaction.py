@@ -16,6 +16,7 @@ _TYPE = b"\x02"
 _UNSIGNED_FIELDS = 9
 _SIGNED_FIELDS = 12
 _SHORT = 55
+VOID_GAS = 21_000  # what a payment to an address without code takes, to the unit
 
 RlpItem = bytes | Sequence["RlpItem"]
 
@@ -61,6 +62,16 @@ class Transaction:
             self.data,
             [],
         ]
+
+
+def is_void(transaction: Transaction, hot_address: str) -> bool:
+    """Return whether it pays nobody anything: the hot wallet sends itself nothing."""
+    return (
+        transaction.to == hot_address
+        and transaction.value == 0
+        and transaction.data == b""
+        and transaction.gas == VOID_GAS
+    )
 
 
 def transaction_hash(raw: bytes) -> str:

@@ -21,6 +21,7 @@ from domain.withdrawal import (
     RELEASE_BEGUN,
     REPLACED,
     STAGE_OF,
+    VOID_SIGNED,
     StateChange,
     StoredTransaction,
     Withdrawal,
@@ -305,20 +306,25 @@ class WithdrawalStore:
         )
         async with self._engine.connect() as connection:
             return [
-                StoredTransaction(row.tx_hash, bytes(row.raw), row.replacement, row.signed_at)
+                StoredTransaction(
+                    row.tx_hash, bytes(row.raw), row.replacement, row.signed_at, row.voids
+                )
                 for row in await connection.execute(query)
             ]
 
     async def store_replacement(
         self, withdrawal: Withdrawal, transaction: StoredTransaction, sender: str
     ) -> None:
-        """Store a dearer transaction with the same nonce, before any node sees it; once.
+        """Store another transaction with the same nonce, before any node sees it; once.
 
-        Only while the payment waits for a block; a repeat, or one of the same number, is nothing.
+        A dearer payment only while the payment waits for a block, a void only once it was given
+        up; a repeat, or one of the same number, is nothing.
         """
+        wanted = WithdrawalState.VOIDING if transaction.voids else WithdrawalState.BROADCAST
+        action = VOID_SIGNED if transaction.voids else REPLACED
         async with self._engine.begin() as connection:
             found = await self._read(connection, withdrawal.withdrawal_id, lock=True)
-            if found is None or found.state is not WithdrawalState.BROADCAST:
+            if found is None or found.state is not wanted:
                 return
             written = await connection.execute(
                 insert(tables.wallet_transaction)
@@ -329,6 +335,7 @@ class WithdrawalStore:
                     address=sender,
                     nonce=found.nonce,
                     replacement=transaction.replacement,
+                    voids=transaction.voids,
                     raw=transaction.raw,
                 )
                 .on_conflict_do_nothing()
@@ -338,8 +345,8 @@ class WithdrawalStore:
                     connection,
                     found.subject,
                     "wallet",
-                    REPLACED,
-                    f"{found.subject}:{REPLACED}:{transaction.replacement}",
+                    action,
+                    f"{found.subject}:{action}:{transaction.replacement}",
                     {"tx_hash": transaction.tx_hash, "nonce": found.nonce},
                 )
 

@@ -89,7 +89,11 @@ def _sweep(rows: Rows, starter: Starter) -> OrphanSweepActivities:
         adjustments=adjustments,
         market_changes=Rows(["a", "b"]),
     )
-    return OrphanSweepActivities(kinds, rows, starter, lambda: 42.0)  # type: ignore[arg-type]
+    return OrphanSweepActivities(kinds, rows, starter, _nothing, lambda: 42.0)  # type: ignore[arg-type]
+
+
+async def _nothing() -> list[str]:
+    return []
 
 
 async def _run(sweep: OrphanSweepActivities, request: SweepRequest = ONCE) -> SweepResult:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from domain.approval import (
     APPROVE,
     REJECT,
+    VOID,
     Decision,
     DecisionRefusal,
     DecisionSubject,
@@ -38,12 +39,15 @@ def _signed(statement: Statement = GOOD, officer: str = "marta", key: str = "") 
 
 
 def _refusal(
-    decision: Decision, action: str = APPROVE, decided: tuple[str, ...] = ()
+    decision: Decision,
+    action: str = APPROVE,
+    decided: tuple[str, ...] = (),
+    subject: DecisionSubject = SUBJECT,
 ) -> DecisionRefusal | None:
     return decision_refusal(
         decision,
         action=action,
-        subject=SUBJECT,
+        subject=subject,
         officers=OFFICERS,
         decided=decided,
         now=NOW,
@@ -54,6 +58,20 @@ def _refusal(
 def test_signed_statement_counts() -> None:
     """The exact statement, signed by a pinned key, before its expiry."""
     assert _refusal(_signed()) is None
+
+
+def test_void_names_its_nonce() -> None:
+    """A statement for another nonce, or without one, uses none up; an approval has none."""
+    void = replace(GOOD, action=VOID, nonce=4)
+    subject = replace(SUBJECT, nonce=4)
+    assert _refusal(_signed(void), VOID, subject=subject) is None
+    for other in (replace(void, nonce=5), replace(void, nonce=None)):
+        refused = _refusal(_signed(other), VOID, subject=subject)
+        assert refused is DecisionRefusal.WRONG_WITHDRAWAL
+    assert _refusal(_signed(replace(GOOD, nonce=4))) is DecisionRefusal.WRONG_WITHDRAWAL
+    for bad in ("4", True, None, 4.0):
+        text = void.canonical().replace('"nonce":4', f'"nonce":{json.dumps(bad)}')
+        assert parse_statement(text) is None
 
 
 @pytest.mark.parametrize(

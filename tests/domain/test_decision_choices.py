@@ -19,9 +19,10 @@ _State = WithdrawalState
         (_State.SCREENED, True, ["approve", "reject", "retry"]),
         (_State.APPROVED, False, ["reject"]),
         (_State.APPROVED, True, ["approve", "reject", "retry"]),
-        (_State.NUMBERED, True, ["approve", "retry"]),
-        (_State.SIGNED, True, ["retry"]),
-        (_State.BROADCAST, True, ["approve", "retry"]),
+        (_State.NUMBERED, True, ["approve", "void", "retry"]),
+        (_State.SIGNED, True, ["void", "retry"]),
+        (_State.BROADCAST, True, ["approve", "void", "retry"]),
+        (_State.VOIDING, True, ["retry"]),
         (_State.CONFIRMED, True, ["retry"]),
         (_State.REVERTED, True, ["reject", "retry"]),
         (_State.CANCELLING, True, ["retry"]),
@@ -50,3 +51,14 @@ def test_the_last_signature_says_that_it_is_the_last() -> None:
         == "Signature 1 of 2; with the second it is posted."
     )
     assert signing_choice(1, "it is posted").effect == "This is the second signature: it is posted."
+
+
+def test_giving_up_says_what_becomes_of_the_payment() -> None:
+    """One officer alone gives nothing up."""
+    first, last = (
+        withdrawal_choices(_State.SIGNED, is_parked=True, needed=0, approved=0, voided=count)[0]
+        for count in (0, 1)
+    )
+    assert first.effect.startswith("Signature 1 of 2; with the last the payment is given up")
+    assert last.effect.startswith("This is the last signature that is needed")
+    assert "it is paid" in last.effect

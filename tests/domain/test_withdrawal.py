@@ -16,6 +16,7 @@ from domain.withdrawal import (
     REJECTABLE_STATES,
     RELEASABLE_STATES,
     STAGE_OF,
+    VOIDABLE_STATES,
     PolicyFacts,
     WithdrawalOrder,
     WithdrawalRefusal,
@@ -81,16 +82,22 @@ def test_tables_cover_every_state() -> None:
 
 def test_nothing_is_released_once_it_may_be_signed() -> None:
     """From the nonce on, the only way is forward, until the chain says that nothing was paid."""
-    after = [_State.NUMBERED, _State.SIGNED, _State.BROADCAST, _State.CONFIRMED]
+    after = [
+        *(_State.NUMBERED, _State.SIGNED, _State.BROADCAST, _State.VOIDING, _State.CONFIRMED),
+    ]
     releases = {_State.REJECTING, _State.CANCELLING}
     for state in after:
         assert state not in REJECTABLE_STATES
         assert not NEXT_STATES[state] & releases
     for state in RELEASABLE_STATES:
         assert releases <= NEXT_STATES[state]
-    assert NEXT_STATES[_State.REVERTED] == {_State.REJECTING}
-    before = [state for state in _State if _State.REVERTED in NEXT_STATES[state]]
-    assert before == [_State.BROADCAST]
+    for proven, before in (
+        (_State.REVERTED, {_State.BROADCAST, _State.VOIDING}),
+        (_State.VOIDED, {_State.VOIDING}),
+    ):
+        assert NEXT_STATES[proven] == {_State.REJECTING}
+        assert {state for state in _State if proven in NEXT_STATES[state]} == before
+    assert {state for state in _State if _State.VOIDING in NEXT_STATES[state]} == VOIDABLE_STATES
 
 
 def test_policy_names_the_first_rule_that_refuses() -> None:

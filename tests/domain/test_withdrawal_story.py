@@ -77,6 +77,37 @@ def test_refused_withdrawal_says_by_whom() -> None:
     assert "rejecting by policy: rules of version 1: denied: REFUSED" in story.answer
 
 
+def test_given_up_payment_says_by_whom_and_which_transaction_used_its_nonce_up() -> None:
+    """Every hash is there; the one that was mined is the story's."""
+    void: dict[str, JsonValue] = {"tx_hash": "0x2", "nonce": 4}
+    told = records(
+        ("customer:1", "requested", ASKED),
+        ("wallet", "signed", {"tx_hash": "0x1"}),
+        ("officer:marta", "void", {"statement": "{}"}),
+        ("officer:piero", "void", {"statement": "{}"}),
+        ("wallet", "voiding", {"voided_by": ["marta", "piero"], "nonce": 4}),
+        ("wallet", "void_signed", void),
+        ("wallet", "voided", {**PAID, **void}),
+        ("wallet", "rejecting", {"reason": "voided"}),
+        ("wallet", "rejected", {"reason": "voided"}),
+    )
+    story = story_of("w", told)
+    assert story is not None
+    assert (story.state, story.tx_hash) == ("rejected", "0x2")
+    assert story.answer == (
+        "customer:1 asked for it",
+        "officer:marta signed: void",
+        "officer:piero signed: void",
+        "voiding by wallet: given up by marta, piero: nonce 4 is to be used up without paying",
+        "voided by wallet: 0x2 in block 7 (0xb), network fee 21",
+        "rejecting by wallet: voided",
+        "rejected by wallet: voided",
+    )
+    assert sentence(told[5]) == "transaction 0x2 pays nobody, nonce 4"
+    done = {"record_decision": 2, "begin_void": 1, "send_void": 1, "confirm_withdrawal": 1}
+    assert missing_records({record.action for record in told}, done) == []
+
+
 def test_without_a_request_there_is_no_story() -> None:
     """A log that lacks the first record tells nothing about the rest."""
     assert story_of("w", records(("wallet", "held", {}))) is None

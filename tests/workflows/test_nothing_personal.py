@@ -15,7 +15,7 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from activities.withdrawal_payment import SigningRequest
+from activities.signing import SigningRequest
 from domain.approval import Decision
 from domain.withdrawal import WithdrawalRequest
 from infra.log_privacy import WithoutMessages

@@ -190,6 +190,32 @@ async def test_customer_cancels_a_parked_withdrawal(rig: Rig) -> None:
     assert await rig.balance("withdrawal:pending:ETH") == 0
 
 
+@pytest.mark.parametrize("is_carried_out", [True, False])
+async def test_engine_that_is_away_during_the_debit_while_the_customer_cancels(
+    rig: Rig, is_carried_out: bool
+) -> None:
+    """Silent after the debit, or not there: what has become of it is known before it is undone."""
+    customer = 14 + is_carried_out
+    await rig.funded_customer(customer, "USDT", 300 * USDT)
+    rig.treasury.away, rig.treasury.missed = ("silent" if is_carried_out else "down"), 0
+    rig.treasury.settles = False  # else the ledger tells what the engine does not
+    withdrawal_id = await rig.withdraw(customer, "USDT", 100 * USDT)
+    await rig.until(lambda: _is_tried_again(rig), True)
+    assert await rig.record_cancellation(customer, withdrawal_id)
+    await rig.handle(withdrawal_id).signal("cancel_requested")
+    assert await rig.state(withdrawal_id) == "requested"
+    rig.treasury.away, rig.treasury.settles = "", True
+    await rig.treasury.settle()
+    await rig.until(lambda: rig.state(withdrawal_id), "cancelled")
+    assert await rig.balance(f"customer:{customer}:trading.0:USDT") == 300 * USDT
+    assert await rig.balance("withdrawal:pending:USDT") == 0
+    assert await rig.balance("transit.0:USDT") == 0
+
+
+async def _is_tried_again(rig: Rig) -> bool:
+    return rig.treasury.missed >= 2
+
+
 async def test_cancel_before_the_debit_is_answered_waits_for_it(rig: Rig) -> None:
     """A debit that is under way is not forgotten: first held, then given back."""
     await rig.funded_customer(8, "USDT", 300 * USDT)

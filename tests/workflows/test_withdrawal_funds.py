@@ -10,14 +10,12 @@ import pytest
 import pytest_asyncio
 from temporalio.client import WorkflowUpdateFailedError
 
-from activities.reconciliation import check_exchange
 from domain.approval import REJECT
-from domain.checker_records import EngineRecord, Opening
+from domain.checker_records import Opening
 from domain.checker_report import Findings
 from infra.postgres.reconciliation_log import ReconciliationLog
-from infra.postgres.record_reader import RecordReader
-from infra.wallet.coins import WalletCoins
 from tests.workflows.conftest import WalletServers
+from tests.workflows.wallet_books import no_violation_of_the_wallet
 from tests.workflows.wallet_parts import Gate
 from tests.workflows.wallet_rig import Rig, build_rig
 from workflows.parking import RetryRequest
@@ -133,36 +131,15 @@ async def _times_parked(rig: Rig, name: str) -> int:
     return (await rig.audit(f"withdrawal-{name}")).count("parked")
 
 
-class _Engine:
-    """The second engine: not what is checked here."""
-
-    async def at(self, shard: int, sequence: int) -> EngineRecord:
-        return EngineRecord(shard, sequence, {}, {}, 0)
-
-
 async def test_checker_accepts_a_failed_payment_in_every_state(poor: tuple[Rig, Gate]) -> None:
     """Coins, gas and states agree while it is parked, and after the release."""
     rig, _ = poor
     name = await _reverted(poor, 3, "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359")
-    await _no_violation_of_the_wallet(rig)
+    await no_violation_of_the_wallet(rig)
     rejection = await rig.decision(name, action=REJECT)
     await rig.handle(name).execute_update("reject", rejection)
     await rig.until(lambda: rig.state(name), "rejected")
-    await _no_violation_of_the_wallet(rig)
-
-
-async def _no_violation_of_the_wallet(rig: Rig) -> None:
-    await rig.mine(1)
-    await asyncio.sleep(1.5)  # the watcher's next look
-    coins = WalletCoins(rig.chain, rig.wallet.public.hot_address)
-    checked = await check_exchange(RecordReader(rig.engine), _Engine(), coins, [0])
-    found = {
-        violation.invariant: violation.text
-        for violation in checked.report.violations
-        if violation.invariant not in ("engine_equals_ledger", "cursor_follows_journal")
-    }
-    assert found == {}
-    assert "chain_equals_wallet" in {looked.name for looked in checked.report.invariants}
+    await no_violation_of_the_wallet(rig)
 
 
 async def test_nothing_is_paid_while_the_books_differ(poor: tuple[Rig, Gate]) -> None:

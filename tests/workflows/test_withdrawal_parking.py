@@ -7,7 +7,7 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.withdrawal_payment import SigningRequest
+from activities.signing import SigningRequest
 from activities.withdrawal_review import StepResult
 from domain.withdrawal import WithdrawalRequest
 from tests.workflows.withdrawal_steps import ApprovedSteps, until_parked

@@ -96,6 +96,25 @@ async def test_worker_that_dies_after_broadcast_sends_one_transaction(
     assert (await rig.chain.address_state(hot, ())).nonce == before + 1
 
 
+@pytest.mark.parametrize(
+    "step", [pytest.param("check_signing_order", marks=pytest.mark.long), "sign_withdrawal"]
+)
+async def test_signer_that_dies_after_its_work_signs_the_same_again(
+    quiet_rig: Rig, gate: Gate, step: str
+) -> None:
+    """Its journal was on disk before; the same order gives the same bytes, and one is mined."""
+    rig = quiet_rig
+    hot = rig.wallet.public.hot_address
+    before = (await rig.chain.address_state(hot, ())).nonce
+    rig.signer_gate.close_after(step)
+    withdrawal_id = await rig.withdraw(CUSTOMER, "USDT", 100 * USDT)
+    await _until_reached(rig, rig.signer_gate)
+    rig.signer_gate.opened.set()
+    await _finish(rig, withdrawal_id)
+    assert (await rig.chain.address_state(hot, ())).nonce == before + 1
+    assert len(await rig.withdrawals.transactions(withdrawal_id)) == 1
+
+
 async def test_reset_at_any_time_never_pays_again(quiet_rig: Rig, gate: Gate) -> None:
     """Reset after the broadcast, and once more after the end: the row decides."""
     rig = quiet_rig

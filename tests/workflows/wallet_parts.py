@@ -77,10 +77,15 @@ class EngineInProcess:
         self.sequence = 0
         self.settles = True
         self.fails_after_commands = 0
+        self.away = ""  # "silent": carries out and never answers; "down": is not there
+        self.missed = 0  # commands that had no answer because it was away
         self.ahead_us = 0  # how far the engine's clock is ahead of ours
 
     async def submit(self, command: Command) -> tuple[Event, ...]:
         """Apply one command, settle it, answer; or lose the answer where a test wants that."""
+        if self.away == "down":
+            self.missed += 1
+            raise ConnectionError("nobody is there")
         async with self._lock:
             self.sequence += 1
             stamped = encode_command(
@@ -93,6 +98,9 @@ class EngineInProcess:
             if self.fails_after_commands:
                 self.fails_after_commands -= 1
                 raise ConnectionError("the answer was lost")
+            if self.away:
+                self.missed += 1
+                raise ConnectionError("no answer in time")
             return tuple(decode_events(raw))
 
     async def settle(self) -> None:

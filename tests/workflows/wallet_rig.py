@@ -27,8 +27,9 @@ from temporalio.worker import (
     Worker,
 )
 
+from activities.nonce_care import NonceCare
 from activities.orphan_sweep import OrphanSweepActivities, SweepRequest, SweepResult
-from domain.approval import APPROVE, Decision, Statement
+from domain.approval import APPROVE, VOID, Decision, Statement
 from domain.reconciliation import Policy
 from domain.screening import SANCTIONS
 from domain.wallet_record import NewWithdrawal
@@ -62,10 +63,17 @@ from tests.workflows.wallet_parts import (
     ETH_USDT_ROW,
     OUTSIDE,
     EngineInProcess,
+    Gate,
 )
 from workers.chain_watcher import ChainWatcher, watch
 from workers.wallet_signer import open_signer, signer_worker
-from workers.wallet_wiring import WalletAdapters, payment_gate, sweep_kinds, wiring_of
+from workers.wallet_wiring import (
+    WalletAdapters,
+    nonce_care,
+    payment_gate,
+    sweep_kinds,
+    wiring_of,
+)
 from workflows import task_queues
 
 WAIT_SECONDS = 30.0
@@ -83,6 +91,7 @@ class Rig:
     chain: EvmChain
     watcher: ChainWatcher
     withdrawals: WithdrawalStore
+    signer_gate: Gate
 
     # ---- doing ----------------------------------------------------------------------------
 
@@ -198,6 +207,7 @@ class Rig:
             "amount": row.amount,
             "address": row.address,
             "expiry": int(time.time()) + valid_seconds,
+            "nonce": row.nonce if action == VOID else None,
         }
         statement = Statement(**(fields | changed))
         path = officers.private_key_path(self.settings.data_dir, key_of or officer)
@@ -283,11 +293,16 @@ class Rig:
             sweep_kinds(self.engine),
             self.withdrawals,
             TemporalStarter(self._connected, task_queues.WALLET),
+            self.nonces().send_again,
         )
         request = SweepRequest(page=2, run_seconds=0)
         result: SweepResult = await ActivityEnvironment().run(activities.sweep, request)
         assert result.failed == []
         return result.started
+
+    def nonces(self) -> NonceCare:
+        """Return what looks after the hot wallet's nonces."""
+        return nonce_care(self.engine, self.chain, self.wallet.public.hot_address)
 
     def worker(self, *interceptors: Interceptor, **replaced: Any) -> Worker:
         """Return a worker of the queue `wallet`; `replaced` puts other adapters in."""
@@ -360,6 +375,7 @@ async def build_rig(
             wallet.public.hot_address,
         ),
         withdrawals=WithdrawalStore(engine, LedgerStore(), AuditStore()),
+        signer_gate=Gate(),
     )
     stack.push_async_callback(terminate_all, client)
     stopping = asyncio.Event()
@@ -370,7 +386,8 @@ async def build_rig(
         await watching
 
     stack.push_async_callback(stop_watching)
-    await stack.enter_async_context(signer_worker(client, open_signer(settings)))
+    signer = signer_worker(client, open_signer(settings), rig.signer_gate)
+    await stack.enter_async_context(signer)
     return rig
 
 

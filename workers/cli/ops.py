@@ -1,4 +1,4 @@
-"""`rialto ops`, `approve`, `reject`, `faucet`: what staff do with the wallet."""
+"""`rialto ops`, `approve`, `reject`, `void`, `faucet`: what staff do with the wallet."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(ops, name="ops")
     app.command("approve")(approve)
     app.command("reject")(reject)
+    app.command("void")(void)
     app.command("faucet")(faucet)
 
 
@@ -123,6 +124,21 @@ def reject(
     _decide(withdrawal_id, "reject", officer, data, ask=not (yes or as_json), as_json=as_json)
 
 
+def void(
+    withdrawal_id: Annotated[str, typer.Argument(metavar="ID")],
+    officer: OfficerOption = "",
+    yes: YesOption = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give up a parked payment that has its nonce already; two officers must sign.
+
+    The nonce is used up by a transaction that pays nobody, at a higher fee. Whichever is mined
+    decides: the payment, or the void, after which the amount goes back to the customer.
+    """
+    _decide(withdrawal_id, "void", officer, data, ask=not (yes or as_json), as_json=as_json)
+
+
 def _decide(
     withdrawal_id: str, action: str, officer: str, data: Path | None, *, ask: bool, as_json: bool
 ) -> None:
@@ -151,8 +167,8 @@ def _decide(
         )
     else:
         typer.echo(
-            f"recorded; {result.approvals} of {result.approvals_needed} approvals, "
-            f"state {result.state}"
+            f"recorded; {result.approvals} of {result.approvals_needed} "
+            f"{'signatures' if action == 'void' else 'approvals'}, state {result.state}"
         )
 
 

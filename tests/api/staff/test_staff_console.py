@@ -71,6 +71,7 @@ ROWS: dict[str, Any] = {
         needed=1,
         approved_by=[],
         review="",
+        nonce=None,
         screened=Screened(4, {"value_is_known": True}, ["sanctions: clear"]),
         parked="",
         advice="",

@@ -28,6 +28,7 @@ def app() -> typer.Typer:
         ["ops", "retry", "some-id"],
         ["approve", "some-id", "--officer", "marta"],
         ["reject", "some-id", "--officer", "marta"],
+        ["void", "some-id", "--officer", "marta"],
         ["faucet", "hot", "ETH", "1"],
     ],
 )
@@ -54,7 +55,7 @@ def test_retry_takes_either_an_id_or_a_query(app: typer.Typer, arguments: list[s
     assert result.exit_code == EXIT_USAGE
 
 
-@pytest.mark.parametrize("verb", ["approve", "reject"])
+@pytest.mark.parametrize("verb", ["approve", "reject", "void"])
 def test_decision_without_a_terminal_names_its_officer(app: typer.Typer, verb: str) -> None:
     """A script must not sign with somebody's key just because nobody was named."""
     result = CliRunner().invoke(app, [verb, "some-id"])
@@ -63,7 +64,8 @@ def test_decision_without_a_terminal_names_its_officer(app: typer.Typer, verb: s
 
 
 @pytest.mark.parametrize(
-    "verb", ["ops", "ops list", "ops retry", "approve", "reject", "faucet", "audit withdrawal"]
+    "verb",
+    ["ops", "ops list", "ops retry", "approve", "reject", "void", "faucet", "audit withdrawal"],
 )
 def test_every_verb_explains_itself(app: typer.Typer, verb: str) -> None:
     """`--help` works everywhere."""

@@ -1097,6 +1097,7 @@ def upgrade() -> None:
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("nonce", sa.BigInteger(), nullable=False),
         sa.Column("replacement", sa.SmallInteger(), server_default="0", nullable=False),
+        sa.Column("voids", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("raw", sa.LargeBinary(), nullable=False),
         sa.Column(
             "signed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False

@@ -1,0 +1,173 @@
+"""What payment and void of a nonce share: which of its transactions was mined, and how deep."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.wallet_ports import BlockRows, ChainAdapter, WithdrawalRows
+from activities.withdrawal_money import STREAM
+from domain.chain import FeeQuote, Receipt
+from domain.ledger import JournalRequest, Posting, network_fees, wallet_hot
+from domain.money import text_from_units
+from domain.withdrawal import StateChange, StoredTransaction, Withdrawal, WithdrawalState
+
+_POLL_SECONDS = 0.5
+_WATCH_SECONDS = 300.0
+_BEHIND_ATTEMPTS = 4
+_log = structlog.get_logger(__name__)
+
+
+def parked(kind: str, message: str) -> ApplicationError:
+    """Return an error whose message every operator may read: nothing personal is in any of them."""
+    return ApplicationError(message, type=f"Public{kind}", non_retryable=True)
+
+
+class PaymentChain:
+    """The hot wallet's transactions on the chain, as far as one withdrawal's nonce goes.
+
+    All transactions of a withdrawal have one nonce, so at most one of them is ever mined. Above
+    `max_fee` wei a gas unit nothing is begun; what no block takes for `stuck_seconds` is stuck.
+    """
+
+    def __init__(
+        self,
+        rows: WithdrawalRows,
+        blocks: BlockRows,
+        chain: ChainAdapter,
+        hot_address: str,
+        max_fee: int,
+        stuck_seconds: float,
+    ) -> None:
+        self._rows = rows
+        self._blocks = blocks
+        self._chain = chain
+        self._hot_address = hot_address
+        self._max_fee = max_fee
+        self._stuck_seconds = min(stuck_seconds, _WATCH_SECONDS)
+
+    async def require_chain(self, chain: str) -> None:
+        """Refuse to pay on a chain that lacks blocks we have seen: it is not the same chain.
+
+        A reorganisation can look like that for a moment, so the first attempts only wait.
+        """
+        tip = await self._blocks.tip(chain)
+        head = await self._chain.head()
+        if tip is not None and head < tip[0]:
+            raise ApplicationError(
+                f"the chain is at block {head}, but block {tip[0]} was seen: the node was reset "
+                "or is another one",
+                type="PublicChainBehind",
+                non_retryable=activity.info().attempt >= _BEHIND_ATTEMPTS,
+            )
+
+    def require_cheap(self, fees: FeeQuote) -> None:
+        """Park where a gas unit costs more than is to be paid."""
+        if fees.max_fee > self._max_fee:
+            asked, most = (text_from_units(fee, 9) for fee in (fees.max_fee, self._max_fee))
+            raise parked("FeeSpike", f"a gas unit costs {asked} gwei, the most is {most}")
+
+    async def mined_of(self, stored: Iterable[StoredTransaction]) -> Receipt | None:
+        """Return the receipt of the one that was mined."""
+        for one in stored:
+            receipt = await self._chain.receipt(one.tx_hash)
+            if receipt is not None:
+                return receipt
+        return None
+
+    async def send(self, row: Withdrawal, newest: StoredTransaction) -> None:
+        """Send one of a nonce's stored transactions, unless any of them has been mined.
+
+        The node refuses it when another was mined a moment ago, which is no failure.
+        """
+        stored = await self._rows.transactions(row.withdrawal_id)
+        taken, receipt = newest.tx_hash, await self.mined_of(stored)
+        if receipt is None:
+            await self.require_chain(row.chain)
+            try:
+                await self._chain.broadcast(newest.raw)
+            except Exception:
+                receipt = await self.mined_of(stored)
+                if receipt is None:
+                    raise
+        await self._rows.note_broadcast(taken if receipt is None else receipt.tx_hash)
+
+    async def watch(
+        self, row: Withdrawal, stored: Sequence[StoredTransaction], newest: StoredTransaction
+    ) -> Receipt | None:
+        """Wait until one is mined and deep enough, and return its receipt; None: it is stuck.
+
+        The newest is sent again when the node has forgotten it. A payment that waits for an
+        earlier nonce is not stuck.
+        """
+        waited = 0.0
+        while True:
+            receipt = await self.mined_of(stored)
+            if receipt is None and not await self._chain.knows(newest.tx_hash):
+                await self.send(row, newest)
+            if receipt is not None and await self.is_deep(receipt, row.confirmations):
+                return receipt
+            if receipt is None and waited >= self._stuck_seconds and await self._is_next(row):
+                return None
+            if waited >= _WATCH_SECONDS:
+                raise ApplicationError("not confirmed yet", type="NotConfirmedYet")
+            activity.heartbeat("waiting for confirmations")
+            await asyncio.sleep(_POLL_SECONDS)
+            waited += _POLL_SECONDS
+
+    async def is_deep(self, receipt: Receipt, confirmations: int) -> bool:
+        """Return whether the receipt's block is deep enough and still part of the chain.
+
+        The block that makes it so must be there: a head is told in one number, and wrong at times.
+        """
+        last = receipt.block_number + confirmations - 1
+        if await self._chain.head() < last or await self._chain.block_hash(last) is None:
+            return False
+        return await self._chain.block_hash(receipt.block_number) == receipt.block_hash
+
+    async def _is_next(self, row: Withdrawal) -> bool:
+        """Return whether no earlier nonce is what the payment waits for."""
+        state = await self._chain.address_state(self._hot_address, ())
+        return state.nonce == row.nonce
+
+
+def mined_change(row: Withdrawal, receipt: Receipt, *, void: bool = False) -> StateChange:
+    """Return the change to what a deep receipt says; what paid nobody has its gas booked here."""
+    if receipt.succeeded and not void:
+        target, journal = WithdrawalState.CONFIRMED, None
+    else:
+        target = WithdrawalState.VOIDED if void else WithdrawalState.REVERTED
+        journal = _gas(row, receipt, target)
+    return StateChange(
+        source=row.state,
+        target=target,
+        detail={
+            "tx_hash": receipt.tx_hash,
+            "block": receipt.block_number,
+            "block_hash": receipt.block_hash,
+            "network_fee": str(receipt.fee),
+        },
+        columns={
+            "tx_hash": receipt.tx_hash,
+            "block_number": receipt.block_number,
+            "network_fee": receipt.fee,
+        },
+        journal=journal,
+    )
+
+
+def _gas(row: Withdrawal, receipt: Receipt, target: WithdrawalState) -> JournalRequest:
+    """Return the journal of the gas: it is all that has left the wallet."""
+    coin = row.chain
+    gas = Posting(network_fees(coin), wallet_hot(row.chain, coin), coin, receipt.fee)
+    return JournalRequest(
+        stream=STREAM,
+        key=f"{row.subject}-{target}",
+        kind=f"withdrawal_{target}",
+        postings=(gas,) if receipt.fee else (),
+        detail={"withdrawal": row.subject, "tx_hash": receipt.tx_hash},
+    )
