@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Coroutine
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import structlog
 
@@ -17,36 +19,59 @@ _GAS_MARGIN_PERCENT = 125
 _GAS_OF_A_PLAIN_PAYMENT = 21_000  # whatever takes more has run a contract's code
 _NO_SUCH_METHOD = -32601
 _log = structlog.get_logger(__name__)
+Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
 
 
 class TransactionRefusedError(Exception):
     """The node will not take this transaction, and asking again will not change that."""
 
 
+def _readable(
+    ask: Callable[Parameters, Coroutine[Any, Any, Answer]],
+) -> Callable[Parameters, Coroutine[Any, Any, Answer]]:
+    """Let an answer that makes no sense be that of a node that is away: it is asked again."""
+
+    @wraps(ask)
+    async def asked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
+        try:
+            return await ask(*args, **kwargs)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ChainUnavailableError(
+                f"{ask.__name__}: the node's answer cannot be read ({type(error).__name__})"
+            ) from error
+
+    return asked
+
+
 class EvmChain:
     """One node; everything it says may be late or wrong, so callers check hashes and depth."""
 
-    def __init__(self, url: str) -> None:
-        self._rpc = JsonRpc(url)
+    def __init__(self, url: str, timeout_seconds: float = 10.0) -> None:
+        self._rpc = JsonRpc(url, timeout_seconds)
         self._has_traces = True
 
     async def close(self) -> None:
         """Close the connections to the node."""
         await self._rpc.close()
 
+    @_readable
     async def chain_id(self) -> int:
         """Return the chain's number, part of every signature."""
         return int(await self._rpc.call("eth_chainId"), 16)
 
+    @_readable
     async def head(self) -> int:
         """Return the newest block's number."""
         return int(await self._rpc.call("eth_blockNumber"), 16)
 
+    @_readable
     async def block_hash(self, number: int) -> str | None:
         """Return the hash of the block that the chain has at `number` now."""
         header = await self._rpc.call("eth_getBlockByNumber", hex(number), False)
         return None if header is None else str(header["hash"])
 
+    @_readable
     async def block(self, number: int) -> Block | None:
         """Return a block with every payment of its successful transactions; None above the head."""
         body = await self._rpc.call("eth_getBlockByNumber", hex(number), True)
@@ -93,11 +118,14 @@ class EvmChain:
             raise ChainUnavailableError(f"block {number} changed while it was read")
         return internal_payments(traces or ())
 
+    @_readable
     async def receipt(self, tx_hash: str) -> Receipt | None:
         """Return the receipt of a mined transaction, or None while (or after) it is not mined."""
         found = await self._rpc.call("eth_getTransactionReceipt", tx_hash)
         if found is None:
             return None
+        if found["transactionHash"] != tx_hash:
+            raise ChainUnavailableError("the node answers about another transaction")
         return Receipt(
             tx_hash=tx_hash,
             block_number=int(found["blockNumber"], 16),
@@ -106,21 +134,29 @@ class EvmChain:
             fee=int(found["gasUsed"], 16) * int(found["effectiveGasPrice"], 16),
         )
 
+    @_readable
     async def fee_quote(self) -> FeeQuote:
         """Return fees that outlast about six full blocks: twice the base fee plus the tip."""
         head = await self._rpc.call("eth_getBlockByNumber", "latest", False)
         tip = int(await self._rpc.call("eth_maxPriorityFeePerGas"), 16)
         return FeeQuote(max_fee=2 * int(head["baseFeePerGas"], 16) + tip, priority_fee=tip)
 
+    @_readable
     async def gas_for(self, sender: str, to: str, value: int, data: bytes) -> int:
-        """Return a gas limit with a margin; `TransactionRefusedError` when it would be reverted."""
+        """Return a gas limit with a margin; `TransactionRefusedError` when it would be reverted.
+
+        A node that fails at working it out is one that is away.
+        """
         call = {"from": sender, "to": to, "value": hex(value), "data": "0x" + data.hex()}
         try:
             gas = int(await self._rpc.call("eth_estimateGas", call), 16)
         except RpcError as error:
+            if error.is_nodes_own:
+                raise ChainUnavailableError(str(error)) from error
             raise TransactionRefusedError(f"the transfer would fail: {error.message}") from error
         return gas * _GAS_MARGIN_PERCENT // 100
 
+    @_readable
     async def address_state(
         self, address: str, contracts: Collection[str | None], *, at_block: int | None = None
     ) -> AddressState:
@@ -150,7 +186,8 @@ class EvmChain:
             if any(sign in error.message.lower() for sign in _KNOWN):
                 return
             if await self._rpc.call("eth_getTransactionByHash", transaction_hash(raw)) is None:
-                raise TransactionRefusedError(error.message) from error
+                kind = ChainUnavailableError if error.is_nodes_own else TransactionRefusedError
+                raise kind(error.message) from error
 
     async def knows(self, tx_hash: str) -> bool:
         """Return whether the node has the transaction, mined or waiting."""

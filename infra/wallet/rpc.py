@@ -17,6 +17,9 @@ class ChainUnavailableError(Exception):
     """The node cannot be reached or did not answer in time; what it did is unknown."""
 
 
+_NODES_OWN = frozenset({-32603, -32002, -32005})  # internal, unavailable, too much (EIP-1474)
+
+
 class RpcError(Exception):
     """The node answered with an error."""
 
@@ -24,6 +27,11 @@ class RpcError(Exception):
         super().__init__(f"{method}: {message} ({code})")
         self.code = code
         self.message = message
+
+    @property
+    def is_nodes_own(self) -> bool:
+        """Return whether the node says that it failed, which says nothing of what was asked."""
+        return self.code in _NODES_OWN and "revert" not in self.message.lower()
 
 
 class JsonRpc:
@@ -41,8 +49,10 @@ class JsonRpc:
             answer = response.json()
         except (httpx.HTTPError, ValueError) as error:
             raise ChainUnavailableError(f"{method}: {error or type(error).__name__}") from error
+        if not isinstance(answer, dict) or answer.get("id", request["id"]) != request["id"]:
+            raise ChainUnavailableError(f"{method}: no answer to what was asked")
         if "error" in answer:
-            raise RpcError(method, int(answer["error"]["code"]), str(answer["error"]["message"]))
+            raise _error(method, answer["error"])
         if "result" not in answer:
             raise ChainUnavailableError(f"{method}: HTTP {response.status_code} without a result")
         return answer["result"]
@@ -61,3 +71,10 @@ class JsonRpc:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def _error(method: str, told: object) -> RpcError | ChainUnavailableError:
+    """Return the node's error as ours; one that is no error as JSON-RPC has them says nothing."""
+    if isinstance(told, dict) and type(told.get("code")) is int:
+        return RpcError(method, told["code"], str(told.get("message", "")))
+    return ChainUnavailableError(f"{method}: an error that cannot be read")
