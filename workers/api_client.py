@@ -131,14 +131,23 @@ class ApiClient:
         return await self._send(account, "POST", "/v1/margin", move)
 
     async def withdraw(
-        self, account: ApiAccount, asset: str, amount: str, address: str, *, key: str
+        self,
+        account: ApiAccount,
+        asset: str,
+        amount: str,
+        address: str,
+        *,
+        key: str,
+        beneficiary: str = "",
     ) -> str:
         """List the address, ask for a withdrawal, once per `key`; return its id.
+
+        `beneficiary` is whose the address is; the customer's own unless named.
 
         While a part of the exchange is away (503), or the address cools off, it is asked again:
         the key makes that safe.
         """
-        listing = {"address": address, "beneficiary": account.name}
+        listing = {"address": address, "beneficiary": beneficiary or account.name}
         patience = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
@@ -157,6 +166,10 @@ class ApiClient:
                 if not _may_pass(error) or time.monotonic() > patience:
                     raise
             await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def cancel_withdrawal(self, account: ApiAccount, withdrawal_id: str) -> Any:
+        """Cancel a withdrawal that is not signed yet; safe to repeat."""
+        return await self._send(account, "DELETE", f"/v1/withdrawals/{withdrawal_id}")
 
     async def transfer(
         self,

@@ -78,7 +78,7 @@ async def _kill(found: Drill, victims: Sequence[str], passed: float) -> Kill:
         if name == FLUSH:
             await _flush(found.settings.redis_url)
         elif pids[name]:
-            _kill_9(pids[name])
+            kill_9(pids[name])
     resumed = await found.until_settled(durable + found.load.per_second // 4, _RESUME_SECONDS)
     kill = Kill(round(passed, 1), "+".join(victims), resumed)
     found.say(f"{kill.at_seconds:6.1f} s {kill.victims}: settled on after {resumed} s")
@@ -95,7 +95,8 @@ async def _durable(found: Drill) -> int:
             await asyncio.sleep(0.05)
 
 
-def _kill_9(pid: int) -> None:
+def kill_9(pid: int) -> None:
+    """Kill a process that may have died already."""
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:

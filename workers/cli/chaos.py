@@ -1,4 +1,4 @@
-"""`rialto chaos temporal | kill`: drills on an exchange of their own, with figures."""
+"""`rialto chaos temporal | kill | withdrawals`: drills on an exchange of their own."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     chaos = typer.Typer(help="Drills: an exchange in a scratch folder, load, faults, its books.")
     chaos.command("temporal")(temporal)
     chaos.command("kill")(kill)
+    chaos.command("withdrawals")(withdrawals)
     app.add_typer(chaos, name="chaos")
 
 
@@ -74,6 +75,31 @@ def kill(
         return kills.run(folder, rate, minutes * 60, seed, chosen, say)
 
     _report(_drilled(work, {}), as_json=as_json)
+
+
+def withdrawals(
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many are asked for.")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Who asks what, and who dies when.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Kill worker, signer, engine and gateway while withdrawals run and the node lies.
+
+    Customers ask and cancel by the API, officers sign and retry, the node is late, errs after the
+    effect, says nothing or forgets. `final` counts how they ended, `double_sent` those of which
+    more than one transaction was mined. Exit code 1 when one did not end, was paid twice or not
+    as its row says, or the books are wrong.
+    """
+    from infra.embedded.ports import LOOPBACK, free_port
+    from workers.chaos import withdrawals as drill
+
+    def work(folder: Path) -> Coroutine[Any, Any, dict[str, Any]]:
+        return drill.run(folder, count, seed, say)
+
+    variables = {
+        "RIALTO_CHAIN_URL": f"http://{LOOPBACK}:{free_port()}",
+        "RIALTO_WITHDRAWAL_STUCK_SECONDS": drill.STUCK_SECONDS,
+    }
+    _report(_drilled(work, variables), as_json=as_json)
 
 
 def say(text: str) -> None:
