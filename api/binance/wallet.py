@@ -276,7 +276,7 @@ async def _history(
         records = await page(call.caller.customer_id, before, _PAGE)
         for one in records:
             if since_us is not None and one.created_at_us < since_us:
-                return found
+                return found[:limit]
             if listing is None or one.asset_id == listing.asset.asset_id:
                 words = told(one)
                 if words is not None and status in (None, words["status"]):

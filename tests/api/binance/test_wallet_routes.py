@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from api.binance.wallet import DEPOSIT_STATUSES, WITHDRAWAL_STATUSES
@@ -43,6 +44,18 @@ async def test_a_withdrawal_is_written_down_once(exchange: Exchange) -> None:
     assert (told["amount"], told["transactionFee"], told["status"]) == ("99", "1", 2)
     named = await ask(exchange, "GET", "/sapi/v1/capital/withdraw/history", withdrawOrderId="other")
     assert named.json() == []
+
+
+async def test_a_history_is_no_longer_than_asked(exchange: Exchange) -> None:
+    """Also where the rows that are older than wanted are on the same page."""
+    path = "/sapi/v1/capital/withdraw"
+    for number in range(3):
+        await ask(exchange, "POST", f"{path}/apply", withdrawOrderId=f"w{number}", **WITHDRAWAL)
+    written = exchange.memory.withdrawals_written
+    for second, (key, (request, record)) in zip((5, 4, 3), list(written.items()), strict=True):
+        written[key] = request, replace(record, created_at_us=second * 1_000_000)
+    found = await ask(exchange, "GET", f"{path}/history", startTime=4_000, limit=1)
+    assert [one["withdrawOrderId"] for one in found.json()] == ["w0"]
 
 
 async def test_refused_withdrawals(exchange: Exchange) -> None:
