@@ -6,6 +6,7 @@ from typing import Any
 
 from api.binance.call import Call
 from api.binance.names import markets, name_of, several
+from api.binance.order_words import FUTURES_TYPES
 from api.binance.spot_orders import ORDER_TYPES, SELF_TRADE_MODES
 from api.limits import RATE_CLASSES, WINDOW_SECONDS
 from api.trading_state import market_state, trading_statuses
@@ -14,7 +15,6 @@ from domain.market import Market
 from domain.money import INT64_MAX, PPM, text_from_units
 from domain.trading_status import TradingStatus
 
-FUTURES_TYPES = ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"]
 NEVER_MS = 4_133_404_800_000  # what the dialect says for "does not expire"
 LISTED_MS = 1_569_398_400_000  # when nobody has asked for a market's age, the dialect's first day
 _PPM_DECIMALS = 6
@@ -150,7 +150,7 @@ def _futures(instrument: Instrument, status: str) -> dict[str, Any]:
                 "multiplierDecimal": str(_PPM_DECIMALS),
             },
         ],
-        "orderTypes": FUTURES_TYPES,
+        "orderTypes": list(FUTURES_TYPES.values()),
         "timeInForce": ["GTC", "IOC", "FOK", "GTX", "GTD"],
     }
 

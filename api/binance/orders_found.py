@@ -17,23 +17,27 @@ from api.schemas.orders import OrderOut
 from domain.market import Market
 from domain.order_record import FillRecord, OrderRecord
 
+USUAL_COUNT = 500
 LARGEST_COUNT = 1_000
 LARGEST_WALK = 5_000
 """How many rows of history one question may walk through; narrow the time for what is older."""
 Place = tuple[int, ...]
-Row = TypeVar("Row", OrderRecord, FillRecord)
+Row = TypeVar("Row")
 _FOLLOWING_TRIES = 10
 _FOLLOWING_SECONDS = 0.05
 
 
 async def named_order(
     call: Call,
-    market: Market,
+    market: Market | None,
     parameters: Parameters,
     by_id: str = "orderId",
     by_client_id: str = "origClientOrderId",
 ) -> OrderOut | None:
-    """Return the caller's order in a market that the parameters name; None if there is none."""
+    """Return the caller's order that the parameters name; None if there is none.
+
+    It is one of that market, or where none is given of any perpetual.
+    """
     number, text = parameters.integer(by_id), parameters.text(by_client_id)
     if number is not None:
         try:
@@ -48,7 +52,11 @@ async def named_order(
         order = page.orders[0] if page.orders else None
     else:
         raise missing(by_id)
-    return order if order is not None and order.symbol == market.instrument.symbol else None
+    if order is None:
+        return None
+    if market is None:
+        return order if call.services.market(order.symbol).instrument.terms is not None else None
+    return order if order.symbol == market.instrument.symbol else None
 
 
 async def with_totals(call: Call, order: OrderOut) -> OrderOut:
@@ -85,7 +93,7 @@ async def open_orders(call: Call, *, perpetual: bool, market: Market | None) -> 
 
 
 async def past_orders(call: Call, market: Market) -> list[OrderOut]:
-    """Return orders of a market, open ones too, oldest first; which ones, see `_past`."""
+    """Return orders of a market, open ones too, oldest first; which ones, see `past_rows`."""
 
     async def page(before: Place | None) -> list[OrderRecord]:
         symbol_id = market.instrument.symbol_id
@@ -96,16 +104,24 @@ async def past_orders(call: Call, market: Market) -> list[OrderOut]:
     def place(record: OrderRecord) -> Place:
         return record.accepted_at_us, record.order_id
 
-    found = await _past(call.parameters, "orderId", page, place, (0,))
+    limit = call.parameters.count("limit", USUAL_COUNT, LARGEST_COUNT)
+    found = await past_rows(call.parameters, "orderId", page, place, (0,), limit)
     return [answers.recorded(record, call.services.listings) for record in found]
 
 
-async def past_fills(call: Call, market: Market) -> list[FillRecord]:
-    """Return the caller's settled fills in a market, oldest first; which ones, see `_past`."""
+async def past_fills(
+    call: Call, market: Market | None, limit: int | None = None
+) -> list[FillRecord]:
+    """Return the caller's settled fills, oldest first; which ones, see `past_rows`.
+
+    They are those of a market, or of all; so many as the parameter `limit` says, or `limit`.
+    """
+    if limit is None:
+        limit = call.parameters.count("limit", USUAL_COUNT, LARGEST_COUNT)
     order_id = call.parameters.integer("orderId") or 0
 
     async def page(before: Place | None) -> list[FillRecord]:
-        symbol_id = market.instrument.symbol_id
+        symbol_id = 0 if market is None else market.instrument.symbol_id
         return await call.services.orders.fills(
             call.caller.customer_id, symbol_id, order_id, before, LARGEST_COUNT
         )
@@ -113,31 +129,31 @@ async def past_fills(call: Call, market: Market) -> list[FillRecord]:
     def place(record: FillRecord) -> Place:
         return record.time_us, record.trade_id, int(record.is_maker)
 
-    return await _past(call.parameters, "fromId", page, place, (0, 0))
+    return await past_rows(call.parameters, "fromId", page, place, (0, 0), limit)
 
 
-async def _past(
+async def past_rows(
     parameters: Parameters,
     first_name: str,
     page: Callable[[Place | None], Awaitable[list[Row]]],
     place_of: Callable[[Row], Place],
     first_at_a_time: Place,
+    limit: int,
 ) -> list[Row]:
     """Return rows of history, oldest first; `page` gives those before a place, newest first.
 
     From the id `first_name` or from `startTime` on they are the first ones, otherwise the newest.
     A place is a time, an id, and what else tells rows apart: `first_at_a_time` without the time.
     """
-    limit = parameters.count("limit", 500, LARGEST_COUNT)
-    first_id = parameters.integer(first_name)
+    first_id = parameters.integer(first_name) if first_name else None
     since_us, until_us = time_range(parameters)
     before = None if until_us is None else (until_us + 1, *first_at_a_time)
     from_start = first_id is not None or since_us is not None
 
     def fits(row: Row) -> bool:
-        time_us, number = place_of(row)[:2]
-        return (first_id is None or number >= first_id) and (
-            since_us is None or time_us >= since_us
+        place = place_of(row)
+        return (first_id is None or place[1] >= first_id) and (
+            since_us is None or place[0] >= since_us
         )
 
     found: list[Row] = []

@@ -9,6 +9,7 @@ from starlette.routing import Mount
 
 from api.binance import exchange_info, general, spot_account, spot_orders, wallet
 from api.binance.call import Row, nothing_here
+from api.binance.futures_routes import FUTURES
 from api.binance.market_data import MarketDataRoutes
 from domain.customer import Scope
 
@@ -61,13 +62,6 @@ WALLET = (
     Row("GET", f"{_S1}/capital/withdraw/history", wallet.withdrawals, Scope.READ, weight=2),
     Row("POST", f"{_S1}/capital/withdraw/apply", wallet.withdraw, Scope.WITHDRAW, weight=10),
     Row("POST", f"{_S1}/asset/transfer", wallet.transfer, Scope.TRADE, weight=5, winds_down=True),
-)
-
-FUTURES = (
-    Row("GET", "/fapi/v1/ping", general.ping),
-    Row("GET", "/fapi/v1/time", general.time),
-    Row("GET", "/fapi/v1/exchangeInfo", exchange_info.futures_info, weight=2),
-    Row("GET", "/dapi/v1/exchangeInfo", exchange_info.no_coin_margined),
 )
 
 ROWS = (*SPOT, *WALLET, *FUTURES)

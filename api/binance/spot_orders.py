@@ -7,10 +7,11 @@ from typing import Any
 from fastapi import Response
 
 from api.binance.call import Call, refusal_of
+from api.binance.cancelling import UNKNOWN, cancelled_order
 from api.binance.errors import Refusal, malformed
 from api.binance.names import wanted
 from api.binance.order_words import placed_spot, seen_spot, status_word
-from api.binance.orders_found import named_order, open_orders, with_totals
+from api.binance.orders_found import named_order, open_orders
 from api.binance.parameters import Parameters
 from api.errors import Problem
 from api.routes import orders as native
@@ -18,7 +19,6 @@ from api.schemas.orders import OrderOut, PlaceOrderIn
 from domain.instrument import Instrument
 from domain.market import Market
 
-_UNKNOWN = Refusal(-2011, "Unknown order sent.")
 # The dialect's order types -> the native type, and whether it is post-only.
 ORDER_TYPES = {
     "LIMIT": ("limit", False),
@@ -92,7 +92,8 @@ def _time_in_force(parameters: Parameters, kind: str) -> str | None:
 async def place(call: Call) -> dict[str, Any]:
     """Place an order; what a client id names already is refused, as the dialect does."""
     market = wanted(call.services, call.parameters, perpetual=False)
-    return placed_spot(await _placed(call, market, call.parameters), market.instrument)
+    order = spot_request(call.parameters, market.instrument)
+    return placed_spot(await _placed(call, order), market.instrument)
 
 
 async def try_order(call: Call) -> dict[str, Any]:
@@ -103,8 +104,7 @@ async def try_order(call: Call) -> dict[str, Any]:
     return {}
 
 
-async def _placed(call: Call, market: Market, parameters: Parameters) -> OrderOut:
-    order = spot_request(parameters, market.instrument)
+async def _placed(call: Call, order: PlaceOrderIn) -> OrderOut:
     return refuse_repeat(await native.place_order(order, call.caller, call.services, Response()))
 
 
@@ -124,19 +124,8 @@ async def cancel(call: Call) -> dict[str, Any]:
 async def _cancelled(
     call: Call, market: Market, parameters: Parameters, *names: str
 ) -> dict[str, Any]:
-    order = await named_order(call, market, parameters, *names)
-    if order is None or order.status != "open":
-        raise _UNKNOWN
-    try:
-        done = await native.cancel_order(order.order_id, call.caller, call.services)
-    except Problem as problem:
-        if problem.code == "order_not_found":  # it has traded or ended meanwhile
-            raise _UNKNOWN from problem
-        raise
-    after = order.model_copy(
-        update={"status": done.status, "filled_quantity": done.filled_quantity, "waiting": False}
-    )
-    return _ended(await with_totals(call, after), market.instrument)
+    order = await cancelled_order(call, market, parameters, *names)
+    return _ended(order, market.instrument)
 
 
 def _ended(order: OrderOut, instrument: Instrument) -> dict[str, Any]:
@@ -158,7 +147,7 @@ async def cancel_all(call: Call) -> list[dict[str, Any]]:
     before = {order.order_id: order for order in resting}
     done = await native.cancel_all_orders(call.caller, call.services, symbol=symbol)
     if not done.cancelled:
-        raise _UNKNOWN
+        raise UNKNOWN
     found = []
     for one in done.cancelled:
         order = before.get(one.order_id)
@@ -180,7 +169,7 @@ async def cancel_replace(call: Call) -> dict[str, Any]:
     mode = call.parameters.need("cancelReplaceMode")
     if mode not in ("STOP_ON_FAILURE", "ALLOW_FAILURE"):
         raise malformed("cancelReplaceMode")
-    spot_request(call.parameters, market.instrument)  # what is malformed cancels nothing
+    order = spot_request(call.parameters, market.instrument)  # what is malformed cancels nothing
     cancelled: dict[str, Any] | Refusal
     try:
         names = ("cancelOrderId", "cancelOrigClientOrderId")
@@ -190,7 +179,7 @@ async def cancel_replace(call: Call) -> dict[str, Any]:
     placed: dict[str, Any] | Refusal | None = None
     if not isinstance(cancelled, Refusal) or mode == "ALLOW_FAILURE":
         try:
-            placed = placed_spot(await _placed(call, market, call.parameters), market.instrument)
+            placed = placed_spot(await _placed(call, order), market.instrument)
         except (Refusal, Problem, ConnectionError) as error:
             placed = refusal_of(error)
     return _replacement(cancelled, placed)

@@ -115,6 +115,7 @@ class Memory:
     used: dict[tuple[str, str], int] = field(default_factory=dict)
     history: Records = field(default_factory=Records)
     tiers: dict[int, CustomerTier] = field(default_factory=dict)
+    own_fills: dict[int, list[FillRecord]] = field(default_factory=dict)
     past_fundings: list[PastFunding] = field(default_factory=list)
     lights: dict[tuple[int, int], int] = field(default_factory=dict)
     realised_units: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -153,9 +154,24 @@ class Memory:
         mine = await self.orders(customer_id, 0, None, 10**6)
         return next((record for record in mine if record.client_key == client_key), None)
 
-    async def fills(self, *_: Any) -> list[FillRecord]:
+    async def fills(
+        self,
+        customer_id: int,
+        symbol_id: int,
+        order_id: int,
+        before: tuple[int, ...] | None,
+        limit: int,
+    ) -> list[FillRecord]:
         self._check()
-        return []
+        mine = self.own_fills.get(customer_id, [])
+        placed = sorted(((one.time_us, one.trade_id, int(one.is_maker)), one) for one in mine)
+        return [
+            fill
+            for place, fill in reversed(placed)
+            if (before is None or place < before)
+            and symbol_id in (0, fill.symbol_id)
+            and order_id in (0, fill.order_id)
+        ][:limit]
 
     async def fundings(
         self, symbol_id: int, before: tuple[int, ...] | None, limit: int

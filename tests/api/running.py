@@ -231,17 +231,22 @@ class RunningExchange:
             answer = await http.get("/v1/markets/ETH-USDT/trades?limit=100")
             return list(answer.json()["trades"])
 
-    async def settle_fill(self, maker: str, taker: str, order: dict[str, Any]) -> None:
-        """Write the row that settlement would write of the first fill of a taker's sell."""
+    async def settle_fill(
+        self, maker: str, taker: str, order: dict[str, Any], market: Instrument = ETH_USDT
+    ) -> None:
+        """Write the row that settlement would write of the first fill of a taker's sell.
+
+        On a perpetual neither side has made a profit by it.
+        """
         (fill,) = order["fills"]
-        lots = ETH_USDT.quantity_lots(fill["quantity"])
-        ticks = ETH_USDT.price_ticks(fill["price"])
+        lots = market.quantity_lots(fill["quantity"])
+        ticks = market.price_ticks(fill["price"])
         row = {
             "shard": 0,
             "sequence": order["sequence"],
             "index": 1,
             "trade_id": int(fill["trade_id"]),
-            "symbol_id": ETH_USDT.symbol_id,
+            "symbol_id": market.symbol_id,
             "time_us": order["time_us"],
             "taker_side": 1,
             "maker_order_id": 1,
@@ -250,12 +255,14 @@ class RunningExchange:
             "taker_account_id": self.customer_ids[taker],
             "price_ticks": ticks,
             "quantity_lots": lots,
-            "base_units": ETH_USDT.base_units(lots),
-            "quote_units": ETH_USDT.quote_units(ticks, lots),
+            "base_units": market.base_units(lots),
+            "quote_units": market.quote_units(ticks, lots),
             "maker_fee_units": 1,
             "taker_fee_units": 2,
             "journal_id": 1,
         }
+        if market.terms is not None:
+            row |= {"maker_realised_units": 0, "taker_realised_units": 0, "insurance_units": 0}
         database = postgres.create(self.environment["RIALTO_DATABASE_URL"])
         async with database.begin() as connection:
             await connection.execute(tables.trade_event.insert().values(row))
