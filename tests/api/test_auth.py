@@ -102,10 +102,14 @@ async def test_the_window(
         assert answer.json()["server_time_ms"] == exchange.clock_ms
 
 
-@pytest.mark.parametrize("name", ["RIALTO-KEY", "RIALTO-TIMESTAMP", "RIALTO-SIGNATURE"])
+@pytest.mark.parametrize(
+    "name",
+    ["RIALTO-KEY", "RIALTO-TIMESTAMP", "RIALTO-SIGNATURE", "RIALTO-WINDOW", "Idempotency-Key"],
+)
 async def test_a_repeated_header_is_refused(exchange: Exchange, name: str) -> None:
     """Two values of a credential could be read differently by two layers."""
-    headers = list(exchange.signed("GET", "/v1/orders").items())
+    signed = exchange.signed("GET", "/v1/orders", idempotency_key="k")
+    headers = [*signed.items(), ("RIALTO-WINDOW", "5000"), ("Idempotency-Key", "k")]
     headers.append((name, dict(headers)[name]))
     answer = await exchange.http.get("/v1/orders", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (401, "bad_signature")
@@ -136,6 +140,22 @@ async def test_a_signature_cannot_be_moved_to_another_request(exchange: Exchange
     moved = await exchange.http.post("/v1/orders/batch", content=BODY, headers=headers)
     changed = await exchange.http.post("/v1/orders", content=BODY + b" ", headers=headers)
     assert [moved.json()["code"], changed.json()["code"]] == ["bad_signature"] * 2
+
+
+async def test_a_signature_of_another_account_is_refused(exchange: Exchange) -> None:
+    """Her signature under his key, and his key id put into her request."""
+    headers = exchange.signed("GET", "/v1/orders") | {"RIALTO-KEY": "key-2"}
+    answer = await exchange.http.get("/v1/orders", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "bad_signature")
+
+
+async def test_a_key_that_is_revoked_in_between_is_refused(exchange: Exchange) -> None:
+    """A signature that was made before the key ended is worth nothing after."""
+    headers = exchange.signed("GET", "/v1/orders")
+    assert (await exchange.http.get("/v1/orders", headers=headers)).status_code == 200
+    del exchange.memory.keys["key-1"]
+    answer = await exchange.http.get("/v1/orders", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "bad_signature")
 
 
 async def test_an_expired_key_is_refused(exchange: Exchange) -> None:

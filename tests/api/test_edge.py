@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 
+from api import edge
 from api.edge import LARGEST_BODY_BYTES, EdgeRoute, parse_json
 from api.errors import Problem
 from tests.api.exchange import Exchange
@@ -98,6 +99,40 @@ async def test_json_numbers_are_refused_as_prices(exchange: Exchange, value: Any
     answer = await exchange.place(quantity=value)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_field")
     assert answer.json()["errors"][0]["field"] == "body.quantity"
+
+
+@pytest.mark.parametrize("field", ["quantity", "price"])
+@pytest.mark.parametrize(
+    "text",
+    ["1e3", "1E-3", "NaN", "Infinity", "-1", "+1", "9" * 40, "0." + "1" * 40, "0x10", " 1", "1 ",
+     "1.", ".5", "1,000", "1_000", "\u0661", "\uff11", "1\n", "1\x00", ""],
+)  # fmt: skip
+async def test_hostile_decimals_are_refused(exchange: Exchange, field: str, text: str) -> None:
+    """Only plain digits with a point reach the engine; what else looks like a number is refused."""
+    answer = await exchange.place(**{field: text})
+    assert answer.status_code == 422, answer.text
+    assert (await exchange.call("GET", "/v1/orders")).json()["orders"] == []
+
+
+async def test_a_refusal_is_cheaper_than_what_it_refuses(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is not let in costs neither a look into the body nor a question to the engine."""
+
+    def never(*_: Any) -> None:
+        raise AssertionError("the body was parsed")
+
+    monkeypatch.setattr(edge, "parse_json", never)
+    before, body = exchange.door.engine.sequence, b"[" * 10_000
+    exchange.add_key(1, "key-reader", "read")
+    wrong = exchange.signed("POST", "/v1/orders", body) | {"RIALTO-SIGNATURE": "0" * 64}
+    reader = exchange.signed("POST", "/v1/orders", body, key_id="key-reader")
+    codes = [
+        (await exchange.http.post("/v1/orders", content=body, headers=headers)).json()["code"]
+        for headers in ({}, wrong, reader)
+    ]
+    assert codes == ["missing_credentials", "bad_signature", "missing_scope"]
+    assert exchange.door.engine.sequence == before
 
 
 async def test_unknown_members_are_refused(exchange: Exchange) -> None:
