@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import msgspec
-from fastapi.responses import Response
+from starlette.responses import Response
 
 from domain.errors import RejectReason
 
@@ -170,6 +170,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "address_cooling_off": ProblemKind(409, True, "The address was listed too short a time ago"),
     "too_many_addresses": ProblemKind(422, False, "Your list of withdrawal addresses is full"),
     "unknown_network": ProblemKind(404, False, "No such network"),
+    "statement_too_long": ProblemKind(422, False, "The period has too many lines"),
     "withdrawal_not_valued": ProblemKind(503, True, "The asset has no price to hold limits by"),
     "withdrawal_limit_exceeded": ProblemKind(422, True, "That is more than you may withdraw now"),
     "too_late_to_cancel": ProblemKind(409, False, "The withdrawal can no longer be cancelled"),

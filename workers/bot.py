@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import httpx
-
-from workers.api_client import ApiAccount
+from api.client import accounts, orders
+from api.client.account import ApiAccount
+from api.client.call import Answer, Call
+from api.client.errors import ClientError
+from api.client.http import AsyncClient
+from api.schemas.orders import BatchAmend, BatchCancel, BatchPlace, BatchResult, SideText
 
 LEVELS = 5
+Operation = BatchPlace | BatchCancel | BatchAmend
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,48 +45,62 @@ class BotMarket:
 class Bot:
     """One customer with a connection of its own; `order_count` is for the heartbeat."""
 
-    def __init__(self, account: ApiAccount, http: httpx.AsyncClient, seed: int) -> None:
+    def __init__(self, account: ApiAccount, client: AsyncClient, seed: int) -> None:
         self.account = account
         self.random = random.Random(f"{seed}/{account.name}")  # noqa: S311
         self.order_count = 0
-        self._http = http
+        self._client = client
 
-    async def request(self, method: str, target: str, body: Any = None) -> httpx.Response:
-        """Send one signed request."""
-        text = "" if body is None else json.dumps(body, separators=(",", ":"))
-        headers = self.account.headers(method, target, text)
-        return await self._http.request(method, target, content=text, headers=headers)
+    async def send(self, call: Call[Answer]) -> Answer:
+        """Send a call, signed by its key."""
+        return await self._client.send(call, self.account)
+
+    async def trade(self, operations: Sequence[Operation]) -> list[BatchResult]:
+        """Send a batch of orders and cancels; return their results."""
+        answer = await self.send(orders.batch(operations))
+        self.order_count += sum(isinstance(one, BatchPlace) for one in operations)
+        return answer.results
 
     async def owns(self, codes: set[str]) -> bool:
         """Return whether the account has free trading balance of each of these assets."""
         try:
-            answer = await self.request("GET", "/v1/balances")
-            rows = answer.raise_for_status().json()["balances"]
-        except httpx.HTTPError:
+            found = await self.send(accounts.balances())
+        except ClientError:
             return False
-        return codes <= {row["asset"] for row in rows if float(row["available"])}
+        return codes <= {row.asset for row in found.balances if float(row.available)}
 
     async def close(self) -> None:
         """Cancel everything that is open and hang up."""
-        with contextlib.suppress(httpx.HTTPError):
-            await self.request("DELETE", "/v1/orders")
-        await self._http.aclose()
+        with contextlib.suppress(ClientError):
+            await self.send(orders.cancel_all())
+        await self._client.close()
 
 
-def placed(market: BotMarket, side: str, ticks: int, worth: float) -> dict[str, Any]:
+def placed(market: BotMarket, side: SideText, ticks: int, worth: float) -> BatchPlace:
     """Return a batch's operation: a limit order worth about `worth`."""
-    return {
-        "op": "place",
-        "symbol": market.symbol,
-        "side": side,
-        "price": market.price(ticks),
-        "quantity": market.quantity(worth, ticks),
-    }
+    return BatchPlace(
+        op="place",
+        symbol=market.symbol,
+        side=side,
+        price=market.price(ticks),
+        quantity=market.quantity(worth, ticks),
+    )
 
 
-def cancelled(market: BotMarket, names: Iterable[str]) -> list[dict[str, Any]]:
+def taken(market: BotMarket, side: SideText, ticks: int, worth: float) -> BatchPlace:
+    """Return a batch's operation: a market order worth about `worth` at a price of `ticks`."""
+    return BatchPlace(
+        op="place",
+        symbol=market.symbol,
+        side=side,
+        type="market",
+        quantity=market.quantity(worth, ticks),
+    )
+
+
+def cancelled(market: BotMarket, names: Iterable[str]) -> list[BatchCancel]:
     """Return a batch's operations: cancels of these client order ids."""
-    return [{"op": "cancel", "symbol": market.symbol, "client_order_id": name} for name in names]
+    return [BatchCancel(op="cancel", symbol=market.symbol, client_order_id=name) for name in names]
 
 
 def quotes(
@@ -93,16 +109,19 @@ def quotes(
     prices: tuple[int, int],
     worth: tuple[float, float],
     name: str,
-) -> list[dict[str, Any]]:
+) -> dict[str, BatchPlace]:
     """Return `LEVELS` orders on each side of `prices`, a middle and a spread, the outer larger.
 
-    `worth` is from where to where the innermost are; client order ids begin with `name`.
+    `worth` is from where to where the innermost are; the keys, which begin with `name`, are their
+    client order ids.
     """
     middle, spread = prices
-    found = []
-    for level, side in itertools.product(range(LEVELS), ("buy", "sell")):
+    found = {}
+    sides: tuple[SideText, ...] = ("buy", "sell")
+    for level, side in itertools.product(range(LEVELS), sides):
         away = spread * (level + 1) + chance.randrange(spread + 1)
         ticks = middle - away if side == "buy" else middle + away
         order = placed(market, side, ticks, chance.uniform(*worth) * (level + 1))
-        found.append(order | {"client_order_id": f"{name}-{side[0]}{level}"})
+        own = f"{name}-{side[0]}{level}"
+        found[own] = order.model_copy(update={"client_order_id": own})
     return found

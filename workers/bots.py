@@ -14,16 +14,19 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-import httpx
 import structlog
 from redis.asyncio import Redis
 
+from api.client import markets
+from api.client.account import ApiAccount
+from api.client.errors import ClientError
+from api.client.http import AsyncClient
+from api.schemas.markets import MarketOut
 from infra.heartbeat import Heartbeat
 from infra.settings import Settings
 from infra.telemetry import configure_logging
-from workers.api_client import ApiAccount
 from workers.bot import Bot, BotMarket
 from workers.demo_listings import BOT_MARKETS, FEED_SYMBOL
 from workers.demo_perpetuals import PERPETUAL_BOTS
@@ -32,6 +35,7 @@ from workers.spot_bots import SpotTrader
 from workers.stopping import stop_on_signals
 
 _LOOK_SECONDS = 2.0  # between two looks at which markets there are
+_PATIENCE_SECONDS = 1.0  # a turn that fails is not worth more: the next one comes soon
 _FIRST = "1"  # the bots of this number trade new markets, too
 _WORTH = {"BTC": 60_000.0, "ETH": 2_500.0}  # about; bots trade similar values in all markets
 
@@ -58,69 +62,67 @@ class Pit:
         self._spot = spot
         self._perpetual = perpetual  # by the customer's name
         self._around = around
-        self._http = _client(base_url)
+        self._client = _client(base_url)
         self._sent: set[tuple[str, str]] = set()
 
     async def next_traders(self) -> AsyncIterator[Trader]:
         """Yield who is to begin to trade; nobody while the gateway does not answer."""
         try:
-            listed = (await self._http.get("/v1/markets")).raise_for_status().json()["markets"]
-            for market in listed:
-                new = self._spot_traders if market["perpetual"] is None else self._perpetual_traders
+            for market in (await self._client.send(markets.listed())).markets:
+                new = self._spot_traders if market.perpetual is None else self._perpetual_traders
                 async for trader in new(market):
                     yield trader
-        except httpx.HTTPError as error:
+        except ClientError as error:
             log.info("the gateway does not answer", error=str(error)[:200])
 
-    async def _spot_traders(self, market: dict[str, Any]) -> AsyncIterator[Trader]:
+    async def _spot_traders(self, market: MarketOut) -> AsyncIterator[Trader]:
         for bot in self._spot:
-            place = (bot.account.name, market["symbol"])
+            place = (bot.account.name, market.symbol)
             if place not in self._sent and await self._is_for(bot, market):
-                known = await _market(self._http, market)
+                known = await _market(self._client, market)
                 self._sent.add(place)
                 yield SpotTrader(bot, known)
 
-    async def _perpetual_traders(self, market: dict[str, Any]) -> AsyncIterator[Trader]:
+    async def _perpetual_traders(self, market: MarketOut) -> AsyncIterator[Trader]:
         for who in PERPETUAL_BOTS:
             place = (who.customer.name, who.symbol)
             bot = self._perpetual.get(who.customer.name)
-            if bot is not None and who.symbol == market["symbol"] and place not in self._sent:
-                known = await _market(self._http, market)
+            if bot is not None and who.symbol == market.symbol and place not in self._sent:
+                known = await _market(self._client, market)
                 self._sent.add(place)
                 yield PerpetualTrader(bot, who, known, self._around)
 
-    async def _is_for(self, bot: Bot, market: dict[str, Any]) -> bool:
+    async def _is_for(self, bot: Bot, market: MarketOut) -> bool:
         number = bot.account.name.rpartition("-")[2]
-        if market["symbol"] == BOT_MARKETS[number]:
+        if market.symbol == BOT_MARKETS[number]:
             return True
         own = {BOT_MARKETS[other.account.name.rpartition("-")[2]] for other in self._spot}
-        if number != _FIRST or market["symbol"] in {*own, FEED_SYMBOL} or market["state"] != "open":
+        if number != _FIRST or market.symbol in {*own, FEED_SYMBOL} or market.state != "open":
             return False
-        return market["shard"] == 0 and await bot.owns({market["base"], market["quote"]})
+        return market.shard == 0 and await bot.owns({market.base, market.quote})
 
     async def close(self) -> None:
         """Hang up."""
-        await self._http.aclose()
+        await self._client.close()
 
 
-async def _market(http: httpx.AsyncClient, listed: dict[str, Any]) -> BotMarket:
-    path = f"/v1/markets/{listed['symbol'].replace('/', '-')}/trades?limit=1"
-    trades = (await http.get(path)).raise_for_status().json()["trades"]
-    price = float(trades[0]["price"] if trades else listed["listing_price"])
-    tick, lot = listed["tick_size"], listed["lot_size"]
+async def _market(client: AsyncClient, listed: MarketOut) -> BotMarket:
+    trades = (await client.send(markets.trades(listed.symbol, limit=1))).trades
+    price = float(trades[0].price if trades else listed.listing_price)
+    tick, lot = listed.tick_size, listed.lot_size
     return BotMarket(
-        symbol=listed["symbol"],
+        symbol=listed.symbol,
         tick_size=float(tick),
         tick_decimals=len(tick.partition(".")[2]),
         lot_size=float(lot),
         lot_decimals=len(lot.partition(".")[2]),
         start_ticks=round(price / float(tick)),
-        quote_worth=_WORTH.get(listed["quote"], 1.0),
+        quote_worth=_WORTH.get(listed.quote, 1.0),
     )
 
 
-def _client(base_url: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=base_url, timeout=5.0)
+def _client(base_url: str) -> AsyncClient:
+    return AsyncClient(base_url, patience_seconds=_PATIENCE_SECONDS)
 
 
 async def run(settings: Settings, seed: int, stopping: asyncio.Event) -> None:

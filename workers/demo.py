@@ -16,6 +16,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.client import accounts
+from api.client.account import ApiAccount
+from api.client.errors import ClientError
+from api.client.http import AsyncClient
+from api.schemas.transfers import TransferIn
 from domain.deposit import FINAL_STATES, DepositState
 from domain.instrument import Instrument
 from domain.market_change import ChangeState
@@ -32,8 +37,8 @@ from infra.wallet.keys import WalletPublic, load_public
 from infra.wallet.officers import DEMO_OFFICERS
 from workers import demo_listings as listings
 from workers import demo_perpetuals as perpetuals
-from workers.api_client import ApiAccount, ApiClient, ApiError
 from workers.data_folder import demo_record_path, read_json, write_json
+from workers.demo_money import withdraw
 
 _DEPOSIT_SECONDS = 60.0
 _TRANSFER_SECONDS = 60.0
@@ -156,7 +161,7 @@ class Demo:
         self._save()
         await self.wait_for_deposits(sent.values())
 
-    async def open_shard(self, shard: int, api: ApiClient) -> None:
+    async def open_shard(self, shard: int, client: AsyncClient) -> None:
         """List a shard's market, fund its traders, and move their money there; once."""
         step = f"shard-{shard}"
         if self._is_done(step):
@@ -172,9 +177,9 @@ class Demo:
         ids = []
         for name, code, amount in wanted:
             key = f"demo-{step}-{name}-{code}"
-            ids.append(await self._transfer(api, (name, code, amount), (0, shard), key))
+            ids.append(await self._transfer(client, (name, code, amount), (0, shard), key))
         for (name, code, _), transfer_id in zip(wanted, ids, strict=True):
-            await self._until_moved(api, name, code, transfer_id)
+            await self._until_moved(client, name, code, transfer_id)
         self._done(step)
 
     async def _shard_market(self, shard: int) -> Instrument:
@@ -196,30 +201,30 @@ class Demo:
         return market
 
     async def _transfer(
-        self, api: ApiClient, what: tuple[str, str, str], shards: tuple[int, int], key: str
+        self, client: AsyncClient, what: tuple[str, str, str], shards: tuple[int, int], key: str
     ) -> str:
         """Ask for a transfer; a market that the gateway has not heard of yet is waited for."""
         name, code, amount = what
-        deadline = time.monotonic() + _TRANSFER_SECONDS
-        while True:
-            try:
-                return await api.transfer(self._account(name), code, amount, shards, key=key)
-            except ApiError as error:
-                if error.problem.get("code") != "invalid_field" or time.monotonic() > deadline:
-                    raise DemoError(f"the demo's transfer {key} was refused: {error}") from error
-            await asyncio.sleep(0.5)
+        move = TransferIn(asset=code, amount=amount, from_shard=shards[0], to_shard=shards[1])
+        call = accounts.transfer(move, key=key).waiting_for("invalid_field")
+        try:
+            return (await client.send(call, self._account(name))).transfer_id
+        except ClientError as error:
+            raise DemoError(f"the demo's transfer {key} was refused: {error}") from error
 
-    async def _until_moved(self, api: ApiClient, name: str, code: str, transfer_id: str) -> None:
+    async def _until_moved(
+        self, client: AsyncClient, name: str, code: str, transfer_id: str
+    ) -> None:
         deadline = time.monotonic() + _TRANSFER_SECONDS
         while True:
-            found = await api.get(f"/v1/transfers/{transfer_id}", self._account(name))
-            if found["state"] == "done":
+            found = await client.send(accounts.one_transfer(transfer_id), self._account(name))
+            if found.state == "done":
                 return
-            if found["state"] in ("refused", "in_main") or time.monotonic() > deadline:
-                raise DemoError(f"the transfer of {name}'s {code} is {found['state']}: {found}")
+            if found.state in ("refused", "in_main") or time.monotonic() > deadline:
+                raise DemoError(f"the transfer of {name}'s {code} is {found.state}: {found}")
             await asyncio.sleep(0.2)
 
-    async def leave_withdrawals(self, api: ApiClient) -> None:
+    async def leave_withdrawals(self, client: AsyncClient) -> None:
         """Ask for two withdrawals: one needs an officer, one is larger than the hot wallet."""
         if self._is_done("withdrawals"):
             return
@@ -229,10 +234,10 @@ class Demo:
             ("parked", listings.PARKED_WITHDRAWAL),
         ):
             try:
-                self._record[f"withdrawal_{name}"] = await api.withdraw(
-                    self._account(owner), code, amount, target, key=f"demo-{name}"
+                self._record[f"withdrawal_{name}"] = await withdraw(
+                    client, self._account(owner), code, amount, target, key=f"demo-{name}"
                 )
-            except ApiError as error:
+            except ClientError as error:
                 raise DemoError(f"the demo's withdrawal {name} was refused: {error}") from error
         self._done("withdrawals")
 

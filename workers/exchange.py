@@ -144,7 +144,7 @@ class Exchange:
 
     async def _first_start(self, nursery: asyncio.Task[None]) -> None:
         """Make the database and the demo, starting each process when it can run."""
-        from workers.api_client import ApiClient
+        from api.client.http import AsyncClient
 
         async with _together() as group:
             group.create_task(self._start(*self._processes("matching-engine"), stage=_STAGE_ENGINE))
@@ -162,23 +162,16 @@ class Exchange:
             async with _together() as group:
                 group.create_task(demo.fund())
                 group.create_task(demo.list_perpetuals())
-            api = ApiClient(self.stack.page_url)
-            try:
-                await demo.leave_withdrawals(api)
-            finally:
-                await api.close()
+            async with AsyncClient(self.stack.page_url) as client:
+                await demo.leave_withdrawals(client)
 
     async def _open_more_shards(self) -> None:
         """Seed what the shards after the first trade; done once for each."""
-        from workers.api_client import ApiClient
+        from api.client.http import AsyncClient
 
-        async with self.demo() as demo:
-            api = ApiClient(self.stack.page_url)
-            try:
-                for shard in range(1, self.shards):
-                    await demo.open_shard(shard, api)
-            finally:
-                await api.close()
+        async with self.demo() as demo, AsyncClient(self.stack.page_url) as client:
+            for shard in range(1, self.shards):
+                await demo.open_shard(shard, client)
 
     async def _start_workers(self) -> None:
         """Start the rest side by side: each waits for what it needs."""

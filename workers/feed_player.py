@@ -8,17 +8,16 @@ account's orders would not trade with each other.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import httpx
-
+from api.client import orders
+from api.client.account import ApiAccount
+from api.client.http import AsyncClient
+from api.schemas.orders import BatchCancel, BatchPlace, BatchResult, OrderOut
 from domain.instrument import Instrument
-from workers.api_client import ApiAccount, ApiError
 from workers.feed_file import FlowFill, FlowRow, commuting_groups
 
 BATCH = 20
@@ -41,12 +40,12 @@ class FeedPlayer:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        client: AsyncClient,
         instrument: Instrument,
         accounts: dict[str, ApiAccount],
         run: str,
     ) -> None:
-        self._http = http
+        self._client = client
         self._instrument = instrument
         self._accounts = accounts
         self._run = run
@@ -69,57 +68,47 @@ class FeedPlayer:
         return self.result
 
     async def _send(self, batch: Sequence[FlowRow]) -> None:
-        body = json.dumps(
-            {"operations": [self._operation(row) for row in batch]}, separators=(",", ":")
-        )
+        operations = [self._operation(row) for row in batch]
         account = self._accounts[batch[0].direction]
-        target = "/v1/orders/batch"
-        while True:
-            headers = account.headers("POST", target, body)
-            answer = await self._http.post(target, content=body, headers=headers)
-            if answer.status_code in (429, 503):  # client order ids make a repeat harmless
-                await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
-                continue
-            if answer.status_code != 200:
-                raise ApiError(answer.status_code, answer.json())
-            break
-        for row, result in zip(batch, answer.json()["results"], strict=True):
+        answer = await self._client.send(orders.batch(operations), account)
+        for row, result in zip(batch, answer.results, strict=True):
             self._count(row, result)
 
-    def _operation(self, row: FlowRow) -> dict[str, Any]:
-        named = {"symbol": self._instrument.symbol, "client_order_id": self._name(row)}
+    def _operation(self, row: FlowRow) -> BatchPlace | BatchCancel:
+        symbol, name = self._instrument.symbol, self._name(row)
         if row.action == "deleted":
-            return {"op": "cancel", **named}
-        return {
-            "op": "place",
-            "side": "buy" if row.direction == "bid" else "sell",
-            "price": self._instrument.price_text(row.price_ticks),
-            "quantity": self._instrument.quantity_text(row.volume_lots),
-            **named,
-        }
+            return BatchCancel(op="cancel", symbol=symbol, client_order_id=name)
+        return BatchPlace(
+            op="place",
+            symbol=symbol,
+            client_order_id=name,
+            side="buy" if row.direction == "bid" else "sell",
+            price=self._instrument.price_text(row.price_ticks),
+            quantity=self._instrument.quantity_text(row.volume_lots),
+        )
 
     def _name(self, row: FlowRow) -> str:
         return f"f{self._run}-{row.order_id}"
 
-    def _count(self, row: FlowRow, result: dict[str, Any]) -> None:
-        problem = result["problem"]
-        if row.action == "deleted":
-            if problem is None:
-                self.result.cancels += 1
-            elif problem["code"] == "order_not_found":
+    def _count(self, row: FlowRow, result: BatchResult) -> None:
+        problem = result.problem
+        if problem is not None:
+            code = problem["code"]
+            if row.action == "deleted" and code == "order_not_found":
                 self.result.already_gone += 1
             else:
-                self.result.refused[problem["code"]] += 1
-            return
-        if problem is not None:
-            self.result.refused[problem["code"]] += 1
-            return
-        order = result["order"]
+                self.result.refused[code] += 1
+        elif result.order is None:
+            self.result.cancels += 1
+        else:
+            self._note(row, result.order)
+
+    def _note(self, row: FlowRow, order: OrderOut) -> None:
         self.result.orders += 1
-        self.result.last_sequence = order["sequence"]
-        self._flow_ids[order["order_id"]] = row.order_id
-        for fill in order["fills"]:
-            self._taken[fill["trade_id"]] = (fill["price"], fill["quantity"], row.order_id)
+        self.result.last_sequence = order.sequence
+        self._flow_ids[order.order_id] = row.order_id
+        for fill in order.fills:
+            self._taken[fill.trade_id] = (fill.price, fill.quantity, row.order_id)
 
     async def settled_fills(self, timeout_seconds: float) -> list[FlowFill]:
         """Return the fills that are in the ledger, waiting for the last one.
@@ -150,24 +139,13 @@ class FeedPlayer:
         """Return trade id -> maker's order id of the wanted trades that are settled."""
         found: dict[str, str] = {}
         for account in self._accounts.values():
-            target = f"/v1/fills?symbol={self._instrument.symbol.replace('/', '-')}&limit=500"
-            cursor = ""
-            while True:
-                page = await self._get(account, target + cursor)
-                mine = [fill for fill in page["fills"] if fill["trade_id"] in wanted]
-                found |= {
-                    fill["trade_id"]: fill["order_id"] for fill in mine if fill["role"] == "maker"
-                }
-                if not mine or page["next"] is None:
+            call = orders.fills(self._instrument.symbol, limit=500)
+            async for page in self._client.pages(call, account):
+                mine = [fill for fill in page.fills if fill.trade_id in wanted]
+                found |= {fill.trade_id: fill.order_id for fill in mine if fill.role == "maker"}
+                if not mine:
                     break
-                cursor = f"&cursor={page['next']}"
         return found
-
-    async def _get(self, account: ApiAccount, target: str) -> Any:
-        answer = await self._http.get(target, headers=account.headers("GET", target, ""))
-        if answer.status_code != 200:
-            raise ApiError(answer.status_code, answer.json())
-        return answer.json()
 
     @property
     def trade_count(self) -> int:

@@ -9,10 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import httpx
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.client import accounts as account_calls
+from api.client import orders
+from api.client.account import ApiAccount
+from api.client.errors import ClientError
+from api.client.http import AsyncClient
 from domain.instrument import Instrument
 from infra.postgres import engine as postgres
 from infra.postgres import tables
@@ -21,7 +25,6 @@ from infra.postgres.markets import MarketStore
 from infra.secret_box import SecretBox, gateway_key_path
 from infra.settings import Settings
 from infra.wallet import demo as chain_demo
-from workers.api_client import ApiAccount
 from workers.feed_file import agreement, playable, read_flow, read_trades
 from workers.feed_player import FeedPlayer
 
@@ -30,6 +33,7 @@ _FUNDS = {"bid": ("feed-buyers", "USDX", "300000000"), "ask": ("feed-sellers", "
 _LOW_SHARE = 4  # funds are topped up when less than a quarter is left
 _DEPOSIT_SECONDS = 90.0
 _SETTLE_SECONDS = 60.0
+_PATIENCE_SECONDS = 600.0  # a flow is long, and its client order ids make a repeat harmless
 
 Progress = Callable[[str, int, int], None]
 
@@ -51,13 +55,14 @@ async def run_feed(
     rows = playable(recorded)[: limit or None]
     database = postgres.create(settings.database_url)
     try:
-        async with httpx.AsyncClient(base_url=demo["base_url"], timeout=30) as http:
+        url = str(demo["base_url"])
+        async with AsyncClient(url, patience_seconds=_PATIENCE_SECONDS) as client:
             instrument = await _instrument(database)
             accounts = {
-                direction: await _account(database, http, settings, direction, progress)
+                direction: await _account(database, client, settings, direction, progress)
                 for direction in _FUNDS
             }
-            player = FeedPlayer(http, instrument, accounts, format(time.time_ns() // 10**6, "x"))
+            player = FeedPlayer(client, instrument, accounts, format(time.time_ns() // 10**6, "x"))
             done = 0
 
             def advance(count: int) -> None:
@@ -68,8 +73,8 @@ async def run_feed(
             result = await player.play(rows, speed, advance)
             progress("waiting for settlement", 0, 0)
             fills = await player.settled_fills(_SETTLE_SECONDS)
-            await _cancel_all(http, accounts)
-    except httpx.HTTPError as error:
+            await _cancel_all(client, accounts)
+    except ClientError as error:
         raise FeedRunError(f"the gateway does not answer: {error}") from error
     finally:
         await database.dispose()
@@ -117,7 +122,7 @@ async def _instrument(database: AsyncEngine) -> Instrument:
 
 async def _account(
     database: AsyncEngine,
-    http: httpx.AsyncClient,
+    client: AsyncClient,
     settings: Settings,
     direction: str,
     progress: Progress,
@@ -129,11 +134,11 @@ async def _account(
     customer = await store.create_customer(name, kind="bot", rate_class="house")
     key = await store.create_api_key(customer.customer_id, scopes=("read", "trade"))
     account = ApiAccount(name, key.api_key, key.api_secret)
-    await _cancel_all(http, {direction: account})
-    if await _available(http, account, code) * _LOW_SHARE >= int(amount):
+    await _cancel_all(client, {direction: account})
+    if await _available(client, account, code) * _LOW_SHARE >= int(amount):
         return account
     progress(f"funding {name} on the chain", 0, 0)
-    address = await _deposit_address(http, account, code)
+    address = await _deposit_address(client, account, code)
     async with database.connect() as connection:
         query = sa.select(tables.asset.c.contract, tables.asset.c.chain_decimals).where(
             tables.asset.c.code == code
@@ -142,7 +147,7 @@ async def _account(
     units = int(amount) * 10**row.chain_decimals
     await chain_demo.fund(settings.chain_url, address, row.contract, units)
     deadline = time.monotonic() + _DEPOSIT_SECONDS
-    while await _available(http, account, code) < int(amount):
+    while await _available(client, account, code) < int(amount):
         if time.monotonic() > deadline:
             raise FeedRunError(
                 f"the deposit of {name} was not credited in {_DEPOSIT_SECONDS:.0f} s"
@@ -151,26 +156,19 @@ async def _account(
     return account
 
 
-async def _get(http: httpx.AsyncClient, account: ApiAccount, target: str) -> Any:
-    answer = await http.get(target, headers=account.headers("GET", target, ""))
-    if answer.status_code != 200:
-        raise FeedRunError(answer.json().get("detail", answer.text))
-    return answer.json()
-
-
-async def _available(http: httpx.AsyncClient, account: ApiAccount, code: str) -> int:
+async def _available(client: AsyncClient, account: ApiAccount, code: str) -> int:
     """Return the available balance in whole coins."""
-    balances = (await _get(http, account, "/v1/balances"))["balances"]
-    found = next(balance for balance in balances if balance["asset"] == code)
-    return int(found["available"].split(".")[0])
+    balances = (await client.send(account_calls.balances(), account)).balances
+    found = next(balance for balance in balances if balance.asset == code)
+    return int(found.available.split(".")[0])
 
 
-async def _deposit_address(http: httpx.AsyncClient, account: ApiAccount, code: str) -> str:
-    addresses = (await _get(http, account, "/v1/deposit-addresses"))["deposit_addresses"]
-    return str(next(line["address"] for line in addresses if line["asset"] == code))
+async def _deposit_address(client: AsyncClient, account: ApiAccount, code: str) -> str:
+    lines = (await client.send(account_calls.deposit_addresses(), account)).deposit_addresses
+    return next(line.address for line in lines if line.asset == code)
 
 
-async def _cancel_all(http: httpx.AsyncClient, accounts: dict[str, ApiAccount]) -> None:
+async def _cancel_all(client: AsyncClient, accounts: dict[str, ApiAccount]) -> None:
     """Take back what a run leaves in the book."""
     for account in accounts.values():
-        await http.delete("/v1/orders", headers=account.headers("DELETE", "/v1/orders", ""))
+        await client.send(orders.cancel_all(), account)

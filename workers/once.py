@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from api.client.http import AsyncClient
 from domain.deposit import FINAL_STATES as FINAL_DEPOSITS
 from domain.deposit import DepositState
 from domain.events import EventType
@@ -24,8 +25,8 @@ from infra.postgres.engine import create
 from infra.postgres.order_history_store import order_history_stream
 from workers import demo_listings as listings
 from workers import engine_admin
-from workers.api_client import ApiAccount, ApiClient, ApiError
 from workers.cli.verify import verify
+from workers.demo_money import withdraw
 from workers.exchange import Exchange
 from workers.once_perpetuals import counted, problems_of, until_nobody_is_liquidated
 from workers.staff import Staff
@@ -40,7 +41,6 @@ _FINISH_SECONDS = 90.0
 _CURSOR_SECONDS = 30.0
 _POLL_SECONDS = 0.25
 _OF_SHARDS = ("orders", "trades", "settled_trades")
-_UNAVAILABLE = 503  # an engine, say, that is being started again
 # Made while the bots trade: one that needs no signature, one that needs an officer's.
 _SMALL = ("alice", "USDT", "250")
 _LARGE = ("bob", "USDT", "20000")
@@ -103,15 +103,14 @@ class OnceRun:
     async def _trade(self, demo: Demo) -> None:
         """Let the bots trade, and move money in and out meanwhile."""
         until = time.monotonic() + self.seconds
-        api = ApiClient(self.exchange.stack.page_url)
-        try:
+        url = self.exchange.stack.page_url
+        async with AsyncClient(url, patience_seconds=_FINISH_SECONDS) as client:
             accounts = {account.name: account for account in demo.accounts}
             await demo.deposit(*_DEPOSIT)
             target = await demo.outside_address()
             for owner, code, amount in (_SMALL, _LARGE):
-                await _withdraw(api, accounts[owner], code, amount, target)
-        finally:
-            await api.close()
+                key = f"once-{uuid.uuid4()}"
+                await withdraw(client, accounts[owner], code, amount, target, key=key)
         await asyncio.sleep(max(0.0, until - time.monotonic()))
 
     async def _finish_transfers(self, demo: Demo, database: AsyncEngine) -> None:
@@ -228,22 +227,6 @@ class OnceRun:
                 self.problems.append(f"invariant {invariant['name']} does not hold")
             if not invariant["rows"]:
                 self.problems.append(f"invariant {invariant['name']} looked at no rows")
-
-
-async def _withdraw(
-    api: ApiClient, account: ApiAccount, code: str, amount: str, target: str
-) -> None:
-    """Ask for a withdrawal, again and again under one key while the exchange says 503."""
-    key, deadline = f"once-{uuid.uuid4()}", time.monotonic() + _FINISH_SECONDS
-    while True:
-        try:
-            await api.withdraw(account, code, amount, target, key=key)
-        except ApiError as error:
-            if error.status != _UNAVAILABLE or time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(_POLL_SECONDS)
-        else:
-            return
 
 
 async def _unfinished(database: AsyncEngine) -> list[tuple[str, str]]:

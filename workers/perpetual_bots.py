@@ -13,16 +13,17 @@ import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
 import structlog
 
+from api.client import accounts, markets, positions
+from api.client.errors import ClientError
+from api.schemas.orders import BatchPlace, SideText
 from infra.prices.shocks import Shock, ShockFile
 from infra.wallet import demo as chain_demo
 from infra.wallet.rpc import ChainUnavailableError, RpcError
 from workers import demo_listings as listings
-from workers.bot import Bot, BotMarket, cancelled, placed, quotes
+from workers.bot import Bot, BotMarket, Operation, cancelled, placed, quotes, taken
 from workers.demo_perpetuals import PerpetualBot, Role, Weather
 
 _MAKER_SECONDS, _TAKER_SECONDS, _GAMBLER_SECONDS = 0.8, 0.7, 1.0
@@ -36,6 +37,8 @@ _MOST_POSITION = 20_000.0  # USDT, beyond which a taker only closes
 _BET = 0.8  # share of what the leverage allows; the rest is for fee and slip
 _SLIP = 0.0015  # a market order has to have margin for the whole band: so a limit near the mark
 _BROKE = 0.3  # share of a stake at which a gambler deposits a new one
+
+_SIDES: tuple[SideText, ...] = ("buy", "sell")
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +70,6 @@ class PerpetualTrader:
         self._who = who
         self._market = market
         self._around = around
-        self._name = market.symbol.replace("/", "-")  # in addresses
         self._run = f"{time.time_ns():x}"  # client order ids must be new after a restart
         self._turns = itertools.count()
         self._quoted: list[str] = []
@@ -84,7 +86,7 @@ class PerpetualTrader:
         while not stopping.is_set():
             try:
                 pause = await self.turn()
-            except (httpx.HTTPError, ChainUnavailableError, RpcError, TimeoutError) as error:
+            except (ClientError, ChainUnavailableError, RpcError, TimeoutError) as error:
                 log.info("a turn failed", bot=self._bot.account.name, error=str(error)[:200])
                 pause = _RETRY_SECONDS
             with contextlib.suppress(TimeoutError):
@@ -107,34 +109,21 @@ class PerpetualTrader:
 
     async def _mark_ticks(self) -> int:
         """Return the mark in ticks; 0 while there is none. Note whether the market is calm."""
-        now = (await self._get(f"/v1/funding?symbol={self._name}&limit=1"))["now"]
-        self._is_calm = now["state"] == "open" and now["mark_is_fresh"]
-        return round(float(now["mark_price"] or 0) / self._market.tick_size)
+        now = (await self._bot.send(markets.funding(self._market.symbol, limit=1))).now
+        self._is_calm = now.state == "open" and now.mark_is_fresh
+        return round(float(now.mark_price or 0) / self._market.tick_size)
 
     async def _look(self) -> Standing:
         """Return how the account stands."""
-        found = await self._get(f"/v1/positions?symbol={self._name}")
-        cross = found["cross"][0]
-        quantity = sum(float(one["quantity"]) for one in found["positions"])
-        return Standing(quantity, float(cross["equity"]), bool(cross["liquidating"]))
-
-    async def _get(self, target: str) -> Any:
-        return (await self._bot.request("GET", target)).raise_for_status().json()
-
-    async def _post(self, target: str, body: Any) -> Any:
-        return (await self._bot.request("POST", target, body)).raise_for_status().json()
-
-    async def _send(self, operations: list[dict[str, Any]]) -> list[Any]:
-        results: list[Any] = (await self._post("/v1/orders/batch", {"operations": operations}))[
-            "results"
-        ]
-        self._bot.order_count += sum(item["op"] == "place" for item in operations)
-        return results
+        found = await self._bot.send(positions.listed(self._market.symbol))
+        cross = found.cross[0]
+        quantity = sum(float(one.quantity) for one in found.positions)
+        return Standing(quantity, float(cross.equity), cross.liquidating)
 
     async def _choose_leverage(self) -> None:
         if not self._has_leverage:
-            wanted = {"symbol": self._market.symbol, "leverage": self._who.leverage}
-            await self._post("/v1/leverage", wanted)
+            wanted = positions.set_leverage(self._market.symbol, self._who.leverage)
+            await self._bot.send(wanted)
             self._has_leverage = True
 
     # ---- what it does ---------------------------------------------------------------------------
@@ -153,9 +142,9 @@ class PerpetualTrader:
         middle = ticks - round(spread * max(-3.0, min(3.0, inventory / _MOST_INVENTORY)))
         name = f"p{self._run}-{turn}"
         new = quotes(market, self._bot.random, (middle, spread), (4_000, 12_000), name)
-        operations = cancelled(market, self._quoted) + new
-        self._quoted = [order["client_order_id"] for order in new]
-        await self._send(operations)
+        operations: list[Operation] = [*cancelled(market, self._quoted), *new.values()]
+        self._quoted = list(new)
+        await self._bot.trade(operations)
         return _MAKER_SECONDS
 
     async def _take(self) -> float:
@@ -166,12 +155,10 @@ class PerpetualTrader:
         if next(self._turns) % 5 == 0:
             self._standing = await self._look()
         chance, held = self._bot.random, self._standing.quantity * ticks * self._market.tick_size
-        side = chance.choice(("buy", "sell"))
+        side = chance.choice(_SIDES)
         if abs(held) > _MOST_POSITION:
             side = "sell" if held > 0 else "buy"
-        order = placed(self._market, side, ticks, chance.lognormvariate(6, 1))
-        del order["price"]
-        await self._send([order | {"type": "market"}])
+        await self._bot.trade([taken(self._market, side, ticks, chance.lognormvariate(6, 1))])
         return chance.expovariate(1 / _TAKER_SECONDS)
 
     async def _gamble(self) -> float:
@@ -197,11 +184,12 @@ class PerpetualTrader:
         ticks = await self._mark_ticks()
         if not ticks or not self._is_calm or time.monotonic() < self._fair_at:
             return
-        side = self._bot.random.choice(("buy", "sell"))
+        side = self._bot.random.choice(_SIDES)
         worst = round(ticks * (1 + _SLIP if side == "buy" else 1 - _SLIP))
         order = placed(self._market, side, worst, equity * self._who.leverage * _BET)
-        (result,) = await self._send([order | {"time_in_force": "ioc"}])
-        if result["order"] is not None:
+        hasty = order.model_copy(update={"time_in_force": "ioc"})
+        (result,) = await self._bot.trade([hasty])
+        if result.order is not None:
             self._is_spared = False
             self._turning_at = time.monotonic() + _FIRST_SECONDS
 
@@ -225,17 +213,25 @@ class PerpetualTrader:
         """Send a new stake to the account's own deposit address, unless one is on its way."""
         if time.monotonic() - self._deposited_at < _DEPOSIT_SECONDS:
             return
-        lines = (await self._get("/v1/deposit-addresses"))["deposit_addresses"]
-        (line,) = (one for one in lines if one["asset"] == "USDT")
+        lines = (await self._bot.send(accounts.deposit_addresses())).deposit_addresses
+        (line,) = (one for one in lines if one.asset == "USDT")
         units = listings.USDT.chain_units(self._who.stake)
-        await chain_demo.fund(self._around.chain_url, line["address"], line["contract"], units)
+        await chain_demo.fund(self._around.chain_url, line.address, line.contract, units)
         self._deposited_at = time.monotonic()
 
     async def _leave(self) -> None:
         """Close what is open; at the end, so that nobody is left on the way to a liquidation."""
-        order = {"op": "place", "symbol": self._market.symbol, "type": "market"}
-        with contextlib.suppress(httpx.HTTPError):
+        with contextlib.suppress(ClientError):
             now = await self._look()
             if now.quantity:
-                side = "sell" if now.quantity > 0 else "buy"
-                await self._send([order | {"side": side, "close_position": True}])
+                await self._bot.trade(
+                    [
+                        BatchPlace(
+                            op="place",
+                            symbol=self._market.symbol,
+                            type="market",
+                            side="sell" if now.quantity > 0 else "buy",
+                            close_position=True,
+                        )
+                    ]
+                )

@@ -7,13 +7,13 @@ import contextlib
 import itertools
 import random
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-import httpx
 import structlog
 
-from workers.bot import LEVELS, Bot, BotMarket, cancelled, placed, quotes
+from api.client.errors import ClientError
+from api.schemas.orders import SideText
+from workers.bot import LEVELS, Bot, BotMarket, Operation, cancelled, placed, quotes, taken
 
 MAKER_SECONDS = 0.8
 TAKER_SECONDS = 0.4
@@ -51,24 +51,21 @@ class SpotTrader:
         while not stopping.is_set():
             operations, pause = next(turns)
             try:
-                answer = await bot.request("POST", "/v1/orders/batch", {"operations": operations})
-            except httpx.HTTPError:
+                results = await bot.trade(operations)
+            except ClientError as error:
+                log.info("the exchange refused", bot=bot.account.name, error=str(error)[:200])
                 pause = _RETRY_SECONDS
             else:
-                bot.order_count += sum(item["op"] == "place" for item in operations)
-                if answer.status_code != 200:
-                    log.info("the exchange refused", bot=bot.account.name, body=answer.text[:200])
-                    pause = _RETRY_SECONDS
-                elif '"symbol_delisted"' in answer.text:
+                if any((one.problem or {}).get("code") == "symbol_delisted" for one in results):
                     return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), pause)
 
-    def turns(self) -> Iterator[tuple[list[dict[str, Any]], float]]:
+    def turns(self) -> Iterator[tuple[Sequence[Operation], float]]:
         """Yield what to send each turn, and how long to pause after it."""
         return self._maker() if self._bot.account.name.startswith("maker") else self._taker()
 
-    def _maker(self) -> Iterator[tuple[list[dict[str, Any]], float]]:
+    def _maker(self) -> Iterator[tuple[Sequence[Operation], float]]:
         """Quote `LEVELS` prices on each side of the walk; each turn replaces the last one's."""
         market, chance = self._market, self._bot.random
         walk = RandomWalk(chance.getrandbits(64), market.start_ticks)
@@ -78,31 +75,29 @@ class SpotTrader:
         for turn in itertools.count():
             middle = walk.step()
             new = quotes(market, chance, (middle, spread), (500, 4000), f"m{run:x}-{turn}")
-            operations = cancelled(market, quoted) + new
-            quoted = [order["client_order_id"] for order in new]
+            operations: list[Operation] = [*cancelled(market, quoted), *new.values()]
+            quoted = list(new)
             yield operations[:20], MAKER_SECONDS
 
-    def _taker(self) -> Iterator[tuple[list[dict[str, Any]], float]]:
+    def _taker(self) -> Iterator[tuple[Sequence[Operation], float]]:
         """Buy or sell at the market; now and then leave an order further away, for a while."""
         market, chance = self._market, self._bot.random
         resting: list[str] = []
         run = time.time_ns()
+        sides: tuple[SideText, ...] = ("buy", "sell")
         for turn in itertools.count():
-            side = chance.choice(("buy", "sell"))
+            side = chance.choice(sides)
             pause = chance.expovariate(1 / TAKER_SECONDS)
             if turn % 4:
                 worth = chance.lognormvariate(6, 1)
-                order = placed(market, side, market.start_ticks, worth)
-                del order["price"]
-                yield [order | {"type": "market"}], pause
+                yield [taken(market, side, market.start_ticks, worth)], pause
                 continue
             away = round(market.start_ticks * chance.uniform(0.002, 0.02))
             ticks = market.start_ticks + (away if side == "sell" else -away)
             name = f"n{run:x}-{turn}"
-            operations = [
-                placed(market, side, ticks, chance.uniform(100, 2000))
-                | {"client_order_id": name, "post_only": True}
-            ]
+            order = placed(market, side, ticks, chance.uniform(100, 2000))
+            named = {"client_order_id": name, "post_only": True}
+            operations: list[Operation] = [order.model_copy(update=named)]
             resting.append(name)
             if len(resting) > 20:
                 operations += cancelled(market, [resting.pop(0)])

@@ -8,10 +8,13 @@ from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Any
 
-import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
-from workers.api_client import ApiAccount, ApiClient, ApiError
+from api.client import accounts, markets, orders, positions
+from api.client.account import ApiAccount
+from api.client.call import Answer, Call
+from api.client.errors import ClientError
+from api.client.http import AsyncClient
 from workers.cli.context import RunningExchange
 from workers.cli.status import exchange_state
 from workers.data_folder import supervisor_pid
@@ -20,6 +23,7 @@ from workers.top_view import TopState
 from workers.wallet_queries import OPEN_WORK
 
 _LINES = 40  # of book and tape: more than a terminal shows
+_PATIENCE_SECONDS = 0.5  # the next frame asks again
 _SLOW_SECONDS = 3.0  # between looks at the workflows and at the list of markets
 
 
@@ -29,7 +33,9 @@ class TopSource:
     def __init__(self, exchange: RunningExchange, account: ApiAccount) -> None:
         self._exchange = exchange
         self._account = account
-        self._api = ApiClient(str(exchange.demo["base_url"]))
+        self._client = AsyncClient(
+            str(exchange.demo["base_url"]), account, patience_seconds=_PATIENCE_SECONDS
+        )
         self._trouble: list[str] = []
         self._markets: dict[str, Any] = {}
         self._work: list[OpenWork] = []
@@ -38,7 +44,7 @@ class TopSource:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._api.close()
+        await self._client.close()
 
     async def read(self, symbol: str) -> TopState:
         """Return the next frame's values; "" as symbol means the first market."""
@@ -48,22 +54,21 @@ class TopSource:
         state = TopState(symbol, self._markets, self._account.name, await self._system())
         self._trouble = []
         if symbol:
-            path = f"/v1/markets/{symbol.replace('/', '-')}"
             book, trades = await asyncio.gather(
-                self._asked("book", self._api.get(f"{path}/book?depth={_LINES}"), {}),
-                self._asked("trades", self._api.get(f"{path}/trades?limit={_LINES}"), {}),
+                self._asked("book", self._told(markets.book(symbol, _LINES)), {}),
+                self._asked("trades", self._told(markets.trades(symbol, _LINES)), {}),
             )
             state = replace(state, book=book, trades=trades.get("trades", ()))
-        orders, balances, held = await asyncio.gather(
-            self._asked("orders", self._api.orders(self._account), {}),
-            self._asked("balances", self._api.get("/v1/balances", self._account), {}),
-            self._asked("positions", self._api.positions(self._account), {}),
+        listed, balances, held = await asyncio.gather(
+            self._asked("orders", self._told(orders.listed(limit=100)), {}),
+            self._asked("balances", self._told(accounts.balances()), {}),
+            self._asked("positions", self._told(positions.listed()), {}),
         )
         if self._markets.get(symbol, {}).get("kind") == "perpetual":
             state = await self._perpetual(state)
         return replace(
             state,
-            orders=orders.get("orders", ()),
+            orders=listed.get("orders", ()),
             balances=balances.get("balances", ()),
             positions=[one for one in held.get("positions", ()) if one["quantity"] != "0"],
             work=self._work,
@@ -72,11 +77,11 @@ class TopSource:
 
     async def _perpetual(self, state: TopState) -> TopState:
         """Return the state with how a perpetual market stands, and the fund of its shard."""
-        named = f"symbol={state.symbol.replace('/', '-')}"
+        name = state.symbol
         funding, funds, steps = await asyncio.gather(
-            self._asked("funding", self._api.get(f"/v1/funding?{named}&limit=1"), {}),
-            self._asked("fund", self._api.get("/v1/insurance"), {}),
-            self._asked("liquidations", self._api.get(f"/v1/liquidations?{named}"), {}),
+            self._asked("funding", self._told(markets.funding(name, limit=1)), {}),
+            self._asked("fund", self._told(markets.insurance()), {}),
+            self._asked("liquidations", self._told(markets.liquidations(name)), {}),
         )
         shard = self._markets[state.symbol]["shard"]
         mine = [fund for fund in funds.get("funds", ()) if fund["shard"] == shard]
@@ -89,7 +94,7 @@ class TopSource:
 
     async def _read_slow_parts(self) -> None:
         self._trouble = []
-        found = await self._asked("markets", self._api.get("/v1/markets"), {})
+        found = await self._asked("markets", self._told(markets.listed()), {})
         self._markets = {market["symbol"]: market for market in found.get("markets", ())}
         settings = self._exchange.settings
         self._work = await self._asked("workflows", open_work(settings, OPEN_WORK), [])
@@ -102,11 +107,15 @@ class TopSource:
             return {"attention": ["the exchange has stopped; `./rialto up` starts it"]}
         return await asyncio.to_thread(exchange_state, folder, pid)
 
+    async def _told(self, call: Call[Answer]) -> dict[str, Any]:
+        """Return the members of an answer, as the panels read them."""
+        return (await self._client.send(call)).model_dump(mode="json")
+
     async def _asked(self, what: str, answer: Awaitable[Any], otherwise: Any) -> Any:
         """Return the answer, or `otherwise` when that part of the exchange is away."""
         try:
             return await answer
-        except (ApiError, httpx.HTTPError, OSError, RuntimeError, SQLAlchemyError) as error:
+        except (ClientError, OSError, RuntimeError, SQLAlchemyError) as error:
             reason = str(error).partition("\n")[0][:80] or type(error).__name__
             self._trouble.append(f"no {what}: {reason}")
             return otherwise

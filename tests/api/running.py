@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import sqlalchemy as sa
 
+from api.client.account import ApiAccount
 from domain.commands import Credit
 from domain.events import Credited, SymbolListed
 from domain.instrument import Asset, Instrument
@@ -31,7 +32,6 @@ from infra.wallet.keys import create_wallet
 from tests.api.memory import ETH, ETH_USDT, USDT
 from tests.api.perpetual_exchange import ETH_PERP, TERMS
 from tests.offline import NO_SERVERS
-from workers.api_client import ApiAccount
 
 ROOT = Path(__file__).parents[2]
 _READY_SECONDS = 60.0
@@ -217,7 +217,7 @@ class RunningExchange:
         text = "" if body is None else json.dumps(body)
         async with httpx.AsyncClient(base_url=self.base_url) as http:
             key = headers.get("Idempotency-Key", "")
-            signed = self.accounts[name].headers(method, target, text, key)
+            signed = self.accounts[name].headers(method, target, text.encode(), key)
             return await http.request(method, target, content=text, headers={**signed, **headers})
 
     async def place(self, name: str, side: str, price: str, quantity: str) -> httpx.Response:

@@ -42,8 +42,8 @@ _FOREIGN = [
 ]
 _REMINDERS = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
 _SKIPS = {"pytest.skip", "pytest.xfail", *(f"pytest.mark.{w}" for w in ("skip", "skipif", "xfail"))}
-_ENTRY_POINTS = re.compile(
-    r"workers\.[a-z_]+|workers\.cli\.[a-z_]+|.*\.migrations\.(env|versions\..*)|.*\.__main__"
+_ENTRY_POINTS = re.compile(  # what people start, and what customers' programs import
+    r"api\.client\.[a-z]+|workers\.[a-z_]+|workers\.cli\.[a-z_]+|.*\.migrations\.(env|versions\..*)|.*\.__main__"
 )
 
 

@@ -7,12 +7,12 @@ import json
 from itertools import islice
 from typing import Any
 
-import httpx
 import pytest
 
+from api.client.account import ApiAccount
+from api.client.http import AsyncClient
 from tests.api.memory import ETH, USDT
 from tests.api.running import RunningExchange
-from workers.api_client import ApiAccount
 from workers.bot import LEVELS, Bot, BotMarket
 from workers.bots import run
 from workers.spot_bots import RandomWalk, SpotTrader
@@ -21,10 +21,10 @@ MARKET = BotMarket("ETH/USDT", 0.01, 2, 0.0001, 4, 250_000)
 
 
 def _turns(name: str, seed: int, count: int) -> list[Any]:
-    bot = Bot(ApiAccount(name, "k", "s"), httpx.AsyncClient(), seed)
+    bot = Bot(ApiAccount(name, "k", "s"), AsyncClient("http://nobody"), seed)
     turns = SpotTrader(bot, MARKET).turns()
     return [
-        [{key: value for key, value in item.items() if key != "client_order_id"} for item in turn]
+        [item.model_dump(exclude_unset=True, exclude={"client_order_id"}) for item in turn]
         for turn, _ in islice(turns, count)
     ]
 

@@ -6,13 +6,15 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest_asyncio
 
+from api.client.account import ApiAccount
+from api.client.http import AsyncClient
 from domain.order import Side
 from infra.prices.shocks import ShockFile
 from tests.api.memory import ALICE
 from tests.api.perpetual_exchange import ETH_PERP, MIDDLE, PerpetualExchange
-from workers.api_client import ApiAccount
 from workers.bot import LEVELS, Bot, BotMarket
 from workers.demo_listings import DemoCustomer
 from workers.demo_perpetuals import PERPETUAL_BOTS, PERPETUALS, PerpetualBot, Role, Weather
@@ -40,7 +42,8 @@ def trader(
     who = PerpetualBot(
         DemoCustomer("one", "bot", {}), SYMBOL, role, 20, stake, Weather(12_000, 4_000_000, 5)
     )
-    bot = Bot(ApiAccount("one", "key-1", "key-1"[::-1]), perps.http, seed=3)
+    client = AsyncClient("http://rialto", transport=httpx.ASGITransport(perps.app))
+    bot = Bot(ApiAccount("one", "key-1", "key-1"[::-1]), client, seed=3)
     return PerpetualTrader(bot, who, MARKET, Surroundings("http://127.0.0.1:1", run_dir))
 
 

@@ -9,14 +9,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import httpx
-
+from api.client import withdrawals
+from api.client.account import ApiAccount
+from api.client.errors import ClientError, Refused
+from api.client.http import AsyncClient
 from domain.approval import APPROVE, REJECT
 from infra.settings import Settings
 from workers import officer_desk as desk
-from workers.api_client import ApiAccount, ApiClient, ApiError
 from workers.chaos.canaries import BENEFICIARY
 from workers.chaos.withdrawal_books import Books, Order, Wanted
+from workers.demo_money import withdraw
 
 _PATIENCE_SECONDS = 120.0
 _AGAIN_SECONDS = 0.5
@@ -30,7 +32,7 @@ class Customers:
     def __init__(
         self, page_url: str, accounts: Sequence[Mapping[str, str]], wanted: Wanted
     ) -> None:
-        self._api = ApiClient(page_url)
+        self._client = AsyncClient(page_url, patience_seconds=_PATIENCE_SECONDS)
         self._accounts = {
             one["name"]: ApiAccount(one["name"], one["api_key"], one["api_secret"])
             for one in accounts
@@ -46,14 +48,15 @@ class Customers:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._api.close()
+        await self._client.close()
 
     async def _one(self, order: Order, books: Books) -> None:
         account = self._accounts[order.customer]
         patience = time.monotonic() + _PATIENCE_SECONDS
         while order.key not in self._wanted.taken and time.monotonic() < patience:
-            with contextlib.suppress(ApiError, httpx.HTTPError):
-                self._wanted.taken[order.key] = await self._api.withdraw(
+            with contextlib.suppress(ClientError):
+                self._wanted.taken[order.key] = await withdraw(
+                    self._client,
                     account,
                     order.asset,
                     order.amount,
@@ -65,22 +68,12 @@ class Customers:
             await asyncio.sleep(_AGAIN_SECONDS)
         if order.cancel_after is not None and order.key in self._wanted.taken:
             await asyncio.sleep(order.cancel_after)
-            await self._cancel(account, self._wanted.taken[order.key], books)
+            await self._cancel(account, self._wanted.taken[order.key])
 
-    async def _cancel(self, account: ApiAccount, withdrawal_id: str, books: Books) -> None:
+    async def _cancel(self, account: ApiAccount, withdrawal_id: str) -> None:
         """Cancel, or learn that it is too late; a gateway that is away is asked again."""
-        patience = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < patience:
-            try:
-                await self._api.cancel_withdrawal(account, withdrawal_id)
-            except ApiError as error:
-                if error.status < httpx.codes.INTERNAL_SERVER_ERROR:
-                    return
-            except httpx.HTTPError:
-                pass
-            else:
-                return
-            await asyncio.sleep(_AGAIN_SECONDS)
+        with contextlib.suppress(Refused):
+            await self._client.send(withdrawals.cancel(withdrawal_id), account)
 
 
 class Officers:

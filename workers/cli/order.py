@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -41,7 +41,8 @@ from workers.cli.order_options import (
 )
 
 if TYPE_CHECKING:
-    from workers.api_client import ApiAccount, ApiClient
+    from api.client.call import Call
+    from api.schemas.orders import SideText
 
 
 def register(app: typer.Typer) -> None:
@@ -113,10 +114,14 @@ def place(
     }
     body = given(**fields)
 
-    async def send(api: ApiClient, signer: ApiAccount) -> Any:
-        return await (api.dry_run(signer, body) if dry_run else api.place(signer, body))
+    def wanted() -> Call[Any]:
+        from api.client import orders
+        from api.schemas.orders import PlaceOrderIn
 
-    answer = call(load(data), account, as_json, send)
+        placed = PlaceOrderIn.model_validate(body)
+        return orders.dry_run(placed) if dry_run else orders.place(placed)
+
+    answer = call(load(data), account, as_json, wanted)
     told = order_text.describe_dry_run if dry_run else order_text.describe
     typer.echo(json.dumps(answer, indent=1) if as_json else told(answer))
 
@@ -166,9 +171,14 @@ def amend(
     terms = {name: text for name, text in fields.items() if text}
     if not terms:
         usage("Give --limit PRICE, --quantity QUANTITY or --trigger PRICE.")
-    answer = call(
-        load(data), account, as_json, lambda api, signer: api.amend(signer, order_id, terms)
-    )
+
+    def wanted() -> Call[Any]:
+        from api.client import orders
+        from api.schemas.orders import AmendOrderIn
+
+        return orders.amend(order_id, AmendOrderIn.model_validate(terms))
+
+    answer = call(load(data), account, as_json, wanted)
     typer.echo(json.dumps(answer, indent=1) if as_json else order_text.describe_amend(answer))
 
 
@@ -180,10 +190,13 @@ def list_orders(
     as_json: JsonOption = False,
 ) -> None:
     """List open orders, newest first."""
-    state = "all" if all_orders else "open"
-    answer = call(
-        load(data), account, as_json, lambda api, signer: api.orders(signer, state, symbol.upper())
-    )
+
+    def wanted() -> Call[Any]:
+        from api.client import orders
+
+        return orders.listed("all" if all_orders else "open", symbol.upper(), limit=100)
+
+    answer = call(load(data), account, as_json, wanted)
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
     elif answer["orders"]:
@@ -207,12 +220,14 @@ def cancel(
     if order_id and (symbol or side):
         usage("--symbol and --side go with --all.")
 
-    async def send(api: ApiClient, signer: ApiAccount) -> Any:
-        if all_orders:
-            return await api.cancel_all(signer, symbol.upper(), side.lower())
-        return await api.cancel(signer, order_id)
+    def wanted() -> Call[Any]:
+        from api.client import orders
 
-    answer = call(load(data), account, as_json, send)
+        if all_orders:
+            return orders.cancel_all(symbol.upper(), cast("SideText", side.lower()))
+        return orders.cancel(order_id)
+
+    answer = call(load(data), account, as_json, wanted)
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
         return
@@ -235,7 +250,11 @@ def dead_mans_switch(
     as_json: JsonOption = False,
 ) -> None:
     """Cancel all orders of the account in so many seconds, unless this is run again before."""
-    answer = call(
-        load(data), account, as_json, lambda api, signer: api.dead_mans_switch(signer, seconds)
-    )
+
+    def wanted() -> Call[Any]:
+        from api.client import orders
+
+        return orders.dead_mans_switch(seconds)
+
+    answer = call(load(data), account, as_json, wanted)
     typer.echo(json.dumps(answer, indent=1) if as_json else order_text.describe_switch(answer))

@@ -33,7 +33,7 @@ from workers.cli.order_options import (
 )
 
 if TYPE_CHECKING:
-    from workers.api_client import ApiAccount, ApiClient
+    from api.client.call import Call
 
 BetterOption = Annotated[
     str, typer.Option("--limit", help="The better price; with --take-profit its limit.")
@@ -151,11 +151,13 @@ def _stop_loss(stop: str, trail: str, limit: str, source: str) -> dict[str, Any]
 def _place(
     body: dict[str, Any], account: str, data: Path | None, *, dry_run: bool, as_json: bool
 ) -> None:
-    async def send(api: ApiClient, signer: ApiAccount) -> Any:
-        if dry_run:
-            return await api.dry_run(signer, body, "order-lists")
-        return await api.place_list(signer, body)
+    def wanted() -> Call[Any]:
+        from api.client import orders
+        from api.schemas.order_lists import PlaceOrderListIn
 
-    answer = call(load(data), account, as_json, send)
+        placed = PlaceOrderListIn.model_validate(body)
+        return orders.dry_run_list(placed) if dry_run else orders.place_list(placed)
+
+    answer = call(load(data), account, as_json, wanted)
     told = order_text.describe_dry_run if dry_run else order_text.describe_list
     typer.echo(json.dumps(answer, indent=1) if as_json else told(answer))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -14,7 +13,11 @@ from workers.cli import order_text
 from workers.cli.context import EXIT_FAILED, EXIT_NOT_RUNNING, EXIT_USAGE, RunningExchange
 
 if TYPE_CHECKING:
-    from workers.api_client import ApiAccount, ApiClient
+    from pydantic import ValidationError
+
+    from api.client.call import Call
+
+_PATIENCE_SECONDS = 1.0  # somebody waits at a terminal
 
 SideArgument = Annotated[str, typer.Argument(help="buy or sell.")]
 SymbolArgument = Annotated[str, typer.Argument(help="Market, e.g. ETH/USDT.")]
@@ -90,35 +93,44 @@ def usage(text: str) -> NoReturn:
 
 
 def call(
-    exchange: RunningExchange,
-    account: str,
-    as_json: bool,
-    send: Callable[[ApiClient, ApiAccount], Awaitable[Any]],
-) -> Any:
-    """Return the answer to one request; a refusal is printed and ends the verb."""
-    import httpx
+    exchange: RunningExchange, account: str, as_json: bool, make: Callable[[], Call[Any]]
+) -> dict[str, Any]:
+    """Return the answer to the call that `make` makes; a refusal is printed and ends the verb."""
+    from pydantic import ValidationError
 
-    from workers.api_client import ApiAccount, ApiClient, ApiError
+    from api.client.account import ApiAccount
+    from api.client.errors import ClientError, Refused
+    from api.client.http import Client
 
     chosen = exchange.account(account) if account else exchange.demo["accounts"][0]
     signer = ApiAccount(chosen["name"], chosen["api_key"], chosen["api_secret"])
-
-    async def answer() -> Any:
-        api = ApiClient(exchange.demo["base_url"])
-        try:
-            return await send(api, signer)
-        finally:
-            await api.close()
-
     try:
-        return asyncio.run(answer())
-    except httpx.HTTPError as error:
+        wanted = make()
+        base_url, patience = exchange.demo["base_url"], _PATIENCE_SECONDS
+        with Client(base_url, signer, patience_seconds=patience) as client:
+            answer: dict[str, Any] = client.send(wanted).model_dump(mode="json")
+            return answer
+    except ValidationError as error:
+        _refuse(_not_acceptable(error), as_json)
+    except Refused as error:
+        _refuse(error.problem, as_json)
+    except ClientError as error:
         typer.echo(f"The gateway does not answer: {error}", err=True)
         raise typer.Exit(EXIT_NOT_RUNNING) from error
-    except ApiError as error:
-        problem = error.problem
-        if as_json:
-            typer.echo(json.dumps(problem, indent=1))
-        else:
-            typer.echo(f"Refused: {order_text.describe_problem(problem)}", err=True)
-        raise typer.Exit(EXIT_FAILED) from error
+
+
+def _refuse(problem: Mapping[str, Any], as_json: bool) -> NoReturn:
+    if as_json:
+        typer.echo(json.dumps(problem, indent=1))
+    else:
+        typer.echo(f"Refused: {order_text.describe_problem(problem)}", err=True)
+    raise typer.Exit(EXIT_FAILED)
+
+
+def _not_acceptable(error: ValidationError) -> dict[str, Any]:
+    """Return the problem that the exchange would answer, found before anything is sent."""
+    from api.errors import Problem
+
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return Problem("invalid_field", f"{place}: {first['msg']}").document("")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -15,7 +15,8 @@ from workers.cli.context import EXIT_FAILED, DataOption, JsonOption, load
 from workers.cli.order_options import AccountOption, call, given, usage
 
 if TYPE_CHECKING:
-    from workers.api_client import ApiAccount, ApiClient
+    from api.client.call import Call
+    from api.schemas.perpetuals import EventText, ModeText
 
 PerpetualArgument = Annotated[str, typer.Argument(help="Perpetual market, e.g. ETH/USDT-PERP.")]
 SymbolOption = Annotated[str, typer.Option("--symbol", help="Only this market.")]
@@ -58,9 +59,7 @@ def list_positions(
     as_json: JsonOption = False,
 ) -> None:
     """List open positions with their margin and liquidation price, and the cash behind them."""
-    answer = call(
-        load(data), account, as_json, lambda api, signer: api.positions(signer, _name(symbol))
-    )
+    answer = call(load(data), account, as_json, lambda: _listed(symbol))
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
         return
@@ -76,28 +75,30 @@ def close(
     as_json: JsonOption = False,
 ) -> None:
     """Close a position, or a part of it, with an order that cannot open another one."""
-
-    async def send(api: ApiClient, signer: ApiAccount) -> Any:
-        found = (await api.positions(signer, _name(symbol)))["positions"]
-        held = next((one["quantity"] for one in found if one["quantity"] != "0"), "0")
-        if held == "0":
-            return None
-        whole = not quantity and not limit
-        order = given(
-            symbol=_name(symbol),
-            side="buy" if held.startswith("-") else "sell",
-            type="limit" if limit else "market",
-            price=limit,
-            quantity="" if whole else quantity or held.removeprefix("-"),
-            reduce_only=not whole,
-            close_position=whole,
-        )
-        return await api.place(signer, order)
-
-    answer = call(load(data), account, as_json, send)
-    if answer is None:
+    exchange = load(data)
+    found = call(exchange, account, as_json, lambda: _listed(symbol))["positions"]
+    held = next((one["quantity"] for one in found if one["quantity"] != "0"), "0")
+    if held == "0":
         typer.echo(f"There is no position in {_name(symbol)}.", err=True)
         raise typer.Exit(EXIT_FAILED)
+    whole = not quantity and not limit
+    order = given(
+        symbol=_name(symbol),
+        side="buy" if held.startswith("-") else "sell",
+        type="limit" if limit else "market",
+        price=limit,
+        quantity="" if whole else quantity or held.removeprefix("-"),
+        reduce_only=not whole,
+        close_position=whole,
+    )
+
+    def wanted() -> Call[Any]:
+        from api.client import orders
+        from api.schemas.orders import PlaceOrderIn
+
+        return orders.place(PlaceOrderIn.model_validate(order))
+
+    answer = call(exchange, account, as_json, wanted)
     typer.echo(json.dumps(answer, indent=1) if as_json else order_text.describe(answer))
 
 
@@ -109,12 +110,13 @@ def leverage(
     as_json: JsonOption = False,
 ) -> None:
     """Choose a market's leverage: the initial margin there is at least 1 / leverage."""
-    answer = call(
-        load(data),
-        account,
-        as_json,
-        lambda api, signer: api.set_leverage(signer, _name(symbol), times),
-    )
+
+    def chosen() -> Call[Any]:
+        from api.client import positions
+
+        return positions.set_leverage(_name(symbol), times)
+
+    answer = call(load(data), account, as_json, chosen)
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
         return
@@ -136,12 +138,13 @@ def margin_mode(
     wanted = mode.lower()
     if wanted not in ("cross", "isolated"):
         usage("The mode is cross or isolated.")
-    answer = call(
-        load(data),
-        account,
-        as_json,
-        lambda api, signer: api.set_margin_mode(signer, _name(symbol), wanted),
-    )
+
+    def chosen() -> Call[Any]:
+        from api.client import positions
+
+        return positions.set_margin_mode(_name(symbol), cast("ModeText", wanted))
+
+    answer = call(load(data), account, as_json, chosen)
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
         return
@@ -169,7 +172,14 @@ def move_margin(
         "move_id": move_id or f"cli-{uuid.uuid4().hex}",
         "created_at_us": time.time_ns() // 1_000,
     }
-    answer = call(load(data), account, as_json, lambda api, signer: api.move_margin(signer, move))
+
+    def moved() -> Call[Any]:
+        from api.client import positions
+        from api.schemas.perpetuals import MarginMoveIn
+
+        return positions.move_margin(MarginMoveIn.model_validate(move))
+
+    answer = call(load(data), account, as_json, moved)
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
     elif answer["duplicate"]:
@@ -187,20 +197,25 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """List fundings, takeovers, deleveragings and settlements of your positions, newest first."""
-    answer = call(
-        load(data),
-        account,
-        as_json,
-        lambda api, signer: api.position_history(
-            signer, symbol=_name(symbol), kind=kind.lower(), limit=count
-        ),
-    )
+
+    def asked() -> Call[Any]:
+        from api.client import positions
+
+        return positions.history(_name(symbol), cast("EventText", kind.lower()), limit=count)
+
+    answer = call(load(data), account, as_json, asked)
     if as_json:
         typer.echo(json.dumps(answer, indent=1))
     elif answer["events"]:
         position_text.print_history(answer["events"])
     else:
         typer.echo("Nothing has happened to your positions beside fills.")
+
+
+def _listed(symbol: str) -> Call[Any]:
+    from api.client import positions
+
+    return positions.listed(_name(symbol))
 
 
 def _name(symbol: str) -> str:

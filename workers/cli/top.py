@@ -38,7 +38,7 @@ def top(
     data: DataOption = None,
 ) -> None:
     """Watch the running exchange in this terminal: market, account, components, workflows."""
-    from workers.api_client import ApiAccount
+    from api.client.account import ApiAccount
     from workers.top_source import TopSource
 
     exchange = load(data)

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 import httpx
 
 from api.binance.auth import sign
+from api.client.account import ApiAccount
 from tests.api.exchange import Exchange
-from workers.api_client import ApiAccount
 
 _REST = {
     "public": "/api/v3",
