@@ -15,6 +15,7 @@ from api.binance.routes import binance_mount
 from api.context import RequestContext
 from api.edge import access_of, problem_of
 from api.errors import PROBLEM_TYPE, Problem
+from api.links import add_links
 from api.routes import (
     accounts,
     compliance,
@@ -26,6 +27,7 @@ from api.routes import (
     orders,
     perpetuals,
     position_history,
+    statements,
     system,
     transfers,
     withdrawal_addresses,
@@ -46,6 +48,7 @@ ROUTERS = (
     perpetuals.router,
     position_history.router,
     fees.router,
+    statements.router,
     transfers.router,
     withdrawals.router,
     withdrawal_addresses.router,
@@ -117,6 +120,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
                 assert isinstance(route, APIRoute)
                 for method in route.methods or ():
                     _complete(document["paths"][route.path][method.lower()], route)
+        add_links(document)
         app.openapi_schema = document
     return app.openapi_schema
 

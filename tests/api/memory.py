@@ -122,6 +122,8 @@ class Memory:
     position_events: dict[int, list[PositionEvent]] = field(default_factory=dict)
     fund_history: list[FundChange] = field(default_factory=list)
     calls: CallMemory = field(default_factory=lambda: CallMemory())
+    own_fills: dict[int, list[FillRecord]] = field(default_factory=dict)
+    own_deposits: dict[int, list[DepositRecord]] = field(default_factory=dict)
     away: bool = False
     keys_away: bool = False
     redis_away: bool = False
@@ -229,9 +231,12 @@ class Memory:
         self._check()
         return f"0x{customer_id:040x}"
 
-    async def deposits(self, *_: Any) -> list[DepositRecord]:
+    async def deposits(
+        self, customer_id: int, before: tuple[int, ...] | None, limit: int
+    ) -> list[DepositRecord]:
         self._check()
-        return []
+        newest = sorted(self.own_deposits.get(customer_id, []), key=lambda d: -d.created_at_us)
+        return [one for one in newest if before is None or one.created_at_us < before[0]][:limit]
 
     async def withdrawals(
         self, customer_id: int, before: tuple[int, ...] | None, limit: int

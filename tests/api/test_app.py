@@ -64,6 +64,31 @@ async def test_no_number_is_a_json_number_where_money_is_meant(exchange: Exchang
                 assert types <= {"string", "null"}, (name, member)
 
 
+async def test_links_lead_to_what_was_made(exchange: Exchange) -> None:
+    """An order, a list, a transfer, a withdrawal, an address: each has its later requests."""
+    document = await _document(exchange)
+    known = {
+        operation["operationId"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+    }
+    linked = {
+        path: set(answer["links"])
+        for path, operations in document["paths"].items()
+        for operation in operations.values()
+        for answer in operation["responses"].values()
+        if "links" in answer
+    }
+    assert {path: len(links) for path, links in linked.items()} == {
+        "/v1/orders": 3,
+        "/v1/order-lists": 2,
+        "/v1/transfers": 1,
+        "/v1/withdrawals": 2,
+        "/v1/withdrawal-addresses": 1,
+    }
+    assert set().union(*linked.values()) <= known
+
+
 async def test_pages_come_from_our_own_host(exchange: Exchange) -> None:
     """No page names another host, and the browser is told to load nothing from one."""
     for target in ("/", "/docs"):

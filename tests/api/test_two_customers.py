@@ -36,11 +36,11 @@ NAMES = {
 }  # fmt: skip
 PLAIN = {
     "amount", "asset", "beneficiary", "close_position", "created_at_us", "depth", "direction",
-    "display_quantity", "entry", "expires_at_us", "format", "from_shard", "from_us",
-    "institution", "interval", "kind", "label", "leverage", "limit", "mode", "network",
-    "op", "operations", "post_only", "price", "quantity", "quote_amount", "reduce_only", "self_trade", "shard", "side", "state", "stop_loss",
-    "symbol", "take_profit", "time_in_force", "timeout_seconds", "to_shard", "to_us",
-    "trailing_offset", "trigger_price", "trigger_source", "type",
+    "display_quantity", "entry", "expires_at_us", "format", "from_shard", "from_us", "institution",
+    "interval", "kind", "label", "leverage", "limit", "mode", "network", "op", "operations",
+    "post_only", "price", "quantity", "quote_amount", "reduce_only", "self_trade", "shard", "side",
+    "state", "stop_loss", "symbol", "take_profit", "time_in_force", "timeout_seconds", "to_shard",
+    "to_us", "trailing_offset", "trigger_price", "trigger_source", "type",
 }  # fmt: skip
 
 GONE, NOTHING, OWN, STAFF = "not found", "nothing of hers", "his own object", "only staff"

@@ -11,7 +11,7 @@ from typing import Any
 
 from api.client import withdrawals
 from api.client.account import ApiAccount
-from api.client.errors import ClientError, Refused
+from api.client.errors import ClientError
 from api.client.http import AsyncClient
 from domain.approval import APPROVE, REJECT
 from infra.settings import Settings
@@ -39,18 +39,18 @@ class Customers:
         }
         self._wanted = wanted
 
-    async def ask(self, books: Books) -> None:
+    async def ask(self) -> None:
         """Ask for everything; return when all has been taken, and cancelled where it is to be."""
         async with asyncio.TaskGroup() as group:
             for order in self._wanted.orders:
                 await asyncio.sleep(order.after_seconds)
-                group.create_task(self._one(order, books))
+                group.create_task(self._one(order))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    async def _one(self, order: Order, books: Books) -> None:
+    async def _one(self, order: Order) -> None:
         account = self._accounts[order.customer]
         patience = time.monotonic() + _PATIENCE_SECONDS
         while order.key not in self._wanted.taken and time.monotonic() < patience:
@@ -72,7 +72,7 @@ class Customers:
 
     async def _cancel(self, account: ApiAccount, withdrawal_id: str) -> None:
         """Cancel, or learn that it is too late; a gateway that is away is asked again."""
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(ClientError):
             await self._client.send(withdrawals.cancel(withdrawal_id), account)
 
 

@@ -121,7 +121,7 @@ async def _storm(
     customers = Customers(exchange.stack.page_url, accounts, wanted)
     officers = Officers(settings, wanted, books)
     deciding = asyncio.create_task(officers.work())
-    asking = asyncio.create_task(customers.ask(books))
+    asking = asyncio.create_task(customers.ask())
     node.lie_at_random(chance, _SHARE_OF_LIES, _LATE_SECONDS)
     killing = asyncio.create_task(_kill(exchange, chance, victims, storm, say))
     try:

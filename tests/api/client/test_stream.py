@@ -236,7 +236,7 @@ async def test_a_short_while_with_drops(running: RunningExchange) -> None:
 @pytest.mark.servers
 @pytest.mark.long
 async def test_minutes_with_drops(running: RunningExchange) -> None:
-    """As the short one, for five minutes; the seed is printed."""
+    """As the short one, for three minutes; the seed is printed."""
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
-    await _followed_through_drops(running, 300.0, seed)
+    await _followed_through_drops(running, 180.0, seed)
