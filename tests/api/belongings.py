@@ -39,6 +39,9 @@ class HerExchange(PerpetualExchange):
         await self._ask("POST", "/v1/margin", move | {"created_at_us": self.door.time_us})
         await self.buy("1", leverage=5)
         order = await self._ask("POST", "/v1/orders", {**ORDER, "client_order_id": "her-order"})
+        resting = {"symbol": PERPETUAL, "side": "buy", "price": "2450", "quantity": "0.01"}
+        named = {**resting, "client_order_id": "her-perp-order"}
+        perpetual = await self._ask("POST", "/v1/orders", named)
         exits = {"take_profit": {"price": "2600"}, "stop_loss": {"trigger_price": "2400"}}
         oco = {"symbol": "ETH/USDT", "side": "sell", "quantity": "1", **exits}
         orders = await self._ask("POST", "/v1/order-lists", oco)
@@ -63,6 +66,8 @@ class HerExchange(PerpetualExchange):
             "order_id": order["order_id"],
             "order_list_id": orders["order_list_id"],
             "client_order_id": "her-order",
+            "perpetual_id": perpetual["order_id"],
+            "perpetual_name": "her-perp-order",
             "move_id": "her-move",
             "withdrawal_id": withdrawal["withdrawal_id"],
             "transfer_id": transfer["transfer_id"],
@@ -111,8 +116,8 @@ class HerExchange(PerpetualExchange):
         marks = {
             self.names[name]
             for name in ("withdrawal_id", "transfer_id", "client_order_id", "address")
-        }
-        numbers = {self.names["order_id"], self.names["order_list_id"]}
+        } | {self.names["perpetual_name"]}
+        numbers = {self.names[name] for name in ("order_id", "order_list_id", "perpetual_id")}
         told = [mark for mark in marks if mark in answer.text and mark not in sent]
         return told + [one for one in _order_numbers(_content(answer)) if one in numbers]
 
@@ -127,6 +132,6 @@ def _order_numbers(content: Any) -> list[str]:
         return [found for one in content for found in _order_numbers(one)]
     if not isinstance(content, dict):
         return []
-    named = {"order_id", "order_list_id", "orderId", "orderListId"}
+    named = {"order_id", "order_list_id", "orderId", "orderListId", "algoId"}
     own = [str(value) for name, value in content.items() if name in named]
     return own + [found for one in content.values() for found in _order_numbers(one)]

@@ -115,7 +115,6 @@ class Memory:
     used: dict[tuple[str, str], int] = field(default_factory=dict)
     history: Records = field(default_factory=Records)
     tiers: dict[int, CustomerTier] = field(default_factory=dict)
-    own_fills: dict[int, list[FillRecord]] = field(default_factory=dict)
     past_fundings: list[PastFunding] = field(default_factory=list)
     lights: dict[tuple[int, int], int] = field(default_factory=dict)
     realised_units: dict[tuple[int, int], int] = field(default_factory=dict)
