@@ -59,11 +59,10 @@ class SharedEngine {
     return *engine_;
   }
 
-  // The driving thread, between two batches; returns whether there was a question.
-  bool answer() {
-    const Asked* question = asked_.exchange(nullptr);
-    if (question != nullptr) run(*question);
-    return question != nullptr;
+  // The driving thread, between two batches.
+  bool is_asked() const { return asked_.load() != nullptr; }
+  void answer() {
+    if (const Asked* question = asked_.exchange(nullptr)) run(*question);
   }
 
   // The driving thread, after its last batch.

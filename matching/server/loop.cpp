@@ -142,11 +142,12 @@ void Loop::look_at_mail() {
   if (wishes.close && !closed_) close_all();
   if (wishes.quit) quitting_ = true;
   lap(Work::kReceive);
-  if (sequencer_.answer_questions()) {
-    const ThreadUsage usage = meter_->read();
+  if (sequencer_.is_asked()) {
+    const ThreadUsage usage = meter_->read();  // first: who has the answer looks at these next
     times_.queued_ns = usage.queued_ns;
     times_.pushed_aside = usage.pushed_aside;
     times_.page_faults = usage.page_faults;
+    sequencer_.answer_questions();
     lap(Work::kQuestions);
   }
 }

@@ -46,7 +46,8 @@ class Sequencer {
   // From now on the engine is this thread's.
   void drive(std::function<void()> wake) { engine_ = &shared_->drive(std::move(wake)); }
   // Between two groups, so that all of a group is in the answer or nothing; whether one was asked.
-  bool answer_questions() { return shared_->answer(); }
+  bool is_asked() const { return shared_->is_asked(); }
+  void answer_questions() { shared_->answer(); }
   // After the last group.
   void let_go() { shared_->let_go(); }
   void forget_driver() { shared_->forget_driver(); }

@@ -146,6 +146,8 @@ def test_what_holds_the_loop_up_is_told_by_its_work(tmp_path: Path) -> None:
             loop.submit(batch(chance, 400))
         engine = loop.sequencer.engine
         assert isinstance(engine, CoreEngine)
+        engine.view()
+        assert loop.sequencer.loop_times().page_faults > 0  # the first answer has it, too
         for _ in range(20):
             engine.snapshot()
         engine.view()  # the thread is measured at questions: this one tells of those before
