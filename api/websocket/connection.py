@@ -1,30 +1,23 @@
-"""One WebSocket: its subscriptions, its bounded queue, and the codes with which it is closed."""
+"""A client of `/v1/ws`: its requests, its subscriptions, its account."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import msgspec
 from fastapi import WebSocket
-from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from api.errors import Problem
 from api.services import Services
 from api.websocket.account import AccountChannel
 from api.websocket.hub import CHANNELS
+from api.websocket.line import Line
 
-QUEUE_MESSAGES = 1_000
 LARGEST_SUBSCRIPTION_COUNT = 60
-LARGEST_REQUEST_RATE = 50  # a second, averaged over the connection's last ten
 HEARTBEAT_SECONDS = 5.0
-GOODBYE_SECONDS = 5.0  # how long a slow reader may take to reach the close frame
-
-CLOSE_SLOW_READER = 4008
-CLOSE_TOO_MANY_REQUESTS = 4029
-CLOSE_TOO_MANY_CONNECTIONS = 4013
 
 
 class ClientRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,76 +39,23 @@ _decode = msgspec.json.Decoder(ClientRequest).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Connection:
-    """Reads the client's requests and writes the queue; ends when either side gives up."""
+class Connection(Line):
+    """A client of `/v1/ws`: what it asks for and hears."""
 
     def __init__(self, socket: WebSocket, services: Services) -> None:
-        self._socket = socket
+        super().__init__(socket)
         self._services = services
-        self._address = socket.client.host if socket and socket.client else "unknown"
         self._hub = services.hub
         self._account = AccountChannel(services, self.offer, self._end)
-        self._queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE_MESSAGES)
         self._subscriptions: set[tuple[str, str]] = set()
-        self._ended = asyncio.Event()
-        self._goodbye = (CLOSE_SLOW_READER, "you read too slowly")
-        self._request_tokens = float(LARGEST_REQUEST_RATE * 10)
-        self._last_request = time.monotonic()
 
-    def offer(self, message: bytes) -> None:
-        """Queue a message; a full queue means a slow reader, who is let go."""
-        try:
-            self._queue.put_nowait(message)
-        except asyncio.QueueFull:
-            self._ended.set()
+    def _work(self) -> Sequence[Coroutine[Any, Any, None]]:
+        return (self._heartbeat(),)
 
-    def _end(self, code: int, reason: str) -> None:
-        """Have the connection closed with a code of ours."""
-        self._goodbye = (code, reason)
-        self._ended.set()
-
-    async def run(self) -> None:
-        """Serve the connection until it ends."""
-        tasks = [
-            asyncio.create_task(self._read()),
-            asyncio.create_task(self._write()),
-            asyncio.create_task(self._heartbeat()),
-            asyncio.create_task(self._ended.wait()),
-        ]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for channel, symbol in self._subscriptions:
-                self._hub.unsubscribe(self, channel, symbol)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, self._account.close(), return_exceptions=True)
-        if self._ended.is_set():
-            await self._close(*self._goodbye)
-
-    async def _read(self) -> None:
-        with suppress(WebSocketDisconnect):
-            while True:
-                message = await self._socket.receive()
-                if message["type"] == "websocket.disconnect":
-                    return
-                if not self._take_token():
-                    await self._close(CLOSE_TOO_MANY_REQUESTS, "too many requests")
-                    return
-                await self._answer(message.get("text") or message.get("bytes") or b"")
-
-    def _take_token(self) -> bool:
-        now = time.monotonic()
-        earned = (now - self._last_request) * LARGEST_REQUEST_RATE
-        self._request_tokens = min(LARGEST_REQUEST_RATE * 10.0, self._request_tokens + earned) - 1
-        self._last_request = now
-        return self._request_tokens >= 0
-
-    async def _write(self) -> None:
-        with suppress(WebSocketDisconnect, RuntimeError):
-            while True:
-                message = await self._queue.get()
-                await self._socket.send_text(message.decode())
+    async def _leave(self) -> None:
+        for channel, symbol in self._subscriptions:
+            self._hub.unsubscribe(self, channel, symbol)
+        await self._account.close()
 
     async def _heartbeat(self) -> None:
         while True:
@@ -215,10 +155,3 @@ class Connection:
 
     def _reply(self, message: dict[str, Any]) -> None:
         self.offer(_encode(message))
-
-    async def _close(self, code: int, reason: str) -> None:
-        if self._socket.application_state is WebSocketState.DISCONNECTED:
-            return
-        with suppress(RuntimeError, TimeoutError, WebSocketDisconnect):
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                await self._socket.close(code, reason)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, WebSocket
 
 from api.services import Services
-from api.websocket.connection import CLOSE_TOO_MANY_CONNECTIONS, Connection
+from api.websocket.connection import Connection
+from api.websocket.line import CLOSE_TOO_MANY_CONNECTIONS
 
 LARGEST_CONNECTION_COUNT = 1_000
 

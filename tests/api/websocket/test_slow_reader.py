@@ -13,7 +13,7 @@ import pytest_asyncio
 import uvicorn
 from websockets.asyncio.client import connect
 
-from api.websocket.connection import CLOSE_SLOW_READER, QUEUE_MESSAGES
+from api.websocket.line import CLOSE_SLOW_READER, QUEUE_MESSAGES
 from api.websocket.hub import FeedHub
 from infra.embedded.ports import free_port
 from tests.api.exchange import Exchange
