@@ -87,6 +87,8 @@ class Allowance:
     shared: bool
     used: dict[str, int]
     """How much of each bucket is used up in this window, this request included."""
+    quotas: dict[str, int]
+    """How much of each bucket there is in a window."""
 
 
 class Limiter:
@@ -118,7 +120,8 @@ class Limiter:
             charge.bucket: charge.quota - left
             for charge, left in zip(charges, charged.remaining, strict=True)
         }
-        return Allowance(headers, charged.shared, used)
+        quotas = {charge.bucket: charge.quota for charge in charges}
+        return Allowance(headers, charged.shared, used, quotas)
 
     async def charge_address(self, host: str, weight: int) -> Allowance:
         """Charge an address, as who is not known yet; a `Problem` as of `charge`."""

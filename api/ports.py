@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from domain.commands import Command, PlaceOrder, PlaceOrderList
-from domain.customer import ApiKey
+from domain.customer import ApiKey, ListenKey
 from domain.events import Event
 from domain.fee_tiers import CustomerTier
 from domain.hash_chain import JsonValue
@@ -106,6 +106,25 @@ class KeyDirectory(Protocol):
 
     async def find(self, key_id: str) -> ApiKey | None:
         """Return an unrevoked key, or None; `ConnectionError` when that cannot be known."""
+
+
+class ListenKeys(Protocol):
+    """Names of accounts' streams, for all gateways; each lives an hour unless it is extended."""
+
+    async def issue(self, key_id: str, market: str) -> ListenKey:
+        """Return a new one, which takes the place of the API key's older one."""
+
+    async def find(self, token: str) -> ListenKey | None:
+        """Return one that lives."""
+
+    async def of(self, key_id: str, market: str) -> ListenKey | None:
+        """Return the one of an API key, if it lives."""
+
+    async def extend(self, key: ListenKey) -> bool:
+        """Let it live an hour from now; False when it has ended."""
+
+    async def end(self, key: ListenKey) -> None:
+        """End it."""
 
 
 class ListingDirectory(Protocol):

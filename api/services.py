@@ -15,6 +15,7 @@ from api.ports import (
     FundingStore,
     KeyDirectory,
     LightsBoard,
+    ListenKeys,
     ListingDirectory,
     MarginCalls,
     MarketDataStore,
@@ -42,6 +43,7 @@ class Services:
     doors: Mapping[int, EngineDoor]
     listings_directory: ListingDirectory
     keys: KeyDirectory
+    listen_keys: ListenKeys
     orders: OrderStore
     wallet: WalletStore
     compliance: ComplianceStore

@@ -47,6 +47,18 @@ STAFF = "staff"  # the kind of a customer row that is a member of staff, and tra
 
 
 @dataclass(frozen=True, slots=True)
+class ListenKey:
+    """A name under which one account's events of one kind of markets can be heard for an hour.
+
+    `market` is "spot" or "futures"; it was given out for the API key `key_id`, and ends with it.
+    """
+
+    token: str
+    key_id: str
+    market: str
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
     """An API key with its opened secret and what its customer may do."""
 

@@ -46,6 +46,7 @@ from infra.postgres.withdrawal_addresses import WithdrawalAddressStore
 from infra.process_board import ProcessBoard
 from infra.redis.adl_lights import AdlLights
 from infra.redis.event_stream import EventReader
+from infra.redis.listen_keys import RedisListenKeys
 from infra.redis.margin_calls import MarginCallFeed
 from infra.redis.market_feed import MarketFeedReader
 from infra.redis.rate_limits import RedisLimits
@@ -181,6 +182,7 @@ async def build_services(settings: Settings, stack: AsyncExitStack) -> tuple[Ser
         doors=doors,
         listings_directory=wiring.listings,
         keys=KeyCache(CustomerStore(engine, box)),
+        listen_keys=RedisListenKeys(redis),
         orders=OrderReadStore(engine),
         wallet=CustomerWalletStore(
             engine,

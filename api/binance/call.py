@@ -32,6 +32,7 @@ _HEADERS = {
     "weight": f"X-MBX-USED-WEIGHT-{WINDOW_SECONDS}S",
     "orders": f"X-MBX-ORDER-COUNT-{WINDOW_SECONDS}S",
 }
+_LIMITS = {"weight": "REQUEST_WEIGHT", "orders": "ORDERS"}
 _ANY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -41,8 +42,14 @@ class Call:
 
     services: Services
     parameters: Parameters
-    request: Request
+    http: Request | None = None
     known: Caller | None = None
+
+    @property
+    def request(self) -> Request:
+        """Return the HTTP request; only of a route that is not called over a WebSocket."""
+        assert self.http is not None, "the method came over a WebSocket"
+        return self.http
 
     @property
     def caller(self) -> Caller:
@@ -99,12 +106,22 @@ class Row:
         services = services_of(request)
         signed = read(request.scope["query_string"], await request.body())
         host = request.client.host if request.client else "unknown"
+        key_id = request.headers.get("x-mbx-apikey")
+        caller, allowance = await self.admit(services, host, key_id, signed)
+        request.state.limits_shared = allowance.shared
+        return Call(services, signed.parameters, request, caller), _used(allowance)
+
+    async def admit(
+        self, services: Services, host: str, key_id: str | None, signed: Signed
+    ) -> tuple[Caller | None, Allowance]:
+        """Return who asks (None of a public route) and what is left of the limits.
+
+        A `Refusal` or `Problem` says why not; tries without a valid key are charged to the address.
+        """
         if self.scope is None:
-            allowance = await services.limiter.charge_address(host, self.weight)
-            request.state.limits_shared = allowance.shared
-            return Call(services, signed.parameters, request), _used(allowance)
+            return None, await services.limiter.charge_address(host, self.weight)
         try:
-            caller = await self._caller(services, request, signed)
+            caller = await self._caller(services, key_id, signed)
         except (Refusal, Problem):
             await services.limiter.charge_address(host, self.weight)
             raise
@@ -113,12 +130,10 @@ class Row:
         )
         if self.once:
             await services.limiter.once(caller.signature, auth.REMEMBERED_SECONDS)
-        request.state.limits_shared = allowance.shared
-        return Call(services, signed.parameters, request, caller), _used(allowance)
+        return caller, allowance
 
-    async def _caller(self, services: Services, request: Request, signed: Signed) -> Caller:
+    async def _caller(self, services: Services, key_id: str | None, signed: Signed) -> Caller:
         assert self.scope is not None
-        key_id = request.headers.get("x-mbx-apikey")
         if self.keyed:
             caller = await known_caller(services, key_id)
         else:
@@ -165,3 +180,17 @@ def _used(allowance: Allowance) -> dict[str, str]:
         **{_HEADERS[bucket]: str(count) for bucket, count in used.items()},
         **allowance.headers,
     }
+
+
+def used_limits(allowance: Allowance) -> list[dict[str, Any]]:
+    """Return what a request has used up, as answers over a WebSocket say it."""
+    return [
+        {
+            "rateLimitType": _LIMITS[bucket],
+            "interval": "SECOND",
+            "intervalNum": WINDOW_SECONDS,
+            "limit": allowance.quotas[bucket],
+            "count": count,
+        }
+        for bucket, count in allowance.used.items()
+    ]

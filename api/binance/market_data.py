@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from api.binance.parameters import Parameters
 from api.binance.tickers import average_price, book_ticker, day_ticker, last_price
 from api.market_answers import candle_members, trade_members
 from api.routes import markets as native
+from api.websocket.hub import SymbolFeed
 from domain.instrument import Instrument
 from domain.market_data import MINUTE_SECONDS
 
@@ -21,6 +23,8 @@ LARGEST_CANDLE_COUNT = 1_000
 LONGEST_KLINES_MINUTES = 100_000
 """How many stored minutes one answer may be made of; longer intervals give fewer candles."""
 _AVERAGE_MINUTES = 5
+_HEALING_TRIES = 20
+_HEALING_SECONDS = 0.05
 
 INTERVALS = {
     f"{count}{unit}": count * seconds
@@ -43,6 +47,7 @@ class MarketDataRoutes:
         """Return the order book; its `lastUpdateId` counts as the depth stream does."""
         market = wanted(call.services, call.parameters, perpetual=self.perpetual)
         limit = call.parameters.count("limit", 500 if self.perpetual else 100, LARGEST_DEPTH)
+        await _healed(call.services.hub.feed(market.instrument.symbol))
         book = await native.book(market.instrument.symbol, call.services, limit)
         found = {"lastUpdateId": book.seq, "bids": book.bids, "asks": book.asks}
         if not self.perpetual:
@@ -162,6 +167,14 @@ class MarketDataRoutes:
         )
         price = average_price(instrument, found) or await last_price(call.services, instrument)
         return {"mins": _AVERAGE_MINUTES, "price": price, "closeTime": now_ms}
+
+
+async def _healed(feed: SymbolFeed) -> None:
+    """Wait a moment for a feed that has lost something: a book of in between fits no stream."""
+    for _ in range(_HEALING_TRIES):
+        if not feed.is_stale:
+            return
+        await asyncio.sleep(_HEALING_SECONDS)
 
 
 def _quote(trade: dict[str, Any], instrument: Instrument) -> str:

@@ -74,11 +74,15 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a request says, what its signature covers (the raw bytes), and the signature."""
+    """What a request says, what its signature covers (the raw bytes), and the signature.
+
+    `others` are further ways to write the same that a client may have signed.
+    """
 
     parameters: Parameters
     message: bytes
     signature: str | None
+    others: tuple[bytes, ...] = ()
 
 
 def read(query: bytes, form: bytes = b"") -> Signed:

@@ -10,7 +10,9 @@ from starlette.routing import Mount
 from api.binance import exchange_info, general, spot_account, spot_orders, wallet
 from api.binance.call import Row, nothing_here
 from api.binance.futures_routes import FUTURES
+from api.binance.listen_keys import ListenKeyRoutes
 from api.binance.market_data import MarketDataRoutes
+from api.binance.stream_routes import stream_routes
 from domain.customer import Scope
 
 PREFIX = "/binance"
@@ -64,9 +66,22 @@ WALLET = (
     Row("POST", f"{_S1}/asset/transfer", wallet.transfer, Scope.TRADE, weight=5, winds_down=True),
 )
 
-ROWS = (*SPOT, *WALLET, *FUTURES)
+_LISTEN = "/api/v3/userDataStream"
+_LISTEN_FUTURES = "/fapi/v1/listenKey"
+_OF_SPOT, _OF_FUTURES = ListenKeyRoutes("spot"), ListenKeyRoutes("futures")
+LISTEN_KEYS = (
+    Row("POST", _LISTEN, _OF_SPOT.create, Scope.READ, weight=2, keyed=True),
+    Row("PUT", _LISTEN, _OF_SPOT.extend, Scope.READ, weight=2, keyed=True),
+    Row("DELETE", _LISTEN, _OF_SPOT.end, Scope.READ, weight=2, keyed=True),
+    Row("POST", _LISTEN_FUTURES, _OF_FUTURES.create, Scope.READ, weight=2, keyed=True),
+    Row("PUT", _LISTEN_FUTURES, _OF_FUTURES.extend, Scope.READ, weight=2, keyed=True),
+    Row("DELETE", _LISTEN_FUTURES, _OF_FUTURES.end, Scope.READ, weight=2, keyed=True),
+)
+
+ROWS = (*SPOT, *WALLET, *FUTURES, *LISTEN_KEYS)
 
 
 def binance_mount() -> Mount:
     """Return the dialect's routes, ready to be added to the application."""
-    return Mount(PREFIX, routes=[*(row.route() for row in ROWS), nothing_here()])
+    routes = [*(row.route() for row in ROWS), *stream_routes(ROWS), nothing_here()]
+    return Mount(PREFIX, routes=routes)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from fastapi import APIRouter, WebSocket
 
 from api.services import Services
 from api.websocket.connection import Connection
-from api.websocket.line import CLOSE_TOO_MANY_CONNECTIONS
+from api.websocket.line import CLOSE_TOO_MANY_CONNECTIONS, Line
 
 LARGEST_CONNECTION_COUNT = 1_000
+
+Begin = Callable[[], Awaitable[bool]]
 
 router = APIRouter(prefix="/v1")
 
@@ -17,14 +21,22 @@ router = APIRouter(prefix="/v1")
 async def market_data_socket(socket: WebSocket) -> None:
     """Serve one WebSocket until either side ends it."""
     services: Services = socket.app.state.services
-    connections: set[Connection] = socket.app.state.connections
+    await serve(socket, Connection(socket, services))
+
+
+async def serve(socket: WebSocket, connection: Line, begin: Begin | None = None) -> None:
+    """Run a connection until either side ends it, unless this gateway has too many.
+
+    `begin` is done first; where it says False, the connection has been closed.
+    """
+    connections: set[Line] = socket.app.state.connections
     await socket.accept()
     if len(connections) >= LARGEST_CONNECTION_COUNT:
         await socket.close(CLOSE_TOO_MANY_CONNECTIONS, "too many connections")
         return
-    connection = Connection(socket, services)
     connections.add(connection)
     try:
-        await connection.run()
+        if begin is None or await begin():
+            await connection.run()
     finally:
         connections.discard(connection)

@@ -62,7 +62,10 @@ class HerExchange(PerpetualExchange):
         )
         self.memory.position_events[ALICE] = [funding]
         self.follow()
+        listen_keys = [await self.listen_keys.issue("key-1", one) for one in ("spot", "futures")]
         self.names = {
+            "listen_key": listen_keys[0].token,
+            "futures_listen_key": listen_keys[1].token,
             "order_id": order["order_id"],
             "order_list_id": orders["order_list_id"],
             "client_order_id": "her-order",
@@ -109,6 +112,7 @@ class HerExchange(PerpetualExchange):
             [pair for key, pair in self.transfers.rows.items() if key[0] == ALICE],
             {key: one for key, one in memory.addresses.payable.items() if key[0] == ALICE},
             list(memory.told),
+            [one for one in self.listen_keys.keys.values() if one.key_id == "key-1"],
         )
 
     def shows(self, answer: httpx.Response, sent: str) -> list[str]:
@@ -116,7 +120,9 @@ class HerExchange(PerpetualExchange):
         marks = {
             self.names[name]
             for name in ("withdrawal_id", "transfer_id", "client_order_id", "address")
-        } | {self.names["perpetual_name"]}
+        }
+        marks |= {self.names[name] for name in ("perpetual_name", "listen_key")}
+        marks.add(self.names["futures_listen_key"])
         numbers = {self.names[name] for name in ("order_id", "order_list_id", "perpetual_id")}
         told = [mark for mark in marks if mark in answer.text and mark not in sent]
         return told + [one for one in _order_numbers(_content(answer)) if one in numbers]

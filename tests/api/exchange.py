@@ -33,6 +33,7 @@ from domain.trading_status import TradingStatus
 from matching.batches import Batch
 from matching.codec import decode_events, encode_command
 from matching.engine import create_engine
+from tests.api.listen_key_memory import ListenKeyMemory
 from tests.api.memory import (
     ALICE,
     BOB,
@@ -203,6 +204,7 @@ class Exchange:
         self.door = LocalDoor()
         self.doors = {0: self.door}
         self.memory = Memory()
+        self.listen_keys = ListenKeyMemory()
         self.transfers = TransferMemory()
         self.filed = ComplianceMemory()
         self.clock_ms = 0  # 0: the real clock
@@ -211,6 +213,7 @@ class Exchange:
             doors=self.doors,
             listings_directory=self.memory,
             keys=self.memory,
+            listen_keys=self.listen_keys,
             orders=self.memory,
             wallet=self.memory,
             compliance=self.filed,

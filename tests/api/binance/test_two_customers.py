@@ -45,6 +45,9 @@ _PLACED = (
     '"price":"2450","newClientOrderId":"{perpetual_name}"}]'
 )
 
+_LISTEN = {"listenKey": "{listen_key}"}
+_LISTEN_FUTURES = {"listenKey": "{futures_listen_key}"}
+
 # (method, path) -> what he sends, with her identifiers in braces, and the code that he meets. 0: he
 # is answered, with nothing of hers; `REFUSED`: with what names an object that is not his; `EITHER`:
 # his own account's settings, which may be so already.
@@ -110,6 +113,12 @@ TRIED: dict[tuple[str, str], list[tuple[dict[str, str], int]]] = {
     ("POST", "/fapi/v1/positionSide/dual"): [({"dualSidePosition": "false"}, EITHER)],
     ("GET", "/fapi/v1/multiAssetsMargin"): [({}, 0)],
     ("POST", "/fapi/v1/multiAssetsMargin"): [({"multiAssetsMargin": "false"}, EITHER)],
+    ("POST", "/api/v3/userDataStream"): [({}, 0)],
+    ("PUT", "/api/v3/userDataStream"): [(_LISTEN, -1125)],
+    ("DELETE", "/api/v3/userDataStream"): [(_LISTEN, -1125)],
+    ("POST", "/fapi/v1/listenKey"): [({}, 0)],
+    ("PUT", "/fapi/v1/listenKey"): [({}, -1125), (_LISTEN_FUTURES, -1125)],
+    ("DELETE", "/fapi/v1/listenKey"): [({}, -1125), (_LISTEN_FUTURES, -1125)],
 }
 
 

@@ -13,8 +13,8 @@ import pytest_asyncio
 import uvicorn
 from websockets.asyncio.client import connect
 
-from api.websocket.line import CLOSE_SLOW_READER, QUEUE_MESSAGES
 from api.websocket.hub import FeedHub
+from api.websocket.line import CLOSE_SLOW_READER, QUEUE_MESSAGES
 from infra.embedded.ports import free_port
 from tests.api.exchange import Exchange
 

@@ -1,0 +1,63 @@
+"""ccxt.pro, unmodified, on the futures sockets of the running exchange."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api.binance.pro import client_of, while_it_trades
+from tests.api.running import RunningExchange
+
+pytestmark = pytest.mark.servers
+SYMBOL = "ETH/USDT:USDT"
+
+
+@pytest.fixture(scope="module")
+def rig(running: RunningExchange) -> Iterator[RunningExchange]:
+    """Give the running exchange with its perpetual; nobody keeps a position."""
+    asyncio.run(running.add_perpetual())
+    yield running
+    asyncio.run(_flat(running))
+
+
+async def _flat(rig: RunningExchange) -> None:
+    """Let the two customers close what they have against each other."""
+    answer = await rig.request("alice", "GET", "/v1/positions")
+    lots = [one["quantity"] for one in answer.json()["positions"] if one["quantity"] != "0"]
+    for quantity in lots:
+        names = ("bob", "alice") if not quantity.startswith("-") else ("alice", "bob")
+        await rig.open_position(*names, quantity.lstrip("-"))
+
+
+async def test_everything_that_is_watched_on_futures(rig: RunningExchange) -> None:
+    """Trades, marks, tickers, candles; own orders, fills, balances and positions."""
+    turns = itertools.cycle([("alice", "bob"), ("bob", "alice")])
+
+    async def trade() -> None:
+        await rig.open_position(*next(turns), "0.1")
+
+    options = {"watchPositions": {"fetchPositionsSnapshot": False}}
+    async with client_of(rig, "alice", options=options) as alice:
+        seen = await while_it_trades(
+            trade,
+            trades=alice.watch_trades(SYMBOL),
+            mark=alice.watch_mark_price(SYMBOL),
+            ticker=alice.watch_ticker(SYMBOL),
+            best=alice.watch_bids_asks([SYMBOL]),
+            candles=alice.watch_ohlcv(SYMBOL, "1m"),
+            orders=alice.watch_orders(SYMBOL),
+            fills=alice.watch_my_trades(SYMBOL),
+            positions=alice.watch_positions([SYMBOL]),
+            balance=alice.watch_balance({"type": "swap"}),
+        )
+    symbols = {seen[name][-1]["symbol"] for name in ("trades", "orders", "fills", "positions")}
+    assert symbols == {SYMBOL}
+    assert seen["mark"]["markPrice"] > 0
+    assert seen["ticker"]["last"] > 0
+    assert seen["best"][SYMBOL]["symbol"] == SYMBOL
+    assert seen["candles"][-1][4] > 0
+    assert seen["fills"][-1]["amount"] == 0.1
+    assert seen["balance"]["USDT"]["total"] > 0
