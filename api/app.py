@@ -57,11 +57,12 @@ ROUTERS = (
 
 _DESCRIPTION = """Prices, quantities and amounts are decimal numbers **in text**; JSON numbers are
 refused. Signed routes take the headers `RIALTO-KEY`, `RIALTO-TIMESTAMP` (ms) and
-`RIALTO-SIGNATURE` = hex HMAC-SHA256(secret, text), where the text (version 1) is six lines, each
-ended by a line feed: timestamp, METHOD, path, raw query, `Idempotency-Key`, raw body; what a
-request does not have is an empty line. GET and DELETE have no body. `RIALTO-WINDOW` (ms, default
-5000, at most 60000) says how old a request may be. Refusals are `application/problem+json`
-(RFC 9457) with a stable `code`, `retryable` and `request_id`."""
+`RIALTO-SIGNATURE` = hex HMAC-SHA256(secret, text), of an Ed25519 key the base64 of its signature
+of the text. The text (version 1) is six lines, each ended by a line feed: timestamp, METHOD, path,
+raw query, `Idempotency-Key`, raw body; what a request does not have is an empty line. GET and
+DELETE have no body. `RIALTO-WINDOW` (ms, default 5000, at most 60000) says how old a request may
+be. Refusals are `application/problem+json` (RFC 9457) with a stable `code`, `retryable` and
+`request_id`."""
 
 
 def create_app(services: Services) -> FastAPI:

@@ -1,9 +1,9 @@
-r"""Signed requests: HMAC-SHA256 over everything that decides what a request does.
+r"""Signed requests: HMAC-SHA256 or Ed25519 over everything that decides what a request does.
 
 RIALTO-KEY        the API key's id
 RIALTO-TIMESTAMP  milliseconds since 1970, by the client's clock
 RIALTO-WINDOW     optional, how many milliseconds old the request may be (default 5000)
-RIALTO-SIGNATURE  hex HMAC-SHA256(secret, text)
+RIALTO-SIGNATURE  hex HMAC-SHA256(secret, text), or base64 of the key's Ed25519 signature of it
 
 The text, version 1, is six lines, each ended by one line feed: timestamp, METHOD, path, raw query,
 Idempotency-Key, raw body; what a request does not have is an empty line. In a shell, with the
@@ -13,6 +13,7 @@ secret in SECRET: printf '%s\n' "$T" POST /v1/orders '' '' "$B" | openssl dgst -
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
@@ -20,10 +21,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from starlette.datastructures import Headers
 
 from api.errors import Problem
-from domain.customer import ApiKey, Scope, Standing, standing_refuses
+from domain.customer import ApiKey, KeyAlgorithm, Scope, Standing, standing_refuses
 
 if TYPE_CHECKING:  # clients sign with this module, and have no use for the gateway's ports
     from api.ports import KeyDirectory
@@ -37,7 +40,8 @@ NOBODY = b"\0" * 32  # an unknown key costs the same comparison as a known one
 KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _MILLISECONDS = re.compile(r"[0-9]{1,15}")
-_SIGNATURE = re.compile(r"[0-9a-f]{64}")
+_HMAC_SIGNATURE = re.compile(r"[0-9a-f]{64}")
+_ED25519_SIGNATURE = re.compile(r"[A-Za-z0-9+/]{85}[AQgw]==")  # 64 bytes, in one way only
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,12 @@ class Credentials:
 
 
 def sign(secret: bytes, timestamp: str, parts: SignedParts) -> str:
-    """Return the signature of a request, in lower-case hex."""
+    """Return the HMAC signature of a request, in lower-case hex."""
+    return hmac_of(secret, signed_text(timestamp, parts))
+
+
+def signed_text(timestamp: str, parts: SignedParts) -> bytes:
+    """Return the text that is signed, version 1."""
     lines = (
         timestamp.encode(),
         parts.method.upper().encode(),
@@ -83,8 +92,40 @@ def sign(secret: bytes, timestamp: str, parts: SignedParts) -> str:
         parts.idempotency_key,
         parts.body,
     )
-    message = b"".join(line + b"\n" for line in lines)
+    return b"".join(line + b"\n" for line in lines)
+
+
+def hmac_of(secret: bytes, message: bytes) -> str:
+    """Return HMAC-SHA256 in lower-case hex."""
     return hmac.new(secret, message, hashlib.sha256).hexdigest()
+
+
+def is_well_formed(signature: str) -> bool:
+    """Return whether a text can be a signature of some kind of key.
+
+    Each signature is accepted in one spelling only: what is used up once cannot come back in
+    another.
+    """
+    found = _HMAC_SIGNATURE.fullmatch(signature) or _ED25519_SIGNATURE.fullmatch(signature)
+    return found is not None
+
+
+def is_signed_by(key: ApiKey | None, message: bytes, signature: str) -> bool:
+    """Return whether a well-formed signature is the key's of a message.
+
+    A key that does not exist (None) costs the comparison of an HMAC key.
+    """
+    if key is None or key.algorithm is KeyAlgorithm.HMAC_SHA256:
+        expected = hmac_of(NOBODY if key is None else key.secret, message)
+        return hmac.compare_digest(expected, signature) and key is not None
+    if _ED25519_SIGNATURE.fullmatch(signature) is None:
+        return False
+    try:
+        public = Ed25519PublicKey.from_public_bytes(key.secret)
+        public.verify(base64.b64decode(signature), message)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def idempotency_key_from(headers: Headers) -> bytes:
@@ -107,7 +148,7 @@ def credentials_from(headers: Headers) -> Credentials:
         values[name] = found[0] if found else str(DEFAULT_WINDOW_MS)
     if (
         KEY_ID.fullmatch(values["rialto-key"]) is None
-        or _SIGNATURE.fullmatch(values["rialto-signature"]) is None
+        or not is_well_formed(values["rialto-signature"])
         or _MILLISECONDS.fullmatch(values["rialto-timestamp"]) is None
         or _MILLISECONDS.fullmatch(values["rialto-window"]) is None
     ):
@@ -146,8 +187,8 @@ async def authenticate(
     """
     credentials = credentials_from(headers)
     key = await keys.find(credentials.key_id)
-    expected = sign(key.secret if key else NOBODY, credentials.timestamp, parts)
-    matches = hmac.compare_digest(expected, credentials.signature)
+    message = signed_text(credentials.timestamp, parts)
+    matches = is_signed_by(key, message, credentials.signature)
     if key is None or not matches or not is_current(key, now_ms):
         raise Problem("bad_signature")
     check_timestamp(credentials, now_ms)

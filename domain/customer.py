@@ -58,9 +58,19 @@ class ListenKey:
     market: str
 
 
+class KeyAlgorithm(StrEnum):
+    """How requests of an API key are signed; the row's `algorithm`."""
+
+    HMAC_SHA256 = "hmac-sha256"  # both sides know the secret
+    ED25519 = "ed25519"  # the exchange knows the public key only
+
+
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key with its opened secret and what its customer may do."""
+    """An API key with what its signatures are checked by, and what its customer may do.
+
+    `secret` is the opened secret of an HMAC key, of an Ed25519 key the 32 bytes of its public key.
+    """
 
     key_id: str
     customer_id: int
@@ -69,3 +79,4 @@ class ApiKey:
     rate_class: str
     customer_status: str
     expires_at: datetime | None
+    algorithm: KeyAlgorithm = KeyAlgorithm.HMAC_SHA256

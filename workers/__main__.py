@@ -26,6 +26,7 @@ _GROUPS = (
     "cold",
     "audit",
     "compliance",
+    "key",
     "kill_switch",
     "market",
     "fees",

@@ -1,26 +1,22 @@
-"""Who asks in the dialect: `X-MBX-APIKEY`, and an HMAC-SHA256 over the raw parameters.
+"""Who asks in the dialect: `X-MBX-APIKEY`, and an HMAC-SHA256 or Ed25519 of the raw parameters.
 
 The signature of this dialect covers neither method nor path; our own API's does.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import re
-
 from api import auth
-from api.auth import DEFAULT_WINDOW_MS, KEY_ID, LARGEST_WINDOW_MS, NOBODY, Caller, Credentials
+from api.auth import DEFAULT_WINDOW_MS, KEY_ID, LARGEST_WINDOW_MS, Caller, Credentials
 from api.binance.errors import Refusal, malformed, missing
 from api.binance.parameters import Signed
 from api.services import Services
 
-_SIGNATURE = re.compile(r"[0-9a-fA-F]{64}")
+_HMAC_LENGTH = 64
 
 
 def sign(secret: bytes, message: bytes) -> str:
-    """Return the signature of the parameters, in lower-case hex."""
-    return hmac.new(secret, message, hashlib.sha256).hexdigest()
+    """Return the HMAC signature of the parameters, in lower-case hex."""
+    return auth.hmac_of(secret, message)
 
 
 async def signed_caller(services: Services, key_id: str | None, signed: Signed) -> Caller:
@@ -28,9 +24,8 @@ async def signed_caller(services: Services, key_id: str | None, signed: Signed) 
     now_ms = services.now_ms()
     credentials = _credentials(key_id, signed)
     found = await services.keys.find(credentials.key_id)
-    secret = found.secret if found else NOBODY
-    expected = [sign(secret, one) for one in (signed.message, *signed.others)]
-    matches = any(hmac.compare_digest(one, credentials.signature) for one in expected)
+    messages = (signed.message, *signed.others)
+    matches = any(auth.is_signed_by(found, one, credentials.signature) for one in messages)
     if found is None or not auth.is_current(found, now_ms):
         raise unknown_key()
     if not matches:
@@ -72,6 +67,8 @@ def _credentials(key_id: str | None, signed: Signed) -> Credentials:
         raise Refusal(-1131, "recvWindow must be less than 60000.")
     if timestamp < 0:
         raise malformed("timestamp")
-    if _SIGNATURE.fullmatch(signed.signature) is None:
+    is_hex = len(signed.signature) == _HMAC_LENGTH  # which may be in upper case here
+    signature = signed.signature.lower() if is_hex else signed.signature
+    if not auth.is_well_formed(signature):
         raise Refusal(-1022, "Signature for this request is not valid.", status=401)
-    return Credentials(key_id, str(timestamp), window, signed.signature.lower())
+    return Credentials(key_id, str(timestamp), window, signature)

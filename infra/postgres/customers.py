@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.customer import CUSTOMER_SCOPES, STAFF, ApiKey, Scope
+from domain.customer import CUSTOMER_SCOPES, STAFF, ApiKey, KeyAlgorithm, Scope
 from domain.withdrawal_limits import Tier
 from infra.postgres import tables
 from infra.postgres.reading import reading
@@ -96,23 +96,48 @@ class CustomerStore:
         expires_at: datetime | None = None,
     ) -> IssuedKey:
         """Create an HMAC-SHA256 key with `scopes`; the only moment its secret is readable."""
+        secret = secrets.token_hex(32)
+        algorithm = KeyAlgorithm.HMAC_SHA256
+        key_id = await self._add_key(customer_id, algorithm, secret.encode(), scopes, expires_at)
+        return IssuedKey(key_id, secret)
+
+    async def add_public_key(
+        self,
+        customer_id: int,
+        public_key: bytes,
+        *,
+        scopes: tuple[str, ...] = ALL_SCOPES,
+        expires_at: datetime | None = None,
+    ) -> str:
+        """Return the id of a new Ed25519 key, of which only the public half (32 bytes) is known."""
+        algorithm = KeyAlgorithm.ED25519
+        return await self._add_key(customer_id, algorithm, public_key, scopes, expires_at)
+
+    async def _add_key(
+        self,
+        customer_id: int,
+        algorithm: KeyAlgorithm,
+        secret: bytes,
+        scopes: tuple[str, ...],
+        expires_at: datetime | None,
+    ) -> str:
         unknown = set(scopes) - {*ALL_SCOPES, Scope.COMPLIANCE}
         if unknown:
             raise ValueError(f"unknown scopes: {sorted(unknown)}")
         await self._require_kind(customer_id, staff=Scope.COMPLIANCE in scopes)
-        issued = IssuedKey(api_key=f"rk_{secrets.token_hex(12)}", api_secret=secrets.token_hex(32))
+        key_id = f"rk_{secrets.token_hex(12)}"
         async with self._engine.begin() as connection:
             await connection.execute(
                 tables.api_key.insert().values(
-                    key_id=issued.api_key,
+                    key_id=key_id,
                     customer_id=customer_id,
-                    algorithm="hmac-sha256",
-                    secret_sealed=self._box.seal(issued.api_secret.encode(), issued.api_key),
+                    algorithm=algorithm,
+                    secret_sealed=self._box.seal(secret, key_id),
                     scopes=" ".join(scopes),
                     expires_at=expires_at,
                 )
             )
-        return issued
+        return key_id
 
     async def _require_kind(self, customer_id: int, *, staff: bool) -> None:
         """Refuse a key of staff for a customer, and a customer's for staff: nobody is both."""
@@ -141,6 +166,7 @@ class CustomerStore:
             sa.select(
                 tables.api_key.c.key_id,
                 tables.api_key.c.customer_id,
+                tables.api_key.c.algorithm,
                 tables.api_key.c.secret_sealed,
                 tables.api_key.c.scopes,
                 tables.api_key.c.expires_at,
@@ -162,4 +188,5 @@ class CustomerStore:
             rate_class=row.rate_class,
             customer_status=row.status,
             expires_at=row.expires_at,
+            algorithm=KeyAlgorithm(row.algorithm),
         )

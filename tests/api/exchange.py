@@ -276,12 +276,12 @@ class Exchange:
             "rate_class": "standard",
             "customer_status": "active",
             "expires_at": None,
+            "secret": key_id[::-1].encode(),
             **other,
         }
         self.memory.keys[key_id] = ApiKey(
             key_id=key_id,
             customer_id=customer_id,
-            secret=key_id[::-1].encode(),
             scopes=frozenset(scopes.split()),
             **fields,
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.auth import SignedParts, generated_client_order_id, sign
+from api.auth import SignedParts, generated_client_order_id, sign, signed_text
+from domain.customer import KeyAlgorithm
 from tests.api.exchange import Exchange
 
 SECRET = b"a-secret"
@@ -213,3 +216,61 @@ async def test_who_may_only_withdraw_places_nothing(exchange: Exchange) -> None:
         "POST", "/v1/withdrawals", body, key_id="key-leaving", headers={"Idempotency-Key": "w"}
     )
     assert answer.status_code == 202, answer.text
+
+
+PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+
+
+def _signed_by_ed25519(
+    exchange: Exchange, method: str, path: str, body: bytes = b""
+) -> dict[str, str]:
+    """Return the headers of a request that is signed by a private key."""
+    public = PRIVATE.public_key().public_bytes_raw()
+    exchange.add_key(1, "key-ed", algorithm=KeyAlgorithm.ED25519, secret=public)
+    timestamp = str(exchange.services.now_ms())
+    text = signed_text(timestamp, SignedParts(method, path.encode(), body=body))
+    signature = base64.b64encode(PRIVATE.sign(text)).decode()
+    return {
+        "RIALTO-KEY": "key-ed",
+        "RIALTO-TIMESTAMP": timestamp,
+        "RIALTO-SIGNATURE": signature,
+        "Content-Type": "application/json",
+    }
+
+
+async def test_an_ed25519_key_signs_the_same_text(exchange: Exchange) -> None:
+    """The exchange knows the public half only; everything else is as with a shared secret."""
+    headers = _signed_by_ed25519(exchange, "POST", "/v1/orders", BODY)
+    placed = await exchange.http.post("/v1/orders", content=BODY, headers=headers)
+    assert placed.status_code == 201, placed.text
+    other = await exchange.http.post("/v1/orders", content=BODY + b" ", headers=headers)
+    assert other.json()["code"] == "bad_signature"
+
+
+async def test_each_signature_has_one_spelling(exchange: Exchange) -> None:
+    """Otherwise a cancel-all that was used up could come back in another one."""
+    headers = _signed_by_ed25519(exchange, "DELETE", "/v1/orders")
+    assert (await exchange.http.delete("/v1/orders", headers=headers)).is_success
+    signature = headers["RIALTO-SIGNATURE"]
+    digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    sibling = digits[digits.index(signature[85]) + 1]
+    again = {
+        signature: "request_replayed",
+        f"{signature[:85]}{sibling}==": "bad_signature",
+        signature.rstrip("="): "bad_signature",
+        signature.replace("+", "-").replace("/", "_") + " ": "bad_signature",
+        "0" * 64: "bad_signature",
+    }
+    for spelling, code in again.items():
+        headers["RIALTO-SIGNATURE"] = spelling
+        assert (await exchange.http.delete("/v1/orders", headers=headers)).json()["code"] == code
+
+
+async def test_a_public_key_is_no_secret(exchange: Exchange) -> None:
+    """Who knows the public half cannot sign with it as if it were a shared secret."""
+    headers = _signed_by_ed25519(exchange, "GET", "/v1/orders")
+    public = PRIVATE.public_key().public_bytes_raw()
+    parts = SignedParts("GET", b"/v1/orders")
+    headers["RIALTO-SIGNATURE"] = sign(public, headers["RIALTO-TIMESTAMP"], parts)
+    answer = await exchange.http.get("/v1/orders", headers=headers)
+    assert answer.json()["code"] == "bad_signature"

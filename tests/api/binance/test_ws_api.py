@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.binance.auth import sign
+from domain.customer import KeyAlgorithm
 from tests.api.binance.listening import Desk
 from tests.api.memory import ALICE
 
@@ -125,3 +128,23 @@ async def test_numbers_keep_their_digits(heard: Desk) -> None:
     answer = await asker.raw(frame)
     assert (answer["id"], answer["status"]) == (9, 200), answer
     assert answer["result"]["price"] == "2400.1"
+
+
+async def test_ed25519_keys(heard: Desk) -> None:
+    """Their signatures are base64, over the same parameters; the public half signs nothing."""
+    private = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    public = private.public_key().public_bytes_raw()
+    heard.exchange.add_key(ALICE, "key-ed", algorithm=KeyAlgorithm.ED25519, secret=public)
+    asker = heard.asker()
+    stamp: dict[str, Any] = {"apiKey": "key-ed", "timestamp": heard.exchange.services.now_ms()}
+    message = urlencode(stamp).encode()
+    signature = base64.b64encode(private.sign(message)).decode()
+    asked = await asker.ask("account.status", **stamp, signature=signature)
+    assert asked["status"] == 200, asked
+    query = f"timestamp={stamp['timestamp']}"
+    signed = quote_plus(base64.b64encode(private.sign(query.encode())).decode())
+    headers = {"X-MBX-APIKEY": "key-ed"}
+    target = f"/binance/api/v3/account?{query}&signature={signed}"
+    assert (await heard.exchange.http.get(target, headers=headers)).status_code == 200
+    forged = await asker.ask("account.status", **stamp, signature=sign(public, message))
+    assert forged["error"]["code"] == -1022
