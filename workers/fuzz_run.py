@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,10 +32,12 @@ _NOT_ENGINE = ("bindings.cpp", "risk_bindings.cpp", "benchmark.cpp")
 TARGETS = ("core", "frames")
 _UNITS = 2  # compilations of the core: most of each is the same headers, read and made again
 _COMMON = (
-    *("-std=gnu++20", "-O1", "-g1", "-fno-omit-frame-pointer", "-D_GLIBCXX_ASSERTIONS"),
+    *("-std=gnu++20", "-fno-omit-frame-pointer", "-D_GLIBCXX_ASSERTIONS"),
     *("-Wall", "-Wextra", "-Wno-missing-field-initializers"),
     *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
 )
+_SLOW_BUILD = ("-O1", "-g1")  # finds as much sooner, and names the line
+_QUICK_BUILD = ("-O0",)  # compiles in half the time
 _SANITIZERS = "abort_on_error=1:detect_leaks=0:print_stacktrace=1"
 _MAX_INPUT_BYTES = 16_384
 _STATUS = re.compile(r"#(?P<runs>\d+)\s.*cov: (?P<places>\d+)")
@@ -91,21 +94,27 @@ def _has_libfuzzer(command: str) -> bool:
     return done.returncode == 0
 
 
-def build(compiler: Compiler, target: str = "core") -> Path:
-    """Return the program of a target, compiled now or before; else `FuzzError`."""
+def build(compiler: Compiler, target: str = "core", *, quick: bool = False) -> Path:
+    """Return the program of a target, compiled now or before; else `FuzzError`.
+
+    A `quick` one is compiled as one unit and as it stands: for a run of seconds.
+    """
+    common = [*(_QUICK_BUILD if quick else _SLOW_BUILD), *_COMMON]
     units = [[_SERVER / name] for name in ("connection.cpp", "files.cpp")]
     if target == "core":
         files = [path for path in sorted(_CORE.glob("*.cpp")) if path.name not in _NOT_ENGINE]
         units = [files[number::_UNITS] for number in range(_UNITS)]
     units.append([_TARGETS / f"{target}.cpp"])
+    if quick:
+        units = [list(chain(*units))]
     inside = ["-fsanitize-coverage=trace-pc"]
-    link = list(_COMMON)
+    link = list(common)
     if compiler.has_libfuzzer:
         inside = ["-fsanitize=fuzzer-no-link"]
         link.append("-fsanitize=fuzzer")
-    jobs = [(unit, [*_COMMON, *inside]) for unit in units]
+    jobs = [(unit, [*common, *inside]) for unit in units]
     if not compiler.has_libfuzzer:
-        jobs.append(([_TARGETS / "driver.cpp"], list(_COMMON)))
+        jobs.append(([_TARGETS / "driver.cpp"], common))
     headers = sorted(path for folder in _includes() for path in folder.glob("*.hpp"))
     base = _hash(_version(compiler), *(path.read_bytes() for path in headers))
     with _locked(FOLDER):
@@ -183,9 +192,10 @@ def run(
     target: str = "core",
     corpus: Path | None = None,
     progress: Callable[[int, int], None] = lambda _runs, _places: None,
+    quick: bool = False,
 ) -> Report:
     """Fuzz for `seconds`; inputs that break a rule go to `findings`, new ones to `corpus`."""
-    program = build(compiler, target)
+    program = build(compiler, target, quick=quick)
     findings.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="rialto-") as folder:
         seeds = Path(folder) / "seeds"
@@ -202,9 +212,11 @@ def run(
         )
 
 
-def reproduce(compiler: Compiler, path: Path, target: str = "core") -> Report:
+def reproduce(
+    compiler: Compiler, path: Path, target: str = "core", *, quick: bool = False
+) -> Report:
     """Run one input; what it breaks is the report's finding."""
-    program = build(compiler, target)
+    program = build(compiler, target, quick=quick)
     return _watch(
         compiler, target, [str(program), _TIMEOUT, str(path)], lambda _runs, _places: None
     )
