@@ -14,6 +14,8 @@ import typer
 from workers.cli.context import EXIT_FAILED, EXIT_USAGE
 
 _ROOT = Path(__file__).resolve().parents[2]
+_ONE_TEST_SECONDS = 300  # none takes half of it on a slow machine: it hangs
+_ONE_LONG_TEST_SECONDS = 1_200
 
 
 def register(app: typer.Typer) -> None:
@@ -34,20 +36,34 @@ def run_tests(
     if quick and everything:
         typer.echo("--quick and --all exclude each other", err=True)
         raise typer.Exit(EXIT_USAGE)
-    at_once = (os.cpu_count() or 1) + 1  # many tests wait for servers of theirs, not for a core
-    pytest = [sys.executable, "-m", "pytest", "-q", "-n", str(at_once), "--dist", "loadfile"]
-    pytest += ["--no-loadscope-reorder"]  # tests/conftest.py puts the files that last longest first
-    if quick:
-        pytest += ["-m", "not servers and not long"]
-    elif everything:
-        pytest += ["-m", ""]
     steps = {
         "format": [sys.executable, "-m", "ruff", "format", "--check", "--quiet", "."],
         "lint": [sys.executable, "-m", "ruff", "check", "--quiet", "."],
         "types": [sys.executable, "-m", "mypy", "."],
-        "tests": [*pytest, *context.args],
+        "tests": [*pytest_command(quick=quick, everything=everything), *context.args],
     }
     raise typer.Exit(_run(steps))
+
+
+def pytest_command(*, quick: bool, everything: bool) -> list[str]:
+    """Return the command line of the tests, to which pytest's own arguments may be added.
+
+    It always ends: a test that hangs ends its process, which tells where each of its threads was;
+    a process that dies is not replaced, the test that it was in is named, and the run has failed.
+    """
+    at_once = (os.cpu_count() or 1) + 1  # many tests wait for servers of theirs, not for a core
+    command = [sys.executable, "-m", "pytest", "-q", "-n", str(at_once), "--dist", "loadfile"]
+    command += [
+        "--no-loadscope-reorder"
+    ]  # tests/conftest.py puts the files that last longest first
+    command += ["--max-worker-restart", "0"]
+    seconds = _ONE_LONG_TEST_SECONDS if everything else _ONE_TEST_SECONDS
+    command += ["-o", f"faulthandler_timeout={seconds}", "-o", "faulthandler_exit_on_timeout=true"]
+    if quick:
+        command += ["-m", "not servers and not long"]
+    elif everything:
+        command += ["-m", ""]
+    return command
 
 
 def _run(steps: dict[str, list[str]]) -> int:
@@ -60,6 +76,8 @@ def _run(steps: dict[str, list[str]]) -> int:
         for name, command in steps.items()
         if name != "tests"
     }
+    if not (_ROOT / ".pytest_cache").exists():
+        _compile_tests(steps["tests"])
     tests = subprocess.run(steps["tests"], cwd=_ROOT, check=False)  # noqa: S603 - ditto
     codes = {"tests": tests.returncode}
     for name, process in checks.items():
@@ -72,3 +90,10 @@ def _run(steps: dict[str, list[str]]) -> int:
         typer.echo(f"{name:8} {'ok' if codes[name] == 0 else 'FAILED'}")
     typer.echo(f"{'all ok' if not any(codes.values()) else 'FAILED'} after {seconds:.0f} s")
     return EXIT_FAILED if any(codes.values()) else 0
+
+
+def _compile_tests(command: list[str]) -> None:
+    """Import all tests once in a fresh clone: each of several processes would compile them all."""
+    typer.echo("compiling the tests")
+    once = [*command, "-n", "0", "--collect-only", "-q"]
+    subprocess.run(once, cwd=_ROOT, capture_output=True, check=False)  # noqa: S603 - ditto
