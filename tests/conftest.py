@@ -7,12 +7,13 @@ import socket
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from infra.embedded.chain import ChainServer
-from infra.embedded.ports import free_port
+from infra.embedded.ports import own_port
 from infra.embedded.postgres import PostgresServer
 from infra.embedded.server import EmbeddedServer
 from infra.embedded.temporal import TemporalServer
@@ -40,12 +41,12 @@ _PROCESS_TESTS = (
 # Begun first, so that no process is left alone with one of them at the end; the longest first.
 _LONG_FILES = (
     "tests/workers/test_up.py",
+    "tests/api/test_page.py",  # and with it all that share the running exchange
     "tests/architecture/test_packaging.py",
     "tests/workers/cli/test_chaos.py",
     "tests/workers/cli/test_market.py",
     "tests/workers/test_up_two_shards.py",
     "tests/workers/test_fuzz_run.py",
-    "tests/api/test_page.py",
     "tests/workflows/",
     "tests/chaos/",
     "tests/workers/",
@@ -53,6 +54,16 @@ _LONG_FILES = (
 )
 _QUEUES = ("transfer", "timer", "visibility")
 _SERVER_FIXTURES = {"servers", "postgres_url", "redis_url", "temporal", "chain_url"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let one process have all the tests that share the running exchange (`--dist loadfile`)."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.scheduling import Scheduling
+
+    return Scheduling(config, log)
 
 
 def pytest_report_header() -> str:
@@ -106,7 +117,7 @@ class Servers:
         server = PostgresServer(
             self._folder / "postgres",
             self._folder / "postgres.log",
-            free_port(),
+            own_port(),
             password_path=self._folder / "postgres-password",
             settings=_FAST_POSTGRES,
         )
@@ -119,7 +130,7 @@ class Servers:
     def redis_url(self) -> str:
         """Return the URL of Valkey."""
         return self._start(
-            ValkeyServer(self._folder / "valkey", self._folder / "valkey.log", free_port())
+            ValkeyServer(self._folder / "valkey", self._folder / "valkey.log", own_port())
         )
 
     @cached_property
@@ -144,7 +155,7 @@ class Servers:
         server = ChainServer(
             self._folder / f"chain-{number}",
             self._folder / f"chain-{number}.log",
-            free_port(),
+            own_port(),
             also_at_once=True,
             persistent=False,
         )
@@ -162,9 +173,9 @@ class Servers:
         return QuickTemporal(
             self._folder / name,
             self._folder / f"{name}.log",
-            free_port(),
-            http_port=free_port(),
-            metrics_port=free_port(),
+            own_port(),
+            http_port=own_port(),
+            metrics_port=own_port(),
             search_attributes=SEARCH_ATTRIBUTES,
         )
 

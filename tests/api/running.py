@@ -19,8 +19,8 @@ from api.client.account import ApiAccount
 from domain.commands import Credit
 from domain.events import Credited, SymbolListed
 from domain.instrument import Asset, Instrument
-from infra.embedded.ports import free_port
-from infra.embedded.server import stop_process
+from infra.embedded.ports import own_port
+from infra.embedded.server import die_with_parent, stop_process
 from infra.engine_grpc import EngineGrpc
 from infra.postgres import engine as postgres
 from infra.postgres import tables
@@ -42,7 +42,7 @@ class RunningExchange:
     """Starts the processes in `folder` against the given servers; `stop` ends them."""
 
     def __init__(self, folder: Path, database_url: str, redis_url: str) -> None:
-        self.port = free_port()
+        self.port = own_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}/v1/ws"
         self.redis_url = redis_url
@@ -179,6 +179,7 @@ class RunningExchange:
                 env={**os.environ, **self.environment},
                 stdout=log,
                 stderr=log,
+                preexec_fn=die_with_parent,
             )
 
     async def ready(self, process: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 TIMES = "\N{MULTIPLICATION SIGN}"
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _PRICE = re.compile(r"^\d{4}\.\d\d$")
 AT = PERPETUAL.symbol.replace("/", "-")
 
@@ -165,27 +167,30 @@ async def test_leverage_mode_and_margin_of_ones_own(perpetual: RunningExchange) 
         )
 
 
-@pytest.mark.parametrize("width", [360, 1280, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_it_fits(
-    perpetual: RunningExchange, width: int, scheme: Literal["light", "dark"]
-) -> None:
+async def test_it_fits(perpetual: RunningExchange) -> None:
     """Nothing is cut off or scrolls sideways, with a position, lamps and liquidations."""
     await perpetual.open_position("alice", "bob", "1.5")
     await light(perpetual, "alice", 2)
-    async with browsing(perpetual, size=(width, 900), scheme=scheme) as browser:
+    async with browsing(perpetual) as browser:
         page = browser.page
         await sign_in(page, perpetual, at=AT)
         await expect(page.locator("#positions tr")).to_contain_text("long 1.5")
-        assert await page.evaluate("document.documentElement.scrollWidth") <= width
-        cells = page.locator("#positions td")
-        ends = await cells.evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
-        assert max(ends) <= width
-        assert await _contrast(page, "#positions td:nth-child(5) span") >= 3
+        await expect(page.locator("#positions .lamps .lit")).to_have_count(2)
+        for width, scheme in itertools.product((360, 1280, 1440), SCHEMES):
+            await page.set_viewport_size({"width": width, "height": 900})
+            await page.emulate_media(color_scheme=scheme)
+            look = (width, scheme)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width, look
+            cells = page.locator("#positions td")
+            ends = await cells.evaluate_all(
+                "all => all.map(one => one.getBoundingClientRect().right)"
+            )
+            assert max(ends) <= width, look
+            assert await _contrast(page, "#positions td:nth-child(5) span") >= 3, look
 
 
 async def _until_leverage(running: RunningExchange, name: str, wanted: int) -> None:
-    for _ in range(100):
+    for _ in range(500):
         answer = await running.request(name, "GET", f"/v1/positions?symbol={PERPETUAL.symbol}")
         if answer.json()["positions"][0]["leverage"] == wanted:
             return

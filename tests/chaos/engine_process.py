@@ -14,13 +14,14 @@ from pathlib import Path
 from domain.commands import Credit, PlaceOrder
 from domain.order import OrderType, Side, TimeInForce
 from domain.order_id import client_key
+from infra.embedded.server import die_with_parent
 from infra.engine_client import EngineClient
 from infra.engine_grpc import EngineGrpc
 from infra.engine_roles import Tokens, load_tokens
 from tests.matching.desk import LISTING
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 30.0
+PATIENCE_SECONDS = 30.0
 
 
 class EngineProcess:
@@ -63,14 +64,16 @@ class EngineProcess:
             **environment,
         }
         command = [sys.executable, "-m", "workers.matching_engine"]
-        self._process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=env, stderr=subprocess.PIPE, preexec_fn=die_with_parent
+        )
         return self._process
 
     async def start(self, **environment: str) -> None:
         """Start and wait for the first heartbeat of this very process."""
         process = self.spawn(**environment)
         beat = self.folder / "run" / "matching-engine-0.json"
-        async with asyncio.timeout(START_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not _is_of(beat, process.pid):
                 assert process.poll() is None, self.errors()
                 await asyncio.sleep(0.02)
@@ -82,13 +85,13 @@ class EngineProcess:
             self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
-    def terminate(self, seconds: float = 15.0) -> int:
+    def terminate(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Send SIGTERM and return the exit code."""
         assert self._process is not None
         self._process.terminate()
         return self._process.wait(seconds)
 
-    def wait(self, seconds: float = 15.0) -> int:
+    def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Return the exit code of a process that ends by itself."""
         assert self._process is not None
         return self._process.wait(seconds)

@@ -27,6 +27,8 @@ from tests.chaos.engine_process import ROOT, EngineProcess, order
 from tests.matching.mirror import Mirror
 
 FAILPOINTS = ("before_write", "after_write", "after_sync", "after_apply", "before_ack")
+# The Python loop is killed at these places in tests/simulation, too; the policy at random moments.
+LATER = ("fsync-python", "os-native")
 Acknowledged = dict[int, tuple[int, int]]  # sequence -> (worker, number)
 
 
@@ -122,7 +124,7 @@ async def test_kill_at_random_moments(engine: EngineProcess) -> None:
 
 @pytest.mark.parametrize(
     "engine",
-    ["fsync-native", "fsync-python", pytest.param("os-native", marks=pytest.mark.long)],
+    ["fsync-native", *(pytest.param(one, marks=pytest.mark.long) for one in LATER)],
     indirect=True,
 )
 async def test_kill_at_named_places(engine: EngineProcess) -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from infra.embedded.server import die_with_parent
 from workers.data_folder import make_folders, scatter_ports
 from workers.stack import PREFERRED_PORTS
 
@@ -35,7 +36,11 @@ def once(folder: Path, *words: str) -> tuple[subprocess.Popen[bytes], Path]:
     command = [*RIALTO, "up", "--once", "--data", str(folder / "data"), "--report", str(report)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, *words], stdout=output, stderr=output, env=ENVIRONMENT
+            [*command, *words],
+            stdout=output,
+            stderr=output,
+            env=ENVIRONMENT,
+            preexec_fn=die_with_parent,
         )
     return process, log
 

@@ -21,6 +21,7 @@ import psutil
 import pytest
 import redis
 
+from infra.embedded.server import die_with_parent
 from tests.workers.cli.verbs import run_verb
 from tests.workers.once_run import ENVIRONMENT, RIALTO, healthy, once, pid_of, sequence_of
 from workers.screen import copyable
@@ -47,6 +48,7 @@ class Running:
                 stdout=log,
                 stderr=log,
                 env=ENVIRONMENT,
+                preexec_fn=die_with_parent,
             )
         self.until(lambda: "Rialto is up" in self.printed, 180)
         self.printed_at = time.monotonic()
@@ -93,7 +95,7 @@ class Running:
 
     def get(self, path: str) -> Any:
         """GET a public address of the API."""
-        with urllib.request.urlopen(self.demo["base_url"] + path, timeout=10) as answer:
+        with urllib.request.urlopen(self.demo["base_url"] + path, timeout=30) as answer:
             return json.load(answer)
 
 
@@ -148,7 +150,7 @@ def test_page_and_temporal_ui_answer(running: Running) -> None:
     for url in (running.demo["base_url"] + "/", running.demo["temporal_ui"]):
         assert url in running.printed
         request = urllib.request.Request(url, headers=people)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             assert b"<html" in answer.read().lower()
             assert ("/login?next=" in answer.url) == (url == running.demo["temporal_ui"])
     ours = set(running.pids().values())
@@ -202,6 +204,19 @@ def test_second_up_is_refused(running: Running) -> None:
     assert f"process {running.process.pid}" in result.stderr
 
 
+def test_lines_can_be_copied_when_the_screen_was_read(running: Running) -> None:
+    """What the screen offers works as it stands when somebody gets round to it."""
+    time.sleep(max(0.0, running.printed_at + _COPIED_AFTER_SECONDS - time.monotonic()))
+    ordered = json.loads(running.copy("curl"))
+    assert ordered["symbol"] == "ETH/USDT"
+    assert ordered["order_id"]
+    assert running.copy("order")
+    assert running.copy("approve")
+    assert running.copy("retry")
+    assert running.copy("status")
+    assert running.copy("verify")
+
+
 def test_a_liquidation_can_be_followed_to_its_record(running: Running) -> None:
     """Somebody is liquidated, in the book and by deleveraging; workflow, page and record tell."""
 
@@ -238,22 +253,9 @@ def test_killed_process_comes_back(running: Running, name: str) -> None:
     before = running.pids()[name]
     os.kill(before, signal.SIGKILL)
     running.until(lambda: f"{name} is back" in running.printed, 30)
-    running.until(lambda: running.pids()[name] != before, 5)
+    running.until(lambda: running.pids()[name] != before, 30)
     running.until(lambda: running.verb("status").returncode == 0, 30)
     assert running.get("/v1/markets/ETH-USDT/book")["bids"]
-
-
-def test_lines_can_be_copied_when_the_screen_was_read(running: Running) -> None:
-    """What the screen offers works as it stands when somebody gets round to it."""
-    time.sleep(max(0.0, running.printed_at + _COPIED_AFTER_SECONDS - time.monotonic()))
-    ordered = json.loads(running.copy("curl"))
-    assert ordered["symbol"] == "ETH/USDT"
-    assert ordered["order_id"]
-    assert running.copy("order")
-    assert running.copy("approve")
-    assert running.copy("retry")
-    assert running.copy("status")
-    assert running.copy("verify")
 
 
 def test_ctrl_c_leaves_nothing_running(running: Running) -> None:
@@ -274,7 +276,7 @@ def test_once_holds_under_fire(running: Running) -> None:
     Redis is erased, settlement is terminated, and a withdrawal that was paid long ago is reset to
     its start. Nothing is lost or doubled.
     """
-    process, log = once(running.folder, "--shards", "2", "--seconds", "18")
+    process, log = once(running.folder, "--shards", "2", "--seconds", "12")
     demo = healthy(process, running.folder, log)
     _until_it_trades(running.folder, 1)
     os.kill(pid_of(running.folder, "matching-engine-1"), signal.SIGKILL)

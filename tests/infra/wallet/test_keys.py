@@ -1,12 +1,12 @@
-"""Keys: addresses from the public key alone are the signer's, checked by another library."""
+"""Keys: addresses from the public key alone are the signer's, checked by another library.
+
+Other libraries are imported where they check: each process of the tests imports this file.
+"""
 
 from __future__ import annotations
 
 import stat
 from pathlib import Path
-
-from bip_utils import Bip44, Bip44Changes, Bip44Coins  # type: ignore[import-untyped]
-from eth_account import Account
 
 from infra.wallet.keys import (
     HOT_WALLET_PATH,
@@ -25,6 +25,8 @@ INDEXES = (0, 1, 2, 77, 2**31 - 1)
 
 def test_public_key_derives_the_signers_addresses() -> None:
     """The gateway never needs a private key to show a deposit address."""
+    from eth_account import Account
+
     seed = Seed(SEED)
     xpub = seed.public().deposit_xpub
     for index in INDEXES:
@@ -34,12 +36,16 @@ def test_public_key_derives_the_signers_addresses() -> None:
 
 def test_hot_address_is_the_signers() -> None:
     """What is refilled is what the signer can spend."""
+    from eth_account import Account
+
     seed = Seed(SEED)
     assert seed.public().hot_address == Account.from_key(seed.private_key(HOT_WALLET_PATH)).address
 
 
 def test_derivation_is_bip44() -> None:
     """Any wallet that knows BIP-44 can restore the deposit addresses from the seed."""
+    from bip_utils import Bip44, Bip44Changes, Bip44Coins  # type: ignore[import-untyped]
+
     account = Bip44.FromSeed(SEED, Bip44Coins.ETHEREUM).Purpose().Coin().Account(0)
     branch = account.Change(Bip44Changes.CHAIN_EXT)
     public = Seed(SEED).public()

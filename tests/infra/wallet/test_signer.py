@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from eth_account import Account
 
 from domain.approval import APPROVE, Officer, Statement
 from infra.wallet.erc20 import mint_call, transfer_call
@@ -95,6 +94,8 @@ def _refusal(signer: Signer, order: dict[str, Any], transaction: Transaction) ->
 
 def test_good_order_is_signed_by_the_hot_key(tmp_path: Path) -> None:
     """The raw transaction does what was ordered and comes from the hot wallet."""
+    from eth_account import Account
+
     signed = _signer(tmp_path).sign(_order(), _transaction().unsigned(), NOW)
     assert isinstance(signed, SignedTransaction)
     assert decode_signed(signed.raw) == _transaction()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from eth_account import Account
 from eth_keys.datatypes import PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +59,8 @@ transactions = st.builds(
 @given(transactions)
 def test_bytes_are_those_of_another_library(transaction: Transaction) -> None:
     """Raw bytes and hash agree with eth-account's for the same key."""
+    from eth_account import Account
+
     theirs = Account.sign_transaction(
         {
             "type": 2,
@@ -88,6 +89,8 @@ def test_decoding_gives_back_what_was_encoded(transaction: Transaction) -> None:
 
 def test_sender_follows_from_the_signature() -> None:
     """A transaction signed by another key is found out before it is stored."""
+    from eth_account import Account
+
     assert sender_of(_signed(PLAIN)) == Account.from_key(KEY).address
 
 
