@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.embedded.ports import free_port
+from infra.embedded.ports import own_port
 from infra.embedded.postgres import PostgresServer
 from infra.embedded.temporal import TemporalServer
 from infra.postgres.migrate import upgrade
@@ -29,7 +29,7 @@ def postgres(folder: Path) -> Iterator[str]:
     server = PostgresServer(
         folder / "postgres",
         folder / "postgres.log",
-        free_port(),
+        own_port(),
         password_path=folder / "postgres-password",
         settings=POSTGRES_SETTINGS,
     )
@@ -47,9 +47,9 @@ def temporal(folder: Path) -> Iterator[str]:
     server = TemporalServer(
         folder / "temporal",
         folder / "temporal.log",
-        free_port(),
-        http_port=free_port(),
-        metrics_port=free_port(),
+        own_port(),
+        http_port=own_port(),
+        metrics_port=own_port(),
         search_attributes=SEARCH_ATTRIBUTES,
     )
     server.start()

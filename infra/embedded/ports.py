@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+# Below the ports that Linux gives to outgoing connections: any of those may have taken one of
+# theirs by the time that a server binds it, seconds after it was chosen.
+_FREE_PORTS = range(20_000, 32_768)
 _claims: dict[int, int] = {}  # the locked file of each port that this process has claimed
 
 
@@ -25,16 +29,19 @@ def is_free(port: int) -> bool:
         return True
 
 
-def free_port(preferred: int = 0, taken: frozenset[int] | set[int] = frozenset()) -> int:
-    """Return `preferred` when it is free, otherwise a port that the kernel picks."""
-    if preferred and preferred not in taken and is_free(preferred):
-        return preferred
-    while True:
-        with socket.socket() as probe:
-            probe.bind((LOOPBACK, 0))
-            port = int(probe.getsockname()[1])
-        if port not in taken:
-            return port
+def free_port(preferred: int = 0, taken: Collection[int] = ()) -> int:
+    """Return `preferred` when it is free, otherwise any free one that no connection goes out by."""
+    port = preferred
+    while not port or port in taken or not is_free(port):
+        port = secrets.choice(_FREE_PORTS)
+    return port
+
+
+def own_port() -> int:
+    """Return a free port that no other process of this user takes until this one ends."""
+    while not claim(port := free_port(taken=_claims.keys())):
+        pass
+    return port
 
 
 def claim(port: int) -> bool:

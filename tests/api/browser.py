@@ -13,6 +13,9 @@ from playwright.async_api import Page, async_playwright, expect
 from tests.api.conftest import CHROMIUM
 from tests.api.running import RunningExchange
 
+PATIENCE_MS = 30_000  # for whatever is waited for: a busy machine is slow, a fault lasts
+expect.set_options(timeout=PATIENCE_MS)
+
 
 class Browser:
     """A page that notes what a healthy page never has."""
@@ -75,6 +78,7 @@ async def browsing(
         view = await chromium.new_context(
             viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, **context
         )
+        view.set_default_timeout(PATIENCE_MS)
         stack.push_async_callback(view.close)
         made = Browser(await view.new_page(), running.base_url)
         yield made

@@ -74,7 +74,7 @@ class Rig:
 
     async def connected(self, count: int) -> None:
         """Wait until there are `count` connections."""
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             while self.door.connected != count:  # noqa: ASYNC110 - the loop does not say
                 await asyncio.sleep(0.005)
 

@@ -23,7 +23,7 @@ async def test_a_task_that_misses_two_cancellations_is_ended() -> None:
     heard: list[int] = []
     task = asyncio.create_task(_deaf(2, heard))
     await asyncio.sleep(0)
-    await asyncio.wait_for(end(task), 10)
+    await asyncio.wait_for(end(task), 30)
     assert task.cancelled()
     assert heard == [0, 1, 2]
 
@@ -47,4 +47,4 @@ async def test_tasks_that_ended_before_keep_their_results_and_their_exceptions()
 
 async def test_nothing_to_end_returns_at_once() -> None:
     """`asyncio.wait` refuses an empty set; this does not."""
-    await asyncio.wait_for(end(), 1)
+    await asyncio.wait_for(end(), 30)

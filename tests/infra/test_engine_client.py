@@ -16,8 +16,9 @@ from domain.order import ListKind, OrderType, Side, TimeInForce
 from domain.order_id import client_key
 from infra.engine_client import EngineClient
 from infra.engine_errors import EngineRefused, EngineUnavailable, OutcomeUnknown
+from infra.engine_host import EngineHost
 from matching.storage import FileStorage
-from tests.infra.engine_rig import running
+from tests.infra.engine_rig import Rig, running
 
 
 def _order(number: int, side: Side = Side.BUY, price: int = 950) -> PlaceOrder:
@@ -120,7 +121,7 @@ async def test_it_finds_the_engine_again() -> None:
     with pytest.raises((EngineUnavailable, OutcomeUnknown)):
         await client.submit(_order(2))
     async with running(folder=folder) as rig:
-        assert await client.wait_connected(5)
+        assert await client.wait_connected(30)
         outcome = (await client.submit(_order(1)))[0]
         assert isinstance(outcome, OrderDuplicate)
         assert outcome.same_body
@@ -136,18 +137,26 @@ class _GatedStorage(FileStorage):
 
     def sync(self, name: str) -> None:
         """Wait, then sync."""
-        assert self.gate.wait(10)
+        assert self.gate.wait(30)
         super().sync(name)
+
+
+async def _waits_for_the_disk(rig: Rig) -> None:
+    """Wait until a client's command is carried out and not yet durable."""
+    assert isinstance(rig.host, EngineHost)
+    async with asyncio.timeout(30):
+        while not rig.host._waiting:  # noqa: ASYNC110 - the engine's loop does not say
+            await asyncio.sleep(0.01)
 
 
 async def test_an_fsync_answer_leaves_only_after_the_sync() -> None:
     """While the disk works there is no answer; the event log shows nothing either."""
     _GatedStorage.gate.set()
     async with running(storage=_GatedStorage) as rig:
-        client = await rig.client(timeout_seconds=5)
+        client = await rig.client(timeout_seconds=30)
         _GatedStorage.gate.clear()
         question = asyncio.create_task(client.submit(CancelOrder(1, 0, 5)))
-        await asyncio.sleep(0.2)
+        await _waits_for_the_disk(rig)
         assert not question.done()
         sequencer = rig.host.sequencer
         assert sequencer.sequence > sequencer.durable_sequence
@@ -171,10 +180,10 @@ async def test_a_stopping_engine_still_answers() -> None:
     """What was read before the stop is carried out and answered; nothing more is read."""
     _GatedStorage.gate.set()
     async with running(storage=_GatedStorage) as rig:
-        client = await rig.client(timeout_seconds=2)
+        client = await rig.client(timeout_seconds=30)
         _GatedStorage.gate.clear()
         question = asyncio.create_task(client.submit(CancelOrder(1, 0, 5)))
-        await asyncio.sleep(0.1)
+        await _waits_for_the_disk(rig)
         rig.door.stop_reading()
         late = asyncio.create_task(client.submit(CancelOrder(1, 0, 6)))
         await asyncio.sleep(0.1)
@@ -202,6 +211,7 @@ async def test_a_failed_sync_answers_nobody() -> None:
         Failing.broken = True
         with pytest.raises(OutcomeUnknown):
             await client.submit(CancelOrder(1, 0, 5))
+        await asyncio.wait({rig.host.failed}, timeout=30)
         Failing.broken = False
         with pytest.raises(OutcomeUnknown):
             await client.submit(CancelOrder(1, 0, 5))

@@ -72,7 +72,7 @@ async def test_the_example_is_what_happens(engine: EngineProcess) -> None:
         if who == ">":
             writer.write(bytes(byte for byte in data if byte is not None))
             continue
-        answer = await asyncio.wait_for(reader.readexactly(len(data)), 10)
+        answer = await asyncio.wait_for(reader.readexactly(len(data)), 30)
         assert [
             byte if wanted is not None else None for byte, wanted in zip(answer, data, strict=True)
         ] == data

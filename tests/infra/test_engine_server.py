@@ -48,18 +48,15 @@ async def rig(loop: LoopKind) -> AsyncIterator[Rig]:
         yield rig
 
 
-async def _talk(rig: Rig, *frames: bytes) -> list[Frame]:
-    """Send raw frames and return what comes back until the door closes or falls silent."""
+async def _talk(rig: Rig, *frames: bytes, answers: int | None = None) -> list[Frame]:
+    """Send raw frames and return the first answers, or all until the door closes."""
     reader, writer = await asyncio.open_unix_connection(rig.socket)
     writer.write(b"".join(frames))
     found: list[Frame] = []
     cutter = FrameReader()
-    try:
-        async with asyncio.timeout(1):
-            while data := await reader.read(65_536):
-                found += cutter.feed(data)
-    except TimeoutError:
-        pass
+    async with asyncio.timeout(30):
+        while len(found) != answers and (data := await reader.read(65_536)):
+            found += cutter.feed(data)
     writer.close()
     return found
 
@@ -121,7 +118,8 @@ async def test_malformed_frames_close_without_effect(
 
 async def test_an_empty_batch_is_answered(rig: Rig) -> None:
     """No commands, no events, and the same correlation."""
-    _, answer = await _talk(rig, _hello(rig), encode_frame(FrameKind.COMMANDS, 42, b""))
+    empty = encode_frame(FrameKind.COMMANDS, 42, b"")
+    _, answer = await _talk(rig, _hello(rig), empty, answers=2)
     assert (answer.kind, answer.correlation, answer.payload) == (FrameKind.EVENTS, 42, b"")
 
 
@@ -215,12 +213,10 @@ async def test_a_client_that_does_not_read_hurts_only_itself(loop: LoopKind) -> 
         for _ in range(40):
             writer.write(batch)
         client = await rig.client()
-        for _ in range(50):
-            assert (await client.submit(CancelOrder(1, 0, 5)))[0].sequence > 0
-            if rig.door.connected == 1:
-                break
-            await asyncio.sleep(0.05)
-        assert rig.door.connected == 1
+        async with asyncio.timeout(30):
+            while rig.door.connected != 1:
+                assert (await client.submit(CancelOrder(1, 0, 5)))[0].sequence > 0
+                await asyncio.sleep(0.05)
         writer.transport.abort()
 
 
@@ -250,7 +246,7 @@ async def test_frames_may_come_in_pieces(rig: Rig, seed: int) -> None:
         await asyncio.sleep(0)
         data = data[size:]
     cutter, found = FrameReader(), list[Frame]()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(found) < 1 + len(sizes):
             found += cutter.feed(await reader.read(65_536))
     assert [frame.correlation for frame in found[1:]] == list(range(len(sizes)))
@@ -319,7 +315,7 @@ async def test_what_was_sent_stays_sent(rig: Rig) -> None:
     await writer.drain()
     writer.close()
     client = await rig.client()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await client.submit(CancelOrder(1, 0, 5)))[0].sequence < before + 500:
             pass
     await rig.connected(1)
@@ -329,7 +325,7 @@ async def test_the_tcp_door_is_the_same(rig: Rig) -> None:
     """A client over TCP greets, sends and is answered."""
     port = await rig.door.listen_tcp("127.0.0.1", 0)
     client = await EngineClient.connect(
-        f"127.0.0.1:{port}", "gateway", rig.tokens.of("gateway"), timeout_seconds=5
+        f"127.0.0.1:{port}", "gateway", rig.tokens.of("gateway"), timeout_seconds=30
     )
     assert (await client.submit(CancelOrder(1, 0, 5)))[0].sequence > 0
     await client.close()

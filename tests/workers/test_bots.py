@@ -69,7 +69,7 @@ async def test_bots_trade_and_clean_up(running: RunningExchange) -> None:
     before = len(await running.trades())
     stopping = asyncio.Event()
     trading = asyncio.create_task(run(running.settings, 5, stopping))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while len(await running.trades()) < before + 3:
             await running.pause()
     stopping.set()

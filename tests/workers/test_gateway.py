@@ -92,7 +92,7 @@ async def test_an_engine_that_dies_and_comes_back(running: RunningExchange) -> N
     first = await running.request("alice", "POST", "/v1/orders", order)
     assert first.status_code == 201
     running.kill("matching-engine-0")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (away := await running.request("alice", "GET", "/v1/orders")).status_code != 503:
             await running.pause()
     assert away.json()["code"] == "engine_unavailable"
@@ -100,7 +100,7 @@ async def test_an_engine_that_dies_and_comes_back(running: RunningExchange) -> N
     assert refused.json()["outcome"] in ("nothing sent", "unknown")
     running.launch("matching-engine-0", "workers.matching_engine")
     await running.ready("matching-engine-0")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while (
             again := await running.request("alice", "POST", "/v1/orders", order)
         ).status_code == 503:
@@ -124,7 +124,7 @@ async def test_a_withdrawal_without_temporal_is_accepted(running: RunningExchang
     listed = await running.request("dora", "POST", "/v1/withdrawal-addresses", listing)
     assert listed.status_code == 201
     headers = {"Idempotency-Key": "w-1", "X-Request-Id": "req-1"}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (
             answer := await running.request("dora", "POST", "/v1/withdrawals", body, **headers)
         ).status_code == 503:  # another test has just killed the engine
@@ -149,13 +149,13 @@ async def test_deposit_addresses_come_from_the_xpub(running: RunningExchange) ->
 
 @pytest.mark.servers
 async def test_sigterm_stops_cleanly(running: RunningExchange) -> None:
-    """Exit code 0 within seconds, with a WebSocket open; started again, it serves again."""
+    """Exit code 0, with a WebSocket open; started again, it serves again."""
     from websockets.asyncio.client import connect
 
     async with connect(running.ws_url):
         process = running.processes["gateway"]
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(process.wait, 10) == 0
+        assert await asyncio.to_thread(process.wait, 30) == 0
     running.launch("gateway", "workers.gateway")
     await running.ready("gateway")
     async with httpx.AsyncClient(base_url=running.base_url) as http:

@@ -87,7 +87,7 @@ async def test_each_order_is_stored_once_through_failures() -> None:
     store, stop = Store(orders=6), asyncio.Event()
     reader = Reader(EVENTS[:11], 1, fails=True)
     task = asyncio.create_task(_follow(follower(reader, store), stop))
-    await asyncio.wait_for(store.complete.wait(), 20)
+    await asyncio.wait_for(store.complete.wait(), 30)
     stop.set()
     await task
     assert store.orders == [1, 3, 5, 7, 9, 11]
@@ -98,10 +98,12 @@ async def test_what_was_read_is_stored_at_the_end() -> None:
     store, stop = Store(), asyncio.Event()
     found = follower(Reader([tick(n) for n in range(1, 6)], 1), store)
     task = asyncio.create_task(_follow(found, stop))
-    await asyncio.sleep(0.5)
+    async with asyncio.timeout(30):
+        while found.position == 0:  # noqa: ASYNC110 - the follower tells nobody
+            await asyncio.sleep(0.01)
     stop.set()
     await task
-    assert store.last == found.position > 0
+    assert store.last == found.position
     assert store.calls <= 3
 
 
@@ -111,15 +113,13 @@ async def test_a_history_that_stands_still_says_why() -> None:
     found = follower(Reader(EVENTS[:1], 1), store)
     store.refusal = "an order that was never accepted"
     task = asyncio.create_task(_follow(found, stop))
-    await asyncio.wait_for(store.refused.wait(), 20)
-    await asyncio.sleep(0.05)
-    assert concerns([found]) == {
-        "attention": {
-            "history": "the history of shard 0 waits behind 0: an order that was never accepted"
-        }
-    }
+    await asyncio.wait_for(store.refused.wait(), 30)
+    said = "the history of shard 0 waits behind 0: an order that was never accepted"
+    async with asyncio.timeout(30):
+        while concerns([found]) != {"attention": {"history": said}}:  # noqa: ASYNC110 - ditto
+            await asyncio.sleep(0.01)
     store.refusal = ""
-    await asyncio.wait_for(store.complete.wait(), 20)
+    await asyncio.wait_for(store.complete.wait(), 30)
     stop.set()
     await task
     assert concerns([found]) == {"attention": {}}

@@ -91,7 +91,7 @@ async def test_it_follows_beats_and_remembers(
     beat = await _until(engine, lambda found: bool(found["detail"]["attention"]))
     assert "Temporal" in beat["detail"]["attention"]["risk"]
     stop.set()
-    await asyncio.wait_for(running, 20)
+    await asyncio.wait_for(running, 30)
     stored = json.loads((engine.folder / "risk" / "shard-0.json").read_text())
     assert stored["picture"]["sequence"] >= beat["sequence"]
     stop.clear()
@@ -100,4 +100,4 @@ async def test_it_follows_beats_and_remembers(
     after = await _until(engine, lambda found: found["started_at"] > again)
     assert after["detail"]["positions"] == 2
     stop.set()
-    await asyncio.wait_for(running, 20)
+    await asyncio.wait_for(running, 30)

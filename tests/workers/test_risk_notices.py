@@ -55,7 +55,7 @@ def _low() -> RiskDesk:
 
 
 async def _until_listed(store: MarginCallStore) -> list[MarginCall]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (found := await store.of(VICTIM, None, 9)):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     return found
@@ -72,7 +72,7 @@ async def test_a_call_comes_before_the_liquidation(database: AsyncEngine, redis_
                 heard.append(call)  # noqa: PERF401 - it never ends
 
         listening = asyncio.create_task(listen())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await redis.pubsub_numsub(CHANNEL))[0][1] == 0:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         async with _telling(desk, database, redis) as notices:
@@ -109,11 +109,11 @@ async def test_lights_are_said_again_when_they_were_forgotten(
     await desk.news.tell()
     async with Redis.from_url(redis_url) as redis, _telling(desk, database, redis):
         lights = AdlLights(redis)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await lights.of(VICTIM, PERP) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         assert await lights.of(2, PERP) in range(1, 6)
         await redis.delete(f"adl-lights:{PERP}")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await lights.of(2, PERP) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)

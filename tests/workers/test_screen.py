@@ -23,7 +23,7 @@ def _bash(script: str, **variables: str) -> dict[str, object]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=60,
     )
     answer: dict[str, object] = json.loads(done.stdout)
     return answer

@@ -43,7 +43,7 @@ class Sleeper(Child):
         return self._ready.exists()
 
 
-async def _until(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - another process changes it
             await asyncio.sleep(0.02)
@@ -132,11 +132,10 @@ async def test_hung_child_is_killed_and_started_again(tmp_path: Path) -> None:
     await supervisor.start(hung, well, mute, stage=0)
     first, others = hung.pid, (well.pid, mute.pid)
     os.kill(first, signal.SIGSTOP)
-    await _until(lambda: hung.pid != first and "hung is back" in str(lines), 20)
+    await _until(lambda: hung.pid != first and "hung is back" in str(lines))
     assert (well.pid, mute.pid) == others
-    await asyncio.sleep(1.2)
-    told = {child["name"]: child for child in json.loads(state.read_text())["children"]}
     await supervisor.stop()
+    told = {child["name"]: child for child in json.loads(state.read_text())["children"]}
     assert told["hung"]["restarts"] == 1
     assert "no heartbeat" in told["hung"]["note"]
     assert any("hung: no heartbeat for" in line for line in lines)
@@ -184,7 +183,7 @@ async def test_logs_are_put_aside_while_they_are_written(tmp_path: Path) -> None
     supervisor = Supervisor(tmp_path / "state.json", lambda _: None, log_bytes=100_000)
     child = Sleeper("loud", tmp_path, program)
     await supervisor.start(child, stage=0)
-    await _until(lambda: (tmp_path / "loud.log.2").exists(), 30)
+    await _until(lambda: (tmp_path / "loud.log.2").exists())
     assert child.alive()
     before = child.log_path.stat().st_size
     await _until(lambda: child.log_path.stat().st_size > before)
@@ -223,7 +222,15 @@ def test_children_die_with_a_killed_supervisor(tmp_path: Path) -> None:
         child = int(supervisor.stdout.readline())
         assert psutil.pid_exists(child)
         supervisor.kill()
-    deadline = time.monotonic() + 5
-    while psutil.pid_exists(child) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 30
+    while _runs(child):
+        assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert not psutil.pid_exists(child)
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether a process runs; one that nobody has buried yet does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -103,7 +103,7 @@ class MarketRig:
             _, change = await desk.sign(self.database, self.settings, officer, change)
         return change
 
-    async def until(self, change: Any, wanted: Callable[[Any], bool], seconds: float = 20) -> Any:
+    async def until(self, change: Any, wanted: Callable[[Any], bool], seconds: float = 30) -> Any:
         """Wait until the change's row is as wanted."""
         deadline = time.monotonic() + seconds
         while True:

@@ -54,11 +54,10 @@ class Office:
             return await LedgerStore().balance(conn, code)
 
     async def until(self, adjustment_id: str, state: str) -> None:
-        for _ in range(200):
-            if (await desk.load(self.engine, adjustment_id)).state == state:
-                return
+        deadline = time.monotonic() + 30
+        while (found := (await desk.load(self.engine, adjustment_id)).state) != state:
+            assert time.monotonic() < deadline, f"{adjustment_id} is {found}, not {state}"
             await asyncio.sleep(0.05)
-        raise AssertionError(f"{adjustment_id} did not become {state}")
 
 
 @pytest.fixture

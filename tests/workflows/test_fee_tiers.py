@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from uuid import uuid4
 
 import pytest
@@ -105,11 +106,10 @@ async def _history(rig: MarketRig) -> list[tuple[int, int]]:
 
 
 async def _until(rig: MarketRig, expected: list[tuple[int, int]]) -> None:
-    for _ in range(100):
-        if await _history(rig) == expected:
-            return
-        await asyncio.sleep(0.1)
-    assert await _history(rig) == expected
+    deadline = time.monotonic() + 30
+    while (found := await _history(rig)) != expected:
+        assert time.monotonic() < deadline, found
+        await asyncio.sleep(0.05)
 
 
 async def test_a_day_is_told_once(rig: MarketRig) -> None:
@@ -145,6 +145,7 @@ async def test_a_run_that_died_half_way_is_finished(rig: MarketRig) -> None:
 
 async def test_the_schedule_runs_once_a_day(rig: MarketRig) -> None:
     """One at a time, five minutes after midnight, and what was missed is caught up."""
+    begun = dt.datetime.now(dt.UTC).date()
     await ensure_schedule(rig.client, TIERS)
     assert await schedule_state(rig.client, TIERS.schedule_id) is ScheduleState.ACTIVE
     handle = rig.client.get_schedule_handle(TIERS.schedule_id)
@@ -153,11 +154,12 @@ async def test_the_schedule_runs_once_a_day(rig: MarketRig) -> None:
     assert (interval.every, interval.offset) == (dt.timedelta(days=1), dt.timedelta(minutes=5))
     assert found.schedule.policy.catchup_window == dt.timedelta(days=1)
     assert found.schedule.policy.overlap.name == "SKIP"
-    for _ in range(100):  # the first run starts at once, for today
-        async with rig.database.connect() as conn:
-            days = (await conn.execute(sa.select(tables.tier_day_done.c.day))).scalars().all()
-        if days:
-            break
-        await asyncio.sleep(0.1)
-    assert days == [dt.datetime.now(dt.UTC).date()]
+    days: Sequence[dt.date] = ()
+    async with asyncio.timeout(30):
+        while not days:  # the first run starts at once, for today
+            async with rig.database.connect() as conn:
+                days = (await conn.execute(sa.select(tables.tier_day_done.c.day))).scalars().all()
+            await asyncio.sleep(0.05)
+    assert len(days) == 1
+    assert begun <= days[0] <= dt.datetime.now(dt.UTC).date()
     await handle.delete()

@@ -63,13 +63,13 @@ class Rig:
             next(name for name in started if name.startswith("liquidation-"))
         )
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
         """Wait until something is so."""
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110 - an engine in this process tells nobody
                 await asyncio.sleep(0.02)
 
-    async def stage(self, handle: Any, wanted: str, seconds: float = 20) -> None:
+    async def stage(self, handle: Any, wanted: str, seconds: float = 30) -> None:
         """Wait until a workflow's search attribute Stage is as wanted."""
         deadline = time.monotonic() + seconds
         while True:

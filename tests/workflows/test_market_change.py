@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -73,7 +73,7 @@ async def _reset(rig: MarketRig, change: MarketChange) -> None:
             workflow_execution=WorkflowExecution(workflow_id=workflow_id),
             workflow_task_finish_event_id=first,
             reason="a test",
-            request_id=f"reset-{change.change_id}",
+            request_id=str(uuid4()),
         )
     )
 
@@ -190,7 +190,7 @@ async def test_a_reset_after_the_engine_did_it_does_nothing_twice(rig: MarketRig
     row = await _rules(rig)
     assert row["history"][-1]["sequence"] == done.sequence
     await _reset(rig, change)
-    await asyncio.sleep(1)
+    await rig.client.get_workflow_handle(f"market-change-{change.change_id}").result()
     assert await _count(rig, "parameters") == 1
     assert (await _records(rig, f"market-change-{change.change_id}")).count("applied") == 1
 

@@ -138,7 +138,7 @@ async def test_a_liquidation_ends_while_postgresql_is_stopped(stage: Stage) -> N
     account, found = await stage.liquidate("book")
     assert (found["lots"], found["book"]) == (0, m.LOTS)
     handle = stage.client.get_workflow_handle(f"liquidation-0-{account}")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while (await handle.describe()).search_attributes.get("Stage") != ["record"]:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     await handle.terminate("the test is over")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -92,12 +93,22 @@ async def settling(client: Client, steps: Steps) -> AsyncIterator[Handle]:
 
 async def until(handle: Handle, condition: Callable[[SettlementState], bool]) -> SettlementState:
     """Wait until the workflow's state fulfils `condition`."""
-    for _ in range(200):
-        state = await handle.query(SettlementWorkflow.state)
-        if condition(state):
-            return state
+    deadline = time.monotonic() + 30
+    while not condition(state := await handle.query(SettlementWorkflow.state)):
+        assert time.monotonic() < deadline, f"never happened; {state}"
         await asyncio.sleep(0.02)
-    raise AssertionError(f"never happened; {state}")
+    return state
+
+
+async def until_shown(handle: Handle, stage: str, lag: int = 0) -> None:
+    """Wait until search shows a stage and a lag: a moment after the workflow has them."""
+    deadline = time.monotonic() + 30
+    while True:
+        found = (await handle.describe()).typed_search_attributes
+        if (found.get(STAGE), found.get(LAG) or 0, found.get(SHARD)) == (stage, lag, 0):
+            return
+        assert time.monotonic() < deadline, found
+        await asyncio.sleep(0.02)
 
 
 async def test_settles_on_and_on(skipping: WorkflowEnvironment) -> None:
@@ -107,9 +118,7 @@ async def test_settles_on_and_on(skipping: WorkflowEnvironment) -> None:
     async with settling(skipping.client, steps) as handle:
         state = await until(handle, lambda s: s.settled_sequence >= 30)
         assert state.trades == 3 * state.settled_sequence / 10
-        await asyncio.sleep(0.05)
-        found = (await handle.describe()).typed_search_attributes
-        assert (found[STAGE], found[SHARD], found[LAG]) == ("settling", 0, 5000)
+        await until_shown(handle, "settling", lag=5000)
 
 
 class JournalBehindLedger(Exception):  # noqa: N818 - named as the engine's own fault
@@ -142,7 +151,7 @@ async def test_parks_halts_and_retries(skipping: WorkflowEnvironment) -> None:
         state = await until(handle, lambda s: bool(s.failure) and len(steps.halted) == 1)
         assert "event 6.1" in state.failure
         assert steps.runs == 1
-        assert (await handle.describe()).typed_search_attributes[STAGE] == "failed:settle"
+        await until_shown(handle, "failed:settle")
         await handle.execute_update(SettlementWorkflow.retry, WHY)
         await until(handle, lambda s: bool(s.failure) and steps.runs == 2)
         steps.broken = False
@@ -170,11 +179,10 @@ async def test_pause_and_resume(skipping: WorkflowEnvironment) -> None:
     steps = Steps()
     async with settling(skipping.client, steps) as handle:
         await handle.execute_update(SettlementWorkflow.pause, OperatorRequest("database upgrade"))
-        await asyncio.sleep(0.2)
+        await until_shown(handle, "paused")
         runs = steps.runs
         await asyncio.sleep(0.2)
         assert steps.runs == runs
-        assert (await handle.describe()).typed_search_attributes[STAGE] == "paused"
         with pytest.raises(WorkflowUpdateFailedError):
             await handle.execute_update(SettlementWorkflow.pause, WHY)
         before = (await handle.query(SettlementWorkflow.state)).settled_sequence

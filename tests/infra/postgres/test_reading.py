@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from infra.embedded.ports import free_port
+from infra.embedded.ports import own_port
 from infra.embedded.postgres import PostgresServer
 from infra.postgres import engine as postgres
 from infra.postgres.reading import reading, writing
@@ -27,7 +27,7 @@ async def test_a_server_that_comes_and_goes_is_away_and_nothing_else(
 ) -> None:
     """While it stops, is gone, starts and recovers: `ConnectionError`, then answers again."""
     folder = tmp_path_factory.mktemp("pg")
-    port = free_port()
+    port = own_port()
     server = _server(folder, port)
     await asyncio.to_thread(server.start)
     pool = postgres.create(server.url)

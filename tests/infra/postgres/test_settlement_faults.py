@@ -18,7 +18,7 @@ from domain.event_postings import MONEY_EVENTS, Pair, postings_for
 from domain.events import Event
 from domain.instrument import Asset
 from domain.ledger import JournalRequest, Posting
-from infra.embedded.ports import free_port
+from infra.embedded.ports import own_port
 from infra.embedded.postgres import PostgresServer
 from infra.postgres import tables
 from infra.postgres.engine import create
@@ -109,7 +109,7 @@ def server(tmp_path: Path) -> Iterator[PostgresServer]:
     found = PostgresServer(
         tmp_path / "postgres",
         tmp_path / "postgres.log",
-        free_port(),
+        own_port(),
         password_path=tmp_path / "password",
     )
     found.start()

@@ -26,7 +26,7 @@ async def test_calls_are_told_to_whoever_listens(redis_url: str) -> None:
                     return
 
         listening = asyncio.create_task(listen())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await client.pubsub_numsub(CHANNEL))[0][1] == 0:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             await MarginCallFeed(client).tell(calls)

@@ -40,7 +40,7 @@ def urls() -> Iterator[list[str]]:
     leaving = asyncio.Event()
     thread = threading.Thread(target=loop.run_until_complete, args=(hold(leaving),))
     thread.start()
-    assert is_open.wait(10)
+    assert is_open.wait(30)
     yield found
     loop.call_soon_threadsafe(leaving.set)
     thread.join()
