@@ -7,9 +7,11 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
+from api.staff.app import HOME as CONSOLE
 from domain.liquidation_story import LIQUIDATION_WORKFLOW
+from infra.wallet import officers
 from workers import demo_perpetuals
 
 
@@ -70,10 +72,17 @@ def _liquidations(temporal_ui: str) -> str:
     return f"{temporal_ui}?query={quote(wanted)}"
 
 
-def _sign_in(demo: Mapping[str, Any]) -> list[str]:
-    """Return how staff signs in to the UI: with a key that lies in the data folder."""
-    key = demo.get("staff_key")
-    return [f"     sign in     as olga (an operator) with the key {key}"] if key else []
+def _staff(demo: Mapping[str, Any]) -> list[str]:
+    """Return where staff decides, and how it signs in: with keys that lie in the data folder."""
+    key, address = demo.get("staff_key"), urlsplit(demo["temporal_ui"])
+    if not key or not address.netloc:
+        return []
+    officer = officers.private_key_path(Path(key).parents[1], officers.DEMO_OFFICERS[0])
+    return [
+        f"  staff console  {address.scheme}://{address.netloc}{CONSOLE}",
+        f"     sign in     as olga (an operator) with the key {key}",
+        f"                 as marta (an officer) with {officer}",
+    ]
 
 
 def screen(demo: Mapping[str, Any], data_dir: Path | None) -> str:
@@ -86,7 +95,7 @@ def screen(demo: Mapping[str, Any], data_dir: Path | None) -> str:
         "",
         f"  page           {demo['base_url']}/",
         f"  Temporal UI    {demo['temporal_ui'] or '(not started here)'}",
-        *_sign_in(demo),
+        *_staff(demo),
         f"  perpetuals     {demo['base_url']}/#{perpetual.replace('/', '-')}",
         *(
             [f"  liquidations   {_liquidations(demo['temporal_ui'])}"]

@@ -68,7 +68,9 @@ class StaffDesk:
         return Done(f"recorded: {count} of 2 signatures")
 
     async def retry(self, workflow_id: str, by: str, reason: str) -> Done | Refused:
-        """Try a parked step again."""
+        """Try a parked step again; the workflow is called by its whole id, as records call it."""
+        if officer_desk.workflow_id_of(workflow_id) != workflow_id:
+            return _NOBODY
         async with reaching():
             try:
                 stage = await officer_desk.retry(self._settings, workflow_id, reason, by)

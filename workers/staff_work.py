@@ -14,7 +14,11 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.sdk.v1 import WorkflowMetadata
-from temporalio.client import Client, WorkflowQueryFailedError
+from temporalio.client import (
+    Client,
+    WorkflowQueryFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.service import RPCError
 
 from activities.withdrawal_review import counted
@@ -68,10 +72,17 @@ _SHORTFALL_STAGE = "failed:shortfall"
 
 @asynccontextmanager
 async def reaching() -> AsyncIterator[None]:
-    """Say `ConnectionError` where a server that is needed is away, or answers too late."""
+    """Say `ConnectionError` where a server is away, `TimeoutError` where one is late.
+
+    What was handed over to one that is late may still happen.
+    """
     try:
         async with asyncio.timeout(_LONGEST_SECONDS):
             yield
+    except WorkflowUpdateRPCTimeoutOrCancelledError as error:  # the SDK's word for our cancelling
+        raise TimeoutError("the workflow has not answered yet") from error
+    except TimeoutError:
+        raise
     except (SQLAlchemyError, RPCError, RuntimeError, OSError) as error:
         log.warning("the console does not reach a server", kind=type(error).__name__)
         raise ConnectionError(f"not reachable: {error}") from error

@@ -99,6 +99,8 @@ async def _answered(work: Awaitable[Response]) -> Response:
     """Answer in words where something that we need is away."""
     try:
         return await work
+    except TimeoutError:
+        return refusal(504, "no answer yet; it may still happen: look at the lists first")
     except ConnectionError:
         return refusal(503, "not now: a server that this needs is away")
     except TooLargeError:

@@ -122,7 +122,10 @@ class Work(Protocol):
 
 
 class Desk(Protocol):
-    """Carries out what staff decides; `ConnectionError` when it is not known what came of it."""
+    """Carries out what staff decides; `ConnectionError` when a server that it needs is away.
+
+    `TimeoutError` when it was handed over and nobody has answered: it may still happen.
+    """
 
     async def decide(self, workflow_id: str, decision: Decision) -> Done | Refused:
         """Hand an officer's signed decision over to the workflow that it is about."""

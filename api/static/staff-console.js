@@ -29,6 +29,11 @@ function state(name, text) {
   setText("state", text);
 }
 
+/** Show the file that the address names; what goes wrong is said there. */
+function openFile() {
+  showFile(me).catch(signInAgain);  // it throws only where the session has ended
+}
+
 function signInAgain() {
   forgetKey();
   location.replace(`/login?next=${encodeURIComponent(location.pathname + location.hash)}`);
@@ -151,17 +156,17 @@ async function start() {
     ...me.links.map(({ title, href }) => element("a", title, { href })),
   );
   lookAtAll();
-  showFile(me).catch(signInAgain);
+  openFile();
 }
 
 for (const event of ["pointerdown", "keydown"]) document.addEventListener(event, wake);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) wake(); });
-window.addEventListener("hashchange", () => { if (me) showFile(me).catch(signInAgain); });
+window.addEventListener("hashchange", () => { if (me) openFile(); });
 document.getElementById("find").addEventListener("submit", (event) => {
   event.preventDefault();
   const before = location.hash;
   find(new FormData(event.target).get("who").trim());
-  if (location.hash === before && me) showFile(me).catch(signInAgain);
+  if (location.hash === before && me) openFile();
 });
 document.getElementById("sign-out").addEventListener("click", async () => {
   forgetKey();

@@ -18,8 +18,8 @@ export function find(text) {
 export async function showFile(me) {
   const [what, text] = location.hash.slice(1).split("=");
   if (!text) return;
-  const wanted = decodeURIComponent(text);
   try {
+    const wanted = decodeURIComponent(text);
     if (what === "withdrawal") area.replaceChildren(...story(await get(`/console/withdrawals/${encodeURIComponent(wanted)}`), me));
     else if (what === "customer") area.replaceChildren(...file(await get(`/console/customer?who=${encodeURIComponent(wanted)}`), me));
     else return;

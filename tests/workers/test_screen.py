@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.running import RunningExchange
-from workers.screen import copyable
+from workers.screen import copyable, screen
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -38,6 +38,21 @@ async def test_the_printed_line_places_an_order(running: RunningExchange) -> Non
     assert "\n" not in line
     answer = _bash(line)
     assert (answer["status"], answer["filled_quantity"]) == ("filled", "0.01"), answer
+
+
+def test_the_screen_says_where_staff_decides() -> None:
+    """The console is at the origin of the staff, with the keys of an operator and an officer."""
+    demo = {
+        "base_url": "http://h:1",
+        "temporal_ui": "http://h:2/namespaces/rialto/workflows",
+        "staff_key": "/data/secrets/staff-olga.pem",
+        "healthy_seconds": 9,
+        "accounts": [{"name": "demo", "api_key": "k", "api_secret": "s"}],
+    }
+    lines = screen(demo, None).splitlines()
+    at = lines.index("  staff console  http://h:2/console")
+    assert lines[at + 1].endswith("as olga (an operator) with the key /data/secrets/staff-olga.pem")
+    assert lines[at + 2].endswith("as marta (an officer) with /data/secrets/officer-marta.pem")
 
 
 @pytest.mark.servers

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, WorkflowUpdateFailedError
 
 from activities.adjustment import AdjustmentActivities
+from api.staff.shapes import Done, ParkedWork
 from domain.ledger import JournalRequest, LedgerInvariantError, Posting
 from infra.postgres import tables
 from infra.postgres.adjustment_store import AdjustmentStore
@@ -30,6 +31,8 @@ from tests.infra.postgres.conftest import seed_listings
 from tests.infra.postgres.flows import credited, tick
 from workers import adjust_desk as desk
 from workers.officer_desk import DeskError
+from workers.staff_desk import StaffDesk
+from workers.staff_work import StaffWork
 from workers.suspense_desk import in_suspense, propose_release, story
 from workers.temporal_worker import worker_of
 from workers.wiring import Wiring
@@ -203,18 +206,37 @@ async def test_refused_posting_parks_until_the_money_is_there(office: Office) ->
     """The ledger's floor holds against two signatures, too."""
     back = Posting(GIFT.destination, GIFT.source, "USDT", 5_000_000)
     proposed = await desk.propose(office.engine, office.settings, (back,), "gift back", "")
+    work = StaffWork(office.settings, office.engine)
+    workflow_id = f"adjustment-{proposed.adjustment_id}"
+    (shown,) = [one for one in await work.proposals() if one.workflow_id == workflow_id]
+    assert shown.lines == ["5 USDT from customer:7:main:USDT to capital:USDT"]
+    assert (shown.statement, shown.action) == (proposed.statement(), "adjust")
     for officer in ("marta", "piero"):
         await desk.sign(office.settings, officer, proposed)
-    await asyncio.sleep(0.5)
+    parked = await _parked(work, workflow_id)
+    assert (parked.stage, parked.statement) == ("failed:post", "")
+    assert "LedgerRefusedError" in parked.details
+    assert [choice.action for choice in parked.choices] == ["retry"]
     assert (await desk.load(office.engine, proposed.adjustment_id)).state == "proposed"
     gift = await desk.propose(office.engine, office.settings, (GIFT,), "a gift", "")
     for officer in ("marta", "piero"):
         await desk.sign(office.settings, officer, gift)
     await office.until(gift.adjustment_id, "posted")
-    handle = office.client.get_workflow_handle(f"adjustment-{proposed.adjustment_id}")
-    await handle.signal("retry_parked")
+    done = await StaffDesk(office.settings, office.engine).retry(workflow_id, "olga", "refilled")
+    assert done == Done("goes on at once")
     await office.until(proposed.adjustment_id, "posted")
     assert await office.balance(GIFT.destination) == 0
+
+
+async def _parked(work: StaffWork, workflow_id: str) -> ParkedWork:
+    """Return what the console shows of a parked workflow, as soon as search has caught up."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for found in await work.parked():
+            if found.workflow_id == workflow_id:
+                return found
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"{workflow_id} is not shown as parked")
 
 
 async def test_correction_lets_a_parked_event_settle(office: Office) -> None:

@@ -15,6 +15,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.worker import Replayer, Worker
 
+from api.staff.shapes import Done
 from domain.approval import Decision
 from domain.liquidation_story import LiquidationRecord, closing_workflow_id
 from domain.perpetual_care import FUNDING_WORKFLOW, FundingRequest
@@ -31,6 +32,8 @@ from workers.risk_first_steps import FirstSteps
 from workers.risk_watch import RiskWatch
 from workers.risk_wiring import wire_risk
 from workers.risk_workflows import RiskWorkflows
+from workers.staff_desk import StaffDesk
+from workers.staff_work import StaffWork
 from workers.temporal_worker import worker_of
 from workers.wiring import Connections
 from workflows.auto_deleveraging import AutoDeleveragingWorkflow
@@ -242,7 +245,13 @@ async def test_a_shortfall_waits_for_two_officers(rig_of: Any) -> None:
             with pytest.raises(WorkflowUpdateFailedError):
                 await handle.execute_update("sign", marta)
             assert desk.lots(5) == left
-            assert await handle.execute_update("sign", _decision(rig, "piero", statement)) == 2
+            work = StaffWork(rig.settings, rig.database)
+            (shown,) = [one for one in await work.parked() if one.workflow_id == handle.id]
+            assert (shown.statement, shown.action) == (statement, "liquidation-continue")
+            assert [choice.is_signed for choice in shown.choices] == [True]
+            second = Decision(**_decision(rig, "piero", statement))
+            done = await StaffDesk(rig.settings, rig.database).decide(handle.id, second)
+            assert done == Done("recorded: 2 of 2 signatures")
             assert (await handle.result())["ended"] == "released"
         assert desk.lots(5) == 0
         assert desk.lots(FUND_ACCOUNT) == left

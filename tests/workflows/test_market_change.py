@@ -14,6 +14,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowUpdateFailedError
 
+from api.staff.shapes import Done, Refused
 from domain.approval import Decision
 from domain.market_change import ChangeState, MarketChange
 from infra.postgres import tables
@@ -24,6 +25,8 @@ from tests.workflows.market_rig import MarketRig, market_rig
 from workers import market_desk as desk
 from workers.officer_desk import DeskError
 from workers.signing_desk import hand_over, signed_decision
+from workers.staff_desk import StaffDesk
+from workers.staff_work import StaffWork
 
 pytestmark = pytest.mark.servers
 
@@ -230,7 +233,15 @@ async def test_what_the_engine_refuses_parks_and_can_be_given_up(rig: MarketRig)
     await handle.signal("retry_parked")
     again = await rig.until(change, lambda now: now.attempt == 2)
     assert again.failure == "symbol already listed"
-    assert await desk.abandon(rig.settings, change, "the number is taken") == "abandoned"
+    staff = StaffDesk(rig.settings, rig.database)
+    (shown,) = await StaffWork(rig.settings, rig.database).proposals()
+    assert (shown.workflow_id, shown.failure) == (handle.id, "symbol already listed")
+    assert [choice.action for choice in shown.choices] == ["sign", "abandon"]
+    assert await staff.abandon(f"adjustment-{change.change_id}", "olga", "x") == Refused(
+        "nothing here is called so, or takes this decision"
+    )
+    given_up = await staff.abandon(handle.id, "olga", "the number is taken")
+    assert given_up == Done("the change is abandoned")
     assert (await MarketStore(rig.database).listings()).market("SOL/USDT") is None
     assert await handle.result() == {"state": "abandoned", "sequence": None}
 

@@ -255,6 +255,17 @@ async def test_refusals_are_shown_as_they_are_and_recorded(
         }
 
 
+async def test_who_has_not_answered_may_still_do_it(
+    browser: httpx.AsyncClient, world: World, office: Office
+) -> None:
+    """That is said, and is no refusal."""
+    await sign_in(browser, world, "marta")
+    office.is_late = True
+    answer = await browser.post("/console/decisions", json=DECISION)
+    assert (answer.status_code, "may still happen" in answer.json()["message"]) == (504, True)
+    assert not [record for record in world.records if record[2].endswith("_refused")]
+
+
 @pytest.mark.parametrize(
     ("path", "may"),
     [

@@ -145,6 +145,7 @@ class Office:
     stories: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     customers: dict[str, CustomerFile] = field(default_factory=dict)
     is_away: bool = False
+    is_late: bool = False
 
     async def withdrawals(self) -> Sequence[WithdrawalWork]:
         return self._rows("withdrawals")
@@ -198,6 +199,8 @@ class Office:
 
     def _note(self, *asked: Any) -> Done | Refused:
         self.asked.append(asked)
+        if self.is_late:
+            raise TimeoutError
         return self.answer
 
 
