@@ -132,8 +132,12 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
     operation["x-weight"] = declared.weight
     if declared.scope:
         operation["security"] = [{"key": [], "timestamp": [], "signature": []}]
-    operation["responses"].pop("422", None)
-    operation["responses"]["default"] = {
+    responses = operation["responses"]
+    responses.pop("422", None)
+    if "POST" in (route.methods or ()) and route.status_code in (201, 202):
+        made = responses[str(route.status_code)]
+        responses["200"] = {**made, "description": "It was made before: as it is by now"}
+    responses["default"] = {
         "description": "Refused",
         "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
