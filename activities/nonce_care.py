@@ -37,13 +37,20 @@ class NonceCare:
     async def find(self) -> NonceGap | None:
         """Return the lowest nonce that was given and that the node has no transaction for."""
         mined, next_nonce, numbered = await self._open()
-        known = {
-            one.tx_hash
-            for row in numbered
-            for one in row.transactions
-            if await self._chain.knows(one.tx_hash)
-        }
+        known: set[str] = set()
+        for row in numbered:
+            found = await self._known(row)
+            if found is None:
+                break  # no later hole is the lowest
+            known.add(found)
         return find_gap(mined, next_nonce, numbered, known)
+
+    async def _known(self, row: Numbered) -> str | None:
+        """Return the hash of one that the node has, the newest first."""
+        for one in reversed(row.transactions):
+            if await self._chain.knows(one.tx_hash):
+                return one.tx_hash
+        return None
 
     async def send_again(self) -> list[str]:
         """Send what the node ought to have and has not; return whose transactions that were.

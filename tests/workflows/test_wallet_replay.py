@@ -30,7 +30,7 @@ async def test_history_replays(history: WorkflowHistory) -> None:
 
 
 def test_the_ways_through_a_withdrawal_are_recorded() -> None:
-    """Paid, approved by two, parked, rejected, cancelled, overdue; a deposit, a transfer."""
+    """Paid, approved, parked, rejected, cancelled, overdue, given up; a deposit, a transfer."""
     names = {path.stem.rsplit("-", 1)[0] for path in RECORDED}
     assert names == {
         "deposit-credited",
@@ -42,4 +42,5 @@ def test_the_ways_through_a_withdrawal_are_recorded() -> None:
         "withdrawal-parked",
         "withdrawal-rejected",
         "withdrawal-settled",
+        "withdrawal-voided",
     }
