@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -49,8 +50,12 @@ async def _events(rig: Rig, withdrawal_id: str) -> list[Any]:
 
 
 async def test_bad_decisions_are_refused_before_they_are_history(rig: Rig) -> None:
-    """Unsigned, wrong key, wrong amount, wrong address, expired, unknown: no event, no row."""
+    """Unsigned, wrong key, wrong amount, wrong address, expired, unknown: no event, no row.
+
+    Nor does one that was signed for a withdrawal like it, nor the good one again when it is used.
+    """
     withdrawal_id = await _waiting(rig, 1, 2_000 * USDT)
+    twin = await rig.request(1, "USDT", 2_000 * USDT)
     good = await rig.decision(withdrawal_id)
     before = await _events(rig, withdrawal_id)
     bad = {
@@ -63,6 +68,7 @@ async def test_bad_decisions_are_refused_before_they_are_history(rig: Rig) -> No
             await rig.decision(withdrawal_id, amount=2_001 * USDT),
             await rig.decision(withdrawal_id, address=HOT),
             await rig.decision(withdrawal_id, asset="ETH"),
+            await rig.decision(twin),
         ],
         "expired": [await rig.decision(withdrawal_id, valid_seconds=-1)],
         "expiry_too_far": [await rig.decision(withdrawal_id, valid_seconds=30 * 86_400)],
@@ -76,8 +82,12 @@ async def test_bad_decisions_are_refused_before_they_are_history(rig: Rig) -> No
     assert await _events(rig, withdrawal_id) == before
     assert await rig.withdrawals.decisions(withdrawal_id) == []
 
+    rig.signer_gate.close_after("check_signing_order")
     result = await _decide(rig, withdrawal_id, good)
     assert (result.approvals, result.approvals_needed) == (1, 1)
+    await asyncio.wait_for(rig.signer_gate.reached.wait(), 30)
+    assert "nothing to approve" in await _refused(rig, withdrawal_id, good)
+    rig.signer_gate.opened.set()
     await rig.until_settled(withdrawal_id)
 
 

@@ -72,8 +72,12 @@ class LyingNode:
         self._told.append(Told(lie, method, times, seconds, answer))
 
     def lie_at_random(self, chance: random.Random, share: float, late_seconds: float) -> None:
-        """Lie about this share of all requests from now on; 0 is an honest node again."""
+        """Lie about this share of all requests from now on."""
         self._chance, self._share, self._late_seconds = chance, share, late_seconds
+
+    def be_honest(self) -> None:
+        """Lie no more, whatever was told."""
+        self._told, self._chance = [], None
 
     @property
     def told(self) -> int:

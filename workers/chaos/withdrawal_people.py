@@ -20,7 +20,7 @@ from workers.chaos.canaries import BENEFICIARY
 from workers.chaos.withdrawal_books import Books, Order, Wanted
 from workers.demo_money import withdraw
 
-_PATIENCE_SECONDS = 120.0
+_PATIENCE_SECONDS = 300.0
 _AGAIN_SECONDS = 0.5
 _LOOK_SECONDS = 1.0
 _ANSWER_SECONDS = 20.0

@@ -39,8 +39,9 @@ _PAUSE_SECONDS = (1.0, 4.0)
 _SHARE_OF_LIES = 0.1
 _LATE_SECONDS = 3.0
 _LEAST_KILLS = 4
+_STORM_SECONDS = 180.0  # at most: an engine that dies again and again takes no new ones
 _STORM_GOES_ON = 20.0  # after the last was asked for; then it is calm
-_CALM_SECONDS = 240.0  # within which everything has to end
+_CALM_SECONDS = 600.0  # within which everything has to end
 _TELL_SECONDS = 10.0
 
 
@@ -125,16 +126,18 @@ async def _storm(
     node.lie_at_random(chance, _SHARE_OF_LIES, _LATE_SECONDS)
     killing = asyncio.create_task(_kill(exchange, chance, victims, storm, say))
     try:
-        await asking
+        async with asyncio.timeout(_STORM_SECONDS):
+            await asyncio.shield(asking)
         async with asyncio.timeout(_STORM_GOES_ON):
             await _until_ended(wanted, books, say)
     except TimeoutError:
         say("the storm is over; some have not ended yet")
     finally:
         await end(killing)
-        node.lie_at_random(chance, 0.0, 0.0)
+        node.be_honest()
     try:
         async with asyncio.timeout(_CALM_SECONDS):
+            await asyncio.shield(asking)
             await _until_ended(wanted, books, say)
     except TimeoutError:
         say("not everything has ended")
@@ -172,7 +175,7 @@ async def _until_ended(wanted: Wanted, books: Books, say: Say) -> None:
     while True:
         with contextlib.suppress(OSError):
             states = await books.states(wanted.ids)
-            if len(states) == len(wanted.orders) and books.all_final(states):
+            if len(states) == len(wanted.ids) and books.all_final(states):
                 return
             if time.monotonic() - told > _TELL_SECONDS:
                 told = time.monotonic()
