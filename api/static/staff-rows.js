@@ -150,7 +150,7 @@ export function suspenseCard(row, me, choose) {
     ["Seen", age(row.seen_at)],
     ["Sent by", row.sender, true],
     ["Transaction", row.tx_hash, true],
-    ["Proposed already", row.proposals.length ? "its release waits for signatures, above" : ""],
+    ["Proposed already", row.proposals.length ? "its release waits for signatures, above" : "", true],
   ])]);
   if (!row.choices.length && !row.proposals.length) {
     made.append(element("p", "The chain has lost it: nothing can be released. It is made whole when it is mined again.", { class: "quiet" }));
