@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -103,14 +104,21 @@ def test_fills_and_what_they_cost(rig: RunningExchange, carol: Any, dave: Any) -
     assert carol.fetch_balance()["ETH"]["free"] == pytest.approx(before + 0.2)
     spent = carol.create_order(SYMBOL, "market", "buy", 0, None, {"cost": 245})
     assert spent["cost"] <= 245
-    trades = carol.fetch_trades(SYMBOL)
-    assert trades[-1]["price"] == 2450
-    assert carol.fetch_ticker(SYMBOL)["last"] == 2450
-    assert carol.fetch_tickers([SYMBOL])[SYMBOL]["ask"] == 2450
-    assert carol.fetch_bids_asks([SYMBOL])[SYMBOL]["ask"] == 2450
-    assert carol.fetch_last_prices([SYMBOL])[SYMBOL]["price"] == 2450
+    _until(lambda: [one["price"] for one in carol.fetch_trades(SYMBOL)[-1:]] == [2450])
+    _until(lambda: carol.fetch_ticker(SYMBOL)["last"] == 2450)
+    _until(lambda: carol.fetch_tickers([SYMBOL])[SYMBOL]["ask"] == 2450)
+    _until(lambda: carol.fetch_bids_asks([SYMBOL])[SYMBOL]["ask"] == 2450)
+    _until(lambda: carol.fetch_last_prices([SYMBOL])[SYMBOL]["price"] == 2450)
     asyncio.run(rig.settle_fill("dave", "carol", _as_native(bought)))
     assert carol.fetch_my_trades(SYMBOL)[-1]["order"] == bought["id"]
+
+
+def _until(told: Callable[[], bool]) -> None:
+    """Wait for what another process tells: the market data follows the engine."""
+    deadline = time.monotonic() + 30
+    while not told():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _as_native(order: dict[str, Any]) -> dict[str, Any]:
