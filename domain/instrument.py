@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from domain.commands import ListSymbol, MarketRules, SetParameters
@@ -223,7 +224,7 @@ class OffGridError(DecimalTextError):
 
 def on_grid(text: str, step: str) -> int:
     """Return how many `step`s `text` is; exact, or `OffGridError`."""
-    step_units = units_from_text(step, _GRID_DECIMALS)
+    step_units = _step_units(step)
     count, rest = divmod(units_from_text(text, _GRID_DECIMALS), step_units)
     if rest:
         raise OffGridError(f"{text} is not a multiple of {step}")
@@ -232,4 +233,9 @@ def on_grid(text: str, step: str) -> int:
 
 def grid_text(count: int, step: str) -> str:
     """Return `count` steps as decimal text; exact."""
-    return text_from_units(count * units_from_text(step, _GRID_DECIMALS), _GRID_DECIMALS)
+    return text_from_units(count * _step_units(step), _GRID_DECIMALS)
+
+
+@lru_cache(maxsize=1_024)  # a few steps of each market, asked for several times with each order
+def _step_units(step: str) -> int:
+    return units_from_text(step, _GRID_DECIMALS)
