@@ -47,6 +47,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "missing_scope": ProblemKind(403, False, "The API key lacks the scope for this"),
     "account_not_active": ProblemKind(403, False, "The account is not active"),
     "rate_limited": ProblemKind(429, True, "Too many requests"),
+    "too_many_in_flight": ProblemKind(429, True, "Too many requests of a connection at once"),
     # orders
     "duplicate_client_order_id": ProblemKind(409, False, "The client order id names another order"),
     "unknown_symbol": ProblemKind(404, False, "No such market"),

@@ -41,6 +41,7 @@ class Settings(BaseSettings):
 
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8000
+    gateway_number: int = 1  # of several on one machine: each has its own, and a port of its own
     gateway_public_url: str = ""
     staff_port: int = 0  # of the staff's origin, on the gateway's host; 0 = none
     staff_public_url: str = ""  # what staff's browsers call it; default: host and port
@@ -96,6 +97,11 @@ class Settings(BaseSettings):
     def run_dir(self) -> Path:
         """Return the folder of sockets and heartbeats."""
         return self.data_dir / "run"
+
+    @property
+    def gateway_name(self) -> str:
+        """Return the name under which this gateway beats."""
+        return "gateway" if self.gateway_number == 1 else f"gateway-{self.gateway_number}"
 
     def engine_socket_path(self, shard: int) -> str:
         """Return the unix socket of the binary door of `shard`."""

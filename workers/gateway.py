@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -20,10 +20,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import ASGIApp
 
 from api.app import create_app
+from api.edge import LARGEST_BODY_BYTES
 from api.limits import Limiter
 from api.services import Services
 from api.websocket.account_hub import AccountHub
 from api.websocket.hub import FeedHub
+from api.websocket.line import Line
+from api.websocket.route import drain
+from api.websocket.wire import Wire
 from domain.customer import ApiKey
 from domain.market import Listings
 from infra.ending import end
@@ -65,7 +69,7 @@ KEY_FRESH_SECONDS = 2.0
 KEY_STALE_SECONDS = 600.0
 _LARGEST_KEY_CACHE = 10_000
 _LISTINGS_REFRESH_SECONDS = 2.0
-_BIGGEST_SOCKET_MESSAGE = 4_096
+_BIGGEST_SOCKET_MESSAGE = LARGEST_BODY_BYTES  # a batch of orders; strangers may send less
 _REDIS_TIMEOUT_SECONDS = 1.0
 _STUCK_CLIENT_MS = 30_000
 
@@ -242,6 +246,17 @@ def listen(settings: Settings, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """uvicorn, but told to stop by `stop`: by itself it ends with the signal, not with 0."""
 
+    def __init__(self, config: uvicorn.Config, connections: Iterable[Line] = ()) -> None:
+        super().__init__(config)
+        self._connections = connections
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no new connections, answer what sockets have asked, then end as uvicorn does."""
+        for listening in self.servers:
+            listening.close()
+        await drain(list(self._connections))
+        await super().shutdown(sockets)
+
     def stop(self) -> None:
         """Answer what is in flight, then end."""
         self.should_exit = True
@@ -256,7 +271,8 @@ async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight are answered first."""
     async with AsyncExitStack() as stack:
         services, wiring = await build_services(settings, stack)
-        server = _server(create_app(services))
+        app = create_app(services)
+        server = _server(app, app.state.connections)
         servers = {settings.gateway_port: server}
         if settings.staff_port:
             staff = staff_app(settings, wiring.engine, wiring.redis, stack)
@@ -287,7 +303,7 @@ async def run(settings: Settings) -> None:
             raise SystemExit(1)
 
 
-def _server(app: ASGIApp) -> _Server:
+def _server(app: ASGIApp, connections: Iterable[Line] = ()) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
@@ -295,11 +311,13 @@ def _server(app: ASGIApp) -> _Server:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=5,
+            ws=Wire,
             ws_max_size=_BIGGEST_SOCKET_MESSAGE,
             ws_ping_interval=20.0,
             ws_ping_timeout=20.0,
             ws_per_message_deflate=False,
-        )
+        ),
+        connections,
     )
 
 
@@ -312,7 +330,7 @@ def _stop_on_defect(task: asyncio.Task[None], stop: Callable[[], None]) -> None:
 
 async def beat(settings: Settings, redis: Redis, server: uvicorn.Server) -> None:
     """Beat once a second from the moment the port is open."""
-    heartbeat = Heartbeat("gateway", settings.run_dir, redis)
+    heartbeat = Heartbeat(settings.gateway_name, settings.run_dir, redis)
     while True:
         if server.started:
             connections = len(server.server_state.connections)
@@ -325,5 +343,5 @@ def main() -> None:
     import uvloop
 
     settings = Settings()
-    configure_logging("gateway", settings.log_level, settings.log_format)
+    configure_logging(settings.gateway_name, settings.log_level, settings.log_format)
     uvloop.run(run(settings))

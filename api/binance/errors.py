@@ -91,6 +91,7 @@ _ROWS: dict[str, Row] = {
     ),
     "request_replayed": (400, -1021, "Timestamp for this request was used before: sign it again."),
     "rate_limited": (429, -1003, "Too many requests. {}"),
+    "too_many_in_flight": (429, -1003, "Too many requests. {}"),
     # money
     "amount_below_minimum": (400, -4104, "The amount is too small. {}"),
     "invalid_address": (400, -4021, "The address is not valid. {}"),

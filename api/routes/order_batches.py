@@ -25,7 +25,7 @@ BatchCommand = PlaceOrder | AmendOrder | CancelOrder
 @router.post("/orders/batch", response_model=BatchOut)
 @access(Scope.TRADE, order_list="operations")
 async def place_batch(batch: BatchIn, caller: CallerDep, services: ServicesDep) -> BatchOut:
-    """Place, amend and cancel up to 20 orders, carried out in the order given.
+    """Place, amend and cancel up to 100 orders, carried out in the order given.
 
     Each operation has its own result; one's refusal does not stop the others. Operations on markets
     of different shards keep their order within each shard.

@@ -15,6 +15,7 @@ ClientOrderId = Annotated[
     StringConstraints(strict=True, pattern=CLIENT_ORDER_ID_PATTERN),
     Field(description="Your name for the order, unique per account.", examples=["my-order-1"]),
 ]
+LARGEST_BATCH = 100
 OrderIdText = Annotated[
     str, StringConstraints(strict=True, pattern=r"^[0-9]{1,19}$"), Field(examples=["17"])
 ]
@@ -158,9 +159,9 @@ BatchOperation = Annotated[BatchPlace | BatchCancel | BatchAmend, Field(discrimi
 
 
 class BatchIn(Input):
-    """Up to 20 operations, carried out in the order given."""
+    """Up to 100 operations, carried out in the order given."""
 
-    operations: list[BatchOperation] = Field(min_length=1, max_length=20)
+    operations: list[BatchOperation] = Field(min_length=1, max_length=LARGEST_BATCH)
 
 
 class DeadMansSwitchIn(Input):

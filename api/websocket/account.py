@@ -89,10 +89,13 @@ class AccountChannel:
         """Return up to which sequence everything was told, by shard."""
         return {str(shard): one.sequence for shard, one in self._followers.items()}
 
-    async def login(self, credentials: Mapping[str, str], address: str) -> Caller:
+    async def login(
+        self, credentials: Mapping[str, str], address: str, *, trades: bool = False
+    ) -> Caller:
         """Return who signed `GET /v1/ws`; a `Problem` says what is wrong. Each signature once.
 
-        Tries are charged to the address they come from, as unsigned requests are.
+        Tries are charged to the address they come from, as unsigned requests are. One that
+        `trades` needs the scope for it.
         """
         services = self._services
         await services.limiter.charge_address(address, LOGIN_WEIGHT)
@@ -104,6 +107,8 @@ class AccountChannel:
         now_ms = services.now_ms()
         caller = await auth.authenticate(headers, SignedParts("GET", PATH), services.keys, now_ms)
         auth.require_scope(caller, Scope.READ)
+        if trades:
+            auth.require_scope(caller, Scope.TRADE, winds_down=True)
         await self._charge(caller, LOGIN_WEIGHT)
         await services.limiter.once(caller.signature, auth.REMEMBERED_SECONDS)
         self._caller = caller

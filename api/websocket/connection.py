@@ -1,10 +1,9 @@
-"""A client of `/v1/ws`: its requests, its subscriptions, its account."""
+"""A client of `/v1/ws`: its requests, its subscriptions, its account, its orders."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -13,30 +12,19 @@ from fastapi import WebSocket
 from api.errors import Problem
 from api.services import Services
 from api.websocket.account import AccountChannel
+from api.websocket.disconnect_guard import DisconnectGuard
 from api.websocket.hub import CHANNELS
 from api.websocket.line import Line
+from api.websocket.order_entry import OrderEntry
+from api.websocket.order_operations import OPERATIONS
+from api.websocket.requests import ClientRequest, encode, error, read_request
+from api.websocket.wire import CLOSE_GOING_AWAY
 
 LARGEST_SUBSCRIPTION_COUNT = 60
 HEARTBEAT_SECONDS = 5.0
 
-
-class ClientRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What a client may send; the last four are a login's, `after` is of the channel `account`."""
-
-    op: str
-    channel: str = ""
-    symbol: str = ""
-    id: int | str | None = None
-    after: dict[str, int] = {}
-    key: str = ""
-    timestamp: str = ""
-    window: str = ""
-    signature: str = ""
-
-
 _CREDENTIALS = ("key", "timestamp", "window", "signature")
-_decode = msgspec.json.Decoder(ClientRequest).decode
-_encode = msgspec.json.Encoder().encode
+_KNOWN = ", ".join(("login", "subscribe", "unsubscribe", "resubscribe", "ping", *OPERATIONS))
 
 
 class Connection(Line):
@@ -47,67 +35,110 @@ class Connection(Line):
         self._services = services
         self._hub = services.hub
         self._account = AccountChannel(services, self.offer, self._end)
+        self._orders: OrderEntry | None = None
+        self._guard: DisconnectGuard | None = None
         self._subscriptions: set[tuple[str, str]] = set()
+        self._beating: asyncio.TimerHandle | None = None
 
-    def _work(self) -> Sequence[Coroutine[Any, Any, None]]:
-        return (self._heartbeat(),)
+    async def run(self) -> None:
+        """Serve the connection until it ends."""
+        self._beat_later()
+        await super().run()
+
+    async def _finish(self) -> None:
+        if self._orders is not None:
+            await self._orders.finish()
 
     async def _leave(self) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
         for channel, symbol in self._subscriptions:
             self._hub.unsubscribe(self, channel, symbol)
-        await self._account.close()
+        await asyncio.gather(self._let_go(), self._account.close())
 
-    async def _heartbeat(self) -> None:
-        while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-            sequences = {
-                symbol: self._hub.feed(symbol).sequence
-                for channel, symbol in self._subscriptions
-                if channel == "book"
-            }
-            beat = {"channel": "heartbeat", "time_ms": time.time_ns() // 10**6, "seq": sequences}
-            if self._account.sequences:
-                beat["account"] = self._account.sequences
-            self._reply(beat)
+    async def _let_go(self) -> None:
+        """End the lane of orders; then nothing of it comes after the guard's cancel."""
+        if self._orders is not None:
+            await self._orders.close()
+        if self._guard is not None:
+            stays = self._ended.is_set() and self._goodbye[0] == CLOSE_GOING_AWAY
+            await self._guard.release(cancels=not stays)
+
+    def _admits(self, raw: str | bytes) -> bool:
+        """Admit a batch of who is logged in; orders are counted with the limits of REST."""
+        return self._orders is not None or super()._admits(raw)
+
+    def _beat_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._beating = loop.call_later(HEARTBEAT_SECONDS, self._beat)
+
+    def _beat(self) -> None:
+        """Say how far each channel is, now and again in five seconds."""
+        beat: dict[str, Any] = {"channel": "heartbeat", "time_ms": time.time_ns() // 10**6}
+        beat |= self._hub.sequences(self._subscriptions)
+        if self._account.sequences:
+            beat["account"] = self._account.sequences
+        self.offer(encode(beat))
+        self._beat_later()
+
+    def _count(self) -> bool:
+        """Count a request of who is logged in; a stranger's was counted when it came."""
+        return self._orders is None or self._spend()
 
     async def _answer(self, raw: str | bytes) -> None:
         try:
-            request = _decode(raw)
+            request = read_request(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self._refuse(None, "malformed_request", "Send one JSON object with op, channel, symbol")
+            self._count()
+            return
+        if request.op in OPERATIONS:
+            self._ask_for_orders(request)
+            return
+        if not self._count():
             return
         if request.op == "ping":
             self._reply({"op": "pong", "id": request.id, "time_ms": time.time_ns() // 10**6})
-            return
-        if request.op == "login":
+        elif request.op == "login":
             await self._login(request)
-            return
-        if request.op not in ("subscribe", "unsubscribe", "resubscribe"):
-            self._refuse(
-                request.id, "unknown_op", "Known: login, subscribe, unsubscribe, resubscribe, ping"
-            )
-            return
-        if request.channel == "account":
+        elif request.op not in ("subscribe", "unsubscribe", "resubscribe"):
+            self._refuse(request.id, "unknown_op", f"Known: {_KNOWN}")
+        elif request.channel == "account":
             await self._follow_account(request)
-            return
-        if request.channel not in CHANNELS:
+        elif request.channel not in CHANNELS:
             self._refuse(request.id, "unknown_channel", f"Known: {', '.join(CHANNELS)}, account")
-            return
+        else:
+            self._follow(request)
+
+    def _follow(self, request: ClientRequest) -> None:
         market = self._services.listings.market(request.symbol)
         if market is None:
             self._refuse(request.id, "unknown_symbol", "There is no such market")
             return
         self._change(request, market.instrument.symbol)
 
+    def _ask_for_orders(self, request: ClientRequest) -> None:
+        """Pass a request on to the lane of orders; it is limited as REST is, not as the rest."""
+        if self._orders is None:
+            self._refuse(request.id, "missing_credentials", "Log in first: the op is `login`.")
+            return
+        self._orders.accept(request)
+
     async def _login(self, request: ClientRequest) -> None:
         named = {name: getattr(request, name) for name in _CREDENTIALS}
         given = {name: text for name, text in named.items() if text}
+        guarded = request.cancel_on_disconnect
         try:
-            await self._account.login(given, self._address)
-        except (Problem, ConnectionError) as error:
-            self._refuse_for(request.id, error)
+            caller = await self._account.login(given, self._address, trades=guarded)
+            if guarded:
+                guard = DisconnectGuard(self._services, caller.customer_id)
+                await guard.arm()
+                self._guard = guard
+        except (Problem, ConnectionError) as failure:
+            self._refuse_for(request.id, failure)
             return
-        self._reply({"op": "logged_in", "id": request.id})
+        self._orders = OrderEntry(self._services, caller, self.offer, self._spend)
+        self._reply({"op": "logged_in", "id": request.id, "cancel_on_disconnect": guarded})
 
     async def _follow_account(self, request: ClientRequest) -> None:
         """Follow the account of the login: from `after`, or from a snapshot."""
@@ -123,11 +154,11 @@ class Connection(Line):
             self._account.require()
             self._reply({"op": "subscribed", **answer})
             await self._account.follow(request.after)
-        except (Problem, ConnectionError) as error:
-            self._refuse_for(request.id, error)
+        except (Problem, ConnectionError) as failure:
+            self._refuse_for(request.id, failure)
 
-    def _refuse_for(self, request_id: int | str | None, error: Problem | ConnectionError) -> None:
-        problem = error if isinstance(error, Problem) else Problem("store_unavailable")
+    def _refuse_for(self, request_id: int | str | None, failure: Problem | ConnectionError) -> None:
+        problem = failure if isinstance(failure, Problem) else Problem("store_unavailable")
         self._refuse(request_id, problem.code, problem.detail)
 
     def _change(self, request: ClientRequest, symbol: str) -> None:
@@ -151,7 +182,7 @@ class Connection(Line):
         self._hub.subscribe(self, *key)
 
     def _refuse(self, request_id: int | str | None, code: str, message: str) -> None:
-        self._reply({"op": "error", "id": request_id, "code": code, "message": message})
+        self.offer(error(request_id, code, message))
 
     def _reply(self, message: dict[str, Any]) -> None:
-        self.offer(_encode(message))
+        self.offer(encode(message))

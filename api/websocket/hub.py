@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -136,6 +136,16 @@ class SymbolFeed:
         asks = sorted(self.asks.items(), key=_price)
         return bids[:depth], asks[:depth]
 
+    def last(self, channel: str) -> int | None:
+        """Return the newest sequence of a channel; None where nothing came yet, or none is told."""
+        if channel in ("trades", "liquidations"):
+            told = getattr(self, channel)
+            return int(told[-1]["sequence"]) if told else None
+        if channel in ("mark", "funding"):
+            now = getattr(self, channel)
+            return int(now["sequence"]) if now else None
+        return self.sequence if channel == "book" else None
+
     def snapshot(self, channel: str) -> bytes | None:
         """Return the message that starts a subscriber of `channel`; None when it must wait."""
         if channel == "book":
@@ -191,6 +201,21 @@ class FeedHub:
     def unsubscribe(self, subscriber: Subscriber, channel: str, symbol: str) -> None:
         """Remove the subscriber."""
         self.feed(symbol).subscribers[channel].discard(subscriber)
+
+    def sequences(self, subscriptions: Iterable[tuple[str, str]]) -> dict[str, Any]:
+        """Return the last sequence of each (channel, symbol), as a heartbeat says it.
+
+        `seq` is of the books, as it always was; `last` of the channels beside them.
+        """
+        books: dict[str, int] = {}
+        others: dict[str, dict[str, int]] = {}
+        for channel, symbol in subscriptions:
+            last = self.feed(symbol).last(channel)
+            if channel == "book":
+                books[symbol] = -1 if last is None else last
+            elif last is not None:
+                others.setdefault(channel, {})[symbol] = last
+        return {"seq": books, "last": others} if others else {"seq": books}
 
     async def run(self) -> None:
         """Follow the feed until cancelled; a lost connection makes every book stale."""

@@ -1,4 +1,4 @@
-"""One end of a WebSocket: what is read, a bounded queue of what is written, and how it ends.
+"""One end of a WebSocket: what is read, what is written straight to the wire, and how it ends.
 
 What the messages mean is the business of those who build on it.
 """
@@ -14,46 +14,68 @@ from typing import Any
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-QUEUE_MESSAGES = 1_000
+from api.websocket.wire import CLOSE_GOING_AWAY, GOING_AWAY, Wire, wire_of
+
+LARGEST_WAITING_BYTES = 2 << 20  # that the client has not taken; then it reads too slowly
+LARGEST_REQUEST_BYTES = 4_096
 LARGEST_REQUEST_RATE = 50  # a second, averaged over the connection's last ten
 GOODBYE_SECONDS = 5.0  # how long a slow reader may take to reach the close frame
 
+CLOSE_MESSAGE_TOO_BIG = 1009
 CLOSE_SLOW_READER = 4008
 CLOSE_TOO_MANY_REQUESTS = 4029
 CLOSE_TOO_MANY_CONNECTIONS = 4013
 
 
 class Line:
-    """Reads the client's requests and writes the queue; ends when either side gives up."""
+    """Reads the client's requests, one after the other; ends when either side gives up."""
 
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
+        self._wire: Wire | None = wire_of(socket) if socket else None
         self._address = socket.client.host if socket and socket.client else "unknown"
-        self._queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE_MESSAGES)
         self._ended = asyncio.Event()
+        self._reading: asyncio.Task[None] | None = None
         self._goodbye = (CLOSE_SLOW_READER, "you read too slowly")
         self._request_tokens = float(LARGEST_REQUEST_RATE * 10)
         self._last_request = time.monotonic()
 
+    @property
+    def address(self) -> str:
+        """Return where it comes from."""
+        return self._address
+
     def offer(self, message: bytes) -> None:
-        """Queue a message; a full queue means a slow reader, who is let go."""
-        try:
-            self._queue.put_nowait(message)
-        except asyncio.QueueFull:
+        """Write a message; who has left too much untaken is a slow reader, and is let go."""
+        if self._wire is None or self._ended.is_set():
+            return
+        if self._wire.write_text(message) > LARGEST_WAITING_BYTES:
             self._ended.set()
 
     def _end(self, code: int, reason: str) -> None:
         """Have the connection closed with a code of ours."""
-        self._goodbye = (code, reason)
-        self._ended.set()
+        if not self._ended.is_set():
+            self._goodbye = (code, reason)
+            self._ended.set()
+
+    async def drain(self) -> None:
+        """Read no more, answer what was asked, and close: the gateway stops."""
+        if self._reading is not None:
+            self._reading.cancel()
+        await self._finish()
+        self._end(CLOSE_GOING_AWAY, GOING_AWAY)
 
     async def run(self) -> None:
         """Serve the connection until it ends."""
-        work = [self._read(), self._write(), self._wait_for_end(), *self._work()]
-        tasks = [asyncio.create_task(one) for one in work]
+        self._reading = asyncio.create_task(self._read())
+        ending = asyncio.create_task(self._wait_for_end())
+        others = [ending, *(asyncio.create_task(one) for one in self._work())]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((self._reading, *others), return_when=asyncio.FIRST_COMPLETED)
+            if self._reading.cancelled():
+                await ending  # it is drained
         finally:
+            tasks = (self._reading, *others)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, self._leave(), return_exceptions=True)
@@ -63,6 +85,9 @@ class Line:
     def _work(self) -> Sequence[Coroutine[Any, Any, None]]:
         """Return what else runs as long as the connection; it ends when one of it does."""
         return ()
+
+    async def _finish(self) -> None:
+        """Wait until everything that was asked is answered."""
 
     async def _leave(self) -> None:
         """Give back what the connection has taken."""
@@ -76,27 +101,31 @@ class Line:
 
     async def _read(self) -> None:
         with suppress(WebSocketDisconnect):
-            while True:
+            while not self._ended.is_set():
                 message = await self._socket.receive()
                 if message["type"] == "websocket.disconnect":
                     return
-                if not self._take_token():
-                    await self._close(CLOSE_TOO_MANY_REQUESTS, "too many requests")
+                raw = message.get("text") or message.get("bytes") or b""
+                if not self._admits(raw):
                     return
-                await self._answer(message.get("text") or message.get("bytes") or b"")
+                await self._answer(raw)
 
-    def _take_token(self) -> bool:
+    def _admits(self, raw: str | bytes) -> bool:
+        """Return whether a frame is answered; otherwise the connection ends."""
+        if len(raw) > LARGEST_REQUEST_BYTES:
+            self._end(CLOSE_MESSAGE_TOO_BIG, f"a message has at most {LARGEST_REQUEST_BYTES} bytes")
+            return False
+        return self._spend()
+
+    def _spend(self) -> bool:
+        """Take one from what the connection may ask a second; who has none left is closed."""
         now = time.monotonic()
         earned = (now - self._last_request) * LARGEST_REQUEST_RATE
         self._request_tokens = min(LARGEST_REQUEST_RATE * 10.0, self._request_tokens + earned) - 1
         self._last_request = now
+        if self._request_tokens < 0:
+            self._end(CLOSE_TOO_MANY_REQUESTS, "too many requests")
         return self._request_tokens >= 0
-
-    async def _write(self) -> None:
-        with suppress(WebSocketDisconnect, RuntimeError):
-            while True:
-                message = await self._queue.get()
-                await self._socket.send_text(message.decode())
 
     async def _close(self, code: int, reason: str) -> None:
         if self._socket.application_state is WebSocketState.DISCONNECTED:

@@ -1,8 +1,9 @@
-"""`/v1/ws`: public market data. The messages are described in `docs/websocket.md`."""
+"""`/v1/ws`: market data, the account, orders. The messages are described in `docs/websocket.md`."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 
 from fastapi import APIRouter, WebSocket
 
@@ -10,7 +11,9 @@ from api.services import Services
 from api.websocket.connection import Connection
 from api.websocket.line import CLOSE_TOO_MANY_CONNECTIONS, Line
 
-LARGEST_CONNECTION_COUNT = 1_000
+LARGEST_CONNECTION_COUNT = 5_000
+LARGEST_ADDRESS_COUNT = 2_500  # so that one address cannot take all the places
+DRAIN_SECONDS = 3.0
 
 Begin = Callable[[], Awaitable[bool]]
 
@@ -31,7 +34,7 @@ async def serve(socket: WebSocket, connection: Line, begin: Begin | None = None)
     """
     connections: set[Line] = socket.app.state.connections
     await socket.accept()
-    if len(connections) >= LARGEST_CONNECTION_COUNT:
+    if not _has_room(connections, connection.address):
         await socket.close(CLOSE_TOO_MANY_CONNECTIONS, "too many connections")
         return
     connections.add(connection)
@@ -40,3 +43,21 @@ async def serve(socket: WebSocket, connection: Line, begin: Begin | None = None)
             await connection.run()
     finally:
         connections.discard(connection)
+
+
+def _has_room(connections: set[Line], address: str) -> bool:
+    """Return whether one more may come from an address."""
+    if len(connections) >= LARGEST_CONNECTION_COUNT:
+        return False
+    if len(connections) < LARGEST_ADDRESS_COUNT:
+        return True
+    return sum(1 for one in connections if one.address == address) < LARGEST_ADDRESS_COUNT
+
+
+async def drain(connections: Iterable[Line]) -> None:
+    """Answer what was asked over all connections and close them; who takes longer is left."""
+    ending = [asyncio.create_task(one.drain()) for one in connections]
+    if ending:
+        _, late = await asyncio.wait(ending, timeout=DRAIN_SECONDS)
+        for task in late:
+            task.cancel()

@@ -170,13 +170,13 @@ class RunningExchange:
             )
             assert isinstance((await engine.submit(command))[0], Credited)
 
-    def launch(self, process: str, module: str) -> None:
-        """Start one process of the exchange."""
+    def launch(self, process: str, module: str, **settings: str) -> None:
+        """Start one process of the exchange, with settings of its own."""
         with (self.settings.data_dir / f"{process}.log").open("ab") as log:
             self.processes[process] = subprocess.Popen(
                 [sys.executable, "-c", f"from {module} import main; main()"],
                 cwd=ROOT,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, **settings},
                 stdout=log,
                 stderr=log,
                 preexec_fn=die_with_parent,

@@ -17,8 +17,8 @@ import pytest
 from api.app import ROUTERS
 from api.edge import access_of
 from api.schemas.common import encode_cursor
-from api.websocket.connection import ClientRequest
 from api.websocket.hub import CHANNELS
+from api.websocket.requests import ClientRequest
 from tests.api.belongings import (
     HER_ADDRESS,
     ORDER,
@@ -307,9 +307,13 @@ async def test_a_keys_scopes_are_all_that_it_may(
 
 
 def test_every_channel_and_member_of_a_socket_is_classed() -> None:
-    """Of the channels `account` is private, and no member of a request names a customer."""
+    """Of the channels `account` is private, and no member of a request names a customer.
+
+    `params` are the bodies of REST, whose identifiers are tried above and at the socket itself.
+    """
     assert set(CHANNELS) == {"book", "trades", "candles", "mark", "funding", "liquidations"}
     said = {"op", "channel", "symbol", "id", "after", "key", "timestamp", "window", "signature"}
+    said |= {"cancel_on_disconnect", "params"}
     assert set(ClientRequest.__struct_fields__) == said
 
 

@@ -149,13 +149,20 @@ async def test_deposit_addresses_come_from_the_xpub(running: RunningExchange) ->
 
 @pytest.mark.servers
 async def test_sigterm_stops_cleanly(running: RunningExchange) -> None:
-    """Exit code 0, with a WebSocket open; started again, it serves again."""
+    """Exit code 0, its sockets are told why; started again, it serves again."""
     from websockets.asyncio.client import connect
+    from websockets.exceptions import ConnectionClosed
 
-    async with connect(running.ws_url):
+    async with connect(running.ws_url) as client:
+        await client.send('{"op":"ping","id":1}')
+        await client.recv()
         process = running.processes["gateway"]
         process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(process.wait, 30) == 0
+        with pytest.raises(ConnectionClosed) as caught:
+            await client.recv()
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == 1001
     running.launch("gateway", "workers.gateway")
     await running.ready("gateway")
     async with httpx.AsyncClient(base_url=running.base_url) as http:

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from api.websocket.account_words import told
-from api.websocket.connection import ClientRequest
 from api.websocket.hub import CHANNELS, FeedMessage
+from api.websocket.order_operations import OPERATIONS, parsed
+from api.websocket.requests import read_request
 from domain import events as e
 from domain.errors import RejectReason
 from domain.market import Listings, Market
@@ -43,7 +44,8 @@ def _examples() -> list[dict[str, Any]]:
 
 def _table() -> dict[str, set[str]]:
     """Return event -> members, as the page's table has them."""
-    rows = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \| ([^|]*)\| .*\|$", TEXT, flags=re.M)
+    events = TEXT[TEXT.index("| `event` |") : TEXT.index("## Orders")]
+    rows = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \| ([^|]*)\| .*\|$", events, flags=re.M)
     return {
         name: set(re.findall(r"`([a-z_]+)`", members))
         for names, members in rows
@@ -56,8 +58,12 @@ def test_examples_are_what_the_code_reads_and_writes() -> None:
     """Requests decode as requests, the feed's messages as the feed's."""
     channels = set()
     for example in _examples():
-        if "op" in example:
-            msgspec.convert(example, ClientRequest)
+        if "op" in example and example["op"] not in ("result", "error"):
+            request = read_request(json.dumps(example))
+            if request.op in OPERATIONS:
+                parsed(OPERATIONS[request.op], request.params)
+        elif "op" in example:
+            continue
         elif example["channel"] != "account":
             msgspec.convert(example, FeedMessage)
             channels.add(example["channel"])
@@ -66,6 +72,14 @@ def test_examples_are_what_the_code_reads_and_writes() -> None:
         one["type"] for one in _examples() if one.get("channel") == "account" and "op" not in one
     }
     assert kinds == {"snapshot", "update", "state", "resumed", "margin_call"}
+
+
+def test_every_operation_of_orders_is_in_the_table() -> None:
+    """With the address of REST whose body its `params` are."""
+    rows = dict(
+        re.findall(r"^\| `([a-z_]+)` \| `((?:POST|PATCH|DELETE) /v1/[^`]*)` \|", TEXT, re.M)
+    )
+    assert set(rows) == set(OPERATIONS)
 
 
 def test_every_event_is_in_the_table_with_its_members() -> None:

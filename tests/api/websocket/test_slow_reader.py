@@ -13,7 +13,8 @@ import pytest_asyncio
 from websockets.asyncio.client import connect
 
 from api.websocket.hub import FeedHub
-from api.websocket.line import CLOSE_SLOW_READER, QUEUE_MESSAGES
+from api.websocket.line import CLOSE_SLOW_READER, LARGEST_WAITING_BYTES
+from api.websocket.wire import Wire
 from tests.api.exchange import Exchange
 from tests.api.serving import serving
 
@@ -28,7 +29,7 @@ def _message(number: int) -> bytes:
 @pytest_asyncio.fixture
 async def server(exchange: Exchange) -> AsyncIterator[tuple[int, FeedHub]]:
     """Give the port of the application on a loopback socket, and its hub."""
-    async with serving(exchange.app, ws_per_message_deflate=False) as port:
+    async with serving(exchange.app, ws=Wire, ws_per_message_deflate=False) as port:
         yield port, exchange.services.hub
 
 
@@ -72,7 +73,7 @@ async def _close_code(client: socket.socket) -> int:
 
 
 async def test_a_slow_reader_is_closed_with_a_code(server: tuple[int, FeedHub]) -> None:
-    """Its queue is bounded; another subscriber gets every message meanwhile."""
+    """What waits for it is bounded; another subscriber gets every message meanwhile."""
     port, hub = server
     lazy = await asyncio.to_thread(_lazy_client, port)
     async with connect(f"ws://127.0.0.1:{port}/v1/ws") as reader:
@@ -86,7 +87,7 @@ async def test_a_slow_reader_is_closed_with_a_code(server: tuple[int, FeedHub]) 
             sent += 1
             hub._take(_message(sent))
             assert await reader.recv() == _message(sent).decode()
-            assert sent < 20 * QUEUE_MESSAGES
-        assert sent > QUEUE_MESSAGES
+            assert sent < 20_000
+        assert sent * len(_message(sent)) > LARGEST_WAITING_BYTES
         assert await _close_code(lazy) == CLOSE_SLOW_READER
     lazy.close()
