@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Process(Child):
-    """A process of the exchange: `python -m module`, under the name that it beats with."""
+    """A process of the exchange: the `main` of a module, under the name that it beats with."""
 
     def __init__(self, name: str, module: str, folder: Path, settings: dict[str, str]) -> None:
         super().__init__(name, folder / "logs" / f"{name}.log")
@@ -38,7 +38,7 @@ class Process(Child):
 
     def command(self) -> list[str]:
         """Return the command line."""
-        return [sys.executable, "-m", self._module]
+        return [sys.executable, "-c", f"from {self._module} import main; main()"]
 
     def environment(self) -> dict[str, str]:
         """Return the settings, over whatever surrounds us."""

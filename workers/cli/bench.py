@@ -10,7 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from workers.bench.drawn import drawn_flow
-from workers.cli import bench_engine, bench_ledger, bench_picture, bench_replay, bench_risk
+from workers.cli import (
+    bench_api,
+    bench_engine,
+    bench_ledger,
+    bench_picture,
+    bench_replay,
+    bench_risk,
+)
 from workers.cli.context import EXIT_FAILED, EXIT_USAGE
 
 WINDOW = 10_000
@@ -36,6 +43,7 @@ def register(app: typer.Typer) -> None:
     bench_replay.add_to(bench)
     bench_picture.add_to(bench)
     bench_risk.add_to(bench)
+    bench_api.add_to(bench)
     app.add_typer(bench, name="bench")
 
 
