@@ -17,6 +17,7 @@ from workers.cli import (
     bench_picture,
     bench_replay,
     bench_risk,
+    bench_wallet,
 )
 from workers.cli.context import EXIT_FAILED, EXIT_USAGE
 
@@ -44,6 +45,7 @@ def register(app: typer.Typer) -> None:
     bench_picture.add_to(bench)
     bench_risk.add_to(bench)
     bench_api.add_to(bench)
+    bench_wallet.add_to(bench)
     app.add_typer(bench, name="bench")
 
 
