@@ -33,6 +33,11 @@ from domain.shard_transfer import (
     ShardTransferRequest,
     shard_transfer_workflow_id,
 )
+from domain.wallet_payment import (
+    WALLET_PAYMENT_WORKFLOW,
+    WalletPaymentRequest,
+    wallet_payment_workflow_id,
+)
 from domain.withdrawal import (
     CANCEL_REQUESTED,
     WITHDRAWAL_WORKFLOW,
@@ -85,6 +90,7 @@ def kinds_of(
     withdrawals: OpenRows,
     deposits: OpenRows,
     shard_transfers: OpenRows,
+    wallet_payments: OpenRows,
     adjustments: OpenRows,
     market_changes: OpenRows,
 ) -> tuple[Kind, ...]:
@@ -102,6 +108,12 @@ def kinds_of(
             SHARD_TRANSFER_WORKFLOW,
             shard_transfer_workflow_id(""),
             lambda name: ShardTransferRequest(name, "orphan-sweep"),
+        ),
+        Kind(
+            wallet_payments,
+            WALLET_PAYMENT_WORKFLOW,
+            wallet_payment_workflow_id(""),
+            WalletPaymentRequest,
         ),
         Kind(
             adjustments,

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from domain.approval import Decision
-from domain.chain import AddressState, FeeQuote, Receipt
+from domain.chain import AddressState, FeeQuote, Payable, Receipt
 from domain.commands import Command
 from domain.deposit import Deposit, DepositChange, DepositMove, Dust
 from domain.events import Event
@@ -61,13 +61,13 @@ class ChainAdapter(Protocol):
 
 
 class TransactionBuilder(Protocol):
-    """Makes the unsigned transaction of a withdrawal, and reads a signed one."""
+    """Makes the unsigned transaction of a payment, and reads a signed one."""
 
-    def call(self, withdrawal: Withdrawal) -> tuple[str, int, bytes]:
-        """Return (to, value, data) that pay the withdrawal's net amount."""
+    def call(self, payable: Payable) -> tuple[str, int, bytes]:
+        """Return (to, value, data) that pay the net amount."""
 
-    def unsigned(self, withdrawal: Withdrawal, chain_id: int, gas: int, fees: FeeQuote) -> bytes:
-        """Return the bytes to be signed, with the withdrawal's nonce."""
+    def unsigned(self, payable: Payable, chain_id: int, gas: int, fees: FeeQuote) -> bytes:
+        """Return the bytes to be signed, with the payment's nonce."""
 
     def fees_of(self, raw: bytes) -> FeeQuote:
         """Return what a signed transaction pays."""
@@ -81,8 +81,8 @@ class TransactionBuilder(Protocol):
     def check_void(self, withdrawal: Withdrawal, raw: bytes) -> str:
         """Return the hash of a raw void; `ValueError` unless it is one, with this nonce."""
 
-    def check_signed(self, withdrawal: Withdrawal, raw: bytes) -> str:
-        """Return the hash of a raw transaction; `ValueError` unless it pays the withdrawal."""
+    def check_signed(self, payable: Payable, raw: bytes, sender: str = "") -> str:
+        """Return the hash of a raw transaction; `ValueError` unless `sender` pays just this."""
 
 
 class Treasury(Protocol):

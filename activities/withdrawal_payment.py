@@ -16,6 +16,7 @@ from activities.withdrawal_review import StepResult, bind, require
 from domain.approval import APPROVE
 from domain.chain import MAX_REPLACEMENTS, AddressState, FeeQuote, dearer
 from domain.money import text_from_units
+from domain.payment_pause import PAUSED
 from domain.withdrawal import (
     StateChange,
     StoredTransaction,
@@ -132,7 +133,8 @@ class WithdrawalPayment:
         if objection := await self._objection(row):
             raise parked(*objection)
         if closed := await self._gate():
-            raise parked("BooksDiffer", closed)
+            kind = "PaymentsPaused" if closed.startswith(PAUSED) else "BooksDiffer"
+            raise parked(kind, closed)
         await self._payments.require_chain(row.chain)
         state = await self._chain.address_state(self._hot_address, {None, row.contract})
         expected = await self._rows.next_nonce(row.chain, self._hot_address)

@@ -23,6 +23,7 @@ class AccountKind(StrEnum):
     PNL_CLEARING = "pnl_clearing"  # what a perpetual's open positions have realised between them
     WALLET_DEPOSIT = "wallet:deposit"  # minus the coins on customers' deposit addresses
     WALLET_HOT = "wallet:hot"  # minus the coins on the hot wallet
+    WALLET_COLD = "wallet:cold"  # minus the coins on the cold address
     WITHDRAWAL_PENDING = "withdrawal:pending"  # debited, not yet confirmed on chain
     WALLET_FEES = "wallet_fees"  # what customers paid for withdrawals
     NETWORK_FEES = "network_fees"  # what the chain cost the exchange
@@ -53,7 +54,7 @@ _PATTERNS = (
     ),
     re.compile(rf"(?P<kind>transit|fees|rounding|insurance)\.(?P<shard>[0-9]+):{_ASSET}"),
     re.compile(rf"(?P<kind>pnl_clearing)\.(?P<shard>[0-9]+)\.(?P<symbol>[0-9]+):{_ASSET}"),
-    re.compile(rf"(?P<kind>wallet:deposit|wallet:hot):(?P<chain>[A-Z0-9]+):{_ASSET}"),
+    re.compile(rf"(?P<kind>wallet:deposit|wallet:hot|wallet:cold):(?P<chain>[A-Z0-9]+):{_ASSET}"),
     re.compile(rf"(?P<kind>withdrawal:pending|wallet_fees|network_fees|suspense|capital):{_ASSET}"),
 )
 

@@ -22,6 +22,7 @@ class AlarmKind(StrEnum):
     ENGINE_HALTED = "engine_halted"
     DEPOSIT_REVERSED = "deposit_reversed"
     NONCE_GAP = "nonce_gap"
+    HOT_WALLET = "hot_wallet"
 
 
 RUNBOOKS = {
@@ -31,6 +32,7 @@ RUNBOOKS = {
     AlarmKind.ENGINE_HALTED: "docs/runbooks/engine-halted.md",
     AlarmKind.DEPOSIT_REVERSED: "docs/runbooks/deposit-reorganised.md",
     AlarmKind.NONCE_GAP: "docs/runbooks/wallet-parked.md",
+    AlarmKind.HOT_WALLET: "docs/runbooks/hot-wallet.md",
 }
 MARKET_RUNBOOK = "docs/runbooks/market-listing.md"
 LIQUIDATION_RUNBOOK = "docs/runbooks/liquidation-parked.md"

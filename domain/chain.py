@@ -7,6 +7,7 @@ form.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,26 @@ class AddressState:
     block_number: int
     nonce: int
     balances: dict[str | None, int]
+
+
+class Payable(Protocol):
+    """What a transaction pays: a withdrawal, or a payment between our own addresses."""
+
+    @property
+    def contract(self) -> str | None:
+        """Return the token's contract; None: the chain's own coin."""
+
+    @property
+    def address(self) -> str:
+        """Return who is paid."""
+
+    @property
+    def net_amount(self) -> int:
+        """Return what arrives, in chain units."""
+
+    @property
+    def nonce(self) -> int | None:
+        """Return the sender's nonce, once it is given."""
 
 
 MAX_REPLACEMENTS = 8  # 1.125 to the eighth: two and a half times the first fee

@@ -161,7 +161,8 @@ class ChainRecord:
     """The coins that the chain holds for one wallet account.
 
     `in_flight` is what has moved on the chain and is not booked yet: deposits that wait for
-    confirmations count positive, withdrawals that were mined and not settled negative.
+    confirmations count positive, withdrawals that were mined and not settled negative, payments
+    between our own addresses both.
     """
 
     account: str
@@ -172,11 +173,18 @@ class ChainRecord:
 
 @dataclass(frozen=True, slots=True)
 class UnsettledPayment:
-    """A signed withdrawal that is not booked as paid; `amount` is what the chain carries."""
+    """A signed payment that is not booked as paid; `amount` is what the chain carries.
+
+    `source` and `coin_source` are the wallet accounts that amount and network fee leave,
+    `destination` the one that it reaches: "" outside.
+    """
 
     tx_hash: str
     asset: str
     amount: int
+    source: str
+    coin_source: str
+    destination: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,11 @@ def wallet_hot(chain: str, asset: str) -> str:
     return f"wallet:hot:{chain}:{asset}"
 
 
+def wallet_cold(chain: str, asset: str) -> str:
+    """Return the code of the coins sent to the cold address; its balance is minus the coins."""
+    return f"wallet:cold:{chain}:{asset}"
+
+
 def withdrawal_pending(asset: str) -> str:
     """Return the code of money debited for withdrawals that the chain has not confirmed."""
     return f"withdrawal:pending:{asset}"

@@ -39,6 +39,7 @@ class WithdrawalRecord:
     tx_hash: str | None
     created_at_us: int
     cancel_requested: bool = False
+    paused: bool = False  # payments are, and this one is not signed yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ _GROUPS = (
     "payload_keys",
     "staff",
     "cold",
+    "wallet",
     "audit",
     "compliance",
     "key",

@@ -20,6 +20,7 @@ from domain.alarm import (
 )
 from domain.checker_report import Violation
 from domain.deposit import Deposit
+from domain.hot_wallet import HOT_WALLET_ID
 from domain.market_change import MARKET_CHANGE_WORKFLOW
 from domain.money import text_from_units
 from domain.nonce_gap import NonceGap
@@ -255,6 +256,18 @@ def nonce_gap_source(
                 _gap_text(gap, workflow_id),
                 workflow_id,
             )
+        ]
+
+    return find
+
+
+def band_source(concerns: Callable[[], Awaitable[Sequence[tuple[str, str]]]]) -> Source:
+    """Return what finds assets of which the hot wallet has less than its floor."""
+
+    async def find() -> list[Condition]:
+        return [
+            Condition(AlarmKind.HOT_WALLET, asset, Severity.WARNING, text, HOT_WALLET_ID)
+            for asset, text in await concerns()
         ]
 
     return find

@@ -10,22 +10,27 @@ import sqlalchemy as sa
 
 from domain.alarm import AlarmKind
 from domain.checker_report import Violation
+from domain.hot_wallet import band_concerns
 from domain.ledger import settlement_stream
 from infra.alarm_senders import MailSender, WebhookSender
 from infra.engine_grpc import EngineGrpc, EngineStatus
 from infra.metrics import Gauge
 from infra.postgres import tables
 from infra.postgres.alarm_store import AlarmStore
+from infra.postgres.audit_store import AuditStore
 from infra.postgres.reading import reading
 from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.settings import Settings
 from infra.wallet.chain import EvmChain
 from infra.wallet.deposit_rows import reversed_deposits
+from infra.wallet.hot_wallet_store import HotWalletStore
 from infra.wallet.keys import load_public
+from infra.wallet.setup import CHAIN
 from workers import engine_admin
 from workers.alarm_watch import (
     AlarmWatch,
     Sender,
+    band_source,
     halt_source,
     lag_source,
     nonce_gap_source,
@@ -64,6 +69,7 @@ class WorkerAlarms:
             AlarmKind.PARKED: parked_source(to.client),
             AlarmKind.SETTLEMENT_LAG: lag_source(self._cursors, self._statuses, time.monotonic),
             AlarmKind.ENGINE_HALTED: halt_source(self._statuses),
+            AlarmKind.HOT_WALLET: band_source(self._below_floor),
             AlarmKind.DEPOSIT_REVERSED: reversed_source(lambda: reversed_deposits(to.database)),
             AlarmKind.NONCE_GAP: nonce_gap_source(
                 nonce_care(
@@ -80,6 +86,10 @@ class WorkerAlarms:
         newest = await self._log.newest()
         self._seen.invariants = {shard: holds for shard, (_, holds) in newest.items()}
         return newest
+
+    async def _below_floor(self) -> list[tuple[str, str]]:
+        store = HotWalletStore(self._database, AuditStore())
+        return band_concerns(await store.bands(CHAIN), await store.holdings(CHAIN))
 
     async def _statuses(self) -> dict[int, EngineStatus]:
         found = {shard: await engine.status() for shard, engine in self._engines.items()}

@@ -139,9 +139,11 @@ class ChainWatcher:
         receivers = {payment.address for payment in block.payments}
         owners = await self._blocks.owners(CHAIN, receivers)
         assets = await self._blocks.assets(CHAIN) if receivers else {}
+        ours = [it for it in block.payments if it.address in {self._hot_address, *owners}]
+        own = await self._blocks.own_payments({payment.tx_hash for payment in ours})
         deposits, ignored = [], []
-        for payment in block.payments:
-            if payment.address != self._hot_address and payment.address not in owners:
+        for payment in ours:
+            if payment.tx_hash in own:
                 continue
             asset_id = assets.get(payment.contract)
             if payment.amount == 0:

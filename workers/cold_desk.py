@@ -28,7 +28,13 @@ class ColdDeskError(Exception):
 async def request_refill(
     engine: AsyncEngine, settings: Settings, sender: str, amounts: Mapping[str, str]
 ) -> RefillRequest:
-    """Return the request for `amounts` (decimal text by asset), with the chain's nonce and fees."""
+    """Return the request for `amounts` (decimal text by asset), with the chain's nonce and fees.
+
+    `sender` "" is the pinned cold address.
+    """
+    sender = sender or load_public(settings.data_dir).cold_address or ""
+    if not sender:
+        raise ColdDeskError("no cold address is pinned: say --from ADDRESS")
     if not is_checksum_address(sender, keccak256):
         raise ColdDeskError(f"{sender!r} is no address in checksum form")
     assets = await RefillStore(engine, AuditStore()).assets(CHAIN)

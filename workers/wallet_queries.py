@@ -12,7 +12,7 @@ ANY_PARKED = f"{OPEN} AND {_IS_PARKED}"
 """Whatever waits for somebody's decision: what is stopped for an operator shows its stage so."""
 _WALLET = (
     "WorkflowType IN ('DepositWorkflow', 'WithdrawalWorkflow', 'ShardTransferWorkflow',"
-    " 'AdjustmentWorkflow')"
+    " 'AdjustmentWorkflow', 'WalletPaymentWorkflow')"
 )
 OPEN_WORK = f"{OPEN} AND ({_WALLET} OR WorkflowType = 'MarketChangeWorkflow' OR {_IS_PARKED})"
 """What people begin and follow, parked or not; of the exchange's own work what is parked."""

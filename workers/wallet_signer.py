@@ -7,7 +7,7 @@ import contextlib
 import datetime as dt
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -24,6 +24,8 @@ from infra.temporal.payload_keys import signer_payload_keys_path
 from infra.wallet.keys import load_seed
 from infra.wallet.local_vault import LocalVault, PassphraseError
 from infra.wallet.officers import signer_pinned_path
+from infra.wallet.own_payments import OwnPaymentSigner, is_own_order
+from infra.wallet.pause_file import pause_path, pause_refusal
 from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.signer import SignedTransaction, Signer
 from infra.wallet.signer_journal import SignerJournal
@@ -35,28 +37,46 @@ from workers.stopping import stop_on_signals
 from workflows import task_queues
 
 _RETRY_SECONDS = 1.0
+_TAKEN_UP = 20  # orders at a time: to fetch one takes longer than to sign it
 log = structlog.get_logger(__name__)
 
 
 class SignerDoor:
     """The signer in the words of the activities' port; writes down what it refuses."""
 
-    def __init__(self, signer: Signer, refusals: SignerLog) -> None:
+    def __init__(
+        self,
+        signer: Signer,
+        own: OwnPaymentSigner,
+        refusals: SignerLog,
+        paused: Callable[[], Refused | None],
+    ) -> None:
         self._signer = signer
+        self._own = own
+        self._paused = paused  # why nothing is paid now; a void pays nobody
         self._refusals = refusals
 
     def refusal(
         self, order: Mapping[str, Any], now: dt.datetime, approved_for: dt.timedelta
     ) -> str | None:
         """Return why the order would not be signed."""
-        checked = self._signer.check(order, now, approved_for)
+        checked: object = self._paused()
+        if checked is not None:
+            pass
+        elif is_own_order(order):
+            checked = self._own.check(order, now)
+        else:
+            checked = self._signer.check(order, now, approved_for)
         return self._refused(order, checked, now) if isinstance(checked, Refused) else None
 
     def sign(
         self, order: Mapping[str, Any], unsigned: bytes, now: dt.datetime
     ) -> tuple[bytes | None, str]:
         """Return (raw transaction, "") or (None, refusal)."""
-        return self._answer(order, self._signer.sign(order, unsigned, now), now)
+        if paused := self._paused():
+            return self._answer(order, paused, now)
+        signer = self._own if is_own_order(order) else self._signer
+        return self._answer(order, signer.sign(order, unsigned, now), now)
 
     def sign_void(
         self, order: Mapping[str, Any], unsigned: bytes, now: dt.datetime
@@ -75,7 +95,7 @@ class SignerDoor:
         """Return the refusal as text, once it stands in the log together with the whole order."""
         text = f"{refused.reason} ({refused.detail})" if refused.detail else str(refused.reason)
         detail = {
-            "withdrawal": str(order.get("withdrawal_id")),
+            "withdrawal": str(order.get("withdrawal_id") or order.get("payment_id")),
             "reason": str(refused.reason),
             "detail": refused.detail,
             "order": json.dumps(dict(order), sort_keys=True, default=str),
@@ -87,17 +107,29 @@ class SignerDoor:
 def open_signer(settings: Settings) -> SignerDoor:
     """Read the seed and the signer's own files."""
     data_dir = settings.data_dir
-    signer = Signer(
-        load_seed(LocalVault(data_dir)),
-        SignerPolicy.load(signer_policy_path(data_dir)),
-        PinnedOfficers(signer_pinned_path(data_dir)),
-        SignerJournal(data_dir / "signer" / "signed.jsonl"),
+    seed, policy = load_seed(LocalVault(data_dir)), SignerPolicy.load(signer_policy_path(data_dir))
+    journal = SignerJournal(data_dir / "signer" / "signed.jsonl")
+    pinned = PinnedOfficers(signer_pinned_path(data_dir))
+    signer = Signer(seed, policy, pinned, journal)
+
+    def cold_address() -> str | None:
+        return SignerPolicy.load(signer_policy_path(data_dir)).cold_address
+
+    own = OwnPaymentSigner(seed, policy, journal, cold_address)
+    return SignerDoor(
+        signer,
+        own,
+        SignerLog(signer_log_path(data_dir)),
+        lambda: pause_refusal(pause_path(data_dir), pinned),
     )
-    return SignerDoor(signer, SignerLog(signer_log_path(data_dir)))
 
 
 def signer_worker(client: Client, signer: SignerDoor, *interceptors: Interceptor) -> Worker:
-    """Return the worker of the queue `signer`; one signature at a time keeps its journal simple."""
+    """Return the worker of the queue `signer`.
+
+    Its activities never wait in the middle, so that one of them is done before the next begins,
+    however many are taken up at once: checks and journal see one order at a time.
+    """
     activities = SigningActivities(signer, lambda: dt.datetime.now(dt.UTC))
     return Worker(
         client,
@@ -105,7 +137,7 @@ def signer_worker(client: Client, signer: SignerDoor, *interceptors: Interceptor
         build_id=rialto_version(),  # else the SDK hashes every imported module: five seconds
         activities=[activities.check, activities.sign, activities.sign_void],
         interceptors=interceptors,
-        max_concurrent_activities=1,
+        max_concurrent_activities=_TAKEN_UP,
         graceful_shutdown_timeout=dt.timedelta(seconds=5),
     )
 

@@ -11,17 +11,25 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from activities.deposit import DepositActivities
+from activities.hot_wallet import HotWalletActivities
 from activities.nonce_care import NonceCare
 from activities.orphan_sweep import Kind, OrphanSweepActivities, SweepRequest, kinds_of
 from activities.payment_chain import PaymentChain
 from activities.shard_transfer import ShardTransferActivities
 from activities.transfer import TransferSteps
+from activities.wallet_payment import WalletPayments
 from activities.wallet_ports import ChainAdapter, Treasury
 from activities.withdrawal_money import WithdrawalMoney
 from activities.withdrawal_payment import WithdrawalPayment
 from activities.withdrawal_review import WithdrawalReview
 from activities.withdrawal_void import WithdrawalVoid
 from domain.approval import Officer
+from domain.hot_wallet import (
+    HOT_WALLET_ID,
+    HOT_WALLET_SUMMARY,
+    HOT_WALLET_WORKFLOW,
+    TendRequest,
+)
 from domain.reconciliation import Policy
 from domain.screening import SANCTIONS
 from infra.postgres import open_rows
@@ -33,9 +41,12 @@ from infra.wallet.block_store import BlockStore
 from infra.wallet.builder import EvmTransactionBuilder
 from infra.wallet.chain import EvmChain
 from infra.wallet.deposit_store import DepositStore
+from infra.wallet.hot_wallet_store import HotWalletStore
 from infra.wallet.keys import load_public
 from infra.wallet.nonce_rows import NonceRows
 from infra.wallet.officers import pinned_path, verify_ed25519
+from infra.wallet.pause_store import PauseStore
+from infra.wallet.payment_store import PaymentStore
 from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.policy_facts import PolicyFactsReader
 from infra.wallet.screening import Screener, screeners_of
@@ -49,8 +60,10 @@ from workers.wallet_queries import PARKED
 from workers.wiring import Connections, Wiring
 from workflows import task_queues
 from workflows.deposit import DepositWorkflow
+from workflows.hot_wallet import HotWalletWorkflow
 from workflows.orphan_sweep import SWEEP_ID, SWEEP_SUMMARY, SWEEP_WORKFLOW, OrphanSweepWorkflow
 from workflows.shard_transfer import ShardTransferWorkflow
+from workflows.wallet_payment import WalletPaymentWorkflow
 from workflows.withdrawal import WithdrawalWorkflow
 
 _WEI_PER_GWEI = 10**9
@@ -65,6 +78,7 @@ class WalletAdapters:
     chain: ChainAdapter
     treasuries: dict[int, Treasury]
     hot_address: str
+    cold_address: Callable[[], str]  # "" where none is pinned
     officers: Mapping[str, Officer]
     policy_facts: PolicyFactsReader
     screener: Screener  # of deposits' senders
@@ -74,10 +88,13 @@ class WalletAdapters:
     stuck_seconds: float  # how long a payment waits for a block before it pays more
 
 
-def payment_gate(log: ReconciliationLog, policy: Policy) -> Callable[[], Awaitable[str]]:
-    """Return what says why nothing may be paid out: the books differed when last compared."""
+def payment_gate(engine: AsyncEngine, policy: Policy) -> Callable[[], Awaitable[str]]:
+    """Return what says why nothing may be paid: a pause, or the books differed when compared."""
+    log, pauses = ReconciliationLog(engine), PauseStore(engine, AuditStore())
 
     async def gate() -> str:
+        if (paused := await pauses.in_force()) is not None:
+            return paused[0].told
         if policy is Policy.ALARM:
             return ""
         failing = await log.failing()
@@ -108,11 +125,12 @@ def wire_wallet(to: Connections) -> Wiring:
                 for shard in range(settings.shard_count)
             },
             hot_address=public.hot_address,
+            cold_address=lambda: load_public(settings.data_dir).cold_address or "",
             officers=PinnedOfficers(pinned_path(settings.data_dir)),
             policy_facts=PolicyFactsReader(to.database, public.hot_address, screeners_of(settings)),
             screener=screeners_of(settings)[SANCTIONS],
             starter=TemporalStarter(connected, task_queues.WALLET),
-            gate=payment_gate(ReconciliationLog(to.database), settings.reconciliation_policy),
+            gate=payment_gate(to.database, settings.reconciliation_policy),
             max_fee=settings.withdrawal_max_fee_gwei * _WEI_PER_GWEI,
             stuck_seconds=settings.withdrawal_stuck_seconds,
         )
@@ -121,7 +139,7 @@ def wire_wallet(to: Connections) -> Wiring:
 
 def wiring_of(adapters: WalletAdapters) -> Wiring:
     """Return the workflows and activities around `adapters`."""
-    ledger, audit = LedgerStore(), AuditStore()
+    ledger, audit, hot = LedgerStore(), AuditStore(), adapters.hot_address
     withdrawals = WithdrawalStore(adapters.engine, ledger, audit)
     deposits = DepositStore(adapters.engine, ledger, audit)
     transfers = TransferStore(adapters.engine, ledger)
@@ -165,6 +183,29 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
     deposit = DepositActivities(deposits, transfers, steps, adapters.chain, adapters.screener)
     shard_transfers = ShardTransferStore(adapters.engine, ledger)
     between = ShardTransferActivities(shard_transfers, steps)
+    blocks = BlockStore(adapters.engine, audit)
+    payments = PaymentStore(adapters.engine, ledger, audit)
+    own = WalletPayments(
+        payments,
+        blocks,
+        adapters.chain,
+        builder,
+        adapters.gate,
+        adapters.max_fee,
+        adapters.stuck_seconds,
+    )
+    tending = HotWalletActivities(
+        HotWalletStore(adapters.engine, audit),
+        payments,
+        adapters.chain,
+        builder,
+        adapters.starter,
+        adapters.gate,
+        name=CHAIN,
+        hot_address=hot,
+        cold_address=adapters.cold_address,
+        max_fee=adapters.max_fee,
+    )
     sweep = OrphanSweepActivities(
         sweep_kinds(adapters.engine),
         withdrawals,
@@ -177,6 +218,8 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
             DepositWorkflow,
             WithdrawalWorkflow,
             ShardTransferWorkflow,
+            WalletPaymentWorkflow,
+            HotWalletWorkflow,
             OrphanSweepWorkflow,
         ),
         activities=(
@@ -212,16 +255,32 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
             between.take,
             between.give,
             between.give_back,
+            own.load,
+            own.order,
+            own.allocate_nonce,
+            own.store_signed,
+            own.broadcast,
+            own.confirm,
+            own.replacement_order,
+            own.replace,
+            tending.tend,
             sweep.sweep,
         ),
         entities=(
             EntityWorkflow(
                 SWEEP_ID, SWEEP_WORKFLOW, SweepRequest(), task_queues.WALLET, SWEEP_SUMMARY
             ),
+            EntityWorkflow(
+                HOT_WALLET_ID,
+                HOT_WALLET_WORKFLOW,
+                TendRequest(),
+                task_queues.WALLET,
+                HOT_WALLET_SUMMARY,
+            ),
         ),
         retired=(SWEEP_ID,),  # it was a schedule once
         report=lambda: (None, None, {"last_good_sweep_at": sweep.last_good_at}),
-        concerns=lambda: _concerns(sweep),
+        concerns=lambda: [*_concerns(sweep), *tending.concerns],
         parked=PARKED,
     )
 
@@ -238,6 +297,7 @@ def sweep_kinds(engine: AsyncEngine) -> tuple[Kind, ...]:
         withdrawals=open_rows.withdrawals(engine),
         deposits=open_rows.deposits(engine),
         shard_transfers=open_rows.shard_transfers(engine),
+        wallet_payments=open_rows.wallet_payments(engine),
         adjustments=open_rows.adjustments(engine),
         market_changes=open_rows.market_changes(engine),
     )

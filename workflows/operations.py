@@ -47,6 +47,8 @@ _ADVICE = {
     "FeeSpike": "wait for a quieter chain, or raise RIALTO_WITHDRAWAL_MAX_FEE_GWEI",
     "ReviewNeeded": "look into it; `rialto approve ID` lets it pass",
     "PolicyRefused": "end the freeze or mend the list, then retry; or `rialto reject ID`",
+    "PaymentsPaused": "two officers let payments go on by `rialto wallet resume`",
+    "PaymentsStopped": "end the reason that it names",
     "BooksDiffer": "find the difference with `rialto verify`, mend its cause, wait for a clean "
     "reconciliation",
     "LedgerRefusedError": "run `rialto verify`; the ledger refused a posting",

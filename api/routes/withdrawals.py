@@ -19,6 +19,7 @@ from api.trading_balances import withdrawable_units
 from domain.customer import Scope
 from domain.hash_chain import JsonValue
 from domain.market import AssetListing
+from domain.payment_pause import PAUSE_NOTICE
 from domain.wallet_record import Barred, NewWithdrawal, Unfunded, WithdrawalRecord
 
 router = APIRouter(prefix="/v1", tags=["withdrawals"], route_class=EdgeRoute)
@@ -199,5 +200,6 @@ def withdrawal_out(record: WithdrawalRecord, services: Services) -> WithdrawalOu
         reason=record.reason,
         tx_hash=record.tx_hash,
         cancel_requested=record.cancel_requested,
+        notice=PAUSE_NOTICE if record.paused else None,
         time_us=record.created_at_us,
     )

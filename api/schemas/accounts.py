@@ -137,6 +137,7 @@ class WithdrawalOut(Output):
     reason: str | None
     tx_hash: str | None
     cancel_requested: bool = Field(description="You have cancelled it: it will not be paid.")
+    notice: str | None = Field(default=None, description="What holds it up, if all payments wait.")
     time_us: int
 
 

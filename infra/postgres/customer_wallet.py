@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.hash_chain import JsonValue
 from domain.ledger import main
+from domain.payment_pause import PauseState
 from domain.transfer import FROM_TRADING, NewTransfer, TransferState
 from domain.wallet_record import (
     Barred,
@@ -43,6 +44,9 @@ from infra.wallet.keys import deposit_path
 
 _DEPOSIT = tables.deposit
 _WITHDRAWAL = tables.withdrawal
+_PAUSED = (
+    sa.exists().where(tables.payment_pause.c.state == PauseState.IN_FORCE).label("payments_paused")
+)
 
 
 class CustomerWalletStore:
@@ -136,14 +140,14 @@ class CustomerWalletStore:
         self, customer_id: int, before: tuple[int, ...] | None, limit: int
     ) -> list[WithdrawalRecord]:
         """Return withdrawals, newest first, before (creation time in microseconds)."""
-        query = sa.select(_WITHDRAWAL).where(_WITHDRAWAL.c.customer_id == customer_id)
+        query = sa.select(_WITHDRAWAL, _PAUSED).where(_WITHDRAWAL.c.customer_id == customer_id)
         query = page(query, _WITHDRAWAL.c.created_at, before, limit)
         async with reading(self._engine) as connection:
             return [_withdrawal(row) for row in (await connection.execute(query)).all()]
 
     async def withdrawal(self, customer_id: int, withdrawal_id: UUID) -> WithdrawalRecord | None:
         """Return one withdrawal of the customer."""
-        query = sa.select(_WITHDRAWAL).where(
+        query = sa.select(_WITHDRAWAL, _PAUSED).where(
             _WITHDRAWAL.c.customer_id == customer_id, _WITHDRAWAL.c.withdrawal_id == withdrawal_id
         )
         async with reading(self._engine) as connection:
@@ -363,4 +367,5 @@ def _withdrawal(row: Any) -> WithdrawalRecord:
         tx_hash=row.tx_hash,
         created_at_us=_moment_us(row),
         cancel_requested=row.cancel_requested_at is not None,
+        paused=getattr(row, "payments_paused", False) and row.state in CANCELLABLE_STATES,
     )

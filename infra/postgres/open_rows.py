@@ -10,7 +10,14 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain import adjustment, deposit, market_change, shard_transfer, withdrawal
+from domain import (
+    adjustment,
+    deposit,
+    market_change,
+    shard_transfer,
+    wallet_payment,
+    withdrawal,
+)
 from infra.postgres import tables
 
 _CLOSED_CHANGES = frozenset(market_change.ChangeState) - {market_change.ChangeState.PROPOSED}
@@ -63,6 +70,12 @@ def shard_transfers(engine: AsyncEngine) -> OpenRows:
     """Return the transfers between main and shards."""
     row = tables.shard_transfer.c
     return OpenRows(engine, row.shard_transfer_id, row.state, shard_transfer.FINAL_STATES)
+
+
+def wallet_payments(engine: AsyncEngine) -> OpenRows:
+    """Return the payments between our own addresses."""
+    row = tables.wallet_payment.c
+    return OpenRows(engine, row.payment_id, row.state, wallet_payment.FINAL_STATES)
 
 
 def adjustments(engine: AsyncEngine) -> OpenRows:

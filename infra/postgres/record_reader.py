@@ -29,6 +29,7 @@ from domain.checker_records import (
 from domain.deposit import UNPOSTED_STATES, DepositState
 from domain.instrument import Asset
 from domain.ledger import settlement_stream, wallet_deposit, wallet_hot
+from domain.wallet_payment import accounts
 from domain.withdrawal import WithdrawalState
 from infra.postgres import tables
 from infra.postgres.journal_reader import JournalReader
@@ -139,6 +140,12 @@ _UNSETTLED = sa.text(
     " WHERE t.chain = :chain AND w.state <> 'settled' AND NOT EXISTS (SELECT FROM journal j"
     "   WHERE j.key IN ('withdrawal-' || w.withdrawal_id || '-reverted',"
     "    'withdrawal-' || w.withdrawal_id || '-voided'))"
+)
+_UNBOOKED_PAYMENTS = sa.text(
+    "SELECT t.tx_hash, p.kind, a.code, p.amount"
+    " FROM wallet_transaction t JOIN wallet_payment p USING (payment_id)"
+    " JOIN asset a USING (asset_id)"
+    " WHERE t.chain = :chain AND NOT p.state IN ('booked', 'reverted')"
 )
 
 
@@ -287,7 +294,19 @@ class Reading(JournalReader):
             (wallet_hot if row.refill else wallet_deposit)(chain, row.code): int(row.amount)
             for row in await self._conn.execute(_UNBOOKED, {"chain": chain, "states": states})
         }
-        unsettled = await self._conn.execute(_UNSETTLED, {"chain": chain})
+        hot_coin = wallet_hot(chain, chain)
+        unsettled = [
+            UnsettledPayment(
+                row.tx_hash, row.code, int(row.amount), wallet_hot(chain, row.code), hot_coin
+            )
+            for row in await self._conn.execute(_UNSETTLED, {"chain": chain})
+        ]
+        for row in await self._conn.execute(_UNBOOKED_PAYMENTS, {"chain": chain}):
+            source, destination = accounts(row.kind, chain, row.code)
+            payer, _ = accounts(row.kind, chain, chain)
+            unsettled.append(
+                UnsettledPayment(row.tx_hash, row.code, int(row.amount), source, payer, destination)
+            )
         return WalletFacts(
             chain=chain,
             block_number=tip.number,
@@ -295,9 +314,7 @@ class Reading(JournalReader):
             contracts={row.code: row.contract for row in listed},
             deposit_addresses=tuple(addresses.scalars().all()),
             unbooked=unbooked,
-            unsettled=tuple(
-                UnsettledPayment(row.tx_hash, row.code, int(row.amount)) for row in unsettled
-            ),
+            unsettled=tuple(unsettled),
         )
 
     async def audit(self, opening: Opening) -> list[AuditRecord]:

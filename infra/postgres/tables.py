@@ -636,6 +636,61 @@ withdrawal_address = sa.Table(  # where a customer may withdraw to; removed ones
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
 )
 
+wallet_payment = sa.Table(  # between the exchange's own addresses
+    "wallet_payment",
+    metadata,
+    sa.Column("payment_id", sa.Uuid, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),  # domain.wallet_payment.PaymentKind
+    sa.Column("chain", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("deposit_path", sa.Text, nullable=False, server_default=""),
+    sa.Column("asset_id", sa.ForeignKey("asset.asset_id"), nullable=False),
+    sa.Column("amount", Money, nullable=False),  # without the network's fee
+    sa.Column("state", sa.Text, nullable=False),  # domain.wallet_payment.PaymentState
+    sa.Column("nonce", sa.BigInteger),
+    sa.Column("gas", sa.BigInteger),
+    sa.Column("max_fee", Money),  # wei a gas unit
+    sa.Column("priority_fee", Money),
+    sa.Column("tx_hash", sa.Text),
+    sa.Column("block_number", sa.BigInteger),
+    sa.Column("network_fee", Money),
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("updated_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Index(
+        "ix_wallet_payment_open",
+        "payment_id",
+        postgresql_where=sa.text("state NOT IN ('booked', 'reverted', 'dropped')"),
+    ),
+    sa.Index("ix_wallet_payment_deposit_path", "deposit_path"),
+)
+
+hot_wallet_band = sa.Table(  # what the hot wallet should hold; chain units, NULL: no such bound
+    "hot_wallet_band",
+    metadata,
+    sa.Column("asset_id", sa.ForeignKey("asset.asset_id"), primary_key=True),
+    sa.Column("sweep_above", Money),  # deposit addresses with more are emptied
+    sa.Column("floor", Money),
+    sa.Column("target", Money),
+    sa.Column("ceiling", Money),
+)
+
+payment_pause = sa.Table(  # while one is in force, nothing is paid
+    "payment_pause",
+    metadata,
+    sa.Column("pause_id", sa.Uuid, primary_key=True),
+    sa.Column("officer", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),  # seconds since 1970, as signed
+    sa.Column("signature", sa.Text, nullable=False),  # the officer's, hex
+    sa.Column("state", sa.Text, nullable=False),  # domain.payment_pause.PauseState
+    sa.Column("signatures", JSONB, nullable=False, server_default="{}"),  # to resume
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Index(
+        "ix_payment_pause_in_force", "pause_id", postgresql_where=sa.text("state = 'in_force'")
+    ),
+)
+
 wallet_nonce = sa.Table(
     "wallet_nonce",
     metadata,
@@ -648,7 +703,8 @@ wallet_transaction = sa.Table(  # stored before it is broadcast
     "wallet_transaction",
     metadata,
     sa.Column("tx_hash", sa.Text, primary_key=True),
-    sa.Column("withdrawal_id", sa.ForeignKey("withdrawal.withdrawal_id")),  # none: a cold refill
+    sa.Column("withdrawal_id", sa.ForeignKey("withdrawal.withdrawal_id")),
+    sa.Column("payment_id", sa.ForeignKey("wallet_payment.payment_id")),  # neither: a cold refill
     sa.Column("chain", sa.Text, nullable=False),
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("nonce", sa.BigInteger, nullable=False),

@@ -54,6 +54,20 @@ class BlockStore:
         async with self._engine.connect() as connection:
             return {row.address: row.customer_id for row in await connection.execute(query)}
 
+    async def own_payments(self, tx_hashes: Collection[str]) -> set[str]:
+        """Return which of these are payments between our own addresses: no deposits.
+
+        A transaction is stored before any node sees it, so those of a block are all known.
+        """
+        if not tx_hashes:
+            return set()
+        stored = tables.wallet_transaction.c
+        query = sa.select(stored.tx_hash).where(
+            stored.tx_hash.in_(tx_hashes), stored.payment_id.is_not(None)
+        )
+        async with self._engine.connect() as connection:
+            return set((await connection.execute(query)).scalars())
+
     async def assets(self, chain: str) -> dict[str | None, int]:
         """Return {contract: asset id} of the chain; None is its own coin.
 

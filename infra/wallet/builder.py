@@ -1,11 +1,10 @@
-"""Withdrawals as transactions of an EVM chain."""
+"""Withdrawals, and payments between our own addresses, as transactions of an EVM chain."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from domain.chain import FeeQuote
-from domain.withdrawal import Withdrawal
+from domain.chain import FeeQuote, Payable
 from infra.wallet.erc20 import transfer_call
 from infra.wallet.transaction import (
     VOID_GAS,
@@ -23,20 +22,20 @@ class EvmTransactionBuilder:
     def __init__(self, hot_address: str) -> None:
         self._hot_address = hot_address
 
-    def call(self, withdrawal: Withdrawal) -> tuple[str, int, bytes]:
+    def call(self, payable: Payable) -> tuple[str, int, bytes]:
         """Return (to, value, data): a plain payment, or a call of the token's contract."""
-        if withdrawal.contract is None:
-            return withdrawal.address, withdrawal.net_amount, b""
-        data = transfer_call(withdrawal.address, withdrawal.net_amount)
-        return withdrawal.contract, 0, data
+        if payable.contract is None:
+            return payable.address, payable.net_amount, b""
+        data = transfer_call(payable.address, payable.net_amount)
+        return payable.contract, 0, data
 
-    def unsigned(self, withdrawal: Withdrawal, chain_id: int, gas: int, fees: FeeQuote) -> bytes:
+    def unsigned(self, payable: Payable, chain_id: int, gas: int, fees: FeeQuote) -> bytes:
         """Return the bytes to be signed."""
-        assert withdrawal.nonce is not None
-        to, value, data = self.call(withdrawal)
+        assert payable.nonce is not None
+        to, value, data = self.call(payable)
         return Transaction(
             chain_id=chain_id,
-            nonce=withdrawal.nonce,
+            nonce=payable.nonce,
             priority_fee=fees.priority_fee,
             max_fee=fees.max_fee,
             gas=gas,
@@ -56,12 +55,12 @@ class EvmTransactionBuilder:
             decode_signed(raw), max_fee=fees.max_fee, priority_fee=fees.priority_fee
         ).unsigned()
 
-    def void(self, withdrawal: Withdrawal, chain_id: int, fees: FeeQuote) -> bytes:
+    def void(self, payable: Payable, chain_id: int, fees: FeeQuote) -> bytes:
         """Return the bytes to be signed of a payment of nothing to the hot wallet itself."""
-        assert withdrawal.nonce is not None
+        assert payable.nonce is not None
         return Transaction(
             chain_id=chain_id,
-            nonce=withdrawal.nonce,
+            nonce=payable.nonce,
             priority_fee=fees.priority_fee,
             max_fee=fees.max_fee,
             gas=VOID_GAS,
@@ -70,21 +69,24 @@ class EvmTransactionBuilder:
             data=b"",
         ).unsigned()
 
-    def check_void(self, withdrawal: Withdrawal, raw: bytes) -> str:
+    def check_void(self, payable: Payable, raw: bytes) -> str:
         """Return the transaction's hash; `ValueError` unless it uses this nonce up for nothing."""
         signed = decode_signed(raw)
-        if not is_void(signed, self._hot_address) or signed.nonce != withdrawal.nonce:
+        if not is_void(signed, self._hot_address) or signed.nonce != payable.nonce:
             raise ValueError("the signed transaction is no void of this withdrawal's nonce")
         if sender_of(raw) != self._hot_address:
             raise ValueError("the transaction is signed by another key than the hot wallet's")
         return transaction_hash(raw)
 
-    def check_signed(self, withdrawal: Withdrawal, raw: bytes) -> str:
-        """Return the transaction's hash; `ValueError` unless the hot wallet pays just this."""
+    def check_signed(self, payable: Payable, raw: bytes, sender: str = "") -> str:
+        """Return the transaction's hash; `ValueError` unless `sender` pays just this.
+
+        Who is meant where nobody is named is the hot wallet.
+        """
         signed = decode_signed(raw)
         paid = (signed.to, signed.value, signed.data)
-        if paid != self.call(withdrawal) or signed.nonce != withdrawal.nonce:
-            raise ValueError("the signed transaction does not pay this withdrawal")
-        if sender_of(raw) != self._hot_address:
-            raise ValueError("the transaction is signed by another key than the hot wallet's")
+        if paid != self.call(payable) or signed.nonce != payable.nonce:
+            raise ValueError("the signed transaction does not pay this")
+        if sender_of(raw) != (sender or self._hot_address):
+            raise ValueError("the transaction is signed by another key than the sender's")
         return transaction_hash(raw)

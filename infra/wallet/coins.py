@@ -56,13 +56,14 @@ class WalletCoins:
         return {asset: state.balances[contract] for asset, contract in facts.contracts.items()}
 
     async def _paid(self, facts: WalletFacts) -> Counter[str]:
-        """Return, negative, what mined transactions took that the ledger has not booked yet."""
+        """Return what mined transactions took (negative) and brought that is not booked yet."""
         paid: Counter[str] = Counter()
         for payment in facts.unsettled:
             receipt = await self._chain.receipt(payment.tx_hash)
             if receipt is None or receipt.block_number > facts.block_number:
                 continue
-            paid[wallet_hot(facts.chain, facts.chain)] -= receipt.fee
+            paid[payment.coin_source] -= receipt.fee
             if receipt.succeeded:
-                paid[wallet_hot(facts.chain, payment.asset)] -= payment.amount
+                paid[payment.source] -= payment.amount
+                paid[payment.destination] += payment.amount  # outside is no account of ours
         return paid

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from domain.evm_address import checksum_address
@@ -29,6 +29,7 @@ class WalletPublic:
 
     deposit_xpub: str
     hot_address: str
+    cold_address: str | None = None  # where the hot wallet's surplus goes; pinned by the signer too
 
     def deposit_address(self, deposit_index: int) -> str:
         """Return the deposit address of the customer with this `deposit_index`."""
@@ -99,10 +100,17 @@ def create_wallet(data_dir: Path) -> WalletPublic:
         write_private(path, seal(secrets.token_bytes(SEED_BYTES), ensure_passphrase(data_dir)))
     public = load_seed(LocalVault(data_dir)).public()
     published.parent.mkdir(parents=True, exist_ok=True)
-    published.write_text(
-        json.dumps({"deposit_xpub": public.deposit_xpub, "hot_address": public.hot_address}) + "\n"
-    )
+    _publish(published, public)
     return public
+
+
+def _publish(path: Path, public: WalletPublic) -> None:
+    path.write_text(json.dumps(asdict(public)) + "\n")
+
+
+def publish_cold_address(data_dir: Path, address: str) -> None:
+    """Let the exchange's processes know where the hot wallet's surplus goes."""
+    _publish(public_path(data_dir), replace(load_public(data_dir), cold_address=address))
 
 
 def load_seed(vault: SeedVault) -> Seed:
@@ -113,4 +121,8 @@ def load_seed(vault: SeedVault) -> Seed:
 def load_public(data_dir: Path) -> WalletPublic:
     """Return the published part."""
     fields = json.loads(public_path(data_dir).read_text())
-    return WalletPublic(deposit_xpub=fields["deposit_xpub"], hot_address=fields["hot_address"])
+    return WalletPublic(
+        deposit_xpub=fields["deposit_xpub"],
+        hot_address=fields["hot_address"],
+        cold_address=fields.get("cold_address"),
+    )

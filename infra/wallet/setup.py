@@ -16,12 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from infra.postgres import tables
 from infra.wallet import demo, officers
-from infra.wallet.keys import WalletPublic, create_wallet, deposit_path
+from infra.wallet.keys import WalletPublic, create_wallet, deposit_path, load_public
 from infra.wallet.rpc import JsonRpc
 from infra.wallet.signer_policy import signer_policy_path
 
 CHAIN = "ETH"
-SIGNATURES_PER_HOUR = 3_600
+SIGNATURES_PER_HOUR = 36_000
 HOUR_OF_THRESHOLDS, DAY_OF_THRESHOLDS = 1_000, 5_000  # the demo's limits, in approval thresholds
 
 
@@ -61,6 +61,7 @@ async def pin_signer_policy(data_dir: Path, chain_url: str, engine: AsyncEngine)
         "chain_id": chain_id,
         "signatures_per_hour": SIGNATURES_PER_HOUR,
         "allow_list": None,
+        "cold_address": load_public(data_dir).cold_address,
         "assets": {
             row.code: {
                 "contract": row.contract,

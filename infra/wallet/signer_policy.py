@@ -10,10 +10,11 @@ from typing import Any
 
 from domain.evm_address import is_checksum_address
 from domain.signing_limits import SigningLimits
+from infra.private_files import replace_private
 from infra.wallet.keccak import keccak256
 from infra.wallet.signer_refusal import SignerFilesError
 
-_FIELDS = frozenset({"chain_id", "signatures_per_hour", "allow_list", "assets"})
+_FIELDS = frozenset({"chain_id", "signatures_per_hour", "allow_list", "cold_address", "assets"})
 _ASSET_FIELDS = frozenset({"contract", "approval_above", "amount_per_hour", "amount_per_day"})
 
 
@@ -29,12 +30,16 @@ class AssetPolicy:
 
 @dataclass(frozen=True, slots=True)
 class SignerPolicy:
-    """The signer's own file; `allow_list` None lets any address be paid."""
+    """The signer's own file; `allow_list` None lets any address be paid.
+
+    `cold_address` is where alone the hot wallet's surplus may go; None for nowhere.
+    """
 
     chain_id: int
     signatures_per_hour: int
     assets: Mapping[str, AssetPolicy]
     allow_list: frozenset[str] | None = None
+    cold_address: str | None = None
 
     def limits(self, asset: str) -> SigningLimits:
         """Return the limits that hold for an asset of the file."""
@@ -55,6 +60,18 @@ def signer_policy_path(data_dir: Path) -> Path:
     return data_dir / "signer" / "policy.json"
 
 
+def pin_cold_address(path: Path, address: str) -> None:
+    """Write the only address to which the hot wallet's surplus may go; the signer reads it anew.
+
+    `SignerFilesError` when the file cannot be used, `ValueError` for what is no address.
+    """
+    SignerPolicy.load(path)
+    if not is_checksum_address(address, keccak256):
+        raise ValueError(f"{address!r} is no address in checksum form")
+    fields = json.loads(path.read_text())
+    replace_private(path, json.dumps({**fields, "cold_address": address}, indent=1) + "\n")
+
+
 def _policy(fields: dict[str, Any]) -> SignerPolicy:
     _require_fields(fields, _FIELDS)
     allowed = fields["allow_list"]
@@ -62,11 +79,15 @@ def _policy(fields: dict[str, Any]) -> SignerPolicy:
         for address in allowed:
             if not is_checksum_address(address, keccak256):
                 raise ValueError(f"allow_list has {address!r}, which is no checksum address")
+    cold = fields["cold_address"]
+    if cold is not None and not is_checksum_address(cold, keccak256):
+        raise ValueError(f"cold_address is {cold!r}, which is no checksum address")
     return SignerPolicy(
         chain_id=int(fields["chain_id"]),
         signatures_per_hour=int(fields["signatures_per_hour"]),
         assets={code: _asset(entry) for code, entry in fields["assets"].items()},
         allow_list=None if allowed is None else frozenset(allowed),
+        cold_address=cold,
     )
 
 

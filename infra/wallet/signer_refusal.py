@@ -33,6 +33,10 @@ class SignerRefusal(StrEnum):
     GIVEN_UP = "given_up"  # its nonce was voided: nothing is paid for it any more
     NOT_A_VOID = "not_a_void"
     WRONG_NONCE = "wrong_nonce"
+    UNKNOWN_KIND = "unknown_kind"  # these are of payments between our own addresses
+    NO_COLD_ADDRESS = "no_cold_address"
+    GAS_SUPPLY_TOO_LARGE = "gas_supply_too_large"
+    PAYMENTS_PAUSED = "payments_paused"  # of all payments, and asked first
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,34 +31,13 @@ from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.usd_price import usd_price
+from infra.wallet.commitments import committed, take_nonce
 from infra.wallet.posting import post_or_raise
 from infra.wallet.withdrawal_row import JOINED, withdrawal_of
 
-_w, _a = tables.withdrawal.c, tables.asset.c
+_w = tables.withdrawal.c
 # (what is still to be paid by contract, how many payments that is) -> what is missing, or None
 Shortage = Callable[[Mapping[str | None, int], int], str | None]
-
-
-async def _committed(
-    connection: AsyncConnection, chain: str, from_nonce: int
-) -> tuple[dict[str | None, int], int]:
-    """Return what withdrawals from `from_nonce` on take, by contract, and their number.
-
-    Those below were mined when the balance was read, so it shows them already. Those above count
-    whatever has become of them since: the balance is from before.
-    """
-    query = (
-        sa.select(
-            _a.contract,
-            sa.func.sum(_w.amount - _w.fee).label("amount"),
-            sa.func.count().label("number"),
-        )
-        .join_from(tables.withdrawal, tables.asset)
-        .where(_a.chain == chain, _w.nonce >= from_nonce)
-        .group_by(_a.contract)
-    )
-    rows = (await connection.execute(query)).all()
-    return {row.contract: int(row.amount) for row in rows}, sum(row.number for row in rows)
 
 
 class WithdrawalStore:
@@ -203,26 +182,13 @@ class WithdrawalStore:
         how many they are; its text, if any, is returned and nothing changes. What its customer has
         cancelled gets no nonce any more.
         """
-        nonce = tables.wallet_nonce.c
         async with self._engine.begin() as connection:
             found = await self._read(connection, withdrawal_id, lock=True)
             assert found is not None
             if found.state is not WithdrawalState.APPROVED or found.cancel_requested:
                 return found
-            await connection.execute(
-                insert(tables.wallet_nonce)
-                .values(chain=found.chain, address=address, next_nonce=chain_nonce)
-                .on_conflict_do_nothing()
-            )
-            taken = (
-                await connection.execute(
-                    sa.update(tables.wallet_nonce)
-                    .where(nonce.chain == found.chain, nonce.address == address)
-                    .values(next_nonce=nonce.next_nonce + 1)
-                    .returning(nonce.next_nonce - 1)
-                )
-            ).scalar_one()
-            short = shortage(*await _committed(connection, found.chain, chain_nonce))
+            taken = await take_nonce(connection, found.chain, address, chain_nonce)
+            short = shortage(*await committed(connection, found.chain, address, chain_nonce))
             if short is not None:
                 await connection.rollback()
                 return short

@@ -12,6 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from domain.deposit import DEPOSIT_SUMMARY, DEPOSIT_WORKFLOW
 from domain.plain_text import PlainText
 from domain.shard_transfer import SHARD_TRANSFER_SUMMARY, SHARD_TRANSFER_WORKFLOW
+from domain.wallet_payment import WALLET_PAYMENT_SUMMARY, WALLET_PAYMENT_WORKFLOW
 from domain.withdrawal import WITHDRAWAL_SUMMARY, WITHDRAWAL_WORKFLOW
 from infra.temporal.runs import OPEN, find_run, list_runs
 from infra.temporal.schedules import TASK_TIMEOUT
@@ -20,6 +21,7 @@ _SUMMARIES = {
     WITHDRAWAL_WORKFLOW: WITHDRAWAL_SUMMARY,
     DEPOSIT_WORKFLOW: DEPOSIT_SUMMARY,
     SHARD_TRANSFER_WORKFLOW: SHARD_TRANSFER_SUMMARY,
+    WALLET_PAYMENT_WORKFLOW: WALLET_PAYMENT_SUMMARY,
 }
 WALLET_DETAILS = (
     "The business row in the database says where it stands; a run that was terminated, reset or "

@@ -86,6 +86,7 @@ def _sweep(rows: Rows, starter: Starter) -> OrphanSweepActivities:
         withdrawals=rows,
         deposits=deposits,
         shard_transfers=transfers,
+        wallet_payments=Rows([]),
         adjustments=adjustments,
         market_changes=Rows(["a", "b"]),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -13,11 +15,15 @@ from temporalio.client import WorkflowUpdateFailedError
 from domain.approval import REJECT
 from domain.checker_records import Opening
 from domain.checker_report import Findings
+from infra.postgres.audit_store import AuditStore
+from infra.postgres.customer_wallet import CustomerWalletStore
 from infra.postgres.reconciliation_log import ReconciliationLog
 from tests.workflows.conftest import WalletServers
 from tests.workflows.wallet_books import no_violation_of_the_wallet
 from tests.workflows.wallet_parts import Gate
 from tests.workflows.wallet_rig import Rig, build_rig
+from workers import pause_desk as desk
+from workers.officer_desk import DeskError
 from workflows.parking import RetryRequest
 from workflows.withdrawal_messages import DecisionResult
 
@@ -160,3 +166,39 @@ async def test_nothing_is_paid_while_the_books_differ(poor: tuple[Rig, Gate]) ->
     await log.append(0, 8, Findings().report(), Opening(), full=False)
     await rig.handle(name).execute_update("retry", RetryRequest("ops", "mended"))
     await rig.until_settled(name)
+
+
+async def test_a_pause_holds_payments_until_two_officers_let_them_go_on(
+    poor: tuple[Rig, Gate],
+) -> None:
+    """It parks before the nonce, the signer refuses by itself, the customer may cancel."""
+    rig, _ = poor
+    await rig.fund(rig.wallet.public.hot_address, "USDT", 200 * USDT)
+    await rig.funded_customer(6, "USDT", 200 * USDT)
+    await desk.pause(rig.engine, rig.settings, "marta", "a key is missing")
+    with pytest.raises(DeskError, match="paused by marta"):
+        await desk.pause(rig.engine, rig.settings, "piero", "again")
+    kept, given_up = (
+        await rig.request(6, "USDT", 50 * USDT),
+        await rig.request(6, "USDT", 60 * USDT),
+    )
+    for name in (kept, given_up):
+        await rig.start(name)
+        await rig.until(partial(rig.stage, name), "failed:nonce")
+    wallet = CustomerWalletStore(rig.engine, AuditStore(), rig.wallet.public.deposit_address)
+    shown = await wallet.withdrawal(6, UUID(kept))
+    assert shown is not None
+    assert shown.paused
+    assert await rig.record_cancellation(6, given_up)
+    await rig.handle(given_up).signal("cancel_requested")
+    await rig.until(lambda: rig.state(given_up), "cancelled")
+
+    assert not (await desk.resume(rig.engine, rig.settings, "marta")).ended
+    with pytest.raises(DeskError, match="has signed already"):
+        await desk.resume(rig.engine, rig.settings, "marta")
+    assert (await desk.resume(rig.engine, rig.settings, "piero")).ended
+    await rig.handle(kept).execute_update("retry", RetryRequest("ops", "resumed"))
+    await rig.until_settled(kept)
+    with pytest.raises(DeskError, match="not paused"):
+        await desk.resume(rig.engine, rig.settings, "piero")
+    assert (await rig.audit("hot-wallet")).count("resume_payments") == 2

@@ -40,7 +40,6 @@ from infra.postgres.audit_store import AuditStore
 from infra.postgres.customer_wallet import CustomerWalletStore
 from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
-from infra.postgres.reconciliation_log import ReconciliationLog
 from infra.postgres.settlement_store import SettlementStore
 from infra.postgres.withdrawal_addresses import WithdrawalAddressStore
 from infra.settings import Settings
@@ -311,13 +310,14 @@ class Rig:
             "chain": self.chain,
             "treasuries": {0: self.treasury},
             "hot_address": self.wallet.public.hot_address,
+            "cold_address": lambda: "",
             "officers": PinnedOfficers(officers.pinned_path(self.settings.data_dir)),
             "policy_facts": PolicyFactsReader(
                 self.engine, self.wallet.public.hot_address, screeners_of(self.settings)
             ),
             "screener": screeners_of(self.settings)[SANCTIONS],
             "starter": TemporalStarter(self._connected, task_queues.WALLET),
-            "gate": payment_gate(ReconciliationLog(self.engine), Policy.HALT),
+            "gate": payment_gate(self.engine, Policy.HALT),
             "max_fee": 10**12,
             "stuck_seconds": 180.0,
         }

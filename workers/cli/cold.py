@@ -6,11 +6,17 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from workers.cli.context import EXIT_FAILED, EXIT_USAGE, DataOption, JsonOption, data_dir
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from domain.cold_refill import RefillRequest
+    from infra.settings import Settings
 
 Answer = TypeVar("Answer")
 PassphraseOption = Annotated[
@@ -91,9 +97,14 @@ def sign(
 
 
 def request(
-    amounts: Annotated[list[str], typer.Argument(metavar="ASSET=AMOUNT...")],
-    sender: Annotated[str, typer.Option("--from", help="The cold wallet's address.")],
     out: Annotated[Path, typer.Option("--out", help="The file to carry to the cold wallet.")],
+    amounts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ASSET=AMOUNT...]", help="Default: what the bands ask for."),
+    ] = None,
+    sender: Annotated[
+        str, typer.Option("--from", help="The cold wallet's address; default: the pinned one.")
+    ] = "",
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -101,17 +112,21 @@ def request(
     from infra.private_files import write_private
     from workers import cold_desk as desk
     from workers.cli.database import with_database
+    from workers.wallet_desk import refills
 
-    parts = [text.partition("=") for text in amounts]
+    parts = [text.partition("=") for text in amounts or ()]
     if not all(code and amount for code, _, amount in parts):
         typer.echo("name what to refill: ETH=5 USDT=1000", err=True)
         raise typer.Exit(EXIT_USAGE)
     wanted = {code.upper(): amount for code, _, amount in parts}
-    asked = _try(
-        lambda: with_database(
-            data, lambda engine, settings: desk.request_refill(engine, settings, sender, wanted)
-        )
-    )
+
+    async def ask(engine: AsyncEngine, settings: Settings) -> RefillRequest:
+        asked_for = wanted or await refills(engine)
+        if not asked_for:
+            raise desk.ColdDeskError("no band is below its floor; name what to refill: ETH=5")
+        return await desk.request_refill(engine, settings, sender, asked_for)
+
+    asked = _try(lambda: with_database(data, ask))
     _try(lambda: write_private(out, asked.text()))
     for line in asked.in_words():
         typer.echo(line, err=as_json)

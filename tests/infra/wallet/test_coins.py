@@ -11,6 +11,7 @@ from infra.wallet.chain import EvmChain
 from infra.wallet.coins import WalletCoins
 from infra.wallet.rpc import ChainUnavailableError
 
+HOT, DEPOSIT = "wallet:hot:ETH", "wallet:deposit:ETH"
 FACTS = WalletFacts(
     chain="ETH",
     block_number=10,
@@ -19,10 +20,11 @@ FACTS = WalletFacts(
     deposit_addresses=("0x1", "0x2"),
     unbooked={"wallet:deposit:ETH:USDT": 5},
     unsettled=(
-        UnsettledPayment("0xmined", "USDT", 7),
-        UnsettledPayment("0xlater", "USDT", 9),
-        UnsettledPayment("0xfailed", "ETH", 3),
-        UnsettledPayment("0xunknown", "ETH", 3),
+        UnsettledPayment("0xmined", "USDT", 7, f"{HOT}:USDT", f"{HOT}:ETH"),
+        UnsettledPayment("0xlater", "USDT", 9, f"{HOT}:USDT", f"{HOT}:ETH"),
+        UnsettledPayment("0xfailed", "ETH", 3, f"{HOT}:ETH", f"{HOT}:ETH"),
+        UnsettledPayment("0xunknown", "ETH", 3, f"{HOT}:ETH", f"{HOT}:ETH"),
+        UnsettledPayment("0xswept", "USDT", 6, f"{DEPOSIT}:USDT", f"{DEPOSIT}:ETH", f"{HOT}:USDT"),
     ),
 )
 
@@ -47,7 +49,7 @@ class Chain:
         return AddressState(10, 0, {contract: count if contract else 0 for contract in contracts})
 
     async def receipt(self, tx_hash: str) -> Receipt | None:
-        block = {"0xmined": 10, "0xlater": 11, "0xfailed": 9}.get(tx_hash)
+        block = {"0xmined": 10, "0xlater": 11, "0xfailed": 9, "0xswept": 10}.get(tx_hash)
         if block is None:
             return None
         return Receipt(tx_hash, block, "0x", succeeded=tx_hash != "0xfailed", fee=2)
@@ -58,12 +60,15 @@ def coins(chain: Chain) -> WalletCoins:
 
 
 async def test_coins_and_what_is_in_flight() -> None:
-    """Deposits wait for confirmations, mined withdrawals for booking; fees count even if failed."""
+    """Deposits wait for confirmations, what is mined for booking; fees count even if failed.
+
+    A sweep counts at both ends, and its fee where it came from.
+    """
     assert await coins(Chain()).at(FACTS) == [
-        ChainRecord("wallet:deposit:ETH:ETH", "ETH", 0, 0),
-        ChainRecord("wallet:deposit:ETH:USDT", "USDT", 3, 5),
+        ChainRecord("wallet:deposit:ETH:ETH", "ETH", 0, -2),
+        ChainRecord("wallet:deposit:ETH:USDT", "USDT", 3, -1),
         ChainRecord("wallet:hot:ETH:ETH", "ETH", 0, -4),
-        ChainRecord("wallet:hot:ETH:USDT", "USDT", 64, -7),
+        ChainRecord("wallet:hot:ETH:USDT", "USDT", 64, -1),
     ]
 
 

@@ -18,6 +18,7 @@ GOOD: dict[str, Any] = {
     "chain_id": 31337,
     "signatures_per_hour": 3,
     "allow_list": [ADDRESS],
+    "cold_address": None,
     "assets": {"ETH": ASSET},
 }
 

@@ -1090,9 +1090,96 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("withdrawal_id", "officer", name=op.f("pk_approval")),
     )
     op.create_table(
+        "payment_pause",
+        sa.Column("pause_id", sa.Uuid(), nullable=False),
+        sa.Column("officer", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("signature", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column(
+            "signatures",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default="{}",
+            nullable=False,
+        ),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("pause_id", name=op.f("pk_payment_pause")),
+    )
+    op.create_index(
+        "ix_payment_pause_in_force",
+        "payment_pause",
+        ["pause_id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'in_force'"),
+    )
+    op.create_table(
+        "hot_wallet_band",
+        sa.Column("asset_id", sa.Integer(), nullable=False),
+        sa.Column("sweep_above", sa.Numeric(38, 0), nullable=True),
+        sa.Column("floor", sa.Numeric(38, 0), nullable=True),
+        sa.Column("target", sa.Numeric(38, 0), nullable=True),
+        sa.Column("ceiling", sa.Numeric(38, 0), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["asset_id"], ["asset.asset_id"], name=op.f("fk_hot_wallet_band_asset_id")
+        ),
+        sa.PrimaryKeyConstraint("asset_id", name=op.f("pk_hot_wallet_band")),
+    )
+    op.create_table(
+        "wallet_payment",
+        sa.Column("payment_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("deposit_path", sa.Text(), server_default="", nullable=False),
+        sa.Column("asset_id", sa.Integer(), nullable=False),
+        sa.Column("amount", sa.Numeric(38, 0), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("nonce", sa.BigInteger(), nullable=True),
+        sa.Column("gas", sa.BigInteger(), nullable=True),
+        sa.Column("max_fee", sa.Numeric(38, 0), nullable=True),
+        sa.Column("priority_fee", sa.Numeric(38, 0), nullable=True),
+        sa.Column("tx_hash", sa.Text(), nullable=True),
+        sa.Column("block_number", sa.BigInteger(), nullable=True),
+        sa.Column("network_fee", sa.Numeric(38, 0), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column(
+            "updated_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["asset_id"], ["asset.asset_id"], name=op.f("fk_wallet_payment_asset_id")
+        ),
+        sa.PrimaryKeyConstraint("payment_id", name=op.f("pk_wallet_payment")),
+    )
+    op.create_index(
+        "ix_wallet_payment_open",
+        "wallet_payment",
+        ["payment_id"],
+        unique=False,
+        postgresql_where=sa.text("state NOT IN ('booked', 'reverted', 'dropped')"),
+    )
+    op.create_index(
+        "ix_wallet_payment_deposit_path", "wallet_payment", ["deposit_path"], unique=False
+    )
+    op.create_table(
         "wallet_transaction",
         sa.Column("tx_hash", sa.Text(), nullable=False),
         sa.Column("withdrawal_id", sa.Uuid(), nullable=True),
+        sa.Column("payment_id", sa.Uuid(), nullable=True),
         sa.Column("chain", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("nonce", sa.BigInteger(), nullable=False),
@@ -1107,6 +1194,11 @@ def upgrade() -> None:
             ["withdrawal_id"],
             ["withdrawal.withdrawal_id"],
             name=op.f("fk_wallet_transaction_withdrawal_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["payment_id"],
+            ["wallet_payment.payment_id"],
+            name=op.f("fk_wallet_transaction_payment_id"),
         ),
         sa.PrimaryKeyConstraint("tx_hash", name=op.f("pk_wallet_transaction")),
         sa.UniqueConstraint(

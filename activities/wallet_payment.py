@@ -1,0 +1,387 @@
+"""The steps of a payment between our own addresses: nonce, transaction, broadcast, booking."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.signing import SigningRequest
+from activities.wallet_ports import BlockRows, ChainAdapter, TransactionBuilder
+from domain.chain import MAX_REPLACEMENTS, AddressState, FeeQuote, Receipt, dearer
+from domain.money import text_from_units
+from domain.wallet_payment import (
+    PaymentChange,
+    PaymentKind,
+    PaymentState,
+    WalletPayment,
+    WalletPaymentRequest,
+    booking,
+)
+from domain.withdrawal import StoredTransaction
+
+_POLL_SECONDS = 0.5
+_WATCH_SECONDS = 300.0
+_GAS_OF_A_TRANSFER = 100_000  # what is set aside for each payment that is still to be mined
+_COIN_DECIMALS = 18
+_log = structlog.get_logger(__name__)
+
+
+class PaymentRows(Protocol):
+    """The rows of payments; methods as in the store of the same name."""
+
+    async def load(self, payment_id: str) -> WalletPayment | None:
+        """Return the payment."""
+
+    async def move(self, payment_id: str, change: PaymentChange) -> WalletPayment:
+        """Compare and set, with everything that belongs to the change."""
+
+    async def allocate_nonce(
+        self,
+        fixed: WalletPayment,
+        chain_nonce: int,
+        shortage: Callable[[Mapping[str | None, int], int], str | None],
+    ) -> WalletPayment | str:
+        """Give it its source's next nonce, or return what `shortage` says is missing."""
+
+    async def next_nonce(self, chain: str, address: str) -> int | None:
+        """Return the nonce that comes next."""
+
+    async def store_transaction(
+        self, payment: WalletPayment, raw: bytes, tx_hash: str
+    ) -> WalletPayment:
+        """Store the signed transaction."""
+
+    async def store_replacement(
+        self, payment: WalletPayment, transaction: StoredTransaction
+    ) -> None:
+        """Store a dearer transaction with the same nonce."""
+
+    async def transactions(self, payment_id: str) -> list[StoredTransaction]:
+        """Return the stored transactions, the first one first."""
+
+    async def note_broadcast(self, tx_hash: str) -> None:
+        """Write down the first broadcast."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentView:
+    """What the workflow shows of its row."""
+
+    kind: str
+    state: str
+    asset: str
+    amount_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentResult:
+    """Where the payment stands after a step; `detail` is one line for the operator."""
+
+    state: str
+    detail: str = ""
+    stuck: bool = False  # no block takes it at its fee
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPayment:
+    """What the signer answered, to be stored."""
+
+    payment_id: str
+    raw_hex: str
+
+
+def _parked(kind: str, message: str) -> ApplicationError:
+    """Return an error that every operator may read."""
+    return ApplicationError(message, type=f"Public{kind}", non_retryable=True)
+
+
+class WalletPayments:
+    """Every step compares and sets the row's state, so a repeat changes nothing.
+
+    `gate` says why nothing may be paid now, "" when payments go out. Above `max_fee` wei a gas
+    unit none begins; what no block takes for `stuck_seconds` pays more.
+    """
+
+    def __init__(
+        self,
+        rows: PaymentRows,
+        blocks: BlockRows,
+        chain: ChainAdapter,
+        builder: TransactionBuilder,
+        gate: Callable[[], Awaitable[str]],
+        max_fee: int,
+        stuck_seconds: float,
+    ) -> None:
+        self._rows = rows
+        self._blocks = blocks
+        self._chain = chain
+        self._builder = builder
+        self._gate = gate
+        self._max_fee = max_fee
+        self._stuck_seconds = min(stuck_seconds, _WATCH_SECONDS)
+
+    async def _require(self, payment_id: str) -> WalletPayment:
+        structlog.contextvars.bind_contextvars(payment_id=payment_id)
+        found = await self._rows.load(payment_id)
+        if found is None:
+            raise _parked("NoSuchPayment", f"there is no payment {payment_id}")
+        return found
+
+    @activity.defn(name="load_payment")
+    async def load(self, request: WalletPaymentRequest) -> PaymentView:
+        """Return the business row, from which a workflow goes on wherever it was broken off."""
+        row = await self._require(request.payment_id)
+        text = text_from_units(row.amount, row.asset.chain_decimals)
+        return PaymentView(row.kind, row.state, row.asset.code, text)
+
+    @activity.defn(name="payment_order")
+    async def order(self, request: WalletPaymentRequest) -> SigningRequest:
+        """Return the order for the signer, with the transaction once there is a nonce for it."""
+        row = await self._require(request.payment_id)
+        if row.nonce is None:
+            return SigningRequest(dict(row.order()))
+        assert row.gas is not None
+        assert row.fees is not None
+        chain_id = await self._chain.chain_id()
+        unsigned = self._builder.unsigned(row, chain_id, row.gas, row.fees)
+        return SigningRequest(dict(row.order()), unsigned.hex())
+
+    @activity.defn(name="allocate_payment_nonce")
+    async def allocate_nonce(self, request: WalletPaymentRequest) -> PaymentResult:
+        """Fix amount, gas and fees and give it its source's next nonce; drop what is not worth it.
+
+        The hot wallet's payments stand in one row with the withdrawals, and park as they do.
+        """
+        row = await self._require(request.payment_id)
+        if row.state is not PaymentState.PLANNED:
+            return PaymentResult(row.state)
+        if closed := await self._gate():
+            raise _parked("PaymentsStopped", closed)
+        await self._require_chain(row.chain)
+        state = await self._chain.address_state(row.source, {None, row.contract})
+        await self._require_own_nonces(row, state)
+        fees = await self._chain.fee_quote()
+        if fees.max_fee > self._max_fee:
+            asked, most = (text_from_units(fee, 9) for fee in (fees.max_fee, self._max_fee))
+            raise _parked("FeeSpike", f"a gas unit costs {asked} gwei, the most is {most}")
+        fixed = await self._fixed(row, state, fees)
+        if isinstance(fixed, str):
+            change = PaymentChange(PaymentState.PLANNED, PaymentState.DROPPED, {"why": fixed})
+            return PaymentResult((await self._rows.move(row.payment_id, change)).state, fixed)
+        moved = await self._rows.allocate_nonce(
+            fixed, state.nonce, lambda promised, waiting: _short(fixed, state, promised, waiting)
+        )
+        if isinstance(moved, str):
+            raise _parked("HotWalletShort", moved)
+        return PaymentResult(moved.state, f"nonce {moved.nonce}")
+
+    async def _fixed(
+        self, row: WalletPayment, state: AddressState, fees: FeeQuote
+    ) -> WalletPayment | str:
+        """Return the payment as it will be signed, or why it is dropped.
+
+        A sweep of the chain's coin leaves the most that its own gas can cost; what is not used of
+        that stays on the address, in the books, for the next one.
+        """
+        have = state.balances[row.contract]
+        sweep = row.kind is PaymentKind.SWEEP
+        if sweep and have == 0:
+            return "nothing is there any more"
+        row = replace(row, amount=min(row.amount, have)) if sweep else row
+        if not sweep and have < row.amount:  # `_short` says it in words; there is no gas to ask for
+            return replace(row, gas=_GAS_OF_A_TRANSFER, fees=fees)
+        whole_coin = sweep and row.contract is None
+        to, value, data = self._builder.call(replace(row, amount=1) if whole_coin else row)
+        gas = await self._chain.gas_for(row.source, to, value, data)
+        fixed = replace(row, gas=gas, fees=fees)
+        if whole_coin:
+            fixed = replace(fixed, amount=min(row.amount, have - fixed.max_cost))
+            return fixed if fixed.amount > 0 else "less is there than the payment would cost"
+        if sweep and state.balances[None] < fixed.max_cost:
+            return "there is no gas yet"
+        return fixed
+
+    async def _require_own_nonces(self, row: WalletPayment, state: AddressState) -> None:
+        """Park when the chain has transactions of the source that we have not made."""
+        expected = await self._rows.next_nonce(row.chain, row.source)
+        if expected is not None and state.nonce > expected:
+            raise _parked(
+                "NonceMismatch",
+                f"the chain has {state.nonce} transactions of the address, the table says "
+                f"{expected}: somebody else used its key, or the database is an old copy",
+            )
+
+    async def _require_chain(self, chain: str) -> None:
+        """Pay nothing on a chain that lacks blocks we have seen; tried again until it has them."""
+        tip = await self._blocks.tip(chain)
+        head = await self._chain.head()
+        if tip is not None and head < tip[0]:
+            raise ApplicationError(
+                f"the chain is at block {head}, but block {tip[0]} was seen",
+                type="PublicChainBehind",
+            )
+
+    @activity.defn(name="store_signed_payment")
+    async def store_signed(self, signed: SignedPayment) -> PaymentResult:
+        """Store the raw transaction before anybody can send it; the first one stored stays."""
+        row = await self._require(signed.payment_id)
+        if row.state is not PaymentState.NUMBERED:
+            return PaymentResult(row.state)
+        raw = bytes.fromhex(signed.raw_hex)
+        tx_hash = self._builder.check_signed(row, raw, row.source)
+        moved = await self._rows.store_transaction(row, raw, tx_hash)
+        return PaymentResult(moved.state, f"transaction {tx_hash}")
+
+    @activity.defn(name="broadcast_payment")
+    async def broadcast(self, request: WalletPaymentRequest) -> PaymentResult:
+        """Send the stored transaction; sending the same bytes again changes nothing."""
+        row = await self._require(request.payment_id)
+        if row.state is not PaymentState.SIGNED:
+            return PaymentResult(row.state)
+        await self._require_chain(row.chain)
+        first, *_ = await self._stored(row)
+        if await self._mined_of([first]) is None:
+            await self._chain.broadcast(first.raw)
+        await self._rows.note_broadcast(first.tx_hash)
+        detail = {"tx_hash": first.tx_hash}
+        change = PaymentChange(PaymentState.SIGNED, PaymentState.BROADCAST, detail)
+        moved = await self._rows.move(row.payment_id, change)
+        return PaymentResult(moved.state, f"transaction {first.tx_hash}")
+
+    @activity.defn(name="confirm_payment")
+    async def confirm(self, request: WalletPaymentRequest) -> PaymentResult:
+        """Watch until one of its transactions is mined and deep enough, then book it.
+
+        All have one nonce, so at most one is ever mined. The newest is sent again when the node
+        has forgotten it, as after a reorganisation.
+        """
+        row = await self._require(request.payment_id)
+        if row.state is not PaymentState.BROADCAST:
+            return PaymentResult(row.state)
+        stored = await self._stored(row)
+        waited = 0.0
+        while True:
+            receipt = await self._mined_of(stored)
+            if receipt is None and not await self._chain.knows(stored[-1].tx_hash):
+                await self._require_chain(row.chain)
+                await self._chain.broadcast(stored[-1].raw)
+            if receipt is not None and await self._is_deep(row, receipt):
+                return await self._book(row, receipt)
+            if receipt is None and waited >= self._stuck_seconds and await self._is_next(row):
+                return PaymentResult(row.state, stuck=True)
+            if waited >= _WATCH_SECONDS:
+                raise ApplicationError("not confirmed yet", type="NotConfirmedYet")
+            activity.heartbeat("waiting for confirmations")
+            await asyncio.sleep(_POLL_SECONDS)
+            waited += _POLL_SECONDS
+
+    async def _book(self, row: WalletPayment, receipt: Receipt) -> PaymentResult:
+        journal = booking(row, receipt.tx_hash, receipt.fee, succeeded=receipt.succeeded)
+        change = PaymentChange(
+            source=PaymentState.BROADCAST,
+            target=PaymentState.BOOKED if receipt.succeeded else PaymentState.REVERTED,
+            detail={
+                "tx_hash": receipt.tx_hash,
+                "block": receipt.block_number,
+                "block_hash": receipt.block_hash,
+                "network_fee": str(receipt.fee),
+            },
+            columns={
+                "tx_hash": receipt.tx_hash,
+                "block_number": receipt.block_number,
+                "network_fee": receipt.fee,
+            },
+            journal=journal if journal.postings else None,
+        )
+        moved = await self._rows.move(row.payment_id, change)
+        return PaymentResult(moved.state, f"mined in block {receipt.block_number}")
+
+    async def _is_deep(self, row: WalletPayment, receipt: Receipt) -> bool:
+        """Return whether the block is deep enough, still in the chain, and read by the watcher.
+
+        The books are compared with the chain at the watcher's block: they never go before it.
+        """
+        head, tip = await self._chain.head(), await self._blocks.tip(row.chain)
+        if min(head, head if tip is None else tip[0]) - receipt.block_number + 1 < (
+            row.confirmations
+        ):
+            return False
+        return await self._chain.block_hash(receipt.block_number) == receipt.block_hash
+
+    async def _is_next(self, row: WalletPayment) -> bool:
+        """Return whether no earlier nonce is what the payment waits for."""
+        return (await self._chain.address_state(row.source, ())).nonce == row.nonce
+
+    async def _stored(self, row: WalletPayment) -> list[StoredTransaction]:
+        stored = await self._rows.transactions(row.payment_id)
+        assert stored, "a signed payment has a stored transaction"
+        return stored
+
+    async def _mined_of(self, stored: Sequence[StoredTransaction]) -> Receipt | None:
+        """Return the receipt of the one that was mined."""
+        for one in stored:
+            receipt = await self._chain.receipt(one.tx_hash)
+            if receipt is not None:
+                return receipt
+        return None
+
+    @activity.defn(name="payment_replacement_order")
+    async def replacement_order(self, request: WalletPaymentRequest) -> SigningRequest:
+        """Return the order for a dearer transaction with the same nonce; parks at the bounds."""
+        row = await self._require(request.payment_id)
+        stored = await self._stored(row)
+        newest = stored[-1].raw
+        fees = dearer(self._builder.fees_of(newest), await self._chain.fee_quote())
+        if len(stored) > MAX_REPLACEMENTS or fees.max_fee > self._max_fee:
+            raise _parked("StillStuck", f"{len(stored)} transactions, and no block takes one")
+        have = (await self._chain.address_state(row.source, {None})).balances[None]
+        value = row.amount if row.contract is None else 0
+        if have < value + (row.gas or 0) * fees.max_fee:
+            raise _parked("StillStuck", "no block takes it, and its address cannot pay more")
+        return SigningRequest(dict(row.order()), self._builder.repriced(newest, fees).hex())
+
+    @activity.defn(name="replace_payment")
+    async def replace(self, signed: SignedPayment) -> PaymentResult:
+        """Store the dearer transaction, then send it; whichever is mined is the payment."""
+        row = await self._require(signed.payment_id)
+        if row.state is not PaymentState.BROADCAST:
+            return PaymentResult(row.state)
+        raw = bytes.fromhex(signed.raw_hex)
+        tx_hash = self._builder.check_signed(row, raw, row.source)
+        stored = await self._stored(row)
+        if all(one.tx_hash != tx_hash for one in stored):
+            made = StoredTransaction(tx_hash, raw, len(stored), stored[-1].signed_at)
+            await self._rows.store_replacement(row, made)
+            stored = await self._stored(row)
+        newest = stored[-1]
+        if await self._mined_of(stored) is None:
+            await self._chain.broadcast(newest.raw)
+            await self._rows.note_broadcast(newest.tx_hash)
+        return PaymentResult(row.state, f"dearer transaction {newest.tx_hash}")
+
+
+def _short(
+    row: WalletPayment, state: AddressState, promised: Mapping[str | None, int], waiting: int
+) -> str | None:
+    """Return what the source lacks for this payment and those that wait for a block."""
+    assert row.fees is not None
+    gas = row.max_cost + waiting * _GAS_OF_A_TRANSFER * row.fees.max_fee
+    for contract in dict.fromkeys((row.contract, None)):
+        need = promised.get(contract, 0)
+        need += row.amount if contract == row.contract else 0
+        need += gas if contract is None else 0
+        have = state.balances[contract]
+        if have < need:
+            decimals = row.asset.chain_decimals if contract == row.contract else _COIN_DECIMALS
+            code = row.asset.code if contract == row.contract else row.chain
+            return (
+                f"its address has {text_from_units(have, decimals)} {code} and needs "
+                f"{text_from_units(need, decimals)} {code}"
+            )
+    return None

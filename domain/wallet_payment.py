@@ -1,0 +1,200 @@
+"""What the exchange pays between its own addresses: sweeps, gas for them, and what goes cold.
+
+planned -> numbered -> signed -> broadcast -> booked
+planned -> dropped             nothing (left) to pay, or not worth its fee
+broadcast -> reverted          mined but failed: the gas is booked, nothing has moved
+
+Every step is a compare-and-set on the row's state, as a withdrawal's. From `numbered` on the row
+holds everything that the transaction is made of, so that it is built the same however often.
+Amounts and fees are chain units, prices of gas wei a gas unit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from domain.chain import FeeQuote
+from domain.hash_chain import JsonValue
+from domain.instrument import Asset
+from domain.ledger import (
+    JournalRequest,
+    Posting,
+    network_fees,
+    wallet_cold,
+    wallet_deposit,
+    wallet_hot,
+)
+
+STREAM = "wallet"
+
+
+class PaymentKind(StrEnum):
+    """Between which of our addresses; the signer knows no other ways."""
+
+    SWEEP = "sweep"  # a deposit address -> the hot wallet
+    GAS = "gas"  # the hot wallet -> a deposit address, in the chain's coin, for a sweep of tokens
+    COLD = "cold"  # the hot wallet -> the pinned cold address
+
+
+class PaymentState(StrEnum):
+    """Where a payment stands; the business row's `state`."""
+
+    PLANNED = "planned"
+    NUMBERED = "numbered"  # it owns a nonce of its source; amount and fees are fixed
+    SIGNED = "signed"  # the raw transaction is stored
+    BROADCAST = "broadcast"  # a node has taken the transaction
+    BOOKED = "booked"  # mined, deep enough, and in the ledger
+    REVERTED = "reverted"
+    DROPPED = "dropped"
+
+
+_State = PaymentState
+NEXT_STATES: dict[PaymentState, frozenset[PaymentState]] = {
+    _State.PLANNED: frozenset({_State.NUMBERED, _State.DROPPED}),
+    _State.NUMBERED: frozenset({_State.SIGNED}),
+    _State.SIGNED: frozenset({_State.BROADCAST}),
+    _State.BROADCAST: frozenset({_State.BOOKED, _State.REVERTED}),
+    _State.BOOKED: frozenset(),
+    _State.REVERTED: frozenset(),
+    _State.DROPPED: frozenset(),
+}
+FINAL_STATES = frozenset(state for state, following in NEXT_STATES.items() if not following)
+STAGE_OF: dict[PaymentState, str] = {
+    _State.PLANNED: "nonce",
+    _State.NUMBERED: "sign",
+    _State.SIGNED: "broadcast",
+    _State.BROADCAST: "confirm",
+    **{state: str(state) for state in FINAL_STATES},
+}
+
+WALLET_PAYMENT_WORKFLOW = "WalletPaymentWorkflow"
+WALLET_PAYMENT_SUMMARY = "A payment between the exchange's own addresses: nonce, sign, send, book"
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def wallet_payment_workflow_id(payment_id: str) -> str:
+    """Return the workflow's id, which is the audit log's subject too."""
+    return f"payment-{payment_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class WalletPaymentRequest:
+    """The argument of the workflow `payment-{payment_id}` (`WalletPaymentWorkflow`)."""
+
+    payment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewPayment:
+    """A payment to be made; `deposit_path` is the derivation path of its deposit address, or ""."""
+
+    kind: PaymentKind
+    chain: str
+    source: str
+    destination: str
+    asset_id: int
+    amount: int
+    deposit_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WalletPayment:
+    """The business row with its asset. `gas` and the fees are set with the nonce."""
+
+    payment_id: str
+    kind: PaymentKind
+    chain: str
+    source: str
+    destination: str
+    deposit_path: str
+    asset: Asset
+    contract: str | None
+    amount: int
+    confirmations: int
+    state: PaymentState
+    nonce: int | None = None
+    gas: int | None = None
+    fees: FeeQuote | None = None
+
+    @property
+    def address(self) -> str:
+        """Return who is paid."""
+        return self.destination
+
+    @property
+    def net_amount(self) -> int:
+        """Return what arrives."""
+        return self.amount
+
+    @property
+    def subject(self) -> str:
+        """Return the name under which the audit log and Temporal know it."""
+        return wallet_payment_workflow_id(self.payment_id)
+
+    @property
+    def max_cost(self) -> int:
+        """Return the most that the transaction takes in the chain's coin beside its amount."""
+        assert self.gas is not None
+        assert self.fees is not None
+        return self.gas * self.fees.max_fee
+
+    def order(self) -> dict[str, str]:
+        """Return what the signer is asked: it derives both addresses itself and compares."""
+        return {
+            "payment_id": self.payment_id,
+            "kind": self.kind,
+            "asset": self.asset.code,
+            "amount": str(self.amount),
+            "deposit_path": self.deposit_path,
+            "destination": self.destination,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentChange:
+    """One step of the state machine with all that must happen in its transaction."""
+
+    source: PaymentState
+    target: PaymentState
+    detail: Mapping[str, JsonValue]
+    columns: Mapping[str, object] = field(default_factory=dict)
+    journal: JournalRequest | None = None
+
+
+def accounts(kind: str, chain: str, asset: str) -> tuple[str, str]:
+    """Return the wallet accounts (source, destination) of a kind of payment."""
+    hot = wallet_hot(chain, asset)
+    if kind == PaymentKind.SWEEP:
+        return wallet_deposit(chain, asset), hot
+    if kind == PaymentKind.GAS:
+        return hot, wallet_deposit(chain, asset)
+    return hot, wallet_cold(chain, asset)
+
+
+def booking(row: WalletPayment, tx_hash: str, fee: int, *, succeeded: bool) -> JournalRequest:
+    """Return what a mined payment does in the ledger; wallet accounts hold minus the coins.
+
+    The network's fee is an expense, taken from the coins of whoever sent the transaction.
+    """
+    source, destination = accounts(row.kind, row.chain, row.asset.code)
+    postings = []
+    if succeeded:
+        postings.append(Posting(destination, source, row.asset.code, row.amount))
+    if fee:
+        payer, _ = accounts(row.kind, row.chain, row.chain)
+        postings.append(Posting(network_fees(row.chain), payer, row.chain, fee))
+    return JournalRequest(
+        stream=STREAM,
+        key=f"{row.subject}-{'booked' if succeeded else 'reverted'}",
+        kind=f"wallet_{row.kind}" if succeeded else "wallet_payment_reverted",
+        postings=tuple(postings),
+        detail={"payment": row.subject, "tx_hash": tx_hash},
+    )
+
+
+def is_payment_id(text: str) -> bool:
+    """Return whether `text` has the form of a payment's id."""
+    return _UUID.fullmatch(text) is not None

@@ -1,0 +1,285 @@
+"""The rows of payments between our own addresses; each method is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from domain.chain import FeeQuote
+from domain.instrument import Asset
+from domain.ledger import posted
+from domain.wallet_payment import (
+    FINAL_STATES,
+    NEXT_STATES,
+    NewPayment,
+    PaymentChange,
+    PaymentKind,
+    PaymentState,
+    WalletPayment,
+    wallet_payment_workflow_id,
+)
+from domain.withdrawal import StoredTransaction
+from infra.postgres import tables
+from infra.postgres.audit_store import AuditStore
+from infra.postgres.ledger_store import LedgerStore
+from infra.wallet.commitments import committed, take_nonce
+from infra.wallet.posting import post_or_raise
+
+ACTOR = "hot-wallet"
+_p, _a, _t = tables.wallet_payment.c, tables.asset.c, tables.wallet_transaction.c
+_JOINED = sa.select(
+    tables.wallet_payment,
+    _a.code,
+    _a.contract,
+    _a.chain_decimals,
+    _a.engine_decimals,
+    _a.confirmations,
+).join_from(tables.wallet_payment, tables.asset)
+Shortage = Callable[[Mapping[str | None, int], int], str | None]
+
+
+def _payment(row: Any) -> WalletPayment:
+    return WalletPayment(
+        payment_id=str(row.payment_id),
+        kind=PaymentKind(row.kind),
+        chain=row.chain,
+        source=row.source,
+        destination=row.destination,
+        deposit_path=row.deposit_path,
+        asset=Asset(row.asset_id, row.code, row.chain_decimals, row.engine_decimals),
+        contract=row.contract,
+        amount=int(row.amount),
+        confirmations=row.confirmations,
+        state=PaymentState(row.state),
+        nonce=row.nonce,
+        gas=row.gas,
+        fees=None if row.max_fee is None else FeeQuote(int(row.max_fee), int(row.priority_fee)),
+    )
+
+
+class PaymentStore:
+    """Plan payments, and move one from state to state together with ledger and audit log."""
+
+    def __init__(self, engine: AsyncEngine, ledger: LedgerStore, audit: AuditStore) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._audit = audit
+
+    async def load(self, payment_id: str) -> WalletPayment | None:
+        """Return the payment as it stands."""
+        async with self._engine.connect() as connection:
+            return await self._read(connection, payment_id)
+
+    async def open(self) -> list[WalletPayment]:
+        """Return the payments that are not final, oldest first."""
+        query = _JOINED.where(_p.state.not_in(sorted(FINAL_STATES))).order_by(_p.created_at)
+        async with self._engine.connect() as connection:
+            return [_payment(row) for row in await connection.execute(query)]
+
+    async def plan(self, wanted: Iterable[NewPayment]) -> list[str]:
+        """Write payments down and return their ids."""
+        made = []
+        async with self._engine.begin() as connection:
+            for payment in wanted:
+                payment_id = uuid4()
+                await connection.execute(
+                    insert(tables.wallet_payment).values(
+                        payment_id=payment_id,
+                        kind=payment.kind,
+                        chain=payment.chain,
+                        source=payment.source,
+                        destination=payment.destination,
+                        deposit_path=payment.deposit_path,
+                        asset_id=payment.asset_id,
+                        amount=payment.amount,
+                        state=PaymentState.PLANNED,
+                    )
+                )
+                made.append((payment_id, payment))
+            for payment_id, payment in made:
+                subject = wallet_payment_workflow_id(str(payment_id))
+                detail = {
+                    "kind": str(payment.kind),
+                    "source": payment.source,
+                    "destination": payment.destination,
+                    "amount": str(payment.amount),
+                }
+                await self._audit.append(
+                    connection, subject, ACTOR, "planned", f"{subject}:planned", detail
+                )
+        return [str(payment_id) for payment_id, _ in made]
+
+    async def move(self, payment_id: str, change: PaymentChange) -> WalletPayment:
+        """Carry out `change` when the row is in its `source` state, else nothing; return the row.
+
+        State, columns, journal and audit record are one transaction: all or none, and once.
+        """
+        assert change.target in NEXT_STATES[change.source]
+        async with self._engine.begin() as connection:
+            found = await self._require(connection, payment_id)
+            if found.state is not change.source:
+                return found
+            return await self._carry_out(connection, found, change)
+
+    async def _carry_out(
+        self, connection: AsyncConnection, found: WalletPayment, change: PaymentChange
+    ) -> WalletPayment:
+        if change.journal is not None:
+            await post_or_raise(self._ledger, connection, change.journal)
+        await connection.execute(
+            sa.update(tables.wallet_payment)
+            .where(_p.payment_id == UUID(found.payment_id))
+            .values(state=change.target, updated_at=sa.func.now(), **change.columns)
+        )
+        await self._audit.append(
+            connection,
+            found.subject,
+            ACTOR,
+            change.target,
+            f"{found.subject}:{change.target}",
+            {**change.detail, **posted(change.journal)},
+        )
+        return await self._require(connection, found.payment_id)
+
+    async def allocate_nonce(
+        self, fixed: WalletPayment, chain_nonce: int, shortage: Shortage
+    ) -> WalletPayment | str:
+        """Give a planned payment its source's next nonce; return the row, or what is missing.
+
+        `fixed` is the payment with the amount, the gas and the fees that its transaction will
+        have. `shortage` is told, under the nonce's lock, what is promised already.
+        """
+        async with self._engine.begin() as connection:
+            found = await self._require(connection, fixed.payment_id)
+            if found.state is not PaymentState.PLANNED:
+                return found
+            taken = await take_nonce(connection, found.chain, found.source, chain_nonce)
+            promised = await committed(connection, found.chain, found.source, chain_nonce)
+            short = shortage(*promised)
+            if short is not None:
+                await connection.rollback()
+                return short
+            assert fixed.fees is not None
+            change = PaymentChange(
+                source=PaymentState.PLANNED,
+                target=PaymentState.NUMBERED,
+                columns={
+                    "nonce": taken,
+                    "amount": fixed.amount,
+                    "gas": fixed.gas,
+                    "max_fee": fixed.fees.max_fee,
+                    "priority_fee": fixed.fees.priority_fee,
+                },
+                detail={"nonce": taken, "source": found.source, "amount": str(fixed.amount)},
+            )
+            return await self._carry_out(connection, found, change)
+
+    async def next_nonce(self, chain: str, address: str) -> int | None:
+        """Return the nonce that comes next; None before the first."""
+        nonce = tables.wallet_nonce.c
+        query = sa.select(nonce.next_nonce).where(nonce.chain == chain, nonce.address == address)
+        async with self._engine.connect() as connection:
+            return await connection.scalar(query)
+
+    async def store_transaction(
+        self, payment: WalletPayment, raw: bytes, tx_hash: str
+    ) -> WalletPayment:
+        """Store the raw transaction, before any node sees it; the first one stored stays."""
+        async with self._engine.begin() as connection:
+            await self._store(connection, payment, raw, tx_hash, 0)
+        stored = await self.transactions(payment.payment_id)
+        assert stored, "another payment's transaction holds this nonce"
+        return await self.move(
+            payment.payment_id,
+            PaymentChange(
+                source=PaymentState.NUMBERED,
+                target=PaymentState.SIGNED,
+                columns={"tx_hash": stored[0].tx_hash},
+                detail={"tx_hash": stored[0].tx_hash, "nonce": payment.nonce},
+            ),
+        )
+
+    async def store_replacement(
+        self, payment: WalletPayment, transaction: StoredTransaction
+    ) -> None:
+        """Store a dearer transaction with the same nonce, before any node sees it; once."""
+        async with self._engine.begin() as connection:
+            found = await self._require(connection, payment.payment_id)
+            if found.state is not PaymentState.BROADCAST:
+                return
+            number = transaction.replacement
+            if await self._store(connection, found, transaction.raw, transaction.tx_hash, number):
+                await self._audit.append(
+                    connection,
+                    found.subject,
+                    ACTOR,
+                    "replaced",
+                    f"{found.subject}:replaced:{number}",
+                    {"tx_hash": transaction.tx_hash, "nonce": found.nonce},
+                )
+
+    async def _store(
+        self,
+        connection: AsyncConnection,
+        payment: WalletPayment,
+        raw: bytes,
+        tx_hash: str,
+        number: int,
+    ) -> bool:
+        written = await connection.execute(
+            insert(tables.wallet_transaction)
+            .values(
+                tx_hash=tx_hash,
+                payment_id=UUID(payment.payment_id),
+                chain=payment.chain,
+                address=payment.source,
+                nonce=payment.nonce,
+                replacement=number,
+                raw=raw,
+            )
+            .on_conflict_do_nothing()
+        )
+        return bool(written.rowcount)
+
+    async def transactions(self, payment_id: str) -> list[StoredTransaction]:
+        """Return the stored transactions, the first one first."""
+        query = (
+            sa.select(tables.wallet_transaction)
+            .where(_t.payment_id == UUID(payment_id))
+            .order_by(_t.replacement)
+        )
+        async with self._engine.connect() as connection:
+            return [
+                StoredTransaction(row.tx_hash, bytes(row.raw), row.replacement, row.signed_at)
+                for row in await connection.execute(query)
+            ]
+
+    async def note_broadcast(self, tx_hash: str) -> None:
+        """Write down when a node first took the transaction."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                sa.update(tables.wallet_transaction)
+                .where(_t.tx_hash == tx_hash, _t.broadcast_at.is_(None))
+                .values(broadcast_at=sa.func.now())
+            )
+
+    async def _read(
+        self, connection: AsyncConnection, payment_id: str, *, lock: bool = False
+    ) -> WalletPayment | None:
+        query = _JOINED.where(_p.payment_id == UUID(payment_id))
+        if lock:
+            query = query.with_for_update(of=tables.wallet_payment)
+        row = (await connection.execute(query)).one_or_none()
+        return None if row is None else _payment(row)
+
+    async def _require(self, connection: AsyncConnection, payment_id: str) -> WalletPayment:
+        """Return the row, locked."""
+        found = await self._read(connection, payment_id, lock=True)
+        if found is None:
+            raise LookupError(f"no payment {payment_id}")
+        return found
