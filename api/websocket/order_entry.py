@@ -24,6 +24,8 @@ from api.websocket.requests import ClientRequest, refusal, result
 
 LARGEST_IN_FLIGHT = 100
 """Requests of a connection that are not answered yet; one more is refused."""
+CLOSE_SECONDS = 1.0
+"""How long what is being carried out may take when the connection ends."""
 
 log = structlog.get_logger(__name__)
 
@@ -84,9 +86,17 @@ class OrderEntry:
             await asyncio.sleep(0.005)
 
     async def close(self) -> None:
-        """Give up what is not carried out yet; what is on its way to the engine goes on alone."""
+        """Give up what is not carried out yet; when this returns, nothing more comes of the rest.
+
+        A batch of two shards may have reached one of them only: it has a moment to reach the other.
+        """
         self._lane.cancel()
         await asyncio.gather(self._lane, return_exceptions=True)
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _refuse(self, request_id: int | str | None, problem: Problem) -> None:
         self._reply(refusal(request_id, problem))

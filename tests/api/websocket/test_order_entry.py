@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
@@ -12,11 +13,13 @@ import pytest
 import pytest_asyncio
 from fastapi import WebSocket
 
+from api.auth import Caller
 from api.ports import EngineAway, EngineOutcomeUnknown
 from api.services import Services
 from api.websocket import order_entry
 from api.websocket.connection import Connection
 from api.websocket.line import CLOSE_TOO_MANY_REQUESTS
+from api.websocket.order_operations import OPERATIONS, Answer
 from domain.events import DeadMansSwitchSet, OrderClosed
 from tests.api.exchange import Exchange
 
@@ -274,6 +277,56 @@ async def test_orders_do_not_outlive_a_socket_that_asked_for_it(
     assert [deadline > 0 for deadline in _switches(exchange)] == [True]
     await client._let_go()
     assert any(isinstance(one, OrderClosed) for one in exchange.door.events)
+    assert _switches(exchange)[-1] == 0
+
+
+async def test_the_guard_cancels_after_what_is_still_carried_out(
+    exchange: Exchange, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order that reaches the engine late, as of a batch's second shard, is cancelled, too."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def late(asked: Any, caller: Caller, services: Services) -> Answer:
+        begun.set()
+        await go_on.wait()
+        return await OPERATIONS["place"].run(asked, caller, services)
+
+    monkeypatch.setitem(OPERATIONS, "dry_run", replace(OPERATIONS["dry_run"], run=late))
+    monkeypatch.setattr(order_entry, "CLOSE_SECONDS", 30)
+    client = await log_in(cancel_on_disconnect=True)
+    await client.say(op="dry_run", id=7, params=ORDER)
+    async with asyncio.timeout(30):
+        await begun.wait()
+        ending = asyncio.create_task(client._let_go())
+        await asyncio.wait((ending,), timeout=0.1)
+        go_on.set()
+        await ending
+        assert (await client.answer(7))["status"] == 201
+    assert exchange.door.engine.open_orders(1, 0) == []
+
+
+async def test_what_hangs_is_given_up_when_the_connection_ends(
+    exchange: Exchange, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not hold up the cancel, and does nothing afterwards."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def hangs(_: Any, __: Caller, ___: Services) -> Answer:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError
+
+    monkeypatch.setitem(OPERATIONS, "dry_run", replace(OPERATIONS["dry_run"], run=hangs))
+    monkeypatch.setattr(order_entry, "CLOSE_SECONDS", 0.01)
+    client = await log_in(cancel_on_disconnect=True)
+    await client.say(op="dry_run", id=7, params=ORDER)
+    async with asyncio.timeout(30):
+        await begun.wait()
+        await client._let_go()
+    assert ended.is_set()
     assert _switches(exchange)[-1] == 0
 
 
