@@ -133,8 +133,11 @@ class OrderEntry:
                     self._spend()
                 return []
         except ConnectionError:
-            for one in asked:
-                self._done(one, refusal(one.id, Problem("store_unavailable")))
+            self._refuse_all(asked, Problem("store_unavailable"))
+            return []
+        except Exception:  # the lane goes on: without it the connection would never answer again
+            log.exception("defect while admitting what came over a socket")
+            self._refuse_all(asked, Problem("internal_error"))
             return []
         else:
             return asked
@@ -143,14 +146,17 @@ class OrderEntry:
             admitted += await self._admitted([one])
         return admitted
 
+    def _refuse_all(self, asked: list[Asked], problem: Problem) -> None:
+        for one in asked:
+            self._done(one, refusal(one.id, problem))
+
     async def _look_at_key(self) -> None:
-        """Know the caller as he is by now: keys are revoked, accounts closed, standings changed."""
+        """Know the caller as he is by now: keys are revoked, standings and classes changed."""
         services, caller = self._services, self._caller
         key = await services.keys.find(caller.key_id)
         if key is None or not auth.is_valid(key, services.now_ms()):
             raise Problem("bad_signature", "The API key is not valid any more.")
-        if key.customer_status != caller.standing or key.scopes != caller.scopes:
-            self._caller = auth.caller_of(key, caller.signature)
+        self._caller = auth.caller_of(key, caller.signature)
 
     async def _charge(self, asked: list[Asked]) -> None:
         caller = self._caller

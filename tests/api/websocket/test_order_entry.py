@@ -203,6 +203,30 @@ async def test_who_may_not_is_refused(exchange: Exchange, log_in: LogIn) -> None
     assert (await client.ask("place", **ORDER))["code"] == "bad_signature"
 
 
+async def test_a_defect_is_answered_and_the_lane_goes_on(
+    exchange: Exchange, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever fails before an order is carried out, its client hears of it, and may go on."""
+    client = await log_in()
+
+    async def broken(_: str) -> None:
+        raise RuntimeError("played")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(exchange.memory, "find", broken)
+        assert (await client.ask("place", **ORDER))["code"] == "internal_error"
+    assert (await client.ask("place", **ORDER))["op"] == "result"
+
+
+async def test_a_customers_class_is_that_of_now(exchange: Exchange, log_in: LogIn) -> None:
+    """Who becomes a market maker has its limits on sockets that are open already."""
+    client = await log_in()
+    exchange.add_key(1, "key-1", rate_class="market_maker")
+    batch = [{"op": "cancel", "symbol": "ETH/USDT", "order_id": "1"}] * 100
+    for _ in range(6):
+        assert (await client.ask("batch", operations=batch))["op"] == "result"
+
+
 async def test_another_reaches_nothing_of_hers(exchange: Exchange, log_in: LogIn) -> None:
     """Whatever takes an identifier does not find hers; what takes none leaves hers alone."""
     placed = (await exchange.place(client_order_id="hers")).json()
