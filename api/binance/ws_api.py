@@ -111,6 +111,10 @@ class ApiConnection(Line):
         # stays for the connection: the row of `SUBSCRIBE`, which has no REST route
         self._subscribe_row = Row("GET", "/userDataStream", ping, Scope.READ, weight=2)
 
+    async def _finish(self) -> None:
+        if self._calls:
+            await asyncio.wait(self._calls)
+
     async def _leave(self) -> None:
         for call in self._calls:
             call.cancel()

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.binance.auth import sign
+from api.websocket.wire import CLOSE_GOING_AWAY
 from domain.customer import KeyAlgorithm
 from tests.api.binance.listening import Desk
 from tests.api.memory import ALICE
@@ -148,3 +149,15 @@ async def test_ed25519_keys(heard: Desk) -> None:
     assert (await heard.exchange.http.get(target, headers=headers)).status_code == 200
     forged = await asker.ask("account.status", **stamp, signature=sign(public, message))
     assert forged["error"]["code"] == -1022
+
+
+async def test_a_gateway_that_stops_answers_what_was_asked(heard: Desk) -> None:
+    """An order that is on its way is not left without an answer."""
+    asker = heard.asker()
+    frame = b'{"id":3,"method":"ping"}'
+    await asker._answer(frame)
+    assert asker.heard == []
+    await asker.drain()
+    assert [one["id"] for one in asker.heard] == [3]
+    assert asker.ended is not None
+    assert asker.ended[0] == CLOSE_GOING_AWAY
