@@ -117,9 +117,12 @@ class Row:
         """Return who asks (None of a public route) and what is left of the limits.
 
         A `Refusal` or `Problem` says why not; tries without a valid key are charged to the address.
+        So is what only names a key: anybody can, and would use up what its owner needs for orders.
         """
-        if self.scope is None:
-            return None, await services.limiter.charge_address(host, self.weight)
+        if self.scope is None or self.keyed:
+            allowance = await services.limiter.charge_address(host, self.weight)
+            caller = await self._caller(services, key_id, signed) if self.keyed else None
+            return caller, allowance
         try:
             caller = await self._caller(services, key_id, signed)
         except (Refusal, Problem):

@@ -192,3 +192,13 @@ async def test_lost_events_end_the_stream(heard: Desk) -> None:
     await eventually(lambda: asker.ended or len(asker.told("executionReport")) == 3)
     if asker.ended is not None:
         assert asker.ended[0] == 1012
+
+
+async def test_who_only_names_a_key_uses_up_nothing_of_its_owners(heard: Desk) -> None:
+    """A listen key wants no signature, so it is charged to the address that asks for it."""
+    path = "/fapi/v1/listenKey"
+    for _ in range(600):
+        answer = await ask(heard.exchange, "POST", path, signed=False)
+        assert answer.status_code == 200
+    assert (await ask(heard.exchange, "POST", path, signed=False)).status_code == 429
+    assert (await heard.exchange.place()).status_code == 201
