@@ -172,6 +172,7 @@ async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
         idempotency_key=auth.idempotency_key_from(request.headers),
         body=await request.body(),
     )
+    await charge_stranger(services, host, request.headers.get("rialto-key"))
     try:
         caller = await auth.authenticate(request.headers, parts, services.keys, services.now_ms())
         auth.require_scope(caller, declared.scope, winds_down=declared.winds_down)
@@ -191,6 +192,15 @@ async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
     request.state.caller = caller
     request.state.limits_shared = allowance.shared
     return allowance.headers
+
+
+async def charge_stranger(services: Services, host: str, key_id: str | None) -> None:
+    """Charge an address for naming a key that is not remembered here: to look it up costs a query.
+
+    It is charged before, or who has used up the limit could go on asking the database.
+    """
+    if key_id is not None and not services.keys.remembers(key_id):
+        await services.limiter.charge_address(host, 1)
 
 
 async def _refuse_unread_body(request: BoundedRequest) -> None:

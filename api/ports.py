@@ -107,6 +107,9 @@ class KeyDirectory(Protocol):
     async def find(self, key_id: str) -> ApiKey | None:
         """Return an unrevoked key, or None; `ConnectionError` when that cannot be known."""
 
+    def remembers(self, key_id: str) -> bool:
+        """Return whether it was a key when it was last looked up."""
+
 
 class ListenKeys(Protocol):
     """Names of accounts' streams, for all gateways; each lives an hour unless it is extended."""

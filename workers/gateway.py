@@ -92,6 +92,11 @@ class KeyCache:
         self._store = store
         self._keys: OrderedDict[str, _CachedKey] = OrderedDict()
 
+    def remembers(self, key_id: str) -> bool:
+        """Return whether it was a key when it was last looked up."""
+        cached = self._keys.get(key_id)
+        return cached is not None and cached.key is not None
+
     async def find(self, key_id: str) -> ApiKey | None:
         """Return an unrevoked key, or None; `ConnectionError` when that cannot be known."""
         now = time.monotonic()

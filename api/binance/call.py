@@ -21,7 +21,7 @@ from api.auth import Caller
 from api.binance.auth import known_caller, signed_caller
 from api.binance.errors import Refusal, malformed, translated
 from api.binance.parameters import Parameters, Signed, read
-from api.edge import BoundedRequest, services_of
+from api.edge import BoundedRequest, charge_stranger, services_of
 from api.errors import Problem
 from api.limits import WINDOW_SECONDS, Allowance
 from api.services import Services
@@ -123,6 +123,7 @@ class Row:
             allowance = await services.limiter.charge_address(host, self.weight)
             caller = await self._caller(services, key_id, signed) if self.keyed else None
             return caller, allowance
+        await charge_stranger(services, host, key_id)
         try:
             caller = await self._caller(services, key_id, signed)
         except (Refusal, Problem):

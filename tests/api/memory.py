@@ -131,6 +131,9 @@ class Memory:
         if self.away:
             raise ConnectionError("played")
 
+    def remembers(self, key_id: str) -> bool:
+        return key_id in self.keys
+
     async def find(self, key_id: str) -> ApiKey | None:
         if self.keys_away:
             raise ConnectionError("played")

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from api import edge
 from api.edge import LARGEST_BODY_BYTES, EdgeRoute, parse_json
 from api.errors import Problem
+from api.limits import PUBLIC_CLASS
 from tests.api.exchange import Exchange
 
 
@@ -164,3 +165,26 @@ def test_a_route_without_access_stops_the_start() -> None:
 
     with pytest.raises(RuntimeError, match="does not declare its access"):
         router.add_api_route("/forgotten", forgotten)
+
+
+async def test_who_has_used_up_the_limit_asks_the_key_store_nothing(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys that do not exist are charged before they are looked up, in both dialects; known not."""
+    asked: list[str] = []
+    find = exchange.memory.find
+
+    async def counted(key_id: str) -> Any:
+        asked.append(key_id)
+        return await find(key_id)
+
+    monkeypatch.setattr(exchange.memory, "find", counted)
+    await exchange.services.limiter.charge_address("127.0.0.1", PUBLIC_CLASS.weight)
+    headers = {**exchange.signed("GET", "/v1/balances"), "RIALTO-KEY": "nobody"}
+    refused = await exchange.http.get("/v1/balances", headers=headers)
+    query = f"timestamp={exchange.services.now_ms()}&signature={'0' * 64}"
+    other = await exchange.http.get(
+        f"/binance/api/v3/account?{query}", headers={"X-MBX-APIKEY": "nobody"}
+    )
+    assert (refused.status_code, other.status_code, asked) == (429, 429, [])
+    assert (await exchange.call("GET", "/v1/balances")).status_code == 200
