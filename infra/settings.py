@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     gateway_port: int = 8000
     gateway_number: int = 1  # of several on one machine: each has its own, and a port of its own
     gateway_public_url: str = ""
+    trusted_proxies: str = ""  # addresses whose X-Forwarded-For is believed, a,b,c; "" = nobody's
     staff_port: int = 0  # of the staff's origin, on the gateway's host; 0 = none
     staff_public_url: str = ""  # what staff's browsers call it; default: host and port
 

@@ -277,11 +277,11 @@ async def run(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         services, wiring = await build_services(settings, stack)
         app = create_app(services)
-        server = _server(app, app.state.connections)
+        server = _server(app, settings.trusted_proxies, app.state.connections)
         servers = {settings.gateway_port: server}
         if settings.staff_port:
             staff = staff_app(settings, wiring.engine, wiring.redis, stack)
-            servers[settings.staff_port] = _server(staff)
+            servers[settings.staff_port] = _server(staff, settings.trusted_proxies)
 
         def stop() -> None:
             for one in servers.values():
@@ -308,10 +308,13 @@ async def run(settings: Settings) -> None:
             raise SystemExit(1)
 
 
-def _server(app: ASGIApp, connections: Iterable[Line] = ()) -> _Server:
+def _server(app: ASGIApp, proxies: str, connections: Iterable[Line] = ()) -> _Server:
+    """Return a server; of whom limits are charged to, only `proxies` say another address."""
     return _Server(
         uvicorn.Config(
             app,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=proxies,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -8,6 +8,7 @@ import time
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from api.ports import KeyDirectory
 from domain.customer import ApiKey
@@ -16,7 +17,7 @@ from infra.postgres.customers import CustomerStore
 from infra.secret_box import SecretBox, gateway_key_path
 from tests.api.memory import USDT
 from tests.api.running import RunningExchange
-from workers.gateway import KEY_FRESH_SECONDS, KeyCache
+from workers.gateway import KEY_FRESH_SECONDS, KeyCache, _server
 
 KEY = ApiKey("k", 1, b"s", frozenset({"read"}), "standard", "active", None)
 
@@ -64,6 +65,28 @@ async def test_known_keys_work_without_the_database(monkeypatch: pytest.MonkeyPa
     now = 700.0
     with pytest.raises(ConnectionError):
         await cache.find("k")
+
+
+@pytest.mark.parametrize(
+    ("proxies", "seen"), [("", "127.0.0.1"), ("127.0.0.1", "9.9.9.9"), ("10.0.0.1", "127.0.0.1")]
+)
+async def test_only_a_trusted_proxy_says_who_asks(proxies: str, seen: str) -> None:
+    """Limits are charged to addresses: nobody chooses his own by a header."""
+    found = []
+
+    async def app(scope: Scope, _: Receive, __: Send) -> None:
+        found.append(scope["client"][0])
+
+    config = _server(app, proxies).config
+    config.load()
+    scope = {
+        "type": "http",
+        "client": ("127.0.0.1", 1),
+        "headers": [(b"x-forwarded-for", b"9.9.9.9")],
+        "scheme": "http",
+    }
+    await config.loaded_app(scope, None, None)  # type: ignore[arg-type]
+    assert found == [seen]
 
 
 @pytest.mark.servers
