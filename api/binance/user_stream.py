@@ -185,9 +185,13 @@ class UserStream:
                 self._say({"e": "ACCOUNT_CONFIG_UPDATE", **head, "ac": chosen})
 
     async def _find_totals(self, account_id: int) -> None:
-        """Ask the history what partly filled orders came to, waiting a moment for it to follow."""
+        """Ask the history what partly filled orders came to, waiting a moment for it to follow.
+
+        The moment is one for all of them: where settlement stands still, each is asked for once.
+        """
+        tries = _TOTALS_TRIES
         for own in self._unknown:
-            for _ in range(_TOTALS_TRIES):
+            while True:
                 try:
                     stored = await self._services.orders.order(account_id, int(own.order_id))
                 except ConnectionError:
@@ -196,6 +200,9 @@ class UserStream:
                 filled = own.market.quantity_text(own.filled_lots)
                 if told is not None and told.filled_quantity == filled and told.filled_quote:
                     own.quote_units = own.market.quote.engine_units(told.filled_quote)
+                    break
+                tries -= 1
+                if tries <= 0:
                     break
                 await asyncio.sleep(_TOTALS_SECONDS)
         self._unknown = []

@@ -66,7 +66,7 @@ def cancel_all(symbol: str = "", side: SideText | None = None) -> Call[CancelAll
 
 
 def batch(operations: Sequence[BatchPlace | BatchCancel | BatchAmend]) -> Call[BatchOut]:
-    """Place, amend and cancel up to 20 orders in one request.
+    """Place, amend and cancel up to 100 orders in one request.
 
     When the batch had to be repeated, the result of a cancel may be `order_not_found` because an
     earlier try has cancelled it.

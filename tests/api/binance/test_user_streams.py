@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from api.binance import user_stream
 from domain import risk_commands as r
 from domain.commands import Credit
 from tests.api.binance.clients import ask
@@ -66,6 +69,24 @@ async def test_an_order_that_was_partly_filled_before(heard: Desk) -> None:
     for asker, total in ((late, "-1"), (early, "2500")):
         (fill,) = await asker.reports(1)
         assert (fill["X"], fill["z"], fill["Y"], fill["Z"]) == ("FILLED", "1", "1500", total)
+
+
+async def test_a_history_that_stands_still_is_waited_for_once(
+    heard: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not once an order: who has many would wait, and ask, for as long as he has orders."""
+    for price in ("2500", "2501", "2502"):
+        await heard.exchange.place(price=price, quantity="1")
+        await heard.exchange.place("key-2", side="sell", price=price, quantity="0.4")
+    asked: list[int] = []
+
+    async def nothing(_: int, order_id: int) -> None:
+        asked.append(order_id)
+
+    monkeypatch.setattr(heard.exchange.memory, "order", nothing)
+    await heard.spot()
+    assert len(set(asked)) == 3
+    assert len(asked) == user_stream._TOTALS_TRIES + 2
 
 
 async def test_money_that_comes_and_goes(heard: Desk) -> None:
