@@ -18,9 +18,11 @@ class MalformedFormError(Exception):
 
 
 async def texts_of(request: Request) -> dict[str, str]:
-    """Return the texts of a JSON object; {} for anything else."""
+    """Return the printable texts of a JSON object; {} for anything else."""
     found = await _object_of(request)
-    return {key: value for key, value in found.items() if isinstance(value, str)}
+    return {
+        key: value for key, value in found.items() if isinstance(value, str) and value.isprintable()
+    }
 
 
 async def form_of(request: Request, *names: str) -> dict[str, str]:

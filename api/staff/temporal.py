@@ -53,7 +53,9 @@ class TemporalRoutes:
 
     async def pass_on(self, request: Request, caller: Caller) -> Response:
         """Pass a request on to the UI, as far as the caller's roles go."""
-        path = request.url.path
+        path = _raw_path(request)
+        if any(unquote(part) in (".", "..") for part in path.split("/")):
+            return refusal(400, "this path leads elsewhere than it says")
         if request.method not in LOOKING and not _QUERY.fullmatch(path):
             if not _may(caller, path):
                 return refusal(403, "your roles do not include this")
@@ -74,10 +76,15 @@ class TemporalRoutes:
 
     async def _note_act(self, caller: Caller, request: Request) -> None:
         """Write down what is asked for: the way says what, the workflow's history how it went."""
-        path = request.url.path
+        path = _raw_path(request)
         detail: dict[str, JsonValue] = {"method": request.method, "path": path[:500]}
         subject = _workflow_of(path) or "temporal-ui"
         await self._services.records.append(caller.member.name, subject, "staff_acted", detail)
+
+
+def _raw_path(request: Request) -> str:
+    """Return the path as the UI will read it: a slash that is encoded parts nothing."""
+    return bytes(request.scope["raw_path"]).decode("latin-1")
 
 
 def _may(caller: Caller, path: str) -> bool:

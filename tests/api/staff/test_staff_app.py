@@ -134,6 +134,26 @@ async def test_roles_say_how_far_one_may_go(
     assert (await browser.request("QUERY", HISTORY)).status_code == 405
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("withdrawal-1/query/stage", 200),
+        ("withdrawal-1%2Fquery%2Fstage", 403),  # as the UI reads it, a workflow of that name
+        ("settlement-0/query/%2E%2E", 400),
+        ("settlement-0/runs/%2e./query/x", 400),
+    ],
+)
+async def test_no_path_passes_as_another(
+    browser: httpx.AsyncClient, world: World, path: str, status: int
+) -> None:
+    """Whoever only reads may ask workflows, and starts none by a path that becomes another."""
+    await sign_in(browser, world, "clara")
+    target = f"/api/v1/namespaces/rialto/workflows/{path}"
+    assert (await browser.post(target, json={})).status_code == status
+    passed = [one[1] for one in world.passed_on]
+    assert passed == ([target.encode()] if status == 200 else [])
+
+
 async def test_each_file_is_on_record_once_an_hour_or_is_not_read(
     browser: httpx.AsyncClient, world: World
 ) -> None:
@@ -170,6 +190,16 @@ async def test_refused_logins(browser: httpx.AsyncClient, world: World, case: st
     assert answer.json() == {"message": "unknown name, or another key"}
     assert "set-cookie" not in answer.headers
     assert world.records[-1][1:] == ("staff-login", "login_refused")
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\0b"])
+async def test_texts_that_nobody_can_write_down(browser: httpx.AsyncClient, text: str) -> None:
+    """Half a letter and a zero byte are no name and no challenge, and nothing breaks by them."""
+    body = json.dumps({"name": text})
+    assert (await browser.post("/login/challenge", content=body)).status_code == 400
+    for form in ({"name": text}, {"name": "olga", "challenge": text}):
+        answer = await browser.post("/login/sign-in", content=json.dumps(form))
+        assert answer.status_code == 403
 
 
 async def test_other_sites_and_names_are_refused(browser: httpx.AsyncClient, world: World) -> None:
