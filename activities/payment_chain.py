@@ -1,15 +1,15 @@
-"""What payment and void of a nonce share: which of its transactions was mined, and how deep."""
+"""What all that takes a nonce shares: which of its transactions was mined, and how deep."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
-import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.wallet_ports import BlockRows, ChainAdapter, WithdrawalRows
+from activities.wallet_ports import BlockRows, ChainAdapter
 from activities.withdrawal_money import STREAM
 from domain.chain import FeeQuote, Receipt
 from domain.ledger import JournalRequest, Posting, network_fees, wallet_hot
@@ -19,7 +19,29 @@ from domain.withdrawal import StateChange, StoredTransaction, Withdrawal, Withdr
 _POLL_SECONDS = 0.5
 _WATCH_SECONDS = 300.0
 _BEHIND_ATTEMPTS = 4
-_log = structlog.get_logger(__name__)
+
+
+class Watched(Protocol):
+    """What pays, or is given up: a withdrawal, or a payment between our own addresses."""
+
+    @property
+    def chain(self) -> str:
+        """Return the chain's name."""
+
+    @property
+    def confirmations(self) -> int:
+        """Return how deep it has to lie."""
+
+    @property
+    def nonce(self) -> int | None:
+        """Return its sender's nonce."""
+
+
+class SentRows(Protocol):
+    """The rows of stored transactions."""
+
+    async def note_broadcast(self, tx_hash: str) -> None:
+        """Write down the first broadcast."""
 
 
 def parked(kind: str, message: str) -> ApplicationError:
@@ -28,15 +50,15 @@ def parked(kind: str, message: str) -> ApplicationError:
 
 
 class PaymentChain:
-    """The hot wallet's transactions on the chain, as far as one withdrawal's nonce goes.
+    """Transactions on the chain, as far as one nonce goes.
 
-    All transactions of a withdrawal have one nonce, so at most one of them is ever mined. Above
+    All transactions of a payment have one nonce, so at most one of them is ever mined. Above
     `max_fee` wei a gas unit nothing is begun; what no block takes for `stuck_seconds` is stuck.
     """
 
     def __init__(
         self,
-        rows: WithdrawalRows,
+        rows: SentRows,
         blocks: BlockRows,
         chain: ChainAdapter,
         hot_address: str,
@@ -79,12 +101,13 @@ class PaymentChain:
                 return receipt
         return None
 
-    async def send(self, row: Withdrawal, newest: StoredTransaction) -> None:
+    async def send(
+        self, row: Watched, stored: Sequence[StoredTransaction], newest: StoredTransaction
+    ) -> None:
         """Send one of a nonce's stored transactions, unless any of them has been mined.
 
         The node refuses it when another was mined a moment ago, which is no failure.
         """
-        stored = await self._rows.transactions(row.withdrawal_id)
         taken, receipt = newest.tx_hash, await self.mined_of(stored)
         if receipt is None:
             await self.require_chain(row.chain)
@@ -97,42 +120,48 @@ class PaymentChain:
         await self._rows.note_broadcast(taken if receipt is None else receipt.tx_hash)
 
     async def watch(
-        self, row: Withdrawal, stored: Sequence[StoredTransaction], newest: StoredTransaction
+        self,
+        row: Watched,
+        stored: Sequence[StoredTransaction],
+        newest: StoredTransaction,
+        sender: str = "",
     ) -> Receipt | None:
         """Wait until one is mined and deep enough, and return its receipt; None: it is stuck.
 
-        The newest is sent again when the node has forgotten it. A payment that waits for an
-        earlier nonce is not stuck.
+        The newest is sent again when the node has forgotten it, as after a reorganisation. A
+        payment that waits for an earlier nonce is not stuck. `sender` is the hot wallet, if none
+        is named.
         """
         waited = 0.0
         while True:
             receipt = await self.mined_of(stored)
             if receipt is None and not await self._chain.knows(newest.tx_hash):
-                await self.send(row, newest)
-            if receipt is not None and await self.is_deep(receipt, row.confirmations):
+                await self.send(row, stored, newest)
+            if receipt is not None and await self.is_deep(row, receipt):
                 return receipt
-            if receipt is None and waited >= self._stuck_seconds and await self._is_next(row):
-                return None
+            if receipt is None and waited >= self._stuck_seconds:
+                state = await self._chain.address_state(sender or self._hot_address, ())
+                if state.nonce == row.nonce:
+                    return None
             if waited >= _WATCH_SECONDS:
                 raise ApplicationError("not confirmed yet", type="NotConfirmedYet")
             activity.heartbeat("waiting for confirmations")
             await asyncio.sleep(_POLL_SECONDS)
             waited += _POLL_SECONDS
 
-    async def is_deep(self, receipt: Receipt, confirmations: int) -> bool:
-        """Return whether the receipt's block is deep enough and still part of the chain.
+    async def is_deep(self, row: Watched, receipt: Receipt) -> bool:
+        """Return whether the receipt's block is deep enough, still in the chain, and read by us.
 
         The block that makes it so must be there: a head is told in one number, and wrong at times.
+        The books are compared with the chain at the watcher's block: they never go before it.
         """
-        last = receipt.block_number + confirmations - 1
+        last = receipt.block_number + row.confirmations - 1
+        tip = await self._blocks.tip(row.chain)
+        if tip is not None and tip[0] < last:
+            return False
         if await self._chain.head() < last or await self._chain.block_hash(last) is None:
             return False
         return await self._chain.block_hash(receipt.block_number) == receipt.block_hash
-
-    async def _is_next(self, row: Withdrawal) -> bool:
-        """Return whether no earlier nonce is what the payment waits for."""
-        state = await self._chain.address_state(self._hot_address, ())
-        return state.nonce == row.nonce
 
 
 def mined_change(row: Withdrawal, receipt: Receipt, *, void: bool = False) -> StateChange:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
+from activities.payment_chain import PaymentChain, parked
 from activities.signing import SigningRequest
-from activities.wallet_ports import BlockRows, ChainAdapter, TransactionBuilder
+from activities.wallet_ports import ChainAdapter, TransactionBuilder
 from domain.chain import MAX_REPLACEMENTS, AddressState, FeeQuote, Receipt, dearer
 from domain.money import text_from_units
 from domain.wallet_payment import (
@@ -25,11 +24,8 @@ from domain.wallet_payment import (
 )
 from domain.withdrawal import StoredTransaction
 
-_POLL_SECONDS = 0.5
-_WATCH_SECONDS = 300.0
 _GAS_OF_A_TRANSFER = 100_000  # what is set aside for each payment that is still to be mined
 _COIN_DECIMALS = 18
-_log = structlog.get_logger(__name__)
 
 
 class PaymentRows(Protocol):
@@ -65,9 +61,6 @@ class PaymentRows(Protocol):
     async def transactions(self, payment_id: str) -> list[StoredTransaction]:
         """Return the stored transactions, the first one first."""
 
-    async def note_broadcast(self, tx_hash: str) -> None:
-        """Write down the first broadcast."""
-
 
 @dataclass(frozen=True, slots=True)
 class PaymentView:
@@ -96,41 +89,31 @@ class SignedPayment:
     raw_hex: str
 
 
-def _parked(kind: str, message: str) -> ApplicationError:
-    """Return an error that every operator may read."""
-    return ApplicationError(message, type=f"Public{kind}", non_retryable=True)
-
-
 class WalletPayments:
     """Every step compares and sets the row's state, so a repeat changes nothing.
 
-    `gate` says why nothing may be paid now, "" when payments go out. Above `max_fee` wei a gas
-    unit none begins; what no block takes for `stuck_seconds` pays more.
+    `gate` says why nothing may be paid now, "" when payments go out.
     """
 
     def __init__(
         self,
         rows: PaymentRows,
-        blocks: BlockRows,
+        payments: PaymentChain,
         chain: ChainAdapter,
         builder: TransactionBuilder,
         gate: Callable[[], Awaitable[str]],
-        max_fee: int,
-        stuck_seconds: float,
     ) -> None:
         self._rows = rows
-        self._blocks = blocks
+        self._payments = payments
         self._chain = chain
         self._builder = builder
         self._gate = gate
-        self._max_fee = max_fee
-        self._stuck_seconds = min(stuck_seconds, _WATCH_SECONDS)
 
     async def _require(self, payment_id: str) -> WalletPayment:
         structlog.contextvars.bind_contextvars(payment_id=payment_id)
         found = await self._rows.load(payment_id)
         if found is None:
-            raise _parked("NoSuchPayment", f"there is no payment {payment_id}")
+            raise parked("NoSuchPayment", f"there is no payment {payment_id}")
         return found
 
     @activity.defn(name="load_payment")
@@ -162,14 +145,12 @@ class WalletPayments:
         if row.state is not PaymentState.PLANNED:
             return PaymentResult(row.state)
         if closed := await self._gate():
-            raise _parked("PaymentsStopped", closed)
-        await self._require_chain(row.chain)
+            raise parked("PaymentsStopped", closed)
+        await self._payments.require_chain(row.chain)
         state = await self._chain.address_state(row.source, {None, row.contract})
         await self._require_own_nonces(row, state)
         fees = await self._chain.fee_quote()
-        if fees.max_fee > self._max_fee:
-            asked, most = (text_from_units(fee, 9) for fee in (fees.max_fee, self._max_fee))
-            raise _parked("FeeSpike", f"a gas unit costs {asked} gwei, the most is {most}")
+        self._payments.require_cheap(fees)
         fixed = await self._fixed(row, state, fees)
         if isinstance(fixed, str):
             change = PaymentChange(PaymentState.PLANNED, PaymentState.DROPPED, {"why": fixed})
@@ -178,7 +159,7 @@ class WalletPayments:
             fixed, state.nonce, lambda promised, waiting: _short(fixed, state, promised, waiting)
         )
         if isinstance(moved, str):
-            raise _parked("HotWalletShort", moved)
+            raise parked("HotWalletShort", moved)
         return PaymentResult(moved.state, f"nonce {moved.nonce}")
 
     async def _fixed(
@@ -211,20 +192,10 @@ class WalletPayments:
         """Park when the chain has transactions of the source that we have not made."""
         expected = await self._rows.next_nonce(row.chain, row.source)
         if expected is not None and state.nonce > expected:
-            raise _parked(
+            raise parked(
                 "NonceMismatch",
                 f"the chain has {state.nonce} transactions of the address, the table says "
                 f"{expected}: somebody else used its key, or the database is an old copy",
-            )
-
-    async def _require_chain(self, chain: str) -> None:
-        """Pay nothing on a chain that lacks blocks we have seen; tried again until it has them."""
-        tip = await self._blocks.tip(chain)
-        head = await self._chain.head()
-        if tip is not None and head < tip[0]:
-            raise ApplicationError(
-                f"the chain is at block {head}, but block {tip[0]} was seen",
-                type="PublicChainBehind",
             )
 
     @activity.defn(name="store_signed_payment")
@@ -244,11 +215,9 @@ class WalletPayments:
         row = await self._require(request.payment_id)
         if row.state is not PaymentState.SIGNED:
             return PaymentResult(row.state)
-        await self._require_chain(row.chain)
-        first, *_ = await self._stored(row)
-        if await self._mined_of([first]) is None:
-            await self._chain.broadcast(first.raw)
-        await self._rows.note_broadcast(first.tx_hash)
+        stored = await self._stored(row)
+        first = stored[0]
+        await self._payments.send(row, stored, first)
         detail = {"tx_hash": first.tx_hash}
         change = PaymentChange(PaymentState.SIGNED, PaymentState.BROADCAST, detail)
         moved = await self._rows.move(row.payment_id, change)
@@ -265,21 +234,10 @@ class WalletPayments:
         if row.state is not PaymentState.BROADCAST:
             return PaymentResult(row.state)
         stored = await self._stored(row)
-        waited = 0.0
-        while True:
-            receipt = await self._mined_of(stored)
-            if receipt is None and not await self._chain.knows(stored[-1].tx_hash):
-                await self._require_chain(row.chain)
-                await self._chain.broadcast(stored[-1].raw)
-            if receipt is not None and await self._is_deep(row, receipt):
-                return await self._book(row, receipt)
-            if receipt is None and waited >= self._stuck_seconds and await self._is_next(row):
-                return PaymentResult(row.state, stuck=True)
-            if waited >= _WATCH_SECONDS:
-                raise ApplicationError("not confirmed yet", type="NotConfirmedYet")
-            activity.heartbeat("waiting for confirmations")
-            await asyncio.sleep(_POLL_SECONDS)
-            waited += _POLL_SECONDS
+        receipt = await self._payments.watch(row, stored, stored[-1], row.source)
+        if receipt is None:
+            return PaymentResult(row.state, stuck=True)
+        return await self._book(row, receipt)
 
     async def _book(self, row: WalletPayment, receipt: Receipt) -> PaymentResult:
         journal = booking(row, receipt.tx_hash, receipt.fee, succeeded=receipt.succeeded)
@@ -302,34 +260,10 @@ class WalletPayments:
         moved = await self._rows.move(row.payment_id, change)
         return PaymentResult(moved.state, f"mined in block {receipt.block_number}")
 
-    async def _is_deep(self, row: WalletPayment, receipt: Receipt) -> bool:
-        """Return whether the block is deep enough, still in the chain, and read by the watcher.
-
-        The books are compared with the chain at the watcher's block: they never go before it.
-        """
-        head, tip = await self._chain.head(), await self._blocks.tip(row.chain)
-        if min(head, head if tip is None else tip[0]) - receipt.block_number + 1 < (
-            row.confirmations
-        ):
-            return False
-        return await self._chain.block_hash(receipt.block_number) == receipt.block_hash
-
-    async def _is_next(self, row: WalletPayment) -> bool:
-        """Return whether no earlier nonce is what the payment waits for."""
-        return (await self._chain.address_state(row.source, ())).nonce == row.nonce
-
     async def _stored(self, row: WalletPayment) -> list[StoredTransaction]:
         stored = await self._rows.transactions(row.payment_id)
         assert stored, "a signed payment has a stored transaction"
         return stored
-
-    async def _mined_of(self, stored: Sequence[StoredTransaction]) -> Receipt | None:
-        """Return the receipt of the one that was mined."""
-        for one in stored:
-            receipt = await self._chain.receipt(one.tx_hash)
-            if receipt is not None:
-                return receipt
-        return None
 
     @activity.defn(name="payment_replacement_order")
     async def replacement_order(self, request: WalletPaymentRequest) -> SigningRequest:
@@ -338,12 +272,13 @@ class WalletPayments:
         stored = await self._stored(row)
         newest = stored[-1].raw
         fees = dearer(self._builder.fees_of(newest), await self._chain.fee_quote())
-        if len(stored) > MAX_REPLACEMENTS or fees.max_fee > self._max_fee:
-            raise _parked("StillStuck", f"{len(stored)} transactions, and no block takes one")
+        if len(stored) > MAX_REPLACEMENTS:
+            raise parked("StillStuck", f"{len(stored)} transactions, and no block takes one")
+        self._payments.require_cheap(fees)
         have = (await self._chain.address_state(row.source, {None})).balances[None]
         value = row.amount if row.contract is None else 0
         if have < value + (row.gas or 0) * fees.max_fee:
-            raise _parked("StillStuck", "no block takes it, and its address cannot pay more")
+            raise parked("StillStuck", "no block takes it, and its address cannot pay more")
         return SigningRequest(dict(row.order()), self._builder.repriced(newest, fees).hex())
 
     @activity.defn(name="replace_payment")
@@ -360,9 +295,7 @@ class WalletPayments:
             await self._rows.store_replacement(row, made)
             stored = await self._stored(row)
         newest = stored[-1]
-        if await self._mined_of(stored) is None:
-            await self._chain.broadcast(newest.raw)
-            await self._rows.note_broadcast(newest.tx_hash)
+        await self._payments.send(row, stored, newest)
         return PaymentResult(row.state, f"dearer transaction {newest.tx_hash}")
 
 

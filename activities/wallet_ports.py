@@ -179,9 +179,6 @@ class WithdrawalRows(Protocol):
     ) -> None:
         """Store a dearer transaction with the same nonce, or a void of it."""
 
-    async def note_broadcast(self, tx_hash: str) -> None:
-        """Write down the first broadcast."""
-
     async def cancellations(self, limit: int) -> list[str]:
         """Return ids that their customers have cancelled and that are not given back."""
 

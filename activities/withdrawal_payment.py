@@ -184,9 +184,9 @@ class WithdrawalPayment:
         row = await require(self._rows, request.withdrawal_id)
         if row.state is not WithdrawalState.SIGNED:
             return StepResult(row.state)
-        first, *_ = await self._stored(row)
-        tx_hash = first.tx_hash
-        await self._payments.send(row, first)
+        stored = await self._stored(row)
+        tx_hash = stored[0].tx_hash
+        await self._payments.send(row, stored, stored[0])
         moved = await self._rows.move(
             request.withdrawal_id,
             StateChange(
@@ -251,7 +251,7 @@ class WithdrawalPayment:
             await self._rows.store_replacement(row, made, self._hot_address)
             stored = await self._rows.transactions(row.withdrawal_id)
         newest = stored[-1]
-        await self._payments.send(row, newest)
+        await self._payments.send(row, stored, newest)
         _log.info("withdrawal replaced", tx_hash=newest.tx_hash)
         return StepResult(row.state, f"dearer transaction {newest.tx_hash}")
 
@@ -264,7 +264,7 @@ class WithdrawalPayment:
             return StepResult(row.state)
         tx_hash = str(row.tx_hash)
         receipt = await self._chain.receipt(tx_hash)
-        if receipt is None or not await self._payments.is_deep(receipt, row.confirmations):
+        if receipt is None or not await self._payments.is_deep(row, receipt):
             raise parked("ReceiptGone", f"the chain no longer shows {tx_hash} as it was")
         if receipt.succeeded:
             raise parked("PaidAfterAll", f"the chain now says that {tx_hash} has paid")

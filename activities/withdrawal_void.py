@@ -66,14 +66,7 @@ class WithdrawalVoid:
         row = await require(self._rows, request.withdrawal_id)
         if row.state not in VOIDABLE_STATES:
             return StepResult(row.state)
-        signed = counted(
-            row,
-            VOID,
-            await self._rows.decisions(row.withdrawal_id),
-            officers=self._officers,
-            now=self._now(),
-            verify=self._verify,
-        )
+        signed = self._counted(row, await self._rows.decisions(row.withdrawal_id))
         if len(signed) < VOID_SIGNATURES:
             return StepResult(row.state, f"{len(signed)} of {VOID_SIGNATURES} signatures count")
         moved = await self._rows.move(
@@ -85,6 +78,11 @@ class WithdrawalVoid:
             ),
         )
         return StepResult(moved.state, f"given up by {len(signed)} officers")
+
+    def _counted(self, row: Withdrawal, decisions: list[Decision]) -> list[str]:
+        return counted(
+            row, VOID, decisions, officers=self._officers, now=self._now(), verify=self._verify
+        )
 
     @activity.defn(name="watch_void")
     async def watch(self, request: WithdrawalRequest) -> StepResult:
@@ -117,7 +115,9 @@ class WithdrawalVoid:
         self._payments.require_cheap(fees)
         unsigned = self._builder.void(row, await self._chain.chain_id(), fees)
         decisions = await self._rows.decisions(row.withdrawal_id)
-        return SigningRequest(_order(row, decisions), unsigned.hex())
+        good = self._counted(row, decisions)  # one that does not count would spoil the others
+        wanted = [one for one in decisions if one.officer in good]
+        return SigningRequest(_order(row, wanted), unsigned.hex())
 
     def _fees(self, stored: Sequence[StoredTransaction], now: FeeQuote) -> FeeQuote:
         for one in stored:
@@ -139,7 +139,7 @@ class WithdrawalVoid:
             await self._rows.store_replacement(row, made, self._hot_address)
             stored = await self._rows.transactions(row.withdrawal_id)
         newest = [one for one in stored if one.voids][-1]
-        await self._payments.send(row, newest)
+        await self._payments.send(row, stored, newest)
         _log.info("withdrawal's void sent", tx_hash=newest.tx_hash)
         return StepResult(row.state, f"void {newest.tx_hash}")
 
@@ -155,7 +155,7 @@ class WithdrawalVoid:
         if paid is not None:
             raise parked("PaidAfterAll", f"the chain now says that {paid.tx_hash} was mined")
         receipt = await self._chain.receipt(str(row.tx_hash))
-        if receipt is None or not await self._payments.is_deep(receipt, row.confirmations):
+        if receipt is None or not await self._payments.is_deep(row, receipt):
             raise parked("ReceiptGone", f"the chain no longer shows {row.tx_hash} as it was")
         return StepResult(row.state)
 

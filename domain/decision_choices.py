@@ -49,6 +49,9 @@ def withdrawal_choices(
         found.append(Choice(REJECT, _rejection(state), is_signed=True))
     if is_parked and state in VOIDABLE_STATES:
         found.append(Choice(VOID, _void(voided), is_signed=True))
+    elif is_parked and state is WithdrawalState.VOIDING:
+        effect = "Renews your signature for the void. Nothing is signed before a retry."
+        found.append(Choice(VOID, effect, is_signed=True))
     if is_parked:
         found.append(retry_choice())
     return tuple(found)

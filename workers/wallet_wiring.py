@@ -183,17 +183,8 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
     deposit = DepositActivities(deposits, transfers, steps, adapters.chain, adapters.screener)
     shard_transfers = ShardTransferStore(adapters.engine, ledger)
     between = ShardTransferActivities(shard_transfers, steps)
-    blocks = BlockStore(adapters.engine, audit)
     payments = PaymentStore(adapters.engine, ledger, audit)
-    own = WalletPayments(
-        payments,
-        blocks,
-        adapters.chain,
-        builder,
-        adapters.gate,
-        adapters.max_fee,
-        adapters.stuck_seconds,
-    )
+    own = WalletPayments(payments, on_chain, adapters.chain, builder, adapters.gate)
     tending = HotWalletActivities(
         HotWalletStore(adapters.engine, audit),
         payments,

@@ -36,7 +36,7 @@ _ADVICE = {
     "ChainBehind": "point the exchange at the right node, or restore the chain",
     "NonceMismatch": "find out who used the hot wallet's key; do not go on before that",
     "SignerRefused": "compare the signer's own files with the withdrawal; an expired approval is "
-    "renewed by `rialto approve`",
+    "renewed by `rialto approve`, a void's signature by `rialto void`",
     "SignerAway": "start the process wallet-signer",
     "ReceiptGone": "wait until the chain has settled down",
     "PaidAfterAll": "call the developers: the books say that nothing was paid",

@@ -109,11 +109,12 @@ class WithdrawalDecisions(ParkingWorkflow):
     @void.validator
     def _validate_void(self, form: Any = None) -> None:
         decision = _decision(form)
-        if self._state not in VOIDABLE_STATES:
+        renewal = self._state is _State.VOIDING  # the signer wants signatures that still count
+        if self._state not in VOIDABLE_STATES and not renewal:
             raise refusal(f"nothing to void in state {self._state}")
         if not self._parked:
             raise refusal("it is not parked: its payment is still being tried")
-        self._check_decision(decision, VOID, self._voided_by)
+        self._check_decision(decision, VOID, [] if renewal else self._voided_by)
 
     def _is_given_up(self) -> bool:
         """Return whether two officers have given the payment up, and nothing was done about it."""

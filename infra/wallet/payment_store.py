@@ -259,15 +259,6 @@ class PaymentStore:
                 for row in await connection.execute(query)
             ]
 
-    async def note_broadcast(self, tx_hash: str) -> None:
-        """Write down when a node first took the transaction."""
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                sa.update(tables.wallet_transaction)
-                .where(_t.tx_hash == tx_hash, _t.broadcast_at.is_(None))
-                .values(broadcast_at=sa.func.now())
-            )
-
     async def _read(
         self, connection: AsyncConnection, payment_id: str, *, lock: bool = False
     ) -> WalletPayment | None:

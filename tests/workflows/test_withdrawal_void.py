@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from temporalio.client import WorkflowUpdateFailedError
 
 from domain.approval import VOID
 from domain.nonce_gap import NonceGap
 from domain.withdrawal_story import story_of
+from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.wallet.transaction import decode_signed
 from tests.workflows.operations import reset
@@ -121,6 +124,41 @@ async def _nothing_was_paid(rig: Rig, name: str, nonce: int) -> None:
     assert any("given up by marta, piero" in line for line in story.answer)
 
 
+async def test_signatures_that_count_no_more_are_renewed_before_the_void_is_signed(
+    quiet_rig: Rig,
+) -> None:
+    """While it waited for cheaper gas, one has gone bad: its officer signs again."""
+    rig = quiet_rig
+    nonce = await _funded(rig, 6)
+    async with _no_blocks(rig):
+        name = await _stuck(rig, 6)
+        async with rig.worker(max_fee=1):
+            await _void(rig, name, "marta", "piero")
+            await rig.until(lambda: rig.stage(name), "failed:void")
+        approval = tables.approval
+        async with rig.engine.begin() as connection:
+            await connection.execute(
+                sa.update(approval)
+                .where(approval.c.withdrawal_id == UUID(name), approval.c.officer == "piero")
+                .values(signature=bytes(64))
+            )
+        async with rig.worker():
+            await desk.retry(rig.settings, name, "gas is cheap again")
+            await rig.until(lambda: _is_refused(rig, name), True)
+            await _void(rig, name, "piero")
+            await desk.retry(rig.settings, name, "signed again")
+            await rig.until(lambda: _has_void(rig, name), True)
+            await rig.mine(3)
+            await rig.until(lambda: rig.state(name), "rejected")
+    await _nothing_was_paid(rig, name, nonce)
+    await no_violation_of_the_wallet(rig)
+
+
+async def _is_refused(rig: Rig, name: str) -> bool:
+    """Return whether it is parked since the signer has refused."""
+    return await rig.stage(name) == "failed:void" and "SignerRefused" in await rig.details(name)
+
+
 async def test_payment_that_is_mined_before_its_void_is_paid_and_booked(quiet_rig: Rig) -> None:
     """Whichever is mined decides; here the block came between the decision and the void.
 
@@ -163,7 +201,7 @@ async def test_nonce_that_was_never_signed_is_found_and_voided_for_those_behind(
         await rig.until(lambda: rig.stage(name), "failed:sign")
         behind = await rig.withdraw(4, "USDT", 50 * USDT)
         await rig.until(lambda: rig.state(behind), "broadcast")
-        wanted = NonceGap(nonce, name, "failed:sign", is_signed=False, waiting=1)
+        wanted = NonceGap(nonce, f"withdrawal-{name}", "failed:sign", is_signed=False, waiting=1)
         assert await rig.nonces().find() == wanted
         assert await rig.nonces().send_again() == []
 
@@ -189,9 +227,9 @@ async def test_transaction_that_the_node_forgot_is_sent_again_by_the_sweep(quiet
         newest = (await rig.withdrawals.transactions(name))[-1]
         assert await rig.nonces().find() is None
         await rig.rpc("anvil_dropTransaction", newest.tx_hash)
-        wanted = NonceGap(nonce, name, "failed:confirm", is_signed=True, waiting=0)
+        wanted = NonceGap(nonce, f"withdrawal-{name}", "failed:confirm", is_signed=True, waiting=0)
         assert await rig.nonces().find() == wanted
-        assert await rig.nonces().send_again() == [name]
+        assert await rig.nonces().send_again() == [f"withdrawal-{name}"]
         assert await rig.nonces().find() is None
         await rig.mine(3)
         async with rig.worker():
