@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.payment_pause import PaymentPause, is_resumed
+from domain.payment_pause import PaymentPause, is_resumed, resumed_by
 from domain.two_signatures import SIGNATURES_NEEDED, reason_refusal
 from infra.postgres.audit_store import AuditStore
 from infra.settings import Settings
@@ -57,7 +57,13 @@ async def pause(engine: AsyncEngine, settings: Settings, officer: str, reason: s
     if officer not in pinned:
         raise DeskError(f"{officer} is no officer whom the signer knows")
     path = pause_path(settings.data_dir)
-    known = await store.in_force()
+    try:
+        known = await store.in_force()
+    except ConnectionError as error:
+        write_pause(path, PauseOnFile(made))
+        raise DeskError(
+            f"the signer signs nothing from here on; pause again for the gate and the log: {error}"
+        ) from error
     on_file = read_pause(path)
     if known is not None and on_file is not None and on_file.pause == known[0]:
         raise DeskError(f"payments are {known[0].told}")
@@ -72,11 +78,11 @@ async def pause(engine: AsyncEngine, settings: Settings, officer: str, reason: s
 async def resume(engine: AsyncEngine, settings: Settings, officer: str) -> Resumption:
     """Add an officer's signature to go on; with two, gate and signer let payments pass."""
     pinned, store = _require_signer(settings), PauseStore(engine, AuditStore())
-    known = await store.in_force()
+    known = await store.in_force() or _signers_own(settings, pinned)
     if known is None:
         raise DeskError("payments are not paused")
     found, signatures = known
-    if officer in signatures:
+    if officer in resumed_by(found, signatures, pinned, officers.verify_ed25519):
         raise DeskError(f"{officer} has signed already; {SIGNATURES_NEEDED} officers must")
     if officer not in pinned:
         raise DeskError(f"{officer} is no officer whom the signer knows")
@@ -85,3 +91,16 @@ async def resume(engine: AsyncEngine, settings: Settings, officer: str) -> Resum
     write_pause(pause_path(settings.data_dir), PauseOnFile(found, signatures))
     await store.resume(found, signatures, officer, ended=ended)
     return Resumption(found, tuple(sorted(signatures)), ended)
+
+
+def _signers_own(
+    settings: Settings, pinned: PinnedOfficers
+) -> tuple[PaymentPause, dict[str, str]] | None:
+    """Return the pause by which the signer alone still refuses, with the signatures on its file.
+
+    Its row was never written, or an officer who had let payments go on has another key since.
+    """
+    found = read_pause(pause_path(settings.data_dir))
+    if found is None or is_resumed(found.pause, found.signatures, pinned, officers.verify_ed25519):
+        return None
+    return found.pause, dict(found.signatures)

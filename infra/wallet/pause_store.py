@@ -80,6 +80,6 @@ class PauseStore:
                 _SUBJECT,
                 f"officer:{by}",
                 RESUME,
-                f"{RESUME}:{pause.pause_id}:{by}",
+                f"{RESUME}:{pause.pause_id}:{signatures[by]}",
                 {"statement": pause.resumption(), "signature": signatures[by], "ended": ended},
             )
