@@ -177,7 +177,12 @@ class HotWalletActivities:
         for holdings in by_address.values():
             activity.heartbeat()
             first = min(holdings, key=lambda it: it.contract is None)  # coins pay the tokens' gas
-            payment = await self._sweep(first, fees, coin)
+            try:
+                payment = await self._sweep(first, fees, coin)
+            except Exception as error:  # noqa: BLE001 - a frozen address is no obstacle to others
+                await self._chain.head()  # raises where it is the node that is away
+                _log.warning("not_swept", address=first.address, error=str(error)[:200])
+                continue
             if payment is not None:
                 found.append(payment)
         return found

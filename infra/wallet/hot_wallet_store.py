@@ -22,13 +22,13 @@ from infra.postgres.reading import reading
 SUBJECT = "hot-wallet"
 BAND_SET = "band_set"  # audit action
 _a, _b, _p = tables.asset.c, tables.hot_wallet_band.c, tables.wallet_payment.c
-_UNBOOKED = tuple(str(state) for state in (*UNPOSTED_STATES, DepositState.VOIDED))
-# Deposits that are booked, and what payments have brought to and taken from their addresses since.
+_UNTOUCHED = (*UNPOSTED_STATES, DepositState.VOIDED, DepositState.SUSPENDED)
+# Deposits that are booked and were let pass, and what payments have moved at their addresses since.
 _OF_ADDRESSES = sa.text(
     "WITH moved AS ("
     " SELECT address, asset_id, amount FROM deposit WHERE chain = :chain"
     "  AND customer_id IS NOT NULL AND turns % 2 = 0"
-    "  AND NOT state = ANY(CAST(:unbooked AS text[]))"
+    "  AND NOT state = ANY(CAST(:untouched AS text[]))"
     " UNION ALL SELECT destination, asset_id, amount FROM wallet_payment"
     "  WHERE chain = :chain AND kind = 'gas' AND state = 'booked'"
     " UNION ALL SELECT source, asset_id, -amount FROM wallet_payment"
@@ -153,7 +153,7 @@ class HotWalletStore:
         """
         parameters = {
             "chain": chain,
-            "unbooked": list(_UNBOOKED),
+            "untouched": [str(state) for state in _UNTOUCHED],
             "busy": list(busy),
             "most": most,
         }

@@ -131,6 +131,8 @@ class OwnPaymentSigner:
             if len(self._swept) >= self._policy.signatures_per_hour:
                 return Refused(SignerRefusal.TOO_MANY_SIGNATURES)
             return None
+        if self._journal.given_up(order.payment_id):
+            return Refused(SignerRefusal.GIVEN_UP)
         payment = _journalled(order, now_seconds)
         signed = self._journal.payment(order.payment_id)
         if signed is not None:

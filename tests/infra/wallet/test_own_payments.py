@@ -125,6 +125,12 @@ def test_without_a_pinned_cold_address_nothing_goes_cold(tmp_path: Path) -> None
     assert checked == Refused(SignerRefusal.NO_COLD_ADDRESS)
 
 
+def test_nothing_is_paid_by_the_name_of_what_was_given_up(tmp_path: Path) -> None:
+    """A withdrawal whose nonce was voided lends neither its name nor its nonce."""
+    SignerJournal(tmp_path / "signed.jsonl").record_void(COINS.nonce, GAS["payment_id"], 1, b"")
+    assert _signer(tmp_path).sign(GAS, COINS.unsigned(), NOW) == Refused(SignerRefusal.GIVEN_UP)
+
+
 def test_nonces_and_limits_of_the_hot_wallet_are_the_withdrawals(tmp_path: Path) -> None:
     """Gas shares nonces and hourly amounts with what customers are paid; sweeps are counted."""
     signer = _signer(tmp_path)
