@@ -73,7 +73,7 @@ class NonceCare:
                 _log.warning("not_sent_again", tx_hash=wanted.tx_hash, error=str(error)[:200])
             else:
                 _log.warning("sent_again", tx_hash=wanted.tx_hash, nonce=row.nonce)
-                sent.append(row.withdrawal_id or wanted.tx_hash)
+                sent.append(row.workflow_id or wanted.tx_hash)
         return sent
 
     async def _open(self) -> tuple[int, int, tuple[Numbered, ...]]:

@@ -63,7 +63,7 @@ class SweepRequest:
 class SweepResult:
     """The last sweep: how many rows were open, what had to be started or ended, what could not.
 
-    `sent_again` are the withdrawals whose transactions the node had forgotten.
+    `sent_again` are the workflows whose transactions the node had forgotten.
     """
 
     open_rows: int = 0

@@ -14,10 +14,10 @@ from domain.withdrawal import StoredTransaction
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A nonce with its stored transactions, the first one first; "" where no withdrawal has it."""
+    """A nonce with its stored transactions, the first one first; "" where nothing has it."""
 
     nonce: int
-    withdrawal_id: str
+    workflow_id: str
     stage: str
     transactions: tuple[StoredTransaction, ...] = ()
 
@@ -30,13 +30,13 @@ class Numbered:
 
 @dataclass(frozen=True, slots=True)
 class NonceGap:
-    """The lowest hole; `withdrawal_id` "" where no withdrawal has the nonce, `waiting` behind it.
+    """The lowest hole; `workflow_id` "" where nothing has the nonce, `waiting` behind it.
 
     `is_signed` when a transaction of it is stored, so that the node has lost or never got it.
     """
 
     nonce: int
-    withdrawal_id: str
+    workflow_id: str
     stage: str
     is_signed: bool
     waiting: int
@@ -57,7 +57,7 @@ def find_gap(
         if not any(one.tx_hash in known for one in row.transactions):
             return NonceGap(
                 nonce,
-                row.withdrawal_id,
+                row.workflow_id,
                 row.stage,
                 bool(row.transactions),
                 next_nonce - nonce - 1,

@@ -25,7 +25,6 @@ from domain.market_change import MARKET_CHANGE_WORKFLOW
 from domain.money import text_from_units
 from domain.nonce_gap import NonceGap
 from domain.order import ShardMode
-from domain.withdrawal import withdrawal_workflow_id
 from infra.engine_grpc import EngineStatus
 from infra.postgres.alarm_store import AlarmStore
 from infra.temporal.runs import OPEN, list_runs
@@ -247,14 +246,13 @@ def nonce_gap_source(
         seen[gap.nonce] = since
         if now - since < _GAP_SECONDS:
             return []
-        workflow_id = withdrawal_workflow_id(gap.withdrawal_id) if gap.withdrawal_id else ""
         return [
             Condition(
                 AlarmKind.NONCE_GAP,
                 f"nonce {gap.nonce}",
                 Severity.CRITICAL,
-                _gap_text(gap, workflow_id),
-                workflow_id,
+                _gap_text(gap),
+                gap.workflow_id,
             )
         ]
 
@@ -273,8 +271,8 @@ def band_source(concerns: Callable[[], Awaitable[Sequence[tuple[str, str]]]]) ->
     return find
 
 
-def _gap_text(gap: NonceGap, workflow_id: str) -> str:
-    whose = f"of {workflow_id} (at {gap.stage})" if workflow_id else "that no withdrawal has"
+def _gap_text(gap: NonceGap) -> str:
+    whose = f"of {gap.workflow_id} (at {gap.stage})" if gap.workflow_id else "that nothing has"
     what = "the node does not have its transaction" if gap.is_signed else "it was never signed"
     return (
         f"nonce {gap.nonce} of the hot wallet, {whose}: {what}; {gap.waiting} later ones wait "

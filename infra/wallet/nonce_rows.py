@@ -6,10 +6,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.nonce_gap import Numbered
-from domain.withdrawal import StoredTransaction
+from domain.wallet_payment import STAGE_OF, PaymentState, wallet_payment_workflow_id
+from domain.withdrawal import StoredTransaction, withdrawal_workflow_id
 from infra.postgres import tables
 
-_w, _t = tables.withdrawal.c, tables.wallet_transaction.c
+_w, _t, _p = tables.withdrawal.c, tables.wallet_transaction.c, tables.wallet_payment.c
 
 
 class NonceRows:
@@ -29,7 +30,7 @@ class NonceRows:
         last = sa.select(nonce.next_nonce).where(
             nonce.chain == self.chain, nonce.address == self.address
         )
-        query = (
+        withdrawals = (
             sa.select(_w.withdrawal_id, _w.nonce, _w.stage)
             .join_from(tables.withdrawal, tables.asset)
             .where(
@@ -37,16 +38,30 @@ class NonceRows:
                 _w.nonce >= from_nonce,
                 _w.nonce < from_nonce + limit,
             )
-            .order_by(_w.nonce)
+        )
+        payments = sa.select(_p.payment_id, _p.nonce, _p.state).where(
+            _p.chain == self.chain,
+            _p.source == self.address,
+            _p.nonce >= from_nonce,
+            _p.nonce < from_nonce + limit,
         )
         async with self._engine.connect() as connection:
             next_nonce = int(await connection.scalar(last) or 0)
-            rows = (await connection.execute(query)).all()
+            owners = {
+                row.nonce: (withdrawal_workflow_id(str(row.withdrawal_id)), row.stage)
+                for row in await connection.execute(withdrawals)
+            } | {
+                row.nonce: (
+                    wallet_payment_workflow_id(str(row.payment_id)),
+                    STAGE_OF[PaymentState(row.state)],
+                )
+                for row in await connection.execute(payments)
+            }
             stored = await self._transactions(connection, from_nonce, limit)
-        owners = {row.nonce: (str(row.withdrawal_id), row.stage) for row in rows}
         found = tuple(
-            Numbered(one, *owners.get(one, ("", "")), tuple(stored.get(one, ())))
+            Numbered(one, owner, stage, tuple(stored.get(one, ())))
             for one in sorted({*owners, *stored})
+            for owner, stage in (owners.get(one, ("", "")),)
         )
         return min(next_nonce, from_nonce + limit), found
 
