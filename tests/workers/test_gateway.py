@@ -85,7 +85,7 @@ async def test_only_a_trusted_proxy_says_who_asks(proxies: str, seen: str) -> No
         "headers": [(b"x-forwarded-for", b"9.9.9.9")],
         "scheme": "http",
     }
-    await config.loaded_app(scope, None, None)  # type: ignore[arg-type]
+    await config.loaded_app(scope, None, None)
     assert found == [seen]
 
 
