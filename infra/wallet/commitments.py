@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from infra.postgres import tables
 
+# (what is still to be paid by contract, how many payments that is) -> what is missing, or None
+Shortage = Callable[[Mapping[str | None, int], int], str | None]
 _w, _p, _a = tables.withdrawal.c, tables.wallet_payment.c, tables.asset.c
 
 

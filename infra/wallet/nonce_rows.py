@@ -9,6 +9,7 @@ from domain.nonce_gap import Numbered
 from domain.wallet_payment import STAGE_OF, PaymentState, wallet_payment_workflow_id
 from domain.withdrawal import StoredTransaction, withdrawal_workflow_id
 from infra.postgres import tables
+from infra.wallet.stored_transactions import stored_transaction_of
 
 _w, _t, _p = tables.withdrawal.c, tables.wallet_transaction.c, tables.wallet_payment.c
 
@@ -80,9 +81,5 @@ class NonceRows:
         )
         found: dict[int, list[StoredTransaction]] = {}
         for row in await connection.execute(query):
-            found.setdefault(row.nonce, []).append(
-                StoredTransaction(
-                    row.tx_hash, bytes(row.raw), row.replacement, row.signed_at, row.voids
-                )
-            )
+            found.setdefault(row.nonce, []).append(stored_transaction_of(row))
         return found

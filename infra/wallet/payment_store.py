@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -27,8 +27,9 @@ from domain.withdrawal import StoredTransaction
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import LedgerStore
-from infra.wallet.commitments import committed, take_nonce
+from infra.wallet.commitments import Shortage, committed, take_nonce
 from infra.wallet.posting import post_or_raise
+from infra.wallet.stored_transactions import next_nonce, store_transaction, stored_transactions
 
 ACTOR = "hot-wallet"
 _p, _a, _t = tables.wallet_payment.c, tables.asset.c, tables.wallet_transaction.c
@@ -40,7 +41,6 @@ _JOINED = sa.select(
     _a.engine_decimals,
     _a.confirmations,
 ).join_from(tables.wallet_payment, tables.asset)
-Shortage = Callable[[Mapping[str | None, int], int], str | None]
 
 
 def _payment(row: Any) -> WalletPayment:
@@ -181,10 +181,7 @@ class PaymentStore:
 
     async def next_nonce(self, chain: str, address: str) -> int | None:
         """Return the nonce that comes next; None before the first."""
-        nonce = tables.wallet_nonce.c
-        query = sa.select(nonce.next_nonce).where(nonce.chain == chain, nonce.address == address)
-        async with self._engine.connect() as connection:
-            return await connection.scalar(query)
+        return await next_nonce(self._engine, chain, address)
 
     async def store_transaction(
         self, payment: WalletPayment, raw: bytes, tx_hash: str
@@ -231,33 +228,20 @@ class PaymentStore:
         tx_hash: str,
         number: int,
     ) -> bool:
-        written = await connection.execute(
-            insert(tables.wallet_transaction)
-            .values(
-                tx_hash=tx_hash,
-                payment_id=UUID(payment.payment_id),
-                chain=payment.chain,
-                address=payment.source,
-                nonce=payment.nonce,
-                replacement=number,
-                raw=raw,
-            )
-            .on_conflict_do_nothing()
+        return await store_transaction(
+            connection,
+            tx_hash=tx_hash,
+            payment_id=UUID(payment.payment_id),
+            chain=payment.chain,
+            address=payment.source,
+            nonce=payment.nonce,
+            replacement=number,
+            raw=raw,
         )
-        return bool(written.rowcount)
 
     async def transactions(self, payment_id: str) -> list[StoredTransaction]:
         """Return the stored transactions, the first one first."""
-        query = (
-            sa.select(tables.wallet_transaction)
-            .where(_t.payment_id == UUID(payment_id))
-            .order_by(_t.replacement)
-        )
-        async with self._engine.connect() as connection:
-            return [
-                StoredTransaction(row.tx_hash, bytes(row.raw), row.replacement, row.signed_at)
-                for row in await connection.execute(query)
-            ]
+        return await stored_transactions(self._engine, _t.payment_id, payment_id)
 
     async def _read(
         self, connection: AsyncConnection, payment_id: str, *, lock: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from uuid import UUID
 
@@ -31,13 +31,12 @@ from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.usd_price import usd_price
-from infra.wallet.commitments import committed, take_nonce
+from infra.wallet.commitments import Shortage, committed, take_nonce
 from infra.wallet.posting import post_or_raise
+from infra.wallet.stored_transactions import next_nonce, store_transaction, stored_transactions
 from infra.wallet.withdrawal_row import JOINED, withdrawal_of
 
-_w = tables.withdrawal.c
-# (what is still to be paid by contract, how many payments that is) -> what is missing, or None
-Shortage = Callable[[Mapping[str | None, int], int], str | None]
+_w, _t = tables.withdrawal.c, tables.wallet_transaction.c
 
 
 class WithdrawalStore:
@@ -227,27 +226,21 @@ class WithdrawalStore:
 
     async def next_nonce(self, chain: str, address: str) -> int | None:
         """Return the nonce that the next withdrawal would get; None before the first."""
-        nonce = tables.wallet_nonce.c
-        query = sa.select(nonce.next_nonce).where(nonce.chain == chain, nonce.address == address)
-        async with self._engine.connect() as connection:
-            return await connection.scalar(query)
+        return await next_nonce(self._engine, chain, address)
 
     async def store_transaction(
         self, withdrawal: Withdrawal, *, sender: str, raw: bytes, tx_hash: str
     ) -> Withdrawal:
         """Store the raw transaction, before any node sees it; the first one stored stays."""
         async with self._engine.begin() as connection:
-            await connection.execute(
-                insert(tables.wallet_transaction)
-                .values(
-                    tx_hash=tx_hash,
-                    withdrawal_id=UUID(withdrawal.withdrawal_id),
-                    chain=withdrawal.chain,
-                    address=sender,
-                    nonce=withdrawal.nonce,
-                    raw=raw,
-                )
-                .on_conflict_do_nothing()
+            await store_transaction(
+                connection,
+                tx_hash=tx_hash,
+                withdrawal_id=UUID(withdrawal.withdrawal_id),
+                chain=withdrawal.chain,
+                address=sender,
+                nonce=withdrawal.nonce,
+                raw=raw,
             )
         stored = await self.transactions(withdrawal.withdrawal_id)
         assert stored, "another withdrawal's transaction holds this nonce"
@@ -264,19 +257,7 @@ class WithdrawalStore:
 
     async def transactions(self, withdrawal_id: str) -> list[StoredTransaction]:
         """Return the stored transactions, the first one first."""
-        stored = tables.wallet_transaction
-        query = (
-            sa.select(stored)
-            .where(stored.c.withdrawal_id == UUID(withdrawal_id))
-            .order_by(stored.c.replacement)
-        )
-        async with self._engine.connect() as connection:
-            return [
-                StoredTransaction(
-                    row.tx_hash, bytes(row.raw), row.replacement, row.signed_at, row.voids
-                )
-                for row in await connection.execute(query)
-            ]
+        return await stored_transactions(self._engine, _t.withdrawal_id, withdrawal_id)
 
     async def store_replacement(
         self, withdrawal: Withdrawal, transaction: StoredTransaction, sender: str
@@ -292,21 +273,18 @@ class WithdrawalStore:
             found = await self._read(connection, withdrawal.withdrawal_id, lock=True)
             if found is None or found.state is not wanted:
                 return
-            written = await connection.execute(
-                insert(tables.wallet_transaction)
-                .values(
-                    tx_hash=transaction.tx_hash,
-                    withdrawal_id=UUID(found.withdrawal_id),
-                    chain=found.chain,
-                    address=sender,
-                    nonce=found.nonce,
-                    replacement=transaction.replacement,
-                    voids=transaction.voids,
-                    raw=transaction.raw,
-                )
-                .on_conflict_do_nothing()
+            written = await store_transaction(
+                connection,
+                tx_hash=transaction.tx_hash,
+                withdrawal_id=UUID(found.withdrawal_id),
+                chain=found.chain,
+                address=sender,
+                nonce=found.nonce,
+                replacement=transaction.replacement,
+                voids=transaction.voids,
+                raw=transaction.raw,
             )
-            if written.rowcount:
+            if written:
                 await self._audit.append(
                     connection,
                     found.subject,
@@ -318,11 +296,10 @@ class WithdrawalStore:
 
     async def note_broadcast(self, tx_hash: str) -> None:
         """Write down when a node first took the transaction."""
-        stored = tables.wallet_transaction.c
         async with self._engine.begin() as connection:
             await connection.execute(
                 sa.update(tables.wallet_transaction)
-                .where(stored.tx_hash == tx_hash, stored.broadcast_at.is_(None))
+                .where(_t.tx_hash == tx_hash, _t.broadcast_at.is_(None))
                 .values(broadcast_at=sa.func.now())
             )
 
