@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from temporalio import activity
@@ -11,11 +11,14 @@ from temporalio.exceptions import ApplicationError
 
 from activities.wallet_ports import BlockRows, ChainAdapter
 from activities.withdrawal_money import STREAM
-from domain.chain import FeeQuote, Receipt
+from domain.chain import COIN_DECIMALS, AddressState, FeeQuote, Receipt
+from domain.hash_chain import JsonValue
 from domain.ledger import JournalRequest, Posting, network_fees, wallet_hot
 from domain.money import text_from_units
+from domain.wallet_payment import WalletPayment
 from domain.withdrawal import StateChange, StoredTransaction, Withdrawal, WithdrawalState
 
+GAS_OF_A_TRANSFER = 100_000  # what is set aside for each payment that is still to be mined
 _POLL_SECONDS = 0.5
 _WATCH_SECONDS = 300.0
 _BEHIND_ATTEMPTS = 4
@@ -164,6 +167,52 @@ class PaymentChain:
         return await self._chain.block_hash(receipt.block_number) == receipt.block_hash
 
 
+def shortage(
+    payer: str,
+    row: Withdrawal | WalletPayment,
+    amount: int,
+    gas: int,
+    state: AddressState,
+    promised: Mapping[str | None, int],
+) -> str | None:
+    """Return what `payer`, whose `state` this is, lacks to send `amount` units beside `promised`.
+
+    `gas` wei of the chain's coin are needed for it and for those that wait for a block.
+    """
+    for contract in dict.fromkeys((row.contract, None)):
+        need = promised.get(contract, 0)
+        need += amount if contract == row.contract else 0
+        need += gas if contract is None else 0
+        have = state.balances[contract]
+        if have < need:
+            decimals = row.asset.chain_decimals if contract == row.contract else COIN_DECIMALS
+            code = row.asset.code if contract == row.contract else row.chain
+            return (
+                f"{payer} has {text_from_units(have, decimals)} {code} and needs "
+                f"{text_from_units(need, decimals)} {code}"
+            )
+    return None
+
+
+def mined_detail(receipt: Receipt) -> dict[str, JsonValue]:
+    """Return what the audit log says of a mined transaction."""
+    return {
+        "tx_hash": receipt.tx_hash,
+        "block": receipt.block_number,
+        "block_hash": receipt.block_hash,
+        "network_fee": str(receipt.fee),
+    }
+
+
+def mined_columns(receipt: Receipt) -> dict[str, object]:
+    """Return what the row of a mined payment gets."""
+    return {
+        "tx_hash": receipt.tx_hash,
+        "block_number": receipt.block_number,
+        "network_fee": receipt.fee,
+    }
+
+
 def mined_change(row: Withdrawal, receipt: Receipt, *, void: bool = False) -> StateChange:
     """Return the change to what a deep receipt says; what paid nobody has its gas booked here."""
     if receipt.succeeded and not void:
@@ -174,17 +223,8 @@ def mined_change(row: Withdrawal, receipt: Receipt, *, void: bool = False) -> St
     return StateChange(
         source=row.state,
         target=target,
-        detail={
-            "tx_hash": receipt.tx_hash,
-            "block": receipt.block_number,
-            "block_hash": receipt.block_hash,
-            "network_fee": str(receipt.fee),
-        },
-        columns={
-            "tx_hash": receipt.tx_hash,
-            "block_number": receipt.block_number,
-            "network_fee": receipt.fee,
-        },
+        detail=mined_detail(receipt),
+        columns=mined_columns(receipt),
         journal=journal,
     )
 

@@ -9,7 +9,14 @@ from typing import Protocol
 import structlog
 from temporalio import activity
 
-from activities.payment_chain import PaymentChain, parked
+from activities.payment_chain import (
+    GAS_OF_A_TRANSFER,
+    PaymentChain,
+    mined_columns,
+    mined_detail,
+    parked,
+    shortage,
+)
 from activities.signing import SigningRequest
 from activities.wallet_ports import ChainAdapter, TransactionBuilder
 from domain.chain import MAX_REPLACEMENTS, AddressState, FeeQuote, Receipt, dearer
@@ -23,9 +30,6 @@ from domain.wallet_payment import (
     booking,
 )
 from domain.withdrawal import StoredTransaction
-
-_GAS_OF_A_TRANSFER = 100_000  # what is set aside for each payment that is still to be mined
-_COIN_DECIMALS = 18
 
 
 class PaymentRows(Protocol):
@@ -176,7 +180,7 @@ class WalletPayments:
             return "nothing is there any more"
         row = replace(row, amount=min(row.amount, have)) if sweep else row
         if not sweep and have < row.amount:  # `_short` says it in words; there is no gas to ask for
-            return replace(row, gas=_GAS_OF_A_TRANSFER, fees=fees)
+            return replace(row, gas=GAS_OF_A_TRANSFER, fees=fees)
         whole_coin = sweep and row.contract is None
         to, value, data = self._builder.call(replace(row, amount=1) if whole_coin else row)
         gas = await self._chain.gas_for(row.source, to, value, data)
@@ -244,17 +248,8 @@ class WalletPayments:
         change = PaymentChange(
             source=PaymentState.BROADCAST,
             target=PaymentState.BOOKED if receipt.succeeded else PaymentState.REVERTED,
-            detail={
-                "tx_hash": receipt.tx_hash,
-                "block": receipt.block_number,
-                "block_hash": receipt.block_hash,
-                "network_fee": str(receipt.fee),
-            },
-            columns={
-                "tx_hash": receipt.tx_hash,
-                "block_number": receipt.block_number,
-                "network_fee": receipt.fee,
-            },
+            detail=mined_detail(receipt),
+            columns=mined_columns(receipt),
             journal=journal if journal.postings else None,
         )
         moved = await self._rows.move(row.payment_id, change)
@@ -304,17 +299,5 @@ def _short(
 ) -> str | None:
     """Return what the source lacks for this payment and those that wait for a block."""
     assert row.fees is not None
-    gas = row.max_cost + waiting * _GAS_OF_A_TRANSFER * row.fees.max_fee
-    for contract in dict.fromkeys((row.contract, None)):
-        need = promised.get(contract, 0)
-        need += row.amount if contract == row.contract else 0
-        need += gas if contract is None else 0
-        have = state.balances[contract]
-        if have < need:
-            decimals = row.asset.chain_decimals if contract == row.contract else _COIN_DECIMALS
-            code = row.asset.code if contract == row.contract else row.chain
-            return (
-                f"its address has {text_from_units(have, decimals)} {code} and needs "
-                f"{text_from_units(need, decimals)} {code}"
-            )
-    return None
+    gas = row.max_cost + waiting * GAS_OF_A_TRANSFER * row.fees.max_fee
+    return shortage("its address", row, row.amount, gas, state, promised)

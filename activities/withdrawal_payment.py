@@ -9,13 +9,18 @@ from typing import Any
 import structlog
 from temporalio import activity
 
-from activities.payment_chain import PaymentChain, mined_change, parked
+from activities.payment_chain import (
+    GAS_OF_A_TRANSFER,
+    PaymentChain,
+    mined_change,
+    parked,
+    shortage,
+)
 from activities.signing import SigningRequest
 from activities.wallet_ports import ChainAdapter, TransactionBuilder, WithdrawalRows
 from activities.withdrawal_review import StepResult, bind, require
 from domain.approval import APPROVE
 from domain.chain import MAX_REPLACEMENTS, AddressState, FeeQuote, dearer
-from domain.money import text_from_units
 from domain.payment_pause import PAUSED
 from domain.withdrawal import (
     StateChange,
@@ -25,8 +30,6 @@ from domain.withdrawal import (
     WithdrawalState,
 )
 
-_GAS_OF_A_TRANSFER = 100_000  # what is set aside for each payment that is still to be mined
-_COIN_DECIMALS = 18
 _log = structlog.get_logger(__name__)
 
 
@@ -47,20 +50,8 @@ def _shortage(
     waiting: int,
 ) -> str | None:
     """Return what the hot wallet lacks to pay this withdrawal and those that wait for a block."""
-    gas = (waiting + 1) * _GAS_OF_A_TRANSFER * fees.max_fee
-    for contract in dict.fromkeys((row.contract, None)):
-        need = committed.get(contract, 0)
-        need += row.net_amount if contract == row.contract else 0
-        need += gas if contract is None else 0
-        have = state.balances[contract]
-        if have < need:
-            decimals = row.asset.chain_decimals if contract == row.contract else _COIN_DECIMALS
-            code = row.asset.code if contract == row.contract else row.chain
-            return (
-                f"the hot wallet has {text_from_units(have, decimals)} {code} and needs "
-                f"{text_from_units(need, decimals)} {code}"
-            )
-    return None
+    gas = (waiting + 1) * GAS_OF_A_TRANSFER * fees.max_fee
+    return shortage("the hot wallet", row, row.net_amount, gas, state, committed)
 
 
 class WithdrawalPayment:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+COIN_DECIMALS = 18  # of a chain's own coin
+
 
 @dataclass(frozen=True, slots=True)
 class Payment:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from domain.chain import COIN_DECIMALS
 from domain.evm_address import Keccak256, is_checksum_address
 from domain.money import text_from_units
 
 FORMAT, VERSION = "rialto-refill-request", 1
-COIN_DECIMALS = 18
 MAX_PAYMENTS = 16
 MAX_GAS = 500_000
 MAX_NETWORK_FEE = 10**17  # of one payment, 0.1 of the chain's coin
