@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from domain.plain_text import PUBLIC_ERROR, PlainText
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
+_LOOKING_BEAT_SECONDS = 10
 
 # Mistakes and refusals that the same attempt would meet again; all else is tried without limit.
 _PARKING_ERRORS = (
@@ -92,6 +94,39 @@ async def run_step(
         summary=PlainText(step.summary),
     )
     return result
+
+
+async def look_for_ever(
+    activity: Callable[[Any, Argument], Awaitable[Result]],
+    argument: Argument,
+    step: Step,
+    show: Callable[[Result], None],
+    pause_seconds: float,
+) -> None:
+    """Run a looking activity again and again until the history is long; `show` what it found.
+
+    One that fails is looked at after a pause, and run again: nothing ends the looking.
+    """
+    while not workflow.info().is_continue_as_new_suggested():
+        try:
+            result: Result = await workflow.execute_activity_method(
+                activity,
+                argument,
+                start_to_close_timeout=dt.timedelta(seconds=step.run_seconds),
+                heartbeat_timeout=dt.timedelta(seconds=_LOOKING_BEAT_SECONDS),
+                retry_policy=RetryPolicy(
+                    initial_interval=dt.timedelta(seconds=1),
+                    maximum_interval=dt.timedelta(seconds=15),
+                ),
+                summary=PlainText(step.summary),
+            )
+        except ActivityError as error:
+            if exceptions.is_cancelled_exception(error):
+                raise
+            workflow.logger.error("failed: %s: %s", step.summary, error.cause)
+            await asyncio.sleep(pause_seconds)
+            continue
+        show(result)
 
 
 async def run_within_task(

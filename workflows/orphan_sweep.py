@@ -6,16 +6,11 @@ thousands a day. Whoever terminates it finds it running again after seconds.
 
 from __future__ import annotations
 
-import asyncio
-import datetime as dt
-
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.orphan_sweep import OrphanSweepActivities, SweepRequest, SweepResult
-    from domain.plain_text import PlainText
+    from workflows.operations import Step, look_for_ever
 
 SWEEP_WORKFLOW = "OrphanSweepWorkflow"
 SWEEP_ID = "orphan-sweep"
@@ -30,28 +25,12 @@ class OrphanSweepWorkflow:
     @workflow.run
     async def run(self, request: SweepRequest) -> None:
         """Sweep until the history is long, then go on as a new run."""
-        while not workflow.info().is_continue_as_new_suggested():
-            try:
-                result = await workflow.execute_activity_method(
-                    OrphanSweepActivities.sweep,
-                    request,
-                    start_to_close_timeout=dt.timedelta(
-                        seconds=request.run_seconds + _MARGIN_SECONDS
-                    ),
-                    heartbeat_timeout=dt.timedelta(seconds=10),
-                    retry_policy=RetryPolicy(
-                        initial_interval=dt.timedelta(seconds=1),
-                        maximum_interval=dt.timedelta(seconds=15),
-                    ),
-                    summary=PlainText("start what has no running workflow"),
-                )
-            except ActivityError as error:
-                if is_cancelled_exception(error):
-                    raise
-                workflow.logger.error("sweep failed: %s", error.cause)
-                await asyncio.sleep(request.every_seconds)
-                continue
-            self._show(result)
+        step = Step(
+            "start what has no running workflow", run_seconds=request.run_seconds + _MARGIN_SECONDS
+        )
+        await look_for_ever(
+            OrphanSweepActivities.sweep, request, step, self._show, request.every_seconds
+        )
         workflow.continue_as_new(request)
 
     def _show(self, result: SweepResult) -> None:
