@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from abc import ABC, abstractmethod
 from contextlib import suppress
-from typing import Any
 
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
@@ -27,7 +26,7 @@ CLOSE_TOO_MANY_REQUESTS = 4029
 CLOSE_TOO_MANY_CONNECTIONS = 4013
 
 
-class Line:
+class Line(ABC):
     """Reads the client's requests, one after the other; ends when either side gives up."""
 
     def __init__(self, socket: WebSocket) -> None:
@@ -69,32 +68,28 @@ class Line:
         """Serve the connection until it ends."""
         self._reading = asyncio.create_task(self._read())
         ending = asyncio.create_task(self._wait_for_end())
-        others = [ending, *(asyncio.create_task(one) for one in self._work())]
+        tasks = (self._reading, ending)
         try:
-            await asyncio.wait((self._reading, *others), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if self._reading.cancelled():
                 await ending  # it is drained
         finally:
-            tasks = (self._reading, *others)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, self._leave(), return_exceptions=True)
         if self._ended.is_set():
             await self._close(*self._goodbye)
 
-    def _work(self) -> Sequence[Coroutine[Any, Any, None]]:
-        """Return what else runs as long as the connection; it ends when one of it does."""
-        return ()
-
-    async def _finish(self) -> None:
+    async def _finish(self) -> None:  # noqa: B027 - who answers one by one has nothing open
         """Wait until everything that was asked is answered."""
 
+    @abstractmethod
     async def _leave(self) -> None:
         """Give back what the connection has taken."""
 
+    @abstractmethod
     async def _answer(self, raw: str | bytes) -> None:
         """Answer one frame of the client."""
-        raise NotImplementedError
 
     async def _wait_for_end(self) -> None:
         await self._ended.wait()
