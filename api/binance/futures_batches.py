@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,9 +12,8 @@ from api.binance.errors import Refusal, malformed, missing, translated
 from api.binance.futures_orders import amended, cancelled, native_request
 from api.binance.futures_words import futures_order
 from api.binance.names import market_called, wanted
-from api.binance.parameters import Parameters
+from api.binance.parameters import Parameters, json_list
 from api.errors import Problem
-from api.nesting import nested_too_deep
 from api.routes.order_batches import place_batch
 from api.schemas.orders import BatchIn, BatchPlace, BatchResult
 from domain.market import Market
@@ -103,7 +101,7 @@ def _orders(parameters: Parameters) -> list[Parameters]:
 
     Numbers keep their text: clients may send a price as a number, and none becomes a float here.
     """
-    listed = _json_list("batchOrders", parameters.need("batchOrders"))
+    listed = json_list("batchOrders", parameters.need("batchOrders"), number=str)
     if not 0 < len(listed) <= LARGEST_BATCH:
         raise Refusal(-4082, f"Invalid number of batch orders: 1 to {LARGEST_BATCH}.")
     orders = []
@@ -118,19 +116,7 @@ def _orders(parameters: Parameters) -> list[Parameters]:
 def _names(parameters: Parameters, name: str) -> list[str]:
     """Return a JSON list of ids; its name is in lower case in one client."""
     text = parameters.text(name) or parameters.text(name.lower())
-    return [] if text is None else [_text(one) for one in _json_list(name, text)]
-
-
-def _json_list(name: str, text: str) -> list[Any]:
-    if nested_too_deep(text.encode()):
-        raise malformed(name)
-    try:
-        listed = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
-    except ValueError as error:
-        raise malformed(name) from error
-    if not isinstance(listed, list):
-        raise malformed(name)
-    return listed
+    return [] if text is None else [_text(one) for one in json_list(name, text, number=str)]
 
 
 def _text(value: Any) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from api.binance.errors import Refusal, malformed, missing
@@ -61,15 +62,23 @@ class Parameters:
         found = self.text(name)
         if found is None:
             return None
-        if nested_too_deep(found.encode()):
-            raise malformed(name)
-        try:
-            listed = json.loads(found)
-        except ValueError as error:
-            raise malformed(name) from error
-        if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        listed = json_list(name, found)
+        if not all(isinstance(one, str) for one in listed):
             raise malformed(name)
         return listed
+
+
+def json_list(name: str, text: str, number: Callable[[str], Any] | None = None) -> list[Any]:
+    """Return the JSON list that a parameter holds; `number` makes a number of its text."""
+    if nested_too_deep(text.encode()):
+        raise malformed(name)
+    try:
+        listed = json.loads(text, parse_float=number, parse_int=number, parse_constant=number)
+    except ValueError as error:
+        raise malformed(name) from error
+    if not isinstance(listed, list):
+        raise malformed(name)
+    return listed
 
 
 @dataclass(frozen=True, slots=True)
