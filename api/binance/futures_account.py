@@ -7,7 +7,7 @@ from typing import Any
 
 from api.auth import generated_client_order_id
 from api.binance.call import Call
-from api.binance.errors import Refusal, malformed, missing
+from api.binance.errors import Refusal, malformed
 from api.binance.futures_positions import (
     account_position,
     account_position_v2,
@@ -166,9 +166,7 @@ async def commission_rate(call: Call) -> dict[str, Any]:
 async def set_leverage(call: Call) -> dict[str, Any]:
     """Choose a market's leverage."""
     market = wanted(call.services, call.parameters, perpetual=True)
-    leverage = call.parameters.integer("leverage")
-    if leverage is None:
-        raise missing("leverage")
+    leverage = call.parameters.need_integer("leverage")
     if not 1 <= leverage <= 1_000_000:
         raise Refusal(-4028, "Leverage is not valid.")
     asked = LeverageIn(symbol=market.instrument.symbol, leverage=leverage)
@@ -198,19 +196,17 @@ async def move_margin(call: Call) -> dict[str, Any]:
     """Move cash into (1) or out of (2) an isolated position; the signed request moves it once."""
     market = wanted(call.services, call.parameters, perpetual=True)
     one_way(call.parameters)
-    kind = call.parameters.integer("type")
-    direction = _DIRECTIONS.get(kind or 0)
+    kind = call.parameters.need_integer("type")
+    direction = _DIRECTIONS.get(kind)
     if direction is None:
-        raise missing("type") if kind is None else malformed("type")
-    time_ms = call.parameters.integer("timestamp")
-    assert time_ms is not None, "the request is signed"
+        raise malformed("type")
     asked = MarginMoveIn.model_validate(
         {
             "symbol": market.instrument.symbol,
             "direction": direction,
             "amount": call.parameters.need("amount"),
             "move_id": generated_client_order_id(call.caller.signature),
-            "created_at_us": time_ms * 1_000,
+            "created_at_us": call.parameters.need_integer("timestamp") * 1_000,
         }
     )
     await native.move_margin(asked, call.caller, call.services)

@@ -167,10 +167,8 @@ async def count_down(call: Call) -> dict[str, Any]:
     The time, at most a day, is rounded up to a whole second; 0 switches it off.
     """
     wanted(call.services, call.parameters, perpetual=True)
-    time_ms = call.parameters.integer("countdownTime")
-    if time_ms is None:
-        call.parameters.need("countdownTime")
-    if time_ms is None or not 0 <= time_ms <= _LONGEST_MS:
+    time_ms = call.parameters.need_integer("countdownTime")
+    if not 0 <= time_ms <= _LONGEST_MS:
         raise malformed("countdownTime")
     seconds = -(-time_ms // _SECOND_MS)
     switch = DeadMansSwitchIn(timeout_seconds=seconds)

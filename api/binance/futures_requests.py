@@ -124,9 +124,7 @@ def _time_word(parameters: Parameters, kind: str) -> str | None:
 
 def _expiry(parameters: Parameters) -> int:
     """Return `goodTillDate`, which is in milliseconds, in microseconds."""
-    time_ms = parameters.integer("goodTillDate")
-    if time_ms is None:
-        raise missing("goodTillDate")
+    time_ms = parameters.need_integer("goodTillDate")
     if not 0 < time_ms <= INT64_MAX // 1_000:
         raise malformed("goodTillDate")
     return time_ms * 1_000

@@ -44,6 +44,13 @@ class Parameters:
             raise malformed(name)
         return int(found)
 
+    def need_integer(self, name: str) -> int:
+        """Return a whole number that has to be there."""
+        found = self.integer(name)
+        if found is None:
+            raise missing(name)
+        return found
+
     def count(self, name: str, default: int, most: int) -> int:
         """Return how many are wanted: at least 1, and not more than `most`."""
         found = self.integer(name)
