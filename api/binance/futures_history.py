@@ -11,6 +11,7 @@ from api.binance.names import name_of, wanted
 from api.binance.orders_found import (
     LARGEST_COUNT,
     Place,
+    as_many,
     named_order,
     open_orders,
     past_fills,
@@ -112,8 +113,7 @@ async def force_orders(call: Call) -> list[dict[str, Any]]:
         for instrument in (_traded(call, one),)
         if one.insurance_units and not one.is_maker and instrument.terms is not None
     ]
-    from_start = call.parameters.text("startTime") is not None
-    return told[:limit] if from_start else told[-limit:]
+    return as_many(call.parameters, told, limit)
 
 
 def _force_order(fill: FillRecord, instrument: Instrument) -> dict[str, Any]:
@@ -164,8 +164,7 @@ async def income(call: Call) -> list[dict[str, Any]]:
             ]
     found = [row for _, row in sorted(rows, key=lambda one: one[0])]
     fitting = [row for row in found if wanted_type in (None, row["incomeType"])]
-    from_start = call.parameters.text("startTime") is not None
-    return fitting[:limit] if from_start else fitting[-limit:]
+    return as_many(call.parameters, fitting, limit)
 
 
 async def _events(

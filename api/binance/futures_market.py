@@ -7,7 +7,7 @@ from typing import Any
 from api.binance.call import Call
 from api.binance.futures_history import chosen
 from api.binance.names import markets, name_of, wanted
-from api.binance.orders_found import LARGEST_COUNT, Place, past_rows
+from api.binance.orders_found import LARGEST_COUNT, Place, as_many, past_rows
 from api.binance.spot_account import rate_text
 from api.engine_calls import ask
 from api.errors import Problem
@@ -82,8 +82,7 @@ async def funding_rates(call: Call) -> list[dict[str, Any]]:
         instrument = one.instrument
         rows += [_rate(instrument, past) for past in await _past(call, instrument, limit)]
     rows.sort(key=lambda row: row["fundingTime"])
-    from_start = call.parameters.text("startTime") is not None
-    return rows[:limit] if from_start else rows[-limit:]
+    return as_many(call.parameters, rows, limit)
 
 
 async def _past(call: Call, instrument: Instrument, limit: int) -> list[PastFunding]:

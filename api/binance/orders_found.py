@@ -168,6 +168,11 @@ async def past_rows(
     return oldest_first[:limit] if from_start else oldest_first[-limit:]
 
 
+def as_many(parameters: Parameters, rows: list[Row], limit: int) -> list[Row]:
+    """Return `limit` rows of a range, oldest first: from `startTime` on, or else the newest."""
+    return rows[:limit] if parameters.text("startTime") is not None else rows[-limit:]
+
+
 def time_range(parameters: Parameters) -> tuple[int | None, int | None]:
     """Return `startTime` and the end of `endTime`'s millisecond in us; -1127 if they cross."""
     start_ms, end_ms = parameters.integer("startTime"), parameters.integer("endTime")
