@@ -13,6 +13,7 @@ from fastapi import Response
 from api.binance.call import Call
 from api.binance.cancelling import cancelled_order
 from api.binance.errors import Refusal, malformed
+from api.binance.futures_history import chosen
 from api.binance.futures_requests import futures_request, kind_of, source_of, trigger_text
 from api.binance.futures_words import algo_order, futures_order
 from api.binance.names import wanted
@@ -128,10 +129,7 @@ async def cancelled(call: Call, market: Market, parameters: Parameters) -> dict[
 
 async def cancel_algo(call: Call) -> dict[str, Any]:
     """Cancel a conditional order; the market need not be named."""
-    market = None
-    if call.parameters.text("symbol") is not None:
-        market = wanted(call.services, call.parameters, perpetual=True)
-    order = await cancelled_order(call, market, call.parameters, "algoId", "clientAlgoId")
+    order = await cancelled_order(call, chosen(call), call.parameters, "algoId", "clientAlgoId")
     return {
         "algoId": int(order.order_id),
         "clientAlgoId": order.client_order_id,

@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from api.binance.names import name_of
-from api.binance.order_words import FUTURES_TYPES, status_word
+from api.binance.order_words import FUTURES_TYPES, WORKING_TYPES, status_word
 from api.schemas.orders import OrderOut
 from domain.instrument import Instrument
 from domain.order_record import FillRecord
 
 CONDITIONAL = frozenset(FUTURES_TYPES) - {"limit", "market"}
-WORKING_TYPES = {"last": "CONTRACT_PRICE", "mark": "MARK_PRICE", "index": "INDEX_PRICE"}
 _ALGO_STATUSES = {
     "filled": "FINISHED",
     "cancelled": "CANCELED",

@@ -38,6 +38,7 @@ FUTURES_TYPES = {
     "take_profit_limit": "TAKE_PROFIT",
     "trailing_stop": "TRAILING_STOP_MARKET",
 }
+WORKING_TYPES = {"last": "CONTRACT_PRICE", "mark": "MARK_PRICE", "index": "INDEX_PRICE"}
 NOT_KNOWN = "-1"  # the dialect's own word for a total that is not available
 
 

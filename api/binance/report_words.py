@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from api.binance.names import name_of
-from api.binance.order_words import FUTURES_TYPES, NOT_KNOWN, SPOT_TYPES, status_word
+from api.binance.order_words import (
+    FUTURES_TYPES,
+    NOT_KNOWN,
+    SPOT_TYPES,
+    WORKING_TYPES,
+    status_word,
+)
 from api.binance.own_orders import OwnOrder, Report
 
 _NONE = "0"
 _NO_TRADE = -1
-_WORKING_TYPES = {"last": "CONTRACT_PRICE", "mark": "MARK_PRICE", "index": "INDEX_PRICE"}
 _ALGO_STATUSES = {"NEW": "NEW", "REPLACED": "NEW", "TRIGGERED": "TRIGGERED"}
 Words = dict[str, Any]
 
@@ -145,7 +150,7 @@ def _algo(report: Report) -> Words:
 
 
 def _source(words: Words) -> str:
-    return _WORKING_TYPES[words.get("trigger_source") or "last"]
+    return WORKING_TYPES[words.get("trigger_source") or "last"]
 
 
 def _how_ended(report: Report) -> str:
