@@ -17,6 +17,7 @@ import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -221,6 +222,12 @@ def generated_client_order_id(signature: str, index: int = 0) -> str:
     It is a hash of the request's signature, so a replayed request names the same order.
     """
     return "g-" + hashlib.sha256(f"{signature}/{index}".encode()).hexdigest()[:32]
+
+
+async def valid_key(keys: KeyDirectory, key_id: str, now_ms: Callable[[], int]) -> ApiKey | None:
+    """Return a key that may still be used; `ConnectionError` when that cannot be known."""
+    key = await keys.find(key_id)
+    return key if key is not None and is_valid(key, now_ms()) else None
 
 
 def is_valid(key: ApiKey, now_ms: int) -> bool:

@@ -237,16 +237,16 @@ class UserStream:
 
     async def _watch(self, key_id: str) -> None:
         """End when the API key is not valid any more, or the listen key is forgotten."""
+        services = self._services
         while True:
             await asyncio.sleep(KEY_SECONDS)
             try:
-                key = await self._services.keys.find(key_id)
-                if key is None or not auth.is_valid(key, self._services.now_ms()):
+                if await auth.valid_key(services.keys, key_id, services.now_ms) is None:
                     self._end(CLOSE_KEY_ENDED, "the API key is not valid any more")
                     return
                 if not self._listen_key:
                     continue
-                if await self._services.listen_keys.find(self._listen_key) is None:
+                if await services.listen_keys.find(self._listen_key) is None:
                     ended = {"e": "listenKeyExpired", "E": self._now_ms()}
                     self._say({**ended, "listenKey": self._listen_key})
                     await asyncio.sleep(STATE_SECONDS)

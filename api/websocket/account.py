@@ -164,13 +164,14 @@ class AccountChannel:
 
     async def _watch_key(self, caller: Caller) -> None:
         """End the connection when its key is revoked, has expired, or its account is closed."""
+        services = self._services
         while True:
             await asyncio.sleep(KEY_SECONDS)
             try:
-                key = await self._services.keys.find(caller.key_id)
+                key = await auth.valid_key(services.keys, caller.key_id, services.now_ms)
             except ConnectionError:
                 continue
-            if key is None or not auth.is_valid(key, self._services.now_ms()):
+            if key is None:
                 self._end(CLOSE_KEY_ENDED, "the API key is not valid any more")
                 return
 

@@ -153,8 +153,8 @@ class OrderEntry:
     async def _look_at_key(self) -> None:
         """Know the caller as he is by now: keys are revoked, standings and classes changed."""
         services, caller = self._services, self._caller
-        key = await services.keys.find(caller.key_id)
-        if key is None or not auth.is_valid(key, services.now_ms()):
+        key = await auth.valid_key(services.keys, caller.key_id, services.now_ms)
+        if key is None:
             raise Problem("bad_signature", "The API key is not valid any more.")
         self._caller = auth.caller_of(key, caller.signature)
 
