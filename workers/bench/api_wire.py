@@ -8,29 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
-import hmac
 import struct
 import time
 from collections.abc import Callable
 from typing import cast
 
+from api.auth import SignedParts, sign
 from infra.embedded.ports import LOOPBACK
 
 _WINDOW_MS = "60000"  # the longest that a signed request may wait to be sent
 _TEXT, _CLOSE, _PING, _PONG = 0x81, 0x88, 0x89, 0x8A
 
 
-def sign(secret: str, timestamp: str, method: str, path: str, body: str) -> str:
-    """Return the signature of a request without query and idempotency key."""
-    text = f"{timestamp}\n{method}\n{path}\n\n\n{body}\n"
-    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
-
-
 def post(path: str, body: str, key: str, secret: str) -> bytes:
     """Return a signed POST as it goes over the wire; it may be sent within a minute."""
     timestamp = str(time.time_ns() // 1_000_000)
-    signature = sign(secret, timestamp, "POST", path, body)
+    signature = sign(
+        secret.encode(), timestamp, SignedParts("POST", path.encode(), body=body.encode())
+    )
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {LOOPBACK}\r\nContent-Type: application/json\r\n"
         f"RIALTO-KEY: {key}\r\nRIALTO-TIMESTAMP: {timestamp}\r\nRIALTO-WINDOW: {_WINDOW_MS}\r\n"
@@ -42,7 +37,7 @@ def post(path: str, body: str, key: str, secret: str) -> bytes:
 def login(key: str, secret: str) -> str:
     """Return the message that logs a socket in."""
     timestamp = str(time.time_ns() // 1_000_000)
-    signature = sign(secret, timestamp, "GET", "/v1/ws", "")
+    signature = sign(secret.encode(), timestamp, SignedParts("GET", b"/v1/ws"))
     return (
         f'{{"op":"login","key":"{key}","timestamp":"{timestamp}","window":"{_WINDOW_MS}",'
         f'"signature":"{signature}"}}'
