@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -180,8 +181,8 @@ class StreamConnection(Line):
 
     async def _follow(self, key: str) -> UserStream:
         """Follow the account of a listen key."""
-        market = "futures" if self._perpetual else "spot"
-        user = UserStream(self._services, market, lambda event: self.hear(key, event), self._end)
+        tell = partial(self.hear, key)
+        user = UserStream(self._services, tell, self._end, perpetual=self._perpetual)
         try:
             await user.open_by_key(key)
         except (Problem, Refusal, ConnectionError) as error:

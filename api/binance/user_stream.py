@@ -74,15 +74,14 @@ class UserStream:
     """One account's events in one kind of markets, for whoever `tell` passes them to."""
 
     def __init__(
-        self, services: Services, market: str, tell: Tell, end: Callable[[int, str], None]
+        self, services: Services, tell: Tell, end: Callable[[int, str], None], *, perpetual: bool
     ) -> None:
         self._services = services
-        self._perpetual = market == "futures"
-        self._market = market
+        self._perpetual = perpetual
         self._tell = tell
         self._end = end
         self._listen_key = ""
-        self._orders = OwnOrders(self._market_of, perpetual=self._perpetual)
+        self._orders = OwnOrders(self._market_of, perpetual=perpetual)
         self._standing = account_words.Standing(self._market_of)
         self._states: dict[int, dict[str, Any]] = {}
         self._ears: dict[int, ShardEar] = {}
@@ -95,7 +94,8 @@ class UserStream:
     async def open_by_key(self, listen_key: str) -> None:
         """Follow the account that a listen key was given out for; a `Refusal` if there is none."""
         found = await self._services.listen_keys.find(listen_key)
-        if found is None or found.market != self._market:
+        market = "futures" if self._perpetual else "spot"
+        if found is None or found.market != market:
             raise no_such_key()
         caller = await known_caller(self._services, found.key_id)
         auth.require_scope(caller, Scope.READ)

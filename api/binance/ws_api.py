@@ -86,6 +86,8 @@ FUTURES_METHODS = {
 }
 SUBSCRIBE = "userDataStream.subscribe.signature"
 UNSUBSCRIBE = "userDataStream.unsubscribe"
+_SUBSCRIBE_ROW = Row("GET", "/userDataStream", ping, Scope.READ, weight=2)
+"""What `SUBSCRIBE` needs and costs; it has no REST route, and this handler is never called."""
 
 
 class _Number(str):
@@ -108,8 +110,6 @@ class ApiConnection(Line):
         self._next_user = 0
         self._calls: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(LARGEST_CALL_COUNT)
-        # stays for the connection: the row of `SUBSCRIBE`, which has no REST route
-        self._subscribe_row = Row("GET", "/userDataStream", ping, Scope.READ, weight=2)
 
     async def _finish(self) -> None:
         if self._calls:
@@ -160,7 +160,7 @@ class ApiConnection(Line):
     ) -> tuple[Any, Allowance | None]:
         if method == UNSUBSCRIBE:
             return await self._unsubscribe(signed.parameters), None
-        row = self._subscribe_row if method == SUBSCRIBE else self._rows.get(method)
+        row = _SUBSCRIBE_ROW if method == SUBSCRIBE else self._rows.get(method)
         if row is None or (method == SUBSCRIBE and self._perpetual):
             raise Refusal(-1000, "Unknown method.", status=404)
         caller, allowance = await row.admit(self._services, self._address, key_id, signed)
@@ -181,7 +181,7 @@ class ApiConnection(Line):
             self.offer(b'{"subscriptionId":%d,"event":%b}' % (number, event))
 
         user = self._users[number] = UserStream(
-            self._services, "futures" if self._perpetual else "spot", tell, self._end
+            self._services, tell, self._end, perpetual=self._perpetual
         )
         try:
             await user.open(caller)
