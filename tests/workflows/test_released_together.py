@@ -69,7 +69,7 @@ async def test_two_hundred_behind_a_chain_that_lost_blocks(rig: Rig) -> None:
     for customer in CUSTOMERS:
         await rig.funded_customer(customer, "USDT", EACH * 100 * USDT)
     outside = await rig.coins(OUTSIDE, "USDT")
-    nonce = (await rig.chain.address_state(rig.wallet.public.hot_address, ())).nonce
+    nonce = await rig.hot_nonce()
     await _lose_blocks(rig)
     names = [await rig.withdraw(c, "USDT", 100 * USDT) for _ in range(EACH) for c in CUSTOMERS]
     await rig.until(lambda: _parked(rig), ALL, PATIENCE_SECONDS)
@@ -89,7 +89,6 @@ async def test_two_hundred_behind_a_chain_that_lost_blocks(rig: Rig) -> None:
             await rig.mine(1)
             await asyncio.sleep(0.5)
     assert await rig.coins(OUTSIDE, "USDT") - outside == ALL * 99 * USDT
-    hot = await rig.chain.address_state(rig.wallet.public.hot_address, ())
-    assert hot.nonce - nonce == ALL
+    assert await rig.hot_nonce() - nonce == ALL
     assert await rig.balance("withdrawal:pending:USDT") == 0
     assert await rig.balance("transit.0:USDT") == 0

@@ -55,22 +55,27 @@ async def lied(quiet_rig: Rig) -> AsyncIterator[Lied]:
 
 async def _paid_once(lied: Lied) -> None:
     """Withdraw 100 USDT; the customer is debited, the receiver paid, the nonce used: once."""
-    rig, hot = lied.rig, lied.rig.wallet.public.hot_address
+    rig = lied.rig
     outside = await rig.coins(OUTSIDE, "USDT")
     trading = await rig.balance(f"customer:{CUSTOMER}:trading.0:USDT")
-    nonce = (await rig.chain.address_state(hot, ())).nonce
+    nonce = await rig.hot_nonce()
     name = await rig.withdraw(CUSTOMER, "USDT", 100 * USDT)
+    await _mined_until_settled(rig, name)
+    assert lied.node.told == 0, "it lied about nothing: the test proves nothing"
+    assert await rig.coins(OUTSIDE, "USDT") - outside == 99 * USDT
+    assert trading - await rig.balance(f"customer:{CUSTOMER}:trading.0:USDT") == 100 * USDT
+    assert await rig.hot_nonce() == nonce + 1
+    assert "parked" not in await rig.audit(f"withdrawal-{name}")
+
+
+async def _mined_until_settled(rig: Rig, name: str) -> None:
+    """Mine block after block until the withdrawal is booked."""
 
     async def settled() -> str:
         await rig.mine(1)
         return await rig.state(name)
 
     await rig.until(settled, "settled")
-    assert lied.node.told == 0, "it lied about nothing: the test proves nothing"
-    assert await rig.coins(OUTSIDE, "USDT") - outside == 99 * USDT
-    assert trading - await rig.balance(f"customer:{CUSTOMER}:trading.0:USDT") == 100 * USDT
-    assert (await rig.chain.address_state(hot, ())).nonce == nonce + 1
-    assert "parked" not in await rig.audit(f"withdrawal-{name}")
 
 
 async def test_lies_one_after_the_other(lied: Lied) -> None:
@@ -142,12 +147,7 @@ async def test_reorganised_payment_is_mined_again(lied: Lied, depth: int) -> Non
     assert again is None or again.block_hash != receipt.block_hash
     assert await rig.state(name) == "broadcast"
     await rig.rpc("evm_setIntervalMining", 1)
-
-    async def settled() -> str:
-        await rig.mine(1)
-        return await rig.state(name)
-
-    await rig.until(settled, "settled")
+    await _mined_until_settled(rig, name)
     assert (await rig.row(name)).tx_hash == only.tx_hash
     assert await rig.coins(OUTSIDE, "USDT") - outside == 99 * USDT
     async with rig.engine.begin() as connection:

@@ -86,14 +86,13 @@ async def test_worker_that_dies_after_broadcast_sends_one_transaction(
 ) -> None:
     """The retried activity sends the same stored bytes, which the chain knows already."""
     rig = quiet_rig
-    hot = rig.wallet.public.hot_address
-    before = (await rig.chain.address_state(hot, ())).nonce
+    before = await rig.hot_nonce()
     gate.close_after("broadcast_withdrawal")
     withdrawal_id = await rig.withdraw(CUSTOMER, "USDT", 100 * USDT)
     await _until_reached(rig, gate)
     gate.opened.set()
     await _finish(rig, withdrawal_id)
-    assert (await rig.chain.address_state(hot, ())).nonce == before + 1
+    assert await rig.hot_nonce() == before + 1
 
 
 @pytest.mark.parametrize(
@@ -104,14 +103,13 @@ async def test_signer_that_dies_after_its_work_signs_the_same_again(
 ) -> None:
     """Its journal was on disk before; the same order gives the same bytes, and one is mined."""
     rig = quiet_rig
-    hot = rig.wallet.public.hot_address
-    before = (await rig.chain.address_state(hot, ())).nonce
+    before = await rig.hot_nonce()
     rig.signer_gate.close_after(step)
     withdrawal_id = await rig.withdraw(CUSTOMER, "USDT", 100 * USDT)
     await _until_reached(rig, rig.signer_gate)
     rig.signer_gate.opened.set()
     await _finish(rig, withdrawal_id)
-    assert (await rig.chain.address_state(hot, ())).nonce == before + 1
+    assert await rig.hot_nonce() == before + 1
     assert len(await rig.withdrawals.transactions(withdrawal_id)) == 1
 
 

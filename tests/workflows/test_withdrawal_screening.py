@@ -115,10 +115,9 @@ async def test_a_dear_chain_parks_before_the_nonce(quiet_rig: Rig) -> None:
 async def test_a_stuck_payment_pays_more_with_its_nonce_and_is_paid_once(quiet_rig: Rig) -> None:
     """Nine transactions, stored each, and then a person looks; one of them is mined, once."""
     rig = quiet_rig
-    hot = rig.wallet.public.hot_address
     async with rig.worker(stuck_seconds=0.0):
         await rig.funded_customer(7, "USDT", 300 * USDT)
-        nonce = (await rig.chain.address_state(hot, ())).nonce
+        nonce = await rig.hot_nonce()
         outside = await rig.coins(OUTSIDE, "USDT")
         await rig.rpc("evm_setAutomine", False)
         await rig.rpc("evm_setIntervalMining", 0)
@@ -139,5 +138,5 @@ async def test_a_stuck_payment_pays_more_with_its_nonce_and_is_paid_once(quiet_r
     row = await rig.row(name)
     assert row.tx_hash == stored[-1].tx_hash
     assert await rig.coins(OUTSIDE, "USDT") - outside == 49 * USDT
-    assert (await rig.chain.address_state(hot, ())).nonce == nonce + 1
+    assert await rig.hot_nonce() == nonce + 1
     assert (await rig.audit(row.subject)).count("replaced") == MAX_REPLACEMENTS

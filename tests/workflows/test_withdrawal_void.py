@@ -65,7 +65,7 @@ async def _funded(rig: Rig, customer_id: int, asset: str = "USDT", amount: int =
     """Give the customer money, and return the hot wallet's nonce."""
     async with rig.worker():
         await rig.funded_customer(customer_id, asset, amount)
-    return (await rig.chain.address_state(rig.wallet.public.hot_address, ())).nonce
+    return await rig.hot_nonce()
 
 
 async def test_two_officers_give_a_stuck_payment_up_and_the_customer_has_it_back(
@@ -115,8 +115,7 @@ async def _nothing_was_paid(rig: Rig, name: str, nonce: int) -> None:
     stored = await rig.withdrawals.transactions(name)
     assert (row.reason, row.tx_hash, stored[-1].voids) == ("voided", stored[-1].tx_hash, True)
     assert {decode_signed(one.raw).nonce for one in stored} == {nonce}
-    hot = rig.wallet.public.hot_address
-    assert (await rig.chain.address_state(hot, ())).nonce > nonce
+    assert await rig.hot_nonce() > nonce
     async with rig.engine.connect() as connection:
         story = story_of(name, await AuditStore().read(connection, row.subject))
     assert story is not None
@@ -178,8 +177,7 @@ async def test_payment_that_is_mined_before_its_void_is_paid_and_booked(quiet_ri
             gate.opened.set()
             await rig.until(lambda: rig.state(name), "settled")
     assert await rig.coins(OUTSIDE, "USDT") - outside == 49 * USDT
-    hot = rig.wallet.public.hot_address
-    assert (await rig.chain.address_state(hot, ())).nonce == nonce + 1
+    assert await rig.hot_nonce() == nonce + 1
     stored = await rig.withdrawals.transactions(name)
     assert not any(one.voids for one in stored)
     await no_violation_of_the_wallet(rig)

@@ -66,13 +66,7 @@ from tests.workflows.wallet_parts import (
 )
 from workers.chain_watcher import ChainWatcher, watch
 from workers.wallet_signer import open_signer, signer_worker
-from workers.wallet_wiring import (
-    WalletAdapters,
-    nonce_care,
-    payment_gate,
-    sweep_kinds,
-    wiring_of,
-)
+from workers.wallet_wiring import WalletAdapters, nonce_care, payment_gate, sweep_kinds, wiring_of
 from workflows import task_queues
 
 WAIT_SECONDS = 30.0
@@ -250,6 +244,10 @@ class Rig:
         contract = self.wallet.contracts.get(asset)
         state = await self.chain.address_state(address, {contract})
         return state.balances[contract]
+
+    async def hot_nonce(self) -> int:
+        """Return how many transactions of the hot wallet the chain has mined."""
+        return (await self.chain.address_state(self.wallet.public.hot_address, ())).nonce
 
     async def details(self, withdrawal_id: str) -> str:
         """Return what the withdrawal's workflow shows to operators."""
