@@ -16,6 +16,7 @@ from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
 from infra.wallet.block_store import BlockStore
 from infra.wallet.reorganisation import Reorganisations
+from tests.infra.postgres.conftest import ETH_ROW
 from workers.chain_watcher import ChainWatcher
 
 pytestmark = pytest.mark.servers
@@ -68,21 +69,7 @@ async def engine(fresh_database: str) -> AsyncIterator[AsyncEngine]:
     """Give a database with the chain's coin and one customer's address."""
     engine = create(fresh_database)
     async with engine.begin() as connection:
-        await connection.execute(
-            tables.asset.insert(),
-            {
-                "asset_id": 2,
-                "code": "ETH",
-                "chain": "ETH",
-                "chain_decimals": 18,
-                "engine_decimals": 9,
-                "confirmations": 2,
-                "deposit_minimum": 1,
-                "withdrawal_minimum": 1,
-                "withdrawal_fee": 0,
-                "approval_above": 10**18,
-            },
-        )
+        await connection.execute(tables.asset.insert(), ETH_ROW)
         await connection.execute(
             tables.customer.insert(), {"customer_id": 1, "name": "c1", "deposit_index": 1}
         )

@@ -12,6 +12,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from infra.postgres import tables
 from infra.postgres.engine import create
 
+ETH_ROW: dict[str, Any] = {
+    "asset_id": 2,
+    "code": "ETH",
+    "chain": "ETH",
+    "chain_decimals": 18,
+    "engine_decimals": 9,
+    "confirmations": 2,
+    "deposit_minimum": 1,
+    "withdrawal_minimum": 1,
+    "withdrawal_fee": 0,
+    "approval_above": 10**18,
+}
+"""The chain's coin alone, for tests that need no market."""
 SPOT_ROW: dict[str, Any] = {
     "symbol_id": 1,
     "symbol": "ETH/USDT",

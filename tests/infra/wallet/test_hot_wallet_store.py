@@ -12,21 +12,10 @@ from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.engine import create
 from infra.wallet.hot_wallet_store import HotWalletStore
+from tests.infra.postgres.conftest import ETH_ROW
 
 pytestmark = pytest.mark.servers
 ADDRESS = "0xDeposit"
-ETH = {
-    "asset_id": 2,
-    "code": "ETH",
-    "chain": "ETH",
-    "chain_decimals": 18,
-    "engine_decimals": 9,
-    "confirmations": 2,
-    "deposit_minimum": 1,
-    "withdrawal_minimum": 1,
-    "withdrawal_fee": 0,
-    "approval_above": 10**18,
-}
 
 
 def _deposit(state: str, amount: int) -> dict[str, Any]:
@@ -53,7 +42,7 @@ async def test_what_screening_has_refused_stays_where_it_is(fresh_database: str)
     engine = create(fresh_database)
     try:
         async with engine.begin() as connection:
-            await connection.execute(tables.asset.insert(), ETH)
+            await connection.execute(tables.asset.insert(), ETH_ROW)
             await connection.execute(
                 tables.customer.insert(), {"customer_id": 1, "name": "c1", "deposit_index": 1}
             )

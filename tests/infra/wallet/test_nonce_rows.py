@@ -10,21 +10,10 @@ from domain.nonce_gap import Numbered
 from infra.postgres import tables
 from infra.postgres.engine import create
 from infra.wallet.nonce_rows import NonceRows
+from tests.infra.postgres.conftest import ETH_ROW
 
 pytestmark = pytest.mark.servers
 HOT, DEPOSIT = "0xHot", "0xDeposit"
-ETH = {
-    "asset_id": 2,
-    "code": "ETH",
-    "chain": "ETH",
-    "chain_decimals": 18,
-    "engine_decimals": 9,
-    "confirmations": 2,
-    "deposit_minimum": 1,
-    "withdrawal_minimum": 1,
-    "withdrawal_fee": 0,
-    "approval_above": 10**18,
-}
 
 
 async def test_a_payment_of_ours_is_named(fresh_database: str) -> None:
@@ -38,7 +27,7 @@ async def test_a_payment_of_ours_is_named(fresh_database: str) -> None:
     engine = create(fresh_database)
     try:
         async with engine.begin() as connection:
-            await connection.execute(tables.asset.insert(), ETH)
+            await connection.execute(tables.asset.insert(), ETH_ROW)
             await connection.execute(tables.wallet_payment.insert(), list(rows))
             next_one = {"chain": "ETH", "address": HOT, "next_nonce": 4}
             await connection.execute(tables.wallet_nonce.insert(), next_one)
