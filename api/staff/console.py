@@ -7,7 +7,7 @@ the workflow checks it. What is refused is answered as it was refused, and leave
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -32,6 +32,7 @@ LISTS = "staff-console"  # the subject of looks at the lists, which name custome
 _LONGEST_NAME = 200
 _ACTION = re.compile(r"[a-z][a-z-]{1,31}")
 _May = Callable[[StaffMember], bool]
+_CarryOut = Callable[[str, str, str], Awaitable[Done | Refused]]
 
 
 class Console:
@@ -120,25 +121,23 @@ class Console:
 
     async def retry(self, request: Request, caller: Caller) -> Response:
         """Try a parked step again."""
-        form = await form_of(request, "workflow_id", "reason")
-        if answer := await self._unfit(caller, form["workflow_id"], RETRY, form["reason"]):
-            return answer
-        await self._note_act(caller, form["workflow_id"], RETRY, form["reason"])
-        result = await self._services.desk.retry(
-            form["workflow_id"], caller.member.name, form["reason"]
-        )
-        return await self._told(caller, form["workflow_id"], RETRY, result)
+        return await self._steer(request, caller, RETRY, self._services.desk.retry)
 
     async def abandon(self, request: Request, caller: Caller) -> Response:
         """Give a change of a market up."""
+        return await self._steer(request, caller, ABANDON, self._services.desk.abandon)
+
+    async def _steer(
+        self, request: Request, caller: Caller, action: str, carry_out: _CarryOut
+    ) -> Response:
+        """Have done to a workflow what takes a reason and no signature, on record beforehand."""
         form = await form_of(request, "workflow_id", "reason")
-        if answer := await self._unfit(caller, form["workflow_id"], ABANDON, form["reason"]):
+        subject, reason = form["workflow_id"], form["reason"]
+        if answer := await self._unfit(caller, subject, action, reason):
             return answer
-        await self._note_act(caller, form["workflow_id"], ABANDON, form["reason"])
-        result = await self._services.desk.abandon(
-            form["workflow_id"], caller.member.name, form["reason"]
-        )
-        return await self._told(caller, form["workflow_id"], ABANDON, result)
+        await self._note_act(caller, subject, action, reason)
+        result = await carry_out(subject, caller.member.name, reason)
+        return await self._told(caller, subject, action, result)
 
     async def propose_release(self, request: Request, caller: Caller) -> Response:
         """Propose that a deposit in suspense is released."""
