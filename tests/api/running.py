@@ -99,8 +99,20 @@ class RunningExchange:
         await self._until("mark_is_fresh")
         self.perpetual = PERPETUAL
         for name in ("alice", "bob"):
-            body = {"symbol": PERPETUAL.symbol, "leverage": 10}
-            assert (await self.request(name, "POST", "/v1/leverage", body)).is_success
+            await self.choose_leverage(name)
+
+    async def choose_leverage(self, name: str) -> None:
+        """Let a customer have 10 times leverage in the perpetual."""
+        body = {"symbol": PERPETUAL.symbol, "leverage": 10}
+        assert (await self.request(name, "POST", "/v1/leverage", body)).is_success
+
+    async def add_perpetual_customers(self, *names: str) -> None:
+        """List the perpetual, and create customers who have money and leverage for it."""
+        await self.add_perpetual()
+        for name in names:
+            await self.add_customer(name)
+            await self.credit(name, USDT, "100000")
+            await self.choose_leverage(name)
 
     async def _quote(self) -> None:
         """Let a third customer stand 2 % from the mark on both sides: an empty one trips."""
@@ -133,6 +145,14 @@ class RunningExchange:
             placed = await self.request(name, "POST", "/v1/orders", order)
             assert placed.is_success, placed.text
         return price
+
+    async def close_positions(self) -> None:
+        """Let alice and bob close what they have against each other in the perpetual."""
+        answer = await self.request("alice", "GET", "/v1/positions")
+        lots = [one["quantity"] for one in answer.json()["positions"] if one["quantity"] != "0"]
+        for quantity in lots:
+            names = ("alice", "bob") if quantity.startswith("-") else ("bob", "alice")
+            await self.open_position(*names, quantity.removeprefix("-"))
 
     def engine(self, role: str) -> EngineConnection:
         """Return a connection to the engine in a role."""

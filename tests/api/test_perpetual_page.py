@@ -35,12 +35,7 @@ async def perpetual(running: RunningExchange) -> AsyncIterator[RunningExchange]:
     yield running
     for name in ("alice", "bob"):
         await running.request(name, "DELETE", "/v1/orders")
-    held = await running.request("alice", "GET", "/v1/positions")
-    for one in held.json()["positions"]:
-        if one["quantity"] != "0":
-            is_short = one["quantity"].startswith("-")
-            names = ("alice", "bob") if is_short else ("bob", "alice")
-            await running.open_position(*names, one["quantity"].removeprefix("-"))
+    await running.close_positions()
 
 
 async def say(running: RunningExchange, channel: str, body: object) -> None:

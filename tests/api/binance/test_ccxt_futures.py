@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from tests.api.binance.clients import ccxt_options
-from tests.api.memory import USDT
 from tests.api.running import PERPETUAL, RunningExchange
 
 pytestmark = pytest.mark.servers
@@ -20,16 +19,7 @@ SWAPS = {"options": {"defaultType": "swap", "warnOnFetchOpenOrdersWithoutSymbol"
 @pytest.fixture(scope="module")
 def rig(running: RunningExchange) -> RunningExchange:
     """Give the running exchange with a perpetual and two customers of this module's own."""
-
-    async def fund() -> None:
-        await running.add_perpetual()
-        for name in ("fay", "gus"):
-            await running.add_customer(name)
-            await running.credit(name, USDT, "100000")
-            body = {"symbol": PERPETUAL.symbol, "leverage": 10}
-            assert (await running.request(name, "POST", "/v1/leverage", body)).is_success
-
-    asyncio.run(fund())
+    asyncio.run(running.add_perpetual_customers("fay", "gus"))
     return running
 
 

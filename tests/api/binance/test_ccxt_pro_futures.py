@@ -20,16 +20,7 @@ def rig(running: RunningExchange) -> Iterator[RunningExchange]:
     """Give the running exchange with its perpetual; nobody keeps a position."""
     asyncio.run(running.add_perpetual())
     yield running
-    asyncio.run(_flat(running))
-
-
-async def _flat(rig: RunningExchange) -> None:
-    """Let the two customers close what they have against each other."""
-    answer = await rig.request("alice", "GET", "/v1/positions")
-    lots = [one["quantity"] for one in answer.json()["positions"] if one["quantity"] != "0"]
-    for quantity in lots:
-        names = ("bob", "alice") if not quantity.startswith("-") else ("alice", "bob")
-        await rig.open_position(*names, quantity.lstrip("-"))
+    asyncio.run(running.close_positions())
 
 
 async def test_everything_that_is_watched_on_futures(rig: RunningExchange) -> None:

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from tests.api.binance.clients import ccxt_options
-from tests.api.memory import USDT
-from tests.api.running import PERPETUAL, RunningExchange
+from tests.api.running import RunningExchange
 
 pytestmark = [pytest.mark.servers, pytest.mark.long]
 VERSION = "2026.9"
@@ -89,16 +88,7 @@ async def trade_once(rig: RunningExchange) -> None:
 
 def test_it_trades_in_its_dry_run(running: RunningExchange, program: Path, tmp_path: Path) -> None:
     """It loads the market, reads candles and book, and enters; no error stands in its log."""
-
-    async def prepare() -> None:
-        await running.add_perpetual()
-        for name in ("hal", "ivy"):
-            await running.add_customer(name)
-            await running.credit(name, USDT, "100000")
-            body = {"symbol": PERPETUAL.symbol, "leverage": 10}
-            assert (await running.request(name, "POST", "/v1/leverage", body)).is_success
-
-    asyncio.run(prepare())
+    asyncio.run(running.add_perpetual_customers("hal", "ivy"))
     (tmp_path / "strategies").mkdir()
     (tmp_path / "strategies/always_long.py").write_text(STRATEGY)
     (tmp_path / "config.json").write_text(json.dumps(config(running)))
