@@ -27,7 +27,8 @@ from tests.api.belongings import (
     WITHDRAWAL,
     HerExchange,
 )
-from tests.api.websocket.test_account_channel import Trader, eventually
+from tests.api.waiting import eventually
+from tests.api.websocket.test_account_channel import Trader
 
 # What names a customer's object, and what does not: markets, assets, amounts, options.
 NAMES = {

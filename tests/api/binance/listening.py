@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
@@ -17,17 +16,9 @@ from api.binance.ws_api import FUTURES_METHODS, SPOT_METHODS, ApiConnection
 from tests.api.binance.clients import ask
 from tests.api.binance.feeding import Ear
 from tests.api.perpetual_exchange import PerpetualExchange
+from tests.api.waiting import eventually
 
 _TABLE = {(row.method, row.path): row for row in ROWS}
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until something is so, for at most ten seconds."""
-    for _ in range(2_000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it never came")
 
 
 class Asker(ApiConnection):

@@ -10,9 +10,10 @@ from api.binance import user_stream
 from domain import risk_commands as r
 from domain.commands import Credit
 from tests.api.binance.clients import ask
-from tests.api.binance.listening import Desk, eventually
+from tests.api.binance.listening import Desk
 from tests.api.memory import ALICE, USDT
 from tests.api.perpetual_exchange import ETH_PERP
+from tests.api.waiting import eventually
 
 
 async def test_an_orders_life_on_spot(heard: Desk) -> None:

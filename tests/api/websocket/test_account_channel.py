@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -21,17 +21,9 @@ from domain.margin_call import MarginCall
 from domain.order_record import OrderRecord
 from tests.api.memory import ALICE, BOB
 from tests.api.perpetual_exchange import ETH_PERP, MIDDLE, PerpetualExchange
+from tests.api.waiting import eventually
 
 SYMBOL = "ETH/USDT-PERP"
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until something is so, for at most five seconds."""
-    for _ in range(1_000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it never came")
 
 
 class Trader(Connection):
