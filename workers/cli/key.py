@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from workers.cli.compliance import CustomerArgument
 from workers.cli.context import EXIT_FAILED, DataOption, JsonOption
 from workers.cli.database import with_database
 
@@ -23,15 +24,7 @@ def register(app: typer.Typer) -> None:
     group.command("add")(add)
     group.command("list")(list_keys)
     group.command("revoke")(revoke)
-    group.callback()(_key)
     app.add_typer(group, name="key")
-
-
-def _key() -> None:
-    """Issue, list and revoke customers' API keys."""
-
-
-CustomerArgument = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's name.")]
 
 
 def add(
