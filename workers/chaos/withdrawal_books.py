@@ -105,16 +105,6 @@ class Books:
             raise OSError(str(error)) from error
         return {str(row.withdrawal_id): (row.state, row.stage) for row in rows}
 
-    async def taken(self, key: str) -> str | None:
-        """Return the id of the withdrawal with this idempotency key."""
-        query = sa.select(_w.withdrawal_id).where(_w.idempotency_key == key)
-        try:
-            async with self._database.connect() as connection:
-                found = await connection.scalar(query)
-        except SQLAlchemyError as error:
-            raise OSError(str(error)) from error
-        return None if found is None else str(found)
-
     async def parked(self, ids: Sequence[str]) -> Counter[str]:
         """Return how often something was parked, by kind."""
         log = tables.audit_log.c

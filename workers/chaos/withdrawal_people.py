@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,7 +83,6 @@ class Officers:
         self._wanted = wanted
         self._books = books
         self._decided: set[str] = set()
-        self.troubles: Counter[str] = Counter()
 
     async def work(self) -> None:
         """Look once a second, for ever."""
@@ -95,15 +93,13 @@ class Officers:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _try(self, name: str, stage: str) -> None:
-        """Do what the stage asks for; what cannot be done now is done at the next look."""
-        try:
+        """Do what the stage asks for; whatever goes wrong, the next look tries again."""
+        with contextlib.suppress(Exception):
             async with asyncio.timeout(_ANSWER_SECONDS):
                 if stage.startswith("failed:"):
                     await desk.retry(self._settings, name, "a drill")
                 elif stage.startswith("approval") and name not in self._decided:
                     await self._decide(name)
-        except Exception as error:  # noqa: BLE001 - whoever is away: the next look tries again
-            self.troubles[type(error).__name__] += 1
 
     async def _decide(self, name: str) -> None:
         action = APPROVE if self._wanted.approves(name) else REJECT

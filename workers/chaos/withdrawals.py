@@ -192,7 +192,8 @@ async def _judged(settings: Settings, wanted: Wanted, books: Books, say: Say) ->
     if len(wanted.ids) != len(wanted.orders):
         problems.append(f"{len(wanted.ids)} of {len(wanted.orders)} were taken by the gateway")
     problems += [f"{name} is still {state}" for name, state in states.items() if state not in final]
-    checked = await _verified(settings, books)
+    await books.until_watched()
+    checked = await verify(settings)
     problems += [f"violation: {violation}" for violation in checked["violations"]]
     return {
         "final": dict(sorted(final.items())),
@@ -217,8 +218,3 @@ async def _leaks(exchange: Exchange, wanted: Wanted, database: AsyncEngine) -> l
         if not leaks_in_files(folder, control, (place,)):
             problems.append(f"the search for secrets finds nothing in {place}")
     return problems
-
-
-async def _verified(settings: Settings, books: Books) -> dict[str, Any]:
-    await books.until_watched()
-    return await verify(settings)
