@@ -3,6 +3,7 @@
 import { element } from "/staff/format.js";
 import { ask } from "/staff/staff-dialog.js";
 import { get, post } from "/staff/staff-key.js";
+import { accountLink, workflowLink } from "/staff/staff-rows.js";
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const STANDINGS = ["frozen", "withdraw_only", "active"];
@@ -34,7 +35,7 @@ export async function showFile(me) {
 function story(found, me) {
   const head = element("h3", `${found.amount} ${found.asset}, ${found.state}`);
   const about = element("p", `Asked for by ${found.customer} at ${found.requested_at}, to ${found.address}; fee ${found.fee}.`);
-  const flow = element("a", "in the Temporal UI", { href: `${me.workflows_path}/withdrawal-${found.withdrawal_id}` });
+  const flow = workflowLink(me, `withdrawal-${found.withdrawal_id}`);
   const answer = element("ol");
   for (const line of found.answer) answer.append(element("li", line));
   const parts = [head, about, flow, element("h3", "Who let it out or kept it, and why"), answer];
@@ -77,7 +78,7 @@ function file(found, me) {
   } else {
     buttons.append(element("p", "Standing and notes take the role compliance or admin.", { class: "quiet" }));
   }
-  const flows = element("a", "this account’s workflows", { href: `${me.workflows_path}?query=${encodeURIComponent(`AccountId = '${found.customer_id}'`)}` });
+  const flows = accountLink(me, found.customer_id, "this account’s workflows");
   const list = element("ul");
   for (const one of found.withdrawals) {
     const item = element("li");

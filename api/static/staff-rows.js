@@ -82,13 +82,15 @@ function effects(row) {
   return made;
 }
 
-function accountLink(me, account) {
+/** Return a link to an account's workflows in Temporal's UI. */
+export function accountLink(me, account, text = "account’s workflows") {
   const query = encodeURIComponent(`AccountId = '${account}'`);
-  return link("account’s workflows", `${me.workflows_path}?query=${query}`);
+  return link(text, `${me.workflows_path}?query=${query}`);
 }
 
-function workflowLink(me, row) {
-  return link("in the Temporal UI", `${me.workflows_path}/${encodeURIComponent(row.workflow_id)}`);
+/** Return a link to a workflow in Temporal's UI. */
+export function workflowLink(me, workflowId) {
+  return link("in the Temporal UI", `${me.workflows_path}/${encodeURIComponent(workflowId)}`);
 }
 
 function findings(row) {
@@ -109,7 +111,7 @@ export function withdrawalCard(row, me, choose) {
     [row.standing === "active" ? "" : `customer is ${row.standing}`, "parked"],
   ], [
     link("story", `#withdrawal=${row.withdrawal_id}`),
-    workflowLink(me, row),
+    workflowLink(me, row.workflow_id),
     accountLink(me, row.customer_id),
   ], [facts([
     ["Customer", [link(row.customer, `#customer=${row.customer_id}`), ` (${row.customer_id}), tier ${row.tier}`]],
@@ -129,7 +131,7 @@ export function withdrawalCard(row, me, choose) {
 }
 
 export function proposalCard(row, me, choose) {
-  const made = card(row.workflow_id, row.kind.replaceAll("_", " "), [[row.failure ? "parked" : "", "parked"]], [workflowLink(me, row)], [facts([
+  const made = card(row.workflow_id, row.kind.replaceAll("_", " "), [[row.failure ? "parked" : "", "parked"]], [workflowLink(me, row.workflow_id)], [facts([
     ["What it does", row.lines.join("; "), true],
     ["Reason", row.reason, true],
     ["Proposed by", row.proposed_by],
@@ -144,7 +146,7 @@ export function proposalCard(row, me, choose) {
 export function suspenseCard(row, me, choose) {
   const value = row.about_usd === null ? "" : ` · about ${row.about_usd.toLocaleString("en")} USD`;
   const made = card(row.deposit_id, `${row.amount} ${row.asset}${value}`, [[row.reason, ""]], [
-    workflowLink(me, { workflow_id: row.deposit_id }), accountLink(me, row.customer_id),
+    workflowLink(me, row.deposit_id), accountLink(me, row.customer_id),
   ], [facts([
     ["Came to the address of", [link(row.customer || "nobody", `#customer=${row.customer_id}`), ` (${row.customer_id})`]],
     ["Seen", age(row.seen_at)],
@@ -163,7 +165,7 @@ export function parkedCard(row, me, choose) {
   const whose = row.account ? `account ${row.account}` : row.symbol;
   const made = card(row.workflow_id, row.workflow_type.replace("Workflow", ""), [
     [row.stage, "parked"], [row.is_paused ? "paused in Temporal" : "", "late"],
-  ], [workflowLink(me, row), ...(row.account ? [accountLink(me, row.account)] : [])], [facts([
+  ], [workflowLink(me, row.workflow_id), ...(row.account ? [accountLink(me, row.account)] : [])], [facts([
     ["Amount", row.amount && `${row.amount} ${row.asset}`],
     ["Whose", whose],
     ["Began", age(row.started_at)],
