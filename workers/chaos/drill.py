@@ -108,7 +108,7 @@ class Drill:
             problems.append(f"{rows} settled trades have {different} ids")
         return {
             "settled_trades": rows,
-            "mode": status.mode.name.lower(),
+            "mode": (await self.status()).mode.name.lower(),  # as it is left: it may have lifted
             "invariants": len(checked["invariants"]),
             "violations": checked["violations"],
             "problems": problems,
