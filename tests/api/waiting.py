@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 
 async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until something is so, for at most five seconds."""
-    for _ in range(1_000):
+    """Wait until something is so, for at most ten seconds."""
+    for _ in range(2_000):
         if condition():
             return
         await asyncio.sleep(0.005)
