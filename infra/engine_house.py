@@ -54,13 +54,7 @@ class EngineHouse:
     async def take_snapshot(self, sequence: int) -> bool:
         """Let the shadow process write the snapshot at `sequence`; return whether it did."""
         log = structlog.get_logger()
-        # Not the loop's own way: uvloop forks, and each page that the engine writes afterwards is
-        # copied (10,000 page faults of the hot loop for a snapshot); subprocess uses vfork.
-        process = subprocess.Popen(
-            (sys.executable, "-m", shadow.__name__, str(self._directory), str(sequence)),
-            cwd=Path(__file__).parent.parent,
-            stderr=subprocess.PIPE,
-        )
+        process = await asyncio.to_thread(self._start_shadow, sequence)
         try:
             _, text = await asyncio.to_thread(process.communicate)
         except asyncio.CancelledError:
@@ -71,6 +65,15 @@ class EngineHouse:
             return False
         log.info("snapshot taken", sequence=sequence)
         return True
+
+    def _start_shadow(self, sequence: int) -> subprocess.Popen[bytes]:
+        """Start the shadow, not the loop's way: uvloop forks, subprocess uses vfork.
+
+        After a fork each page that the engine writes is copied: 10,000 page faults of its loop.
+        """
+        command = (sys.executable, "-m", shadow.__name__, str(self._directory), str(sequence))
+        home = Path(__file__).parent.parent
+        return subprocess.Popen(command, cwd=home, stderr=subprocess.PIPE)  # noqa: S603
 
 
 def report_failure(failed: asyncio.Future[None], error: BaseException, kind: str) -> None:
