@@ -25,6 +25,7 @@ class Standing(StrEnum):
 
 
 STANDING_CHANGED = "standing_changed"  # audit action, about the customer
+ORDERS_CANCELLED = "orders_cancelled"  # audit action, about the customer: he may not trade
 CASE_NOTE = "case_note"  # audit action, about the customer
 LONGEST_NOTE = 2_000
 

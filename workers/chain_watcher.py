@@ -3,7 +3,7 @@
 Each block is stored with what it pays us in one transaction; so after a crash it goes on at the
 stored height, and a block is scanned once. A block whose parent is not the stored one means that
 the chain was reorganised: stored blocks are taken back until both agree, and with them what they
-paid us.
+paid us. Whoever was frozen for that has his open orders cancelled here, which needs no Temporal.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ from infra.heartbeat import Heartbeat
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
+from infra.postgres.orders_due import OrdersDueStore
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from infra.temporal.client import connect
-from infra.wallet.block_store import BlockStore
+from infra.wallet.block_store import ACTOR, BlockStore
 from infra.wallet.chain import EvmChain
 from infra.wallet.keys import load_public
 from infra.wallet.reorganisation import Reorganisations
 from infra.wallet.rpc import ChainUnavailableError, RpcError
 from infra.wallet.setup import CHAIN
 from infra.wallet.workflow_starter import TemporalStarter
+from workers.standing_care import StandingCare, order_doors
 from workers.stopping import stop_on_signals
 from workflows import task_queues
 
@@ -234,18 +236,27 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
     )
     heartbeat = Heartbeat("chain-watcher", settings.run_dir, redis)
     watching = asyncio.create_task(watch(watcher, stopping))
+    due = OrdersDueStore(engine, AuditStore())
+    care = StandingCare(due, lambda: order_doors(settings), ACTOR)
+    caring = asyncio.create_task(care.run())
     try:
         while not watching.done():
             state = watcher.state
             await heartbeat.beat(
                 sequence=max(state.height, 0),
                 lag=max(state.head - state.height, 0),
-                detail={"chain": CHAIN, "trouble": state.trouble},
+                detail={
+                    "chain": CHAIN,
+                    "trouble": state.trouble,
+                    "attention": {"wallet": care.trouble} if care.trouble else {},
+                },
             )
             await asyncio.wait({watching}, timeout=1.0)
         await watching
     finally:
         watching.cancel()
+        caring.cancel()
+        await care.close()
         await chain.close()
         await redis.aclose()
         await engine.dispose()

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.commands import CancelAll
 from domain.customer import Standing
-from infra.engine_errors import EngineError
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.customer_file import CustomerFileStore
+from infra.postgres.orders_due import OrdersDue, OrdersDueStore
 from infra.settings import Settings
-from workers import engine_admin
+from workers.standing_care import (
+    GATEWAY_BELIEVES_SECONDS,
+    ROUND_SECONDS,
+    StandingCare,
+    order_doors,
+)
 
-GATEWAY_BELIEVES_SECONDS = 2.5  # a key that it has in memory is two seconds old at most
+PATIENCE_SECONDS = 2 * GATEWAY_BELIEVES_SECONDS
 
 
 class OrdersNotCancelledError(RuntimeError):
-    """The standing is set, but open orders are still there; to be done again."""
+    """The standing is set, but open orders are still there: the chain watcher goes on with them."""
 
 
 async def set_standing(
@@ -31,32 +36,34 @@ async def set_standing(
 ) -> bool:
     """Give a customer this standing; return whether it was another before.
 
-    Whoever may trade no more has his orders cancelled on every shard. Repeating it repeats that,
-    harmlessly.
+    Whoever may trade no more has his orders cancelled on every shard, before this returns.
     """
-    store = CustomerFileStore(engine, AuditStore())
-    changed = await store.set_standing(customer_id, standing, actor, reason)
+    audit = AuditStore()
+    changed = await CustomerFileStore(engine, audit).set_standing(
+        customer_id, standing, actor, reason
+    )
     if standing is not Standing.ACTIVE:
-        await _cancel_orders(settings, customer_id)
+        await _cancel_orders(OrdersDueStore(engine, audit), settings, customer_id, actor)
     return changed
 
 
-async def _cancel_orders(settings: Settings, account_id: int) -> None:
-    """Cancel after the gateway believes the standing, so that no order comes after."""
-    await asyncio.sleep(GATEWAY_BELIEVES_SECONDS)
-    for shard in range(settings.shard_count):
-        try:
-            await _cancel_on(settings, account_id, shard)
-        except (EngineError, OSError) as error:
-            raise OrdersNotCancelledError(
-                f"the standing is set, but orders on shard {shard} are not cancelled "
-                f"({error}): do this again"
-            ) from error
-
-
-async def _cancel_on(settings: Settings, account_id: int, shard: int) -> None:
-    engine = engine_admin.connect(settings, "gateway", shard)
+async def _cancel_orders(
+    store: OrdersDueStore, settings: Settings, customer_id: int, actor: str
+) -> None:
+    care = StandingCare(store, lambda: order_doors(settings), actor)
+    deadline = time.monotonic() + PATIENCE_SECONDS
     try:
-        await engine.submit(CancelAll(account_id))
+        while (due := await _due(store, customer_id)) is not None:
+            left = await care.cancel(due)
+            if left and time.monotonic() > deadline:
+                raise OrdersNotCancelledError(
+                    f"the standing is set, but {left}: the chain watcher goes on with it"
+                )
+            if left:
+                await asyncio.sleep(ROUND_SECONDS)
     finally:
-        await engine.close()
+        await care.close()
+
+
+async def _due(store: OrdersDueStore, customer_id: int) -> OrdersDue | None:
+    return next((due for due in await store.due() if due.customer_id == customer_id), None)

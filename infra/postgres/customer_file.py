@@ -31,9 +31,15 @@ class CustomerFileStore:
     async def set_standing(
         self, customer_id: int, standing: Standing, actor: str, reason: str
     ) -> bool:
-        """Give the customer this standing; False when it was so already, and nothing is logged."""
+        """Give the customer this standing; False when it was so already, and nothing is logged.
+
+        Whoever may trade no more has his open orders to be cancelled, from the same moment.
+        """
         column = tables.customer.c.status
-        return await self._set(customer_id, column, standing, STANDING_CHANGED, actor, reason)
+        due = sa.null() if standing is Standing.ACTIVE else sa.func.now()
+        return await self._set(
+            customer_id, column, standing, STANDING_CHANGED, actor, reason, orders_due_at=due
+        )
 
     async def set_tier(self, customer_id: int, tier: Tier, actor: str, reason: str) -> bool:
         """Give the customer this tier; False when it was so already, and nothing is logged."""
@@ -48,6 +54,7 @@ class CustomerFileStore:
         action: str,
         actor: str,
         reason: str,
+        **beside: object,
     ) -> bool:
         mine = tables.customer.c.customer_id == customer_id
         async with self._engine.begin() as connection:
@@ -56,7 +63,7 @@ class CustomerFileStore:
                 raise LookupError(f"no customer {customer_id}")
             if before == value:
                 return False
-            change = sa.update(tables.customer).where(mine).values({column: value})
+            change = sa.update(tables.customer).where(mine).values({column.name: value, **beside})
             await connection.execute(change)
             await self._audit.append(
                 connection,

@@ -35,7 +35,13 @@ customer = sa.Table(
     sa.Column("deposit_index", sa.Integer, nullable=False, unique=True),  # HD path leaf
     sa.Column("status", sa.Text, nullable=False, server_default="active"),
     sa.Column("tier", sa.Text, nullable=False, server_default="basic"),
+    sa.Column("orders_due_at", Timestamp),  # since when his open orders are to be cancelled
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Index(
+        "ix_customer_orders_due",
+        "customer_id",
+        postgresql_where=sa.text("orders_due_at IS NOT NULL"),
+    ),
 )
 
 api_key = sa.Table(

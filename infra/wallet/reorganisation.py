@@ -1,8 +1,8 @@
 """What a reorganised chain does to deposits: voided before posting, taken back after it.
 
 After posting the customer may have traded with the money, so only the coins are taken back, into
-suspense, which is then short; the customer is frozen until people have looked, and an alarm stands
-until the payment is in the chain again.
+suspense, which is then short; the customer is frozen until people have looked, with the order to
+cancel what he has in the books, and an alarm stands until the payment is in the chain again.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Reorganisations:
             )
 
     async def _note_reversed(self, connection: AsyncConnection, row: Deposit, fork: int) -> None:
-        """Write down what was taken back, and freeze its owner."""
+        """Write down what was taken back, freeze its owner and let his orders be cancelled."""
         key = f"{row.deposit_id}:turn-{row.turns + 1}"
         await self._audit.append(
             connection,
@@ -135,7 +135,7 @@ class Reorganisations:
         await connection.execute(
             sa.update(tables.customer)
             .where(customer.customer_id == row.customer_id)
-            .values(status=Standing.FROZEN)
+            .values(status=Standing.FROZEN, orders_due_at=sa.func.now())
         )
         await self._audit.append(
             connection,

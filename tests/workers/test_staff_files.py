@@ -29,7 +29,7 @@ async def test_a_file_is_opened_changed_and_every_look_is_in_it(
     fresh_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By name or number; the record of a look is written before anything is read."""
-    monkeypatch.setattr(standing_desk, "GATEWAY_BELIEVES_SECONDS", 0.0)
+    monkeypatch.setattr(standing_desk, "PATIENCE_SECONDS", 0.0)
     create_officers(tmp_path)
     settings = Settings(
         data_dir=tmp_path,

@@ -11,9 +11,15 @@ import pytest
 import sqlalchemy as sa
 
 from domain.checker_records import Opening
+from domain.commands import CancelAll, PlaceOrder
 from domain.deposit import deposit_id
+from domain.events import OrderAccepted
 from domain.evm_address import checksum_address
+from domain.order import OrderType, Side, TimeInForce
+from domain.order_events import CancelAccepted
 from infra.postgres import tables
+from infra.postgres.audit_store import AuditStore
+from infra.postgres.orders_due import OrdersDue, OrdersDueStore
 from infra.postgres.record_reader import RecordReader
 from infra.wallet import demo
 from infra.wallet.coins import WalletCoins
@@ -23,6 +29,7 @@ from infra.wallet.keccak import keccak256
 from infra.wallet.screening import denied_path
 from tests.workflows.wallet_rig import Rig
 from workers.alarm_watch import reversed_source
+from workers.standing_care import StandingCare
 from workers.suspense_desk import in_suspense
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
@@ -148,8 +155,10 @@ async def test_denied_sender_is_suspended(rig: Rig) -> None:
 
 
 async def test_reorganisation_after_posting_is_taken_back_and_restored(rig: Rig) -> None:
-    """Coins and books agree at each step; the customer keeps the credit, and is frozen."""
+    """Coins and books agree at each step; the customer is frozen, without his orders."""
     address = await rig.funded_customer(14, "USDT", 60 * USDT)
+    order = PlaceOrder(14, 5, 1, Side.BUY, OrderType.LIMIT, TimeInForce.GTC, 240_000, 100)
+    assert isinstance((await rig.treasury.submit(order))[0], OrderAccepted)
     query = sa.select(tables.deposit).where(tables.deposit.c.address == address)
     async with rig.engine.connect() as connection:
         row = (await connection.execute(query)).one()
@@ -162,6 +171,13 @@ async def test_reorganisation_after_posting_is_taken_back_and_restored(rig: Rig)
     assert await rig.coins(address, "USDT") == 0
     assert await rig.balance("customer:14:trading.0:USDT") == 60 * USDT
     assert await _standing(rig, 14) == "frozen"
+    due = OrdersDueStore(rig.engine, AuditStore())
+    care = StandingCare(due, lambda: {0: rig.treasury}, "chain-watcher")
+    await rig.until(lambda: _round(care, due), [])
+    assert (await rig.audit("customer-14"))[-2:] == ["standing_changed", "orders_cancelled"]
+    (again,) = await rig.treasury.submit(CancelAll(14))
+    assert isinstance(again, CancelAccepted)
+    assert again.closed_count == 0
     (alarm,) = await reversed_source(lambda: reversed_deposits(rig.engine))()
     assert alarm.subject == row.deposit_id
     await _books_agree(rig, row.deposit_id)
@@ -176,6 +192,11 @@ async def test_reorganisation_after_posting_is_taken_back_and_restored(rig: Rig)
         "restored_after_reorganisation",
     ]
     assert await _standing(rig, 14) == "frozen"  # that is people's to end
+
+
+async def _round(care: StandingCare, due: OrdersDueStore) -> list[OrdersDue]:
+    await care.round()
+    return await due.due()
 
 
 async def _standing(rig: Rig, customer_id: int) -> str:

@@ -103,6 +103,9 @@ class EngineInProcess:
                 raise ConnectionError("no answer in time")
             return tuple(decode_events(raw))
 
+    async def close(self) -> None:
+        """Close nothing: it is in this process."""
+
     async def settle(self) -> None:
         """Settle what was held back."""
         while self._unsettled:

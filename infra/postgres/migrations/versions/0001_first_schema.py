@@ -385,6 +385,7 @@ def upgrade() -> None:
         sa.Column("deposit_index", sa.Integer(), nullable=False),
         sa.Column("status", sa.Text(), server_default="active", nullable=False),
         sa.Column("tier", sa.Text(), server_default="basic", nullable=False),
+        sa.Column("orders_due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -394,6 +395,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_customer")),
         sa.UniqueConstraint("deposit_index", name=op.f("uq_customer_deposit_index")),
         sa.UniqueConstraint("name", name=op.f("uq_customer_name")),
+    )
+    op.create_index(
+        "ix_customer_orders_due",
+        "customer",
+        ["customer_id"],
+        unique=False,
+        postgresql_where=sa.text("orders_due_at IS NOT NULL"),
     )
     op.create_table(
         "journal",
