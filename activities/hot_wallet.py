@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
@@ -53,11 +54,14 @@ class HotWalletRows(Protocol):
 class PlannedPayments(Protocol):
     """The rows of payments, as far as planning goes."""
 
+    async def now(self) -> dt.datetime:
+        """Return the rows' own time."""
+
     async def open(self) -> list[WalletPayment]:
         """Return the payments that are not final."""
 
-    async def plan(self, wanted: Iterable[NewPayment]) -> list[str]:
-        """Write payments down and return their ids."""
+    async def plan(self, wanted: Iterable[NewPayment], looked_at: dt.datetime) -> list[str]:
+        """Write payments down, but for what others have begun or ended since; return their ids."""
 
 
 class HotWalletActivities:
@@ -108,13 +112,17 @@ class HotWalletActivities:
                 await asyncio.sleep(_BEAT_SECONDS)
 
     async def _look(self, request: TendRequest) -> TendResult:
-        """Plan what is to be paid now, and start the workflows; what fails waits for a turn."""
+        """Plan what is to be paid now, and start the workflows; what fails waits for a turn.
+
+        Two looks at once, as after a break, may find the same: the rows take it once.
+        """
         try:
             bands = {band.asset.asset_id: band for band in await self._rows.bands(self._name)}
             stopped = await self._gate()
             self.concerns = [f"payments are stopped: {stopped}"] if stopped else []
             if all(band.has_no_bound for band in bands.values()):
                 return TendResult(stopped=stopped)
+            looked_at = await self._payments.now()
             holdings = await self._rows.holdings(self._name)
             self.concerns += [text for _, text in band_concerns(bands.values(), holdings)]
             if stopped:
@@ -125,7 +133,7 @@ class HotWalletActivities:
             underway = await self._payments.open()
             wanted = self._cold(bands, holdings, underway)
             wanted += await self._sweeps(bands, underway, fees, request.most)
-            names = await self._payments.plan(wanted)
+            names = await self._payments.plan(wanted, looked_at)
             for name in names:
                 await self._starter.ensure_running(
                     WALLET_PAYMENT_WORKFLOW,

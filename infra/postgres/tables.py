@@ -669,6 +669,24 @@ wallet_payment = sa.Table(  # between the exchange's own addresses
         postgresql_where=sa.text("state NOT IN ('booked', 'reverted', 'dropped')"),
     ),
     sa.Index("ix_wallet_payment_deposit_path", "deposit_path"),
+    sa.Index(  # one payment at a time concerns a deposit address: a sweep, or gas for one
+        "ix_wallet_payment_one_of_address",
+        "chain",
+        "deposit_path",
+        unique=True,
+        postgresql_where=sa.text(
+            "deposit_path <> '' AND state NOT IN ('booked', 'reverted', 'dropped', 'voided')"
+        ),
+    ),
+    sa.Index(  # and one an asset goes to the cold address
+        "ix_wallet_payment_one_goes_cold",
+        "chain",
+        "asset_id",
+        unique=True,
+        postgresql_where=sa.text(
+            "kind = 'cold' AND state NOT IN ('booked', 'reverted', 'dropped', 'voided')"
+        ),
+    ),
 )
 
 hot_wallet_band = sa.Table(  # what the hot wallet should hold; chain units, NULL: no such bound

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID, uuid4
@@ -81,26 +82,28 @@ class PaymentStore:
         async with self._engine.connect() as connection:
             return [_payment(row) for row in await connection.execute(query)]
 
-    async def plan(self, wanted: Iterable[NewPayment]) -> list[str]:
-        """Write payments down and return their ids."""
+    async def now(self) -> dt.datetime:
+        """Return the database's time, with which rows are marked."""
+        async with self._engine.connect() as connection:
+            found: dt.datetime = (
+                await connection.execute(sa.select(sa.func.clock_timestamp()))
+            ).scalar_one()
+        return found
+
+    async def plan(self, wanted: Iterable[NewPayment], looked_at: dt.datetime) -> list[str]:
+        """Write payments down and return their ids, of which some may be left out.
+
+        What was to be paid was found in a look that began at `looked_at`. Where another payment of
+        the same address, or to the cold address of the same asset, is open, or has changed since
+        then, the look is out of date, and this one is not made. Unique indexes decide between two
+        that do this at once; the order is always the same, so that they do not wait in a circle.
+        """
         made = []
         async with self._engine.begin() as connection:
-            for payment in wanted:
-                payment_id = uuid4()
-                await connection.execute(
-                    insert(tables.wallet_payment).values(
-                        payment_id=payment_id,
-                        kind=payment.kind,
-                        chain=payment.chain,
-                        source=payment.source,
-                        destination=payment.destination,
-                        deposit_path=payment.deposit_path,
-                        asset_id=payment.asset_id,
-                        amount=payment.amount,
-                        state=PaymentState.PLANNED,
-                    )
-                )
-                made.append((payment_id, payment))
+            for payment in sorted(wanted, key=lambda it: (it.deposit_path, it.asset_id)):
+                payment_id = await self._plan_one(connection, payment, looked_at)
+                if payment_id is not None:
+                    made.append((payment_id, payment))
             for payment_id, payment in made:
                 subject = wallet_payment_workflow_id(str(payment_id))
                 detail = {
@@ -113,6 +116,38 @@ class PaymentStore:
                     connection, subject, ACTOR, "planned", f"{subject}:planned", detail
                 )
         return [str(payment_id) for payment_id, _ in made]
+
+    async def _plan_one(
+        self, connection: AsyncConnection, payment: NewPayment, looked_at: dt.datetime
+    ) -> UUID | None:
+        values = {
+            "payment_id": uuid4(),
+            "kind": payment.kind,
+            "chain": payment.chain,
+            "source": payment.source,
+            "destination": payment.destination,
+            "deposit_path": payment.deposit_path,
+            "asset_id": payment.asset_id,
+            "amount": payment.amount,
+            "state": PaymentState.PLANNED,
+        }
+        the_same = (
+            sa.and_(_p.kind == PaymentKind.COLD, _p.asset_id == payment.asset_id)
+            if payment.kind is PaymentKind.COLD
+            else _p.deposit_path == payment.deposit_path
+        )
+        changed = sa.or_(_p.state.not_in(sorted(FINAL_STATES)), _p.updated_at >= looked_at)
+        other = sa.exists().where(_p.chain == payment.chain, the_same, changed)
+        columns = tables.wallet_payment.c
+        typed = [sa.literal(value, columns[name].type) for name, value in values.items()]
+        written = await connection.execute(
+            insert(tables.wallet_payment)
+            .from_select(list(values), sa.select(*typed).where(sa.not_(other)))
+            .on_conflict_do_nothing()
+            .returning(_p.payment_id)
+        )
+        taken: UUID | None = written.scalar_one_or_none()
+        return taken
 
     async def move(self, payment_id: str, change: PaymentChange) -> WalletPayment:
         """Carry out `change` when the row is in its `source` state, else nothing; return the row.

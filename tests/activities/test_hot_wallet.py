@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -66,7 +67,10 @@ class Payments:
     async def open(self) -> list[WalletPayment]:
         return []
 
-    async def plan(self, wanted: Iterable[NewPayment]) -> list[str]:
+    async def now(self) -> dt.datetime:
+        return dt.datetime(2026, 11, 28, tzinfo=dt.UTC)
+
+    async def plan(self, wanted: Iterable[NewPayment], looked_at: dt.datetime) -> list[str]:
         self.planned += wanted
         return [payment.source for payment in self.planned]
 

@@ -1183,6 +1183,24 @@ def upgrade() -> None:
     op.create_index(
         "ix_wallet_payment_deposit_path", "wallet_payment", ["deposit_path"], unique=False
     )
+    op.create_index(
+        "ix_wallet_payment_one_of_address",
+        "wallet_payment",
+        ["chain", "deposit_path"],
+        unique=True,
+        postgresql_where=sa.text(
+            "deposit_path <> '' AND state NOT IN ('booked', 'reverted', 'dropped', 'voided')"
+        ),
+    )
+    op.create_index(
+        "ix_wallet_payment_one_goes_cold",
+        "wallet_payment",
+        ["chain", "asset_id"],
+        unique=True,
+        postgresql_where=sa.text(
+            "kind = 'cold' AND state NOT IN ('booked', 'reverted', 'dropped', 'voided')"
+        ),
+    )
     op.create_table(
         "wallet_transaction",
         sa.Column("tx_hash", sa.Text(), nullable=False),
