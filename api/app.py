@@ -20,6 +20,7 @@ from api.routes import (
     accounts,
     compliance,
     fees,
+    keys,
     markets,
     order_batches,
     order_lists,
@@ -53,6 +54,7 @@ ROUTERS = (
     withdrawals.router,
     withdrawal_addresses.router,
     compliance.router,
+    keys.router,
 )
 
 _DESCRIPTION = """Prices, quantities and amounts are decimal numbers **in text**; JSON numbers are
@@ -134,7 +136,8 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
         operation["security"] = [{"key": [], "timestamp": [], "signature": []}]
     responses = operation["responses"]
     responses.pop("422", None)
-    if "POST" in (route.methods or ()) and route.status_code in (201, 202):
+    repeats = route.path not in _MADE_ONCE and "POST" in (route.methods or ())
+    if repeats and route.status_code in (201, 202):
         made = responses[str(route.status_code)]
         responses["200"] = {**made, "description": "It was made before: as it is by now"}
     responses["default"] = {
@@ -143,6 +146,8 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
     }
 
 
+# What is asked for again is refused, or made again: a secret is told once.
+_MADE_ONCE = {"/v1/keys"}
 _PROBLEM_SCHEMA: dict[str, Any] = {
     "title": "Problem",
     "description": "Why a request was refused (RFC 9457).",

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from starlette.datastructures import Headers
 
 from api.errors import Problem
+from domain.api_keys import admits
 from domain.customer import ApiKey, KeyAlgorithm, Scope, Standing, standing_refuses
 
 if TYPE_CHECKING:  # clients sign with this module, and have no use for the gateway's ports
@@ -119,7 +120,7 @@ def is_signed_by(key: ApiKey | None, message: bytes, signature: str) -> bool:
     if key is None or key.algorithm is KeyAlgorithm.HMAC_SHA256:
         expected = hmac_of(NOBODY if key is None else key.secret, message)
         return hmac.compare_digest(expected, signature) and key is not None
-    if _ED25519_SIGNATURE.fullmatch(signature) is None:
+    if key.algorithm is not KeyAlgorithm.ED25519 or not _ED25519_SIGNATURE.fullmatch(signature):
         return False
     try:
         public = Ed25519PublicKey.from_public_bytes(key.secret)
@@ -180,11 +181,12 @@ def check_timestamp(credentials: Credentials, now_ms: int) -> None:
 
 
 async def authenticate(
-    headers: Headers, parts: SignedParts, keys: KeyDirectory, now_ms: int
+    headers: Headers, parts: SignedParts, keys: KeyDirectory, now_ms: int, host: str
 ) -> Caller:
     """Return who signed the request, or raise the `Problem` that it deserves.
 
-    An unknown key, a wrong signature and an expired key look the same from outside.
+    An unknown key, a wrong signature and an expired key look the same from outside. `host` is the
+    address that it comes from; only who signed learns that the key is not for it.
     """
     credentials = credentials_from(headers)
     key = await keys.find(credentials.key_id)
@@ -193,6 +195,8 @@ async def authenticate(
     if key is None or not matches or not is_current(key, now_ms):
         raise Problem("bad_signature")
     check_timestamp(credentials, now_ms)
+    if key.networks and not admits(key.networks, host):
+        raise Problem("address_not_allowed", f"It is not for requests from {host}.")
     return caller_of(key, credentials.signature)
 
 

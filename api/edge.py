@@ -174,7 +174,9 @@ async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
     )
     await charge_stranger(services, host, request.headers.get("rialto-key"))
     try:
-        caller = await auth.authenticate(request.headers, parts, services.keys, services.now_ms())
+        caller = await auth.authenticate(
+            request.headers, parts, services.keys, services.now_ms(), host
+        )
         auth.require_scope(caller, declared.scope, winds_down=declared.winds_down)
     except Problem:
         await services.limiter.charge_address(host, declared.weight)

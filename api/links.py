@@ -11,6 +11,7 @@ _MAKERS = {
     "/v1/transfers": "transfer_id",
     "/v1/withdrawals": "withdrawal_id",
     "/v1/withdrawal-addresses": "address",
+    "/v1/keys": "key_id",
 }
 
 

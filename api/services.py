@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from api.errors import Problem
 from api.limits import Limiter
+from api.login_ports import OwnKeys
 from api.ports import (
     ComplianceStore,
     EngineDoor,
@@ -43,6 +44,7 @@ class Services:
     doors: Mapping[int, EngineDoor]
     listings_directory: ListingDirectory
     keys: KeyDirectory
+    own_keys: OwnKeys
     listen_keys: ListenKeys
     orders: OrderStore
     wallet: WalletStore

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+
+Network = IPv4Network | IPv6Network
 
 
 class Scope(StrEnum):
@@ -64,13 +67,15 @@ class KeyAlgorithm(StrEnum):
 
     HMAC_SHA256 = "hmac-sha256"  # both sides know the secret
     ED25519 = "ed25519"  # the exchange knows the public key only
+    SESSION = "session"  # nothing is signed: a web session, which is used by its access token
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """An API key with what its signatures are checked by, and what its customer may do.
 
-    `secret` is the opened secret of an HMAC key, of an Ed25519 key the 32 bytes of its public key.
+    `secret` is the opened secret of an HMAC key, of an Ed25519 key the 32 bytes of its public key,
+    of a session empty. `networks` are where it may be used from; none is anywhere.
     """
 
     key_id: str
@@ -81,3 +86,4 @@ class ApiKey:
     customer_status: str
     expires_at: datetime | None
     algorithm: KeyAlgorithm = KeyAlgorithm.HMAC_SHA256
+    networks: tuple[Network, ...] = ()

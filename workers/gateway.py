@@ -36,6 +36,7 @@ from infra.engine_grpc import EngineGrpc
 from infra.engine_roles import ensure_tokens
 from infra.heartbeat import Heartbeat, rialto_version
 from infra.postgres import engine as postgres
+from infra.postgres.api_keys import ApiKeyStore
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.customer_wallet import CustomerWalletStore
 from infra.postgres.customers import CustomerStore
@@ -191,6 +192,7 @@ async def build_services(settings: Settings, stack: AsyncExitStack) -> tuple[Ser
         doors=doors,
         listings_directory=wiring.listings,
         keys=KeyCache(CustomerStore(engine, box)),
+        own_keys=ApiKeyStore(engine, box, AuditStore()),
         listen_keys=RedisListenKeys(redis),
         orders=OrderReadStore(engine),
         wallet=CustomerWalletStore(

@@ -10,6 +10,8 @@ from api.auth import DEFAULT_WINDOW_MS, KEY_ID, LARGEST_WINDOW_MS, Caller, Crede
 from api.binance.errors import Refusal, malformed, missing
 from api.binance.parameters import Signed
 from api.services import Services
+from domain.api_keys import admits
+from domain.customer import KeyAlgorithm
 
 _HMAC_LENGTH = 64
 
@@ -19,7 +21,9 @@ def sign(secret: bytes, message: bytes) -> str:
     return auth.hmac_of(secret, message)
 
 
-async def signed_caller(services: Services, key_id: str | None, signed: Signed) -> Caller:
+async def signed_caller(
+    services: Services, key_id: str | None, signed: Signed, host: str
+) -> Caller:
     """Return who signed the parameters, or raise the `Refusal` or `Problem` that they deserve."""
     now_ms = services.now_ms()
     credentials = _credentials(key_id, signed)
@@ -31,13 +35,20 @@ async def signed_caller(services: Services, key_id: str | None, signed: Signed) 
     if not matches:
         raise Refusal(-1022, "Signature for this request is not valid.", status=401)
     auth.check_timestamp(credentials, now_ms)
+    if not admits(found.networks, host):
+        raise unknown_key()
     return auth.caller_of(found, credentials.signature)
 
 
-async def known_caller(services: Services, key_id: str | None) -> Caller:
-    """Return whose key is named, without a signature: for what only a stream's name is given."""
+async def known_caller(services: Services, key_id: str | None, host: str) -> Caller:
+    """Return whose key is named, without a signature: for what only a stream's name is given.
+
+    A web session is no such key: it is used by its access token alone.
+    """
     found = await services.keys.find(_well_formed(key_id))
     if found is None or not auth.is_current(found, services.now_ms()):
+        raise unknown_key()
+    if found.algorithm is KeyAlgorithm.SESSION or not admits(found.networks, host):
         raise unknown_key()
     return auth.caller_of(found, "")
 

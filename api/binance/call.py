@@ -121,11 +121,11 @@ class Row:
         """
         if self.scope is None or self.keyed:
             allowance = await services.limiter.charge_address(host, self.weight)
-            caller = await self._caller(services, key_id, signed) if self.keyed else None
+            caller = await self._caller(services, key_id, signed, host) if self.keyed else None
             return caller, allowance
         await charge_stranger(services, host, key_id)
         try:
-            caller = await self._caller(services, key_id, signed)
+            caller = await self._caller(services, key_id, signed, host)
         except (Refusal, Problem):
             await services.limiter.charge_address(host, self.weight)
             raise
@@ -136,12 +136,14 @@ class Row:
             await services.limiter.once(caller.signature, auth.REMEMBERED_SECONDS)
         return caller, allowance
 
-    async def _caller(self, services: Services, key_id: str | None, signed: Signed) -> Caller:
+    async def _caller(
+        self, services: Services, key_id: str | None, signed: Signed, host: str
+    ) -> Caller:
         assert self.scope is not None
         if self.keyed:
-            caller = await known_caller(services, key_id)
+            caller = await known_caller(services, key_id, host)
         else:
-            caller = await signed_caller(services, key_id, signed)
+            caller = await signed_caller(services, key_id, signed, host)
         auth.require_scope(caller, self.scope, winds_down=self.winds_down)
         return caller
 

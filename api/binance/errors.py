@@ -78,6 +78,7 @@ _ROWS: dict[str, Row] = {
     "missing_credentials": (401, -2014, "API-key format invalid."),
     "bad_signature": (401, -1022, "Signature for this request is not valid."),
     "missing_scope": (401, -2015, "Invalid API-key, IP, or permissions for action."),
+    "address_not_allowed": (401, -2015, "Invalid API-key, IP, or permissions for action."),
     "account_not_active": (400, -2010, "This account may not place or cancel orders."),
     "timestamp_outside_window": (
         400,

@@ -184,7 +184,7 @@ class StreamConnection(Line):
         tell = partial(self.hear, key)
         user = UserStream(self._services, tell, self._end, perpetual=self._perpetual)
         try:
-            await user.open_by_key(key)
+            await user.open_by_key(key, self._address)
         except (Problem, Refusal, ConnectionError) as error:
             await user.close()
             detail = error.message if isinstance(error, Refusal) else str(error)

@@ -91,13 +91,16 @@ class UserStream:
         self._reason = "ORDER"
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def open_by_key(self, listen_key: str) -> None:
-        """Follow the account that a listen key was given out for; a `Refusal` if there is none."""
+    async def open_by_key(self, listen_key: str, host: str) -> None:
+        """Follow the account that a listen key was given out for; a `Refusal` if there is none.
+
+        `host` is the address of who listens: where its API key may be used, the stream may, too.
+        """
         found = await self._services.listen_keys.find(listen_key)
         market = "futures" if self._perpetual else "spot"
         if found is None or found.market != market:
             raise no_such_key()
-        caller = await known_caller(self._services, found.key_id)
+        caller = await known_caller(self._services, found.key_id, host)
         auth.require_scope(caller, Scope.READ)
         self._listen_key = listen_key
         await self.open(caller)

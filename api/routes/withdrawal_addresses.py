@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated, NoReturn
 
 from fastapi import APIRouter, Query, Response
 
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
+from api.schemas.common import microseconds
 from api.schemas.withdrawal_addresses import (
     WithdrawalAddressIn,
     WithdrawalAddressList,
@@ -114,7 +114,7 @@ def refuse_barred(barred: Barred) -> NoReturn:
         raise Problem(
             "address_cooling_off",
             f"It may be paid from {allowance.usable_at.isoformat(timespec='seconds')} on.",
-            extra={"usable_us": _microseconds(allowance.usable_at)},
+            extra={"usable_us": microseconds(allowance.usable_at)},
         )
     if barred.rule == VALUE_KNOWN:
         raise Problem("withdrawal_not_valued")
@@ -144,12 +144,8 @@ def _out(address: ListedAddress) -> WithdrawalAddressOut:
         label=address.label,
         beneficiary=address.beneficiary,
         institution=address.institution,
-        usable_us=_microseconds(address.usable_at),
+        usable_us=microseconds(address.usable_at),
     )
-
-
-def _microseconds(moment: dt.datetime) -> int:
-    return int(moment.timestamp()) * 1_000_000 + moment.microsecond
 
 
 def _usd(cents: int) -> str:

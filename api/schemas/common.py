@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
 from typing import Annotated
 from uuid import UUID
 
@@ -43,6 +44,11 @@ def identity_from(text: str) -> UUID:
         return UUID(text)
     except ValueError as error:
         raise Problem("not_found") from error
+
+
+def microseconds(moment: dt.datetime) -> int:
+    """Return a moment as answers tell it, in microseconds since 1970; exact."""
+    return int(moment.timestamp()) * 1_000_000 + moment.microsecond
 
 
 def encode_cursor(endpoint: str, position: tuple[int, ...]) -> str:

@@ -104,8 +104,8 @@ class AccountChannel:
         if not all(text.isascii() for text in credentials.values()):
             raise Problem("bad_signature", "A credential is not well formed.")
         headers = Headers({f"rialto-{name}": text for name, text in credentials.items()})
-        now_ms = services.now_ms()
-        caller = await auth.authenticate(headers, SignedParts("GET", PATH), services.keys, now_ms)
+        parts = SignedParts("GET", PATH)
+        caller = await auth.authenticate(headers, parts, services.keys, services.now_ms(), address)
         auth.require_scope(caller, Scope.READ)
         if trades:
             auth.require_scope(caller, Scope.TRADE, winds_down=True)

@@ -9,9 +9,11 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from domain.api_keys import NewKey, networks_of
 from domain.customer import CUSTOMER_SCOPES, STAFF, ApiKey, KeyAlgorithm, Scope
 from domain.withdrawal_limits import Tier
 from infra.postgres import tables
+from infra.postgres.api_keys import insert_key
 from infra.postgres.reading import reading
 from infra.secret_box import SecretBox
 
@@ -97,47 +99,16 @@ class CustomerStore:
     ) -> IssuedKey:
         """Create an HMAC-SHA256 key with `scopes`; the only moment its secret is readable."""
         secret = secrets.token_hex(32)
-        algorithm = KeyAlgorithm.HMAC_SHA256
-        key_id = await self._add_key(customer_id, algorithm, secret.encode(), scopes, expires_at)
-        return IssuedKey(key_id, secret)
+        wanted = NewKey("", scopes, expires_at=expires_at)
+        return IssuedKey(await self._add_key(customer_id, wanted, secret.encode()), secret)
 
-    async def add_public_key(
-        self,
-        customer_id: int,
-        public_key: bytes,
-        *,
-        scopes: tuple[str, ...] = ALL_SCOPES,
-        expires_at: datetime | None = None,
-    ) -> str:
-        """Return the id of a new Ed25519 key, of which only the public half (32 bytes) is known."""
-        algorithm = KeyAlgorithm.ED25519
-        return await self._add_key(customer_id, algorithm, public_key, scopes, expires_at)
-
-    async def _add_key(
-        self,
-        customer_id: int,
-        algorithm: KeyAlgorithm,
-        secret: bytes,
-        scopes: tuple[str, ...],
-        expires_at: datetime | None,
-    ) -> str:
-        unknown = set(scopes) - {*ALL_SCOPES, Scope.COMPLIANCE}
+    async def _add_key(self, customer_id: int, wanted: NewKey, secret: bytes) -> str:
+        unknown = set(wanted.scopes) - {*ALL_SCOPES, Scope.COMPLIANCE}
         if unknown:
             raise ValueError(f"unknown scopes: {sorted(unknown)}")
-        await self._require_kind(customer_id, staff=Scope.COMPLIANCE in scopes)
-        key_id = f"rk_{secrets.token_hex(12)}"
+        await self._require_kind(customer_id, staff=Scope.COMPLIANCE in wanted.scopes)
         async with self._engine.begin() as connection:
-            await connection.execute(
-                tables.api_key.insert().values(
-                    key_id=key_id,
-                    customer_id=customer_id,
-                    algorithm=algorithm,
-                    secret_sealed=self._box.seal(secret, key_id),
-                    scopes=" ".join(scopes),
-                    expires_at=expires_at,
-                )
-            )
-        return key_id
+            return await insert_key(connection, self._box, customer_id, wanted, secret)
 
     async def _require_kind(self, customer_id: int, *, staff: bool) -> None:
         """Refuse a key of staff for a customer, and a customer's for staff: nobody is both."""
@@ -149,30 +120,10 @@ class CustomerStore:
         if (kind == STAFF) is not staff:
             raise ValueError(f"customer {customer_id} is {kind}, so not for these scopes")
 
-    async def revoke_api_key(self, key_id: str) -> bool:
-        """Revoke a key from now on; False when it is unknown or revoked already."""
-        table = tables.api_key
-        async with self._engine.begin() as connection:
-            result = await connection.execute(
-                table.update()
-                .where(table.c.key_id == key_id, table.c.revoked_at.is_(None))
-                .values(revoked_at=sa.func.now())
-            )
-        return result.rowcount == 1
-
     async def find_key(self, key_id: str) -> ApiKey | None:
         """Return the unrevoked key `key_id`; `ConnectionError` when PostgreSQL is away."""
         query = (
-            sa.select(
-                tables.api_key.c.key_id,
-                tables.api_key.c.customer_id,
-                tables.api_key.c.algorithm,
-                tables.api_key.c.secret_sealed,
-                tables.api_key.c.scopes,
-                tables.api_key.c.expires_at,
-                tables.customer.c.rate_class,
-                tables.customer.c.status,
-            )
+            sa.select(tables.api_key, tables.customer.c.rate_class, tables.customer.c.status)
             .join_from(tables.api_key, tables.customer)
             .where(tables.api_key.c.key_id == key_id, tables.api_key.c.revoked_at.is_(None))
         )
@@ -189,4 +140,5 @@ class CustomerStore:
             customer_status=row.status,
             expires_at=row.expires_at,
             algorithm=KeyAlgorithm(row.algorithm),
+            networks=networks_of(row.networks.split()),
         )

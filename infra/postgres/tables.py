@@ -52,6 +52,8 @@ api_key = sa.Table(
     sa.Column("algorithm", sa.Text, nullable=False),  # hmac-sha256 | ed25519
     sa.Column("secret_sealed", sa.LargeBinary, nullable=False),  # AES-GCM under the gateway's key
     sa.Column("scopes", sa.Text, nullable=False),  # space-separated: read trade withdraw
+    sa.Column("label", sa.Text, nullable=False, server_default=""),
+    sa.Column("networks", sa.Text, nullable=False, server_default=""),  # CIDR, with spaces between
     sa.Column("expires_at", Timestamp),
     sa.Column("revoked_at", Timestamp),
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),

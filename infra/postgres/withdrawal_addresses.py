@@ -23,6 +23,7 @@ from domain.withdrawal_limits import (
 )
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
+from infra.postgres.customer_lock import lock_customer
 from infra.postgres.reading import reading, writing
 
 _TABLE = tables.withdrawal_address
@@ -59,7 +60,7 @@ class WithdrawalAddressStore:
         mine = _ROW.customer_id == customer_id
         query = sa.select(_TABLE).where(mine, _ROW.chain == chain, _ROW.address == address)
         async with writing(self._engine) as connection:
-            await _lock(connection, customer_id)
+            await lock_customer(connection, customer_id)
             found = (await connection.execute(query)).one_or_none()
             if found is not None:
                 return _listed(found), False
@@ -84,7 +85,7 @@ class WithdrawalAddressStore:
     async def remove(self, customer_id: int, chain: str, address: str) -> ListedAddress | None:
         """Take an address off the list and return it; None when it is not there."""
         async with writing(self._engine) as connection:
-            await _lock(connection, customer_id)
+            await lock_customer(connection, customer_id)
             gone = (
                 await connection.execute(
                     sa.delete(_TABLE)
@@ -126,14 +127,6 @@ class WithdrawalAddressStore:
                 "usable_at": what.usable_at.isoformat(),
             },
         )
-
-
-async def _lock(connection: AsyncConnection, customer_id: int) -> None:
-    """Let a customer's changes and requests come one after the other."""
-    row = tables.customer.c.customer_id
-    await connection.execute(
-        sa.select(row).where(row == customer_id).with_for_update(key_share=True)
-    )
 
 
 async def allowance(

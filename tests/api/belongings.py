@@ -48,6 +48,7 @@ class HerExchange(PerpetualExchange):
         self._list_her_address()
         withdrawal = await self._ask("POST", "/v1/withdrawals", WITHDRAWAL, "her-key")
         transfer = await self._ask("POST", "/v1/transfers", TRANSFER, "her-key")
+        her_key = await self._ask("POST", "/v1/keys", {"label": "hers", "scopes": ["read"]})
         funding = PositionEvent(
             kind=PositionEventKind.FUNDING,
             symbol_id=ETH_PERP.symbol_id,
@@ -76,6 +77,7 @@ class HerExchange(PerpetualExchange):
             "transfer_id": transfer["transfer_id"],
             "idempotency-key": "her-key",
             "address": HER_ADDRESS,
+            "key_id": her_key["key_id"],
             "customer_id": str(ALICE),
         }
 
@@ -112,6 +114,7 @@ class HerExchange(PerpetualExchange):
             [pair for key, pair in self.transfers.rows.items() if key[0] == ALICE],
             {key: one for key, one in memory.addresses.payable.items() if key[0] == ALICE},
             list(memory.told),
+            [one for one in memory.keys.values() if one.customer_id == ALICE],
             [one for one in self.listen_keys.keys.values() if one.key_id == "key-1"],
         )
 
@@ -119,7 +122,7 @@ class HerExchange(PerpetualExchange):
         """Return which of her identifiers an answer tells that were not sent with the request."""
         marks = {
             self.names[name]
-            for name in ("withdrawal_id", "transfer_id", "client_order_id", "address")
+            for name in ("withdrawal_id", "transfer_id", "client_order_id", "address", "key_id")
         }
         marks |= {self.names[name] for name in ("perpetual_name", "listen_key")}
         marks.add(self.names["futures_listen_key"])

@@ -33,6 +33,7 @@ from domain.trading_status import TradingStatus
 from matching.batches import Batch
 from matching.codec import decode_events, encode_command
 from matching.engine import create_engine
+from tests.api.key_memory import KeyMemory
 from tests.api.listen_key_memory import ListenKeyMemory
 from tests.api.memory import (
     ALICE,
@@ -204,6 +205,7 @@ class Exchange:
         self.door = LocalDoor()
         self.doors = {0: self.door}
         self.memory = Memory()
+        self.own_keys = KeyMemory(self.memory.keys)
         self.listen_keys = ListenKeyMemory()
         self.transfers = TransferMemory()
         self.filed = ComplianceMemory()
@@ -213,6 +215,7 @@ class Exchange:
             doors=self.doors,
             listings_directory=self.memory,
             keys=self.memory,
+            own_keys=self.own_keys,
             listen_keys=self.listen_keys,
             orders=self.memory,
             wallet=self.memory,

@@ -43,6 +43,7 @@ BODIES: dict[str, Any] = {
     },
     "/v1/dead-mans-switch": {"timeout_seconds": 0},
     "/v1/transfers": {"asset": "USDT", "amount": "20", "from_shard": 0, "to_shard": 1},
+    "/v1/keys": {"label": "bot", "scopes": ["read"]},
     "/v1/withdrawal-addresses": {"address": ADDRESS},
     "/v1/withdrawals": {"asset": "USDT", "amount": "20", "address": ADDRESS},
 }
@@ -80,6 +81,7 @@ def _target(route: APIRoute) -> str:
         .replace("{symbol}", "ETH-USDT")
         .replace("{transfer_id}", "018f0000-0000-7000-8000-000000000000")
         .replace("{address}", ADDRESS)
+        .replace("{key_id}", "key-1")
         .replace("{withdrawal_id}", "018f0000-0000-7000-8000-000000000000")
     )
 
@@ -115,6 +117,8 @@ def test_what_moves_money_out_needs_the_withdraw_scope() -> None:
         ("POST", "/v1/margin"): Scope.TRADE,
         ("POST", "/v1/dead-mans-switch"): Scope.TRADE,
         ("POST", "/v1/transfers"): Scope.TRADE,
+        ("POST", "/v1/keys"): Scope.WITHDRAW,
+        ("DELETE", "/v1/keys/{key_id}"): Scope.WITHDRAW,
         ("POST", "/v1/withdrawal-addresses"): Scope.WITHDRAW,
         ("DELETE", "/v1/withdrawal-addresses/{address}"): Scope.WITHDRAW,
         ("POST", "/v1/withdrawals"): Scope.WITHDRAW,

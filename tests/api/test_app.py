@@ -85,6 +85,7 @@ async def test_links_lead_to_what_was_made(exchange: Exchange) -> None:
         "/v1/transfers": 1,
         "/v1/withdrawals": 2,
         "/v1/withdrawal-addresses": 1,
+        "/v1/keys": 1,
     }
     assert set().union(*linked.values()) <= known
 

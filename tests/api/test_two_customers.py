@@ -33,15 +33,16 @@ from tests.api.websocket.test_account_channel import Trader
 # What names a customer's object, and what does not: markets, assets, amounts, options.
 NAMES = {
     "order_id", "order_list_id", "client_order_id", "move_id", "transfer_id", "withdrawal_id",
-    "address", "idempotency-key", "cursor", "customer_id",
+    "address", "idempotency-key", "cursor", "customer_id", "key_id",
 }  # fmt: skip
 PLAIN = {
     "amount", "asset", "beneficiary", "close_position", "created_at_us", "depth", "direction",
-    "display_quantity", "entry", "expires_at_us", "format", "from_shard", "from_us", "institution",
-    "interval", "kind", "label", "leverage", "limit", "mode", "network", "op", "operations",
-    "post_only", "price", "quantity", "quote_amount", "reduce_only", "self_trade", "shard", "side",
-    "state", "stop_loss", "symbol", "take_profit", "time_in_force", "timeout_seconds", "to_shard",
-    "to_us", "trailing_offset", "trigger_price", "trigger_source", "type",
+    "display_quantity", "entry", "expires_at_us", "expires_us", "format", "from_shard", "from_us",
+    "institution", "interval", "kind", "label", "leverage", "limit", "mode", "network",
+    "networks", "op", "operations", "post_only", "price", "public_key", "quantity",
+    "quote_amount", "reduce_only", "scopes", "self_trade", "shard", "side", "state", "stop_loss",
+    "symbol", "take_profit", "time_in_force", "timeout_seconds", "to_shard", "to_us",
+    "trailing_offset", "trigger_price", "trigger_source", "type",
 }  # fmt: skip
 
 GONE, NOTHING, OWN, STAFF = "not found", "nothing of hers", "his own object", "only staff"
@@ -131,6 +132,9 @@ ATTEMPTS = [
         "POST", "/v1/withdrawal-addresses", OWN, "address", body={"address": "{address}"}
     ),
     Attempt("DELETE", "/v1/withdrawal-addresses/{address}", GONE, "address"),
+    Attempt("GET", "/v1/keys", NOTHING),
+    Attempt("POST", "/v1/keys", OWN, body={"label": "hers", "scopes": ["read"]}),
+    Attempt("DELETE", "/v1/keys/{key_id}", GONE, "key_id"),
     Attempt("GET", "/v1/withdrawal-limits", NOTHING),
     Attempt("GET", "/v1/withdrawals", NOTHING),
     Attempt("GET", "/v1/withdrawals", NOTHING, "cursor", _cursor("withdrawals", 1)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -15,6 +16,8 @@ from workers.cli.database import with_database
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from domain.api_keys import ListedKey, MadeKey
+    from domain.customer import Network
     from infra.settings import Settings
 
 
@@ -36,21 +39,40 @@ def add(
     scope: Annotated[
         list[str] | None, typer.Option(help="read, trade or withdraw; default: all three.")
     ] = None,
+    label: Annotated[str, typer.Option(help="What it is called; unique among the keys.")] = "",
+    ip: Annotated[
+        list[str] | None,
+        typer.Option(help="An address or network that it may be used from; default: anywhere."),
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=3_650, help="How long it is valid; default: for ever.")
+    ] = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Give a customer an API key; a secret that is made is shown this once."""
-    raw = None if public_key is None else _ed25519(public_key)
+    from domain.api_keys import LONGEST_LABEL, NewKey
 
-    async def work(engine: AsyncEngine, settings: Settings) -> dict[str, str] | str:
+    if len(label) > LONGEST_LABEL:
+        _fail(f"a label has at most {LONGEST_LABEL} letters")
+    wanted = NewKey(
+        label=label,
+        scopes=tuple(scope or ()),
+        public_key=None if public_key is None else _ed25519(public_key),
+        networks=_networks(ip or []),
+        expires_at=None if days is None else dt.datetime.now(dt.UTC) + dt.timedelta(days=days),
+    )
+
+    async def work(engine: AsyncEngine, settings: Settings) -> MadeKey | str:
         from infra.postgres.customer_keys import CustomerKeys
         from workers.officer_desk import login
 
-        keys = CustomerKeys(engine, settings.secrets_dir)
-        return await keys.add(customer, raw, tuple(scope or ()), by=login())
+        return await CustomerKeys(engine, settings.secrets_dir).add(customer, wanted, by=login())
 
-    found = with_database(data, work)
-    _show(found, as_json=as_json)
+    made = with_database(data, work)
+    if isinstance(made, str):
+        _fail(made)
+    _show(made, as_json=as_json)
 
 
 def list_keys(
@@ -58,7 +80,7 @@ def list_keys(
 ) -> None:
     """List a customer's API keys that are not revoked."""
 
-    async def work(engine: AsyncEngine, settings: Settings) -> list[dict[str, Any]] | str:
+    async def work(engine: AsyncEngine, settings: Settings) -> list[ListedKey] | str:
         from infra.postgres.customer_keys import CustomerKeys
 
         return await CustomerKeys(engine, settings.secrets_dir).listed(customer)
@@ -66,12 +88,27 @@ def list_keys(
     found = with_database(data, work)
     if isinstance(found, str):
         _fail(found)
-    elif as_json:
-        typer.echo(json.dumps(found))
-    else:
-        for one in found:
-            ends = one["expires_at"] or "never"
-            typer.echo(f"{one['api_key']}  {one['algorithm']}  {one['scopes']}  ends {ends}")
+    rows = [_row(one) for one in found]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        ends, where = row["expires_at"] or "never", " ".join(row["networks"]) or "anywhere"
+        typer.echo(
+            f"{row['api_key']}  {row['algorithm']}  {row['scopes']}  ends {ends}  "
+            f"from {where}  {row['label']}".rstrip()
+        )
+
+
+def _row(key: ListedKey) -> dict[str, Any]:
+    return {
+        "api_key": key.key_id,
+        "label": key.label,
+        "algorithm": key.algorithm,
+        "scopes": " ".join(key.scopes),
+        "networks": list(key.networks),
+        "expires_at": None if key.expires_at is None else key.expires_at.isoformat(),
+    }
 
 
 def revoke(
@@ -108,13 +145,30 @@ def _ed25519(path: Path) -> bytes:
     return found.public_bytes_raw()
 
 
-def _show(found: dict[str, str] | str, *, as_json: bool) -> None:
-    if isinstance(found, str):
-        _fail(found)
-    elif as_json:
-        typer.echo(json.dumps(found))
+def _networks(texts: list[str]) -> tuple[Network, ...]:
+    """Return what an option `--ip` names; anything else ends with 1."""
+    from domain.api_keys import MAX_NETWORKS, network_of
+
+    if len(texts) > MAX_NETWORKS:
+        _fail(f"a key has at most {MAX_NETWORKS} addresses or networks")
+    found = []
+    for text in texts:
+        network = network_of(text)
+        if network is None:
+            _fail(f"{text!r} is no address and no network such as 10.0.0.0/8")
+        found.append(network)
+    return tuple(found)
+
+
+def _show(made: MadeKey, *, as_json: bool) -> None:
+    shown = {"api_key": made.key.key_id}
+    if made.secret:
+        shown["api_secret"] = made.secret
+    shown["algorithm"] = made.key.algorithm.value
+    if as_json:
+        typer.echo(json.dumps(shown))
     else:
-        for name, text in found.items():
+        for name, text in shown.items():
             typer.echo(f"{name:11} {text}")
 
 

@@ -11,10 +11,11 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from api.app import ROUTERS
-from api.client import accounts, compliance, markets, orders, positions, withdrawals
+from api.client import accounts, compliance, keys, markets, orders, positions, withdrawals
 from api.client.call import Call, get
 from api.edge import access_of
 from api.schemas.accounts import WithdrawalIn
+from api.schemas.keys import KeyIn
 from api.schemas.order_lists import PlaceOrderListIn
 from api.schemas.orders import AmendOrderIn, BatchPlace, OrderPage, PlaceOrderIn
 from api.schemas.perpetuals import MarginMoveIn
@@ -22,7 +23,7 @@ from api.schemas.transfers import TransferIn
 from api.schemas.withdrawal_addresses import WithdrawalAddressIn
 from tests.api.test_access import BODIES, ROUTES
 
-_MODULES = (accounts, compliance, markets, orders, positions, withdrawals)
+_MODULES = (accounts, compliance, keys, markets, orders, positions, withdrawals)
 _ORDER = PlaceOrderIn.model_validate(BODIES["/v1/orders"])
 _LIST = PlaceOrderListIn.model_validate(BODIES["/v1/order-lists"])
 _ARGUMENTS: dict[str, Any] = {
@@ -32,6 +33,7 @@ _ARGUMENTS: dict[str, Any] = {
     "operations": [BatchPlace(op="place", **BODIES["/v1/orders"])],
     "move": MarginMoveIn.model_validate(BODIES["/v1/margin"]),
     "withdrawal": WithdrawalIn.model_validate(BODIES["/v1/withdrawals"]),
+    "key": KeyIn.model_validate(BODIES["/v1/keys"]),
     "timeout_seconds": 60,
     "leverage": 2,
     "mode": "isolated",
@@ -107,8 +109,8 @@ def test_an_order_that_is_repeated_is_one_order() -> None:
     operation = BatchPlace(op="place", **BODIES["/v1/orders"])
     batch = json.loads(orders.batch([operation, operation]).body)["operations"]
     assert len({one["client_order_id"] for one in batch}) == 2
-    keys = {withdrawals.request(_ARGUMENTS["withdrawal"]).idempotency_key for _ in range(2)}
-    assert len(keys) == 2
+    names = {withdrawals.request(_ARGUMENTS["withdrawal"]).idempotency_key for _ in range(2)}
+    assert len(names) == 2
 
 
 def test_only_what_was_set_is_sent() -> None:

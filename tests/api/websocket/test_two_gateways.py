@@ -16,9 +16,6 @@ from websockets.exceptions import ConnectionClosed
 
 from api.auth import SignedParts, sign
 from infra.embedded.ports import own_port
-from infra.postgres import engine as postgres
-from infra.postgres.customers import CustomerStore
-from infra.secret_box import SecretBox, gateway_key_path
 from tests.api.memory import ETH, USDT
 from tests.api.running import RunningExchange
 
@@ -121,10 +118,8 @@ async def test_a_revoked_key_ends_its_sockets_at_both(
             await asyncio.sleep(0.002)
             await client.send(login(running, account.name))
             assert (await hear(client, id=1))["op"] == "logged_in"
-        database = postgres.create(running.environment["RIALTO_DATABASE_URL"])
-        box = SecretBox.from_file(gateway_key_path(running.settings.secrets_dir))
-        assert await CustomerStore(database, box).revoke_api_key(account.api_key)
-        await database.dispose()
+        gone = await running.request(account.name, "DELETE", f"/v1/keys/{account.api_key}")
+        assert gone.status_code == 200, gone.text
         for client in (here, there):
             with pytest.raises(ConnectionClosed) as caught:
                 await hear(client, never="heard")

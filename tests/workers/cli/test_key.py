@@ -66,12 +66,22 @@ def test_keys_come_and_go(
     public = Ed25519PrivateKey.generate().public_key()
     pem = tmp_path / "public.pem"
     pem.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    added = exchange.rialto("add", "alice", "--public-key", str(pem), "--scope", "read", "--json")
+    words = ("--scope", "read", "--label", "bot", "--ip", "192.0.2.7", "--ip", "10.0.0.0/8")
+    added = exchange.rialto("add", "alice", "--public-key", str(pem), *words, "--json")
     key_id = json.loads(added.stdout)["api_key"]
     key = exchange.found(key_id)
     assert key is not None
     assert (key.secret, key.algorithm) == (public.public_bytes_raw(), KeyAlgorithm.ED25519)
     assert key.scopes == {"read"}
+    assert [str(one) for one in key.networks] == ["192.0.2.7/32", "10.0.0.0/8"]
+    ending = json.loads(exchange.rialto("add", "alice", "--days", "1", "--json").stdout)["api_key"]
+    ends = exchange.found(ending)
+    assert ends is not None
+    assert ends.expires_at is not None
+    assert exchange.rialto("revoke", ending).exit_code == 0
+    assert "from 192.0.2.7/32 10.0.0.0/8  bot" in exchange.rialto("list", "alice").stdout
+    again = exchange.rialto("add", "alice", "--label", "bot")
+    assert (again.exit_code, "of this label" in again.stderr) == (1, True)
     listed = json.loads(exchange.rialto("list", "alice", "--json").stdout)
     assert [one["algorithm"] for one in listed] == ["hmac-sha256", "ed25519"]
     assert exchange.rialto("revoke", key_id).exit_code == 0
@@ -94,6 +104,8 @@ def test_what_is_refused(
         (("add", "alice", "--scope", "fly"), "unknown scopes"),
         (("add", "alice", "--public-key", str(tmp_path / "none.pem")), "not the PEM file"),
         (("add", "alice", "--public-key", str(other)), "another kind of key"),
+        (("add", "alice", "--ip", "10.0.0.1/8"), "no address and no network"),
+        (("add", "alice", "--label", "x" * 65), "at most 64 letters"),
         (("revoke", "rk_none"), "there is no key"),
     ):
         answer = exchange.rialto(*words)
