@@ -35,17 +35,19 @@ struct OpenLosses {
 
 // An account in a perpetual market. Lots by side: 0 buys, 1 sells. `adding` is what is left of its
 // orders in the book, `reducing` of the reduce-only ones; those that wait count nowhere.
-struct Seat {
+// Whole cache lines, by what reads them: admission the first two, the rest a fill or less.
+struct alignas(64) Seat {
   std::uint32_t account = 0;  // dense
   bool is_isolated = false;
   Market* market = nullptr;
   Seat* next = nullptr;  // of the account, by market
   Position position;
   std::array<std::int64_t, 2> adding{};
-  std::int64_t leverage = 1, leverage_ppm = kPpm;  // and the rate of margin that it asks for
-  std::int64_t margin_units = 0;  // cash of an isolated position
+  std::int64_t leverage_ppm = kPpm;  // the rate of margin that the leverage asks for
   mutable OpenLosses losses;
   std::array<Wide, 2> reducing{};  // each order is within the position, all of them need not be
+  std::int64_t leverage = 1;
+  std::int64_t margin_units = 0;  // cash of an isolated position
 
   void set_leverage(std::int64_t times) {
     leverage = times;
