@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,7 @@ class Services:
     now_ms: Callable[[], int]
     version: str
     temporal_ui_url: str = ""
+    gateways: Sequence[str] = ("gateway",)  # the process names of all of them
 
     @property
     def listings(self) -> Listings:

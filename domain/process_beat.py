@@ -17,3 +17,8 @@ class ProcessBeat:
     sequence: int | None = None
     lag: int | None = None
     detail: dict[str, Any] = field(default_factory=dict)
+
+
+def repeated_name(name: str, number: int) -> str:
+    """Return the name of one of several processes of a kind, which count from 1."""
+    return name if number == 1 else f"{name}-{number}"

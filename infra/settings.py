@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import NonNegativeInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domain.process_beat import repeated_name
 from domain.reconciliation import Policy
 from infra.temporal.payload_keys import PAYLOAD_KEYS_FILE
 
@@ -42,6 +43,7 @@ class Settings(BaseSettings):
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8000
     gateway_number: int = 1  # of several on one machine: each has its own, and a port of its own
+    gateway_count: int = 1  # how many there are; each tells of all
     gateway_public_url: str = ""
     trusted_proxies: str = ""  # addresses whose X-Forwarded-For is believed, a,b,c; "" = nobody's
     staff_port: int = 0  # of the staff's origin, on the gateway's host; 0 = none
@@ -102,7 +104,7 @@ class Settings(BaseSettings):
     @property
     def gateway_name(self) -> str:
         """Return the name under which this gateway beats."""
-        return "gateway" if self.gateway_number == 1 else f"gateway-{self.gateway_number}"
+        return repeated_name("gateway", self.gateway_number)
 
     def engine_socket_path(self, shard: int) -> str:
         """Return the unix socket of the binary door of `shard`."""

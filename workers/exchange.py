@@ -43,10 +43,12 @@ class Exchange:
     `say` gets one line of progress at a time.
     """
 
-    def __init__(self, data_dir: Path, shards: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, data_dir: Path, shards: int, say: Callable[[str], None], gateways: int = 1
+    ) -> None:
         self.data_dir = data_dir
         self.shards = shards
-        self.stack = stack.build(data_dir, shards)
+        self.stack = stack.build(data_dir, shards, gateways)
         self.supervisor = Supervisor(
             data_dir / "run" / "supervisor.json",
             say,
@@ -185,14 +187,17 @@ class Exchange:
     def _processes(self, *names: str) -> list[WorkerProcess]:
         environment = self.stack.environment()
 
-        def shards_of(spec: ProcessSpec) -> range:
-            return range(self.shards if spec.sharded else 1)
+        def own(spec: ProcessSpec, number: int) -> dict[str, str]:
+            if not spec.repeated:
+                return environment
+            port = self.stack.ports[spec.process_name(number)]
+            return environment | stack.gateway_environment(number + 1, port)
 
         return [
-            WorkerProcess(spec, shard, self.data_dir, environment, self._nursery)
+            WorkerProcess(spec, number, self.data_dir, own(spec, number), self._nursery)
             for spec in PROCESSES
             if spec.name in names
-            for shard in shards_of(spec)
+            for number in range(spec.count(self.shards, self.stack.gateways))
         ]
 
     async def _start(self, *children: Child, stage: int) -> None:
@@ -237,6 +242,7 @@ class Exchange:
         people = ("alice", "bob")
         return {
             "base_url": self.stack.page_url,
+            "gateways": self.stack.gateway_urls,
             "ws_url": self.stack.page_url.replace("http", "ws", 1) + "/v1/ws",
             "accounts": [
                 {

@@ -28,10 +28,12 @@ class _Progress:
         print(f"[{time.monotonic() - self._started:5.1f} s] {text}", file=sys.stderr, flush=True)
 
 
-async def run_interactive(data_dir: Path, shards: int, folder_named: bool, *, bots: bool) -> int:
+async def run_interactive(
+    data_dir: Path, shards: int, folder_named: bool, *, bots: bool, gateways: int = 1
+) -> int:
     """Start, print the screen, and wait for Ctrl-C; return the exit code."""
     say = _Progress()
-    async with _running(data_dir, shards, say) as (exchange, signalled):
+    async with _running(data_dir, shards, gateways, say) as (exchange, signalled):
         if not await _unless(signalled, exchange.start(bots=bots)):
             return 130
         demo = read_json(data_dir / "demo.json")
@@ -43,7 +45,13 @@ async def run_interactive(data_dir: Path, shards: int, folder_named: bool, *, bo
 
 
 async def run_once(
-    data_dir: Path, shards: int, seconds: int, report_path: Path | None, *, prints: bool = False
+    data_dir: Path,
+    shards: int,
+    seconds: int,
+    report_path: Path | None,
+    *,
+    prints: bool = False,
+    gateways: int = 1,
 ) -> int:
     """Start, trade, check, stop; return 0 only when everything holds.
 
@@ -52,7 +60,7 @@ async def run_once(
     from workers.once import OnceRun
 
     say = _Progress()
-    async with _running(data_dir, shards, say) as (exchange, signalled):
+    async with _running(data_dir, shards, gateways, say) as (exchange, signalled):
         run = OnceRun(exchange, seconds, say)
         finished = await _unless(signalled, run.run())
         if not finished:
@@ -64,10 +72,10 @@ async def run_once(
 
 @asynccontextmanager
 async def _running(
-    data_dir: Path, shards: int, say: _Progress
+    data_dir: Path, shards: int, gateways: int, say: _Progress
 ) -> AsyncIterator[tuple[Exchange, asyncio.Event]]:
     """Give an exchange that is stopped in any case, and the event that a signal sets."""
-    exchange = Exchange(data_dir, shards, say)
+    exchange = Exchange(data_dir, shards, say, gateways)
     signalled = asyncio.Event()
 
     def on_signal() -> None:

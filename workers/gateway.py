@@ -30,6 +30,7 @@ from api.websocket.route import drain
 from api.websocket.wire import Wire
 from domain.customer import ApiKey
 from domain.market import Listings
+from domain.process_beat import repeated_name
 from infra.ending import end
 from infra.engine_client import EngineClient
 from infra.engine_grpc import EngineGrpc
@@ -168,9 +169,9 @@ async def open_doors(
 def process_names(settings: Settings) -> Sequence[str]:
     """Return the name of every process of the exchange."""
     return [
-        spec.process_name(shard)
+        spec.process_name(number)
         for spec in PROCESSES
-        for shard in (range(settings.shard_count) if spec.sharded else (0,))
+        for number in range(spec.count(settings.shard_count, settings.gateway_count))
     ]
 
 
@@ -221,6 +222,9 @@ async def build_services(settings: Settings, stack: AsyncExitStack) -> tuple[Ser
         now_ms=lambda: time.time_ns() // 1_000_000,
         version=rialto_version(),
         temporal_ui_url=settings.temporal_ui_url,
+        gateways=[
+            repeated_name("gateway", number) for number in range(1, settings.gateway_count + 1)
+        ],
     )
     return services, wiring
 

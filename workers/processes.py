@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from domain.process_beat import repeated_name
+
+MOST_GATEWAYS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
     """One process. `module` has `main()`; a `sharded` one runs once per shard.
 
+    One that is `repeated` runs as often as is wanted, the first under the bare name.
     An `apart` one never shares memory pages with others (see `workers/nursery.py`): the engine for
     its even pace, the signer for its keys. One with its `own_user` runs as that where root allows.
     """
@@ -17,6 +22,7 @@ class ProcessSpec:
     module: str
     help: str
     sharded: bool = False
+    repeated: bool = False
     apart: bool = False
     own_user: bool = False
 
@@ -25,9 +31,17 @@ class ProcessSpec:
         """Return the command line verb that runs this process by itself."""
         return self.name
 
-    def process_name(self, shard: int) -> str:
-        """Return the name under which the process beats and is listed."""
-        return f"{self.name}-{shard}" if self.sharded else self.name
+    def process_name(self, number: int) -> str:
+        """Return the name under which the process beats; `number` counts from 0."""
+        if self.repeated:
+            return repeated_name(self.name, number + 1)
+        return f"{self.name}-{number}" if self.sharded else self.name
+
+    def count(self, shards: int, gateways: int) -> int:
+        """Return how many of it run."""
+        if self.repeated:
+            return gateways
+        return shards if self.sharded else 1
 
 
 # In the order of their start; they stop in the reverse order, so that whoever asks goes before
@@ -62,6 +76,6 @@ PROCESSES = (
         sharded=True,
     ),
     ProcessSpec("order-history", "workers.order_history", "Write orders to the database."),
-    ProcessSpec("gateway", "workers.gateway", "Serve the public API and the page."),
+    ProcessSpec("gateway", "workers.gateway", "Serve the public API and the page.", repeated=True),
     ProcessSpec("bots", "workers.bots", "Trade on the demo markets."),
 )

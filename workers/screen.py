@@ -94,6 +94,7 @@ def screen(demo: Mapping[str, Any], data_dir: Path | None) -> str:
         f"Rialto is up after {demo['healthy_seconds']} s. Ctrl-C stops it; its data stays.",
         "",
         f"  page           {demo['base_url']}/",
+        *(f"     as well     {url}/" for url in demo.get("gateways", ())[1:]),
         f"  Temporal UI    {demo['temporal_ui'] or '(not started here)'}",
         *_staff(demo),
         f"  perpetuals     {demo['base_url']}/#{perpetual.replace('/', '-')}",

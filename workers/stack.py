@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from domain.process_beat import repeated_name
 from infra.embedded.chain import ChainServer
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.postgres import PostgresServer
@@ -23,7 +24,7 @@ PREFERRED_PORTS = {
     "temporal": 7233,
     "temporal_ui": 8233,
     "temporal_http": 7243,
-    "staff": 8001,
+    "staff": 8090,  # beyond the ports of further gateways
     "temporal_metrics": 7253,
     "chain": 18545,
 }
@@ -54,6 +55,7 @@ class Stack:
     chain: ChainServer | None
     outside: Mapping[str, str]  # settings that a URL in the user's environment gives
     shards: int = 1
+    gateways: int = 1
 
     @property
     def servers(self) -> list[EmbeddedServer]:
@@ -64,7 +66,12 @@ class Stack:
     @property
     def page_url(self) -> str:
         """Return the address of the public API and the page."""
-        return f"http://{LOOPBACK}:{self.ports['gateway']}"
+        return self.gateway_urls[0]
+
+    @property
+    def gateway_urls(self) -> list[str]:
+        """Return the address of each gateway; all serve the same."""
+        return gateway_urls(self.ports, self.gateways)
 
     def _staff_environment(self, temporal: TemporalServer) -> dict[str, str]:
         """Return the settings of the staff's origin, which is the way to Temporal's UI."""
@@ -83,6 +90,7 @@ class Stack:
             "RIALTO_GATEWAY_HOST": LOOPBACK,
             "RIALTO_GATEWAY_PORT": str(self.ports["gateway"]),
             "RIALTO_GATEWAY_PUBLIC_URL": self.page_url,
+            "RIALTO_GATEWAY_COUNT": str(self.gateways),
             "RIALTO_SHARD_COUNT": str(self.shards),
             "RIALTO_WITHDRAWAL_COOLING_SECONDS": os.environ.get(
                 "RIALTO_WITHDRAWAL_COOLING_SECONDS", DEMO_COOLING_SECONDS
@@ -100,7 +108,26 @@ class Stack:
         return {**ours, **self.outside}
 
 
-def build(data_dir: Path, shards: int = 1) -> Stack:
+def gateway_urls(ports: Mapping[str, object], count: int) -> list[str]:
+    """Return the addresses of `count` gateways, as far as they have ports."""
+    names = [repeated_name("gateway", number) for number in range(1, count + 1)]
+    return [f"http://{LOOPBACK}:{ports[name]}" for name in names if name in ports]
+
+
+def gateway_environment(number: int, port: int) -> dict[str, str]:
+    """Return what one of several gateways has for itself; the first has the staff's origin."""
+    own = {"RIALTO_GATEWAY_NUMBER": str(number), "RIALTO_GATEWAY_PORT": str(port)}
+    return own if number == 1 else own | {"RIALTO_STAFF_PORT": "0"}
+
+
+def preferred_ports(gateways: int) -> dict[str, int]:
+    """Return the port that each server would like; the gateways' are consecutive."""
+    first = PREFERRED_PORTS["gateway"]
+    more = {repeated_name("gateway", 1 + after): first + after for after in range(1, gateways)}
+    return PREFERRED_PORTS | more
+
+
+def build(data_dir: Path, shards: int = 1, gateways: int = 1) -> Stack:
     """Return the stack of a data folder; a server whose URL is in the environment is left out."""
     outside = {
         name: value
@@ -113,7 +140,7 @@ def build(data_dir: Path, shards: int = 1) -> Stack:
         )
         if (value := os.environ.get(name))
     }
-    ports = choose_ports(data_dir, PREFERRED_PORTS)
+    ports = choose_ports(data_dir, preferred_ports(gateways))
     logs = data_dir / "logs"
     return Stack(
         data_dir=data_dir,
@@ -147,4 +174,5 @@ def build(data_dir: Path, shards: int = 1) -> Stack:
         else ChainServer(data_dir / "chain", logs / "chain.log", ports["chain"]),
         outside=outside,
         shards=shards,
+        gateways=gateways,
     )

@@ -43,18 +43,18 @@ class WorkerProcess(Child):
     def __init__(
         self,
         spec: ProcessSpec,
-        shard: int,
+        number: int,
         data_dir: Path,
         environment: Mapping[str, str],
         nursery: Nursery | None = None,
     ) -> None:
-        name = spec.process_name(shard)
+        name = spec.process_name(number)
         super().__init__(name, data_dir / "logs" / f"{name}.log")
         self.spec = spec
         self._data_dir = data_dir
         self._nursery = None if spec.apart else nursery
         self._beat_path = data_dir / "run" / f"{name}.json"
-        self._environment = {**environment, "RIALTO_SHARD": str(shard)}
+        self._environment = {**environment, "RIALTO_SHARD": str(number if spec.sharded else 0)}
 
     def command(self) -> list[str]:
         """Return the command line, as one could type it."""

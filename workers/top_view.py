@@ -90,6 +90,8 @@ def _header(state: TopState) -> Text:
     healthy = bool(system.get("healthy"))
     word = ("healthy", "bold green") if healthy else ("not healthy", "bold red")
     line = Text.assemble("Rialto ", word, f"   {system.get('page', '')}", no_wrap=True)
+    for url in system.get("gateways", ())[1:]:
+        line.append(f" {url}")
     for shard in system.get("shards", ()):
         mode = shard.get("mode") or "unknown"
         style = "green" if mode == "normal" else "bold yellow"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from fastapi import APIRouter
 
@@ -23,9 +24,9 @@ ENGINE = "matching-engine-{shard}"
 class Component:
     """One component: the processes that host it and the event log cursor that shows its work.
 
-    `{shard}` in a process or a stream stands for each shard. `concern` is the name under which its
-    processes report what people should look at. One that `trades` is only as well as its shards'
-    modes: halted, or cancel-only.
+    `{shard}` in a process or a stream stands for each shard, `{gateway}` for each gateway.
+    `concern` is the name under which its processes report what people should look at. One that
+    `trades` is only as well as its shards' modes: halted, or cancel-only.
     """
 
     name: str
@@ -35,21 +36,23 @@ class Component:
     concern: str = ""
     trades: bool = False
 
-    def processes_of(self, shards: Iterable[int]) -> list[str]:
+    def processes_of(self, shards: Iterable[int], gateways: Sequence[str]) -> list[str]:
         """Return the names of the processes that host it."""
-        numbers = sorted(shards)
+        each = list(product(sorted(shards), gateways))
         return [
             name
             for process in self.processes
-            for name in dict.fromkeys(process.format(shard=shard) for shard in numbers)
+            for name in dict.fromkeys(
+                process.format(shard=shard, gateway=gateway) for shard, gateway in each
+            )
         ]
 
 
 COMPONENTS = (
-    Component("API gateway", ("gateway",)),
+    Component("API gateway", ("{gateway}",)),
     Component(
         "Order service",
-        ("gateway", ENGINE, "order-history"),
+        ("{gateway}", ENGINE, "order-history"),
         "order-history.{shard}",
         "validation in the gateway, life cycle in the engine, history with its own cursor",
         "history",
@@ -104,7 +107,8 @@ async def system(services: ServicesDep) -> SystemOut:
         sequence=sequences.get(0),
         engine=str(engine.detail["engine"]) if engine and "engine" in engine.detail else None,
         components=[
-            component_state(component, beats, cursors, sequences, now) for component in COMPONENTS
+            component_state(component, beats, cursors, sequences, now, services.gateways)
+            for component in COMPONENTS
         ],
         shards=[
             shard_state(shard, beats, sequence, services.listings)
@@ -163,9 +167,10 @@ def component_state(
     cursors: Mapping[str, int],
     engine_sequences: Mapping[int, int | None],
     now: float,
+    gateways: Sequence[str] = ("gateway",),
 ) -> ComponentOut:
     """Return a component's line: as healthy as the worst of its processes."""
-    processes = component.processes_of(engine_sequences)
+    processes = component.processes_of(engine_sequences, gateways)
     found = [beats.get(process) for process in processes]
     last = found[-1]
     reached, lag = _progress(component, cursors, engine_sequences)

@@ -55,6 +55,21 @@ def test_the_screen_says_where_staff_decides() -> None:
     assert lines[at + 2].endswith("as marta (an officer) with /data/secrets/officer-marta.pem")
 
 
+def test_the_screen_names_every_gateway() -> None:
+    """The first as the page, the others below it."""
+    urls = ["http://h:1", "http://h:2", "http://h:3"]
+    demo = {
+        "base_url": urls[0],
+        "gateways": urls,
+        "temporal_ui": "",
+        "healthy_seconds": 9,
+        "accounts": [{"name": "demo", "api_key": "k", "api_secret": "s"}],
+    }
+    lines = screen(demo, None).splitlines()
+    at = lines.index("  page           http://h:1/")
+    assert [line.split()[-1] for line in lines[at + 1 : at + 3]] == ["http://h:2/", "http://h:3/"]
+
+
 @pytest.mark.servers
 async def test_the_readmes_request_places_an_order(running: RunningExchange) -> None:
     """Its lines work once URL, KEY and SECRET are set."""

@@ -17,6 +17,7 @@ MARKETS = {
 SYSTEM: dict[str, Any] = {
     "healthy": True,
     "page": "http://127.0.0.1:8000",
+    "gateways": ["http://127.0.0.1:8000", "http://127.0.0.1:8001"],
     "attention": [],
     "shards": [{"shard": 0, "mode": "normal", "sequence": 7, "settlement_lag": 3}],
     "components": [
@@ -55,6 +56,7 @@ def test_prices_stand_on_the_grid_and_asks_above_bids() -> None:
     assert "1.0000 ███ " in text
     assert "± 0.5" in text
     assert "01:02:03" in text
+    assert "http://127.0.0.1:8000 http://127.0.0.1:8001 " in _drawn(STATE)[0]
 
 
 def test_empty_exchange_says_so() -> None:

@@ -57,7 +57,9 @@ def exchange_state(folder: Path, pid: int) -> dict[str, Any]:
 
     state = read_json(folder / "run" / "supervisor.json")
     page = environment(folder).get("RIALTO_GATEWAY_PUBLIC_URL", "")
-    system = http_json(f"{page}/v1/system") if page else None
+    gateways = gateway_addresses(folder)
+    asked = (http_json(f"{url}/v1/system") for url in dict.fromkeys([page, *gateways]) if url)
+    system = next((answer for answer in asked if answer is not None), None)
     now = time.time()
     children = state.get("children")
     processes = []
@@ -80,6 +82,7 @@ def exchange_state(folder: Path, pid: int) -> dict[str, Any]:
         "pid": pid,
         "data": str(folder),
         "page": page,
+        "gateways": gateways,
         "temporal_ui": environment(folder).get("RIALTO_TEMPORAL_UI_URL", ""),
         "attention": _attention(system or {}),
         "shards": (system or {}).get("shards") or shards_of(folder),
@@ -87,6 +90,14 @@ def exchange_state(folder: Path, pid: int) -> dict[str, Any]:
         "limits": (system or {}).get("limits", {}),
         "processes": processes,
     }
+
+
+def gateway_addresses(folder: Path) -> list[str]:
+    """Return the address of each gateway, the first one first."""
+    from workers.stack import gateway_urls
+
+    count = int(environment(folder).get("RIALTO_GATEWAY_COUNT", "1"))
+    return gateway_urls(read_json(folder / "run" / "ports.json"), count)
 
 
 def shards_of(folder: Path) -> list[dict[str, Any]]:
@@ -107,6 +118,8 @@ def _attention(system: dict[str, Any]) -> list[str]:
 
 def _print_status(found: dict[str, Any]) -> None:
     typer.echo(f"{found['page']}  (process {found['pid']}, data in {found['data']})")
+    if len(found["gateways"]) > 1:
+        typer.echo(f"gateways: {', '.join(found['gateways'])}")
     if found["components"]:
         typer.echo(f"\n{'component':22} {'health':14} {'sequence':>12} {'lag':>6}  process")
     for component in found["components"]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from workers.cli.context import EXIT_FAILED, EXIT_USAGE, DataOption, data_dir
+from workers.processes import MOST_GATEWAYS
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +35,12 @@ def up(
             "--shards", min=1, max=2, help="Engines to run.", show_default="as before, or 1"
         ),
     ] = None,
+    gateways: Annotated[
+        int,
+        typer.Option(
+            "--gateways", min=1, max=MOST_GATEWAYS, help="Gateways to run, on consecutive ports."
+        ),
+    ] = 1,
     no_bots: Annotated[bool, typer.Option("--no-bots", help="Start without the bots.")] = False,
 ) -> None:
     """Start the whole exchange: servers, processes, a demo market with bots. Ctrl-C stops it."""
@@ -48,10 +55,14 @@ def up(
         with owned(folder):
             count = shard_count(folder, shards)
             if once:
-                code = asyncio.run(run_once(folder, count, seconds, report, prints=as_json))
+                code = asyncio.run(
+                    run_once(folder, count, seconds, report, prints=as_json, gateways=gateways)
+                )
             else:
                 named = data is not None
-                code = asyncio.run(run_interactive(folder, count, named, bots=not no_bots))
+                code = asyncio.run(
+                    run_interactive(folder, count, named, bots=not no_bots, gateways=gateways)
+                )
     except (FolderInUseError, FewerShardsError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(EXIT_USAGE) from error

@@ -50,6 +50,17 @@ def test_a_component_is_as_healthy_as_its_worst_process(
     assert component_state(component, beats, {}, {0: 10}, NOW).health == health
 
 
+def test_every_gateway_counts() -> None:
+    """With several the component names all, and one that is away is noticed."""
+    component = next(one for one in COMPONENTS if one.name == "API gateway")
+    names = ["gateway", "gateway-2"]
+    beats = {name: _beat(name) for name in names}
+    state = component_state(component, beats, {}, {0: 1, 1: 1}, NOW, names)
+    assert (state.process, state.health) == ("gateway, gateway-2", "ok")
+    del beats["gateway-2"]
+    assert component_state(component, beats, {}, {0: 1}, NOW, names).health == "down"
+
+
 def test_what_needs_people_is_named() -> None:
     """A process that lives and reports a concern is no healthy component; others are not blamed."""
     beat = replace(_beat("a"), detail={"attention": {"wallet": "2 parked"}})

@@ -18,6 +18,7 @@ from api.auth import SignedParts, sign
 from infra.embedded.ports import own_port
 from tests.api.memory import ETH, USDT
 from tests.api.running import RunningExchange
+from workers.stack import gateway_environment
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
 PATIENCE_SECONDS = 30
@@ -29,8 +30,7 @@ ORDER = {"symbol": "ETH/USDT", "side": "buy", "price": "2301", "quantity": "0.01
 async def second(running: RunningExchange) -> AsyncIterator[int]:
     """Give the port of a second gateway."""
     port = own_port()
-    settings = {"RIALTO_GATEWAY_PORT": str(port), "RIALTO_GATEWAY_NUMBER": "2"}
-    running.launch(SECOND, "workers.gateway", **settings)
+    running.launch(SECOND, "workers.gateway", **gateway_environment(2, port))
     await running.ready(SECOND)
     yield port
     running.kill(SECOND)
