@@ -47,6 +47,9 @@ class HotWalletRows(Protocol):
     async def holdings(self, chain: str) -> list[Holdings]:
         """Return what there is of each asset."""
 
+    async def cold_addresses(self, chain: str) -> Collection[str]:
+        """Return the cold addresses whose coins are in the books."""
+
     async def to_sweep(self, chain: str, busy: Collection[str], most: int) -> list[DepositHolding]:
         """Return deposit addresses that hold more than their bound."""
 
@@ -131,7 +134,7 @@ class HotWalletActivities:
             if fees.max_fee > self._max_fee:
                 return TendResult(stopped="gas is dear")
             underway = await self._payments.open()
-            wanted = self._cold(bands, holdings, underway)
+            wanted = await self._cold(bands, holdings, underway)
             wanted += await self._sweeps(bands, underway, fees, request.most)
             names = await self._payments.plan(wanted, looked_at)
             for name in names:
@@ -145,16 +148,19 @@ class HotWalletActivities:
             _log.warning("hot wallet not looked after", error=str(error)[:200])
             return TendResult(failed=type(error).__name__)
 
-    def _cold(
+    async def _cold(
         self,
         bands: dict[int, Band],
         holdings: Sequence[Holdings],
         underway: Sequence[WalletPayment],
     ) -> list[NewPayment]:
-        """Return what goes to the cold address, one payment an asset at a time."""
+        """Return what goes to the cold address, one payment an asset at a time.
+
+        Nothing goes there before its coins are in the books: they would be counted twice.
+        """
         cold = self._cold_address()
         going = {row.asset.asset_id for row in underway if row.kind is PaymentKind.COLD}
-        if not cold:
+        if not cold or cold not in await self._rows.cold_addresses(self._name):
             return []
         found = []
         for holding in holdings:

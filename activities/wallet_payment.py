@@ -31,6 +31,8 @@ from domain.wallet_payment import (
 )
 from domain.withdrawal import StoredTransaction
 
+_OVERTAKEN = "the cold wallet has used its nonce for something else"
+
 
 class PaymentRows(Protocol):
     """The rows of payments; methods as in the store of the same name."""
@@ -157,8 +159,7 @@ class WalletPayments:
         self._payments.require_cheap(fees)
         fixed = await self._fixed(row, state, fees)
         if isinstance(fixed, str):
-            change = PaymentChange(PaymentState.PLANNED, PaymentState.DROPPED, {"why": fixed})
-            return PaymentResult((await self._rows.move(row.payment_id, change)).state, fixed)
+            return await self._drop(row, fixed)
         moved = await self._rows.allocate_nonce(
             fixed, state.nonce, lambda promised, waiting: _short(fixed, state, promised, waiting)
         )
@@ -192,6 +193,23 @@ class WalletPayments:
             return "there is no gas yet"
         return fixed
 
+    async def _drop(self, row: WalletPayment, why: str) -> PaymentResult:
+        change = PaymentChange(row.state, PaymentState.DROPPED, {"why": why})
+        return PaymentResult((await self._rows.move(row.payment_id, change)).state, why)
+
+    async def _is_overtaken(self, row: WalletPayment, stored: list[StoredTransaction]) -> bool:
+        """Return whether the cold wallet has used a refill's nonce for something else, for good.
+
+        Only of a refill: that wallet's key is elsewhere, and who has it may sign twice. What was
+        mined instead must lie as deep as the refill would have to.
+        """
+        if row.kind is not PaymentKind.REFILL or row.nonce is None:
+            return False
+        deep = await self._chain.head() - row.confirmations + 1
+        if deep < 0 or await self._payments.mined_of(stored) is not None:
+            return False
+        return (await self._chain.address_state(row.source, (), at_block=deep)).nonce > row.nonce
+
     async def _require_own_nonces(self, row: WalletPayment, state: AddressState) -> None:
         """Park when the chain has transactions of the source that we have not made."""
         expected = await self._rows.next_nonce(row.chain, row.source)
@@ -220,6 +238,8 @@ class WalletPayments:
         if row.state is not PaymentState.SIGNED:
             return PaymentResult(row.state)
         stored = await self._stored(row)
+        if await self._is_overtaken(row, stored):
+            return await self._drop(row, _OVERTAKEN)
         first = stored[0]
         await self._payments.send(row, stored, first)
         detail = {"tx_hash": first.tx_hash}
@@ -238,6 +258,8 @@ class WalletPayments:
         if row.state is not PaymentState.BROADCAST:
             return PaymentResult(row.state)
         stored = await self._stored(row)
+        if await self._is_overtaken(row, stored):
+            return await self._drop(row, _OVERTAKEN)
         receipt = await self._payments.watch(row, stored, stored[-1], row.source)
         if receipt is None:
             return PaymentResult(row.state, stuck=True)
@@ -264,6 +286,10 @@ class WalletPayments:
     async def replacement_order(self, request: WalletPaymentRequest) -> SigningRequest:
         """Return the order for a dearer transaction with the same nonce; parks at the bounds."""
         row = await self._require(request.payment_id)
+        if row.kind is PaymentKind.REFILL:
+            raise parked(
+                "StillStuck", "no block takes it, and the cold wallet alone could pay more"
+            )
         stored = await self._stored(row)
         newest = stored[-1].raw
         fees = dearer(self._builder.fees_of(newest), await self._chain.fee_quote())

@@ -50,8 +50,10 @@ class ChainAdapter(Protocol):
     async def gas_for(self, sender: str, to: str, value: int, data: bytes) -> int:
         """Return a gas limit; raises when the transaction would fail."""
 
-    async def address_state(self, address: str, contracts: Collection[str | None]) -> AddressState:
-        """Return nonce and balances at one block."""
+    async def address_state(
+        self, address: str, contracts: Collection[str | None], *, at_block: int | None = None
+    ) -> AddressState:
+        """Return nonce and balances at one block: the head, or `at_block`."""
 
     async def broadcast(self, raw: bytes) -> None:
         """Send a signed transaction; one that is known already is a success."""

@@ -200,6 +200,7 @@ class WalletFacts:
     block_hash: str
     contracts: Mapping[str, str | None]
     deposit_addresses: tuple[str, ...]
+    cold_addresses: tuple[str, ...]  # those in the books
     unbooked: Mapping[str, int]
     unsettled: tuple[UnsettledPayment, ...]
 

@@ -1,7 +1,7 @@
 """A deposit: one payment on the chain to an address of ours, and the states it goes through.
 
 seen -> pending -> posted -> credited      a customer's payment
-seen -> pending -> refilled                a payment to the hot wallet itself: owners' capital
+seen -> pending -> refilled                a payment to hot wallet or cold address: owners' capital
 seen -> pending -> below_minimum           too small: in suspense until the next one makes it enough
 seen -> pending -> suspended               refused by screening: in suspense until officers decide
 below_minimum -> collected                 credited together with a later deposit
@@ -172,6 +172,7 @@ class Deposit:
     sender: str = ""
     collected: int = 0  # of earlier deposits below the minimum, credited with this one
     turns: int = 0  # how often it was taken back and restored after reorganisations, together
+    is_cold: bool = False  # without a customer: to a cold address, and not to the hot wallet
 
     @property
     def reversed(self) -> bool:
@@ -186,7 +187,7 @@ class Deposit:
 
 @dataclass(frozen=True, slots=True)
 class NewDeposit:
-    """What the watcher found in a block; `customer_id` None is the hot wallet's own address."""
+    """What the watcher found in a block; `customer_id` None: hot wallet, or a cold address."""
 
     chain: str
     tx_hash: str

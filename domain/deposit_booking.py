@@ -16,6 +16,7 @@ from domain.ledger import (
     capital,
     main,
     suspense,
+    wallet_cold,
     wallet_deposit,
     wallet_hot,
 )
@@ -31,13 +32,13 @@ def booking(
 
     `dust` are the owner's earlier deposits of the asset that were below the minimum: they are
     credited with this one as soon as all together reach it. `screening` is what is said of the
-    sender; None for the hot wallet's own address. What is not clear is for two officers to decide.
+    sender; None where there is no owner. What is not clear is for two officers to decide.
     """
     asset, owner, detail = row.asset.code, row.customer_id, _detail(row, depth)
     if owner is None:
-        posting = Posting(wallet_hot(row.chain, asset), capital(asset), asset, row.amount)
+        posting = Posting(_coins(row), capital(asset), asset, row.amount)
         return _change(row, DepositState.REFILLED, "refill", (posting,), detail)
-    coins = wallet_deposit(row.chain, asset)
+    coins = _coins(row)
     kept = Posting(coins, suspense(asset), asset, row.amount)
     if screening is not None:
         detail |= {"screening": screening.as_json()}
@@ -74,10 +75,7 @@ def restoration(row: Deposit) -> JournalRequest:
 
 def _turn(row: Deposit, kind: str, *, back: bool) -> JournalRequest:
     asset = row.asset.code
-    if row.customer_id is None:
-        ways = wallet_hot(row.chain, asset), capital(asset)
-    else:
-        ways = wallet_deposit(row.chain, asset), suspense(asset)
+    ways = _coins(row), capital(asset) if row.customer_id is None else suspense(asset)
     source, target = reversed(ways) if back else ways
     return JournalRequest(
         stream=STREAM,
@@ -86,6 +84,13 @@ def _turn(row: Deposit, kind: str, *, back: bool) -> JournalRequest:
         postings=(Posting(source, target, asset, row.amount),),
         detail={"deposit": row.deposit_id},
     )
+
+
+def _coins(row: Deposit) -> str:
+    """Return the wallet account whose coins it has become."""
+    if row.customer_id is not None:
+        return wallet_deposit(row.chain, row.asset.code)
+    return (wallet_cold if row.is_cold else wallet_hot)(row.chain, row.asset.code)
 
 
 def _detail(row: Deposit, depth: int) -> dict[str, JsonValue]:

@@ -68,7 +68,8 @@ class Holdings:
     """The exchange's coins of one asset by place, as booked, and what is on its way.
 
     `pending` is held for withdrawals that are not paid, `leaving` what open payments take from the
-    hot wallet to other addresses of ours, `coming` what open sweeps bring.
+    hot wallet to other addresses of ours, `coming` what open sweeps bring, `refilling` what signed
+    refills bring from a cold address.
     """
 
     asset: Asset
@@ -78,27 +79,36 @@ class Holdings:
     pending: int = 0
     leaving: int = 0
     coming: int = 0
+    refilling: int = 0
 
     @property
     def available(self) -> int:
         """Return what the hot wallet has beside what is promised; negative when it is short."""
         return self.hot - self.pending - self.leaving
 
+    def to_refill(self, band: Band) -> int:
+        """Return what is to be asked of the cold wallet, beside what it has signed already."""
+        return band.shortfall(self.available + self.refilling)
+
 
 def band_concerns(bands: Iterable[Band], holdings: Iterable[Holdings]) -> list[tuple[str, str]]:
-    """Return (asset, what is wrong and what to do) for each asset below its floor."""
+    """Return (asset, what is wrong and what to do) for each asset below its floor.
+
+    What a signed refill brings is as good as there.
+    """
     held = {it.asset.asset_id: it for it in holdings}
     found = []
     for band in bands:
         holding, asset = held.get(band.asset.asset_id), band.asset
-        missing = 0 if holding is None else band.shortfall(holding.available)
+        missing = 0 if holding is None else holding.to_refill(band)
         if holding is None or not missing:
             continue
         left, floor = asset.chain_text(max(0, holding.available)), band.floor or 0
         text = (
             f"the hot wallet has {left} {asset.code} beside what is promised, below its floor of "
             f"{asset.chain_text(floor)}: `rialto cold request {asset.code}="
-            f"{asset.chain_text(missing)} --out FILE`"
+            f"{asset.chain_text(missing)} --out FILE`; the cold wallet has "
+            f"{asset.chain_text(holding.cold)} in the books"
         )
         found.append((asset.code, text))
     return found

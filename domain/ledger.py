@@ -90,7 +90,7 @@ def wallet_hot(chain: str, asset: str) -> str:
 
 
 def wallet_cold(chain: str, asset: str) -> str:
-    """Return the code of the coins sent to the cold address; its balance is minus the coins."""
+    """Return the code of the coins on cold addresses; its balance is minus the coins."""
     return f"wallet:cold:{chain}:{asset}"
 
 

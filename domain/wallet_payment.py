@@ -1,8 +1,12 @@
-"""What the exchange pays between its own addresses: sweeps, gas for them, and what goes cold.
+"""What the exchange pays between its own addresses: sweeps, gas, what goes cold, and refills.
 
 planned -> numbered -> signed -> broadcast -> booked
 planned -> dropped             nothing (left) to pay, or not worth its fee
 broadcast -> reverted          mined but failed: the gas is booked, nothing has moved
+signed | broadcast -> dropped  a refill whose nonce the cold wallet has used for something else
+
+A refill begins as `signed`: it comes from the cold wallet by a file, and is stored before it is
+sent.
 
 Every step is a compare-and-set on the row's state, as a withdrawal's. From `numbered` on the row
 holds everything that the transaction is made of, so that it is built the same however often.
@@ -32,11 +36,12 @@ STREAM = "wallet"
 
 
 class PaymentKind(StrEnum):
-    """Between which of our addresses; the signer knows no other ways."""
+    """Between which of our addresses; the signer knows the first three ways, and no other."""
 
     SWEEP = "sweep"  # a deposit address -> the hot wallet
     GAS = "gas"  # the hot wallet -> a deposit address, in the chain's coin, for a sweep of tokens
     COLD = "cold"  # the hot wallet -> the pinned cold address
+    REFILL = "refill"  # a cold address -> the hot wallet, signed by the cold wallet
 
 
 class PaymentState(StrEnum):
@@ -55,8 +60,8 @@ _State = PaymentState
 NEXT_STATES: dict[PaymentState, frozenset[PaymentState]] = {
     _State.PLANNED: frozenset({_State.NUMBERED, _State.DROPPED}),
     _State.NUMBERED: frozenset({_State.SIGNED}),
-    _State.SIGNED: frozenset({_State.BROADCAST}),
-    _State.BROADCAST: frozenset({_State.BOOKED, _State.REVERTED}),
+    _State.SIGNED: frozenset({_State.BROADCAST, _State.DROPPED}),
+    _State.BROADCAST: frozenset({_State.BOOKED, _State.REVERTED, _State.DROPPED}),
     _State.BOOKED: frozenset(),
     _State.REVERTED: frozenset(),
     _State.DROPPED: frozenset(),
@@ -171,7 +176,8 @@ def accounts(kind: str, chain: str, asset: str) -> tuple[str, str]:
         return wallet_deposit(chain, asset), hot
     if kind == PaymentKind.GAS:
         return hot, wallet_deposit(chain, asset)
-    return hot, wallet_cold(chain, asset)
+    cold = wallet_cold(chain, asset)
+    return (cold, hot) if kind == PaymentKind.REFILL else (hot, cold)
 
 
 def booking(row: WalletPayment, tx_hash: str, fee: int, *, succeeded: bool) -> JournalRequest:

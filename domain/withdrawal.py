@@ -193,7 +193,7 @@ POLICY_VERSION = 4
 class PolicyFacts:
     """What the policy knows of the world when it looks at a withdrawal."""
 
-    own_addresses: frozenset[str]  # the hot wallet and the token contracts
+    own_addresses: frozenset[str]  # hot wallet, cold addresses, token contracts
     screenings: Mapping[str, ScreeningResult]
     allowance: Allowance
 
@@ -201,8 +201,8 @@ class PolicyFacts:
 def policy_checks(address: str, standing: str, facts: PolicyFacts) -> dict[str, bool]:
     """Return each rule, in order of precedence, with whether customer and destination pass it.
 
-    A payment to the hot wallet itself would turn the customer's money into the owners', one to a
-    token's contract would be lost.
+    A payment to the hot wallet itself, or to a cold address, would turn the customer's money into
+    the owners', one to a token's contract would be lost.
     """
     return {
         "customer_may_withdraw": not standing_refuses(standing, Scope.WITHDRAW),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,8 +20,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from domain.chain import Block, Payment
+from domain.chain import AddressState, Block, Payment
 from domain.deposit import DEPOSIT_WORKFLOW, DepositRequest, IgnoredPayment, NewDeposit
+from domain.wallet_payment import (
+    WALLET_PAYMENT_WORKFLOW,
+    WalletPaymentRequest,
+    wallet_payment_workflow_id,
+)
 from infra.heartbeat import Heartbeat
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.engine import create
@@ -31,7 +37,9 @@ from infra.telemetry import configure_logging
 from infra.temporal.client import connect
 from infra.wallet.block_store import ACTOR, BlockStore
 from infra.wallet.chain import EvmChain
+from infra.wallet.cold_addresses import ColdAddresses
 from infra.wallet.keys import load_public
+from infra.wallet.refill_store import RefillStore
 from infra.wallet.reorganisation import Reorganisations
 from infra.wallet.rpc import ChainUnavailableError, RpcError
 from infra.wallet.setup import CHAIN
@@ -56,6 +64,14 @@ class WatchedChain(Protocol):
 
     async def block(self, number: int) -> Block | None:
         """Return a block with its payments."""
+
+    async def address_state(
+        self, address: str, contracts: Collection[str | None], *, at_block: int | None = None
+    ) -> AddressState:
+        """Return balances by contract, None being the chain's own coin, at a block."""
+
+    async def raw_transaction(self, tx_hash: str) -> bytes | None:
+        """Return a transaction's signed bytes, if the node tells them."""
 
 
 class DepositStarter(Protocol):
@@ -82,6 +98,8 @@ class ChainWatcher:
         chain: WatchedChain,
         blocks: BlockStore,
         reorganisations: Reorganisations,
+        cold: ColdAddresses,
+        refills: RefillStore,
         starter: DepositStarter,
         hot_address: str,
         start_block: int = 0,
@@ -89,6 +107,8 @@ class ChainWatcher:
         self._chain = chain
         self._blocks = blocks
         self._reorganisations = reorganisations
+        self._cold = cold
+        self._refills = refills
         self._starter = starter
         self._hot_address = hot_address
         self._start_block = start_block
@@ -105,14 +125,18 @@ class ChainWatcher:
             return await self._rewind(tip[0], head)
         height, parent = tip if tip is not None else (self._start_block - 1, None)
         last = min(head, height + _BLOCKS_A_STEP)
+        cold = await self._cold.known(CHAIN)
         for number in range(height + 1, last + 1):
             block = await self._chain.block(number)
             if block is None or (parent is not None and block.parent_hash != parent):
                 return True  # reorganised meanwhile: the next step looks again
-            await self._scan(block)
+            counted = {at for at, since in cold.items() if since is not None and since < number}
+            await self._scan(block, counted)
             parent = block.hash
             self._set(number, head, "")
         self._set(last, head, "")
+        if last == head and parent is not None:
+            await self._count([it for it, since in cold.items() if since is None], (last, parent))
         if restored := await self._reorganisations.restore(CHAIN, last):
             log.warning("deposits are in the chain again", deposits=restored)
         return last < head
@@ -136,12 +160,26 @@ class ChainWatcher:
             log.error("deposits were reorganised after posting", alarm=True, deposits=disputed)
         return True
 
-    async def _scan(self, block: Block) -> None:
+    async def _count(self, addresses: Collection[str], block: tuple[int, str]) -> None:
+        """Take cold addresses that were pinned into the books, with what they have at `block`."""
+        for address in addresses:
+            contracts = await self._cold.contracts(CHAIN)
+            state = await self._chain.address_state(
+                address, set(contracts.values()), at_block=block[0]
+            )
+            if await self._chain.block_hash(block[0]) != block[1]:
+                return  # reorganised meanwhile: the next step looks again
+            coins = {code: state.balances[contract] for code, contract in contracts.items()}
+            if await self._cold.count(CHAIN, address, block, coins):
+                log.info("cold address is in the books", address=address, block=block[0])
+
+    async def _scan(self, block: Block, cold: Collection[str]) -> None:
         """Store the block with what it pays us, then start the workflows."""
         receivers = {payment.address for payment in block.payments}
         owners = await self._blocks.owners(CHAIN, receivers)
         assets = await self._blocks.assets(CHAIN) if receivers else {}
-        ours = [it for it in block.payments if it.address in {self._hot_address, *owners}]
+        known = {self._hot_address, *cold, *owners}
+        ours = [it for it in block.payments if it.address in known]
         own = await self._blocks.own_payments({payment.tx_hash for payment in ours})
         deposits, ignored = [], []
         for payment in ours:
@@ -149,6 +187,8 @@ class ChainWatcher:
                 continue
             asset_id = assets.get(payment.contract)
             if payment.amount == 0:
+                continue
+            if asset_id is not None and await self._is_refill(payment, asset_id, cold):
                 continue
             if asset_id is None:
                 ignored.append(_ignored(payment))
@@ -159,16 +199,36 @@ class ChainWatcher:
         for payment_ignored in ignored:
             log.warning("payment in an unknown token", subject=payment_ignored.subject)
         for deposit in deposits:
-            await self._start(deposit.deposit_id)
+            log.info("deposit seen", deposit_id=deposit.deposit_id)
+            name = deposit.deposit_id
+            await self._start(DEPOSIT_WORKFLOW, name, DepositRequest(name))
 
-    async def _start(self, deposit_id: str) -> None:
-        """Start the workflow; while Temporal is away the orphan sweep does it later."""
-        log.info("deposit seen", deposit_id=deposit_id)
+    async def _is_refill(self, payment: Payment, asset_id: int, cold: Collection[str]) -> bool:
+        """Return whether a cold address pays the hot wallet, by whatever way it was sent.
+
+        It becomes a payment of ours, then, as if its file had been submitted.
+        """
+        if payment.address != self._hot_address or payment.sender not in cold:
+            return False
+        raw = await self._chain.raw_transaction(payment.tx_hash)
+        taken = raw and await self._refills.take_up(CHAIN, payment, asset_id, raw)
+        if not taken:
+            log.error(
+                "a cold address has paid the hot wallet by no plain transaction",
+                tx_hash=payment.tx_hash,
+            )
+            return False
+        log.warning("a refill that was not submitted", payment_id=taken, tx_hash=payment.tx_hash)
+        request = WalletPaymentRequest(taken)
+        await self._start(WALLET_PAYMENT_WORKFLOW, wallet_payment_workflow_id(taken), request)
+        return True
+
+    async def _start(self, workflow: str, workflow_id: str, request: object) -> None:
+        """Start a workflow; while Temporal is away the orphan sweep does it later."""
         try:
-            request = DepositRequest(deposit_id)
-            await self._starter.ensure_running(DEPOSIT_WORKFLOW, deposit_id, request)
+            await self._starter.ensure_running(workflow, workflow_id, request)
         except (RPCError, RuntimeError) as error:
-            log.warning("Temporal is away: the sweep starts the deposit", error=str(error))
+            log.warning("Temporal is away: the sweep starts it", error=str(error))
 
     def _set(self, height: int, head: int, trouble: str) -> None:
         if trouble and trouble != self.state.trouble:
@@ -231,6 +291,8 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
         chain,
         BlockStore(engine, AuditStore()),
         Reorganisations(engine, LedgerStore(), AuditStore()),
+        ColdAddresses(engine, LedgerStore(), AuditStore()),
+        RefillStore(engine, AuditStore()),
         TemporalStarter(client, task_queues.WALLET),
         load_public(settings.data_dir).hot_address,
     )

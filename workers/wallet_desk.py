@@ -7,13 +7,17 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from domain.cold_address import COLD_ADDRESS_PINNED
 from domain.hot_wallet import Band
 from domain.money import DecimalTextError
+from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import LedgerStore
 from infra.settings import Settings
+from infra.wallet.cold_addresses import add_cold_address
 from infra.wallet.hot_wallet_store import SUBJECT, HotWalletStore
 from infra.wallet.keys import load_public, publish_cold_address
 from infra.wallet.pause_store import PauseStore
@@ -37,8 +41,8 @@ async def wallet(engine: AsyncEngine, settings: Settings) -> dict[str, Any]:
     for held in await store.holdings(CHAIN):
         band, text = bands[held.asset.code], held.asset.chain_text
         bounds = {name: getattr(band, name) for name in BOUNDS}
-        places = ("deposits", "hot", "cold", "pending", "coming")
-        missing = band.shortfall(held.available)
+        places = ("deposits", "hot", "cold", "pending", "coming", "refilling")
+        missing = held.to_refill(band)
         assets.append(
             {
                 "asset": held.asset.code,
@@ -53,6 +57,7 @@ async def wallet(engine: AsyncEngine, settings: Settings) -> dict[str, Any]:
         "paused": paused[0].told if paused else None,
         "hot_address": public.hot_address,
         "cold_address": public.cold_address,
+        "cold_address_in_books": public.cold_address in await store.cold_addresses(CHAIN),
         "assets": assets,
         "payments": [
             {
@@ -98,23 +103,39 @@ async def set_band(engine: AsyncEngine, code: str, given: Mapping[str, str | Non
 async def set_cold_address(engine: AsyncEngine, settings: Settings, address: str) -> None:
     """Pin where alone the surplus goes: in the signer's policy, which decides, then for the rest.
 
-    On a machine without the signer's folder it is refused: run it where the signer runs.
+    On a machine without the signer's folder it is refused: run it where the signer runs. From then
+    on the chain watcher takes what the address has, and gets, into the books.
     """
     path = signer_policy_path(settings.data_dir)
+    await _require_elsewhere(engine, settings, address)
     try:
         pin_cold_address(path, address)
     except (SignerFilesError, ValueError) as error:
         raise DeskError(str(error)) from error
     publish_cold_address(settings.data_dir, address)
     async with engine.begin() as connection:
+        await add_cold_address(connection, CHAIN, address)
         await AuditStore().append(
             connection,
             SUBJECT,
             f"staff:{login()}",
-            "cold_address_pinned",
-            f"cold_address_pinned:{uuid4()}",
+            COLD_ADDRESS_PINNED,
+            f"{COLD_ADDRESS_PINNED}:{uuid4()}",
             {"address": address},
         )
+
+
+async def _require_elsewhere(engine: AsyncEngine, settings: Settings, address: str) -> None:
+    """Refuse what is in the books as something else: its coins would be counted twice."""
+    deposit, asset = tables.deposit_address.c, tables.asset.c
+    query = sa.union_all(
+        sa.select(deposit.address).where(deposit.address == address),
+        sa.select(asset.contract).where(asset.contract == address),
+    )
+    async with engine.connect() as connection:
+        taken = (await connection.execute(query)).first()
+    if taken is not None or address == load_public(settings.data_dir).hot_address:
+        raise DeskError(f"{address} is the hot wallet, a deposit address or a token: not cold")
 
 
 async def refills(engine: AsyncEngine) -> dict[str, str]:
@@ -122,7 +143,7 @@ async def refills(engine: AsyncEngine) -> dict[str, str]:
     store = HotWalletStore(engine, AuditStore())
     bands = {band.asset.asset_id: band for band in await store.bands(CHAIN)}
     missing = {
-        held.asset: bands[held.asset.asset_id].shortfall(held.available)
+        held.asset: held.to_refill(bands[held.asset.asset_id])
         for held in await store.holdings(CHAIN)
     }
     return {asset.code: asset.chain_text(amount) for asset, amount in missing.items() if amount}

@@ -34,7 +34,8 @@ _PARKING_ERRORS = (
 )
 
 _ADVICE = {
-    "HotWalletShort": "refill it (demo: `rialto faucet hot ASSET AMOUNT`)",
+    "HotWalletShort": "refill it: `rialto wallet show` says what it and the cold wallet have now, "
+    "`rialto cold request` asks for it (demo: `rialto faucet hot ASSET AMOUNT`)",
     "ChainBehind": "point the exchange at the right node, or restore the chain",
     "NonceMismatch": "find out who used the hot wallet's key; do not go on before that",
     "SignerRefused": "compare the signer's own files with the withdrawal; an expired approval is "

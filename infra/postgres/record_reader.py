@@ -28,7 +28,7 @@ from domain.checker_records import (
 )
 from domain.deposit import UNPOSTED_STATES, DepositState
 from domain.instrument import Asset
-from domain.ledger import settlement_stream, wallet_deposit, wallet_hot
+from domain.ledger import settlement_stream, wallet_cold, wallet_deposit, wallet_hot
 from domain.wallet_payment import accounts
 from domain.withdrawal import WithdrawalState
 from infra.postgres import tables
@@ -127,12 +127,15 @@ _WITHDRAWALS_SINCE = sa.text(
 )
 
 _UNBOOKED = sa.text(
-    "SELECT d.customer_id IS NULL AS refill, a.code, sum(d.amount) AS amount"
+    "SELECT CASE WHEN d.customer_id IS NOT NULL THEN 'deposit' WHEN EXISTS (SELECT FROM"
+    "  cold_address c WHERE c.chain = d.chain AND c.address = d.address) THEN 'cold'"
+    "  ELSE 'hot' END AS place, a.code, sum(d.amount) AS amount"
     " FROM deposit d JOIN asset a USING (asset_id)"
     " WHERE d.chain = :chain AND (d.state = ANY(CAST(:states AS text[])) OR (d.turns % 2 = 1"
     "  AND EXISTS (SELECT FROM chain_block b WHERE b.chain = d.chain"
     "   AND b.number = d.block_number AND b.hash = d.block_hash))) GROUP BY 1, 2"
 )
+_PLACES = {"deposit": wallet_deposit, "hot": wallet_hot, "cold": wallet_cold}
 _UNSETTLED = sa.text(
     "SELECT t.tx_hash, a.code, CASE WHEN t.voids THEN 0 ELSE w.amount - w.fee END AS amount"
     " FROM wallet_transaction t JOIN withdrawal w USING (withdrawal_id)"
@@ -290,8 +293,12 @@ class Reading(JournalReader):
             )
         )
         states = [str(state) for state in UNPOSTED_STATES]
+        cold = tables.cold_address.c
+        cold_addresses = await self._conn.execute(
+            sa.select(cold.address).where(cold.chain == chain, cold.since_block.is_not(None))
+        )
         unbooked = {
-            (wallet_hot if row.refill else wallet_deposit)(chain, row.code): int(row.amount)
+            _PLACES[row.place](chain, row.code): int(row.amount)
             for row in await self._conn.execute(_UNBOOKED, {"chain": chain, "states": states})
         }
         hot_coin = wallet_hot(chain, chain)
@@ -313,6 +320,7 @@ class Reading(JournalReader):
             block_hash=tip.hash,
             contracts={row.code: row.contract for row in listed},
             deposit_addresses=tuple(addresses.scalars().all()),
+            cold_addresses=tuple(cold_addresses.scalars().all()),
             unbooked=unbooked,
             unsettled=tuple(unsettled),
         )

@@ -574,7 +574,7 @@ deposit = sa.Table(
     sa.Column("block_hash", sa.Text, nullable=False),
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("sender", sa.Text, nullable=False, server_default=""),
-    sa.Column("customer_id", sa.BigInteger),  # NULL = the hot wallet's own address (a refill)
+    sa.Column("customer_id", sa.BigInteger),  # NULL = hot wallet or cold address: owners' coins
     sa.Column("asset_id", sa.ForeignKey("asset.asset_id"), nullable=False),
     sa.Column("amount", Money, nullable=False),
     sa.Column("state", sa.Text, nullable=False),  # domain.deposit.DepositState
@@ -691,6 +691,15 @@ wallet_payment = sa.Table(  # between the exchange's own addresses
     ),
 )
 
+cold_address = sa.Table(  # addresses of the cold wallet, pinned now or once
+    "cold_address",
+    metadata,
+    sa.Column("chain", sa.Text, primary_key=True),
+    sa.Column("address", sa.Text, primary_key=True),
+    sa.Column("since_block", sa.BigInteger),  # whose coins were its opening; NULL: not in the books
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+)
+
 hot_wallet_band = sa.Table(  # what the hot wallet should hold; chain units, NULL: no such bound
     "hot_wallet_band",
     metadata,
@@ -730,7 +739,7 @@ wallet_transaction = sa.Table(  # stored before it is broadcast
     metadata,
     sa.Column("tx_hash", sa.Text, primary_key=True),
     sa.Column("withdrawal_id", sa.ForeignKey("withdrawal.withdrawal_id")),
-    sa.Column("payment_id", sa.ForeignKey("wallet_payment.payment_id")),  # neither: a cold refill
+    sa.Column("payment_id", sa.ForeignKey("wallet_payment.payment_id")),
     sa.Column("chain", sa.Text, nullable=False),
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("nonce", sa.BigInteger, nullable=False),

@@ -189,6 +189,16 @@ class EvmChain:
                 kind = ChainUnavailableError if error.is_nodes_own else TransactionRefusedError
                 raise kind(error.message) from error
 
+    async def raw_transaction(self, tx_hash: str) -> bytes | None:
+        """Return a transaction's signed bytes; None from a node that does not know, or tell, it."""
+        try:
+            answer = await self._rpc.call("eth_getRawTransactionByHash", tx_hash)
+        except RpcError as error:
+            if error.code != _NO_SUCH_METHOD:
+                raise
+            return None
+        return bytes.fromhex(answer.removeprefix("0x")) if isinstance(answer, str) else None
+
     async def knows(self, tx_hash: str) -> bool:
         """Return whether the node has the transaction, mined or waiting."""
         return await self._rpc.call("eth_getTransactionByHash", tx_hash) is not None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import structlog
 
 from domain.checker_records import ChainRecord, WalletFacts
-from domain.ledger import wallet_deposit, wallet_hot
+from domain.ledger import wallet_cold, wallet_deposit, wallet_hot
 from infra.wallet.chain import EvmChain
 from infra.wallet.rpc import ChainUnavailableError, RpcError
 
@@ -15,7 +16,7 @@ _log = structlog.get_logger()
 
 
 class WalletCoins:
-    """Sums up deposit addresses and the hot wallet."""
+    """Sums up deposit addresses, the hot wallet, and cold addresses."""
 
     def __init__(self, chain: EvmChain, hot_address: str) -> None:
         self._chain = chain
@@ -36,24 +37,26 @@ class WalletCoins:
             return []
 
     async def _records(self, facts: WalletFacts) -> list[ChainRecord]:
-        deposits: Counter[str] = Counter()
-        for address in facts.deposit_addresses:
-            deposits.update(await self._balances(facts, address))
-        hot = await self._balances(facts, self._hot_address)
+        deposits = await self._sum(facts, facts.deposit_addresses)
+        hot = await self._sum(facts, (self._hot_address,))
+        cold = await self._sum(facts, facts.cold_addresses)
         in_flight = Counter(facts.unbooked)
         in_flight.update(await self._paid(facts))
         return [
             ChainRecord(account, asset, coins[asset], in_flight[account])
-            for code, coins in ((wallet_deposit, deposits), (wallet_hot, hot))
+            for code, coins in ((wallet_deposit, deposits), (wallet_hot, hot), (wallet_cold, cold))
             for asset in sorted(facts.contracts)
             for account in (code(facts.chain, asset),)
         ]
 
-    async def _balances(self, facts: WalletFacts, address: str) -> dict[str, int]:
-        state = await self._chain.address_state(
-            address, set(facts.contracts.values()), at_block=facts.block_number
-        )
-        return {asset: state.balances[contract] for asset, contract in facts.contracts.items()}
+    async def _sum(self, facts: WalletFacts, addresses: Iterable[str]) -> Counter[str]:
+        total: Counter[str] = Counter()
+        for address in addresses:
+            state = await self._chain.address_state(
+                address, set(facts.contracts.values()), at_block=facts.block_number
+            )
+            total.update({code: state.balances[it] for code, it in facts.contracts.items()})
+        return total
 
     async def _paid(self, facts: WalletFacts) -> Counter[str]:
         """Return what mined transactions took (negative) and brought that is not booked yet."""

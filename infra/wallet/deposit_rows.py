@@ -27,6 +27,9 @@ DEPOSITS = sa.select(
     .where(_dust.c.collected_into == _d.deposit_id)
     .scalar_subquery()
     .label("collected"),
+    sa.exists()
+    .where(tables.cold_address.c.chain == _d.chain, tables.cold_address.c.address == _d.address)
+    .label("is_cold"),
 ).join_from(tables.deposit, tables.asset)
 REVERSED = _d.turns % 2 == 1
 
@@ -54,6 +57,7 @@ def deposit_of(row: Any) -> Deposit:
         reason=row.reason,
         collected=int(row.collected),
         turns=row.turns,
+        is_cold=row.is_cold,
     )
 
 

@@ -142,9 +142,17 @@ class HotWalletStore:
                     for kind in (PaymentKind.GAS, PaymentKind.COLD)
                 ),
                 coming=open_payments.get((row.asset_id, PaymentKind.SWEEP), 0),
+                refilling=open_payments.get((row.asset_id, PaymentKind.REFILL), 0),
             )
             for row in assets
         ]
+
+    async def cold_addresses(self, chain: str) -> set[str]:
+        """Return the cold addresses whose coins are in the books."""
+        row = tables.cold_address.c
+        query = sa.select(row.address).where(row.chain == chain, row.since_block.is_not(None))
+        async with reading(self._engine) as connection:
+            return set((await connection.execute(query)).scalars())
 
     async def to_sweep(self, chain: str, busy: Collection[str], most: int) -> list[DepositHolding]:
         """Return deposit addresses that hold more than their asset's bound, the fullest first.

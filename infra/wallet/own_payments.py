@@ -33,6 +33,7 @@ from infra.wallet.transaction import (
 MAX_GAS = 150_000  # a plain payment takes 21,000, a token's transfer some 60,000
 MAX_NETWORK_FEE = 5 * 10**16  # 0.05 of the chain's coin: what a wrong fee can burn of a sweep
 _ORDER_FIELDS = frozenset({"payment_id", "kind", "asset", "amount", "deposit_path", "destination"})
+_KINDS = frozenset({PaymentKind.SWEEP, PaymentKind.GAS, PaymentKind.COLD})
 _PATH = re.compile(rf"{re.escape(DEPOSIT_ACCOUNT)}/{DEPOSIT_BRANCH}/(0|[1-9][0-9]{{0,9}})")
 _AMOUNT = re.compile(r"[1-9][0-9]{0,37}")
 _LARGEST_INDEX = 2**31  # from there on an index is hardened, and no deposit address
@@ -92,7 +93,7 @@ class OwnPaymentSigner:
             return Refused(SignerRefusal.MALFORMED_FIELD)
         if not is_payment_id(fields["payment_id"]) or not _AMOUNT.fullmatch(fields["amount"]):
             return Refused(SignerRefusal.MALFORMED_FIELD, "payment_id or amount")
-        if fields["kind"] not in list(PaymentKind):
+        if fields["kind"] not in _KINDS:
             return Refused(SignerRefusal.UNKNOWN_KIND, fields["kind"][:32])
         asset = self._policy.assets.get(fields["asset"])
         if asset is None:

@@ -28,8 +28,9 @@ class PolicyFactsReader:
     async def __call__(self, withdrawal: Withdrawal) -> PolicyFacts:
         """Return the facts of this moment about a withdrawal."""
         query = sa.select(tables.asset.c.contract).where(tables.asset.c.contract.is_not(None))
+        cold = sa.select(tables.cold_address.c.address)
         async with self._engine.connect() as connection:
-            contracts = set((await connection.execute(query)).scalars())
+            ours = set((await connection.execute(query.union(cold))).scalars())
             allowed = await allowance(
                 connection,
                 customer_id=withdrawal.customer_id,
@@ -53,7 +54,7 @@ class PolicyFactsReader:
             institution="" if listed is None else listed.institution,
         )
         return PolicyFacts(
-            own_addresses=frozenset({self._hot_address, *contracts}),
+            own_addresses=frozenset({self._hot_address, *ours}),
             screenings=await ask_all(self._screeners, asked),
             allowance=allowed,
         )

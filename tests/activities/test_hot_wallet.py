@@ -29,6 +29,9 @@ class Rows:
     async def holdings(self, chain: str) -> list[Holdings]:
         return [Holdings(ETH), Holdings(USDT)]
 
+    async def cold_addresses(self, chain: str) -> set[str]:
+        return set()
+
     async def to_sweep(self, chain: str, busy: object, most: int) -> list[DepositHolding]:
         return [DepositHolding(at, f"m/{at}", USDT, TOKEN, 5) for at in ("0xfrozen", "0xfine")]
 

@@ -53,6 +53,13 @@ ROW = Deposit(
             "refilled",
             {"wallet:hot:ETH:USDT": -60, "capital:USDT": 60},
         ),
+        (
+            replace(ROW, customer_id=None, is_cold=True),
+            [],
+            None,
+            "refilled",
+            {"wallet:cold:ETH:USDT": -60, "capital:USDT": 60},
+        ),
     ],
 )
 def test_a_confirmed_payment_is_booked_once_where_it_belongs(
@@ -76,6 +83,10 @@ def test_a_confirmed_payment_is_booked_once_where_it_belongs(
     [
         (ROW, {COINS: 60, SUSPENSE: -60}),
         (replace(ROW, customer_id=None), {"wallet:hot:ETH:USDT": 60, "capital:USDT": -60}),
+        (
+            replace(ROW, customer_id=None, is_cold=True),
+            {"wallet:cold:ETH:USDT": 60, "capital:USDT": -60},
+        ),
     ],
 )
 def test_a_reorganisation_takes_the_coins_back_and_no_customers_money(

@@ -49,6 +49,15 @@ def test_promised_money_counts_as_gone() -> None:
     assert band_concerns([BAND], [replace(held, leaving=50)]) == []
 
 
+def test_a_signed_refill_is_not_asked_for_again() -> None:
+    """It counts as there; what lacks beside it is asked for, and what the cold wallet has told."""
+    held = Holdings(USDT, hot=20, cold=900, refilling=79)
+    assert held.to_refill(BAND) == 101
+    ((_, text),) = band_concerns([BAND], [held])
+    assert "the cold wallet has 0.0009 in the books" in text
+    assert band_concerns([BAND], [replace(held, refilling=80)]) == []
+
+
 def test_gas_is_supplied_with_a_margin_and_only_where_it_lacks() -> None:
     """Half as much again as the payment can cost, without what is there."""
     assert gas_supply(100, 100) == 0

@@ -32,6 +32,7 @@ def _payment(kind: PaymentKind) -> WalletPayment:
         (PaymentKind.SWEEP, {f"{HOT}:USDT": -70, f"{DEPOSIT}:USDT": 70, f"{DEPOSIT}:ETH": 3}),
         (PaymentKind.GAS, {f"{DEPOSIT}:USDT": -70, f"{HOT}:USDT": 70, f"{HOT}:ETH": 3}),
         (PaymentKind.COLD, {f"{COLD}:USDT": -70, f"{HOT}:USDT": 70, f"{HOT}:ETH": 3}),
+        (PaymentKind.REFILL, {f"{HOT}:USDT": -70, f"{COLD}:USDT": 70, f"{COLD}:ETH": 3}),
     ],
 )
 def test_coins_go_from_account_to_account_and_the_fee_is_ours(

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.chain import Block, Payment
+from domain.chain import AddressState, Block, Payment
 from domain.deposit import NATIVE_COIN
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.engine import create
 from infra.postgres.ledger_store import LedgerStore
 from infra.wallet.block_store import BlockStore
+from infra.wallet.cold_addresses import ColdAddresses, add_cold_address
+from infra.wallet.refill_store import RefillStore
 from infra.wallet.reorganisation import Reorganisations
 from tests.infra.postgres.conftest import ETH_ROW
 from workers.chain_watcher import ChainWatcher
 
 pytestmark = pytest.mark.servers
-OURS, HOT = "0xOurs", "0xHot"
+OURS, HOT, COLD = "0xOurs", "0xHot", "0xCold"
 
 
 class Chain:
@@ -48,6 +50,21 @@ class Chain:
 
     async def block(self, number: int) -> Block | None:
         return self.blocks[number] if number < len(self.blocks) else None
+
+    async def address_state(
+        self, address: str, contracts: Collection[str | None], *, at_block: int | None = None
+    ) -> AddressState:
+        assert at_block is not None
+        paid = [
+            it.amount
+            for block in self.blocks[: at_block + 1]
+            for it in block.payments
+            if it.address == address
+        ]
+        return AddressState(at_block, 0, dict.fromkeys(contracts, sum(paid)))
+
+    async def raw_transaction(self, tx_hash: str) -> bytes | None:
+        return None
 
 
 class Starter:
@@ -83,7 +100,10 @@ async def engine(fresh_database: str) -> AsyncIterator[AsyncEngine]:
 
 def _watcher(engine: AsyncEngine, chain: Chain, starter: Starter) -> ChainWatcher:
     reorganisations = Reorganisations(engine, LedgerStore(), AuditStore())
-    return ChainWatcher(chain, BlockStore(engine, AuditStore()), reorganisations, starter, HOT)
+    cold = ColdAddresses(engine, LedgerStore(), AuditStore())
+    refills = RefillStore(engine, AuditStore())
+    blocks = BlockStore(engine, AuditStore())
+    return ChainWatcher(chain, blocks, reorganisations, cold, refills, starter, HOT)
 
 
 async def _states(engine: AsyncEngine) -> dict[str, str]:
@@ -198,3 +218,19 @@ async def test_temporal_that_is_away_loses_no_deposit(engine: AsyncEngine) -> No
     chain.extend(1, "a", _pays("0x1"))
     await _watcher(engine, chain, starter).step()
     assert await _states(engine) == {"0x1": "seen"}
+
+
+async def test_a_cold_addresss_coins_are_counted_once(engine: AsyncEngine) -> None:
+    """Those of its opening block are the opening, all later payments are seen; none is both."""
+    chain = Chain(2)
+    chain.extend(1, "a", _pays("0xbefore", COLD, 40))
+    watcher = _watcher(engine, chain, Starter())
+    async with engine.begin() as connection:
+        await add_cold_address(connection, "ETH", COLD)
+    await watcher.step()
+    chain.extend(1, "a", _pays("0xafter", COLD, 2))
+    await watcher.step()
+    assert await _states(engine) == {"0xafter": "seen"}
+    async with engine.connect() as connection:
+        assert await LedgerStore().balance(connection, "wallet:cold:ETH:ETH") == -40
+        assert await LedgerStore().balance(connection, "capital:ETH") == 40

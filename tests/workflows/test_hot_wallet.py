@@ -17,9 +17,9 @@ from infra.postgres.audit_store import AuditStore
 from infra.postgres.record_reader import RecordReader
 from infra.wallet.coins import WalletCoins
 from infra.wallet.hot_wallet_store import HotWalletStore
-from infra.wallet.signer_policy import pin_cold_address, signer_policy_path
 from tests.workflows.wallet_parts import OUTSIDE, Gate
 from tests.workflows.wallet_rig import Rig
+from workers.wallet_desk import set_cold_address
 from workflows import task_queues
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
@@ -37,7 +37,7 @@ STEPS = (
 async def gate(quiet_rig: Rig) -> AsyncIterator[Gate]:
     """Give the gate of a running worker that looks after the hot wallet."""
     gate = Gate()
-    pin_cold_address(signer_policy_path(quiet_rig.settings.data_dir), COLD)
+    await set_cold_address(quiet_rig.engine, quiet_rig.settings, COLD)
     async with quiet_rig.worker(gate, cold_address=lambda: COLD):
         await quiet_rig.client.start_workflow(
             HOT_WALLET_WORKFLOW,
@@ -142,7 +142,7 @@ async def test_surplus_goes_to_the_cold_address(quiet_rig: Rig, gate: Gate) -> N
         amounts = sa.select(sa.func.sum(row.amount)).where(row.kind == "cold")
         sent = int(await connection.scalar(amounts) or 0)
     assert await rig.coins(COLD, "ETH") - 10_000 * ETHER == sent  # a funded account of the node
-    assert await rig.balance("wallet:cold:ETH:ETH") == -sent
+    assert await rig.balance("wallet:cold:ETH:ETH") == -sent - 10_000 * ETHER
     assert await rig.coins(OUTSIDE, "ETH") >= 0
     await _set_band(rig, "ETH")
 

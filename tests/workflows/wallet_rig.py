@@ -48,8 +48,10 @@ from infra.temporal.runs import OPEN, list_runs
 from infra.wallet import demo, officers
 from infra.wallet.block_store import BlockStore
 from infra.wallet.chain import EvmChain
+from infra.wallet.cold_addresses import ColdAddresses
 from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.policy_facts import PolicyFactsReader
+from infra.wallet.refill_store import RefillStore
 from infra.wallet.reorganisation import Reorganisations
 from infra.wallet.rpc import JsonRpc
 from infra.wallet.screening import screeners_of
@@ -369,6 +371,8 @@ async def build_rig(
             chain,
             BlockStore(engine, AuditStore()),
             Reorganisations(engine, LedgerStore(), AuditStore()),
+            ColdAddresses(engine, LedgerStore(), AuditStore()),
+            RefillStore(engine, AuditStore()),
             TemporalStarter(connected, task_queues.WALLET),
             wallet.public.hot_address,
         ),

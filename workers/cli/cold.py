@@ -138,24 +138,27 @@ def submit(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a signed refill, store it and send it; the same file may be submitted again."""
+    """Check a signed refill and store it; then it is sent, watched and booked by itself.
+
+    The same file may be submitted again. `rialto wallet show` lists what is on its way.
+    """
     from workers import cold_desk as desk
     from workers.cli.database import with_database
     from workers.officer_desk import login
 
     text = _try(file.read_text)
-    asked, hashes = _try(
+    asked, payments = _try(
         lambda: with_database(
             data, lambda engine, settings: desk.submit_refill(engine, settings, text, login())
         )
     )
     if as_json:
-        typer.echo(json.dumps({"tx_hashes": hashes}))
+        typer.echo(json.dumps({"payments": payments}))
         return
     for line in asked.in_words():
         typer.echo(line)
-    for tx_hash in hashes:
-        typer.echo(f"sent: {tx_hash}")
+    for payment_id in payments:
+        typer.echo(f"stored: payment-{payment_id}")
 
 
 def _passphrase(file: Path | None, *, twice: bool) -> bytes:

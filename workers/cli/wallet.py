@@ -50,11 +50,11 @@ def show(data: DataOption = None, as_json: JsonOption = False) -> None:
     if found["paused"]:
         typer.echo(f"payments are {found['paused']}")
     typer.echo(f"hot wallet    {found['hot_address']}")
-    typer.echo(f"cold address  {found['cold_address'] or 'none: `rialto wallet cold-address`'}")
+    typer.echo(f"cold address  {_cold_text(found)}")
     for row in found["assets"]:
         typer.echo(
             f"\n{row['asset']}: {row['hot']} hot ({row['available']} beside what is promised), "
-            f"{row['deposits']} on deposit addresses, {row['cold']} cold"
+            f"{row['deposits']} on deposit addresses, {row['cold']} cold{_refilling(row)}"
         )
         typer.echo(f"  {_band_text(row)}")
         if row["to_refill"]:
@@ -70,6 +70,18 @@ def show(data: DataOption = None, as_json: JsonOption = False) -> None:
         )
     if not found["payments"]:
         typer.echo("nothing is on its way between our addresses")
+
+
+def _refilling(row: dict[str, Any]) -> str:
+    return "" if row["refilling"] == "0" else f" (of which {row['refilling']} are on their way)"
+
+
+def _cold_text(found: dict[str, Any]) -> str:
+    if found["cold_address"] is None:
+        return "none: `rialto wallet cold-address`"
+    if found["cold_address_in_books"]:
+        return str(found["cold_address"])
+    return f"{found['cold_address']}, not in the books yet: the chain watcher counts its coins"
 
 
 def _band_text(row: dict[str, Any]) -> str:
@@ -119,7 +131,11 @@ def cold_address(
     address: Annotated[str, typer.Argument(metavar="ADDRESS", help="In checksum form.")],
     data: DataOption = None,
 ) -> None:
-    """Pin the only address to which the hot wallet's surplus goes. Run it where the signer runs."""
+    """Pin the only address to which the hot wallet's surplus goes. Run it where the signer runs.
+
+    What it has is taken into the books as the owners' money, and compared with the chain from then
+    on; earlier cold addresses stay there.
+    """
 
     async def work(engine: AsyncEngine, settings: Settings) -> None:
         from workers import wallet_desk as desk

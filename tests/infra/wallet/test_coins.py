@@ -11,13 +11,14 @@ from infra.wallet.chain import EvmChain
 from infra.wallet.coins import WalletCoins
 from infra.wallet.rpc import ChainUnavailableError
 
-HOT, DEPOSIT = "wallet:hot:ETH", "wallet:deposit:ETH"
+HOT, DEPOSIT, COLD = "wallet:hot:ETH", "wallet:deposit:ETH", "wallet:cold:ETH"
 FACTS = WalletFacts(
     chain="ETH",
     block_number=10,
     block_hash="0xaa",
     contracts={"ETH": None, "USDT": "0xusdt"},
     deposit_addresses=("0x1", "0x2"),
+    cold_addresses=("0x3", "0x4"),
     unbooked={"wallet:deposit:ETH:USDT": 5},
     unsettled=(
         UnsettledPayment("0xmined", "USDT", 7, f"{HOT}:USDT", f"{HOT}:ETH"),
@@ -25,8 +26,12 @@ FACTS = WalletFacts(
         UnsettledPayment("0xfailed", "ETH", 3, f"{HOT}:ETH", f"{HOT}:ETH"),
         UnsettledPayment("0xunknown", "ETH", 3, f"{HOT}:ETH", f"{HOT}:ETH"),
         UnsettledPayment("0xswept", "USDT", 6, f"{DEPOSIT}:USDT", f"{DEPOSIT}:ETH", f"{HOT}:USDT"),
+        UnsettledPayment("0xrefill", "USDT", 4, f"{COLD}:USDT", f"{COLD}:ETH", f"{HOT}:USDT"),
     ),
 )
+
+
+_BLOCKS = {"0xmined": 10, "0xlater": 11, "0xfailed": 9, "0xswept": 10, "0xrefill": 10}
 
 
 class Chain:
@@ -49,7 +54,7 @@ class Chain:
         return AddressState(10, 0, {contract: count if contract else 0 for contract in contracts})
 
     async def receipt(self, tx_hash: str) -> Receipt | None:
-        block = {"0xmined": 10, "0xlater": 11, "0xfailed": 9, "0xswept": 10}.get(tx_hash)
+        block = _BLOCKS.get(tx_hash)
         if block is None:
             return None
         return Receipt(tx_hash, block, "0x", succeeded=tx_hash != "0xfailed", fee=2)
@@ -68,7 +73,9 @@ async def test_coins_and_what_is_in_flight() -> None:
         ChainRecord("wallet:deposit:ETH:ETH", "ETH", 0, -2),
         ChainRecord("wallet:deposit:ETH:USDT", "USDT", 3, -1),
         ChainRecord("wallet:hot:ETH:ETH", "ETH", 0, -4),
-        ChainRecord("wallet:hot:ETH:USDT", "USDT", 64, -1),
+        ChainRecord("wallet:hot:ETH:USDT", "USDT", 64, 3),
+        ChainRecord("wallet:cold:ETH:ETH", "ETH", 0, -2),
+        ChainRecord("wallet:cold:ETH:USDT", "USDT", 7, -4),
     ]
 
 

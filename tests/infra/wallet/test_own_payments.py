@@ -82,6 +82,7 @@ def test_signs_the_three_ways_by_the_right_key(
         (SWEEP | {"deposit_path": deposit_path(2**31)}, SignerRefusal.MALFORMED_FIELD),
         (SWEEP | {"deposit_path": deposit_path(7) + "'"}, SignerRefusal.MALFORMED_FIELD),
         (SWEEP | {"kind": "withdrawal"}, SignerRefusal.UNKNOWN_KIND),
+        (SWEEP | {"kind": "refill"}, SignerRefusal.UNKNOWN_KIND),
         (SWEEP | {"asset": "DOGE"}, SignerRefusal.UNKNOWN_ASSET),
         (SWEEP | {"amount": "0"}, SignerRefusal.MALFORMED_FIELD),
         (SWEEP | {"amount": 500}, SignerRefusal.MALFORMED_FIELD),

@@ -365,6 +365,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("chain", "number", name=op.f("pk_chain_block")),
     )
     op.create_table(
+        "cold_address",
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("since_block", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("chain", "address", name=op.f("pk_cold_address")),
+    )
+    op.create_table(
         "cursor",
         sa.Column("stream", sa.Text(), nullable=False),
         sa.Column("last_sequence", sa.BigInteger(), nullable=False),
