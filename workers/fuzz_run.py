@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
+from infra.embedded.server import die_with_parent
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build" / "fuzz"
 _TARGETS = ROOT / "tests" / "fuzz"
@@ -237,6 +239,7 @@ def _watch(
         errors="replace",
         env={**os.environ, "ASAN_OPTIONS": _SANITIZERS, "UBSAN_OPTIONS": _SANITIZERS},
         cwd=ROOT,
+        preexec_fn=die_with_parent,  # whoever ends this ends it
     )
     assert process.stderr is not None
     for line in process.stderr:
