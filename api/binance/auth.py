@@ -1,14 +1,17 @@
 """Who asks in the dialect: `X-MBX-APIKEY`, and an HMAC-SHA256 or Ed25519 of the raw parameters.
 
-The signature of this dialect covers neither method nor path; our own API's does.
+The signature of this dialect covers neither method nor path; our own API's does. On a connection
+that has logged on, requests without one are of the key that did.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from api import auth
 from api.auth import DEFAULT_WINDOW_MS, KEY_ID, LARGEST_WINDOW_MS, Caller, Credentials
 from api.binance.errors import Refusal, malformed, missing
-from api.binance.parameters import Signed
+from api.binance.parameters import Parameters, Signed
 from api.services import Services
 from domain.api_keys import admits
 from domain.customer import KeyAlgorithm
@@ -40,6 +43,44 @@ async def signed_caller(
     return auth.caller_of(found, credentials.signature)
 
 
+@dataclass(slots=True)
+class Session:
+    """A connection that has logged on: whose it is, from which address, and since when (ms)."""
+
+    logged_on: Caller
+    host: str
+    since_ms: int
+    _count: int = 0
+
+    async def caller(self, services: Services, parameters: Parameters) -> Caller:
+        """Return who asks, as the key is by now: it may be revoked, or have other scopes.
+
+        What follows from a request's signature, the client ids of orders that came without one,
+        follows from that of the logon and the number of the request.
+        """
+        now_ms = services.now_ms()
+        timestamp, window_ms = _when(parameters)
+        key_id = self.logged_on.key_id
+        found = await services.keys.find(key_id)
+        if found is None or not auth.is_current(found, now_ms):
+            raise unknown_key()
+        if not admits(found.networks, self.host):
+            raise unknown_key()
+        self._count += 1
+        signature = f"{self.logged_on.signature}/{self._count}"
+        auth.check_timestamp(Credentials(key_id, str(timestamp), window_ms, signature), now_ms)
+        return auth.caller_of(found, signature)
+
+
+async def logged_on(services: Services, caller: Caller, host: str) -> Session:
+    """Return the session of who has signed a logon; it counts once, and is for Ed25519 keys."""
+    found = await services.keys.find(caller.key_id)
+    if found is None or found.algorithm is not KeyAlgorithm.ED25519:
+        raise Refusal(-4056, "HMAC_SHA256 API key is not supported.")
+    await services.limiter.once(caller.signature, auth.REMEMBERED_SECONDS)
+    return Session(caller, host, services.now_ms())
+
+
 async def known_caller(services: Services, key_id: str | None, host: str) -> Caller:
     """Return whose key is named, without a signature: for what only a stream's name is given.
 
@@ -66,20 +107,25 @@ def _well_formed(key_id: str | None) -> str:
 
 def _credentials(key_id: str | None, signed: Signed) -> Credentials:
     key_id = _well_formed(key_id)
-    timestamp = signed.parameters.integer("timestamp")
-    window = signed.parameters.integer("recvWindow")
-    if timestamp is None:
-        raise missing("timestamp")
+    timestamp, window_ms = _when(signed.parameters)
     if signed.signature is None:
         raise missing("signature")
-    if window is None:
-        window = DEFAULT_WINDOW_MS
-    if not 0 < window <= LARGEST_WINDOW_MS:
-        raise Refusal(-1131, "recvWindow must be less than 60000.")
-    if timestamp < 0:
-        raise malformed("timestamp")
     is_hex = len(signed.signature) == _HMAC_LENGTH  # which may be in upper case here
     signature = signed.signature.lower() if is_hex else signed.signature
     if not auth.is_well_formed(signature):
         raise Refusal(-1022, "Signature for this request is not valid.", status=401)
-    return Credentials(key_id, str(timestamp), window, signature)
+    return Credentials(key_id, str(timestamp), window_ms, signature)
+
+
+def _when(parameters: Parameters) -> tuple[int, int]:
+    """Return when a request was made and for how long it is good, in ms."""
+    timestamp, window_ms = parameters.integer("timestamp"), parameters.integer("recvWindow")
+    if timestamp is None:
+        raise missing("timestamp")
+    if window_ms is None:
+        window_ms = DEFAULT_WINDOW_MS
+    if not 0 < window_ms <= LARGEST_WINDOW_MS:
+        raise Refusal(-1131, "recvWindow must be less than 60000.")
+    if timestamp < 0:
+        raise malformed("timestamp")
+    return timestamp, window_ms

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from api import auth
 from api.auth import Caller
-from api.binance.auth import known_caller, signed_caller
+from api.binance.auth import Session, known_caller, signed_caller
 from api.binance.errors import Refusal, malformed, translated
 from api.binance.parameters import Parameters, Signed, read
 from api.edge import BoundedRequest, charge_stranger, services_of
@@ -112,20 +112,28 @@ class Row:
         return Call(services, signed.parameters, request, caller), _used(allowance)
 
     async def admit(
-        self, services: Services, host: str, key_id: str | None, signed: Signed
+        self,
+        services: Services,
+        host: str,
+        key_id: str | None,
+        signed: Signed,
+        session: Session | None = None,
     ) -> tuple[Caller | None, Allowance]:
         """Return who asks (None of a public route) and what is left of the limits.
 
+        With a `session`, it is who has logged on to the connection.
         A `Refusal` or `Problem` says why not; tries without a valid key are charged to the address.
         So is what only names a key: anybody can, and would use up what its owner needs for orders.
         """
         if self.scope is None or self.keyed:
             allowance = await services.limiter.charge_address(host, self.weight)
-            caller = await self._caller(services, key_id, signed, host) if self.keyed else None
+            caller = None
+            if self.keyed:
+                caller = await self._caller(services, key_id, signed, host, None)
             return caller, allowance
         await charge_stranger(services, host, key_id)
         try:
-            caller = await self._caller(services, key_id, signed, host)
+            caller = await self._caller(services, key_id, signed, host, session)
         except (Refusal, Problem):
             await services.limiter.charge_address(host, self.weight)
             raise
@@ -137,11 +145,18 @@ class Row:
         return caller, allowance
 
     async def _caller(
-        self, services: Services, key_id: str | None, signed: Signed, host: str
+        self,
+        services: Services,
+        key_id: str | None,
+        signed: Signed,
+        host: str,
+        session: Session | None,
     ) -> Caller:
         assert self.scope is not None
         if self.keyed:
             caller = await known_caller(services, key_id, host)
+        elif session is not None:
+            caller = await session.caller(services, signed.parameters)
         else:
             caller = await signed_caller(services, key_id, signed, host)
         auth.require_scope(caller, self.scope, winds_down=self.winds_down)

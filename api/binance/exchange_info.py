@@ -91,7 +91,7 @@ def _spot(instrument: Instrument, status: str) -> dict[str, Any]:
         "orderTypes": list(ORDER_TYPES),
         "icebergAllowed": True,
         "ocoAllowed": True,
-        "otoAllowed": False,
+        "otoAllowed": True,
         "quoteOrderQtyMarketAllowed": True,
         "allowTrailingStop": False,
         "cancelReplaceAllowed": True,

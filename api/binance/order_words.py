@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.binance.names import name_of
+from api.schemas.order_lists import OrderListOut
 from api.schemas.orders import FillOut, OrderOut
 from domain.instrument import Instrument
 from domain.order_record import FillRecord
@@ -42,8 +43,15 @@ WORKING_TYPES = {"last": "CONTRACT_PRICE", "mark": "MARK_PRICE", "index": "INDEX
 NOT_KNOWN = "-1"  # the dialect's own word for a total that is not available
 
 
-def status_word(status: str, filled: str, close_reason: str | None = None) -> str:
-    """Return an order's status; a filled quantity above 0 tells the two open ones apart."""
+def status_word(
+    status: str, filled: str, close_reason: str | None = None, *, pending: bool = False
+) -> str:
+    """Return an order's status; a filled quantity above 0 tells the two open ones apart.
+
+    One that is `pending` waits for the end of its list's working order.
+    """
+    if status == "open" and pending:
+        return "PENDING_NEW"
     if status == "open":
         return "NEW" if filled == "0" else "PARTIALLY_FILLED"
     return "EXPIRED_IN_MATCH" if close_reason == "self_trade" else STATUSES[status]
@@ -62,7 +70,9 @@ def spot_order(order: OrderOut, instrument: Instrument) -> dict[str, Any]:
         "executedQty": order.filled_quantity,
         "origQuoteOrderQty": order.quote_amount or "0",
         "cummulativeQuoteQty": NOT_KNOWN if order.filled_quote is None else order.filled_quote,
-        "status": status_word(order.status, order.filled_quantity, order.close_reason),
+        "status": status_word(
+            order.status, order.filled_quantity, order.close_reason, pending=order.pending
+        ),
         "timeInForce": order.time_in_force.upper(),
         "type": kind,
         "side": order.side.upper(),
@@ -78,7 +88,7 @@ def placed_spot(order: OrderOut, instrument: Instrument) -> dict[str, Any]:
     return {
         **spot_order(order, instrument),
         "transactTime": time_ms,
-        "workingTime": -1 if order.waiting else time_ms,
+        "workingTime": time_ms if _works(order) else -1,
         "fills": [_fill(one) for one in order.fills],
     }
 
@@ -90,8 +100,42 @@ def seen_spot(order: OrderOut, instrument: Instrument) -> dict[str, Any]:
         **spot_order(order, instrument),
         "time": time_ms,
         "updateTime": time_ms,
-        "isWorking": not order.waiting,
-        "workingTime": -1 if order.waiting else time_ms,
+        "isWorking": _works(order),
+        "workingTime": time_ms if _works(order) else -1,
+    }
+
+
+def ended_spot(order: OrderOut, instrument: Instrument) -> dict[str, Any]:
+    """Return a spot order that a cancel has ended."""
+    return {
+        **spot_order(order, instrument),
+        "origClientOrderId": order.client_order_id,
+        "transactTime": order.time_us // 1_000,
+        "status": status_word(order.status, order.filled_quantity),
+    }
+
+
+def list_words(
+    found: OrderListOut, instrument: Instrument, name: str | None = None
+) -> dict[str, Any]:
+    """Return a list of orders; without a `name` it is told by that of its first order."""
+    is_open = found.status == "open"
+    return {
+        "orderListId": int(found.order_list_id),
+        "contingencyType": "OTO" if found.kind == "bracket" else "OCO",
+        "listStatusType": "EXEC_STARTED" if is_open else "ALL_DONE",
+        "listOrderStatus": "EXECUTING" if is_open else "ALL_DONE",
+        "listClientOrderId": name or found.orders[0].client_order_id,
+        "transactionTime": found.orders[0].time_us // 1_000,
+        "symbol": name_of(instrument),
+        "orders": [
+            {
+                "symbol": name_of(instrument),
+                "orderId": int(order.order_id),
+                "clientOrderId": order.client_order_id,
+            }
+            for order in found.orders
+        ],
     }
 
 
@@ -112,6 +156,10 @@ def spot_fill(fill: FillRecord, instrument: Instrument) -> dict[str, Any]:
         "isMaker": fill.is_maker,
         "isBestMatch": True,
     }
+
+
+def _works(order: OrderOut) -> bool:
+    return not order.waiting and not order.pending
 
 
 def _fill(fill: FillOut) -> dict[str, Any]:

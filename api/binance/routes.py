@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from starlette.routing import Mount
 
-from api.binance import exchange_info, general, spot_account, spot_orders, wallet
+from api.binance import exchange_info, general, order_lists, spot_account, spot_orders, wallet
 from api.binance.call import Row, nothing_here
 from api.binance.futures_routes import FUTURES
 from api.binance.listen_keys import ListenKeyRoutes
@@ -52,6 +52,16 @@ SPOT = (
     Row("GET", f"{_V3}/myTrades", spot_account.my_trades, Scope.READ, weight=5),
     Row("GET", f"{_V3}/account", spot_account.account, Scope.READ, weight=2),
 )
+LISTS = (
+    Row("POST", f"{_V3}/orderList/oco", order_lists.place_oco, Scope.TRADE, orders=2),
+    Row("POST", f"{_V3}/orderList/oto", order_lists.place_oto, Scope.TRADE, orders=2),
+    Row("POST", f"{_V3}/orderList/otoco", order_lists.place_otoco, Scope.TRADE, orders=3),
+    Row("POST", f"{_V3}/order/oco", order_lists.place_old_oco, Scope.TRADE, orders=2),
+    Row("GET", f"{_V3}/orderList", order_lists.order_list, Scope.READ, weight=4),
+    Row("DELETE", f"{_V3}/orderList", order_lists.cancel, Scope.TRADE, weight=4, winds_down=True),
+    Row("GET", f"{_V3}/openOrderList", order_lists.open_lists, Scope.READ, weight=10),
+    Row("GET", f"{_V3}/allOrderList", order_lists.every_list, Scope.READ, weight=20),
+)
 _S1 = "/sapi/v1"
 WALLET = (
     Row("GET", f"{_S1}/system/status", general.system_status),
@@ -78,7 +88,7 @@ LISTEN_KEYS = (
     Row("DELETE", _LISTEN_FUTURES, _OF_FUTURES.end, Scope.READ, weight=2, keyed=True),
 )
 
-ROWS = (*SPOT, *WALLET, *FUTURES, *LISTEN_KEYS)
+ROWS = (*SPOT, *LISTS, *WALLET, *FUTURES, *LISTEN_KEYS)
 
 
 def binance_mount() -> Mount:

@@ -10,7 +10,7 @@ from api.binance.call import Call, refusal_of
 from api.binance.cancelling import UNKNOWN, cancelled_order
 from api.binance.errors import Refusal, malformed
 from api.binance.names import wanted
-from api.binance.order_words import placed_spot, seen_spot, status_word
+from api.binance.order_words import ended_spot, placed_spot
 from api.binance.orders_found import named_order, open_orders
 from api.binance.parameters import Parameters
 from api.errors import Problem
@@ -66,9 +66,9 @@ def spot_request(parameters: Parameters, instrument: Instrument) -> PlaceOrderIn
     )
 
 
-def side_of(parameters: Parameters) -> str:
+def side_of(parameters: Parameters, name: str = "side") -> str:
     """Return the side in the native word; -1117 for any other word."""
-    side = parameters.need("side")
+    side = parameters.need(name)
     if side not in ("BUY", "SELL"):
         raise Refusal(-1117, "Invalid side.")
     return side.lower()
@@ -125,18 +125,7 @@ async def _cancelled(
     call: Call, market: Market, parameters: Parameters, *names: str
 ) -> dict[str, Any]:
     order = await cancelled_order(call, market, parameters, *names)
-    return _ended(order, market.instrument)
-
-
-def _ended(order: OrderOut, instrument: Instrument) -> dict[str, Any]:
-    words = seen_spot(order, instrument)
-    del words["time"], words["updateTime"], words["isWorking"], words["workingTime"]
-    return {
-        **words,
-        "origClientOrderId": order.client_order_id,
-        "transactTime": order.time_us // 1_000,
-        "status": status_word(order.status, order.filled_quantity),
-    }
+    return ended_spot(order, market.instrument)
 
 
 async def cancel_all(call: Call) -> list[dict[str, Any]]:
@@ -156,7 +145,7 @@ async def cancel_all(call: Call) -> list[dict[str, Any]]:
         if order is None:
             continue
         update = {"status": one.status, "filled_quantity": one.filled_quantity}
-        found.append(_ended(order.model_copy(update=update), market.instrument))
+        found.append(ended_spot(order.model_copy(update=update), market.instrument))
     return found
 
 

@@ -20,6 +20,7 @@ from api.binance import account_words
 from api.binance.auth import known_caller
 from api.binance.listen_keys import no_such_key
 from api.binance.names import name_of
+from api.binance.own_lists import OwnLists, list_status
 from api.binance.own_orders import OwnOrder, OwnOrders
 from api.binance.report_words import futures_reports, spot_report
 from api.errors import Problem
@@ -82,6 +83,7 @@ class UserStream:
         self._end = end
         self._listen_key = ""
         self._orders = OwnOrders(self._market_of, perpetual=perpetual)
+        self._lists = OwnLists()
         self._standing = account_words.Standing(self._market_of)
         self._states: dict[int, dict[str, Any]] = {}
         self._ears: dict[int, ShardEar] = {}
@@ -144,6 +146,7 @@ class UserStream:
     def start(self, orders: Sequence[dict[str, Any]]) -> None:
         """Take the open orders of a shard."""
         self._unknown += self._orders.start(orders)
+        self._lists.start(orders)
 
     def lose(self) -> None:
         """End: what happened between two places of the log is not known."""
@@ -160,6 +163,7 @@ class UserStream:
                     self._say(told)
             else:
                 self._say(spot_report(report, self._now_ms(), time_us))
+        self._tell_lists(time_us, events)
         for event in events:
             self._reason = account_words.REASONS.get(event["event"], self._reason)
             self._tell_other(time_us, event)
@@ -172,6 +176,13 @@ class UserStream:
         listed = [one for state in self._states.values() for one in state["positions"]]
         body = account_words.margin_call(call, listed, self._market_of)
         self._say({"e": "MARGIN_CALL", "E": self._now_ms(), **body})
+
+    def _tell_lists(self, time_us: int, events: Sequence[dict[str, Any]]) -> None:
+        """Tell what happened to lists of spot orders; those of perpetuals are told by no event."""
+        for report in self._lists.apply(events):
+            market = self._market_of(report.listed.symbol)
+            if market is not None and market.terms is None and not self._perpetual:
+                self._say(list_status(report, name_of(market), self._now_ms(), time_us))
 
     def _tell_other(self, time_us: int, event: Mapping[str, Any]) -> None:
         """Tell what is not about orders: money that came or went, and choices."""

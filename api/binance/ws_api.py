@@ -3,7 +3,7 @@
 Signed methods carry `apiKey`, `timestamp` and `signature` among their parameters; the signature
 covers the others as `name=value`, sorted by name and joined by `&`. Key, scope, limits and refusals
 are those of the REST route. `userDataStream.subscribe.signature` makes the connection tell the
-account's events, too.
+account's events, too. After `session.logon`, signed methods need neither key nor signature.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from api import auth
 from api.auth import Caller
+from api.binance.auth import Session, logged_on
 from api.binance.call import Call, Row, refusal_of, used_limits
 from api.binance.errors import Refusal, malformed
 from api.binance.general import ping
@@ -60,6 +61,14 @@ _COMMON = {
 _SPOT_ONLY = {
     "order.cancelReplace": ("POST", "order/cancelReplace"),
     "openOrders.cancelAll": ("DELETE", "openOrders"),
+    "orderList.place": ("POST", "order/oco"),
+    "orderList.place.oco": ("POST", "orderList/oco"),
+    "orderList.place.oto": ("POST", "orderList/oto"),
+    "orderList.place.otoco": ("POST", "orderList/otoco"),
+    "orderList.status": ("GET", "orderList"),
+    "orderList.cancel": ("DELETE", "orderList"),
+    "openOrderLists.status": ("GET", "openOrderList"),
+    "allOrderLists": ("GET", "allOrderList"),
     "allOrders": ("GET", "allOrders"),
     "myTrades": ("GET", "myTrades"),
     "account.status": ("GET", "account"),
@@ -67,6 +76,9 @@ _SPOT_ONLY = {
     "avgPrice": ("GET", "avgPrice"),
     "trades.historical": ("GET", "historicalTrades"),
     "uiKlines": ("GET", "uiKlines"),
+    "userDataStream.start": ("POST", "userDataStream"),
+    "userDataStream.ping": ("PUT", "userDataStream"),
+    "userDataStream.stop": ("DELETE", "userDataStream"),
 }
 # What is called over a WebSocket -> method and path of the REST route that answers it.
 SPOT_METHODS = {
@@ -83,11 +95,17 @@ FUTURES_METHODS = {
     "v2/account.balance": ("GET", "/fapi/v3/balance"),
     "account.position": ("GET", "/fapi/v3/positionRisk"),
     "v2/account.position": ("GET", "/fapi/v3/positionRisk"),
+    "userDataStream.start": ("POST", "/fapi/v1/listenKey"),
+    "userDataStream.ping": ("PUT", "/fapi/v1/listenKey"),
+    "userDataStream.stop": ("DELETE", "/fapi/v1/listenKey"),
 }
-SUBSCRIBE = "userDataStream.subscribe.signature"
-UNSUBSCRIBE = "userDataStream.unsubscribe"
-_SUBSCRIBE_ROW = Row("GET", "/userDataStream", ping, Scope.READ, weight=2)
-"""What `SUBSCRIBE` needs and costs; it has no REST route, and this handler is never called."""
+LOGON, LOGOUT, STATUS = "session.logon", "session.logout", "session.status"
+SUBSCRIBE, SUBSCRIBE_SIGNED = "userDataStream.subscribe", "userDataStream.subscribe.signature"
+UNSUBSCRIBE, SUBSCRIPTIONS = "userDataStream.unsubscribe", "session.subscriptions"
+_OWN_ROW = Row("GET", "/session", ping, Scope.READ, weight=2)
+"""What `LOGON`, `SUBSCRIBE` and `SUBSCRIBE_SIGNED` need and cost; they have no REST route, and this
+handler is never called."""
+_OF_SPOT = (SUBSCRIBE, SUBSCRIBE_SIGNED, UNSUBSCRIBE, SUBSCRIPTIONS)
 
 
 class _Number(str):
@@ -106,7 +124,11 @@ class ApiConnection(Line):
         self._services = services
         self._rows = rows
         self._perpetual = perpetual
+        self._connected_ms = services.now_ms()
+        self._session: Session | None = None
+        self._changing_session = asyncio.Lock()
         self._users: dict[int, UserStream] = {}
+        self._session_users: set[int] = set()  # numbers of those that a session has asked for
         self._next_user = 0
         self._calls: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(LARGEST_CALL_COUNT)
@@ -158,23 +180,69 @@ class ApiConnection(Line):
     async def _call(
         self, method: str, key_id: str | None, signed: Signed
     ) -> tuple[Any, Allowance | None]:
-        if method == UNSUBSCRIBE:
-            return await self._unsubscribe(signed.parameters), None
-        row = _SUBSCRIBE_ROW if method == SUBSCRIBE else self._rows.get(method)
-        if row is None or (method == SUBSCRIBE and self._perpetual):
+        """Return the answer; what comes behind a logon waits until that is answered."""
+        async with self._changing_session:
+            if method in (LOGON, LOGOUT):
+                return await self._change_session(method, key_id, signed)
+            session = self._session if key_id is None and signed.signature is None else None
+        if method == STATUS:
+            return self._status(), None
+        if method in _OF_SPOT and not self._perpetual:
+            return await self._call_about_events(method, key_id, signed, session)
+        row = self._rows.get(method)
+        if row is None:
             raise Refusal(-1000, "Unknown method.", status=404)
-        caller, allowance = await row.admit(self._services, self._address, key_id, signed)
-        if method == SUBSCRIBE:
-            assert caller is not None, "it wants a key"
-            return await self._subscribe(caller), allowance
+        if row.keyed and session is not None:
+            key_id = session.logged_on.key_id
+        caller, allowance = await row.admit(self._services, self._address, key_id, signed, session)
         call = Call(self._services, signed.parameters, known=caller)
         return await row.handler(call), allowance
 
-    async def _subscribe(self, caller: Caller) -> dict[str, int]:
+    async def _change_session(
+        self, method: str, key_id: str | None, signed: Signed
+    ) -> tuple[Any, Allowance | None]:
+        """Log on, which needs a signature of its own, or out: then the session's events end."""
+        if method == LOGOUT:
+            self._session = None
+            await self._forget(self._session_users.copy())
+            return self._status(), None
+        caller, allowance = await _OWN_ROW.admit(self._services, self._address, key_id, signed)
+        assert caller is not None, "it wants a key"
+        self._session = await logged_on(self._services, caller, self._address)
+        return self._status(), allowance
+
+    def _status(self) -> dict[str, Any]:
+        session = self._session
+        return {
+            "apiKey": None if session is None else session.logged_on.key_id,
+            "authorizedSince": None if session is None else session.since_ms,
+            "connectedSince": self._connected_ms,
+            "returnRateLimits": True,
+            "serverTime": self._services.now_ms(),
+            "userDataStream": bool(self._session_users),
+        }
+
+    async def _call_about_events(
+        self, method: str, key_id: str | None, signed: Signed, session: Session | None
+    ) -> tuple[Any, Allowance | None]:
+        if method == UNSUBSCRIBE:
+            number = signed.parameters.integer("subscriptionId")
+            await self._forget({one for one in self._users if number in (None, one)})
+            return {}, None
+        if method == SUBSCRIPTIONS:
+            return [{"subscriptionId": number} for number in self._users], None
+        if method == SUBSCRIBE and session is None:
+            raise Refusal(-2015, "Log on first: the method is `session.logon`.", status=401)
+        caller, allowance = await _OWN_ROW.admit(
+            self._services, self._address, key_id, signed, session
+        )
+        assert caller is not None, "it wants a key"
+        return await self._subscribe(caller, session), allowance
+
+    async def _subscribe(self, caller: Caller, session: Session | None) -> dict[str, int]:
         """Tell the caller's events on this connection, wrapped with the subscription's number."""
         if len(self._users) >= LARGEST_SUBSCRIPTION_COUNT:
             raise Refusal(-1128, f"At most {LARGEST_SUBSCRIPTION_COUNT} subscriptions here.")
-        await self._services.limiter.once(caller.signature, auth.REMEMBERED_SECONDS)
         number, self._next_user = self._next_user, self._next_user + 1
 
         def tell(event: bytes) -> None:
@@ -184,19 +252,25 @@ class ApiConnection(Line):
             self._services, tell, self._end, perpetual=self._perpetual
         )
         try:
+            await self._services.limiter.once(caller.signature, auth.REMEMBERED_SECONDS)
             await user.open(caller)
+            if session is not None:
+                if session is not self._session:
+                    raise Refusal(-2015, "Logged out meanwhile.", status=401)  # noqa: TRY301
+                self._session_users.add(number)
         except BaseException:
-            del self._users[number]
+            self._users.pop(number, None)
             await user.close()
             raise
         return {"subscriptionId": number}
 
-    async def _unsubscribe(self, parameters: Parameters) -> dict[str, Any]:
-        """End one subscription, or all of the connection."""
-        number = parameters.integer("subscriptionId")
-        for one in [one for one in self._users if number in (None, one)]:
-            await self._users.pop(one).close()
-        return {}
+    async def _forget(self, numbers: set[int]) -> None:
+        """End subscriptions."""
+        self._session_users -= numbers
+        for number in numbers:
+            user = self._users.pop(number, None)
+            if user is not None:
+                await user.close()
 
 
 def _request(raw: str | bytes) -> dict[str, Any]:

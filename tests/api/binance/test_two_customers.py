@@ -26,6 +26,35 @@ _ORDER = {
     "price": "2400",
     "newClientOrderId": "{client_order_id}",
 }
+_LIST = {"orderListId": "{order_list_id}"}
+_OCO = {
+    **_SPOT,
+    "side": "SELL",
+    "quantity": "1",
+    "aboveType": "LIMIT_MAKER",
+    "abovePrice": "2600",
+    "belowType": "STOP_LOSS",
+    "belowStopPrice": "2400",
+    "listClientOrderId": "{client_order_id}",
+}
+_OLD_OCO = {**_SPOT, "side": "SELL", "quantity": "1", "price": "2600", "stopPrice": "2400"}
+_OTO = {
+    **_SPOT,
+    "workingType": "LIMIT_MAKER",
+    "workingSide": "BUY",
+    "workingPrice": "2400",
+    "workingQuantity": "1",
+    "workingClientOrderId": "{client_order_id}",
+    "pendingSide": "SELL",
+    "pendingQuantity": "1",
+}
+_STOP = {"pendingType": "STOP_LOSS", "pendingStopPrice": "2300"}
+_EXITS = {
+    "pendingAboveType": "LIMIT_MAKER",
+    "pendingAbovePrice": "2600",
+    "pendingBelowType": "STOP_LOSS",
+    "pendingBelowStopPrice": "2300",
+}
 _REPLACE = {**_ORDER, "cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrderId": "{order_id}"}
 _WITHDRAWAL = {"coin": "USDT", "amount": "20", "address": HER_ADDRESS, "withdrawOrderId": "her-key"}
 _MOVE = {"type": "MAIN_UMFUTURE", "asset": "USDT", "amount": "1"}
@@ -63,6 +92,14 @@ TRIED: dict[tuple[str, str], list[tuple[dict[str, str], int]]] = {
     ("GET", "/api/v3/allOrders"): [(_SPOT, 0), (_HERS, 0)],
     ("GET", "/api/v3/myTrades"): [(_SPOT, 0), (_HERS, 0)],
     ("GET", "/api/v3/account"): [({}, 0)],
+    ("POST", "/api/v3/orderList/oco"): [(_OCO, 0)],
+    ("POST", "/api/v3/orderList/oto"): [(_OTO | _STOP, 0)],
+    ("POST", "/api/v3/orderList/otoco"): [(_OTO | _EXITS, 0)],
+    ("POST", "/api/v3/order/oco"): [(_OLD_OCO, 0)],
+    ("GET", "/api/v3/orderList"): [(_LIST, -2013)],
+    ("DELETE", "/api/v3/orderList"): [(_SPOT | _LIST, -2011)],
+    ("GET", "/api/v3/openOrderList"): [({}, 0)],
+    ("GET", "/api/v3/allOrderList"): [({}, 0), ({"fromId": "{order_list_id}"}, 0)],
     ("GET", "/sapi/v1/capital/config/getall"): [({}, 0)],
     ("GET", "/sapi/v1/asset/tradeFee"): [({}, 0)],
     ("GET", "/sapi/v1/capital/deposit/address"): [({"coin": "ETH"}, 0)],
