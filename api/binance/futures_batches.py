@@ -108,7 +108,9 @@ def _orders(parameters: Parameters) -> list[Parameters]:
     for one in listed:
         if not isinstance(one, dict):
             raise malformed("batchOrders")
-        texts = {name: _text(value) for name, value in one.items() if value is not None}
+        texts = {
+            name: _text("batchOrders", value) for name, value in one.items() if value is not None
+        }
         orders.append(Parameters(texts))
     return orders
 
@@ -116,12 +118,13 @@ def _orders(parameters: Parameters) -> list[Parameters]:
 def _names(parameters: Parameters, name: str) -> list[str]:
     """Return a JSON list of ids; its name is in lower case in one client."""
     text = parameters.text(name) or parameters.text(name.lower())
-    return [] if text is None else [_text(one) for one in json_list(name, text, number=str)]
+    return [] if text is None else [_text(name, one) for one in json_list(name, text, number=str)]
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
+    """Return a value as the text of a parameter; what is in the list `name` is none."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str):
-        raise malformed("batchOrders")
+        raise malformed(name)
     return value

@@ -277,6 +277,7 @@ async def test_batches_that_are_none(perps: PerpetualExchange, text: str) -> Non
     if text not in ("[1]", '["a"]'):  # those are lists of ids, and answered one by one
         wrong = await ask(perps, "DELETE", f"{V1}/batchOrders", symbol="ETHUSDT", orderIdList=text)
         assert wrong.status_code == 400, wrong.text
+        assert "orderIdList" in wrong.text or "batch orders" in wrong.text
 
 
 @pytest.mark.parametrize(
