@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 
-from api.auth import SignedParts, sign
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from api.auth import SignedParts, sign, signed_text
 
 
 @dataclass(frozen=True, slots=True)
 class ApiAccount:
-    """An account with its API key; `name` is only for people."""
+    """An account with its API key; `name` is only for people.
+
+    `api_secret` is the secret of an HMAC key, or the PEM of an Ed25519 key's private half. A
+    `ValueError` says that a PEM is none.
+    """
 
     name: str
     api_key: str
-    api_secret: str
+    api_secret: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _private_key(self.api_secret)
 
     def as_json(self) -> dict[str, str]:
         """Return the account as `demo.json` shows it."""
@@ -35,10 +47,32 @@ class ApiAccount:
         return {
             "RIALTO-KEY": self.api_key,
             "RIALTO-TIMESTAMP": stamp,
-            "RIALTO-SIGNATURE": sign(self.api_secret.encode(), stamp, parts),
+            "RIALTO-SIGNATURE": self._signature(stamp, parts),
             "Content-Type": "application/json",
             **({"Idempotency-Key": idempotency_key} if idempotency_key else {}),
         }
+
+    def _signature(self, stamp: str, parts: SignedParts) -> str:
+        private = _private_key(self.api_secret)
+        if private is None:
+            return sign(self.api_secret.encode(), stamp, parts)
+        return base64.b64encode(private.sign(signed_text(stamp, parts))).decode()
+
+
+@lru_cache(maxsize=64)
+def _private_key(secret: str) -> Ed25519PrivateKey | None:
+    """Return the private key that a secret is the PEM of; None for that of an HMAC key."""
+    if not secret.lstrip().startswith("-----BEGIN"):
+        return None
+    try:
+        found = load_pem_private_key(secret.encode(), password=None)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            "The private key cannot be read: it is no PEM without password."
+        ) from error
+    if not isinstance(found, Ed25519PrivateKey):
+        raise ValueError("The private key is not Ed25519.")  # noqa: TRY004 - a wrong value
+    return found
 
 
 class SigningClock:

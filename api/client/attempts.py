@@ -87,8 +87,8 @@ class Attempts(Generic[Answer]):
             try:
                 return self._call.answer.model_validate_json(content)
             except ValidationError as error:
-                text = f"{self._call.method} {self._call.path} was answered otherwise"
-                raise NotOurApi(text) from error
+                what = f"{self._call.method} {self._call.path}"
+                raise self._not_ours(NotOurApi(f"{what} was answered otherwise")) from error
         problem = _problem(headers, content)
         if problem is None:
             return self._foreign(status, content, now)
@@ -108,9 +108,16 @@ class Attempts(Generic[Answer]):
         """Return the pause after an answer of something between us and the exchange."""
         error = NotOurApi(f"status {status}: {content[:200].decode(errors='replace')}")
         if status < 500:
-            raise error
+            raise self._not_ours(error) from error
         self._may_have_happened |= self._call.changes
         return self._again(now, 0.0, error)
+
+    def _not_ours(self, error: NotOurApi) -> NotOurApi | OutcomeUnknown:
+        """Return how a call ends that something else has answered, and would again.
+
+        What stands between us may have passed it on before, so what changes anything is not known.
+        """
+        return OutcomeUnknown(str(error)) if self._call.changes else error
 
     def _again(self, now: float, least_seconds: float, error: Exception) -> Pause:
         seconds = max(least_seconds, self._pause_seconds)

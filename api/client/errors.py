@@ -3,8 +3,8 @@
 ClientError
 +-- Refused             the exchange said no: `code` is one of `api.errors.PROBLEMS`
 +-- Unreachable         it was not sent, or had no effect; nothing happened
-+-- OutcomeUnknown      it was sent and not answered: it may have happened
-+-- NotOurApi           what answered does not speak this API
++-- OutcomeUnknown      it was sent and not answered by the exchange: it may have happened
++-- NotOurApi           what answered a question does not speak this API
 """
 
 from __future__ import annotations
@@ -59,11 +59,14 @@ class Unreachable(ClientError):  # noqa: N818 - an outcome's name
 
 
 class OutcomeUnknown(ClientError):  # noqa: N818 - an outcome's name
-    """No try was answered, and one of them may have arrived: ask what became of it.
+    """The exchange has not answered, and a try may have arrived: ask what became of it.
 
     Sending the very same `Call` again is safe, as it was before.
     """
 
 
 class NotOurApi(ClientError):  # noqa: N818 - an outcome's name
-    """Something answered that is not this API: a proxy, another service, a wrong address."""
+    """Something answered that is not this API: a proxy, another service, a wrong address.
+
+    Only of calls that change nothing; of others it is an `OutcomeUnknown`.
+    """

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from api.client import orders, withdrawals
 from api.client.account import ApiAccount, SigningClock
@@ -17,7 +19,10 @@ from api.errors import PROBLEM_TYPE, PROBLEMS, Problem
 from api.schemas.accounts import WithdrawalIn
 from api.schemas.markets import TimeOut
 from api.schemas.orders import PlaceOrderIn
+from domain.customer import KeyAlgorithm
 from tests.api.address_memory import ADDRESS
+from tests.api.exchange import Exchange
+from tests.api.memory import ALICE
 
 ME = ApiAccount("me", "key-1", "secret")
 ORDER = orders.place(PlaceOrderIn(symbol="ETH/USDT", side="buy", price="1", quantity="1"))
@@ -151,10 +156,34 @@ def test_a_call_waits_for_what_it_is_told_to() -> None:
 
 @pytest.mark.parametrize("status", [502, 504])
 def test_an_answer_from_between_is_like_silence(status: int) -> None:
-    """A proxy's own page says nothing about the order; below 500 it is simply not the API."""
+    """A proxy's own page says nothing about the order."""
     tries = Tries()
     assert tries.attempts.answered(status, {}, b"<html>", 0.0).seconds > 0
     with pytest.raises(OutcomeUnknown):
         tries.attempts.answered(status, {}, b"<html>", 100.0)
+
+
+@pytest.mark.parametrize("status", [200, 301, 403, 404, 413])
+def test_what_is_not_our_api_does_not_tell_of_an_order(status: int) -> None:
+    """A question has met something else; an order may have been passed on to the exchange."""
+    page = ({"content-type": "text/html"}, b"<html>", 0.0)
     with pytest.raises(NotOurApi):
-        Tries().attempts.answered(404, {"content-type": "text/html"}, b"<html>", 0.0)
+        Tries(clock()).attempts.answered(status, *page)
+    with pytest.raises(OutcomeUnknown):
+        Tries().attempts.answered(status, *page)
+
+
+async def test_an_ed25519_key_signs(exchange: Exchange) -> None:
+    """The secret is the PEM of its private half; no other PEM is taken."""
+    private = Ed25519PrivateKey.generate()
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = private.public_key().public_bytes_raw()
+    exchange.add_key(ALICE, "key-ed", algorithm=KeyAlgorithm.ED25519, secret=public)
+    account = ApiAccount("me", "key-ed", pem)
+    headers = account.headers("GET", "/v1/balances?", timestamp_ms=exchange.services.now_ms())
+    answer = await exchange.http.get("/v1/balances", headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert pem not in repr(account)
+    for wrong in ("-----BEGIN PRIVATE KEY-----\n", pem.replace("M", "N")):
+        with pytest.raises(ValueError, match="private key"):
+            ApiAccount("me", "key-ed", wrong)
