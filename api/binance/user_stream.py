@@ -31,7 +31,6 @@ from domain.customer import Scope
 from domain.instrument import Instrument
 
 CLOSE_EVENTS_LOST = 1012
-LARGEST_STREAM_COUNT = 20
 _TOTALS_TRIES = 10
 _TOTALS_SECONDS = 0.05
 
@@ -82,6 +81,7 @@ class UserStream:
         self._tell = tell
         self._end = end
         self._listen_key = ""
+        self._place_of: int | None = None
         self._orders = OwnOrders(self._market_of, perpetual=perpetual)
         self._lists = OwnLists()
         self._standing = account_words.Standing(self._market_of)
@@ -108,17 +108,10 @@ class UserStream:
         await self.open(caller)
 
     async def open(self, caller: Caller) -> None:
-        """Follow a caller's account; a `Problem` while an engine is away, or with no room.
-
-        One account has room for `LARGEST_STREAM_COUNT`, so that it does not take that of others.
-        """
+        """Follow a caller's account; a `Problem` while an engine is away, or with no room."""
         services = self._services
-        tails = services.accounts.tails.values()
-        mine = max((len(tail.of(caller.customer_id)) for tail in tails), default=0)
-        if not services.accounts.has_room() or mine >= LARGEST_STREAM_COUNT:
-            raise Problem(
-                "rate_limited", "Too many account streams are open here; try again later."
-            )
+        services.accounts.take_place(caller.customer_id)
+        self._place_of = caller.customer_id
         await services.limiter.charge_customer(caller.customer_id, caller.rate_class, FOLLOW_WEIGHT)
         for shard, tail in services.accounts.tails.items():
             ear = self._ears[shard] = ShardEar(self, caller.customer_id)
@@ -139,6 +132,9 @@ class UserStream:
         for shard, ear in self._ears.items():
             self._services.accounts.tails[shard].leave(ear)
         self._ears.clear()
+        if self._place_of is not None:
+            self._services.accounts.leave_place(self._place_of)
+            self._place_of = None
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -81,6 +81,7 @@ class AccountChannel:
         self._caller: Caller | None = None
         self._followers: dict[int, ShardFollower] = {}
         self._changed = asyncio.Event()
+        self._has_place = False
         self._key_watch: asyncio.Task[None] | None = None
         self._states: asyncio.Task[None] | None = None
 
@@ -116,11 +117,12 @@ class AccountChannel:
         return caller
 
     def require(self) -> None:
-        """Refuse (`Problem`) who is not logged in, or one more where many are followed."""
+        """Refuse (`Problem`) who is not logged in, or one more where many follow."""
         if self._caller is None:
             raise Problem("missing_credentials", "Log in first: the op is `login`.")
-        if not self._services.accounts.has_room():
-            raise Problem("rate_limited", "Too many accounts are followed here; try again later.")
+        if not self._has_place:
+            self._services.accounts.take_place(self._caller.customer_id)
+            self._has_place = True
 
     async def follow(self, after: Mapping[str, int]) -> None:
         """Follow the account on every shard, from `after` or from a snapshot.
@@ -129,21 +131,33 @@ class AccountChannel:
         """
         caller, services = self._caller, self._services
         assert caller is not None, "who is not logged in was refused"
-        self.unsubscribe()
-        await self._charge(caller, FOLLOW_WEIGHT)
+        self._stop()
         try:
+            await self._charge(caller, FOLLOW_WEIGHT)
             for shard, tail in services.accounts.tails.items():
                 follower = ShardFollower(shard, caller.customer_id, self._offer, self._changed)
                 self._followers[shard] = follower
                 await tail.join(follower, after.get(str(shard)), services)
-        except Problem:
+        except BaseException:
             self.unsubscribe()
             raise
         self._changed.set()
         self._states = asyncio.create_task(self._say_states(caller.customer_id))
 
     def unsubscribe(self) -> None:
-        """Follow no more."""
+        """Follow no more, and leave room to others."""
+        self._stop()
+        if self._has_place and self._caller is not None:
+            self._services.accounts.leave_place(self._caller.customer_id)
+            self._has_place = False
+
+    def log_out(self) -> None:
+        """Forget who has logged in, of whom nothing has been told yet."""
+        self._caller = None
+        if self._key_watch is not None:
+            self._key_watch.cancel()
+
+    def _stop(self) -> None:
         for shard, follower in self._followers.items():
             self._services.accounts.tails[shard].leave(follower)
         self._followers.clear()

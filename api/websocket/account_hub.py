@@ -8,6 +8,7 @@ until it has caught up with the tail; the two never tell the same command twice.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from api.errors import Problem
 from api.ports import EngineAway, EventLog, EventsForgotten, MarginCallSource
 from api.services import Services
 from api.websocket.account_words import told
+from api.websocket.disconnect_guard import DisconnectGuards
 from domain.events import Event
 from domain.margin_call import MarginCall
 from matching.account_events import command_of, concerned
@@ -29,6 +31,8 @@ READ_SECONDS = 0.5
 AGAIN_SECONDS = 0.25
 LONGEST_REPLAY = 100_000  # commands; who was away longer starts from a snapshot
 LARGEST_FOLLOWER_COUNT = 500
+LARGEST_OF_ACCOUNT = 20
+"""How many may follow one account: it does not take the room of others."""
 
 log = structlog.get_logger(__name__)
 
@@ -183,15 +187,31 @@ def _time_of(events: Sequence[Event]) -> int:
 
 
 class AccountHub:
-    """The tails of all shards, and the margin calls."""
+    """The tails of all shards, the margin calls, and the guards of sockets over their accounts."""
 
     def __init__(self, logs: Mapping[int, EventLog], calls: MarginCallSource) -> None:
         self._calls = calls
+        self._places: Counter[int] = Counter()
         self.tails = {shard: ShardTail(shard, event_log) for shard, event_log in logs.items()}
+        self.guards = DisconnectGuards()
 
-    def has_room(self) -> bool:
-        """Return whether one more may listen."""
-        return all(one.follower_count < LARGEST_FOLLOWER_COUNT for one in self.tails.values())
+    def take_place(self, account_id: int) -> None:
+        """Take a place among those who follow; a `Problem` when there is no room.
+
+        It is given back with `leave_place`, also by who has not come to follow.
+        """
+        if self._places.total() >= LARGEST_FOLLOWER_COUNT:
+            raise Problem("rate_limited", "Too many accounts are followed here; try again later.")
+        if self._places[account_id] >= LARGEST_OF_ACCOUNT:
+            detail = f"At most {LARGEST_OF_ACCOUNT} connections follow an account here."
+            raise Problem("rate_limited", detail)
+        self._places[account_id] += 1
+
+    def leave_place(self, account_id: int) -> None:
+        """Give a place back."""
+        self._places[account_id] -= 1
+        if not self._places[account_id]:
+            del self._places[account_id]
 
     async def run(self, services: Services) -> None:
         """Follow all logs until cancelled."""

@@ -62,7 +62,7 @@ class Connection(Line):
             await self._orders.close()
         if self._guard is not None:
             stays = self._ended.is_set() and self._goodbye[0] == CLOSE_GOING_AWAY
-            await self._guard.release(cancels=not stays)
+            await self._services.accounts.guards.release(self._guard, cancels=not stays)
 
     def _admits(self, raw: str | bytes) -> bool:
         """Admit a batch of who is logged in; orders are counted with the limits of REST."""
@@ -130,13 +130,16 @@ class Connection(Line):
         guarded = request.cancel_on_disconnect
         try:
             caller = await self._account.login(given, self._address, trades=guarded)
-            if guarded:
-                guard = DisconnectGuard(self._services, caller.customer_id)
-                await guard.arm()
-                self._guard = guard
         except (Problem, ConnectionError) as failure:
             self._refuse_for(request.id, failure)
             return
+        if guarded:
+            try:
+                self._guard = await self._services.accounts.guards.arm(self._services, caller)
+            except (Problem, ConnectionError) as failure:
+                self._account.log_out()  # without a guard it is not what was asked for
+                self._refuse_for(request.id, failure)
+                return
         self._orders = OrderEntry(self._services, caller, self.offer, self._spend)
         self._reply({"op": "logged_in", "id": request.id, "cancel_on_disconnect": guarded})
 

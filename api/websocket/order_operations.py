@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from api.auth import Caller
-from api.edge import Access, access_of, problem_of
+from api.edge import Access, access_of, parse_json, problem_of
 from api.errors import Problem
 from api.routes import order_batches, order_lists, orders
 from api.schemas.common import Input, SymbolText
@@ -89,9 +89,13 @@ class Operation:
 
 
 def parsed(operation: Operation, params: msgspec.Raw) -> Any:
-    """Return the parameters as the operation's model; a `Problem` names what is wrong."""
+    """Return the parameters as the operation's model; a `Problem` names what is wrong.
+
+    They are read as a body of REST is: a name that is repeated is refused.
+    """
+    document = parse_json(bytes(params))
     try:
-        return operation.model.model_validate_json(bytes(params))
+        return operation.model.model_validate(document)
     except ValidationError as error:
         found = [{**one, "loc": ("params", *one["loc"])} for one in error.errors()]
         raise problem_of(RequestValidationError(found)) from error

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from fastapi import WebSocket
 
+from api.ports import EngineAway
 from api.services import Services
 from api.websocket import account as account_module
 from api.websocket import account_hub
@@ -270,6 +271,28 @@ async def test_who_leaves_while_all_start_again_is_forgotten(
     await staying.until("snapshot", 2)
     assert desk.services.accounts.tails[0].follower_count == 1
     assert len(leaving.of("snapshot")) == 1
+
+
+async def test_one_account_does_not_take_the_room_of_all(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many connections follow an account and no more; who leaves makes room, for himself too."""
+    monkeypatch.setattr(account_hub, "LARGEST_OF_ACCOUNT", 2)
+    first, _ = [await desk.trader() for _ in range(2)]
+    third = Trader(desk.services)
+    desk.traders.append(third)
+    await third.ask(op="login", **desk.credentials("key-1"))
+    refused = await third.ask(op="subscribe", channel="account")
+    assert (refused["op"], refused["code"]) == ("error", "rate_limited")
+    await desk.trader("key-2")
+    assert (await first.ask(op="resubscribe", channel="account"))["op"] == "subscribed"
+    await first.ask(op="unsubscribe", channel="account")
+    assert (await third.ask(op="subscribe", channel="account"))["op"] == "subscribed"
+    desk.exchange.door.failure = EngineAway("played")
+    assert (await third.ask(op="resubscribe", channel="account"))["op"] == "subscribed"
+    assert third.heard[-1]["code"] == "engine_unavailable"
+    desk.exchange.door.failure = None
+    assert (await first.ask(op="subscribe", channel="account"))["op"] == "subscribed"
 
 
 async def test_many_followers_of_two_accounts(desk: Desk) -> None:

@@ -2,82 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
-import msgspec
 import pytest
-import pytest_asyncio
-from fastapi import WebSocket
 
-from api.auth import Caller
 from api.ports import EngineAway, EngineOutcomeUnknown
-from api.services import Services
 from api.websocket import order_entry
-from api.websocket.connection import Connection
 from api.websocket.line import CLOSE_TOO_MANY_REQUESTS
-from api.websocket.order_operations import OPERATIONS, Answer
-from domain.events import DeadMansSwitchSet, OrderClosed
 from tests.api.exchange import Exchange
-
-ORDER = {"symbol": "ETH/USDT", "side": "buy", "price": "2500", "quantity": "1"}
-
-
-class Client(Connection):
-    """A connection whose messages are kept instead of sent."""
-
-    def __init__(self, services: Services) -> None:
-        super().__init__(cast("WebSocket", None), services)
-        self.heard: list[dict[str, Any]] = []
-
-    def offer(self, message: bytes) -> None:
-        """Keep it."""
-        self.heard.append(msgspec.json.decode(message))
-
-    async def say(self, **request: Any) -> None:
-        """Send a request."""
-        await self._answer(msgspec.json.encode(request))
-
-    async def answer(self, request_id: int) -> dict[str, Any]:
-        """Wait for the answer to a request."""
-        async with asyncio.timeout(30):
-            while True:
-                for one in self.heard:
-                    if one.get("id") == request_id:
-                        return one
-                await asyncio.sleep(0.001)
-
-    async def ask(self, op: str, **params: Any) -> dict[str, Any]:
-        """Send a request of orders; return its answer."""
-        number = len(self.heard) + 1_000
-        await self.say(op=op, id=number, params=params)
-        return await self.answer(number)
-
-
-LogIn = Callable[..., Any]
-
-
-@pytest_asyncio.fixture
-async def log_in(exchange: Exchange) -> AsyncIterator[LogIn]:
-    """Give a way to open a connection that is logged in."""
-    clients: list[Client] = []
-
-    async def make(key_id: str = "key-1", **other: Any) -> Client:
-        client = Client(exchange.services)
-        clients.append(client)
-        headers = exchange.signed("GET", "/v1/ws", key_id=key_id)
-        signed = {name.removeprefix("RIALTO-").lower(): text for name, text in headers.items()}
-        await client.say(op="login", id=1, **signed, **other)
-        assert client.heard[-1]["op"] == "logged_in", client.heard[-1]
-        return client
-
-    yield make
-    for client in clients:
-        await client._let_go()
-        await client._account.close()
+from tests.api.websocket.trading import ORDER, Client, LogIn
 
 
 async def test_an_order_lives_as_over_rest(exchange: Exchange, log_in: LogIn) -> None:
@@ -288,96 +222,13 @@ async def test_a_flood_of_refused_orders_ends_the_connection(log_in: LogIn) -> N
     assert client._goodbye[0] == CLOSE_TOO_MANY_REQUESTS
 
 
-def _switches(exchange: Exchange) -> list[int]:
-    return [one.deadline_us for one in exchange.door.events if isinstance(one, DeadMansSwitchSet)]
-
-
-async def test_orders_do_not_outlive_a_socket_that_asked_for_it(
-    exchange: Exchange, log_in: LogIn
-) -> None:
-    """The login sets the switch; the end of the connection cancels and takes the switch back."""
-    client = await log_in(cancel_on_disconnect=True)
-    await client.ask("place", **ORDER)
-    assert [deadline > 0 for deadline in _switches(exchange)] == [True]
-    await client._let_go()
-    assert any(isinstance(one, OrderClosed) for one in exchange.door.events)
-    assert _switches(exchange)[-1] == 0
-
-
-async def test_the_guard_cancels_after_what_is_still_carried_out(
-    exchange: Exchange, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An order that reaches the engine late, as of a batch's second shard, is cancelled, too."""
-    begun, go_on = asyncio.Event(), asyncio.Event()
-
-    async def late(asked: Any, caller: Caller, services: Services) -> Answer:
-        begun.set()
-        await go_on.wait()
-        return await OPERATIONS["place"].run(asked, caller, services)
-
-    monkeypatch.setitem(OPERATIONS, "dry_run", replace(OPERATIONS["dry_run"], run=late))
-    monkeypatch.setattr(order_entry, "CLOSE_SECONDS", 30)
-    client = await log_in(cancel_on_disconnect=True)
-    await client.say(op="dry_run", id=7, params=ORDER)
-    async with asyncio.timeout(30):
-        await begun.wait()
-        ending = asyncio.create_task(client._let_go())
-        await asyncio.wait((ending,), timeout=0.1)
-        go_on.set()
-        await ending
-        assert (await client.answer(7))["status"] == 201
+async def test_repeated_names_are_refused(exchange: Exchange, log_in: LogIn) -> None:
+    """As in a body of REST: which of the two is meant is not guessed."""
+    client = await log_in()
+    order = json.dumps(ORDER)[:-1] + ', "price": "1"}'
+    await client._answer(f'{{"op": "place", "id": 5, "params": {order}}}')
+    assert (await client.answer(5))["code"] == "malformed_json"
     assert exchange.door.engine.open_orders(1, 0) == []
-
-
-async def test_what_hangs_is_given_up_when_the_connection_ends(
-    exchange: Exchange, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It does not hold up the cancel, and does nothing afterwards."""
-    begun, ended = asyncio.Event(), asyncio.Event()
-
-    async def hangs(_: Any, __: Caller, ___: Services) -> Answer:
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-        raise AssertionError
-
-    monkeypatch.setitem(OPERATIONS, "dry_run", replace(OPERATIONS["dry_run"], run=hangs))
-    monkeypatch.setattr(order_entry, "CLOSE_SECONDS", 0.01)
-    client = await log_in(cancel_on_disconnect=True)
-    await client.say(op="dry_run", id=7, params=ORDER)
-    async with asyncio.timeout(30):
-        await begun.wait()
-        await client._let_go()
-    assert ended.is_set()
-    assert _switches(exchange)[-1] == 0
-
-
-async def test_a_gateway_that_stops_leaves_the_switch_set(
-    exchange: Exchange, log_in: LogIn
-) -> None:
-    """What is asked is answered; then the client has the switch's time to come back elsewhere."""
-    client = await log_in(cancel_on_disconnect=True)
-    await client.say(op="place", id=7, params=ORDER)
-    await client.drain()
-    assert (await client.answer(7))["status"] == 201
-    await client._let_go()
-    assert not any(isinstance(one, OrderClosed) for one in exchange.door.events)
-    assert _switches(exchange)[-1] > 0
-    exchange.door.wait(30)
-    assert any(isinstance(one, OrderClosed) for one in exchange.door.events)
-
-
-async def test_only_who_trades_may_ask_for_the_guard(exchange: Exchange) -> None:
-    """A key that may only read cannot have orders cancelled."""
-    exchange.add_key(1, "reader", scopes="read")
-    client = Client(exchange.services)
-    headers = exchange.signed("GET", "/v1/ws", key_id="reader")
-    signed = {name.removeprefix("RIALTO-").lower(): text for name, text in headers.items()}
-    await client.say(op="login", id=1, **signed, cancel_on_disconnect=True)
-    assert client.heard[-1]["code"] == "missing_scope"
-    assert _switches(exchange) == []
 
 
 async def test_an_engine_that_is_away_is_said(exchange: Exchange, log_in: LogIn) -> None:
