@@ -35,6 +35,7 @@ from domain.wallet_record import (
     DepositRecord,
     FiledWithdrawal,
     NewWithdrawal,
+    RowPlace,
     Unfunded,
     WithdrawalFilter,
     WithdrawalRecord,
@@ -182,14 +183,14 @@ class WalletStore(Protocol):
         """Return the customer's own deposit address, allocating it on first use."""
 
     async def deposits(
-        self, customer_id: int, before: tuple[int, ...] | None, limit: int
+        self, customer_id: int, before: RowPlace | None, limit: int
     ) -> list[DepositRecord]:
-        """Return deposits, newest first."""
+        """Return deposits, newest first, before (creation time, id)."""
 
     async def withdrawals(
-        self, customer_id: int, before: tuple[int, ...] | None, limit: int
+        self, customer_id: int, before: RowPlace | None, limit: int
     ) -> list[WithdrawalRecord]:
-        """Return withdrawals, newest first."""
+        """Return withdrawals, newest first, before (creation time, id)."""
 
     async def withdrawal(self, customer_id: int, withdrawal_id: UUID) -> WithdrawalRecord | None:
         """Return one withdrawal of the customer."""
@@ -218,9 +219,9 @@ class ComplianceStore(Protocol):
     """Customers' withdrawals for staff, and their stories from the audit log."""
 
     async def withdrawals(
-        self, wanted: WithdrawalFilter, before_us: int | None, limit: int
+        self, wanted: WithdrawalFilter, before: RowPlace | None, limit: int
     ) -> list[FiledWithdrawal]:
-        """Return withdrawals, newest first, created before `before_us`."""
+        """Return withdrawals, newest first, before (creation time, id)."""
 
     async def withdrawal(self, withdrawal_id: UUID, reader: str) -> dict[str, Any] | None:
         """Return a story in the members of `WithdrawalStoryOut`; None when the log knows none.
@@ -339,9 +340,9 @@ class MarginCalls(Protocol):
     """Margin calls as the risk monitors wrote them; from PostgreSQL."""
 
     async def of(
-        self, account_id: int, before: tuple[int, int] | None, limit: int
+        self, account_id: int, before: tuple[int, ...] | None, limit: int
     ) -> list[MarginCall]:
-        """Return an account's calls, newest first, before (time, sequence)."""
+        """Return an account's calls, newest first, before (time, sequence, shard, symbol id)."""
 
 
 class MarginCallSource(Protocol):

@@ -21,7 +21,7 @@ from domain.market import Listings
 from domain.order import Side
 from domain.order_record import FillRecord
 from domain.perpetual_record import PositionEvent
-from domain.wallet_record import DepositRecord, WithdrawalRecord
+from domain.wallet_record import DepositRecord, RowPlace, WithdrawalRecord
 from domain.withdrawal import WithdrawalState
 
 LONGEST_STATEMENT = 10_000
@@ -29,8 +29,7 @@ _PAGE = 500
 _COLUMNS = tuple(StatementLineOut.model_fields)
 
 Record = TypeVar("Record", FillRecord, PositionEvent, DepositRecord, WithdrawalRecord)
-Place = tuple[int, ...]
-Page = Callable[[Place, int], Awaitable[Sequence[Record]]]
+Place = TypeVar("Place", tuple[int, ...], RowPlace)
 
 
 async def statement_lines(
@@ -52,14 +51,14 @@ async def statement_lines(
     )
     deposits = await _within(
         lambda before, limit: wallet.deposits(customer_id, before, limit),
-        lambda one: (one.created_at_us,),
-        (to_us,),
+        lambda one: one.place,
+        (to_us, ""),
         from_us,
     )
     withdrawals = await _within(
         lambda before, limit: wallet.withdrawals(customer_id, before, limit),
-        lambda one: (one.created_at_us,),
-        (to_us,),
+        lambda one: one.place,
+        (to_us, ""),
         from_us,
     )
     lines = [line for fill in fills for line in _of_fill(fill, listings)]
@@ -82,7 +81,10 @@ def as_csv(lines: Sequence[StatementLineOut]) -> str:
 
 
 async def _within(
-    page: Page[Record], place: Callable[[Record], Place], end: Place, from_us: int
+    page: Callable[[Place, int], Awaitable[Sequence[Record]]],
+    place: Callable[[Record], Place],
+    end: Place,
+    from_us: int,
 ) -> list[Record]:
     """Return the records from `from_us` on, before the place `end`: page by page back from there.
 

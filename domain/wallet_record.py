@@ -7,6 +7,9 @@ from uuid import UUID
 
 from domain.withdrawal_limits import Allowance
 
+RowPlace = tuple[int, str]
+"""Where a row is among others: (creation time in microseconds, id); an empty id is before all."""
+
 
 @dataclass(frozen=True, slots=True)
 class DepositRecord:
@@ -21,6 +24,11 @@ class DepositRecord:
     address: str
     reason: str | None
     created_at_us: int
+
+    @property
+    def place(self) -> RowPlace:
+        """Return where it is among others, newest first."""
+        return self.created_at_us, self.deposit_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,11 @@ class WithdrawalRecord:
     created_at_us: int
     cancel_requested: bool = False
     paused: bool = False  # payments are, and this one is not signed yet
+
+    @property
+    def place(self) -> RowPlace:
+        """Return where it is among others, newest first."""
+        return self.created_at_us, str(self.withdrawal_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,11 @@ class FiledWithdrawal:
     state: str
     stage: str
     created_at_us: int
+
+    @property
+    def place(self) -> RowPlace:
+        """Return where it is among others, newest first."""
+        return self.created_at_us, str(self.withdrawal_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 from domain.approval import DECISIONS
 from domain.audit import AuditRecord, record_fault
 from domain.money import text_from_units
-from domain.wallet_record import FiledWithdrawal, WithdrawalFilter
+from domain.wallet_record import FiledWithdrawal, RowPlace, WithdrawalFilter
 from domain.withdrawal import withdrawal_workflow_id
 from domain.withdrawal_story import FILE_READ, LOG_EXPORTED, missing_records, sentence, story_of
 from domain.workflow_history import completed_steps
@@ -80,9 +80,9 @@ class ComplianceFile:
         return {**asdict(story), "differences": differences, "history": history, "records": told}
 
     async def withdrawals(
-        self, wanted: WithdrawalFilter, before_us: int | None, limit: int
+        self, wanted: WithdrawalFilter, before: RowPlace | None, limit: int
     ) -> list[FiledWithdrawal]:
-        """Return withdrawals of all customers, newest first, created before `before_us`."""
+        """Return withdrawals of all customers, newest first, before (creation time, id)."""
         row, asset = tables.withdrawal.c, tables.asset.c
         moment = microseconds(row.created_at).label("us")
         query = sa.select(tables.withdrawal, asset.code, asset.chain_decimals, moment).join_from(
@@ -94,7 +94,7 @@ class ComplianceFile:
             (row.address, wanted.address),
         ):
             query = query if value is None else query.where(column == value)
-        query = page(query, row.created_at, None if before_us is None else (before_us,), limit)
+        query = page(query, row.created_at, row.withdrawal_id, before, limit)
         async with reading(self._engine) as connection:
             rows = (await connection.execute(query)).all()
         return [

@@ -21,7 +21,7 @@ from api.schemas.accounts import WithdrawalIn, WithdrawalOut
 from api.schemas.transfers import TransferIn
 from domain.market import AssetListing
 from domain.money import INT64_MAX
-from domain.wallet_record import DepositRecord, WithdrawalRecord
+from domain.wallet_record import DepositRecord, RowPlace, WithdrawalRecord
 
 LARGEST_COUNT = 1_000
 _PAGE = 200
@@ -259,7 +259,7 @@ def _chosen(call: Call) -> AssetListing | None:
 
 async def _history(
     call: Call,
-    page: Callable[[int, tuple[int, ...] | None, int], Awaitable[list[Row]]],
+    page: Callable[[int, RowPlace | None, int], Awaitable[list[Row]]],
     told: Callable[[Row], dict[str, Any] | None],
 ) -> list[dict[str, Any]]:
     """Return the caller's rows that the parameters ask for, newest first; `told` None leaves out.
@@ -271,7 +271,7 @@ async def _history(
     limit = call.parameters.count("limit", LARGEST_COUNT, LARGEST_COUNT)
     status = call.parameters.integer("status")
     found: list[dict[str, Any]] = []
-    before = None if until_us is None else (until_us + 1,)
+    before = None if until_us is None else (until_us + 1, "")
     while len(found) < limit:
         records = await page(call.caller.customer_id, before, _PAGE)
         for one in records:
@@ -283,5 +283,5 @@ async def _history(
                     found.append(words)
         if len(records) < _PAGE:
             break
-        before = (records[-1].created_at_us,)
+        before = records[-1].place
     return found[:limit]

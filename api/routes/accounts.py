@@ -18,7 +18,7 @@ from api.schemas.accounts import (
     DepositPage,
     ShardBalanceOut,
 )
-from api.schemas.common import decode_cursor, encode_cursor
+from api.schemas.common import decode_row_cursor, encode_row_cursor
 from api.trading_balances import NOTHING, told_balance, trading_balances
 from domain.customer import Scope
 from domain.deposit import tier_of
@@ -127,11 +127,11 @@ async def deposits(
     caller: CallerDep, services: ServicesDep, limit: Limit = 100, cursor: CursorText = None
 ) -> DepositPage:
     """List your deposits, newest first."""
-    before = decode_cursor("deposits", cursor, 1)
+    before = decode_row_cursor("deposits", cursor)
     records = await services.wallet.deposits(caller.customer_id, before, limit)
     following = None
     if len(records) == limit:
-        following = encode_cursor("deposits", (records[-1].created_at_us,))
+        following = encode_row_cursor("deposits", records[-1].place)
     lines = []
     for record in records:
         listing = services.listings.asset_by_id(record.asset_id)

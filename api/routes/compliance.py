@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
-from api.schemas.common import decode_cursor, encode_cursor, identity_from
+from api.schemas.common import decode_row_cursor, encode_row_cursor, identity_from
 from api.schemas.compliance import FiledWithdrawalOut, FiledWithdrawalPage, WithdrawalStoryOut
 from domain.customer import Scope
 from domain.wallet_record import WithdrawalFilter
@@ -28,13 +28,13 @@ async def list_filed_withdrawals(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> FiledWithdrawalPage:
     """List withdrawals of all customers, newest first, by customer, state or address."""
-    before = decode_cursor("compliance", cursor, 1)
+    before = decode_row_cursor("compliance", cursor)
     found = await services.compliance.withdrawals(
-        WithdrawalFilter(customer_id, state, address), before[0] if before else None, limit
+        WithdrawalFilter(customer_id, state, address), before, limit
     )
     following = None
     if len(found) == limit:
-        following = encode_cursor("compliance", (found[-1].created_at_us,))
+        following = encode_row_cursor("compliance", found[-1].place)
     return FiledWithdrawalPage(
         withdrawals=[
             FiledWithdrawalOut(

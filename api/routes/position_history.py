@@ -72,12 +72,13 @@ async def margin_calls(
     One is told when equity falls below 1.25 x maintenance margin, and again only after it was at
     1.5 x. Whether you are below now is in `/v1/positions`.
     """
-    before = decode_cursor("margin-calls", cursor, 2)
-    place = None if before is None else (before[0], before[1])
-    found = await services.margin_calls.of(caller.customer_id, place, limit)
+    before = decode_cursor("margin-calls", cursor, 4)
+    found = await services.margin_calls.of(caller.customer_id, before, limit)
     following = None
     if len(found) == limit:
-        following = encode_cursor("margin-calls", (found[-1].time_us, found[-1].sequence))
+        last = found[-1]
+        place = (last.time_us, last.sequence, last.shard, last.symbol_id)
+        following = encode_cursor("margin-calls", place)
     return MarginCallsOut(margin_calls=[called(services, one) for one in found], next=following)
 
 

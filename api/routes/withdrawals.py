@@ -13,7 +13,7 @@ from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.errors import Problem
 from api.routes.withdrawal_addresses import refuse_barred
 from api.schemas.accounts import WithdrawalIn, WithdrawalOut, WithdrawalPage
-from api.schemas.common import decode_cursor, encode_cursor, identity_from
+from api.schemas.common import decode_row_cursor, encode_row_cursor, identity_from
 from api.services import Services
 from api.trading_balances import withdrawable_units
 from domain.customer import Scope
@@ -139,11 +139,11 @@ async def list_withdrawals(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> WithdrawalPage:
     """List your withdrawals, newest first."""
-    before = decode_cursor("withdrawals", cursor, 1)
+    before = decode_row_cursor("withdrawals", cursor)
     records = await services.wallet.withdrawals(caller.customer_id, before, limit)
     following = None
     if len(records) == limit:
-        following = encode_cursor("withdrawals", (records[-1].created_at_us,))
+        following = encode_row_cursor("withdrawals", records[-1].place)
     return WithdrawalPage(
         withdrawals=[withdrawal_out(record, services) for record in records], next=following
     )

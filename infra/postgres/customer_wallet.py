@@ -20,6 +20,7 @@ from domain.wallet_record import (
     Barred,
     DepositRecord,
     NewWithdrawal,
+    RowPlace,
     Unfunded,
     WithdrawalRecord,
 )
@@ -128,20 +129,21 @@ class CustomerWalletStore:
             return str((await connection.execute(query)).scalar_one())
 
     async def deposits(
-        self, customer_id: int, before: tuple[int, ...] | None, limit: int
+        self, customer_id: int, before: RowPlace | None, limit: int
     ) -> list[DepositRecord]:
-        """Return deposits, newest first, before (creation time in microseconds)."""
+        """Return deposits, newest first, before (creation time, id)."""
         query = sa.select(_DEPOSIT).where(_DEPOSIT.c.customer_id == customer_id)
-        query = page(query, _DEPOSIT.c.created_at, before, limit)
+        query = page(query, _DEPOSIT.c.created_at, _DEPOSIT.c.deposit_id, before, limit)
         async with reading(self._engine) as connection:
             return [_deposit(row) for row in (await connection.execute(query)).all()]
 
     async def withdrawals(
-        self, customer_id: int, before: tuple[int, ...] | None, limit: int
+        self, customer_id: int, before: RowPlace | None, limit: int
     ) -> list[WithdrawalRecord]:
-        """Return withdrawals, newest first, before (creation time in microseconds)."""
+        """Return withdrawals, newest first, before (creation time, id)."""
         query = sa.select(_WITHDRAWAL, _PAUSED).where(_WITHDRAWAL.c.customer_id == customer_id)
-        query = page(query, _WITHDRAWAL.c.created_at, before, limit)
+        row = _WITHDRAWAL.c
+        query = page(query, row.created_at, row.withdrawal_id, before, limit)
         async with reading(self._engine) as connection:
             return [_withdrawal(row) for row in (await connection.execute(query)).all()]
 

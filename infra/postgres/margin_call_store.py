@@ -29,15 +29,14 @@ class MarginCallStore:
             await conn.execute(insert(tables.margin_call).on_conflict_do_nothing(), rows)
 
     async def of(
-        self, account_id: int, before: tuple[int, int] | None, limit: int
+        self, account_id: int, before: tuple[int, ...] | None, limit: int
     ) -> list[MarginCall]:
-        """Return an account's calls, newest first, before (time, sequence)."""
+        """Return an account's calls, newest first, before (time, sequence, shard, symbol id)."""
+        place = (_ROW.time_us, _ROW.sequence, _ROW.shard, _ROW.symbol_id)
         query = sa.select(tables.margin_call).where(_ROW.account_id == account_id)
         if before is not None:
-            query = query.where(sa.tuple_(_ROW.time_us, _ROW.sequence) < sa.tuple_(*before))
-        query = query.order_by(
-            _ROW.time_us.desc(), _ROW.sequence.desc(), _ROW.shard.desc(), _ROW.symbol_id.desc()
-        ).limit(limit)
+            query = query.where(sa.tuple_(*place) < before)
+        query = query.order_by(*(column.desc() for column in place)).limit(limit)
         async with reading(self._engine) as conn:
             return [
                 MarginCall(**{name: row[name] for name in MarginCall.__slots__})

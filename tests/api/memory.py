@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from domain.customer import ApiKey
 from domain.fee_tiers import CustomerTier
@@ -25,6 +25,7 @@ from domain.wallet_record import (
     DepositRecord,
     FiledWithdrawal,
     NewWithdrawal,
+    RowPlace,
     Unfunded,
     WithdrawalFilter,
     WithdrawalRecord,
@@ -32,6 +33,8 @@ from domain.wallet_record import (
 from domain.withdrawal import CANCELLABLE_STATES
 from tests.api.address_memory import AddressMemory
 from tests.domain.records import Records
+
+Placed = TypeVar("Placed", DepositRecord, WithdrawalRecord, FiledWithdrawal)
 
 USDT = Asset(asset_id=1, code="USDT", chain_decimals=6, engine_decimals=6)
 ETH = Asset(asset_id=2, code="ETH", chain_decimals=18, engine_decimals=9)
@@ -85,13 +88,14 @@ class CallMemory:
         self.told: asyncio.Queue[MarginCall] = asyncio.Queue()
 
     async def of(
-        self, account_id: int, before: tuple[int, int] | None, limit: int
+        self, account_id: int, before: tuple[int, ...] | None, limit: int
     ) -> list[MarginCall]:
+        def place(one: MarginCall) -> tuple[int, ...]:
+            return one.time_us, one.sequence, one.shard, one.symbol_id
+
         mine = [one for one in self.written if one.account_id == account_id]
-        newest = sorted(mine, key=lambda one: (-one.time_us, -one.sequence))
-        return [one for one in newest if before is None or (one.time_us, one.sequence) < before][
-            :limit
-        ]
+        newest = sorted(mine, key=place, reverse=True)
+        return [one for one in newest if before is None or place(one) < before][:limit]
 
     async def messages(self) -> AsyncIterator[MarginCall]:
         while True:
@@ -234,26 +238,23 @@ class Memory:
         return f"0x{customer_id:040x}"
 
     async def deposits(
-        self, customer_id: int, before: tuple[int, ...] | None, limit: int
+        self, customer_id: int, before: RowPlace | None, limit: int
     ) -> list[DepositRecord]:
         self._check()
-        newest = sorted(self.own_deposits.get(customer_id, []), key=lambda d: -d.created_at_us)
-        return [one for one in newest if before is None or one.created_at_us < before[0]][:limit]
+        return _page(self.own_deposits.get(customer_id, []), before, limit)
 
     async def withdrawals(
-        self, customer_id: int, before: tuple[int, ...] | None, limit: int
+        self, customer_id: int, before: RowPlace | None, limit: int
     ) -> list[WithdrawalRecord]:
         self._check()
-        return [
-            record
-            for request, record in self.withdrawals_written.values()
-            if request.customer_id == customer_id
-        ]
+        written = self.withdrawals_written.values()
+        mine = [record for request, record in written if request.customer_id == customer_id]
+        return _page(mine, before, limit)
 
     async def withdrawal(
         self, customer_id: int, withdrawal_id: uuid.UUID
     ) -> WithdrawalRecord | None:
-        found = await self.withdrawals(customer_id, None, 1)
+        found = await self.withdrawals(customer_id, None, len(self.withdrawals_written))
         return next((item for item in found if item.withdrawal_id == withdrawal_id), None)
 
     async def create_withdrawal(
@@ -376,15 +377,20 @@ class ComplianceMemory:
     filed: list[FiledWithdrawal] = field(default_factory=list)
     stories: dict[uuid.UUID, dict[str, Any]] = field(default_factory=dict)
     readers: list[tuple[uuid.UUID, str]] = field(default_factory=list)
-    asked: list[tuple[WithdrawalFilter, int | None, int]] = field(default_factory=list)
+    asked: list[tuple[WithdrawalFilter, RowPlace | None, int]] = field(default_factory=list)
 
     async def withdrawals(
-        self, wanted: WithdrawalFilter, before_us: int | None, limit: int
+        self, wanted: WithdrawalFilter, before: RowPlace | None, limit: int
     ) -> list[FiledWithdrawal]:
-        self.asked.append((wanted, before_us, limit))
-        newest = sorted(self.filed, key=lambda one: -one.created_at_us)
-        return [one for one in newest if before_us is None or one.created_at_us < before_us][:limit]
+        self.asked.append((wanted, before, limit))
+        return _page(self.filed, before, limit)
 
     async def withdrawal(self, withdrawal_id: uuid.UUID, reader: str) -> dict[str, Any] | None:
         self.readers.append((withdrawal_id, reader))
         return self.stories.get(withdrawal_id)
+
+
+def _page(rows: Iterable[Placed], before: RowPlace | None, limit: int) -> list[Placed]:
+    """Return a page, newest first, before a place; rows of one time go by their ids."""
+    newest = sorted(rows, key=lambda one: one.place, reverse=True)
+    return [one for one in newest if before is None or one.place < before][:limit]

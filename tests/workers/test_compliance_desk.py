@@ -90,7 +90,7 @@ async def test_story_outlives_the_workflow(rig: Rig) -> None:
     (listed,) = await file.withdrawals(WithdrawalFilter(customer_id=1), None, 10)
     assert (str(listed.withdrawal_id), listed.amount_text) == (name, "2000.000001")
     assert await file.withdrawals(WithdrawalFilter(state="rejected"), None, 10) == []
-    assert await file.withdrawals(WithdrawalFilter(), listed.created_at_us, 10) == []
+    assert await file.withdrawals(WithdrawalFilter(), listed.place, 10) == []
 
     workflow_id = f"withdrawal-{name}"
     await rig.until(lambda: exported(rig, workflow_id), True)

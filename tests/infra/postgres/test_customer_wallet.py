@@ -27,6 +27,17 @@ REQUEST = NewWithdrawal(
     request_id="r-1",
 )
 
+DEPOSIT = {
+    "chain": "ETH",
+    "log_index": 0,
+    "block_number": 1,
+    "block_hash": "0x",
+    "address": "0x",
+    "asset_id": 1,
+    "amount": 1,
+    "state": "seen",
+}
+
 
 @pytest.fixture
 async def engine(database: AsyncEngine) -> AsyncEngine:
@@ -209,9 +220,38 @@ async def test_withdrawals_in_pages(store: CustomerWalletStore) -> None:
     for number in range(5):
         await store.create_withdrawal(replace(REQUEST, idempotency_key=f"w-{number}"))
     first = await store.withdrawals(1, None, 3)
-    rest = await store.withdrawals(1, (first[-1].created_at_us,), 3)
+    rest = await store.withdrawals(1, first[-1].place, 3)
     keys = [record.idempotency_key for record in first + rest]
     assert keys == [f"w-{number}" for number in range(4, -1, -1)]
+    assert await store.withdrawals(1, (-(2**63), ""), 3) == []
+    assert await store.withdrawals(1, (2**63 - 1, "~"), 3) == first
+
+
+async def test_rows_of_one_time_in_pages(store: CustomerWalletStore, engine: AsyncEngine) -> None:
+    """Those of one transaction are of one time: none is lost or told twice between two pages."""
+    for number in range(5):
+        await store.create_withdrawal(replace(REQUEST, idempotency_key=f"w-{number}"))
+    async with engine.begin() as connection:
+        await connection.execute(sa.update(tables.withdrawal).values(created_at=sa.func.now()))
+        rows = [
+            {
+                **DEPOSIT,
+                "customer_id": 1,
+                "deposit_id": f"deposit-{number}",
+                "tx_hash": f"0x{number}",
+            }
+            for number in range(5)
+        ]
+        await connection.execute(tables.deposit.insert(), rows)
+    for page in (store.withdrawals, store.deposits):
+        whole = await page(1, None, 10)
+        assert len({one.created_at_us for one in whole}) == 1
+        found = [*(await page(1, None, 2))]
+        while len(last := await page(1, found[-1].place, 2)) == 2:
+            found += last
+        assert [*found, *last] == whole
+        assert len(whole) == 5
+        assert await page(1, (whole[0].created_at_us, ""), 10) == []
 
 
 async def test_an_address_is_allocated_once(
@@ -248,21 +288,14 @@ async def test_deposits_are_ones_own(store: CustomerWalletStore, engine: AsyncEn
         for number, customer in enumerate((1, 2, 1)):
             await connection.execute(
                 tables.deposit.insert().values(
+                    **DEPOSIT,
                     deposit_id=f"deposit-{number}",
-                    chain="ETH",
                     tx_hash=f"0x{number}",
-                    log_index=0,
-                    block_number=1,
-                    block_hash="0x",
-                    address="0x",
                     customer_id=customer,
-                    asset_id=1,
-                    amount=number + 1,
-                    state="seen",
                     created_at=sa.text(f"now() + interval '{number} second'"),
                 )
             )
     found = await store.deposits(1, None, 10)
     assert [deposit.deposit_id for deposit in found] == ["deposit-2", "deposit-0"]
-    older = await store.deposits(1, (found[0].created_at_us,), 10)
+    older = await store.deposits(1, found[0].place, 10)
     assert [deposit.deposit_id for deposit in older] == ["deposit-0"]

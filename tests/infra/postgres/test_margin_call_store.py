@@ -19,11 +19,12 @@ def _call(account_id: int, sequence: int, symbol_id: int = 0) -> MarginCall:
 async def test_calls_are_kept_once_and_listed_newest_first(database: AsyncEngine) -> None:
     """Each once, however often it is written; by pages, and only to its own account."""
     store = MarginCallStore(database)
-    calls = [_call(5, 1), _call(5, 2), _call(5, 3, symbol_id=7), _call(6, 3)]
+    calls = [_call(5, 1), _call(5, 2), _call(5, 2, symbol_id=7), _call(6, 3)]
     await store.write(calls)
     await store.write(calls)
     assert await store.of(5, None, 2) == [calls[2], calls[1]]
-    assert await store.of(5, (20, 2), 9) == [calls[0]]
+    assert await store.of(5, (20, 2, 0, 7), 9) == [calls[1], calls[0]]
+    assert await store.of(5, (20, 2, 0, 0), 9) == [calls[0]]
     assert await store.of(6, None, 9) == [calls[3]]
     assert await store.of(7, None, 9) == []
 
