@@ -289,6 +289,27 @@ class RunningExchange:
             await connection.execute(tables.trade_event.insert().values(row))
         await database.dispose()
 
+    async def book_deposit(self, name: str, asset: Asset, amount: int) -> None:
+        """Write the row of a deposit that is credited, in chain units."""
+        tx_hash = f"0x{time.time_ns():064x}"
+        row = {
+            "deposit_id": f"deposit-ETH-{tx_hash}-0",
+            "chain": "ETH",
+            "tx_hash": tx_hash,
+            "log_index": 0,
+            "block_number": 1,
+            "block_hash": "0x",
+            "address": "0x",
+            "customer_id": self.customer_ids[name],
+            "asset_id": asset.asset_id,
+            "amount": amount,
+            "state": "credited",
+        }
+        database = postgres.create(self.environment["RIALTO_DATABASE_URL"])
+        async with database.begin() as connection:
+            await connection.execute(tables.deposit.insert().values(row))
+        await database.dispose()
+
     async def _write_listing(self) -> None:
         database = postgres.create(self.environment["RIALTO_DATABASE_URL"])
         async with database.begin() as connection:

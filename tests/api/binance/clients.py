@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -37,6 +39,17 @@ def ccxt_options(base_url: str, account: ApiAccount | None = None, **more: Any) 
     }
     keys = {} if account is None else {"apiKey": account.api_key, "secret": account.api_secret}
     return {"urls": {"api": urls}, "enableRateLimit": False, **keys, **more}
+
+
+def ccxt_example() -> Any:
+    """Return the module of the documentation's example, as who copied it has it."""
+    path = Path(__file__).parents[3] / "docs/examples/ccxt_rialto.py"
+    spec = importlib.util.spec_from_file_location("ccxt_rialto", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 async def ask(

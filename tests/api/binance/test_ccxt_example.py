@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import pytest
 
-from tests.api.binance.clients import ccxt_options
-from tests.api.running import ROOT
+from tests.api.binance.clients import ccxt_example, ccxt_options
 
 
 @pytest.fixture(scope="module")
 def example() -> Any:
-    """Give the example's module, as who copied it has it."""
-    spec = importlib.util.spec_from_file_location(
-        "ccxt_rialto", ROOT / "docs/examples/ccxt_rialto.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """Give the example's module."""
+    return ccxt_example()
 
 
 def test_both_faces_are_described_alike(example: Any) -> None:

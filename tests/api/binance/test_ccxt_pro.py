@@ -137,5 +137,14 @@ async def test_python_binance(rig: RunningExchange, monkeypatch: pytest.MonkeyPa
         )
         ended = await client.ws_cancel_order(symbol="ETHUSDT", orderId=order["orderId"])
         assert ended["status"] == "CANCELED"
+        oco = await client.ws_create_oco_order(
+            symbol="ETHUSDT", side="SELL", quantity="0.1",
+            aboveType="LIMIT_MAKER", abovePrice="2700",
+            belowType="STOP_LOSS", belowStopPrice="2300",
+        )  # fmt: skip
+        number = {"orderListId": oco["orderListId"]}
+        assert (await client.ws_get_oco_order(**number))["orders"] == oco["orders"]
+        done = await client.ws_cancel_oco_order(symbol="ETHUSDT", **number)
+        assert done["listOrderStatus"] == "ALL_DONE"
     finally:
         await client.close_connection()

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.api.binance.clients import ccxt_options
+from api.client.account import ApiAccount
+from tests.api.binance.clients import ccxt_example, ccxt_options
 from tests.api.memory import ETH, USDT
 from tests.api.running import ROOT, RunningExchange
 
 pytestmark = pytest.mark.servers
 SYMBOL = "ETH/USDT"
+PAYABLE = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +116,54 @@ def test_fills_and_what_they_cost(rig: RunningExchange, carol: Any, dave: Any) -
     _until(lambda: carol.fetch_last_prices([SYMBOL])[SYMBOL]["price"] == 2450)
     asyncio.run(rig.settle_fill("dave", "carol", _as_native(bought)))
     assert carol.fetch_my_trades(SYMBOL)[-1]["order"] == bought["id"]
+    assert carol.fetch_trading_fees()[SYMBOL]["maker"] == 0.001
+    for method in (carol.fetch_orders, carol.fetch_closed_orders):
+        assert isinstance(method(SYMBOL), list)
+
+
+def test_the_wallet(rig: RunningExchange, dave: Any) -> None:
+    """Where deposits go and what has come; withdrawals to listed addresses; no move in one pot."""
+    import ccxt
+
+    assert dave.fetch_deposit_address("ETH")["address"].startswith("0x")
+    asyncio.run(rig.book_deposit("dave", USDT, 25_000_000))
+    (deposit,) = dave.fetch_deposits("USDT")
+    assert (deposit["amount"], deposit["status"], deposit["currency"]) == (25, "ok", "USDT")
+    with pytest.raises(ccxt.BadRequest):
+        dave.withdraw("USDT", 20, PAYABLE)
+    listing = {"address": PAYABLE}
+    assert asyncio.run(rig.request("dave", "POST", "/v1/withdrawal-addresses", listing)).is_success
+    made = dave.withdraw("USDT", 20, PAYABLE)
+    (found,) = dave.fetch_withdrawals("USDT")
+    assert (found["id"], found["status"], found["address"]) == (made["id"], "pending", PAYABLE)
+    with pytest.raises(ccxt.BadRequest, match="more than may be withdrawn now"):
+        dave.withdraw("USDT", 90_000, PAYABLE)
+    with pytest.raises(ccxt.ExchangeError):
+        dave.transfer("USDT", 1, "spot", "swap")
+
+
+def test_an_order_list_and_an_ed25519_key(rig: RunningExchange, carol: Any) -> None:
+    """The secret is the PEM of a private key; an OCO goes by the client's own names of routes."""
+    import ccxt
+
+    private = Ed25519PrivateKey.generate()
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = base64.b64encode(private.public_key().public_bytes_raw()).decode()
+    wanted = {"label": "ed", "scopes": ["read", "trade"], "public_key": public}
+    made = asyncio.run(rig.request("carol", "POST", "/v1/keys", wanted)).json()
+    account = ApiAccount("carol", made["key_id"], pem)
+    client = ccxt.binance(ccxt_options(rig.base_url, account))
+    client.set_markets(carol.markets, carol.currencies)
+    oco = {"symbol": "ETHUSDT", "side": "SELL", "quantity": "0.1", "aboveType": "LIMIT_MAKER"}
+    stop = {"abovePrice": "2700", "belowType": "STOP_LOSS", "belowStopPrice": "2300"}
+    listed = client.privatePostOrderListOco(oco | stop)
+    (one,) = client.privateGetOpenOrderList()
+    assert one["orderListId"] == listed["orderListId"]
+    assert {order["id"] for order in client.fetch_open_orders(SYMBOL)} == {
+        order["orderId"] for order in listed["orders"]
+    }
+    named = {"symbol": "ETHUSDT", "orderListId": listed["orderListId"]}
+    assert client.privateDeleteOrderList(named)["listOrderStatus"] == "ALL_DONE"
 
 
 def _until(told: Callable[[], bool]) -> None:
@@ -183,6 +236,7 @@ def test_the_documented_snippets(rig: RunningExchange) -> None:
     before = (Client.API_URL, Client.MARGIN_API_URL)
     names: dict[str, Any] = {
         "BASE": rig.base_url,
+        "WS": rig.base_url.replace("http", "ws", 1),
         "KEY": account.api_key,
         "SECRET": account.api_secret,
     }
@@ -193,7 +247,13 @@ def test_the_documented_snippets(rig: RunningExchange) -> None:
         _python_binance(names["client"])
     finally:
         Client.API_URL, Client.MARGIN_API_URL = before
-    assert len(snippets) == 2
+    assert len(snippets) == 3
+    mine = {"baseUrl": rig.base_url, "apiKey": account.api_key, "secret": account.api_secret}
+    example = ccxt_example().Rialto(mine)
+    order = example.create_order(SYMBOL, "limit", "buy", 0.1, 2300)
+    assert example.cancel_order(order["id"], SYMBOL)["status"] == "canceled"
+    wanted = ccxt_options(rig.base_url)["urls"]["api"]
+    assert names["urls"] == {name: wanted[name] for name in names["urls"]}
 
 
 def _python_binance(client: Any) -> None:
@@ -213,6 +273,16 @@ def _python_binance(client: Any) -> None:
     assert client.get_order(symbol="ETHUSDT", orderId=order["orderId"])["status"] == "NEW"
     assert len(client.get_open_orders(symbol="ETHUSDT")) == 1
     client.cancel_order(symbol="ETHUSDT", orderId=order["orderId"])
+    oco = client.create_oco_order(
+        symbol="ETHUSDT", side="SELL", quantity="0.1",
+        aboveType="LIMIT_MAKER", abovePrice="2700", belowType="STOP_LOSS", belowStopPrice="2300",
+    )  # fmt: skip
+    (open_list,) = client.get_open_oco_orders()
+    assert open_list["listClientOrderId"] == oco["listClientOrderId"]
+    ended = client.v3_delete_order_list(
+        symbol="ETHUSDT", listClientOrderId=oco["listClientOrderId"]
+    )
+    assert ended["orderListId"] == oco["orderListId"]
     assert client.get_trade_fee(symbol="ETHUSDT")[0]["makerCommission"] == "0.001"
     assert client.get_deposit_address("ETH")["address"].startswith("0x")
     assert client.get_deposit_history() == []

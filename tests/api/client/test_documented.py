@@ -40,8 +40,10 @@ async def test_every_snippet_runs(running: RunningExchange) -> None:
     order = PlaceOrderIn(symbol="ETH/USDT", side="buy", price="2300", quantity="0.1")
     async with AsyncClient(running.base_url, account) as client:
         placed = await names["place_once"](client, orders.place(order))
+        bids: Any = []
         async with asyncio.timeout(30):
-            bids, after = await names["follow"](running.base_url, account, set())
+            while not bids:  # the market data follows the engine by a moment
+                bids, after = await names["follow"](running.base_url, account, set())
         await client.send(orders.cancel(placed.order_id))
     assert bids
     assert after.keys() == {0}
