@@ -15,6 +15,7 @@ from domain.chain import COIN_DECIMALS, AddressState, FeeQuote, Receipt
 from domain.hash_chain import JsonValue
 from domain.ledger import JournalRequest, Posting, network_fees, wallet_hot
 from domain.money import text_from_units
+from domain.signing_limits import FeeBounds
 from domain.wallet_payment import WalletPayment
 from domain.withdrawal import StateChange, StoredTransaction, Withdrawal, WithdrawalState
 
@@ -50,6 +51,21 @@ class SentRows(Protocol):
 def parked(kind: str, message: str) -> ApplicationError:
     """Return an error whose message every operator may read: nothing personal is in any of them."""
     return ApplicationError(message, type=f"Public{kind}", non_retryable=True)
+
+
+def require_bounds(bounds: FeeBounds, gas: int, fees: FeeQuote) -> None:
+    """Park what the signer would refuse for its gas, before it has a nonce."""
+    if not bounds.admit(gas, fees.max_fee):
+        cost, most = (text_from_units(it, COIN_DECIMALS) for it in _costs(bounds, gas, fees))
+        raise parked(
+            "FeeTooHigh",
+            f"{gas} gas for at most {cost} of the chain's coin; the signer signs {bounds.gas} gas "
+            f"for {most} at most",
+        )
+
+
+def _costs(bounds: FeeBounds, gas: int, fees: FeeQuote) -> tuple[int, int]:
+    return gas * fees.max_fee, bounds.network_fee
 
 
 class PaymentChain:

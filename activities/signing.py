@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.wallet_ports import WithdrawalSigner
 
-_MARGIN = dt.timedelta(minutes=10)  # an approval must not expire between check and signature
+SIGNING_MARGIN = dt.timedelta(minutes=10)  # an approval must not expire between check and signature
 _log = structlog.get_logger(__name__)
 
 
@@ -42,7 +42,7 @@ class SigningActivities:
     @activity.defn(name="check_signing_order")
     async def check(self, request: SigningRequest) -> None:
         """Say no before a nonce is spent: a nonce that is never used stops all that follow."""
-        refusal = self._signer.refusal(request.order, self._now(), _MARGIN)
+        refusal = self._signer.refusal(request.order, self._now(), SIGNING_MARGIN)
         if refusal is not None:
             raise _refused(refusal)
 

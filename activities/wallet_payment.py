@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
 from temporalio import activity
 
+from activities.officer_check import OfficerCheck
 from activities.payment_chain import (
     GAS_OF_A_TRANSFER,
     PaymentChain,
     mined_columns,
     mined_detail,
     parked,
+    require_bounds,
     shortage,
 )
 from activities.signing import SigningRequest
 from activities.wallet_ports import ChainAdapter, TransactionBuilder
+from domain.approval import VOID, Decision, DecisionSubject, Officer
 from domain.chain import MAX_REPLACEMENTS, AddressState, FeeQuote, Receipt, dearer
 from domain.money import text_from_units
+from domain.signing_limits import OWN_BOUNDS
 from domain.wallet_payment import (
+    FROM_HOT,
     PaymentChange,
     PaymentKind,
     PaymentState,
@@ -67,6 +72,9 @@ class PaymentRows(Protocol):
     async def transactions(self, payment_id: str) -> list[StoredTransaction]:
         """Return the stored transactions, the first one first."""
 
+    async def voids(self, payment_id: str) -> list[Decision]:
+        """Return the officers' decisions to give it up."""
+
 
 @dataclass(frozen=True, slots=True)
 class PaymentView:
@@ -76,6 +84,9 @@ class PaymentView:
     state: str
     asset: str
     amount_text: str
+    subject: DecisionSubject | None = None  # what officers sign who give it up; None: nobody can
+    officers: list[Officer] = field(default_factory=list)
+    voided_by: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,8 @@ class PaymentResult:
     state: str
     detail: str = ""
     stuck: bool = False  # no block takes it at its fee
+    nonce: int | None = None  # where the step has given one out
+    voided_by: list[str] | None = None  # whose signatures count, where the step has counted them
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +111,7 @@ class SignedPayment:
 class WalletPayments:
     """Every step compares and sets the row's state, so a repeat changes nothing.
 
-    `gate` says why nothing may be paid now, "" when payments go out.
+    `gate` says why nothing may be paid now, "" when payments go out. `officers` may give one up.
     """
 
     def __init__(
@@ -108,7 +121,9 @@ class WalletPayments:
         chain: ChainAdapter,
         builder: TransactionBuilder,
         gate: Callable[[], Awaitable[str]],
+        officers: OfficerCheck,
     ) -> None:
+        self._officers = officers
         self._rows = rows
         self._payments = payments
         self._chain = chain
@@ -127,7 +142,19 @@ class WalletPayments:
         """Return the business row, from which a workflow goes on wherever it was broken off."""
         row = await self._require(request.payment_id)
         text = text_from_units(row.amount, row.asset.chain_decimals)
-        return PaymentView(row.kind, row.state, row.asset.code, text)
+        if row.kind not in FROM_HOT:
+            return PaymentView(row.kind, row.state, row.asset.code, text)
+        subject = row.void_subject
+        good = self._officers.good(subject, VOID, await self._rows.voids(row.payment_id))
+        return PaymentView(
+            row.kind,
+            row.state,
+            row.asset.code,
+            text,
+            subject,
+            list(self._officers.officers.values()),
+            [one.officer for one in good],
+        )
 
     @activity.defn(name="payment_order")
     async def order(self, request: WalletPaymentRequest) -> SigningRequest:
@@ -149,7 +176,7 @@ class WalletPayments:
         """
         row = await self._require(request.payment_id)
         if row.state is not PaymentState.PLANNED:
-            return PaymentResult(row.state)
+            return PaymentResult(row.state, nonce=row.nonce)
         if closed := await self._gate():
             raise parked("PaymentsStopped", closed)
         await self._payments.require_chain(row.chain)
@@ -160,12 +187,13 @@ class WalletPayments:
         fixed = await self._fixed(row, state, fees)
         if isinstance(fixed, str):
             return await self._drop(row, fixed)
+        require_bounds(OWN_BOUNDS, fixed.gas or 0, fees)
         moved = await self._rows.allocate_nonce(
             fixed, state.nonce, lambda promised, waiting: _short(fixed, state, promised, waiting)
         )
         if isinstance(moved, str):
             raise parked("HotWalletShort", moved)
-        return PaymentResult(moved.state, f"nonce {moved.nonce}")
+        return PaymentResult(moved.state, f"nonce {moved.nonce}", nonce=moved.nonce)
 
     async def _fixed(
         self, row: WalletPayment, state: AddressState, fees: FeeQuote
@@ -266,15 +294,7 @@ class WalletPayments:
         return await self._book(row, receipt)
 
     async def _book(self, row: WalletPayment, receipt: Receipt) -> PaymentResult:
-        journal = booking(row, receipt.tx_hash, receipt.fee, succeeded=receipt.succeeded)
-        change = PaymentChange(
-            source=PaymentState.BROADCAST,
-            target=PaymentState.BOOKED if receipt.succeeded else PaymentState.REVERTED,
-            detail=mined_detail(receipt),
-            columns=mined_columns(receipt),
-            journal=journal if journal.postings else None,
-        )
-        moved = await self._rows.move(row.payment_id, change)
+        moved = await self._rows.move(row.payment_id, mined_payment(row, receipt))
         return PaymentResult(moved.state, f"mined in block {receipt.block_number}")
 
     async def _stored(self, row: WalletPayment) -> list[StoredTransaction]:
@@ -318,6 +338,18 @@ class WalletPayments:
         newest = stored[-1]
         await self._payments.send(row, stored, newest)
         return PaymentResult(row.state, f"dearer transaction {newest.tx_hash}")
+
+
+def mined_payment(row: WalletPayment, receipt: Receipt) -> PaymentChange:
+    """Return the change to what a deep receipt of the payment itself says."""
+    journal = booking(row, receipt.tx_hash, receipt.fee, succeeded=receipt.succeeded)
+    return PaymentChange(
+        source=row.state,
+        target=PaymentState.BOOKED if receipt.succeeded else PaymentState.REVERTED,
+        detail=mined_detail(receipt),
+        columns=mined_columns(receipt),
+        journal=journal if journal.postings else None,
+    )
 
 
 def _short(

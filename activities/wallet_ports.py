@@ -77,10 +77,10 @@ class TransactionBuilder(Protocol):
     def repriced(self, raw: bytes, fees: FeeQuote) -> bytes:
         """Return the bytes to be signed of the same transaction with other fees."""
 
-    def void(self, withdrawal: Withdrawal, chain_id: int, fees: FeeQuote) -> bytes:
+    def void(self, payable: Payable, chain_id: int, fees: FeeQuote) -> bytes:
         """Return the bytes to be signed of a transaction that only uses the nonce up."""
 
-    def check_void(self, withdrawal: Withdrawal, raw: bytes) -> str:
+    def check_void(self, payable: Payable, raw: bytes) -> str:
         """Return the hash of a raw void; `ValueError` unless it is one, with this nonce."""
 
     def check_signed(self, payable: Payable, raw: bytes, sender: str = "") -> str:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
 from temporalio import activity
 
+from activities.officer_check import OfficerCheck
 from activities.payment_chain import (
     GAS_OF_A_TRANSFER,
     PaymentChain,
     mined_change,
     parked,
+    require_bounds,
     shortage,
 )
-from activities.signing import SigningRequest
+from activities.signing import SIGNING_MARGIN, SigningRequest
 from activities.wallet_ports import ChainAdapter, TransactionBuilder, WithdrawalRows
-from activities.withdrawal_review import StepResult, bind, require
+from activities.withdrawal_review import StepResult, bind, require, subject_of
 from domain.approval import APPROVE
 from domain.chain import MAX_REPLACEMENTS, AddressState, FeeQuote, dearer
 from domain.payment_pause import PAUSED
+from domain.signing_limits import WITHDRAWAL_BOUNDS
 from domain.withdrawal import (
     StateChange,
     StoredTransaction,
@@ -70,7 +74,9 @@ class WithdrawalPayment:
         hot_address: str,
         gate: Callable[[], Awaitable[str]],
         objection: Callable[[Withdrawal], Awaitable[tuple[str, str] | None]],
+        officers: OfficerCheck,
     ) -> None:
+        self._officers = officers
         self._objection = objection
         self._gate = gate
         self._rows = rows
@@ -94,7 +100,16 @@ class WithdrawalPayment:
         return SigningRequest(order, unsigned.hex())
 
     async def _order(self, row: Withdrawal) -> dict[str, Any]:
-        decisions = await self._rows.decisions(row.withdrawal_id)
+        """Return the order with the approvals that count: the signer refuses all for a bad one.
+
+        Before there is a nonce they must count as long as the signer asks of them.
+        """
+        decisions = self._officers.good(
+            subject_of(row, APPROVE),
+            APPROVE,
+            await self._rows.decisions(row.withdrawal_id),
+            for_another=SIGNING_MARGIN if row.nonce is None else dt.timedelta(),
+        )
         return {
             "withdrawal_id": row.withdrawal_id,
             "customer_id": row.customer_id,
@@ -102,16 +117,7 @@ class WithdrawalPayment:
             "amount": str(row.amount),
             "fee": str(row.fee),
             "address": row.address,
-            "approvals": [
-                {
-                    "officer": decision.officer,
-                    "action": decision.action,
-                    "statement": decision.statement,
-                    "signature_hex": decision.signature_hex,
-                }
-                for decision in decisions
-                if decision.action == APPROVE
-            ],
+            "approvals": [asdict(decision) for decision in decisions],
         }
 
     @activity.defn(name="allocate_nonce")
@@ -140,7 +146,8 @@ class WithdrawalPayment:
         short = _shortage(row, state, fees, {}, 0)
         if short is None:
             to, value, data = self._builder.call(row)
-            await self._chain.gas_for(self._hot_address, to, value, data)
+            gas = await self._chain.gas_for(self._hot_address, to, value, data)
+            require_bounds(WITHDRAWAL_BOUNDS, gas, fees)
         moved = short or await self._rows.allocate_nonce(
             request.withdrawal_id,
             self._hot_address,

@@ -10,8 +10,30 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+RESERVED_SECONDS = 900  # how long room is kept for what was checked and is not signed yet
 HOUR_SECONDS = 3_600
 DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class FeeBounds:
+    """The most gas, and the most wei for it, for which a transaction is signed.
+
+    The signer holds each to them; whoever gives a nonce asks before, since what is refused
+    afterwards leaves a hole in the sequence.
+    """
+
+    gas: int
+    network_fee: int
+
+    def admit(self, gas: int, max_fee: int) -> bool:
+        """Return whether `gas` units at `max_fee` wei each are within the bounds."""
+        return gas <= self.gas and gas * max_fee <= self.network_fee
+
+
+WITHDRAWAL_BOUNDS = FeeBounds(500_000, 10**17)  # 0.1 of the chain's coin: what a wrong fee can burn
+# A plain payment takes 21,000 gas, a token's transfer some 60,000.
+OWN_BOUNDS = FeeBounds(150_000, 5 * 10**16)
 
 
 @dataclass(frozen=True, slots=True)

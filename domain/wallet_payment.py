@@ -2,6 +2,9 @@
 
 planned -> numbered -> signed -> broadcast -> booked
 planned -> dropped             nothing (left) to pay, or not worth its fee
+numbered | signed | broadcast -> voiding    given up by two officers, as a withdrawal is
+voiding -> voided              the void was mined: the gas is booked, the nonce is used up
+voiding -> booked | reverted   the payment was mined before the void
 broadcast -> reverted          mined but failed: the gas is booked, nothing has moved
 signed | broadcast -> dropped  a refill whose nonce the cold wallet has used for something else
 
@@ -20,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from domain.approval import DecisionSubject
 from domain.chain import FeeQuote
 from domain.hash_chain import JsonValue
 from domain.instrument import Asset
@@ -44,6 +48,9 @@ class PaymentKind(StrEnum):
     REFILL = "refill"  # a cold address -> the hot wallet, signed by the cold wallet
 
 
+FROM_HOT = frozenset({PaymentKind.GAS, PaymentKind.COLD})
+
+
 class PaymentState(StrEnum):
     """Where a payment stands; the business row's `state`."""
 
@@ -54,24 +61,30 @@ class PaymentState(StrEnum):
     BOOKED = "booked"  # mined, deep enough, and in the ledger
     REVERTED = "reverted"
     DROPPED = "dropped"
+    VOIDING = "voiding"  # payment or void, whichever is mined
+    VOIDED = "voided"
 
 
 _State = PaymentState
 NEXT_STATES: dict[PaymentState, frozenset[PaymentState]] = {
     _State.PLANNED: frozenset({_State.NUMBERED, _State.DROPPED}),
-    _State.NUMBERED: frozenset({_State.SIGNED}),
-    _State.SIGNED: frozenset({_State.BROADCAST, _State.DROPPED}),
-    _State.BROADCAST: frozenset({_State.BOOKED, _State.REVERTED, _State.DROPPED}),
+    _State.NUMBERED: frozenset({_State.SIGNED, _State.VOIDING}),
+    _State.SIGNED: frozenset({_State.BROADCAST, _State.DROPPED, _State.VOIDING}),
+    _State.BROADCAST: frozenset({_State.BOOKED, _State.REVERTED, _State.DROPPED, _State.VOIDING}),
+    _State.VOIDING: frozenset({_State.BOOKED, _State.REVERTED, _State.VOIDED}),
+    _State.VOIDED: frozenset(),
     _State.BOOKED: frozenset(),
     _State.REVERTED: frozenset(),
     _State.DROPPED: frozenset(),
 }
+VOIDABLE_STATES = frozenset({_State.NUMBERED, _State.SIGNED, _State.BROADCAST})
 FINAL_STATES = frozenset(state for state, following in NEXT_STATES.items() if not following)
 STAGE_OF: dict[PaymentState, str] = {
     _State.PLANNED: "nonce",
     _State.NUMBERED: "sign",
     _State.SIGNED: "broadcast",
     _State.BROADCAST: "confirm",
+    _State.VOIDING: "void",
     **{state: str(state) for state in FINAL_STATES},
 }
 
@@ -140,6 +153,20 @@ class WalletPayment:
         return wallet_payment_workflow_id(self.payment_id)
 
     @property
+    def is_voidable(self) -> bool:
+        """Return whether two officers may give it up, if it is parked.
+
+        Only what the hot wallet pays has a nonce behind which customers wait.
+        """
+        return self.kind in FROM_HOT and self.state in VOIDABLE_STATES
+
+    @property
+    def void_subject(self) -> DecisionSubject:
+        """Return what the officers sign; there is no customer."""
+        code, nonce = self.asset.code, self.nonce
+        return DecisionSubject(self.payment_id, 0, code, self.amount, self.destination, nonce)
+
+    @property
     def max_cost(self) -> int:
         """Return the most that the transaction takes in the chain's coin beside its amount."""
         assert self.gas is not None
@@ -197,6 +224,19 @@ def booking(row: WalletPayment, tx_hash: str, fee: int, *, succeeded: bool) -> J
         key=f"{row.subject}-{'booked' if succeeded else 'reverted'}",
         kind=f"wallet_{row.kind}" if succeeded else "wallet_payment_reverted",
         postings=tuple(postings),
+        detail={"payment": row.subject, "tx_hash": tx_hash},
+    )
+
+
+def void_booking(row: WalletPayment, tx_hash: str, fee: int) -> JournalRequest:
+    """Return what a mined void does in the ledger: the hot wallet has paid for its gas."""
+    coin = row.chain
+    gas = Posting(network_fees(coin), wallet_hot(row.chain, coin), coin, fee)
+    return JournalRequest(
+        stream=STREAM,
+        key=f"{row.subject}-{PaymentState.VOIDED}",
+        kind="wallet_payment_voided",
+        postings=(gas,) if fee else (),
         detail={"payment": row.subject, "tx_hash": tx_hash},
     )
 

@@ -17,6 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.approval import VOID, Decision, Statement
 from domain.money import DecimalTextError, text_from_units, units_from_text
+from domain.wallet_payment import FROM_HOT
 from domain.withdrawal import Withdrawal, withdrawal_workflow_id
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
@@ -27,6 +28,7 @@ from infra.temporal.client import connect
 from infra.temporal.runs import Run, list_runs
 from infra.wallet import demo, officers
 from infra.wallet.keys import load_public
+from infra.wallet.payment_store import PaymentStore
 from infra.wallet.withdrawal_store import WithdrawalStore
 from workers.wallet_queries import ANY_PARKED
 from workflows import search_attributes as attributes
@@ -34,6 +36,7 @@ from workflows.parking import RetryRequest
 from workflows.withdrawal_messages import DecisionResult
 
 DECISION_SECONDS = 24 * 3600
+_PAYMENT = "payment-"
 _NAMES = {"parked": ANY_PARKED}  # queries that have a name
 
 
@@ -100,11 +103,12 @@ async def open_work(settings: Settings, query: str) -> list[OpenWork]:
 
 
 async def _amounts(settings: Settings, names: list[str]) -> dict[str, str]:
-    """Return the exact amounts of withdrawals, transfers and deposits by their workflows' ids."""
+    """Return the exact amounts of what is paid, moved and deposited by their workflows' ids."""
     withdrawal, deposit, asset = tables.withdrawal.c, tables.deposit.c, tables.asset.c
     transfer = tables.shard_transfer.c
     queries = (
         _amounts_by("withdrawal-", names, tables.withdrawal, withdrawal.withdrawal_id),
+        _amounts_by(_PAYMENT, names, tables.wallet_payment, tables.wallet_payment.c.payment_id),
         _amounts_by("transfer-", names, tables.shard_transfer, transfer.shard_transfer_id),
         sa.select(deposit.deposit_id.label("name"), deposit.amount, asset.chain_decimals)
         .join_from(tables.deposit, tables.asset)
@@ -181,7 +185,12 @@ async def retry_all(settings: Settings, query: str) -> Batch:
 
 
 async def statement_for(settings: Settings, name: str, action: str) -> Statement:
-    """Return what an officer is about to sign, from the business row."""
+    """Return what an officer is about to sign, from the business row.
+
+    `name` is a withdrawal's id, or `payment-ID` of one of our own, which can only be given up.
+    """
+    if name.startswith(_PAYMENT):
+        return await _void_of_payment(settings, name, action)
     row = await _row(settings, name)
     if action == VOID and row.nonce is None:
         raise DeskError("it has no nonce yet: `rialto reject` gives the amount back")
@@ -193,6 +202,33 @@ async def statement_for(settings: Settings, name: str, action: str) -> Statement
         address=row.address,
         expiry=int(time.time()) + DECISION_SECONDS,
         nonce=row.nonce if action == VOID else None,
+    )
+
+
+async def _void_of_payment(settings: Settings, name: str, action: str) -> Statement:
+    engine = create(settings.database_url, pool_size=1)
+    try:
+        store = PaymentStore(engine, LedgerStore(), AuditStore())
+        row = await store.load(name.removeprefix(_PAYMENT))
+    except ValueError as error:
+        raise DeskError(f"not a payment's id: {name}") from error
+    finally:
+        await engine.dispose()
+    if row is None:
+        raise DeskError(f"there is no {name}")
+    if action != VOID:
+        raise DeskError("a payment between our own addresses takes no approval")
+    if row.kind not in FROM_HOT or row.nonce is None:
+        raise DeskError("only what has a nonce of the hot wallet can be given up")
+    subject = row.void_subject
+    return Statement(
+        withdrawal_id=subject.withdrawal_id,
+        action=action,
+        asset=subject.asset,
+        amount=subject.amount,
+        address=subject.address,
+        expiry=int(time.time()) + DECISION_SECONDS,
+        nonce=subject.nonce,
     )
 
 
@@ -210,16 +246,22 @@ async def _row(settings: Settings, name: str) -> Withdrawal:
     return row
 
 
-async def decide(settings: Settings, officer: str, statement: Statement) -> DecisionResult:
-    """Sign `statement` with the officer's key and hand it to the workflow."""
+async def decide(
+    settings: Settings, officer: str, statement: Statement, name: str = ""
+) -> DecisionResult:
+    """Sign `statement` with the officer's key and hand it to the workflow.
+
+    That of `name`, as `statement_for` knows it; without one, the withdrawal's.
+    """
+    workflow_id = workflow_id_of(name or statement.withdrawal_id)
     path = officers.private_key_path(settings.data_dir, officer)
     if not path.exists():
         raise DeskError(f"there is no key of an officer {officer!r} on this machine")
     decision = officers.sign_statement(officers.load_private_key(path), officer, statement)
     try:
-        return await deliver(settings, withdrawal_workflow_id(statement.withdrawal_id), decision)
+        return await deliver(settings, workflow_id, decision)
     except DeskError as error:
-        await _note_refusal(settings, officer, statement, str(error))
+        await _note_refusal(settings, officer, statement, str(error), workflow_id)
         raise
 
 
@@ -235,14 +277,16 @@ async def deliver(settings: Settings, workflow_id: str, decision: Decision) -> D
     return result
 
 
-async def _note_refusal(settings: Settings, officer: str, statement: Statement, why: str) -> None:
+async def _note_refusal(
+    settings: Settings, officer: str, statement: Statement, why: str, subject: str
+) -> None:
     """Write down who has tried to decide: a refused update leaves no trace in the workflow."""
     engine = create(settings.database_url, pool_size=1)
     try:
         async with engine.begin() as connection:
             await AuditStore().append(
                 connection,
-                withdrawal_workflow_id(statement.withdrawal_id),
+                subject,
                 f"staff:{login()}",
                 f"{statement.action}_refused",
                 f"refused:{uuid4()}",

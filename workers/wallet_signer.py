@@ -32,6 +32,7 @@ from infra.wallet.signer_journal import SignerJournal
 from infra.wallet.signer_log import SignerLog, signer_log_path
 from infra.wallet.signer_policy import SignerPolicy, signer_policy_path
 from infra.wallet.signer_refusal import Refused, SignerFilesError
+from infra.wallet.signing_room import SigningRoom
 from infra.wallet.vault import VaultError
 from workers.stopping import stop_on_signals
 from workflows import task_queues
@@ -110,12 +111,13 @@ def open_signer(settings: Settings) -> SignerDoor:
     seed, policy = load_seed(LocalVault(data_dir)), SignerPolicy.load(signer_policy_path(data_dir))
     journal = SignerJournal(data_dir / "signer" / "signed.jsonl")
     pinned = PinnedOfficers(signer_pinned_path(data_dir))
-    signer = Signer(seed, policy, pinned, journal)
+    room = SigningRoom(journal)  # one for all that leaves the hot wallet
+    signer = Signer(seed, policy, pinned, journal, room)
 
     def cold_address() -> str | None:
         return SignerPolicy.load(signer_policy_path(data_dir)).cold_address
 
-    own = OwnPaymentSigner(seed, policy, journal, cold_address)
+    own = OwnPaymentSigner(seed, policy, journal, room, cold_address)
     return SignerDoor(
         signer,
         own,

@@ -13,8 +13,10 @@ from temporalio.client import Client
 from activities.deposit import DepositActivities
 from activities.hot_wallet import HotWalletActivities
 from activities.nonce_care import NonceCare
+from activities.officer_check import OfficerCheck
 from activities.orphan_sweep import Kind, OrphanSweepActivities, SweepRequest, kinds_of
 from activities.payment_chain import PaymentChain
+from activities.payment_void import PaymentVoid
 from activities.shard_transfer import ShardTransferActivities
 from activities.transfer import TransferSteps
 from activities.wallet_payment import WalletPayments
@@ -161,6 +163,7 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         adapters.max_fee,
         adapters.stuck_seconds,
     )
+    officers = OfficerCheck(adapters.officers, verify_ed25519, utc_now)
     payment = WithdrawalPayment(
         withdrawals,
         on_chain,
@@ -169,6 +172,7 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         adapters.hot_address,
         adapters.gate,
         review.objection,
+        officers,
     )
     void = WithdrawalVoid(
         withdrawals,
@@ -184,7 +188,8 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
     shard_transfers = ShardTransferStore(adapters.engine, ledger)
     between = ShardTransferActivities(shard_transfers, steps)
     payments = PaymentStore(adapters.engine, ledger, audit)
-    own = WalletPayments(payments, on_chain, adapters.chain, builder, adapters.gate)
+    own = WalletPayments(payments, on_chain, adapters.chain, builder, adapters.gate, officers)
+    own_void = PaymentVoid(payments, adapters.chain, builder, on_chain, officers)
     tending = HotWalletActivities(
         HotWalletStore(adapters.engine, audit),
         payments,
@@ -254,6 +259,11 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
             own.confirm,
             own.replacement_order,
             own.replace,
+            own_void.record,
+            own_void.begin,
+            own_void.watch,
+            own_void.order,
+            own_void.send,
             tending.tend,
             sweep.sweep,
         ),

@@ -48,6 +48,7 @@ _ADVICE = {
     "StillStuck": "look at the node and at what others pay; a retry watches on; two officers give "
     "it up by `rialto void ID`",
     "FeeSpike": "wait for a quieter chain, or raise RIALTO_WITHDRAWAL_MAX_FEE_GWEI",
+    "FeeTooHigh": "wait for a quieter chain; or find out why it takes so much gas",
     "ReviewNeeded": "look into it; `rialto approve ID` lets it pass",
     "PolicyRefused": "end the freeze or mend the list, then retry; or `rialto reject ID`",
     "PaymentsPaused": "two officers let payments go on by `rialto wallet resume`",

@@ -22,7 +22,6 @@ with workflow.unsafe.imports_passed_through():
         Decision,
         DecisionSubject,
         decision_refusal,
-        parse_decision,
     )
     from domain.withdrawal import (
         CANCEL_REQUESTED,
@@ -34,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows.ed25519 import verify_ed25519
     from workflows.operations import Step, first_cause, run_step
-    from workflows.parking import ParkingWorkflow, refusal
+    from workflows.parking import ParkingWorkflow, refusal, signed_decision
     from workflows.withdrawal_messages import DecisionResult, Release, WithdrawalResult
 
 _State = WithdrawalState
@@ -60,14 +59,14 @@ class WithdrawalDecisions(ParkingWorkflow):
     @workflow.update(description="An officer approves; the decision must be signed")
     async def approve(self, form: Any = None) -> DecisionResult:
         """Store a signed approval; it counts from then on."""
-        decision = _decision(form)
+        decision = signed_decision(form)
         await self._record(decision)
         self._approved_by.append(decision.officer)
         return self._decision_result()
 
     @approve.validator
     def _validate_approve(self, form: Any = None) -> None:
-        decision = _decision(form)
+        decision = signed_decision(form)
         signable = (_State.APPROVED, _State.NUMBERED, _State.BROADCAST)
         renewal = self._parked and self._state in signable
         if self._state is not _State.SCREENED and not renewal:
@@ -80,7 +79,7 @@ class WithdrawalDecisions(ParkingWorkflow):
     )
     async def reject(self, form: Any = None) -> DecisionResult:
         """Store a signed rejection and give the hold back."""
-        decision = _decision(form)
+        decision = signed_decision(form)
         await self._record(decision)
         actor = f"officer:{decision.officer}"
         if self._release is None or self._state is _State.REVERTED:
@@ -90,7 +89,7 @@ class WithdrawalDecisions(ParkingWorkflow):
 
     @reject.validator
     def _validate_reject(self, form: Any = None) -> None:
-        decision = _decision(form)
+        decision = signed_decision(form)
         if self._state not in REJECTABLE_STATES:
             raise refusal(f"nothing to reject in state {self._state}")
         self._check_decision(decision, REJECT, ())
@@ -101,14 +100,14 @@ class WithdrawalDecisions(ParkingWorkflow):
     )
     async def void(self, form: Any = None) -> DecisionResult:
         """Store a signed decision to use the nonce up; the second one ends the parking."""
-        decision = _decision(form)
+        decision = signed_decision(form)
         await self._record(decision)
         self._voided_by.append(decision.officer)
         return DecisionResult(self._state, len(set(self._voided_by)), VOID_SIGNATURES)
 
     @void.validator
     def _validate_void(self, form: Any = None) -> None:
-        decision = _decision(form)
+        decision = signed_decision(form)
         renewal = self._state is _State.VOIDING  # the signer wants signatures that still count
         if self._state not in VOIDABLE_STATES and not renewal:
             raise refusal(f"nothing to void in state {self._state}")
@@ -211,14 +210,3 @@ class WithdrawalDecisions(ParkingWorkflow):
         if self._view is None:
             raise refusal("the withdrawal is being loaded")
         return self._view
-
-
-def _decision(form: object) -> Decision:
-    """Return the signed decision, or refuse what is none."""
-    decision = parse_decision(form)
-    if decision is None:
-        raise refusal(
-            "not a signed decision: officer, action, statement and signature_hex, each a text, as "
-            "`rialto approve ID` or `rialto reject ID` make them"
-        )
-    return decision

@@ -145,10 +145,10 @@ _UNSETTLED = sa.text(
     "    'withdrawal-' || w.withdrawal_id || '-voided'))"
 )
 _UNBOOKED_PAYMENTS = sa.text(
-    "SELECT t.tx_hash, p.kind, a.code, p.amount"
+    "SELECT t.tx_hash, p.kind, a.code, CASE WHEN t.voids THEN 0 ELSE p.amount END AS amount"
     " FROM wallet_transaction t JOIN wallet_payment p USING (payment_id)"
     " JOIN asset a USING (asset_id)"
-    " WHERE t.chain = :chain AND NOT p.state IN ('booked', 'reverted')"
+    " WHERE t.chain = :chain AND NOT p.state IN ('booked', 'reverted', 'voided')"
 )
 
 

@@ -663,12 +663,13 @@ wallet_payment = sa.Table(  # between the exchange's own addresses
     sa.Column("tx_hash", sa.Text),
     sa.Column("block_number", sa.BigInteger),
     sa.Column("network_fee", Money),
+    sa.Column("voids", JSONB, nullable=False, server_default="[]"),  # decisions to give it up
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
     sa.Column("updated_at", Timestamp, nullable=False, server_default=NOW),
     sa.Index(
         "ix_wallet_payment_open",
         "payment_id",
-        postgresql_where=sa.text("state NOT IN ('booked', 'reverted', 'dropped')"),
+        postgresql_where=sa.text("state NOT IN ('booked', 'reverted', 'dropped', 'voided')"),
     ),
     sa.Index("ix_wallet_payment_deposit_path", "deposit_path"),
     sa.Index(  # one payment at a time concerns a deposit address: a sweep, or gas for one

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.hot_wallet import MAX_GAS_SUPPLY
-from domain.signing_limits import HOUR_SECONDS, Payment, limit_refusal
+from domain.signing_limits import OWN_BOUNDS, Payment, SigningLimits
 from domain.wallet_payment import PaymentKind, is_payment_id
 from infra.wallet.erc20 import parse_transfer_call
 from infra.wallet.keys import DEPOSIT_ACCOUNT, DEPOSIT_BRANCH, HOT_WALLET_PATH, Seed
@@ -23,6 +23,8 @@ from infra.wallet.signer import SignedTransaction, signature_of
 from infra.wallet.signer_journal import SignerJournal
 from infra.wallet.signer_policy import SignerPolicy
 from infra.wallet.signer_refusal import Refused, SignerRefusal
+from infra.wallet.signing_order import COLD_MARK
+from infra.wallet.signing_room import SignedSweeps, SigningRoom
 from infra.wallet.transaction import (
     MalformedTransactionError,
     Transaction,
@@ -30,8 +32,7 @@ from infra.wallet.transaction import (
     transaction_hash,
 )
 
-MAX_GAS = 150_000  # a plain payment takes 21,000, a token's transfer some 60,000
-MAX_NETWORK_FEE = 5 * 10**16  # 0.05 of the chain's coin: what a wrong fee can burn of a sweep
+_NO_BOUND = 10**60  # of amounts: coins go to where they are safer
 _ORDER_FIELDS = frozenset({"payment_id", "kind", "asset", "amount", "deposit_path", "destination"})
 _KINDS = frozenset({PaymentKind.SWEEP, PaymentKind.GAS, PaymentKind.COLD})
 _PATH = re.compile(rf"{re.escape(DEPOSIT_ACCOUNT)}/{DEPOSIT_BRANCH}/(0|[1-9][0-9]{{0,9}})")
@@ -60,8 +61,9 @@ def is_own_order(fields: Mapping[str, Any]) -> bool:
 class OwnPaymentSigner:
     """Checks and signs; sweeps are counted in memory, what the hot wallet pays in the journal.
 
-    A sweep that is signed twice brings coins to the hot wallet twice, so it needs no journal. What
-    leaves the hot wallet has its nonces among the withdrawals', and gas counts in their limits.
+    A sweep that is signed twice brings coins to the hot wallet twice, so it needs no journal, and
+    has windows of its own. What leaves the hot wallet has its nonces among the withdrawals', and
+    shares their `room`: gas counts in their amounts, what goes cold only in their number.
     `cold_address` is asked each time, so that pinning one takes no restart.
     """
 
@@ -70,6 +72,7 @@ class OwnPaymentSigner:
         seed: Seed,
         policy: SignerPolicy,
         journal: SignerJournal,
+        room: SigningRoom,
         cold_address: Callable[[], str | None],
     ) -> None:
         self._seed = seed
@@ -77,14 +80,29 @@ class OwnPaymentSigner:
         self._journal = journal
         self._cold_address = cold_address
         self._hot_address = seed.address(HOT_WALLET_PATH)
-        self._swept: list[int] = []  # seconds since 1970
+        self._room = room
+        self._swept = SignedSweeps()
+        self._sweeps = SigningRoom(self._swept)
 
     def check(self, fields: Mapping[str, Any], now: dt.datetime) -> OwnOrder | Refused:
         """Return the order when it may be signed, as far as that is known without a transaction."""
         order = self._parsed(fields)
         if isinstance(order, Refused):
+            for each in (self._room, self._sweeps):
+                each.give_back(str(fields.get("payment_id")))
             return order
-        return self._limits_refusal(order, int(now.timestamp())) or order
+        room, limits = self._room_of(order)
+        refused = room.keep(_journalled(order, int(now.timestamp())), limits)
+        if refused is not None:
+            room.give_back(order.payment_id)
+        return refused or order
+
+    def _room_of(self, order: OwnOrder) -> tuple[SigningRoom, SigningLimits]:
+        """Return in which windows it needs room, and how much they have."""
+        if order.kind is PaymentKind.GAS:
+            return self._room, self._policy.limits(order.asset)
+        limits = SigningLimits(self._policy.signatures_per_hour, _NO_BOUND, _NO_BOUND)
+        return self._sweeps if order.kind is PaymentKind.SWEEP else self._room, limits
 
     def _parsed(self, fields: Mapping[str, Any]) -> OwnOrder | Refused:
         if set(fields) != _ORDER_FIELDS:
@@ -126,25 +144,6 @@ class OwnPaymentSigner:
             return deposit_path, self._hot_address
         return HOT_WALLET_PATH, self._seed.address(deposit_path)
 
-    def _limits_refusal(self, order: OwnOrder, now_seconds: int) -> Refused | None:
-        if order.kind is PaymentKind.SWEEP:
-            self._swept = [at for at in self._swept if now_seconds - at < HOUR_SECONDS]
-            if len(self._swept) >= self._policy.signatures_per_hour:
-                return Refused(SignerRefusal.TOO_MANY_SIGNATURES)
-            return None
-        if self._journal.given_up(order.payment_id):
-            return Refused(SignerRefusal.GIVEN_UP)
-        payment = _journalled(order, now_seconds)
-        signed = self._journal.payment(order.payment_id)
-        if signed is not None:
-            same = signed.same_payment(payment)
-            return None if same else Refused(SignerRefusal.SIGNED_AS_ANOTHER_PAYMENT)
-        limits = self._policy.limits(order.asset)
-        refusal = limit_refusal(payment, self._journal.last_day(now_seconds), limits)
-        if refusal is None or (order.kind is PaymentKind.COLD and "amount" in refusal):
-            return None  # whatever goes to the cold address is safer there
-        return Refused(SignerRefusal(refusal))
-
     def sign(
         self, fields: Mapping[str, Any], unsigned: bytes, now: dt.datetime
     ) -> SignedTransaction | Refused:
@@ -165,7 +164,8 @@ class OwnPaymentSigner:
         if order.path == HOT_WALLET_PATH:
             self._journal.record(transaction.nonce, _journalled(order, at_seconds), digest)
         else:
-            self._swept.append(at_seconds)
+            self._swept.record(_journalled(order, at_seconds))
+        self._room_of(order)[0].give_back(order.payment_id)
         raw = transaction.signed(*signature_of(self._seed.private_key(order.path), digest))
         return SignedTransaction(raw, transaction_hash(raw), transaction.nonce)
 
@@ -175,9 +175,9 @@ class OwnPaymentSigner:
         """Return how the bytes differ from the order."""
         if transaction.chain_id != self._policy.chain_id:
             return SignerRefusal.WRONG_CHAIN
-        if transaction.priority_fee > transaction.max_fee or transaction.gas > MAX_GAS:
+        if transaction.priority_fee > transaction.max_fee:
             return SignerRefusal.FEE_TOO_HIGH
-        if transaction.gas * transaction.max_fee > MAX_NETWORK_FEE:
+        if not OWN_BOUNDS.admit(transaction.gas, transaction.max_fee):
             return SignerRefusal.FEE_TOO_HIGH
         if order.contract is None:
             if transaction.data or transaction.to != order.destination:
@@ -194,5 +194,5 @@ class OwnPaymentSigner:
 
 def _journalled(order: OwnOrder, at_seconds: int) -> Payment:
     """Return the journal's line; what goes cold is no part of what an asset may lose in an hour."""
-    asset = f"cold:{order.asset}" if order.kind is PaymentKind.COLD else order.asset
+    asset = f"{COLD_MARK}{order.asset}" if order.kind is PaymentKind.COLD else order.asset
     return Payment(order.payment_id, asset, order.amount, order.destination, at_seconds)

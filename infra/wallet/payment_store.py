@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from domain.approval import Decision
 from domain.chain import FeeQuote
 from domain.instrument import Asset
 from domain.ledger import posted
@@ -24,7 +26,7 @@ from domain.wallet_payment import (
     WalletPayment,
     wallet_payment_workflow_id,
 )
-from domain.withdrawal import StoredTransaction
+from domain.withdrawal import REPLACED, VOID_SIGNED, StoredTransaction
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import LedgerStore
@@ -239,21 +241,62 @@ class PaymentStore:
     async def store_replacement(
         self, payment: WalletPayment, transaction: StoredTransaction
     ) -> None:
-        """Store a dearer transaction with the same nonce, before any node sees it; once."""
+        """Store another transaction with the same nonce, before any node sees it; once.
+
+        A dearer payment only while it waits for a block, a void only once it was given up.
+        """
+        wanted = PaymentState.VOIDING if transaction.voids else PaymentState.BROADCAST
+        action = VOID_SIGNED if transaction.voids else REPLACED
         async with self._engine.begin() as connection:
             found = await self._require(connection, payment.payment_id)
-            if found.state is not PaymentState.BROADCAST:
+            if found.state is not wanted:
                 return
-            number = transaction.replacement
-            if await self._store(connection, found, transaction.raw, transaction.tx_hash, number):
+            if await self._store(
+                connection,
+                found,
+                transaction.raw,
+                transaction.tx_hash,
+                transaction.replacement,
+                voids=transaction.voids,
+            ):
                 await self._audit.append(
                     connection,
                     found.subject,
                     ACTOR,
-                    "replaced",
-                    f"{found.subject}:replaced:{number}",
+                    action,
+                    f"{found.subject}:{action}:{transaction.replacement}",
                     {"tx_hash": transaction.tx_hash, "nonce": found.nonce},
                 )
+
+    async def voids(self, payment_id: str) -> list[Decision]:
+        """Return the officers' decisions to give it up, each officer's newest."""
+        query = sa.select(_p.voids).where(_p.payment_id == UUID(payment_id))
+        async with self._engine.connect() as connection:
+            return [Decision(**one) for one in await connection.scalar(query) or ()]
+
+    async def record_void(self, payment_id: str, decision: Decision) -> None:
+        """Store an officer's decision to give it up, and log it; a newer one replaces an older."""
+        async with self._engine.begin() as connection:
+            found = await self._require(connection, payment_id)
+            query = sa.select(_p.voids).where(_p.payment_id == UUID(payment_id))
+            kept = [
+                one
+                for one in await connection.scalar(query) or ()
+                if one["officer"] != decision.officer
+            ]
+            await connection.execute(
+                sa.update(tables.wallet_payment)
+                .where(_p.payment_id == UUID(payment_id))
+                .values(voids=[*kept, asdict(decision)], updated_at=sa.func.now())
+            )
+            await self._audit.append(
+                connection,
+                found.subject,
+                f"officer:{decision.officer}",
+                decision.action,
+                f"{found.subject}:{decision.action}:{decision.signature_hex}",
+                {"statement": decision.statement, "signature": decision.signature_hex},
+            )
 
     async def _store(
         self,
@@ -262,6 +305,8 @@ class PaymentStore:
         raw: bytes,
         tx_hash: str,
         number: int,
+        *,
+        voids: bool = False,
     ) -> bool:
         return await store_transaction(
             connection,
@@ -271,6 +316,7 @@ class PaymentStore:
             address=payment.source,
             nonce=payment.nonce,
             replacement=number,
+            voids=voids,
             raw=raw,
         )
 

@@ -4,8 +4,7 @@ It believes nothing that it is told. The order names what the exchange wants to 
 transaction must do exactly that, above the pinned threshold officers of the pinned file must have
 signed it, the signer's own journal must not show the withdrawal under another nonce or as another
 payment, nor the nonce under another withdrawal, and what it signed itself within an hour and a day
-must leave room. Room is reserved when an order is checked, so that a nonce is not given in vain.
-A void of a nonce takes two officers and pays nobody.
+must leave room (`infra.wallet.signing_room`). A void of a nonce takes two officers and pays nobody.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from domain.approval import (
@@ -25,7 +23,7 @@ from domain.approval import (
     quorum,
 )
 from domain.evm_address import is_checksum_address
-from domain.signing_limits import Payment, limit_refusal
+from domain.signing_limits import WITHDRAWAL_BOUNDS
 from infra.wallet.erc20 import parse_transfer_call
 from infra.wallet.keccak import keccak256
 from infra.wallet.keys import HOT_WALLET_PATH, Seed
@@ -39,6 +37,7 @@ from infra.wallet.signing_order import (
     parse_void,
     signatures_refusal,
 )
+from infra.wallet.signing_room import SigningRoom
 from infra.wallet.transaction import (
     MalformedTransactionError,
     Transaction,
@@ -47,9 +46,6 @@ from infra.wallet.transaction import (
     transaction_hash,
 )
 
-MAX_GAS = 500_000
-MAX_NETWORK_FEE = 10**17  # 0.1 of the chain's coin: a bound on what a wrong fee can burn
-RESERVED_SECONDS = 900
 _NO_TIME = dt.timedelta()
 
 
@@ -71,25 +67,34 @@ class Signer:
         policy: SignerPolicy,
         officers: Mapping[str, Officer],
         journal: SignerJournal,
+        room: SigningRoom,
     ) -> None:
         self._key = seed.private_key(HOT_WALLET_PATH)
         self._hot_address = seed.address(HOT_WALLET_PATH)
         self._policy = policy
         self._officers = officers
         self._journal = journal
-        self._reserved: dict[str, Payment] = {}  # checked, and not signed yet
+        self._room = room
 
     def check(
         self, fields: Mapping[str, Any], now: dt.datetime, approved_for: dt.timedelta = _NO_TIME
     ) -> SigningOrder | Refused:
         """Return the order when it may be signed, as far as that is known without a transaction.
 
-        Its approvals must still count after `approved_for`. Its amount is reserved in the limits'
-        windows for `RESERVED_SECONDS`.
+        Its approvals must still count after `approved_for`. Room is kept for it in the windows.
         """
         order = parse_order(fields)
         if isinstance(order, Refused):
             return order
+        refused = self._order_refusal(order, now + approved_for)
+        limits = refused or self._room.keep(order.payment(now), self._policy.limits(order.asset))
+        if limits is None:
+            return order
+        self._room.give_back(order.withdrawal_id)
+        return limits
+
+    def _order_refusal(self, order: SigningOrder, now: dt.datetime) -> Refused | None:
+        """Return what the signer's own files say against an order, its approvals as of `now`."""
         asset = self._policy.assets.get(order.asset)
         if asset is None:
             return Refused(SignerRefusal.UNKNOWN_ASSET, order.asset)
@@ -100,30 +105,7 @@ class Signer:
         allowed = self._policy.allow_list
         if allowed is not None and order.address not in allowed:
             return Refused(SignerRefusal.ADDRESS_NOT_ALLOWED, order.address)
-        refused = self._approvals_refusal(order, asset, now + approved_for)
-        return refused or self._limits_refusal(order.payment(now)) or order
-
-    def _limits_refusal(self, payment: Payment) -> Refused | None:
-        """Return what the signer's own past says against a payment; else keep room for it."""
-        if self._journal.given_up(payment.withdrawal_id):
-            return Refused(SignerRefusal.GIVEN_UP)
-        signed = self._journal.payment(payment.withdrawal_id)
-        if signed is not None:
-            if signed.same_payment(payment):
-                return None  # it was counted when it was signed first
-            return Refused(SignerRefusal.SIGNED_AS_ANOTHER_PAYMENT)
-        now_seconds = payment.at_seconds
-        self._reserved = {
-            name: kept
-            for name, kept in self._reserved.items()
-            if now_seconds - kept.at_seconds < RESERVED_SECONDS
-        }
-        earlier = chain(self._journal.last_day(now_seconds), self._reserved.values())
-        refusal = limit_refusal(payment, earlier, self._policy.limits(payment.asset))
-        if refusal is not None:
-            return Refused(SignerRefusal(refusal))
-        self._reserved[payment.withdrawal_id] = payment
-        return None
+        return self._approvals_refusal(order, asset, now)
 
     def _approvals_refusal(
         self, order: SigningOrder, asset: AssetPolicy, now: dt.datetime
@@ -156,7 +138,7 @@ class Signer:
             return Refused(refusal)
         digest = transaction.signing_hash()
         self._journal.record(transaction.nonce, order.payment(now), digest)
-        self._reserved.pop(order.withdrawal_id, None)
+        self._room.give_back(order.withdrawal_id)
         raw = transaction.signed(*signature_of(self._key, digest))
         return SignedTransaction(raw, transaction_hash(raw), transaction.nonce)
 
@@ -165,8 +147,8 @@ class Signer:
     ) -> SignedTransaction | Refused:
         """Return a raw transaction that uses a nonce up for nothing, or the first reason not to.
 
-        Two officers must have signed for just this nonce of just this withdrawal; where the payment
-        was signed, it must be theirs. From then on no payment of the withdrawal is signed.
+        Two officers must have signed for just this nonce of just this payment, a customer's or our
+        own; where it was signed, it must be theirs. From then on nothing is paid under its name.
         """
         order = parse_void(fields)
         if isinstance(order, Refused):
@@ -177,7 +159,7 @@ class Signer:
         if refused is not None:
             return refused
         paid = self._journal.payment(order.withdrawal_id)
-        if paid is not None and not paid.same_payment(order.payment(now)):
+        if paid is not None and not order.gives_up(paid):
             return Refused(SignerRefusal.SIGNED_AS_ANOTHER_PAYMENT)
         try:
             transaction = decode_unsigned(unsigned)
@@ -190,7 +172,7 @@ class Signer:
         digest = transaction.signing_hash()
         at_seconds = int(now.timestamp())
         self._journal.record_void(transaction.nonce, order.withdrawal_id, at_seconds, digest)
-        self._reserved.pop(order.withdrawal_id, None)
+        self._room.give_back(order.withdrawal_id)
         raw = transaction.signed(*signature_of(self._key, digest))
         return SignedTransaction(raw, transaction_hash(raw), transaction.nonce)
 
@@ -207,9 +189,8 @@ class Signer:
             return SignerRefusal.WRONG_CHAIN
         if transaction.priority_fee > transaction.max_fee:
             return SignerRefusal.FEE_TOO_HIGH
-        if transaction.gas > MAX_GAS or transaction.gas * transaction.max_fee > MAX_NETWORK_FEE:
-            return SignerRefusal.FEE_TOO_HIGH
-        return None
+        admitted = WITHDRAWAL_BOUNDS.admit(transaction.gas, transaction.max_fee)
+        return None if admitted else SignerRefusal.FEE_TOO_HIGH
 
     def _transaction_refusal(
         self, order: SigningOrder, transaction: Transaction

@@ -13,6 +13,7 @@ from domain.signing_limits import Payment
 from infra.wallet.officers import verify_ed25519
 from infra.wallet.signer_refusal import Refused, SignerRefusal
 
+COLD_MARK = "cold:"  # before the asset of what goes cold: it is no part of what may be lost an hour
 _ORDER_FIELDS = frozenset(
     {"withdrawal_id", "customer_id", "asset", "amount", "fee", "address", "approvals"}
 )
@@ -44,7 +45,10 @@ class SigningOrder:
 
 @dataclass(frozen=True, slots=True)
 class VoidOrder:
-    """A parsed order: use `nonce` up, so that this withdrawal is never paid."""
+    """A parsed order: use `nonce` up, so that this withdrawal, or payment of ours, is never paid.
+
+    A payment of ours has no customer: 0.
+    """
 
     withdrawal_id: str
     customer_id: int
@@ -65,10 +69,11 @@ class VoidOrder:
             self.nonce,
         )
 
-    def payment(self, now: dt.datetime) -> Payment:
-        """Return the payment that is given up."""
-        at_seconds = int(now.timestamp())
-        return Payment(self.withdrawal_id, self.asset, self.amount, self.address, at_seconds)
+    def gives_up(self, signed: Payment) -> bool:
+        """Return whether a signed payment is the one that is given up."""
+        wanted = (self.withdrawal_id, self.amount, self.address)
+        same = wanted == (signed.withdrawal_id, signed.amount, signed.address)
+        return same and signed.asset.removeprefix(COLD_MARK) == self.asset
 
 
 def parse_order(fields: Mapping[str, Any]) -> SigningOrder | Refused:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from domain.instrument import Asset
@@ -14,6 +16,7 @@ from domain.wallet_payment import (
     PaymentState,
     WalletPayment,
     booking,
+    void_booking,
 )
 
 USDT = Asset(1, "USDT", 6, 6)
@@ -51,8 +54,18 @@ def test_a_reverted_payment_costs_gas_and_moves_nothing() -> None:
     assert journal.key != booking(row, "0xhash", 3, succeeded=True).key
 
 
+def test_a_void_costs_the_hot_wallet_gas_and_only_what_it_pays_has_one() -> None:
+    """Voided, the nonce is used up, and nothing has moved."""
+    row = _payment(PaymentKind.COLD)
+    journal = void_booking(row, "0xvoid", 3)
+    assert net_of(journal.postings) == {f"{HOT}:ETH": 3, "network_fees:ETH": -3}
+    assert [kind for kind in PaymentKind if _payment(kind).is_voidable] == ["gas", "cold"]
+    assert not replace(row, state=PaymentState.PLANNED).is_voidable
+
+
 def test_every_state_has_a_stage_and_only_final_ones_lead_nowhere() -> None:
     """Nothing is released once a nonce is given."""
     assert set(STAGE_OF) == set(NEXT_STATES) == set(PaymentState)
-    assert {PaymentState.BOOKED, PaymentState.REVERTED, PaymentState.DROPPED} == FINAL_STATES
+    final = {PaymentState.BOOKED, PaymentState.REVERTED, PaymentState.DROPPED, PaymentState.VOIDED}
+    assert final == FINAL_STATES
     assert PaymentState.DROPPED not in NEXT_STATES[PaymentState.NUMBERED]

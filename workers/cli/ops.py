@@ -125,7 +125,9 @@ def reject(
 
 
 def void(
-    withdrawal_id: Annotated[str, typer.Argument(metavar="ID")],
+    withdrawal_id: Annotated[
+        str, typer.Argument(metavar="ID", help="A withdrawal, or `payment-ID` of one of ours.")
+    ],
     officer: OfficerOption = "",
     yes: YesOption = False,
     data: DataOption = None,
@@ -134,7 +136,7 @@ def void(
     """Give up a parked payment that has its nonce already; two officers must sign.
 
     The nonce is used up by a transaction that pays nobody, at a higher fee. Whichever is mined
-    decides: the payment, or the void, after which the amount goes back to the customer.
+    decides: the payment, or the void, after which a customer's amount goes back to him.
     """
     _decide(withdrawal_id, "void", officer, data, ask=not (yes or as_json), as_json=as_json)
 
@@ -154,7 +156,7 @@ def _decide(
         typer.echo(f"{officer} signs: {statement.canonical()}")
     if ask and _is_terminal():
         typer.confirm("Sign this?", abort=True)
-    result = _run(desk.decide(settings, officer, statement))
+    result = _run(desk.decide(settings, officer, statement, withdrawal_id))
     if as_json:
         typer.echo(
             json.dumps(

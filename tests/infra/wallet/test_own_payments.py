@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from domain.hot_wallet import MAX_GAS_SUPPLY
+from domain.signing_limits import Payment
 from infra.wallet.erc20 import transfer_call
 from infra.wallet.keys import HOT_WALLET_PATH, Seed, deposit_path
 from infra.wallet.own_payments import OwnPaymentSigner
@@ -16,6 +17,7 @@ from infra.wallet.signer import SignedTransaction
 from infra.wallet.signer_journal import SignerJournal
 from infra.wallet.signer_policy import AssetPolicy, SignerPolicy
 from infra.wallet.signer_refusal import Refused, SignerRefusal
+from infra.wallet.signing_room import SigningRoom
 from infra.wallet.transaction import Transaction, sender_of
 
 SEED = Seed(bytes(range(32)))
@@ -50,7 +52,7 @@ def _signer(
     tmp_path: Path, policy: SignerPolicy = POLICY, cold: str | None = COLD
 ) -> OwnPaymentSigner:
     journal = SignerJournal(tmp_path / "signed.jsonl")
-    return OwnPaymentSigner(SEED, policy, journal, lambda: cold)
+    return OwnPaymentSigner(SEED, policy, journal, SigningRoom(journal), lambda: cold)
 
 
 @pytest.mark.parametrize(
@@ -145,8 +147,32 @@ def test_nonces_and_limits_of_the_hot_wallet_are_the_withdrawals(tmp_path: Path)
     poor = replace(POLICY, assets={"ETH": AssetPolicy(None, 10**18, 999, 10**19)})
     most = _signer(tmp_path, poor).check(again, NOW)
     assert most == Refused(SignerRefusal.HOURLY_AMOUNT_EXCEEDED)
-    for nonce in range(3):
-        signed = signer.sign(SWEEP, replace(TOKEN, nonce=nonce).unsigned(), NOW)
-        assert isinstance(signed, SignedTransaction)
-    assert signer.check(SWEEP, NOW) == Refused(SignerRefusal.TOO_MANY_SIGNATURES)
-    assert not isinstance(signer.check(SWEEP, NOW + dt.timedelta(hours=1)), Refused)
+
+
+def test_sweeps_are_counted_once_each_in_windows_of_their_own(tmp_path: Path) -> None:
+    """A dearer transaction of one is no other; gas has its room whatever was swept."""
+    signer = _signer(tmp_path)
+    names = [f"01a2208a-9725-754f-9239-03cad03667e{digit}" for digit in "1234"]
+    for name in names[:3]:
+        for max_fee in (10**9, 2 * 10**9):
+            dearer = replace(TOKEN, max_fee=max_fee)
+            signed = signer.sign(SWEEP | {"payment_id": name}, dearer.unsigned(), NOW)
+            assert isinstance(signed, SignedTransaction)
+    more = SWEEP | {"payment_id": names[3]}
+    assert signer.check(more, NOW) == Refused(SignerRefusal.TOO_MANY_SIGNATURES)
+    assert not isinstance(signer.check(more, NOW + dt.timedelta(hours=1)), Refused)
+    assert not isinstance(signer.check(GAS, NOW), Refused)
+
+
+def test_what_is_checked_has_room_until_it_is_refused(tmp_path: Path) -> None:
+    """Withdrawals and payments of ours keep room from each other; a refused order has none."""
+    policy = replace(POLICY, assets={"ETH": AssetPolicy(None, 10**18, 999, 10**19)})
+    journal = SignerJournal(tmp_path / "signed.jsonl")
+    room = SigningRoom(journal)
+    signer = OwnPaymentSigner(SEED, policy, journal, room, lambda: COLD)
+    assert not isinstance(signer.check(GAS, NOW), Refused)
+    other = Payment("another", "ETH", 500, OTHER, int(NOW.timestamp()))
+    limits = policy.limits("ETH")
+    assert room.keep(other, limits) == Refused(SignerRefusal.HOURLY_AMOUNT_EXCEEDED)
+    assert isinstance(signer.check(GAS | {"destination": OTHER}, NOW), Refused)
+    assert room.keep(other, limits) is None

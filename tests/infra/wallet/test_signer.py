@@ -12,13 +12,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.approval import APPROVE, Officer, Statement
+from domain.signing_limits import RESERVED_SECONDS
 from infra.wallet.erc20 import mint_call, transfer_call
 from infra.wallet.keys import HOT_WALLET_PATH, Seed
 from infra.wallet.officers import sign_statement
-from infra.wallet.signer import RESERVED_SECONDS, SignedTransaction, Signer
+from infra.wallet.signer import SignedTransaction, Signer
 from infra.wallet.signer_journal import MAX_NONCE_STEP, SignerJournal
 from infra.wallet.signer_policy import AssetPolicy, SignerPolicy
-from infra.wallet.signer_refusal import Refused, SignerFilesError, SignerRefusal
+from infra.wallet.signer_refusal import Refused, SignerRefusal
+from infra.wallet.signing_room import SigningRoom
 from infra.wallet.transaction import Transaction, decode_signed, sender_of
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -43,8 +45,11 @@ POLICY = SignerPolicy(
 )
 
 
-def _signer(folder: Path, policy: SignerPolicy = POLICY) -> Signer:
-    return Signer(SEED, policy, OFFICERS, SignerJournal(folder / "signed.jsonl"))
+def _signer(
+    folder: Path, policy: SignerPolicy = POLICY, officers: dict[str, Officer] = OFFICERS
+) -> Signer:
+    journal = SignerJournal(folder / "signed.jsonl")
+    return Signer(SEED, policy, officers, journal, SigningRoom(journal))
 
 
 def _order(amount: int = 900, **changed: Any) -> dict[str, Any]:
@@ -280,7 +285,7 @@ def test_order_changed_after_its_approval_is_refused(
 def test_approval_of_the_requester_does_not_count(tmp_path: Path) -> None:
     """An officer with an account here cannot let his own coins out."""
     officers = OFFICERS | {"marta": replace(OFFICERS["marta"], customer_id=7)}
-    signer = Signer(SEED, POLICY, officers, SignerJournal(tmp_path / "signed.jsonl"))
+    signer = _signer(tmp_path, officers=officers)
     refused = signer.check(_order(5_000, approvals=[_approval()]), NOW)
     assert isinstance(refused, Refused)
     assert refused.detail == "marta: officer_is_requester"
@@ -289,7 +294,7 @@ def test_approval_of_the_requester_does_not_count(tmp_path: Path) -> None:
 def test_two_names_with_one_key_are_one_officer(tmp_path: Path) -> None:
     """Whoever writes the pins twice over has no second pair of eyes."""
     officers = OFFICERS | {"twin": replace(OFFICERS["marta"], name="twin")}
-    signer = Signer(SEED, POLICY, officers, SignerJournal(tmp_path / "signed.jsonl"))
+    signer = _signer(tmp_path, officers=officers)
     twins = [_approval(amount=20_000), _approval(amount=20_000) | {"officer": "twin"}]
     refused = signer.check(_order(20_000, approvals=twins), NOW)
     assert refused == Refused(SignerRefusal.INVALID_APPROVAL, "two officers have one key")
@@ -391,10 +396,3 @@ def test_nonce_far_ahead_is_refused(tmp_path: Path) -> None:
     assert _refusal(signer, second, far) is SignerRefusal.NONCE_TOO_FAR
     near = _transaction(nonce=4 + MAX_NONCE_STEP)
     assert isinstance(_refusal(signer, second, near), SignedTransaction)
-
-
-def test_journal_of_an_earlier_version_is_named(tmp_path: Path) -> None:
-    """Without amounts the windows would be empty: no start rather than no limits."""
-    (tmp_path / "signed.jsonl").write_text('{"nonce": 1, "withdrawal_id": "x", "hash": "00"}\n')
-    with pytest.raises(SignerFilesError, match=r"signed\.jsonl, line 1"):
-        SignerJournal(tmp_path / "signed.jsonl")

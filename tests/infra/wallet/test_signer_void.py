@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from domain.approval import VOID
+from domain.approval import VOID, Officer
+from domain.signing_limits import Payment
 from infra.wallet.keys import HOT_WALLET_PATH
 from infra.wallet.signer import SignedTransaction, Signer
 from infra.wallet.signer_journal import MAX_NONCE_STEP, SignerJournal
 from infra.wallet.signer_refusal import Refused, SignerRefusal
+from infra.wallet.signing_room import SigningRoom
 from infra.wallet.transaction import decode_signed, is_void, sender_of
 from tests.infra.wallet.test_signer import (
     FIRST_ID,
@@ -134,14 +136,18 @@ def test_order_that_two_officers_have_not_signed_is_refused(
     assert _refused(_signer(tmp_path), _void_order() | changed()) is refusal
 
 
+def _with(officers: Mapping[str, Officer], journal: SignerJournal) -> Signer:
+    return Signer(SEED, POLICY, officers, journal, SigningRoom(journal))
+
+
 def test_two_names_with_one_key_void_nothing(tmp_path: Path) -> None:
     """Nor does an officer whose own withdrawal it is."""
     journal = SignerJournal(tmp_path / "signed.jsonl")
     twins = OFFICERS | {"twin": replace(OFFICERS["marta"], name="twin")}
     order = _void_order(decisions=[_signature(), _signature() | {"officer": "twin"}])
-    assert _refused(Signer(SEED, POLICY, twins, journal), order) is SignerRefusal.INVALID_APPROVAL
+    assert _refused(_with(twins, journal), order) is SignerRefusal.INVALID_APPROVAL
     own = OFFICERS | {"piero": replace(OFFICERS["piero"], customer_id=7)}
-    refused = _refused(Signer(SEED, POLICY, own, journal), _void_order())
+    refused = _refused(_with(own, journal), _void_order())
     assert refused is SignerRefusal.INVALID_APPROVAL
 
 
@@ -191,3 +197,14 @@ def test_nothing_is_paid_after_a_void(tmp_path: Path) -> None:
         assert isinstance(_refused(again, _void_order(), dearer), SignedTransaction)
     other = _refusal(signer, _order(withdrawal_id=SECOND_ID), _transaction(nonce=5))
     assert isinstance(other, SignedTransaction)
+
+
+def test_a_payment_of_ours_is_given_up_just_so(tmp_path: Path) -> None:
+    """What went cold stands in the journal under a mark of its own, and is the same payment."""
+    cold = Payment(FIRST_ID, "cold:USDT", 900, RECEIVER, int(NOW.timestamp()))
+    SignerJournal(tmp_path / "signed.jsonl").record(NONCE, cold, b"")
+    order = _void_order(customer_id=0)
+    assert isinstance(_refused(_signer(tmp_path), order), SignedTransaction)
+    SignerJournal(tmp_path / "other.jsonl").record(NONCE, replace(cold, asset="ETH"), b"")
+    journal = SignerJournal(tmp_path / "other.jsonl")
+    assert _refused(_with(OFFICERS, journal), order) is SignerRefusal.SIGNED_AS_ANOTHER_PAYMENT

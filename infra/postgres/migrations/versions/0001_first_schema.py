@@ -1172,6 +1172,12 @@ def upgrade() -> None:
         sa.Column("block_number", sa.BigInteger(), nullable=True),
         sa.Column("network_fee", sa.Numeric(38, 0), nullable=True),
         sa.Column(
+            "voids",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default="[]",
+            nullable=False,
+        ),
+        sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
             server_default=sa.text("now()"),
@@ -1193,7 +1199,7 @@ def upgrade() -> None:
         "wallet_payment",
         ["payment_id"],
         unique=False,
-        postgresql_where=sa.text("state NOT IN ('booked', 'reverted', 'dropped')"),
+        postgresql_where=sa.text("state NOT IN ('booked', 'reverted', 'dropped', 'voided')"),
     )
     op.create_index(
         "ix_wallet_payment_deposit_path", "wallet_payment", ["deposit_path"], unique=False

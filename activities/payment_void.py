@@ -1,0 +1,173 @@
+"""Giving a payment of our own up: its nonce is used up by a void, as a withdrawal's is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import structlog
+from temporalio import activity
+
+from activities.officer_check import OfficerCheck
+from activities.payment_chain import PaymentChain, mined_columns, mined_detail, parked
+from activities.signing import SigningRequest
+from activities.wallet_payment import PaymentResult, PaymentRows, SignedPayment, mined_payment
+from activities.wallet_ports import ChainAdapter, TransactionBuilder
+from domain.approval import VOID, VOID_SIGNATURES, Decision
+from domain.chain import MAX_REPLACEMENTS, FeeQuote, dearer
+from domain.hash_chain import JsonValue
+from domain.wallet_payment import (
+    PaymentChange,
+    PaymentState,
+    WalletPayment,
+    WalletPaymentRequest,
+    void_booking,
+)
+from domain.withdrawal import StoredTransaction
+
+_MOST_TRANSACTIONS = 2 * (1 + MAX_REPLACEMENTS)  # payments and voids of one nonce
+_log = structlog.get_logger(__name__)
+
+
+class VoidRows(PaymentRows, Protocol):
+    """The rows of payments, with what officers have decided about them."""
+
+    async def record_void(self, payment_id: str, decision: Decision) -> None:
+        """Store an officer's decision to give it up."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoidRecord:
+    """An officer's decision that the workflow's validator has accepted."""
+
+    payment_id: str
+    decision: Decision
+
+
+class PaymentVoid:
+    """Activities of a payment of our own that two officers have given up."""
+
+    def __init__(
+        self,
+        rows: VoidRows,
+        chain: ChainAdapter,
+        builder: TransactionBuilder,
+        payments: PaymentChain,
+        officers: OfficerCheck,
+    ) -> None:
+        self._rows = rows
+        self._chain = chain
+        self._builder = builder
+        self._payments = payments
+        self._officers = officers
+
+    async def _require(self, payment_id: str) -> WalletPayment:
+        structlog.contextvars.bind_contextvars(payment_id=payment_id)
+        found = await self._rows.load(payment_id)
+        if found is None:
+            raise parked("NoSuchPayment", f"there is no payment {payment_id}")
+        return found
+
+    async def _good(self, row: WalletPayment) -> list[Decision]:
+        stored = await self._rows.voids(row.payment_id)
+        return self._officers.good(row.void_subject, VOID, stored)
+
+    @activity.defn(name="record_payment_void")
+    async def record(self, record: VoidRecord) -> PaymentResult:
+        """Store a signed decision, before it counts."""
+        row = await self._require(record.payment_id)
+        await self._rows.record_void(record.payment_id, record.decision)
+        return PaymentResult(row.state)
+
+    @activity.defn(name="begin_payment_void")
+    async def begin(self, request: WalletPaymentRequest) -> PaymentResult:
+        """Count the stored signatures once more; from here on nothing more is paid for it.
+
+        Those that count are in the result, where they are not enough.
+        """
+        row = await self._require(request.payment_id)
+        if not row.is_voidable:
+            return PaymentResult(row.state)
+        signed = [one.officer for one in await self._good(row)]
+        if len(signed) < VOID_SIGNATURES:
+            told = f"{len(signed)} of {VOID_SIGNATURES} signatures count"
+            return PaymentResult(row.state, told, voided_by=signed)
+        detail: dict[str, JsonValue] = {"voided_by": [*signed], "nonce": row.nonce}
+        change = PaymentChange(row.state, PaymentState.VOIDING, detail)
+        moved = await self._rows.move(row.payment_id, change)
+        return PaymentResult(moved.state, f"given up by {len(signed)} officers")
+
+    @activity.defn(name="watch_payment_void")
+    async def watch(self, request: WalletPaymentRequest) -> PaymentResult:
+        """Wait until payment or void is mined and deep; `stuck` when a (dearer) void is wanted."""
+        row = await self._require(request.payment_id)
+        if row.state is not PaymentState.VOIDING:
+            return PaymentResult(row.state)
+        stored = await self._rows.transactions(row.payment_id)
+        voids = [one for one in stored if one.voids]
+        if not voids and await self._payments.mined_of(stored) is None:
+            return PaymentResult(row.state, stuck=True)
+        receipt = await self._payments.watch(row, stored, (voids or stored)[-1], row.source)
+        if receipt is None:
+            return PaymentResult(row.state, stuck=True)
+        if any(one.tx_hash == receipt.tx_hash for one in voids):
+            journal = void_booking(row, receipt.tx_hash, receipt.fee)
+            change = PaymentChange(
+                source=PaymentState.VOIDING,
+                target=PaymentState.VOIDED,
+                detail=mined_detail(receipt),
+                columns=mined_columns(receipt),
+                journal=journal if journal.postings else None,
+            )
+            what = "the void"
+        else:
+            change, what = mined_payment(row, receipt), "the payment"
+        moved = await self._rows.move(row.payment_id, change)
+        return PaymentResult(moved.state, f"{what} was mined in block {receipt.block_number}")
+
+    @activity.defn(name="payment_void_order")
+    async def order(self, request: WalletPaymentRequest) -> SigningRequest:
+        """Return the order for the signer, dearer than all transactions of the nonce so far."""
+        row = await self._require(request.payment_id)
+        stored = await self._rows.transactions(row.payment_id)
+        if len(stored) >= _MOST_TRANSACTIONS:
+            raise parked("StillStuck", f"{len(stored)} transactions, and no block takes one")
+        fees = self._fees(stored, await self._chain.fee_quote())
+        self._payments.require_cheap(fees)
+        unsigned = self._builder.void(row, await self._chain.chain_id(), fees)
+        order = {
+            "withdrawal_id": row.payment_id,
+            "customer_id": row.void_subject.customer_id,
+            "asset": row.asset.code,
+            "amount": str(row.amount),
+            "address": row.destination,
+            "nonce": row.nonce,
+            "decisions": [asdict(one) for one in await self._good(row)],
+        }
+        return SigningRequest(order, unsigned.hex())
+
+    def _fees(self, stored: Sequence[StoredTransaction], now: FeeQuote) -> FeeQuote:
+        for one in stored:
+            now = dearer(self._builder.fees_of(one.raw), now)
+        return now
+
+    @activity.defn(name="send_payment_void")
+    async def send(self, signed: SignedPayment) -> PaymentResult:
+        """Store the void, then send it."""
+        row = await self._require(signed.payment_id)
+        if row.state is not PaymentState.VOIDING:
+            return PaymentResult(row.state)
+        raw = bytes.fromhex(signed.raw_hex)
+        tx_hash = self._builder.check_void(row, raw)
+        stored = await self._rows.transactions(row.payment_id)
+        if all(one.tx_hash != tx_hash for one in stored):
+            made = StoredTransaction(
+                tx_hash, raw, len(stored), activity.info().started_time, voids=True
+            )
+            await self._rows.store_replacement(row, made)
+            stored = await self._rows.transactions(row.payment_id)
+        newest = [one for one in stored if one.voids][-1]
+        await self._payments.send(row, stored, newest)
+        _log.info("payment's void sent", tx_hash=newest.tx_hash)
+        return PaymentResult(row.state, f"void {newest.tx_hash}")
