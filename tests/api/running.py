@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +18,7 @@ from domain.commands import Credit
 from domain.events import Credited, SymbolListed
 from domain.instrument import Asset, Instrument
 from infra.embedded.ports import own_port
-from infra.embedded.server import die_with_parent, stop_process
+from infra.embedded.server import stop_process
 from infra.engine_grpc import EngineGrpc
 from infra.postgres import engine as postgres
 from infra.postgres import tables
@@ -31,9 +29,9 @@ from infra.settings import Settings
 from infra.wallet.keys import create_wallet
 from tests.api.memory import ETH, ETH_USDT, USDT
 from tests.api.perpetual_exchange import ETH_PERP, TERMS
+from tests.forks import Forked, fork_main
 from tests.offline import NO_SERVERS
 
-ROOT = Path(__file__).parents[2]
 _READY_SECONDS = 60.0
 PERPETUAL = replace(ETH_PERP, terms=replace(TERMS, basis_window_us=2_000_000))
 
@@ -58,7 +56,7 @@ class RunningExchange:
         self.settings = Settings.of(self.environment)
         self.settings.run_dir.mkdir(parents=True, exist_ok=True)
         self.settings.secrets_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, Forked] = {}
         self.accounts: dict[str, ApiAccount] = {}
         self.customer_ids: dict[str, int] = {}
         self.perpetual: Instrument | None = None
@@ -192,15 +190,11 @@ class RunningExchange:
 
     def launch(self, process: str, module: str, **settings: str) -> None:
         """Start one process of the exchange, with settings of its own."""
-        with (self.settings.data_dir / f"{process}.log").open("ab") as log:
-            self.processes[process] = subprocess.Popen(
-                [sys.executable, "-c", f"from {module} import main; main()"],
-                cwd=ROOT,
-                env={**os.environ, **self.environment, **settings},
-                stdout=log,
-                stderr=log,
-                preexec_fn=die_with_parent,
-            )
+        self.processes[process] = fork_main(
+            module,
+            self.settings.data_dir / f"{process}.log",
+            {**os.environ, **self.environment, **settings},
+        )
 
     async def ready(self, process: str) -> None:
         """Wait until the process' own heartbeat shows."""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from itertools import count
 from pathlib import Path
 
 from domain.commands import Credit, PlaceOrder
@@ -18,21 +19,23 @@ from infra.embedded.server import die_with_parent
 from infra.engine_client import EngineClient
 from infra.engine_grpc import EngineGrpc
 from infra.engine_roles import Tokens, load_tokens
+from tests.forks import ROOT, Forked, fork_main
 from tests.matching.desk import LISTING
 
-ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 30.0
 
 
 class EngineProcess:
-    """`python -m workers.matching_engine` in a folder of its own, without Redis."""
+    """The process of `workers.matching_engine` in a folder of its own, without Redis."""
 
     def __init__(self, ack_policy: str = "fsync", loop: str = "auto") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="rialto-"))
         self.shard = self.folder / "engine" / "shard-0"
         self._policy = ack_policy
         self._loop = loop
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | subprocess.Popen[bytes] | None = None
+        self._lives = count(1)
+        self._log = self.folder
 
     @property
     def socket(self) -> str:
@@ -49,8 +52,10 @@ class EngineProcess:
         """Return the tokens."""
         return load_tokens(self.folder / "secrets")
 
-    def spawn(self, **environment: str) -> subprocess.Popen[bytes]:
-        """Start the process without waiting for it."""
+    def spawn(self, **environment: str) -> Forked | subprocess.Popen[bytes]:
+        """Start the process without waiting for it: a fork, where no library is to be loaded."""
+        module = "workers.matching_engine"
+        self._log = self.folder / f"life-{os.getpid()}-{id(self)}-{next(self._lives)}.log"
         env = {
             **os.environ,
             "RIALTO_DATA_DIR": str(self.folder),
@@ -63,10 +68,14 @@ class EngineProcess:
             "RIALTO_LOG_LEVEL": "ERROR",
             **environment,
         }
-        command = [sys.executable, "-m", "workers.matching_engine"]
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, env=env, stderr=subprocess.PIPE, preexec_fn=die_with_parent
-        )
+        if "LD_PRELOAD" not in env:
+            self._process = fork_main(module, self._log, env)
+            return self._process
+        command = [sys.executable, "-m", module]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=env, stderr=log, preexec_fn=die_with_parent
+            )
         return self._process
 
     async def start(self, **environment: str) -> None:
@@ -97,10 +106,8 @@ class EngineProcess:
         return self._process.wait(seconds)
 
     def errors(self) -> str:
-        """Return what an ended process wrote."""
-        assert self._process is not None
-        assert self._process.stderr is not None
-        return self._process.stderr.read().decode()
+        """Return what the newest process wrote."""
+        return self._log.read_text()
 
     async def client(self) -> EngineClient:
         """Connect as a gateway."""

@@ -23,7 +23,8 @@ from matching.codec import decode_events
 from matching.event_log import EventLog
 from matching.replay import replay_to
 from matching.storage import FileStorage
-from tests.chaos.engine_process import ROOT, EngineProcess, order
+from tests.chaos.engine_process import EngineProcess, order
+from tests.forks import ROOT
 from tests.matching.mirror import Mirror
 
 FAILPOINTS = ("before_write", "after_write", "after_sync", "after_apply", "before_ack")

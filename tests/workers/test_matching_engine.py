@@ -14,7 +14,8 @@ import pytest
 from infra.engine_grpc import EngineGrpc
 from matching import snapshot
 from matching.storage import FileStorage
-from tests.chaos.engine_process import ROOT, EngineProcess, order
+from tests.chaos.engine_process import EngineProcess, order
+from tests.forks import ROOT
 
 
 @pytest.fixture

@@ -146,5 +146,6 @@ async def _run(address: str, namespace: str, database_url: str, path: str, step:
     await worker(client, database_url, Path(path), step).run()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Work until somebody ends this process, or until it ends itself."""
     asyncio.run(_run(*sys.argv[1:]))

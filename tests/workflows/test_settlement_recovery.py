@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from infra.postgres.settlement_store import SettlementStore
 from infra.temporal.entities import ensure_entity
 from infra.temporal.runs import find_run
 from matching.event_codec import encode_events
+from tests.forks import fork_main
 from tests.infra.postgres.conftest import seed_listings
 from tests.infra.postgres.flows import trading_day
 from tests.workflows.operations import OPERATIONS, operate
@@ -40,6 +40,7 @@ pytestmark = pytest.mark.servers
 ACCOUNTS = 6
 _ALWAYS = ("statement 4", "committed")  # the other steps: only with the long ones
 NAMESPACE = "rialto"
+PROCESS = "tests.workflows.settlement_process"
 ASSETS = {1: Asset(1, "USDT", 6, 6), 2: Asset(2, "ETH", 18, 9)}
 PAIRS = {1: Pair(ASSETS[2], ASSETS[1])}
 
@@ -98,9 +99,7 @@ async def test_killed_worker(
     client = await Client.connect(temporal, namespace=NAMESPACE)
     store = SettlementStore(database)
     arguments = [temporal, NAMESPACE, fresh_database, str(path)]
-    process = subprocess.Popen(  # noqa: ASYNC220 - killed below
-        [sys.executable, "-m", "tests.workflows.settlement_process", *arguments]
-    )
+    process = fork_main(PROCESS, tmp_path / "log", os.environ, arguments)
     handle = client.get_workflow_handle(settlement_workflow_id(0))
     try:
         await ensure_entity(client, settlement_entity(0))
@@ -196,9 +195,7 @@ async def test_killed_at_every_step(
     client = await Client.connect(temporal, namespace=NAMESPACE)
     store = SettlementStore(database)
     arguments = [temporal, NAMESPACE, fresh_database, str(path), step]
-    process = subprocess.Popen(  # noqa: ASYNC220 - it kills itself
-        [sys.executable, "-m", "tests.workflows.settlement_process", *arguments]
-    )
+    process = fork_main(PROCESS, tmp_path / "log", os.environ, arguments)
     try:
         await ensure_entity(client, settlement_entity(0))
         assert await asyncio.to_thread(process.wait, 60) == -signal.SIGKILL

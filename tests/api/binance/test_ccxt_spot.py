@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from api.client.account import ApiAccount
 from tests.api.binance.clients import ccxt_example, ccxt_options
 from tests.api.memory import ETH, USDT
-from tests.api.running import ROOT, RunningExchange
+from tests.api.running import RunningExchange
+from tests.forks import ROOT
 
 pytestmark = pytest.mark.servers
 SYMBOL = "ETH/USDT"
