@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import itertools
 import socket
 from collections.abc import Iterator
@@ -10,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from infra.embedded.chain import ChainServer
 from infra.embedded.ports import own_port
@@ -21,15 +22,12 @@ from infra.embedded.valkey import ValkeyServer
 from infra.postgres.migrate import upgrade
 from infra.temporal.search_attributes import SEARCH_ATTRIBUTES
 from tests import recorded
+from tests.examples import load_profile
 
 # Safe in tests only: their databases need not survive a power cut.
 _FAST_POSTGRES = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
 _TEMPLATE = "migrated"
 
-
-# A property holds however busy the machine is: speed lives in benchmarks.
-settings.register_profile("rialto", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("rialto")
 
 _PROCESS_TESTS = (
     "tests/chaos/",
@@ -54,6 +52,28 @@ _LONG_FILES = (
 )
 _QUEUES = ("transfer", "timer", "visibility")
 _SERVER_FIXTURES = {"servers", "postgres_url", "redis_url", "temporal", "chain_url"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set Hypothesis up before any test is imported, and collect no garbage meanwhile."""
+    load_profile(config.getoption("markexpr"))
+    gc.disable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected alone: it stays, and a walk over it takes a second."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)  # most of what tests leave is not garbage
+    gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Leave everything alone until Python ends: pytest would walk over it five times."""
+    gc.freeze()
+    atexit.register(gc.unfreeze)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -24,6 +24,7 @@ from domain.order import OrderType, SelfTrade, Side, TimeInForce
 from domain.order_id import client_key
 from tests.api.exchange import Exchange
 from tests.api.memory import ALICE, BOB
+from tests.examples import examples
 
 MINUTE_US = 60_000_000
 
@@ -64,7 +65,7 @@ def _events_of(seed: int, count: int) -> tuple[Exchange, list[tuple[Event, ...]]
 
 
 @given(seed=st.integers(0, 2**32), every=st.integers(1, 9))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 def test_the_mirror_equals_the_engines_book(seed: int, every: int) -> None:
     """After any orders, and a copy that only sees the published deltas equals it too."""
     exchange, commands = _events_of(seed, 120)

@@ -16,6 +16,7 @@ from domain.risk_commands import FUND_ACCOUNT
 from domain.risk_picture import RiskPicture, ScopeKey
 from domain.risk_record import picture_of, record_of
 from matching import engine
+from tests.examples import examples
 from tests.matching.desk import BTC, USDT
 from tests.matching.perpetual_desk import PERP, PRICE, PerpetualDesk
 from workers.risk_rebuild import picture_of_engine
@@ -96,7 +97,7 @@ def test_it_begins_with_what_was_credited_before_there_were_perpetuals() -> None
     assert_same(desk)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(50))
 @given(
     st.lists(
         st.tuples(

@@ -11,11 +11,12 @@ from domain.order_history import fold
 from infra.postgres.market_rows import MARKET_EVENTS
 from matching.batches import has_history, moves_money, split_by_trades
 from matching.event_codec import decode_events, encode_events
+from tests.examples import examples
 from tests.infra.postgres.flows import accepted, tick, trade, trading_day
 from tests.matching.strategies import any_event
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(seed=st.integers(0, 10**6), most=st.integers(1, 12), first=st.integers(1, 10**9))
 def test_batches_are_whole_dense_and_bounded(seed: int, most: int, first: int) -> None:
     """Joined they are the input; each begins after the one before and has few enough trades."""

@@ -37,6 +37,7 @@ from domain.order import (
 from domain.order_record import OrderRecord
 from matching.codec import encode_command
 from matching.engine import restore_engine
+from tests.examples import examples
 from tests.matching.desk import ETH_USDT, START_US, Desk
 from tests.matching.mirror import Mirror
 
@@ -242,7 +243,7 @@ def _opened() -> Desk:
     return desk
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120))
 @given(streams)
 def test_money_is_conserved_and_held_is_the_sum_of_holds(stream: list[Command]) -> None:
     """Per asset: credits - debits = totals + fees; held = open holds; nothing is negative."""
@@ -260,7 +261,7 @@ def test_money_is_conserved_and_held_is_the_sum_of_holds(stream: list[Command]) 
     assert dict(mirror.fees) == {a: f for a, f in desk.engine.fees().items() if f}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120))
 @given(streams)
 def test_events_alone_rebuild_the_book(stream: list[Command]) -> None:
     """A reader's book has the engine's levels and queue, is not crossed, and trades in turn."""
@@ -284,7 +285,7 @@ def test_events_alone_rebuild_the_book(stream: list[Command]) -> None:
         )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(streams, st.integers(0, 60))
 def test_snapshot_and_replay_give_the_same_digest(stream: list[Command], cut: int) -> None:
     """Snapshot, restore and go on = go on; one batch = command by command; twice = once."""
@@ -305,7 +306,7 @@ def test_snapshot_and_replay_give_the_same_digest(stream: list[Command], cut: in
     assert other.digest() == desk.engine.digest()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(streams)
 def test_every_accepted_order_has_one_end(stream: list[Command]) -> None:
     """Accepted orders are open or closed exactly once; each command has one outcome, index 0."""
@@ -320,7 +321,7 @@ def test_every_accepted_order_has_one_end(stream: list[Command]) -> None:
     assert sorted(closed + still) == accepted
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120))
 @given(streams)
 def test_a_list_ends_whole(stream: list[Command]) -> None:
     """While both orders of an OCO are open nothing has happened to either; else one is left.

@@ -21,6 +21,7 @@ from domain.events import FundingPaid, OrderClosed, PerpetualTrade, TakenOver
 from domain.order import CloseReason, OrderType, Side, TimeInForce
 from domain.perpetual_state import PerpetualState as S
 from domain.risk_commands import FUND_ACCOUNT, Trigger
+from tests.examples import examples
 from tests.matching.desk import ETH_USDT, USDT, only
 from tests.matching.liquidation_desk import Liquidation, below, sliced
 from tests.matching.perpetual_desk import PERP, PerpetualDesk, refusal, terms
@@ -334,7 +335,7 @@ holdings = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(holdings, st.randoms(use_true_random=False), st.sampled_from((PERP, OTHER)))
 def test_admission_is_the_same_under_any_permutation(
     held: list[tuple[int, Side, int]], chance: random.Random, symbol: int
@@ -358,7 +359,7 @@ def test_admission_is_the_same_under_any_permutation(
     assert found[0] == found[1]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(
     st.lists(st.tuples(st.integers(1, 30), st.integers(985, 1_015)), min_size=1, max_size=4),
     st.lists(st.integers(1, 40), min_size=1, max_size=5),

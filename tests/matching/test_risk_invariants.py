@@ -31,6 +31,7 @@ from domain.risk_invariants import (
 )
 from domain.risk_picture import RiskPicture
 from matching.codec import by_command
+from tests.examples import examples
 from tests.matching.desk import USDT
 from tests.matching.liquidation_desk import Liquidation, below, sliced
 from tests.matching.perpetual_desk import PERP, PerpetualDesk
@@ -48,7 +49,7 @@ def held_against(events: list[e.Event]) -> RiskInvariants:
     return invariants
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(st.integers(0, 2**32))
 def test_they_hold_on_any_stream(seed: int) -> None:
     """And from the middle of it, where the picture is the one of an engine."""

@@ -16,6 +16,7 @@ from domain.events import OrderAccepted
 from domain.limits import MAX_PLAYED
 from domain.order import OrderType, SelfTrade, Side, TimeInForce
 from domain.perpetual_record import ScopeMargin
+from tests.examples import examples
 from tests.matching.perpetual_desk import PERP, PerpetualDesk, refusal
 
 pytestmark = pytest.mark.usefixtures("each_engine")
@@ -233,7 +234,7 @@ class Book:
         self.desk.index(1_000 + self.chance.randint(-45, 45))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 2**32))
 def test_who_is_let_in_stays_covered_by_his_own_fills(seed: int) -> None:
     """At the mark equity covers all that margin needs, after any order that adds to a position."""

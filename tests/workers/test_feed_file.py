@@ -16,6 +16,7 @@ from domain.order import OrderType, Side, TimeInForce
 from domain.order_id import client_key
 from tests.api.exchange import LocalDoor
 from tests.api.memory import ETH, ETH_USDT, USDT
+from tests.examples import examples
 from workers.cli.feed import OWN_FLOW
 from workers.feed_file import (
     Agreement,
@@ -123,7 +124,7 @@ def _trades_of(groups: list[list[FlowRow]]) -> tuple[set[FlowFill], object]:
     deleted=st.sets(st.integers(0, 59)),
     size=st.integers(1, 8),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_groups_may_go_in_either_order(
     drawn: list[tuple[str, int, int]], deleted: set[int], size: int
 ) -> None:

@@ -15,6 +15,7 @@ from domain.margin_call import is_call_over, is_called
 from domain.position import Position
 from domain.risk_bounds import MAX_CASH_UNITS, MAX_VALUE_UNITS
 from domain.risk_picture import ScopeKey
+from tests.examples import examples
 from workers.risk_book import RiskBook
 
 ONE = bracket_table([(0, 5_000, 10_000)], 1 << 50)
@@ -116,7 +117,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     st.lists(STEPS, min_size=3, max_size=60),
     st.fixed_dictionaries({}, optional={n: st.integers(1, 10**6) for n in MARKETS}),

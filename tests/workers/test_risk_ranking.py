@@ -13,6 +13,7 @@ from domain.brackets import bracket_table
 from domain.margin import Exposure, Scope
 from domain.position import Position
 from domain.risk_picture import ScopeKey
+from tests.examples import examples
 from workers.risk_book import RiskBook
 
 TABLE = bracket_table([(0, 4_000, 8_000), (50_000_000_000, 5_000, 10_000)], 10**12)
@@ -77,7 +78,7 @@ def _ranked(holders: list[Holder], *, longs: bool) -> list[Ranked]:
     return rank(found)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(HOLDERS, max_size=40), st.integers(1, 8), st.booleans())
 def test_the_first_are_among_those_who_are_looked_at(
     holders: list[Holder], most: int, longs: bool
@@ -99,7 +100,7 @@ def test_of_many_few_are_looked_at() -> None:
     assert 200 <= len(accounts) <= 210
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(HOLDERS, min_size=1, max_size=4), st.integers(1, 5), st.booleans())
 def test_of_those_who_are_alike_the_first_are_looked_at(
     kinds: list[Holder], most: int, longs: bool
@@ -121,7 +122,7 @@ def test_without_a_mark_everybody_is_looked_at() -> None:
     assert (len(accounts), is_all) == (20, True)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(HOLDERS, max_size=30))
 def test_lights_are_the_exact_rankings(holders: list[Holder]) -> None:
     """Of everybody who can be closed, where no two scores are as good as equal."""

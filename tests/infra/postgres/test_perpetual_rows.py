@@ -17,6 +17,7 @@ from infra.postgres.settlement_rows import net_by_account, rows_from
 from matching.batches import moves_money, split_by_trades
 from matching.event_codec import encode_events
 from tests.domain.perpetual_flow import PerpetualFlow
+from tests.examples import examples
 
 USDT = Asset(1, "USDT", 6, 6)
 BTC = Asset(2, "BTC", 8, 8)
@@ -24,7 +25,7 @@ ASSETS = {1: USDT, 2: BTC}
 PAIRS = {3: Pair(BTC, USDT), 4: Pair(BTC, USDT)}
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 10**6))
 def test_rows_equal_the_rules_event_by_event(seed: int) -> None:
     """Nets per account, positions after the batch, and one row a money event."""

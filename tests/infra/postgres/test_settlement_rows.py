@@ -16,6 +16,7 @@ from domain.ledger import LedgerInvariantError, SequenceGapError, net_of
 from domain.order import Side
 from infra.postgres.settlement_rows import net_by_account, rows_from
 from matching.event_codec import encode_events
+from tests.examples import examples
 from tests.infra.postgres.flows import credited, debited, tick, trade, trading_day
 
 USDT = Asset(1, "USDT", 6, 6)
@@ -48,7 +49,7 @@ def transfers(seed: int, first: int) -> list[Event]:
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.integers(0, 10**6))
 def test_net_equals_the_rule_event_by_event(seed: int) -> None:
     """Nets, trades, transfers and times from arrays equal those of the events."""
