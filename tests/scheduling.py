@@ -22,6 +22,11 @@ def group_of(path: str) -> str:
     return EXCHANGE if _SHARES.search((_ROOT / path).read_text()) else path
 
 
+def shares_exchange(nodeid: str) -> bool:
+    """Tell whether a test's file has tests that share the running exchange."""
+    return group_of(nodeid.split("::", 1)[0]) == EXCHANGE
+
+
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # it carries no types
     """Hands files, or the group of them that share one exchange, to the processes."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest_asyncio
 from tests.api.exchange import Exchange
 from tests.api.running import RunningExchange
 from tests.conftest import Servers
+from tests.scheduling import shares_exchange
 
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -45,13 +46,12 @@ async def shared_chromium() -> AsyncIterator[None]:
 _RUNNING: list[RunningExchange] = []
 
 
-@pytest.fixture(scope="session")
-def running(
-    servers: Servers, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningExchange]:
+@pytest.fixture(scope="module")
+def running(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> RunningExchange:
     """Give engine, market data and gateway as processes; shared, so tests add what they need.
 
-    Folders of tests that import this fixture get the same exchange.
+    Folders of tests that import this fixture get the same exchange, until a file comes that has no
+    use for it: it takes a twentieth of a core to keep.
     """
     if not _RUNNING:
         made = RunningExchange(
@@ -61,5 +61,12 @@ def running(
         )
         asyncio.run(made.start())
         _RUNNING.append(made)
-    yield _RUNNING[0]
-    _RUNNING[0].stop()
+    return _RUNNING[0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Generator[None]:
+    """Stop the running exchange when no test of the next file uses it."""
+    yield
+    if _RUNNING and (nextitem is None or not shares_exchange(nextitem.nodeid)):
+        _RUNNING.pop().stop()
