@@ -49,6 +49,7 @@ async def test_closed_workflow_is_exported_once(
         task_queue=queue,
         workflows=[ShortDeposit, HistoryExportWorkflow],
         activities=[exporting.export],
+        build_id="test",
     ):
         await client.execute_workflow(ShortDeposit.run, id=name, task_queue=queue)
         kept = []

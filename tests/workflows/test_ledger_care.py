@@ -30,7 +30,11 @@ async def test_care_makes_partitions_and_says_so(fresh_database: str, temporal: 
     )
     results = []
     async with Worker(
-        client, task_queue="care", workflows=[LedgerCareWorkflow], activities=[caring.care]
+        client,
+        task_queue="care",
+        workflows=[LedgerCareWorkflow],
+        activities=[caring.care],
+        build_id="test",
     ):
         for number in range(2):
             result: CareResult = await client.execute_workflow(

@@ -156,7 +156,9 @@ async def test_a_liquidation_reads_like_a_story(rig_of: Any) -> None:
         tasks = [one for one in history.events if one.event_type == _TASK_COMPLETED]
         assert len(tasks) == 1
         converter = rig.client.data_converter
-        replayer = Replayer(workflows=[LiquidationWorkflow], data_converter=converter)
+        replayer = Replayer(
+            workflows=[LiquidationWorkflow], data_converter=converter, build_id="test"
+        )
         await replayer.replay_workflow(history)
 
 
@@ -194,7 +196,9 @@ async def test_the_other_side_is_a_child_that_can_be_read(rig_of: Any) -> None:
         assert found["steps"][0]["counterparty_id"] == 2
         history = await child.fetch_history()
         converter = rig.client.data_converter
-        replayer = Replayer(workflows=[AutoDeleveragingWorkflow], data_converter=converter)
+        replayer = Replayer(
+            workflows=[AutoDeleveragingWorkflow], data_converter=converter, build_id="test"
+        )
         await replayer.replay_workflow(history)
 
 

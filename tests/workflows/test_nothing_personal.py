@@ -70,6 +70,7 @@ async def test_planted_names_are_sealed_everywhere(
         task_queue=queue,
         workflows=[WithdrawalWorkflow],
         activities=[steps.load, steps.signing_order, steps.note],
+        build_id="test",
     ):
         handle = await client.start_workflow(
             WithdrawalWorkflow.run,

@@ -85,6 +85,7 @@ async def house(quiet_rig: Rig) -> AsyncIterator[House]:
         workflows=[AdjustmentWorkflow],
         activities=[steps.load, steps.sign, steps.post, steps.expire],
         interceptors=[gate],
+        build_id="test",
     )
     async with rig.worker(gate, treasuries=treasuries), adjusting:
         await rig.funded_customer(ALICE, "USDT", 90_000 * USDT)

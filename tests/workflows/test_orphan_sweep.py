@@ -44,7 +44,11 @@ async def test_one_run_sweeps_on_and_comes_back_when_it_is_terminated(temporal: 
                 await asyncio.sleep(0.05)
 
     async with Worker(
-        client, task_queue=QUEUE, workflows=[OrphanSweepWorkflow], activities=[sweep]
+        client,
+        task_queue=QUEUE,
+        workflows=[OrphanSweepWorkflow],
+        activities=[sweep],
+        build_id="test",
     ):
         await ensure_entity(client, entity)
         await until_swept(5)

@@ -25,7 +25,9 @@ def history(request: pytest.FixtureRequest) -> WorkflowHistory:
 
 async def test_history_replays(history: WorkflowHistory) -> None:
     """A change that would break a running workflow fails here first."""
-    replayer = Replayer(workflows=[AdjustmentWorkflow, FeeTiersWorkflow, MarketChangeWorkflow])
+    replayer = Replayer(
+        workflows=[AdjustmentWorkflow, FeeTiersWorkflow, MarketChangeWorkflow], build_id="test"
+    )
     await replayer.replay_workflow(history)
 
 

@@ -25,7 +25,9 @@ def history(request: pytest.FixtureRequest) -> WorkflowHistory:
 
 async def test_history_replays(history: WorkflowHistory) -> None:
     """A change that would break a running workflow fails here first."""
-    replayer = Replayer(workflows=[DepositWorkflow, WithdrawalWorkflow, ShardTransferWorkflow])
+    replayer = Replayer(
+        workflows=[DepositWorkflow, WithdrawalWorkflow, ShardTransferWorkflow], build_id="test"
+    )
     await replayer.replay_workflow(history)
 
 

@@ -77,6 +77,7 @@ async def test_undecided_withdrawal_is_escalated_and_then_rejected(
         task_queue=WALLET,
         workflows=[WithdrawalWorkflow],
         activities=[steps.load, steps.note, steps.begin_release, steps.give_back],
+        build_id="test",
     ):
         result = await skipping.client.execute_workflow(
             WithdrawalWorkflow.run,
@@ -102,6 +103,7 @@ async def test_deadline_counts_from_when_officers_could_decide(
         task_queue=WALLET,
         workflows=[WithdrawalWorkflow],
         activities=[steps.load, steps.screen, steps.note, steps.begin_release, steps.give_back],
+        build_id="test",
     ):
         result = await skipping.client.execute_workflow(
             WithdrawalWorkflow.run,
@@ -125,6 +127,7 @@ async def test_deadline_counts_from_the_row_not_from_the_run(
         task_queue=WALLET,
         workflows=[WithdrawalWorkflow],
         activities=[steps.load, steps.note, steps.begin_release, steps.give_back],
+        build_id="test",
     ):
         await skipping.client.execute_workflow(
             WithdrawalWorkflow.run,

@@ -39,6 +39,7 @@ async def test_absent_signer_parks_the_withdrawal(
         task_queue=QUEUE,
         workflows=[WithdrawalWorkflow],
         activities=[steps.load, steps.signing_order, steps.note],
+        build_id="test",
         workflow_runner=UnsandboxedWorkflowRunner(),
     ):
         handle = await client.start_workflow(
