@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from tests.api.binance.listening import Desk
+from tests.api.binance.one_exchange import import_only_binance
+
+import_only_binance()
 
 
 @pytest_asyncio.fixture
