@@ -42,6 +42,10 @@ _FOREIGN = [
 ]
 _REMINDERS = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
 _SKIPS = {"pytest.skip", "pytest.xfail", *(f"pytest.mark.{w}" for w in ("skip", "skipif", "xfail"))}
+# To unparse each node of the project takes seconds: most are told apart by their last name.
+_CLOCK_NAMES, _SKIP_NAMES = (
+    {name.rsplit(".", 1)[-1] for name in each} for each in (_CLOCKS, _SKIPS)
+)
 _ENTRY_POINTS = re.compile(  # what people start, and what customers' programs import
     r"api\.client\.[a-z]+|workers\.[a-z_]+|workers\.cli\.[a-z_]+|.*\.migrations\.(env|versions\..*)|.*\.__main__"
 )
@@ -70,9 +74,18 @@ def test_rules_do_not_read_clocks() -> None:
         f"{path}:{node.lineno}"
         for path in python_files(*_PURE)
         for node in ast.walk(tree_of(path))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in _CLOCKS
+        if isinstance(node, ast.Call)
+        and _last_name(node.func) in _CLOCK_NAMES
+        and ast.unparse(node.func) in _CLOCKS
     ]
     assert found == []
+
+
+def _last_name(called: ast.expr) -> str:
+    """Return `c` of `a.b.c`; nothing of what is no name."""
+    if isinstance(called, ast.Attribute):
+        return called.attr
+    return called.id if isinstance(called, ast.Name) else ""
 
 
 def test_money_is_never_a_float() -> None:
@@ -95,7 +108,7 @@ def test_sql_is_not_built_from_strings() -> None:
         for path in python_files(*PACKAGES)
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Call)
-        and ast.unparse(node.func).rsplit(".", 1)[-1] in {"text", "execute", "exec_driver_sql"}
+        and _last_name(node.func) in {"text", "execute", "exec_driver_sql"}
         and node.args
         and _is_built(node.args[0])
     ]
@@ -166,8 +179,8 @@ def test_tests_say_what_they_hold() -> None:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 if node.name.startswith("test_") and not ast.get_docstring(node):
                     silent.append(f"{path}:{node.name}")
-            elif isinstance(node, ast.Attribute) and ast.unparse(node) in _SKIPS:
-                skipped.append(f"{path}:{node.lineno}")
+            elif isinstance(node, ast.Attribute) and node.attr in _SKIP_NAMES:
+                skipped += [f"{path}:{node.lineno}"] if ast.unparse(node) in _SKIPS else []
     assert (silent, skipped) == ([], [])
 
 
