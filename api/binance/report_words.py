@@ -161,10 +161,9 @@ def _how_ended(report: Report) -> str:
 
 def _status(report: Report) -> str:
     own = report.order
-    if own.words.get("pending"):
-        return "PENDING_NEW"
     filled = own.market.quantity_text(own.filled_lots)
-    return status_word(report.status, filled, report.close_reason)
+    pending = bool(own.words.get("pending"))
+    return status_word(report.status, filled, report.close_reason, pending=pending)
 
 
 def _value(own: OwnOrder, fill: Words) -> int:

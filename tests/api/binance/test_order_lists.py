@@ -248,3 +248,13 @@ async def test_lists_over_the_socket(heard: Desk, monkeypatch: pytest.MonkeyPatc
     ]
     states = [one["X"] for one in await asker.reports(5)]
     assert states[:3] == ["NEW", "PENDING_NEW", "PENDING_NEW"]
+
+
+async def test_what_was_pending_ends_in_its_reports(heard: Desk) -> None:
+    """With a working order that has not traded its exits end, and are told to have ended."""
+    asker = await heard.spot()
+    placed = await asker.ask("orderList.place.otoco", key_id="key-1", **OTOCO)
+    number = placed["result"]["orderListId"]
+    await asker.ask("orderList.cancel", key_id="key-1", symbol="ETHUSDT", orderListId=number)
+    ended = (await asker.reports(6))[3:]
+    assert [(one["x"], one["X"]) for one in ended] == [("CANCELED", "CANCELED")] * 3
