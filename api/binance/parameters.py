@@ -80,7 +80,13 @@ def json_list(name: str, text: str, number: Callable[[str], Any] | None = None) 
     if nested_too_deep(text.encode()):
         raise malformed(name)
     try:
-        listed = json.loads(text, parse_float=number, parse_int=number, parse_constant=number)
+        listed = json.loads(
+            text,
+            parse_float=number,
+            parse_int=number,
+            parse_constant=number,
+            object_pairs_hook=unique,
+        )
     except ValueError as error:
         raise malformed(name) from error
     if not isinstance(listed, list):
@@ -139,6 +145,16 @@ def _decoded(raw: bytes, name: str) -> str:
         return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
     except UnicodeDecodeError as error:
         raise malformed(name[:32]) from error
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; one that has a name twice is refused, as parameters are."""
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        names = [name for name, _ in pairs]
+        name = next(name for name in names if names.count(name) > 1)
+        raise _repeated(name if name.isprintable() else "params")  # what cannot be written is not
+    return document
 
 
 def _repeated(name: str) -> Refusal:

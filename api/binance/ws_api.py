@@ -25,7 +25,7 @@ from api.binance.auth import Session, logged_on
 from api.binance.call import Call, Row, refusal_of, used_limits
 from api.binance.errors import Refusal, malformed
 from api.binance.general import ping
-from api.binance.parameters import LARGEST_PARAMETER_COUNT, Parameters, Signed
+from api.binance.parameters import LARGEST_PARAMETER_COUNT, Parameters, Signed, unique
 from api.binance.user_stream import UserStream
 from api.errors import Problem
 from api.limits import Allowance
@@ -186,6 +186,7 @@ class ApiConnection(Line):
                 return await self._change_session(method, key_id, signed)
             session = self._session if key_id is None and signed.signature is None else None
         if method == STATUS:
+            await self._look_at_key()
             return self._status(), None
         if method in _OF_SPOT and not self._perpetual:
             return await self._call_about_events(method, key_id, signed, session)
@@ -210,6 +211,16 @@ class ApiConnection(Line):
         assert caller is not None, "it wants a key"
         self._session = await logged_on(self._services, caller, self._address)
         return self._status(), allowance
+
+    async def _look_at_key(self) -> None:
+        """Forget who has logged on by a key that is not valid any more."""
+        session, services = self._session, self._services
+        if session is None:
+            return
+        key_id = session.logged_on.key_id
+        key = await auth.valid_key(services.keys, key_id, services.now_ms)
+        if key is None and self._session is session:
+            self._session = None
 
     def _status(self) -> dict[str, Any]:
         session = self._session
@@ -279,7 +290,13 @@ def _request(raw: str | bytes) -> dict[str, Any]:
     if nested_too_deep(body):
         raise Refusal(-1135, "This request is nested too deep.")
     try:
-        found = json.loads(body, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
+        found = json.loads(
+            body,
+            parse_int=_Number,
+            parse_float=_Number,
+            parse_constant=_Number,
+            object_pairs_hook=unique,
+        )
     except ValueError as error:
         raise Refusal(-1135, "This request is not valid JSON.") from error
     if not isinstance(found, dict) or not isinstance(found.get("method"), str):

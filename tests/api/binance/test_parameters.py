@@ -6,7 +6,7 @@ import pytest
 
 from api.binance.auth import sign
 from api.binance.errors import Refusal
-from api.binance.parameters import Parameters, read
+from api.binance.parameters import Parameters, json_list, read
 
 # The published example of the dialect's documentation: an independent word on the algorithm.
 SECRET = b"NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
@@ -74,3 +74,11 @@ def test_lists_are_json() -> None:
     for text in ("A", "[1]", '{"a": 1}', "[" * 100_000):
         with pytest.raises(Refusal):
             Parameters({"s": text}).names("s")
+
+
+def test_a_name_is_once_in_an_object() -> None:
+    """In a list of orders as among parameters: which of two values is meant is not guessed."""
+    assert json_list("batchOrders", '[{"a": 1}, {"a": 2}]', number=str) == [{"a": "1"}, {"a": "2"}]
+    with pytest.raises(Refusal) as refused:
+        json_list("batchOrders", '[{"price": "1", "price": "2"}]', number=str)
+    assert (refused.value.code, "'price'" in refused.value.message) == (-1101, True)

@@ -125,6 +125,7 @@ async def test_what_a_session_does_not_allow(heard: Desk) -> None:
     del keys["key-ed"]
     revoked = await asker.ask("account.status", **now(heard))
     assert (revoked["status"], revoked["error"]["code"]) == (401, -2015)
+    assert (await asker.ask("session.status"))["result"]["apiKey"] is None
 
 
 async def test_events_of_a_session(heard: Desk) -> None:
