@@ -290,7 +290,11 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time passes: added by the sequencer after 100 ms without another command."""
+    """Time passes: added by the sequencer after 100 ms without another command, or a busy second.
+
+    What follows from time alone, as a market whose index is silent, so waits for no pause in the
+    trading.
+    """
 
     opcode: ClassVar[Opcode] = Opcode.TICK
 

@@ -136,7 +136,7 @@ class Sequencer(Readers):
         self._submit(command, split_commands(command))
 
     def tick(self) -> None:
-        """Write that time passes; the driver calls it after 100 ms without another record."""
+        """Write that time passes: after 100 ms without another record, or a busy second."""
         self._own(encode_command(Tick()))
 
     def sync(self) -> int:

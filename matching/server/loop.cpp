@@ -17,7 +17,8 @@ namespace rialto::server {
 namespace {
 
 constexpr std::uint64_t kMillisecond = 1'000'000;
-constexpr std::uint64_t kTickNs = 100 * kMillisecond;
+constexpr std::uint64_t kTickNs = 100 * kMillisecond;       // without another record
+constexpr std::uint64_t kBusyTickNs = 1000 * kMillisecond;  // however many there are
 constexpr std::uint64_t kAcceptRestNs = 1000 * kMillisecond;
 constexpr int kEventsPerWait = 64;
 constexpr std::uint16_t kForbiddenOpcode = 2;  // domain.errors.RejectReason
@@ -65,7 +66,8 @@ Loop::Loop(LoopOptions options, Sequencer& sequencer, Journal& journal, EventLog
       mailbox_(mailbox),
       times_(times),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-      last_write_ns_(monotonic_ns()) {
+      last_write_ns_(monotonic_ns()),
+      last_tick_ns_(last_write_ns_) {
   if (!epoll_) throw FileError("epoll", errno);
   epoll_event event{.events = EPOLLIN, .data = {.u64 = kBellTag}};
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, mailbox_.to_loop.fd(), &event);
@@ -290,27 +292,35 @@ void Loop::bury() {
 
 bool Loop::group_is_full() const { return group_.commands() >= options_.limits.commands_per_group; }
 
+// Whether time has to pass before anything else does: marks age and sides stay empty under load, too.
+bool Loop::overdue_tick(std::uint64_t now) const {
+  return !draining_ && now - last_tick_ns_ >= kBusyTickNs;
+}
+
 bool Loop::due_tick(std::uint64_t now) const {
   return !draining_ && jobs_.empty() && now - last_write_ns_ >= kTickNs;
+}
+
+void Loop::add_tick(std::uint64_t now) {
+  Command tick{};
+  tick.opcode = Opcode::kTick;
+  tick.version = kCommandVersion;
+  tick.stripes = 1;
+  group_.add(reinterpret_cast<const std::uint8_t*>(&tick), sizeof tick);
+  last_tick_ns_ = now;
 }
 
 // Makes a group of what was read and runs it; returns whether anything was written.
 bool Loop::run_group() {
   jobs_.clear();
   group_.clear();
-  take_submitted();
-  for (std::size_t left = queue_.size(); left != 0 && !group_is_full(); --left) {
-    Connection& connection = *queue_.front();
-    queue_.pop_front();
-    connection.queued = false;
-    take_frames(connection);
-  }
-  if (due_tick(monotonic_ns())) {
-    Command tick{};
-    tick.opcode = Opcode::kTick;
-    tick.version = kCommandVersion;
-    tick.stripes = 1;
-    group_.add(reinterpret_cast<const std::uint8_t*>(&tick), sizeof tick);
+  std::uint64_t now = monotonic_ns();
+  if (overdue_tick(now)) {
+    add_tick(now);  // a group of its own: what waits is in the next
+  } else {
+    take_jobs();
+    now = monotonic_ns();
+    if (due_tick(now)) add_tick(now);
   }
   if (group_.commands() == 0) {
     events_ = {};
@@ -323,6 +333,16 @@ bool Loop::run_group() {
   lap(Work::kApply);
   last_write_ns_ = lap_ns_;
   return true;
+}
+
+void Loop::take_jobs() {
+  take_submitted();
+  for (std::size_t left = queue_.size(); left != 0 && !group_is_full(); --left) {
+    Connection& connection = *queue_.front();
+    queue_.pop_front();
+    connection.queued = false;
+    take_frames(connection);
+  }
 }
 
 void Loop::take_submitted() {

@@ -136,12 +136,15 @@ class Loop {
   void enforce_deadlines(std::uint64_t now);
 
   bool run_group();
+  void take_jobs();
   void take_frames(Connection& connection);
   void take_submitted();
   void take_commands(Job job, int role, const std::uint8_t* data, std::size_t size);
   void greet(Connection& connection, const Frame& frame);
   bool group_is_full() const;
+  bool overdue_tick(std::uint64_t now) const;
   bool due_tick(std::uint64_t now) const;
+  void add_tick(std::uint64_t now);
 
   void answer_group();
   void answer(Job& job, std::span<const EventStripe> events, std::uint64_t sequence);
@@ -181,6 +184,7 @@ class Loop {
 
   std::optional<ThreadMeter> meter_;
   std::uint64_t last_write_ns_;
+  std::uint64_t last_tick_ns_;
   std::uint64_t lap_ns_ = 0;
   std::uint64_t last_work_ns_ = 0;
   bool stopped_reading_ = false, draining_ = false, closed_ = false, quitting_ = false;

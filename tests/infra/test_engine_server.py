@@ -10,7 +10,7 @@ import pytest
 
 from domain.commands import CancelOrder, Opcode, SetShardMode
 from domain.errors import RejectReason
-from domain.events import CommandRejected
+from domain.events import CommandRejected, EventType
 from domain.order import ShardMode
 from infra.door_limits import DoorLimits
 from infra.engine_client import EngineClient
@@ -27,7 +27,7 @@ from infra.engine_frames import (
 )
 from infra.engine_hosts import LoopKind
 from infra.engine_roles import ROLE_OPCODES, Role
-from matching.codec import decode_events, encode_command
+from matching.codec import decode_events, encode_command, view_events
 from tests.infra.engine_rig import Rig, running
 from tests.matching.samples import session
 
@@ -319,6 +319,21 @@ async def test_what_was_sent_stays_sent(rig: Rig) -> None:
         while (await client.submit(CancelOrder(1, 0, 5)))[0].sequence < before + 500:
             pass
     await rig.connected(1)
+
+
+async def test_time_passes_under_load_too(rig: Rig) -> None:
+    """Whoever sends without a pause does not keep time from passing: marks age, and markets."""
+    client = await rig.client()
+    after = (await client.submit(CancelOrder(1, 0, 5)))[0].sequence
+    async with asyncio.timeout(30):
+        while not _has_ticked(rig, after):
+            await client.submit(CancelOrder(1, 0, 5))
+            await asyncio.sleep(0.005)
+
+
+def _has_ticked(rig: Rig, after: int) -> bool:
+    found = rig.host.sequencer.read_events(after, 1 << 20)
+    return found is not None and bool((view_events(found.data)["type"] == EventType.TICKED).any())
 
 
 async def test_the_tcp_door_is_the_same(rig: Rig) -> None:
