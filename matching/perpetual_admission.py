@@ -66,7 +66,8 @@ def refuse_position(
     """Return why a position may not grow by `more_lots` of an order's side, or NONE.
 
     A reduce-only order is cut to what it can close (or, without `clamps`, refused beyond it);
-    orders that can only reduce, even if all others of their side fill first, pass.
+    orders that can only reduce, even if all others of their side fill first, pass. In a market
+    that only reduces, an order that may do more does not move to another price either.
     """
     perpetual = market.perpetual
     assert perpetual is not None
@@ -75,10 +76,12 @@ def refuse_position(
     if order.flags & REDUCES:
         return _reduce(order, closable, clamps=clamps)
     side_lots = seat.adding[order.side] + more_lots
-    if more_lots <= 0 or side_lots <= closable:
+    if side_lots <= closable:
         return _NONE
     if rules_of(perpetual.phase).new_orders is NewOrders.REDUCING:
         return RejectReason.MARKET_REDUCE_ONLY
+    if more_lots <= 0:
+        return _NONE
     if not seat.is_used and _is_full(state, market, order.account_id):
         return RejectReason.TOO_MANY_POSITIONS
     after = abs(seat.lots + side_lots if order.side == 0 else seat.lots - side_lots)

@@ -44,7 +44,8 @@ bool Engine::is_full(const Market& market, std::uint32_t account) const {
 
 // Why a position may not grow by `more_lots` of an order's side. A reduce-only order is cut to
 // what it can close, `left` being what is left of it (or, without `clamps`, refused beyond it);
-// orders that can only reduce, even if all others of their side fill first, pass.
+// orders that can only reduce, even if all others of their side fill first, pass. In a market that
+// only reduces, an order that may do more does not move to another price either.
 Reason Engine::refuse_position(const Market& market, std::uint16_t flags, std::uint32_t account,
                                std::int64_t more_lots, bool clamps, std::int64_t& left) const {
   const Perpetual& perpetual = *market.perpetual;
@@ -59,8 +60,9 @@ Reason Engine::refuse_position(const Market& market, std::uint16_t flags, std::u
     return Reason::kNone;
   }
   const Wide side_lots = Wide{seat.adding[static_cast<std::size_t>(side)]} + more_lots;
-  if (more_lots <= 0 || side_lots <= closable) return Reason::kNone;
+  if (side_lots <= closable) return Reason::kNone;
   if (perpetual.phase == PerpetualState::kReduceOnly) return Reason::kMarketReduceOnly;
+  if (more_lots <= 0) return Reason::kNone;
   if (!seat.is_used() && is_full(market, account)) return Reason::kTooManyPositions;
   const Wide grown = side == kBuy ? seat.position.lots + side_lots : seat.position.lots - side_lots;
   const Wide after = grown < 0 ? -grown : grown;

@@ -8,7 +8,7 @@ import pytest
 
 from domain import risk_commands as r
 from domain.circuit_breaker import Trip
-from domain.commands import SetParameters, Started, Tick
+from domain.commands import AmendOrder, SetParameters, Started, Tick
 from domain.errors import RejectReason as R
 from domain.events import (
     IndexSet,
@@ -23,7 +23,7 @@ from domain.perpetual_terms import BracketRow
 from domain.risk_bounds import MAX_PRICE_TICKS
 from matching.codec import encode_events
 from matching.engine import restore_engine
-from tests.matching.desk import BTC, ETH_USDT, USDT, Desk, reason
+from tests.matching.desk import BTC, ETH_USDT, USDT, Desk, order_id, reason
 from tests.matching.perpetual_desk import PERP, RULES, TERMS, PerpetualDesk, refusal, terms
 
 pytestmark = pytest.mark.usefixtures("each_engine")
@@ -225,6 +225,18 @@ def test_operators_move_a_market(desk: PerpetualDesk) -> None:
     assert reason(desk.run(r.SetPerpetualState(ETH_USDT, r.Trigger.HALT))) is R.NOT_A_PERPETUAL
     desk.run(r.SetPerpetualState(PERP, r.Trigger.RESUME))
     assert desk.phase is S.GUARDED
+
+
+def test_where_only_reducing_is_left_no_resting_order_opens_more(desk: PerpetualDesk) -> None:
+    """One that stood before is not moved into the book; it may shrink, and who closes may move."""
+    desk.pair(1, 2, 10)
+    opening, closing = order_id(desk.buy(1, 985, 5)), order_id(desk.sell(1, 1_015, 10))
+    desk.run(r.SetPerpetualState(PERP, r.Trigger.REDUCE))
+    across = AmendOrder(1, PERP, opening, price_ticks=1_020)  # what account 90 asks
+    assert reason(desk.run(across)) is R.MARKET_REDUCE_ONLY
+    assert refusal(desk.run(AmendOrder(1, PERP, opening, quantity_lots=4))) is R.NONE
+    assert refusal(desk.run(AmendOrder(1, PERP, closing, price_ticks=1_012))) is R.NONE
+    assert desk.perpetual.open_lots == 10
 
 
 def test_a_mark_beyond_what_is_counted_halts_the_market() -> None:
