@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from domain.errors import RejectReason
+from domain.limits import MAX_SLICES
 from domain.order import OrderType, SelfTrade, TimeInForce, TriggerSource
 from domain.order_id import is_client_order_id
 from domain.risk_commands import FUND_ACCOUNT
 from matching.book import BUY, Order
 from matching.perpetual import CLOSE_POSITION
 from matching.wire import may_rest
-
-MAX_SLICES = 100
-"""How many times an iceberg may show lots: each time is a meeting, of which a taker has few."""
 
 _MARKET, _TRAILING_STOP = int(OrderType.MARKET), int(OrderType.TRAILING_STOP)
 _LAST_TYPE = max(int(kind) for kind in OrderType)
