@@ -24,6 +24,7 @@ from workers.cli.context import EXIT_FAILED, EXIT_USAGE
 WINDOW = 10_000
 SMALL_WINDOW = 100
 DRAWN_COMMANDS = 1_000_000
+EXPECTED = ("trades", "volume", "checksum")  # what a flow's own file says of its fills
 RESTING_ORDERS = 1_000_000
 RESTING_METHOD = (
     f"growth of the resident set while {RESTING_ORDERS:,} orders of 1,000 accounts come to rest at "
@@ -65,7 +66,8 @@ def core(
 
     Beside it, in the same run: the same flow in a perpetual market; without the dedupe window,
     with a small one that evicts all the time, with input that is not in the cache, and a bare
-    book without any feature. Exit code 1 when the fills are not the flow's.
+    book without any feature. Exit code 1 when the fills are not the flow's or the bare book's, 2
+    when the flow cannot be read.
     """
     from matching.core_engine import load_core
 
@@ -76,22 +78,32 @@ def core(
     if flow is not None and not flow.is_file():
         typer.echo(f"no flow at {flow}", err=True)
         raise typer.Exit(EXIT_USAGE)
-    raw, expected = drawn_flow(DRAWN_COMMANDS) if flow is None else _recorded_flow(flow)
-    report = measure(module, raw, passes, batch)
+    try:
+        raw, expected = drawn_flow(DRAWN_COMMANDS) if flow is None else _recorded_flow(flow)
+        report = measure(module, raw, passes, batch)
+    except ValueError as error:
+        typer.echo(f"{flow}: {error}", err=True)
+        raise typer.Exit(EXIT_USAGE) from None
     if expected:
         report["as_expected"] = all(report[name] == expected[name] for name in expected)
     typer.echo(json.dumps(report, indent=1) if as_json else _table(report))
-    if not report.get("as_expected", True) or report["rejected"]:
+    holds = report.get("as_expected", True) and report["bare_book_agrees"]
+    if not holds or report["rejected"]:
         raise typer.Exit(EXIT_FAILED)
 
 
 def _recorded_flow(flow: Path) -> tuple[bytes, dict[str, Any]]:
-    """Return a file's flow, and what must come out where that is known."""
+    """Return a file's flow, and what must come out where that is known; else `ValueError`."""
+    raw = flow.read_bytes()
+    if not raw:
+        raise ValueError("the flow is empty")
     expected_path = flow.with_name(flow.name + ".json")
     if not expected_path.is_file():
-        return flow.read_bytes(), {}
+        return raw, {}
     expected = json.loads(expected_path.read_text())
-    return flow.read_bytes(), {name: expected[name] for name in ("trades", "volume", "checksum")}
+    if not isinstance(expected, dict) or not expected.keys() >= set(EXPECTED):
+        raise ValueError(f"{expected_path.name} has to name {', '.join(EXPECTED)}")
+    return raw, {name: expected[name] for name in EXPECTED}
 
 
 def measure(module: Any, raw: bytes, passes: int, batch: int) -> dict[str, Any]:

@@ -67,8 +67,9 @@ def test_batches_over_grpc() -> None:
     (row,) = report["scenarios"]
     assert row["checks"]["journalled"] == row["commands"] + 2_000
     assert row["commands"] % 50 == 0
-    assert report["orders_per_second"] == row["orders_per_second"] > 0
-    assert 0 < row["batch_p50_us"] <= row["batch_p99_us"]
+    assert report["achieved_rate"] == row["achieved_rate"] > 0
+    assert 0 < report["p50_us"] <= report["p99_us"] <= report["p999_us"] == row["p999_us"]
+    assert (report["load"], report["offered_rate"]) == ("closed loop", "max")
 
 
 def test_wrong_options_are_usage_errors() -> None:

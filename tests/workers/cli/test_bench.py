@@ -7,6 +7,7 @@ import random
 import struct
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -109,11 +110,47 @@ def test_wrong_fills_are_a_failure(flow: Path) -> None:
     assert CliRunner().invoke(build(), arguments).exit_code == 1
 
 
-def test_a_flow_that_is_none_is_refused(tmp_path: Path) -> None:
-    """A missing file is named; bytes that are not whole lines are an error."""
-    result = CliRunner().invoke(build(), ["bench", "core", "--flow", str(tmp_path / "none")])
-    assert result.exit_code == 2
-    broken = tmp_path / "broken.bin"
-    broken.write_bytes(b"123")
-    result = CliRunner().invoke(build(), ["bench", "core", "--flow", str(broken)])
-    assert result.exit_code != 0
+def test_a_bare_book_that_disagrees_is_a_failure(
+    flow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The figure beside ours is of the same fills, or the run is void."""
+    flow.with_name("flow.bin.json").unlink()
+    monkeypatch.setattr("matching.core_engine.load_core", _OtherBook)
+    arguments = ["bench", "core", "--flow", str(flow), "--passes", "1", "--json"]
+    result = CliRunner().invoke(build(), arguments)
+    assert (result.exit_code, json.loads(result.output)["bare_book_agrees"]) == (1, False)
+
+
+class _OtherBook:
+    """The native module with a bare book that makes other fills."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(native(), name)
+
+    def bench_bare_book(self, raw: bytes, passes: int) -> dict[str, Any]:
+        return {**native().bench_bare_book(raw, passes), "checksum": 1}
+
+
+@pytest.mark.parametrize(
+    ("raw", "beside", "words"),
+    [
+        (None, "", "no flow at"),
+        (b"", "", "empty"),
+        (b"123", "", "24 bytes"),
+        (LINE.pack(0, 0, 0, 1, 1, 100), "{", "flow.bin: "),
+        (LINE.pack(0, 0, 0, 1, 1, 100), '{"trades": 0}', "trades, volume, checksum"),
+        (LINE.pack(0, 0, 0, 1, 2**40, 100), "", "32-bit ids"),
+    ],
+)
+def test_a_flow_that_is_none_is_refused(
+    tmp_path: Path, raw: bytes | None, beside: str, words: str
+) -> None:
+    """What is wrong with the file, or with what lies beside it, is said, with exit code 2."""
+    path = tmp_path / "flow.bin"
+    if raw is not None:
+        path.write_bytes(raw)
+    if beside:
+        path.with_name("flow.bin.json").write_text(beside)
+    result = CliRunner().invoke(build(), ["bench", "core", "--flow", str(path), "--passes", "1"])
+    assert result.exit_code == 2, result.output
+    assert words in result.output
