@@ -24,7 +24,8 @@ LimitOption = Annotated[
 def register(app: typer.Typer) -> None:
     """Add `conform` and its parts."""
     conform = typer.Typer(
-        help="Compare the matching engines with recorded flows and published traces.",
+        help="Compare the matching engines with recorded flows and published traces. Exit code 1 "
+        "is a difference, 2 data that is not there or not readable.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )

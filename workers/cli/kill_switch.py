@@ -43,12 +43,15 @@ _HELP = {
     "CANCEL_ONLY": "Take cancels only: whoever wants may leave, nobody may enter.",
     "NORMAL": "Open trading again after `halt` or `cancel-only`.",
 }
+EXIT_CODES = (
+    "\n\nExit code 1 when an engine refuses or one of several is away, 3 when none answers."
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the three verbs."""
     for verb, mode in (("halt", "HALTED"), ("cancel-only", "CANCEL_ONLY"), ("resume", "NORMAL")):
-        app.command(verb, help=_HELP[mode])(_verb(mode))
+        app.command(verb, help=_HELP[mode] + EXIT_CODES)(_verb(mode))
 
 
 def _say_market(given: str) -> str:

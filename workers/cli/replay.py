@@ -21,14 +21,18 @@ def replay(
         Path | None, typer.Argument(help="A shard's folder; default: the exchange's own.")
     ] = None,
     data: DataOption = None,
-    shard_number: Annotated[int, typer.Option("--shard", help="Which shard's journal.")] = 0,
-    until: Annotated[int | None, typer.Option(help="Stop after this sequence.")] = None,
+    shard_number: Annotated[int, typer.Option("--shard", min=0, help="Which shard's journal.")] = 0,
+    until: Annotated[int | None, typer.Option(min=0, help="Stop after this sequence.")] = None,
     snapshot: Annotated[
         bool, typer.Option("--snapshot", help="Start from the newest snapshot, not from genesis.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Replay a journal from the beginning; print counts, digest and speed. Reads only."""
+    """Replay a journal from the beginning; print counts, digest and speed. Reads only.
+
+    Exit code 1 names what is wrong with the journal, or a sequence that it has not; 3 when there
+    is none.
+    """
     import json
     import time
 

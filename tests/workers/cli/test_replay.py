@@ -67,6 +67,10 @@ def test_it_stops_where_it_is_told(shard: Shard, tmp_path: Path) -> None:
     """`--until` gives the state after exactly that command."""
     code, text = _run(str(tmp_path), "--until", "57", "--json")
     assert (code, json.loads(text)["sequence"]) == (0, 57)
+    code, text = _run(str(tmp_path), "--until", "100000")
+    assert code == 1
+    assert "NOT_IN_JOURNAL" in text
+    assert [_run(option, "-1")[0] for option in ("--until", "--shard")] == [2, 2]
 
 
 def test_damage_is_a_failure_and_nothing_is_not_running(shard: Shard, tmp_path: Path) -> None:
