@@ -48,12 +48,13 @@ class Scan:
     `breached`: MM > 0 and equity < MM, not frozen yet; worst first, by equity / MM (as float64: an
     order of need judges nobody), then the larger MM, then the key. `called`: newly below the line
     of the margin call and not breached, in the same order. `unjudged` counts scopes with a position
-    that has no mark to be valued at.
+    that has no mark to be valued at, `ruined` those worth less than nothing, frozen or not.
     """
 
     breached: tuple[ScopeNeed, ...]
     called: tuple[ScopeNeed, ...]
     unjudged: int
+    ruined: int
 
 
 class _Market:
@@ -252,6 +253,7 @@ class RiskBook:
             breached=self._needs(breached & free, equity, maintenance),
             called=self._needs(new & free, equity, maintenance),
             unjudged=int(np.count_nonzero(blind)),
+            ruined=int(np.count_nonzero(judged & (equity < 0))),
         )
 
     def _valued(self, marks: Mapping[int, int]) -> tuple[Integers, Integers, Flags]:

@@ -269,6 +269,7 @@ class RiskMonitor:
             "largest_freeze_ms": self._watch.largest[1],
             "margin_calls": self._watch.calls,
             "unjudged": self._watch.unjudged,
+            "ruined": self._watch.ruined,
             "open": workflows.open_count if workflows else 0,
             "waiting": workflows.waiting_count if workflows else len(picture.frozen),
             "fund_units": str(picture.fund_units()),

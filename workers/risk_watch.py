@@ -56,13 +56,14 @@ class RiskWatch:
         self.frozen_count = 0
         self.calls = 0
         self.unjudged = 0
+        self.ruined = 0
         self.refused = ""
         self.largest = (0, 0.0)
 
     async def look(self) -> list[FrozenScope]:
         """Scan once; tell who is called, freeze who is in need; return who was frozen."""
         found = self._news.scan()
-        self.unjudged = found.unjudged
+        self.unjudged, self.ruined = found.unjudged, found.ruined
         if found.called:
             self._call(found.called)
         if not found.breached:

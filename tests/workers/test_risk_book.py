@@ -46,14 +46,15 @@ class PlainBook:
             ),
         )
 
-    def scan(self, marks: Mapping[int, int]) -> tuple[list[ScopeKey], list[ScopeKey], int]:
-        breached, called, unjudged = [], [], 0
+    def scan(self, marks: Mapping[int, int]) -> tuple[list[ScopeKey], list[ScopeKey], int, int]:
+        breached, called, unjudged, ruined = [], [], 0, 0
         for key in self.cash.keys() | self.positions.keys():
             scope = self.scope(key, marks)
             if scope is None:
                 unjudged += 1
                 continue
             equity, margin = scope.equity_units, scope.maintenance_units
+            ruined += margin > 0 and equity < 0
             rank = (float(equity) / float(margin) if margin else 0, -margin, key)
             if is_liquidatable(scope):
                 breached.append(rank)
@@ -67,7 +68,7 @@ class PlainBook:
             [key for *_, key in sorted(found) if key not in self.frozen]
             for found in (breached, called)
         ]
-        return shown[0], shown[1], unjudged
+        return shown[0], shown[1], unjudged, ruined
 
 
 @dataclass
@@ -95,10 +96,10 @@ class Pair:
 
     def check(self, marks: Mapping[int, int]) -> None:
         found = self.arrays.scan(marks)
-        breached, called, unjudged = self.plain.scan(marks)
+        breached, called, unjudged, ruined = self.plain.scan(marks)
         assert [need.scope for need in found.breached] == breached
         assert [need.scope for need in found.called] == called
-        assert found.unjudged == unjudged
+        assert (found.unjudged, found.ruined) == (unjudged, ruined)
         for need in (*found.breached, *found.called):
             scope = self.plain.scope(need.scope, marks)
             assert scope is not None

@@ -39,6 +39,7 @@ OTHER_NUMBERS = {
 
 _WARM_UP_STEPS = 34  # until marks are fresh for the first time
 _MINUTE_STEPS = 12
+_PATH_POINTS = 100
 _LEAST_ACTIVE = 12  # accounts that act in a step; of many one in a hundred
 _FUND_PPM = 3_000  # what the fund begins with, of all that traders bring
 
@@ -195,6 +196,7 @@ class Simulation:
             "violations": violations_of(report.violations),
             "first_violation_step": self.first_violation,
             "fund_units": {"start": fund[0], "min": min(fund), "max": max(fund), "end": fund[-1]},
+            "fund_path": path_of(fund),
             "haircut_units": totals.haircut_units,
             "shortfall_units": totals.shortfall_units,
             "liquidations": counts["frozen"],
@@ -233,6 +235,13 @@ class Simulation:
                 }
             )
         return found
+
+
+def path_of(values: list[int]) -> list[list[int]]:
+    """Return [step, value] at even distances and of the last step, about a hundred of them."""
+    stride = max(1, len(values) // _PATH_POINTS)
+    last = len(values) - 1
+    return [[step, values[step]] for step in sorted({*range(0, last, stride), last})]
 
 
 def invariants_of(results: Any) -> list[dict[str, Any]]:

@@ -40,6 +40,10 @@ def test_a_report_and_a_picture(tmp_path: Path) -> None:
         "markets",
     ):
         assert name in found
+    path, fund = found["fund_path"], found["fund_units"]
+    assert [step for step, _ in path] == list(range(40))
+    assert (path[0][1], path[-1][1]) == (fund["start"], fund["end"])
+    assert (min(units for _, units in path), max(u for _, u in path)) == (fund["min"], fund["max"])
     again = _run("--seed", "2", *SHORT)
     assert again.exit_code == 0
     assert found["digest"] in again.stdout
