@@ -21,6 +21,7 @@ from api.routes import (
     compliance,
     fees,
     keys,
+    login,
     markets,
     order_batches,
     order_lists,
@@ -28,6 +29,7 @@ from api.routes import (
     orders,
     perpetuals,
     position_history,
+    sessions,
     statements,
     system,
     transfers,
@@ -55,16 +57,19 @@ ROUTERS = (
     withdrawal_addresses.router,
     compliance.router,
     keys.router,
+    sessions.router,
+    login.router,
 )
 
 _DESCRIPTION = """Prices, quantities and amounts are decimal numbers **in text**; JSON numbers are
 refused. Signed routes take the headers `RIALTO-KEY`, `RIALTO-TIMESTAMP` (ms) and
 `RIALTO-SIGNATURE` = hex HMAC-SHA256(secret, text), of an Ed25519 key the base64 of its signature
-of the text. The text (version 1) is six lines, each ended by a line feed: timestamp, METHOD, path,
-raw query, `Idempotency-Key`, raw body; what a request does not have is an empty line. GET and
-DELETE have no body. `RIALTO-WINDOW` (ms, default 5000, at most 60000) says how old a request may
-be. Refusals are `application/problem+json` (RFC 9457) with a stable `code`, `retryable` and
-`request_id`."""
+of the text. The text (version 1) is six lines, each ended by a line feed: timestamp, METHOD,
+path, raw query, `Idempotency-Key`, raw body; what a request does not have is an empty line. GET
+and DELETE have no body. `RIALTO-WINDOW` (ms, default 5000, at most 60000) says how old a request
+may be. A web page may show a session's access token (`Authorization: Bearer`) in the place of a
+signature; where `x-step-up` is true it needs a fresh second factor. Refusals are
+`application/problem+json` (RFC 9457) with a stable `code`, `retryable` and `request_id`."""
 
 
 def create_app(services: Services) -> FastAPI:
@@ -116,6 +121,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             "key": {"type": "apiKey", "in": "header", "name": "RIALTO-KEY"},
             "timestamp": {"type": "apiKey", "in": "header", "name": "RIALTO-TIMESTAMP"},
             "signature": {"type": "apiKey", "in": "header", "name": "RIALTO-SIGNATURE"},
+            "session": {"type": "http", "scheme": "bearer"},
         }
         components.setdefault("schemas", {})["Problem"] = _PROBLEM_SCHEMA
         for router in ROUTERS:
@@ -133,7 +139,9 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
     operation["x-scope"] = declared.scope.value if declared.scope else "public"
     operation["x-weight"] = declared.weight
     if declared.scope:
-        operation["security"] = [{"key": [], "timestamp": [], "signature": []}]
+        signed: list[dict[str, list[str]]] = [{"key": [], "timestamp": [], "signature": []}]
+        operation["security"] = [*([] if declared.session else signed), {"session": []}]
+        operation["x-step-up"] = declared.step_up
     responses = operation["responses"]
     responses.pop("422", None)
     repeats = route.path not in _MADE_ONCE and "POST" in (route.methods or ())
@@ -147,7 +155,7 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
 
 
 # What is asked for again is refused, or made again: a secret is told once.
-_MADE_ONCE = {"/v1/keys"}
+_MADE_ONCE = {"/v1/keys", "/v1/sessions"}
 _PROBLEM_SCHEMA: dict[str, Any] = {
     "title": "Problem",
     "description": "Why a request was refused (RFC 9457).",

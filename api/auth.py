@@ -17,8 +17,9 @@ import base64
 import hashlib
 import hmac
 import re
+import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from domain.api_keys import admits
 from domain.customer import ApiKey, KeyAlgorithm, Scope, Standing, standing_refuses
 
 if TYPE_CHECKING:  # clients sign with this module, and have no use for the gateway's ports
+    from api.access_tokens import AccessTokens
     from api.ports import KeyDirectory
 
 DEFAULT_WINDOW_MS = 5_000
@@ -56,6 +58,13 @@ class Caller:
     rate_class: str
     signature: str
     standing: str = Standing.ACTIVE
+    stepped_up_until_ms: int | None = None
+    """Until when a session may do what needs a fresh second factor; None: a key has signed."""
+
+    @property
+    def is_session(self) -> bool:
+        """Return whether it is a web session, whose id is `key_id`."""
+        return self.stepped_up_until_ms is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +209,52 @@ async def authenticate(
     return caller_of(key, credentials.signature)
 
 
+async def session_caller(
+    shown: str, tokens: AccessTokens, keys: KeyDirectory, now_ms: int
+) -> Caller:
+    """Return whose session an access token is of, or raise `Problem` (session_ended).
+
+    A request of a session has no signature: what stands for one is drawn, so that none is like
+    another.
+    """
+    token = tokens.opened(shown)
+    if token is None or token.expires_ms <= now_ms:
+        raise Problem("session_ended")
+    key = await keys.find(token.session_id)
+    if key is None or not is_current(key, now_ms) or key.algorithm is not KeyAlgorithm.SESSION:
+        raise Problem("session_ended")
+    caller = caller_of(key, uuid.uuid4().hex)
+    return replace(caller, stepped_up_until_ms=token.stepped_up_until_ms)
+
+
+def access_token_from(headers: Headers) -> str | None:
+    """Return the access token in the headers, None without one; with a signature it is refused."""
+    found = headers.getlist("authorization")
+    if not found:
+        return None
+    kind, _, token = found[0].partition(" ")
+    if len(found) > 1 or kind.lower() != "bearer" or "rialto-key" in headers:
+        raise Problem("bad_signature", "Send an access token (Bearer) or a signature, once.")
+    return token
+
+
+def require_session(caller: Caller) -> None:
+    """Refuse a key: what is about signing in is for who has signed in."""
+    if not caller.is_session:
+        raise Problem("session_required")
+
+
+def require_step_up(caller: Caller, now_ms: int) -> None:
+    """Refuse a session that has shown no second factor lately; a key was given its scopes."""
+    until_ms = caller.stepped_up_until_ms
+    if until_ms is not None and until_ms <= now_ms:
+        raise Problem("step_up_required", "Show one first: POST /v1/sessions/step-up.")
+
+
 def caller_of(key: ApiKey, signature: str) -> Caller:
     """Return who uses a key, with the signature of the request."""
     return Caller(
+        stepped_up_until_ms=0 if key.algorithm is KeyAlgorithm.SESSION else None,
         customer_id=key.customer_id,
         key_id=key.key_id,
         scopes=key.scopes,

@@ -35,7 +35,8 @@ class Access:
 
     `order_list` names the body's list whose length is charged to the orders bucket. `once`: the
     signed request has its effect once, however often it is sent; for effects without an own key.
-    `winds_down`: a customer who may only withdraw may use it, too.
+    `winds_down`: a customer who may only withdraw may use it, too. `session`: for web sessions
+    alone; `step_up`: a session needs a second factor that was shown in the last five minutes.
     """
 
     scope: Scope | None
@@ -44,6 +45,8 @@ class Access:
     order_list: str = ""
     once: bool = False
     winds_down: bool = False
+    session: bool = False
+    step_up: bool = False
 
 
 _ACCESS: dict[Callable[..., Any], Access] = {}
@@ -57,11 +60,15 @@ def access(
     order_list: str = "",
     once: bool = False,
     winds_down: bool = False,
+    session: bool = False,
+    step_up: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare who may use the endpoint and its cost."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        _ACCESS[endpoint] = Access(scope, weight, orders, order_list, once, winds_down)
+        _ACCESS[endpoint] = Access(
+            scope, weight, orders, order_list, once, winds_down, session, step_up
+        )
         return endpoint
 
     return declare
@@ -160,24 +167,21 @@ class EdgeRoute(APIRoute):
 async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
     """Check signature, scope and limits; return the rate limit headers."""
     services = services_of(request)
-    host = request.client.host if request.client else "unknown"
+    host = host_of(request)
     if declared.scope is None:
         allowance = await services.limiter.charge_address(host, declared.weight)
         await _refuse_unread_body(request)
+        await request.parse()
         return allowance.headers
-    parts = SignedParts(
-        method=request.method,
-        path=request.scope["raw_path"],
-        query=request.scope["query_string"],
-        idempotency_key=auth.idempotency_key_from(request.headers),
-        body=await request.body(),
-    )
+    await request.body()
     await charge_stranger(services, host, request.headers.get("rialto-key"))
     try:
-        caller = await auth.authenticate(
-            request.headers, parts, services.keys, services.now_ms(), host
-        )
+        caller = await _identified(request, services, host)
         auth.require_scope(caller, declared.scope, winds_down=declared.winds_down)
+        if declared.session:
+            auth.require_session(caller)
+        if declared.step_up:
+            auth.require_step_up(caller, services.now_ms())
     except Problem:
         await services.limiter.charge_address(host, declared.weight)
         raise
@@ -194,6 +198,28 @@ async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
     request.state.caller = caller
     request.state.limits_shared = allowance.shared
     return allowance.headers
+
+
+async def _identified(request: BoundedRequest, services: Services, host: str) -> Caller:
+    """Return who signed the request, or whose session it is of; a `Problem` says why nobody."""
+    token = auth.access_token_from(request.headers)
+    if token is not None:
+        return await auth.session_caller(
+            token, services.web.tokens, services.keys, services.now_ms()
+        )
+    parts = SignedParts(
+        method=request.method,
+        path=request.scope["raw_path"],
+        query=request.scope["query_string"],
+        idempotency_key=auth.idempotency_key_from(request.headers),
+        body=await request.body(),
+    )
+    return await auth.authenticate(request.headers, parts, services.keys, services.now_ms(), host)
+
+
+def host_of(request: Request) -> str:
+    """Return the address that a request comes from, as trusted proxies tell it."""
+    return request.client.host if request.client else "unknown"
 
 
 async def charge_stranger(services: Services, host: str, key_id: str | None) -> None:

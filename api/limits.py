@@ -15,6 +15,9 @@ from api.ports import LimitStore
 from domain.rate_limit import Charge, Charged
 
 WINDOW_SECONDS = 10
+SHORT_SECONDS, LONG_SECONDS = 300, 86_400
+ATTEMPTS_OF_NAME, ATTEMPTS_OF_ADDRESS = 10, 30  # to sign in, in the short window
+ATTEMPTS_A_DAY = 40  # of a name: a code of six digits is guessed in a year at the earliest
 _LARGEST_LOCAL_TABLE = 100_000
 
 
@@ -133,6 +136,25 @@ class Limiter:
         """Charge a customer in the class that its key names; a `Problem` as of `charge`."""
         rate_class = RATE_CLASSES.get(class_name, RATE_CLASSES["standard"])
         return await self.charge(f"customer:{customer_id}", rate_class, weight, orders)
+
+    async def attempt(self, name: str, host: str) -> None:
+        """Count a try to sign in as `name` from an address; a `Problem` (rate_limited) beyond.
+
+        `ConnectionError` when the shared store is away: nobody guesses where nobody counts.
+        """
+        short = [
+            Charge("sign-in", f"name:{name}", 1, ATTEMPTS_OF_NAME),
+            Charge("sign-in", f"address:{host}", 1, ATTEMPTS_OF_ADDRESS),
+        ]
+        day = [Charge("sign-in-day", f"name:{name}", 1, ATTEMPTS_A_DAY)]
+        for charges, seconds in ((short, SHORT_SECONDS), (day, LONG_SECONDS)):
+            charged = await self._store.charge(charges, seconds)
+            if not charged.allowed:
+                raise Problem(
+                    "rate_limited",
+                    "Too many tries to sign in; sessions that go on are not concerned.",
+                    headers={"Retry-After": str(charged.reset_seconds)},
+                )
 
     async def once(self, name: str, seconds: int) -> None:
         """Refuse a request that was seen before; a `Problem` (request_replayed)."""

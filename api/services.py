@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from api.errors import Problem
 from api.limits import Limiter
-from api.login_ports import OwnKeys
+from api.login_ports import OwnKeys, WebServices
 from api.ports import (
     ComplianceStore,
     EngineDoor,
@@ -45,6 +45,7 @@ class Services:
     listings_directory: ListingDirectory
     keys: KeyDirectory
     own_keys: OwnKeys
+    web: WebServices
     listen_keys: ListenKeys
     orders: OrderStore
     wallet: WalletStore

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 from pathlib import Path
 
@@ -19,6 +20,12 @@ def gateway_key_path(secrets_dir: Path) -> Path:
 def history_key_path(secrets_dir: Path) -> Path:
     """Return where the key is under which exported histories are sealed."""
     return secrets_dir / "history-key"
+
+
+def key_for(path: Path, purpose: str) -> bytes:
+    """Return 32 bytes that only who reads the key at `path` can make, other ones per purpose."""
+    SecretBox.from_file(path)  # which makes the file on first use
+    return hmac.digest(path.read_bytes(), purpose.encode(), "sha256")
 
 
 class SecretBox:

@@ -28,6 +28,7 @@ _GROUPS = (
     "audit",
     "compliance",
     "key",
+    "login",
     "kill_switch",
     "market",
     "fees",

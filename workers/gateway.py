@@ -41,7 +41,6 @@ from infra.postgres import engine as postgres
 from infra.postgres.api_keys import ApiKeyStore
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.customer_wallet import CustomerWalletStore
-from infra.postgres.customers import CustomerStore
 from infra.postgres.fee_tier_store import FeeTierStore
 from infra.postgres.funding_rates import FundingRates
 from infra.postgres.ledger_store import LedgerStore
@@ -66,6 +65,7 @@ from workers.compliance_desk import compliance_file
 from workers.engine_door import ShardDoor, ShardLog
 from workers.processes import PROCESSES
 from workers.staff_door import staff_app
+from workers.web_door import Credentials, web_door
 from workers.withdrawals import TransferStarter, WithdrawalRules, WithdrawalStarter
 
 KEY_FRESH_SECONDS = 2.0
@@ -88,13 +88,13 @@ class _CachedKey:
 
 
 class KeyCache:
-    """API keys for two seconds from memory; while PostgreSQL is away, for ten minutes.
+    """API keys and sessions for two seconds from memory; while PostgreSQL is away, for ten minutes.
 
     So a revoked key dies within two seconds, and trading goes on without the database. Ids that are
     no keys have a small memory of their own: guessing does not make the keys forgotten.
     """
 
-    def __init__(self, store: CustomerStore) -> None:
+    def __init__(self, store: Credentials) -> None:
         self._store = store
         self._keys: OrderedDict[str, _CachedKey] = OrderedDict()
         self._unknown: OrderedDict[str, float] = OrderedDict()  # id -> when it was no key
@@ -208,10 +208,12 @@ async def build_services(settings: Settings, stack: AsyncExitStack) -> tuple[Ser
         lambda: [market.instrument.symbol for market in wiring.listings.current().markets],
     )
     doors, logs = await open_doors(settings, redis, stack)
+    web, credentials = web_door(settings, engine, box)
     services = Services(
         doors=doors,
         listings_directory=wiring.listings,
-        keys=KeyCache(CustomerStore(engine, box)),
+        keys=KeyCache(credentials),
+        web=web,
         own_keys=ApiKeyStore(engine, box, AuditStore()),
         listen_keys=RedisListenKeys(redis),
         orders=OrderReadStore(engine),

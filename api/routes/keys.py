@@ -34,13 +34,14 @@ async def list_keys(caller: CallerDep, services: ServicesDep) -> KeyList:
 
 
 @router.post("/keys", status_code=201, response_model=MadeKeyOut)
-@access(Scope.WITHDRAW, weight=20)
+@access(Scope.WITHDRAW, weight=20, step_up=True)
 async def make_key(
     key: KeyIn, caller: CallerDep, services: ServicesDep, response: Response
 ) -> MadeKeyOut:
     """Make an API key. A secret is told in this answer and never again.
 
     A key never makes a stronger one: scopes, addresses and end of the new one lie within its own.
+    A session needs a fresh second factor.
     A label that another key of yours has is refused (409), so that repeating a request whose answer
     was lost makes no second key: revoke the one that is there.
     """

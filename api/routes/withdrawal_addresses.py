@@ -44,13 +44,13 @@ async def list_addresses(caller: CallerDep, services: ServicesDep) -> Withdrawal
 
 
 @router.post("/withdrawal-addresses", status_code=201, response_model=WithdrawalAddressOut)
-@access(Scope.WITHDRAW, weight=5)
+@access(Scope.WITHDRAW, weight=5, step_up=True)
 async def add_address(
     address: WithdrawalAddressIn, caller: CallerDep, services: ServicesDep, response: Response
 ) -> WithdrawalAddressOut:
     """List an address. It may be paid from `usable_us` on: until then you can still remove it.
 
-    Listing it again changes nothing and answers 200.
+    Listing it again changes nothing and answers 200. A session needs a fresh second factor.
     """
     _require_network(services, address.network)
     if not services.withdrawal_rules.is_address(address.address):

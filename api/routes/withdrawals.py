@@ -30,7 +30,7 @@ _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 @router.post("/withdrawals", status_code=202, response_model=WithdrawalOut)
-@access(Scope.WITHDRAW, weight=10)
+@access(Scope.WITHDRAW, weight=10, step_up=True)
 async def request_withdrawal(
     withdrawal: WithdrawalIn,
     caller: CallerDep,
@@ -42,7 +42,8 @@ async def request_withdrawal(
     """Request a withdrawal. The header `Idempotency-Key` makes repeating it safe.
 
     The same key with the same content answers the first request again (200), with another content
-    409. The address must be on your list and have cooled off, the value within your limits (`GET
+    409. A session needs a fresh second factor; a key with the scope `withdraw` is one by itself.
+    The address must be on your list and have cooled off, the value within your limits (`GET
     /v1/withdrawal-limits`), the amount free. Accepted means written down; the answer's `state` and
     `GET` tell how far it is.
     """

@@ -104,9 +104,7 @@ class AccountChannel:
             raise Problem("invalid_combination", "This connection is logged in already.")
         if not all(text.isascii() for text in credentials.values()):
             raise Problem("bad_signature", "A credential is not well formed.")
-        headers = Headers({f"rialto-{name}": text for name, text in credentials.items()})
-        parts = SignedParts("GET", PATH)
-        caller = await auth.authenticate(headers, parts, services.keys, services.now_ms(), address)
+        caller = await self._who(credentials, address)
         auth.require_scope(caller, Scope.READ)
         if trades:
             auth.require_scope(caller, Scope.TRADE, winds_down=True)
@@ -115,6 +113,18 @@ class AccountChannel:
         self._caller = caller
         self._key_watch = asyncio.create_task(self._watch_key(caller))
         return caller
+
+    async def _who(self, credentials: Mapping[str, str], address: str) -> Caller:
+        """Return who has signed, or whose session's access token it is."""
+        services, now_ms = self._services, self._services.now_ms()
+        if set(credentials) == {"token"}:
+            token = credentials["token"]
+            return await auth.session_caller(token, services.web.tokens, services.keys, now_ms)
+        if "token" in credentials:
+            raise Problem("bad_signature", "Send an access token or a signature.")
+        headers = Headers({f"rialto-{name}": text for name, text in credentials.items()})
+        parts = SignedParts("GET", PATH)
+        return await auth.authenticate(headers, parts, services.keys, now_ms, address)
 
     def require(self) -> None:
         """Refuse (`Problem`) who is not logged in, or one more where many follow."""
@@ -186,7 +196,7 @@ class AccountChannel:
             except ConnectionError:
                 continue
             if key is None:
-                self._end(CLOSE_KEY_ENDED, "the API key is not valid any more")
+                self._end(CLOSE_KEY_ENDED, "the API key, or the session, is not valid any more")
                 return
 
     async def _say_states(self, account_id: int) -> None:

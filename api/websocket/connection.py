@@ -23,7 +23,7 @@ from api.websocket.wire import CLOSE_GOING_AWAY
 LARGEST_SUBSCRIPTION_COUNT = 60
 HEARTBEAT_SECONDS = 5.0
 
-_CREDENTIALS = ("key", "timestamp", "window", "signature")
+_CREDENTIALS = ("key", "timestamp", "window", "signature", "token")
 _KNOWN = ", ".join(("login", "subscribe", "unsubscribe", "resubscribe", "ping", *OPERATIONS))
 
 

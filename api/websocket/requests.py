@@ -14,6 +14,8 @@ NO_PARAMS = msgspec.Raw(b"{}")
 class ClientRequest(msgspec.Struct, forbid_unknown_fields=True):
     """One request. `params` are an order's; `key` to `cancel_on_disconnect` a login's.
 
+    A web session logs in by `token`, its access token, in the place of `key` to `signature`.
+
     `after` is of the channel `account`: the last sequence of each shard.
     """
 
@@ -26,6 +28,7 @@ class ClientRequest(msgspec.Struct, forbid_unknown_fields=True):
     timestamp: str = ""
     window: str = ""
     signature: str = ""
+    token: str = ""
     cancel_on_disconnect: bool = False
     params: msgspec.Raw = NO_PARAMS
 

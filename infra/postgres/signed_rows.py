@@ -31,6 +31,10 @@ class SignedRows(Generic[Kind]):
         """Return the proposal of a row."""
         raise NotImplementedError
 
+    def _rows(self) -> sa.Select[Any]:
+        """Return the query of all rows, with all that `_of` reads."""
+        return sa.select(self._table)
+
     def _subject(self, proposal: Kind) -> str:
         """Return what the audit log calls it: its workflow's id."""
         raise NotImplementedError
@@ -44,7 +48,7 @@ class SignedRows(Generic[Kind]):
         """Return what is proposed, oldest first."""
         async with self._engine.connect() as conn:
             rows = await conn.execute(
-                sa.select(self._table)
+                self._rows()
                 .where(self._table.c.state == PROPOSED)
                 .order_by(self._table.c.created_at)
             )
@@ -80,8 +84,9 @@ class SignedRows(Generic[Kind]):
     async def _read(
         self, conn: AsyncConnection, proposal_id: str, *, lock: bool = False
     ) -> tuple[Kind, dict[str, str]]:
-        query = sa.select(self._table).where(self._id == UUID(proposal_id))
-        row = (await conn.execute(query.with_for_update() if lock else query)).one_or_none()
+        query = self._rows().where(self._id == UUID(proposal_id))
+        locking = query.with_for_update(of=self._table)
+        row = (await conn.execute(locking if lock else query)).one_or_none()
         if row is None:
             raise LookupError(f"no {self._table.name.replace('_', ' ')} {proposal_id}")
         return self._of(row), dict(row.signatures)

@@ -59,6 +59,54 @@ api_key = sa.Table(
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
 )
 
+# ---- who signs in in a browser: hashes of passwords, codes and tokens, never themselves ---------
+
+login_invitation = sa.Table(
+    "login_invitation",
+    metadata,
+    sa.Column("invitation_id", sa.Uuid, primary_key=True),
+    sa.Column("customer_id", sa.ForeignKey("customer.customer_id"), nullable=False, index=True),
+    sa.Column("resets", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("expiry", sa.BigInteger, nullable=False),  # seconds since 1970
+    sa.Column("proposed_by", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # proposed | signed | used | replaced
+    sa.Column("signatures", JSONB, nullable=False, server_default="{}"),  # {officer: hex}
+    sa.Column("halves", JSONB, nullable=False, server_default="{}"),  # {officer: SHA-256, hex}
+    sa.Column("password_hash", sa.Text),  # of an enrolment that is not confirmed yet
+    sa.Column("totp_sealed", sa.LargeBinary),  # likewise
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+)
+
+web_login = sa.Table(
+    "web_login",
+    metadata,
+    sa.Column("customer_id", sa.ForeignKey("customer.customer_id"), primary_key=True),
+    sa.Column("password_hash", sa.Text, nullable=False),  # argon2id, PHC
+    sa.Column("totp_sealed", sa.LargeBinary, nullable=False),  # AES-GCM under the gateway's key
+    sa.Column("totp_step", sa.BigInteger, nullable=False),  # of the last code that was used
+    sa.Column("next_totp_sealed", sa.LargeBinary),  # enrolled, not confirmed yet
+    sa.Column("recovery_hashes", JSONB, nullable=False),  # of the codes that are left: SHA-256, hex
+    sa.Column("changed_at", Timestamp, nullable=False, server_default=NOW),
+)
+
+web_session = sa.Table(
+    "web_session",
+    metadata,
+    sa.Column("session_id", sa.Text, primary_key=True),
+    sa.Column("customer_id", sa.ForeignKey("customer.customer_id"), nullable=False, index=True),
+    sa.Column("family_hash", sa.Text, nullable=False),  # SHA-256, hex, as the next two
+    sa.Column("secret_hash", sa.Text, nullable=False),
+    sa.Column("previous_hash", sa.Text, nullable=False),
+    sa.Column("rotated_at", Timestamp, nullable=False),
+    sa.Column("stepped_up_at", Timestamp, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("agent", sa.Text, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("expires_at", Timestamp, nullable=False),  # unless it is refreshed before
+    sa.Column("ended_at", Timestamp),
+)
+
 asset = sa.Table(
     "asset",
     metadata,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ import httpx
 from domain.commands import Credit
 from domain.market import Listings, Market
 from domain.perpetual_record import PositionEvent, PositionEventKind
+from domain.web_login import Where
 from domain.withdrawal_limits import ListedAddress
 from tests.api.address_memory import MOMENT
 from tests.api.memory import ALICE, ETH, USDT
@@ -78,6 +80,7 @@ class HerExchange(PerpetualExchange):
             "idempotency-key": "her-key",
             "address": HER_ADDRESS,
             "key_id": her_key["key_id"],
+            "session_id": self.logins.begin(ALICE, Where("192.0.2.1", "hers")).session_id,
             "customer_id": str(ALICE),
         }
 
@@ -115,6 +118,7 @@ class HerExchange(PerpetualExchange):
             {key: one for key, one in memory.addresses.payable.items() if key[0] == ALICE},
             list(memory.told),
             [one for one in memory.keys.values() if one.customer_id == ALICE],
+            replace(self.logins.logins["alice"]),
             [one for one in self.listen_keys.keys.values() if one.key_id == "key-1"],
         )
 

@@ -14,9 +14,11 @@ from uuid import UUID, uuid4
 import httpx
 from fastapi import FastAPI
 
+from api.access_tokens import AccessToken, AccessTokens
 from api.app import create_app
 from api.auth import SignedParts, sign
 from api.limits import Limiter
+from api.login_ports import WebServices
 from api.ports import EngineAway, EngineOutcomeUnknown, EventsForgotten
 from api.services import Services
 from api.websocket.account_hub import AccountHub
@@ -30,11 +32,13 @@ from domain.order_record import DryRun, OrderRecord
 from domain.perpetual_record import Holdings, PerpetualNow
 from domain.shard_transfer import NewShardTransfer, NotFree, ShardTransfer, ShardTransferState
 from domain.trading_status import TradingStatus
+from domain.web_login import Where
 from matching.batches import Batch
 from matching.codec import decode_events, encode_command
 from matching.engine import create_engine
 from tests.api.key_memory import KeyMemory
 from tests.api.listen_key_memory import ListenKeyMemory
+from tests.api.login_memory import InvitationMemory, LoginMemory
 from tests.api.memory import (
     ALICE,
     BOB,
@@ -202,20 +206,28 @@ class Exchange:
     """The application with its engine, and a client for each customer."""
 
     def __init__(self) -> None:
+        self.clock_ms = 0  # 0: the real clock
         self.door = LocalDoor()
         self.doors = {0: self.door}
         self.memory = Memory()
         self.own_keys = KeyMemory(self.memory.keys)
+        self.logins = LoginMemory(self.memory.keys, self.now, "alice", "bob")
+        self.web = WebServices(
+            self.logins,
+            self.logins,
+            InvitationMemory(self.logins),
+            AccessTokens(b"a key of gateways"),
+        )
         self.listen_keys = ListenKeyMemory()
         self.transfers = TransferMemory()
         self.filed = ComplianceMemory()
-        self.clock_ms = 0  # 0: the real clock
         self._signed_ms = 0
         self.services = Services(
             doors=self.doors,
             listings_directory=self.memory,
             keys=self.memory,
             own_keys=self.own_keys,
+            web=self.web,
             listen_keys=self.listen_keys,
             orders=self.memory,
             wallet=self.memory,
@@ -235,7 +247,7 @@ class Exchange:
             lights=self.memory,
             transfers=self.transfers,
             transfer_starter=self.transfers,
-            now_ms=lambda: self.clock_ms or time.time_ns() // 1_000_000,
+            now_ms=self.now_ms,
             version="test",
         )
         self.app = _application(self.services)
@@ -256,6 +268,25 @@ class Exchange:
                         created_at_us=1_700_000_000_000_000,
                     )
                 )
+
+    def now_ms(self) -> int:
+        """Return the exchange's time: `clock_ms`, or the real one."""
+        return self.clock_ms or time.time_ns() // 1_000_000
+
+    def now(self) -> dt.datetime:
+        """Return the exchange's time."""
+        return dt.datetime.fromtimestamp(self.now_ms() / 1000, dt.UTC)
+
+    def session(self, customer_id: int, *, stepped_up: bool = True) -> dict[str, str]:
+        """Return the header of a new session's requests; with a second factor shown, or long ago.
+
+        The session's id is the token's first part.
+        """
+        opened = self.logins.begin(customer_id, Where("127.0.0.1", "a test"))
+        now_ms = self.now_ms()
+        until_ms = now_ms + 300_000 if stepped_up else now_ms
+        token = AccessToken(opened.session_id, now_ms + 600_000, until_ms)
+        return {"Authorization": f"Bearer {self.web.tokens.sealed(token)}"}
 
     def follow(self) -> None:
         """Let the order history catch up with the engine."""

@@ -14,8 +14,10 @@ from domain.customer import Scope
 from domain.market import Listings, Market
 from tests.api.address_memory import ADDRESS
 from tests.api.exchange import Exchange
+from tests.api.login_memory import INVITATION, PASSWORD
 from tests.api.perpetual_exchange import ETH_PERP, PerpetualExchange
 
+NEW_PASSWORD = "another horse, as correct"
 _OCO = {
     "symbol": "ETH/USDT",
     "side": "sell",
@@ -43,6 +45,14 @@ BODIES: dict[str, Any] = {
     },
     "/v1/dead-mans-switch": {"timeout_seconds": 0},
     "/v1/transfers": {"asset": "USDT", "amount": "20", "from_shard": 0, "to_shard": 1},
+    "/v1/sessions": {"name": "alice", "password": "wrong", "code": "000000"},
+    "/v1/sessions/refresh": None,
+    "/v1/sessions/step-up": {"code": "000000"},
+    "/v1/login/enrolment": {"name": "alice", "invitation": INVITATION, "password": NEW_PASSWORD},
+    "/v1/login/activation": {"name": "alice", "invitation": INVITATION, "code": "000000"},
+    "/v1/login/password": {"password": PASSWORD, "new_password": NEW_PASSWORD},
+    "/v1/login/second-factor": None,
+    "/v1/login/second-factor/confirmation": {"code": "000000"},
     "/v1/keys": {"label": "bot", "scopes": ["read"]},
     "/v1/withdrawal-addresses": {"address": ADDRESS},
     "/v1/withdrawals": {"asset": "USDT", "amount": "20", "address": ADDRESS},
@@ -56,6 +66,10 @@ ROUTES = [
 ]
 SIGNED = [(method, route) for method, route in ROUTES if access_of(route.endpoint).scope]
 PUBLIC = {
+    "/v1/sessions",
+    "/v1/sessions/refresh",
+    "/v1/login/enrolment",
+    "/v1/login/activation",
     "/v1/system",
     "/v1/time",
     "/v1/assets",
@@ -82,17 +96,28 @@ def _target(route: APIRoute) -> str:
         .replace("{transfer_id}", "018f0000-0000-7000-8000-000000000000")
         .replace("{address}", ADDRESS)
         .replace("{key_id}", "key-1")
+        .replace("{session_id}", "rs_1")
         .replace("{withdrawal_id}", "018f0000-0000-7000-8000-000000000000")
     )
 
 
 def _body(method: str, route: APIRoute) -> bytes:
-    return json.dumps(BODIES[route.path]).encode() if method in ("POST", "PATCH") else b""
+    body = BODIES[route.path] if method in ("POST", "PATCH") else None
+    return b"" if body is None else json.dumps(body).encode()
 
 
 def test_only_these_routes_are_public() -> None:
     """A route becomes public by a change of this list, not by an oversight."""
-    assert {route.path for _, route in ROUTES if not access_of(route.endpoint).scope} == PUBLIC
+    public = {(method, route.path) for method, route in ROUTES} - {
+        (method, route.path) for method, route in SIGNED
+    }
+    assert {path for _, path in public} == PUBLIC
+    assert {path for method, path in public if method != "GET"} == {
+        "/v1/sessions",
+        "/v1/sessions/refresh",
+        "/v1/login/enrolment",
+        "/v1/login/activation",
+    }
 
 
 def test_what_moves_money_out_needs_the_withdraw_scope() -> None:
@@ -100,7 +125,7 @@ def test_what_moves_money_out_needs_the_withdraw_scope() -> None:
     needed = {
         (method, route.path): access_of(route.endpoint).scope
         for method, route in SIGNED
-        if method != "GET"
+        if method != "GET" and not access_of(route.endpoint).session
     }
     assert needed == {
         ("POST", "/v1/orders"): Scope.TRADE,
@@ -124,6 +149,31 @@ def test_what_moves_money_out_needs_the_withdraw_scope() -> None:
         ("POST", "/v1/withdrawals"): Scope.WITHDRAW,
         ("DELETE", "/v1/withdrawals/{withdrawal_id}"): Scope.WITHDRAW,
     }
+
+
+def test_what_needs_a_fresh_second_factor() -> None:
+    """Of a session: money out, new addresses, new keys, and changes of the login itself."""
+    needed = {(method, route.path) for method, route in SIGNED if access_of(route.endpoint).step_up}
+    assert needed == {
+        ("POST", "/v1/withdrawals"),
+        ("POST", "/v1/withdrawal-addresses"),
+        ("POST", "/v1/keys"),
+        ("POST", "/v1/login/password"),
+        ("POST", "/v1/login/second-factor"),
+        ("POST", "/v1/login/second-factor/confirmation"),
+    }
+
+
+@pytest.mark.parametrize(("method", "route"), SIGNED, ids=_name)
+async def test_a_session_without_a_fresh_factor_may_do_the_rest(
+    exchange: Exchange, method: str, route: APIRoute
+) -> None:
+    """Where one is needed the refusal says so; everywhere else there is another answer."""
+    headers = exchange.session(1, stepped_up=False)
+    raw = _body(method, route)
+    answer = await exchange.http.request(method, _target(route), content=raw, headers=headers)
+    refused = answer.status_code == 403 and answer.json()["code"] == "step_up_required"
+    assert refused == access_of(route.endpoint).step_up, answer.text
 
 
 @pytest.mark.parametrize(("method", "route"), SIGNED, ids=_name)
@@ -164,11 +214,18 @@ async def test_no_route_answers_500(method: str, route: APIRoute) -> None:
         target += "?symbol=ETH/USDT-PERP"
     exchange.add_key(9, "key-staff", Scope.COMPLIANCE)
     key_id = "key-staff" if access_of(route.endpoint).scope is Scope.COMPLIANCE else "key-1"
-    answer = await exchange.call(
-        method, target, body, key_id=key_id, headers={"Idempotency-Key": "k"}
-    )
+    if access_of(route.endpoint).session:
+        session = exchange.session(1)
+        answer = await exchange.http.request(method, target, content=body, headers=session)
+    else:
+        answer = await exchange.call(
+            method, target, body, key_id=key_id, headers={"Idempotency-Key": "k"}
+        )
     await exchange.http.aclose()
-    assert answer.status_code in (200, 201, 202, 404), answer.text
+    if "/login" in route.path or "/sessions" in route.path:
+        assert answer.status_code in (200, 201, 401, 404), answer.text
+    else:
+        assert answer.status_code in (200, 201, 202, 404), answer.text
 
 
 async def test_another_customers_order_does_not_exist(exchange: Exchange) -> None:

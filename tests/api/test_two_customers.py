@@ -27,25 +27,28 @@ from tests.api.belongings import (
     WITHDRAWAL,
     HerExchange,
 )
+from tests.api.memory import BOB
 from tests.api.waiting import eventually
 from tests.api.websocket.test_account_channel import Trader
 
 # What names a customer's object, and what does not: markets, assets, amounts, options.
 NAMES = {
     "order_id", "order_list_id", "client_order_id", "move_id", "transfer_id", "withdrawal_id",
-    "address", "idempotency-key", "cursor", "customer_id", "key_id",
+    "address", "idempotency-key", "cursor", "customer_id", "key_id", "session_id",
 }  # fmt: skip
 PLAIN = {
-    "amount", "asset", "beneficiary", "close_position", "created_at_us", "depth", "direction",
-    "display_quantity", "entry", "expires_at_us", "expires_us", "format", "from_shard", "from_us",
-    "institution", "interval", "kind", "label", "leverage", "limit", "mode", "network",
-    "networks", "op", "operations", "post_only", "price", "public_key", "quantity",
-    "quote_amount", "reduce_only", "scopes", "self_trade", "shard", "side", "state", "stop_loss",
-    "symbol", "take_profit", "time_in_force", "timeout_seconds", "to_shard", "to_us",
-    "trailing_offset", "trigger_price", "trigger_source", "type",
+    "amount", "asset", "beneficiary", "close_position", "code", "created_at_us", "depth",
+    "direction", "display_quantity", "entry", "expires_at_us", "expires_us", "format",
+    "from_shard", "from_us", "institution", "interval", "invitation", "kind", "label", "leverage",
+    "limit", "mode", "name", "network", "networks", "new_password", "op", "operations",
+    "password", "post_only", "price", "public_key", "quantity", "quote_amount", "reduce_only",
+    "scopes", "self_trade", "shard", "side", "state", "stop_loss", "symbol", "take_profit",
+    "time_in_force", "timeout_seconds", "to_shard", "to_us", "trailing_offset", "trigger_price",
+    "trigger_source", "type",
 }  # fmt: skip
 
 GONE, NOTHING, OWN, STAFF = "not found", "nothing of hers", "his own object", "only staff"
+SESSION = "only a session, tried by one"
 _OCO_EXITS = {
     "take_profit": {"price": "2600"},
     "stop_loss": {"trigger_price": "2400", "client_order_id": "{client_order_id}"},
@@ -135,6 +138,12 @@ ATTEMPTS = [
     Attempt("GET", "/v1/keys", NOTHING),
     Attempt("POST", "/v1/keys", OWN, body={"label": "hers", "scopes": ["read"]}),
     Attempt("DELETE", "/v1/keys/{key_id}", GONE, "key_id"),
+    Attempt("GET", "/v1/sessions", SESSION),
+    Attempt("DELETE", "/v1/sessions/{session_id}", SESSION, "session_id"),
+    Attempt("POST", "/v1/sessions/step-up", SESSION, body={"code": "000000"}),
+    Attempt("POST", "/v1/login/password", SESSION, body={"password": "x", "new_password": "y"}),
+    Attempt("POST", "/v1/login/second-factor", SESSION),
+    Attempt("POST", "/v1/login/second-factor/confirmation", SESSION, body={"code": "000000"}),
     Attempt("GET", "/v1/withdrawal-limits", NOTHING),
     Attempt("GET", "/v1/withdrawals", NOTHING),
     Attempt("GET", "/v1/withdrawals", NOTHING, "cursor", _cursor("withdrawals", 1)),
@@ -247,6 +256,8 @@ async def test_another_meets_nothing_of_hers(hers: HerExchange, one: Attempt) ->
     if isinstance(body, dict) and "move_id" in body:
         body["created_at_us"] = hers.door.time_us
     headers = {name: _filled(text, hers.names) for name, text in one.headers.items()}
+    if one.meets == SESSION:
+        await _try_by_session(hers, one, target)
     answer = await hers.call(one.method, target, body, key_id=key_id, headers=headers)
     assert hers.shows(answer, sent=target + json.dumps(body)) == [], answer.text
     assert hers.hers() == before
@@ -255,12 +266,25 @@ async def test_another_meets_nothing_of_hers(hers: HerExchange, one: Attempt) ->
     elif one.meets == GONE:
         assert answer.status_code == 404, answer.text
         assert answer.json()["code"] in ("order_not_found", "not_found")
+    elif one.meets == SESSION:
+        assert (answer.status_code, answer.json()["code"]) == (403, "session_required")
     elif one.meets == STAFF:
         assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
     elif one.code:
         assert answer.json()["code"] == one.code, answer.text
     else:
         assert answer.is_success, answer.text
+
+
+async def _try_by_session(hers: HerExchange, one: Attempt, target: str) -> None:
+    """Let bob's session do it: it sees and ends no session of hers, and changes his login alone."""
+    before = hers.hers()
+    raw = json.dumps(one.body).encode() if one.body else b""
+    session = hers.session(BOB)
+    answer = await hers.http.request(one.method, target, content=raw, headers=session)
+    assert hers.names["session_id"] not in answer.text.replace(target, "")
+    assert answer.status_code == (404 if one.name else answer.status_code)
+    assert hers.hers() == before
 
 
 def _filled(text: str, names: dict[str, str]) -> str:
@@ -318,7 +342,7 @@ def test_every_channel_and_member_of_a_socket_is_classed() -> None:
     """
     assert set(CHANNELS) == {"book", "trades", "candles", "mark", "funding", "liquidations"}
     said = {"op", "channel", "symbol", "id", "after", "key", "timestamp", "window", "signature"}
-    said |= {"cancel_on_disconnect", "params"}
+    said |= {"cancel_on_disconnect", "params", "token"}
     assert set(ClientRequest.__struct_fields__) == said
 
 

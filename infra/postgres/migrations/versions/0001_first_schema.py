@@ -662,6 +662,74 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_api_key_customer_id"), "api_key", ["customer_id"], unique=False)
     op.create_table(
+        "login_invitation",
+        sa.Column("invitation_id", sa.Uuid(), nullable=False),
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("resets", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("expiry", sa.BigInteger(), nullable=False),
+        sa.Column("proposed_by", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("signatures", postgresql.JSONB(), server_default="{}", nullable=False),
+        sa.Column("halves", postgresql.JSONB(), server_default="{}", nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=True),
+        sa.Column("totp_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.customer_id"], name=op.f("fk_login_invitation_customer_id")
+        ),
+        sa.PrimaryKeyConstraint("invitation_id", name=op.f("pk_login_invitation")),
+    )
+    op.create_index(
+        op.f("ix_login_invitation_customer_id"), "login_invitation", ["customer_id"], unique=False
+    )
+    op.create_table(
+        "web_login",
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("totp_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("totp_step", sa.BigInteger(), nullable=False),
+        sa.Column("next_totp_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("recovery_hashes", postgresql.JSONB(), nullable=False),
+        sa.Column(
+            "changed_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.customer_id"], name=op.f("fk_web_login_customer_id")
+        ),
+        sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_web_login")),
+    )
+    op.create_table(
+        "web_session",
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("family_hash", sa.Text(), nullable=False),
+        sa.Column("secret_hash", sa.Text(), nullable=False),
+        sa.Column("previous_hash", sa.Text(), nullable=False),
+        sa.Column("rotated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("stepped_up_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("agent", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.customer_id"], name=op.f("fk_web_session_customer_id")
+        ),
+        sa.PrimaryKeyConstraint("session_id", name=op.f("pk_web_session")),
+    )
+    op.create_index(
+        op.f("ix_web_session_customer_id"), "web_session", ["customer_id"], unique=False
+    )
+    op.create_table(
         "deposit",
         sa.Column("deposit_id", sa.Text(), nullable=False),
         sa.Column("chain", sa.Text(), nullable=False),
