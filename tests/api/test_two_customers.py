@@ -16,7 +16,7 @@ import pytest
 
 from api.app import ROUTERS
 from api.edge import access_of
-from api.schemas.common import encode_cursor
+from api.schemas.common import encode_cursor, encode_row_cursor
 from api.websocket.hub import CHANNELS
 from api.websocket.requests import ClientRequest
 from tests.api.belongings import (
@@ -77,6 +77,11 @@ def _cursor(endpoint: str, length: int) -> str:
     return "cursor=" + encode_cursor(endpoint, (2**62,) * length)
 
 
+def _row_cursor(endpoint: str) -> str:
+    """Return the query with a cursor of a list that goes by time and id, newer than all she has."""
+    return "cursor=" + encode_row_cursor(endpoint, (2**62, f"{2**128 - 1:032x}"))
+
+
 def _batch(**operation: Any) -> dict[str, Any]:
     return {"operations": [{"symbol": "ETH/USDT", **operation}]}
 
@@ -119,12 +124,12 @@ ATTEMPTS = [
     Attempt("GET", "/v1/statements", NOTHING, query="from_us=0"),
     Attempt("GET", "/v1/deposit-addresses", NOTHING),
     Attempt("GET", "/v1/deposits", NOTHING),
-    Attempt("GET", "/v1/deposits", NOTHING, "cursor", _cursor("deposits", 1)),
+    Attempt("GET", "/v1/deposits", NOTHING, "cursor", _row_cursor("deposits")),
     Attempt("GET", "/v1/positions", NOTHING),
     Attempt("GET", "/v1/positions/history", NOTHING),
     Attempt("GET", "/v1/positions/history", NOTHING, "cursor", _cursor("positions/history", 4)),
     Attempt("GET", "/v1/margin-calls", NOTHING),
-    Attempt("GET", "/v1/margin-calls", NOTHING, "cursor", _cursor("margin-calls", 2)),
+    Attempt("GET", "/v1/margin-calls", NOTHING, "cursor", _cursor("margin-calls", 4)),
     Attempt("POST", "/v1/leverage", OWN, body={"symbol": PERPETUAL, "leverage": 3}),
     Attempt("POST", "/v1/margin-mode", OWN, body={"symbol": PERPETUAL, "mode": "isolated"}),
     Attempt("POST", "/v1/margin", OWN, "move_id", body=_MOVE, code="not_isolated"),
@@ -146,7 +151,7 @@ ATTEMPTS = [
     Attempt("POST", "/v1/login/second-factor/confirmation", SESSION, body={"code": "000000"}),
     Attempt("GET", "/v1/withdrawal-limits", NOTHING),
     Attempt("GET", "/v1/withdrawals", NOTHING),
-    Attempt("GET", "/v1/withdrawals", NOTHING, "cursor", _cursor("withdrawals", 1)),
+    Attempt("GET", "/v1/withdrawals", NOTHING, "cursor", _row_cursor("withdrawals")),
     Attempt("GET", "/v1/withdrawals/{withdrawal_id}", GONE, "withdrawal_id"),
     Attempt("DELETE", "/v1/withdrawals/{withdrawal_id}", GONE, "withdrawal_id"),
     Attempt(
@@ -172,7 +177,7 @@ ATTEMPTS = [
         "GET", "/v1/compliance/withdrawals", STAFF, "customer_id", "customer_id={customer_id}"
     ),
     Attempt("GET", "/v1/compliance/withdrawals", STAFF, "address", "address={address}"),
-    Attempt("GET", "/v1/compliance/withdrawals", STAFF, "cursor", _cursor("compliance", 1)),
+    Attempt("GET", "/v1/compliance/withdrawals", STAFF, "cursor", _row_cursor("compliance")),
     Attempt("GET", "/v1/compliance/withdrawals/{withdrawal_id}", STAFF, "withdrawal_id"),
 ]  # fmt: skip
 
