@@ -70,11 +70,6 @@ class ShardTail:
         self._arrived = asyncio.Event()
         self.sequence = -1  # nobody has listened yet
 
-    @property
-    def follower_count(self) -> int:
-        """Return how many follow."""
-        return sum(map(len, self._followers.values()))
-
     def of(self, account_id: int) -> list[Follower]:
         """Return who follows an account."""
         return list(self._followers.get(account_id, ()))

@@ -269,7 +269,8 @@ async def test_who_leaves_while_all_start_again_is_forgotten(
     await leaving.ask(op="unsubscribe", channel="account")
     answers.set()
     await staying.until("snapshot", 2)
-    assert desk.services.accounts.tails[0].follower_count == 1
+    tail = desk.services.accounts.tails[0]
+    assert [len(tail.of(account)) for account in (ALICE, BOB)] == [0, 1]
     assert len(leaving.of("snapshot")) == 1
 
 
