@@ -11,7 +11,13 @@ from temporalio.exceptions import ApplicationError
 
 from activities.wallet_ports import BlockRows, ChainAdapter
 from activities.withdrawal_money import STREAM
-from domain.chain import COIN_DECIMALS, AddressState, FeeQuote, Receipt
+from domain.chain import (
+    COIN_DECIMALS,
+    AddressState,
+    FeeQuote,
+    Receipt,
+    TransactionTooCheapError,
+)
 from domain.hash_chain import JsonValue
 from domain.ledger import JournalRequest, Posting, network_fees, wallet_hot
 from domain.money import text_from_units
@@ -122,21 +128,25 @@ class PaymentChain:
 
     async def send(
         self, row: Watched, stored: Sequence[StoredTransaction], newest: StoredTransaction
-    ) -> None:
+    ) -> bool:
         """Send one of a nonce's stored transactions, unless any of them has been mined.
 
-        The node refuses it when another was mined a moment ago, which is no failure.
+        The node refuses it when another was mined a moment ago, which is no failure. False: fees
+        have risen so far that the node does not take it; `watch` finds it stuck at once.
         """
         taken, receipt = newest.tx_hash, await self.mined_of(stored)
         if receipt is None:
             await self.require_chain(row.chain)
             try:
                 await self._chain.broadcast(newest.raw)
-            except Exception:
+            except Exception as error:
                 receipt = await self.mined_of(stored)
+                if receipt is None and isinstance(error, TransactionTooCheapError):
+                    return False
                 if receipt is None:
                     raise
         await self._rows.note_broadcast(taken if receipt is None else receipt.tx_hash)
+        return True
 
     async def watch(
         self,
@@ -147,18 +157,18 @@ class PaymentChain:
     ) -> Receipt | None:
         """Wait until one is mined and deep enough, and return its receipt; None: it is stuck.
 
-        The newest is sent again when the node has forgotten it, as after a reorganisation. A
-        payment that waits for an earlier nonce is not stuck. `sender` is the hot wallet, if none
-        is named.
+        The newest is sent again when the node has forgotten it, as after a reorganisation; one
+        that is too cheap by now is stuck. A payment that waits for an earlier nonce is not.
+        `sender` is the hot wallet, if none is named.
         """
         waited = 0.0
         while True:
-            receipt = await self.mined_of(stored)
+            receipt, refused = await self.mined_of(stored), False
             if receipt is None and not await self._chain.knows(newest.tx_hash):
-                await self.send(row, stored, newest)
+                refused = not await self.send(row, stored, newest)
             if receipt is not None and await self.is_deep(row, receipt):
                 return receipt
-            if receipt is None and waited >= self._stuck_seconds:
+            if receipt is None and (refused or waited >= self._stuck_seconds):
                 state = await self._chain.address_state(sender or self._hot_address, ())
                 if state.nonce == row.nonce:
                     return None

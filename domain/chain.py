@@ -88,6 +88,10 @@ class Payable(Protocol):
         """Return the sender's nonce, once it is given."""
 
 
+class TransactionTooCheapError(Exception):
+    """The node does not take a transaction at its fee, now: a dearer one it would."""
+
+
 MAX_REPLACEMENTS = 8  # 1.125 to the eighth: two and a half times the first fee
 
 

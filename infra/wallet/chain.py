@@ -8,13 +8,21 @@ from typing import Any, ParamSpec, TypeVar
 
 import structlog
 
-from domain.chain import AddressState, Block, FeeQuote, Payment, Receipt
+from domain.chain import (
+    AddressState,
+    Block,
+    FeeQuote,
+    Payment,
+    Receipt,
+    TransactionTooCheapError,
+)
 from infra.wallet import erc20
 from infra.wallet.block_payments import internal_payments, payments_of
 from infra.wallet.rpc import ChainUnavailableError, JsonRpc, RpcError
 from infra.wallet.transaction import transaction_hash
 
 _KNOWN = ("already known", "already imported", "alreadyknown")
+_TOO_CHEAP = ("underpriced", "less than block base fee", "fee too low")
 _GAS_MARGIN_PERCENT = 125
 _GAS_OF_A_PLAIN_PAYMENT = 21_000  # whatever takes more has run a contract's code
 _NO_SUCH_METHOD = -32601
@@ -174,11 +182,17 @@ class EvmChain:
             balances[contract] = int(answer, 16) if answer != "0x" else 0
         return AddressState(block_number=number, nonce=nonce, balances=balances)
 
+    @_readable
+    async def has_code(self, address: str) -> bool:
+        """Return whether the address is a contract's at the head."""
+        return str(await self._rpc.call("eth_getCode", address, "latest")) not in ("0x", "")
+
     async def broadcast(self, raw: bytes) -> None:
         """Hand a signed transaction to the node; one that it has already is a success.
 
         A node may take a transaction and answer with an error, so after any refusal it is asked
-        whether it knows the transaction.
+        whether it knows the transaction. `TransactionTooCheapError` where it would take a dearer
+        one.
         """
         try:
             await self._rpc.call("eth_sendRawTransaction", "0x" + raw.hex())
@@ -186,6 +200,8 @@ class EvmChain:
             if any(sign in error.message.lower() for sign in _KNOWN):
                 return
             if await self._rpc.call("eth_getTransactionByHash", transaction_hash(raw)) is None:
+                if any(sign in error.message.lower() for sign in _TOO_CHEAP):
+                    raise TransactionTooCheapError(error.message) from error
                 kind = ChainUnavailableError if error.is_nodes_own else TransactionRefusedError
                 raise kind(error.message) from error
 
