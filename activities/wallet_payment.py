@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -33,6 +34,7 @@ from domain.wallet_payment import (
     WalletPayment,
     WalletPaymentRequest,
     booking,
+    dropping,
 )
 from domain.withdrawal import StoredTransaction
 
@@ -108,6 +110,13 @@ class SignedPayment:
     raw_hex: str
 
 
+class ReturnCheck(Protocol):
+    """The rules about paying a deposit back to its sender."""
+
+    async def before_nonce(self, payment: WalletPayment, now: dt.datetime) -> str | None:
+        """Return why it is not paid back any more, or None."""
+
+
 class WalletPayments:
     """Every step compares and sets the row's state, so a repeat changes nothing.
 
@@ -122,6 +131,8 @@ class WalletPayments:
         builder: TransactionBuilder,
         gate: Callable[[], Awaitable[str]],
         officers: OfficerCheck,
+        returns: ReturnCheck,
+        now: Callable[[], dt.datetime],
     ) -> None:
         self._officers = officers
         self._rows = rows
@@ -129,6 +140,8 @@ class WalletPayments:
         self._chain = chain
         self._builder = builder
         self._gate = gate
+        self._returns = returns
+        self._now = now
 
     async def _require(self, payment_id: str) -> WalletPayment:
         structlog.contextvars.bind_contextvars(payment_id=payment_id)
@@ -179,6 +192,8 @@ class WalletPayments:
             return PaymentResult(row.state, nonce=row.nonce)
         if closed := await self._gate():
             raise parked("PaymentsStopped", closed)
+        if why := await self._return_objection(row):
+            return await self._drop(row, why)
         await self._payments.require_chain(row.chain)
         state = await self._chain.address_state(row.source, {None, row.contract})
         await self._require_own_nonces(row, state)
@@ -194,6 +209,15 @@ class WalletPayments:
         if isinstance(moved, str):
             raise parked("HotWalletShort", moved)
         return PaymentResult(moved.state, f"nonce {moved.nonce}", nonce=moved.nonce)
+
+    async def _return_objection(self, row: WalletPayment) -> str | None:
+        """Return why a deposit is not paid back any more, as it and its sender are by now."""
+        if row.kind is not PaymentKind.RETURN:
+            return None
+        return await self._returns.before_nonce(row, self._now())
+
+    async def _drop(self, row: WalletPayment, why: str) -> PaymentResult:
+        return PaymentResult((await self._rows.move(row.payment_id, dropping(row, why))).state, why)
 
     async def _fixed(
         self, row: WalletPayment, state: AddressState, fees: FeeQuote
@@ -220,10 +244,6 @@ class WalletPayments:
         if sweep and state.balances[None] < fixed.max_cost:
             return "there is no gas yet"
         return fixed
-
-    async def _drop(self, row: WalletPayment, why: str) -> PaymentResult:
-        change = PaymentChange(row.state, PaymentState.DROPPED, {"why": why})
-        return PaymentResult((await self._rows.move(row.payment_id, change)).state, why)
 
     async def _is_overtaken(self, row: WalletPayment, stored: list[StoredTransaction]) -> bool:
         """Return whether the cold wallet has used a refill's nonce for something else, for good.

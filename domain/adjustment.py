@@ -3,11 +3,12 @@
 Nothing that is stored is ever changed: an adjustment is a journal of its own. One that names an
 event of a parked settlement is that event's correcting entry, under the event's own key; without
 postings it attests that an event of an unknown type moves no money (quarantine). One that names a
-deposit in suspense releases it to a customer.
+deposit in suspense releases it to a customer or, with an address, returns it to its sender.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,14 @@ from enum import StrEnum
 from domain.account import AccountKind, UnknownAccountError, parse_account
 from domain.deposit import is_deposit_id
 from domain.hash_chain import JsonValue, canonical_json
-from domain.ledger import JournalRequest, Posting, correction_key, quarantine_key
+from domain.ledger import (
+    JournalRequest,
+    Posting,
+    correction_key,
+    quarantine_key,
+    suspense,
+    withdrawal_pending,
+)
 from domain.two_signatures import reason_refusal
 
 ADJUSTMENT_WORKFLOW = "AdjustmentWorkflow"
@@ -43,7 +51,8 @@ def adjustment_workflow_id(adjustment_id: str) -> str:
 class Adjustment:
     """What is proposed; `expiry` in seconds since 1970.
 
-    `event` names what it is about: "", a shard:sequence.index, or a deposit's id.
+    `event` names what it is about: "", a shard:sequence.index, or a deposit's id. `address` is
+    whom a return pays, "" for everything else.
     """
 
     adjustment_id: str
@@ -53,6 +62,7 @@ class Adjustment:
     expiry: int
     proposed_by: str
     state: AdjustmentState = AdjustmentState.PROPOSED
+    address: str = ""
 
     noun = "adjustment"
     action = ADJUST
@@ -74,6 +84,7 @@ class Adjustment:
                 "reason": self.reason,
                 "event": self.event,
                 "expiry": self.expiry,
+                **({"address": self.address} if self.address else {}),
             }
         ).decode("ascii")
 
@@ -91,17 +102,19 @@ class Adjustment:
         if not self.event:
             return "adjustment"
         if self.deposit_id:
-            return "suspense_release"
+            return "suspense_return" if self.address else "suspense_release"
         return "correction" if self.postings else "quarantine"
 
     @property
     def deposit_id(self) -> str:
-        """Return the deposit that it releases from suspense; "" for none."""
+        """Return the deposit that it takes out of suspense; "" for none."""
         return self.event if is_deposit_id(self.event) else ""
 
     @property
     def key(self) -> str:
         """Return the journal's key."""
+        if self.deposit_id and self.address:  # one that failed may be tried again
+            return f"{self.deposit_id}-return-{self.adjustment_id}"
         if self.deposit_id:
             return f"{self.deposit_id}-release"
         place = event_place(self.event)
@@ -122,7 +135,9 @@ def proposal_refusal(proposed: Adjustment) -> str | None:
     if refusal is not None:
         return refusal
     if proposed.deposit_id:
-        return _release_refusal(proposed)
+        return _return_refusal(proposed) if proposed.address else _release_refusal(proposed)
+    if proposed.address:
+        return "only the return of a deposit names an address"
     if proposed.event and event_place(proposed.event) is None:
         return "an event is named shard:sequence.index"
     if not proposed.postings and not proposed.event:
@@ -152,6 +167,56 @@ def _release_refusal(proposed: Adjustment) -> str | None:
     if not source.asset == target.asset == posting.asset:
         return f"not both accounts hold {posting.asset}"
     return None
+
+
+def _return_refusal(proposed: Adjustment) -> str | None:
+    """Return why this does not return a deposit: one posting, from suspense to what is pending."""
+    wanted = {(suspense(it.asset), withdrawal_pending(it.asset)) for it in proposed.postings}
+    if {(it.source, it.destination) for it in proposed.postings} != wanted or len(wanted) != 1:
+        return "a return has one posting, from suspense to withdrawal:pending"
+    return None if len(proposed.postings) == 1 else "a return has one posting"
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnTerms:
+    """What officers have signed for: `amount` chain units of a deposit go to its sender."""
+
+    adjustment_id: str
+    deposit_id: str
+    asset: str
+    amount: int
+    address: str
+    expiry: int
+
+
+def return_terms(statement: str) -> ReturnTerms | None:
+    """Return what a statement of a return says; None for any other text, even an equivalent one."""
+    try:
+        said = json.loads(statement)
+        ((source, destination, asset, units),) = said["postings"]
+        proposed = Adjustment(
+            adjustment_id=str(said["id"]),
+            postings=(Posting(str(source), str(destination), str(asset), int(units)),),
+            reason=str(said["reason"]),
+            event=str(said["event"]),
+            expiry=int(said["expiry"]),
+            proposed_by="",
+            address=str(said["address"]),
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
+    if proposed.statement() != statement or proposal_refusal(proposed) is not None:
+        return None
+    if proposed.kind != "suspense_return":
+        return None
+    return ReturnTerms(
+        proposed.adjustment_id,
+        proposed.deposit_id,
+        proposed.postings[0].asset,
+        proposed.postings[0].amount,
+        proposed.address,
+        proposed.expiry,
+    )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ RETRY = "retry"
 SIGN = "sign"
 ABANDON = "abandon"
 RELEASE = "release"
+RETURN = "return"
 _RENEWABLE_STATES = frozenset(
     {WithdrawalState.APPROVED, WithdrawalState.NUMBERED, WithdrawalState.BROADCAST}
 )
@@ -107,6 +108,16 @@ def abandoning_choice() -> Choice:
     """Return the choice to give a change of a market up."""
     effect = "The change is given up, as long as the engine has not carried it out."
     return Choice(ABANDON, effect, is_signed=False)
+
+
+def return_choice() -> Choice:
+    """Return the choice to propose that a deposit in suspense is paid back."""
+    effect = (
+        "Proposes to pay the whole amount back to the address that sent it, from the hot wallet. "
+        "Nothing moves before two officers have signed the proposal; a contract's or an exchange's "
+        "address is refused, and one that screening blocks."
+    )
+    return Choice(RETURN, effect, is_signed=False)
 
 
 def release_choice() -> Choice:

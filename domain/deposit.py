@@ -6,6 +6,9 @@ seen -> pending -> below_minimum           too small: in suspense until the next
 seen -> pending -> suspended               refused by screening: in suspense until officers decide
 below_minimum -> collected                 credited together with a later deposit
 below_minimum | suspended -> released      two officers gave it to a customer
+below_minimum | suspended -> returning     two officers let it be paid back to its sender
+returning -> returned                      that payment is mined, and deep enough
+returning -> below_minimum | suspended     it was not made, or failed: in suspense again
 seen | pending -> voided                   the chain was reorganised; mined again = seen again
 
 A reorganisation after posting is no state: the customer may have traded with the money. The row
@@ -38,6 +41,8 @@ class DepositState(StrEnum):
     COLLECTED = "collected"
     SUSPENDED = "suspended"
     RELEASED = "released"
+    RETURNING = "returning"
+    RETURNED = "returned"
     VOIDED = "voided"
 
 
@@ -56,10 +61,12 @@ NEXT_STATES: dict[DepositState, frozenset[DepositState]] = {
     _State.POSTED: frozenset({_State.CREDITED}),
     _State.CREDITED: frozenset(),
     _State.REFILLED: frozenset(),
-    _State.BELOW_MINIMUM: frozenset({_State.COLLECTED, _State.RELEASED}),
+    _State.BELOW_MINIMUM: frozenset({_State.COLLECTED, _State.RELEASED, _State.RETURNING}),
     _State.COLLECTED: frozenset(),
-    _State.SUSPENDED: frozenset({_State.RELEASED}),
+    _State.SUSPENDED: frozenset({_State.RELEASED, _State.RETURNING}),
     _State.RELEASED: frozenset(),
+    _State.RETURNING: frozenset({_State.RETURNED, _State.BELOW_MINIMUM, _State.SUSPENDED}),
+    _State.RETURNED: frozenset(),
     _State.VOIDED: frozenset({_State.SEEN}),
 }
 IN_SUSPENSE_STATES = frozenset({_State.BELOW_MINIMUM, _State.SUSPENDED})
@@ -70,6 +77,8 @@ FINAL_STATES = frozenset(  # of the workflow: what follows is done by others
         _State.REFILLED,
         _State.COLLECTED,
         _State.RELEASED,
+        _State.RETURNING,
+        _State.RETURNED,
         _State.VOIDED,
     }
 )

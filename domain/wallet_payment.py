@@ -1,4 +1,7 @@
-"""What the exchange pays between its own addresses: sweeps, gas, what goes cold, and refills.
+"""What the exchange pays by itself: sweeps, gas, what goes cold, refills and returns.
+
+All are between its own addresses but a return, which pays a deposit in suspense back to its sender
+and is signed for by two officers; its id is that of their adjustment.
 
 planned -> numbered -> signed -> broadcast -> booked
 planned -> dropped             nothing (left) to pay, or not worth its fee
@@ -20,10 +23,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
-from domain.approval import DecisionSubject
+from domain.approval import Decision, DecisionSubject
 from domain.chain import FeeQuote
 from domain.hash_chain import JsonValue
 from domain.instrument import Asset
@@ -31,24 +35,27 @@ from domain.ledger import (
     JournalRequest,
     Posting,
     network_fees,
+    suspense,
     wallet_cold,
     wallet_deposit,
     wallet_hot,
+    withdrawal_pending,
 )
 
 STREAM = "wallet"
 
 
 class PaymentKind(StrEnum):
-    """Between which of our addresses; the signer knows the first three ways, and no other."""
+    """Which way a payment goes; the signer knows no other ways, and signs no refill."""
 
     SWEEP = "sweep"  # a deposit address -> the hot wallet
     GAS = "gas"  # the hot wallet -> a deposit address, in the chain's coin, for a sweep of tokens
     COLD = "cold"  # the hot wallet -> the pinned cold address
     REFILL = "refill"  # a cold address -> the hot wallet, signed by the cold wallet
+    RETURN = "return"  # the hot wallet -> the sender of a deposit in suspense
 
 
-FROM_HOT = frozenset({PaymentKind.GAS, PaymentKind.COLD})
+FROM_HOT = frozenset({PaymentKind.GAS, PaymentKind.COLD, PaymentKind.RETURN})
 
 
 class PaymentState(StrEnum):
@@ -136,6 +143,8 @@ class WalletPayment:
     nonce: int | None = None
     gas: int | None = None
     fees: FeeQuote | None = None
+    deposit_id: str = ""  # of a return
+    approvals: tuple[Decision, ...] = ()  # of a return, as stored: the signer counts them
 
     @property
     def address(self) -> str:
@@ -173,8 +182,9 @@ class WalletPayment:
         assert self.fees is not None
         return self.gas * self.fees.max_fee
 
-    def order(self) -> dict[str, str]:
-        """Return what the signer is asked: it derives both addresses itself and compares."""
+    def order(self) -> dict[str, Any]:
+        """Return what the signer is asked: it derives our addresses itself and compares."""
+        approvals = [asdict(approval) for approval in self.approvals]
         return {
             "payment_id": self.payment_id,
             "kind": self.kind,
@@ -182,6 +192,7 @@ class WalletPayment:
             "amount": str(self.amount),
             "deposit_path": self.deposit_path,
             "destination": self.destination,
+            **({"approvals": approvals} if self.kind is PaymentKind.RETURN else {}),
         }
 
 
@@ -197,8 +208,10 @@ class PaymentChange:
 
 
 def accounts(kind: str, chain: str, asset: str) -> tuple[str, str]:
-    """Return the wallet accounts (source, destination) of a kind of payment."""
+    """Return the accounts (source, destination) of a kind of payment, of the wallet where ours."""
     hot = wallet_hot(chain, asset)
+    if kind == PaymentKind.RETURN:
+        return hot, withdrawal_pending(asset)
     if kind == PaymentKind.SWEEP:
         return wallet_deposit(chain, asset), hot
     if kind == PaymentKind.GAS:
@@ -210,12 +223,15 @@ def accounts(kind: str, chain: str, asset: str) -> tuple[str, str]:
 def booking(row: WalletPayment, tx_hash: str, fee: int, *, succeeded: bool) -> JournalRequest:
     """Return what a mined payment does in the ledger; wallet accounts hold minus the coins.
 
-    The network's fee is an expense, taken from the coins of whoever sent the transaction.
+    The network's fee is an expense, taken from the coins of whoever sent the transaction. What a
+    return did not pay is in suspense again.
     """
     source, destination = accounts(row.kind, row.chain, row.asset.code)
     postings = []
     if succeeded:
         postings.append(Posting(destination, source, row.asset.code, row.amount))
+    else:
+        postings += handed_back(row)
     if fee:
         payer, _ = accounts(row.kind, row.chain, row.chain)
         postings.append(Posting(network_fees(row.chain), payer, row.chain, fee))
@@ -229,15 +245,44 @@ def booking(row: WalletPayment, tx_hash: str, fee: int, *, succeeded: bool) -> J
 
 
 def void_booking(row: WalletPayment, tx_hash: str, fee: int) -> JournalRequest:
-    """Return what a mined void does in the ledger: the hot wallet has paid for its gas."""
+    """Return what a mined void does in the ledger: the hot wallet has paid for its gas.
+
+    The money of a return is in suspense again.
+    """
     coin = row.chain
-    gas = Posting(network_fees(coin), wallet_hot(row.chain, coin), coin, fee)
+    gas = [Posting(network_fees(coin), wallet_hot(row.chain, coin), coin, fee)] if fee else []
     return JournalRequest(
         stream=STREAM,
         key=f"{row.subject}-{PaymentState.VOIDED}",
         kind="wallet_payment_voided",
-        postings=(gas,) if fee else (),
+        postings=(*handed_back(row), *gas),
         detail={"payment": row.subject, "tx_hash": tx_hash},
+    )
+
+
+def handed_back(row: WalletPayment) -> list[Posting]:
+    """Return what happens to the money of a return that is not made."""
+    if row.kind is not PaymentKind.RETURN:
+        return []
+    asset = row.asset.code
+    return [Posting(withdrawal_pending(asset), suspense(asset), asset, row.amount)]
+
+
+def dropping(row: WalletPayment, why: str) -> PaymentChange:
+    """Return the change of a payment that is not made, from wherever it stands."""
+    postings = tuple(handed_back(row))
+    journal = JournalRequest(
+        stream=STREAM,
+        key=f"{row.subject}-dropped",
+        kind="wallet_payment_dropped",
+        postings=postings,
+        detail={"payment": row.subject},
+    )
+    return PaymentChange(
+        source=row.state,
+        target=PaymentState.DROPPED,
+        detail={"why": why},
+        journal=journal if postings else None,
     )
 
 

@@ -65,10 +65,11 @@ async def propose(
     reason: str,
     event: str,
     by: str = "",
+    address: str = "",
 ) -> Adjustment:
     """Write a proposal down and start its workflow; it moves nothing by itself.
 
-    `by` proposes it; default: who works on this machine.
+    `by` proposes it; default: who works on this machine. `address` is whom a return pays.
     """
     proposed = Adjustment(
         adjustment_id=str(uuid4()),
@@ -77,6 +78,7 @@ async def propose(
         event=event,
         expiry=int(time.time()) + VALID_SECONDS,
         proposed_by=by or login(),
+        address=address,
     )
     refusal = proposal_refusal(proposed)
     if refusal is not None:
@@ -145,6 +147,7 @@ def as_json(adjustment: Adjustment, signed_by: list[str]) -> dict[str, Any]:
         "state": adjustment.state,
         "reason": adjustment.reason,
         "event": adjustment.event,
+        "address": adjustment.address,
         "expiry": adjustment.expiry,
         "proposed_by": adjustment.proposed_by,
         "signed_by": signed_by,

@@ -106,6 +106,19 @@ class StaffDesk:
                 return Refused(str(error))
         return Done(f"proposed: {made.adjustment_id}; two officers must sign it")
 
+    async def propose_return(self, deposit_id: str, by: str, reason: str) -> Done | Refused:
+        """Propose to pay a deposit in suspense back to its sender."""
+        if not is_deposit_id(deposit_id):
+            return _NOBODY
+        async with reaching():
+            try:
+                made = await suspense_desk.propose_return(
+                    self._database, self._settings, deposit_id, reason, by
+                )
+            except DeskError as error:
+                return Refused(str(error))
+        return Done(f"proposed: {made.adjustment_id}; two officers must sign it")
+
 
 class StaffFiles:
     """Customers' files for the console; each look is on record before anything is read."""

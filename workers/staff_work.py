@@ -36,6 +36,7 @@ from domain.decision_choices import (
     abandoning_choice,
     release_choice,
     retry_choice,
+    return_choice,
     signing_choice,
     withdrawal_choices,
 )
@@ -223,7 +224,7 @@ class StaffWork:
                     tx_hash=row.tx_hash,
                     seen_at=times[row.deposit_id],
                     proposals=releases,
-                    choices=() if releases or row.reversed else (release_choice(),),
+                    choices=() if releases or row.reversed else (release_choice(), return_choice()),
                 )
             )
         return items
@@ -317,6 +318,8 @@ def _adjustment(one: Adjustment, signed: dict[str, str], decimals: dict[str, int
     ]
     if one.event:
         lines.append(f"about {one.event}")
+    if one.address:
+        lines.append(f"then paid to {one.address}, from the hot wallet")
     return ProposedWork(
         proposal_id=one.adjustment_id,
         workflow_id=adjustment_workflow_id(one.adjustment_id),

@@ -1,4 +1,4 @@
-"""What staff do with money in suspense: look at it, and propose to whom it is released."""
+"""What staff do with money in suspense: look at it, propose to release it or to send it back."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.adjustment import Adjustment
 from domain.deposit import IN_SUSPENSE_STATES, Deposit
-from domain.ledger import Posting, main, suspense
+from domain.ledger import Posting, main, suspense, withdrawal_pending
 from domain.money import text_from_units
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.customer_file import CustomerFileStore
 from infra.postgres.ledger_store import LedgerStore
 from infra.settings import Settings
+from infra.wallet.chain import EvmChain
 from infra.wallet.deposit_rows import DEPOSITS, REVERSED, deposit_of, read_deposit
+from infra.wallet.rpc import ChainUnavailableError
+from infra.wallet.screening import ScreeningAwayError
 from workers import adjust_desk
 from workers.officer_desk import DeskError
+from workers.wallet_wiring import return_rules
 
 _MOST = 500
 _d = tables.deposit.c
@@ -100,6 +104,44 @@ async def propose_release(
     asset = row.asset.code
     posting = Posting(suspense(asset), main(found[0], asset), asset, row.amount)
     return await adjust_desk.propose(engine, settings, (posting,), reason, deposit_id, by)
+
+
+async def propose_return(
+    engine: AsyncEngine,
+    settings: Settings,
+    deposit_id: str,
+    reason: str,
+    by: str = "",
+    *,
+    anyway: bool = False,
+) -> Adjustment:
+    """Propose to pay a deposit in suspense back to its sender; two officers must sign it.
+
+    A contract or an exchange's address is refused unless it is to be paid `anyway`; then officers
+    sign the warning with the reason.
+    """
+    row = await _load(engine, deposit_id)
+    if row.state not in IN_SUSPENSE_STATES:
+        raise DeskError(f"{deposit_id} is {row.state}: there is nothing to return")
+    chain = EvmChain(settings.chain_url)
+    try:
+        rules = return_rules(settings, engine, chain)
+        objection, warning = await rules.objection(row), await rules.warning(row)
+    except (ChainUnavailableError, ScreeningAwayError) as error:
+        raise DeskError(f"not proposed, as nothing is known of its sender: {error}") from error
+    finally:
+        await chain.close()
+    if objection is not None:
+        raise DeskError(f"{deposit_id} is not returned: {objection}")
+    if warning is not None and not anyway:
+        raise DeskError(
+            f"{deposit_id} is not returned by itself: {warning}. Ask the customer where to, or "
+            "propose it with `rialto suspense return DEPOSIT_ID --anyway`"
+        )
+    asset = row.asset.code
+    posting = Posting(suspense(asset), withdrawal_pending(asset), asset, row.amount)
+    told = f"{reason.strip()} ({warning})" if warning else reason
+    return await adjust_desk.propose(engine, settings, (posting,), told, deposit_id, by, row.sender)
 
 
 async def _load(engine: AsyncEngine, deposit_id: str) -> Deposit:

@@ -120,7 +120,12 @@ def wire_settlement(to: Connections) -> Wiring:
     )
 
     adjusting = AdjustmentActivities(
-        AdjustmentStore(to.database, LedgerStore(), AuditStore()),
+        AdjustmentStore(
+            to.database,
+            LedgerStore(),
+            AuditStore(),
+            load_public(settings.data_dir).hot_address,
+        ),
         PinnedOfficers(pinned_path(settings.data_dir)),
         verify_ed25519,
         lambda: int(time.time()),

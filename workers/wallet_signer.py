@@ -117,7 +117,7 @@ def open_signer(settings: Settings) -> SignerDoor:
     def cold_address() -> str | None:
         return SignerPolicy.load(signer_policy_path(data_dir)).cold_address
 
-    own = OwnPaymentSigner(seed, policy, journal, room, cold_address)
+    own = OwnPaymentSigner(seed, policy, journal, room, cold_address, pinned)
     return SignerDoor(
         signer,
         own,

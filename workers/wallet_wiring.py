@@ -38,6 +38,7 @@ from infra.postgres import open_rows
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.reconciliation_log import ReconciliationLog
+from infra.settings import Settings
 from infra.temporal.entities import EntityWorkflow
 from infra.wallet.block_store import BlockStore
 from infra.wallet.builder import EvmTransactionBuilder
@@ -51,6 +52,7 @@ from infra.wallet.pause_store import PauseStore
 from infra.wallet.payment_store import PaymentStore
 from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.policy_facts import PolicyFactsReader
+from infra.wallet.return_rules import ReturnRules
 from infra.wallet.screening import Screener, screeners_of
 from infra.wallet.setup import CHAIN
 from infra.wallet.shard_transfer_store import ShardTransferStore
@@ -84,6 +86,7 @@ class WalletAdapters:
     officers: Mapping[str, Officer]
     policy_facts: PolicyFactsReader
     screener: Screener  # of deposits' senders
+    returns: ReturnRules  # of what is paid back to them
     starter: TemporalStarter
     gate: Callable[[], Awaitable[str]]
     max_fee: int  # wei a gas unit
@@ -115,13 +118,15 @@ def wire_wallet(to: Connections) -> Wiring:
     settings = to.settings
     public = load_public(settings.data_dir)
 
+    chain = EvmChain(settings.chain_url)
+
     async def connected() -> Client:
         return to.client
 
     return wiring_of(
         WalletAdapters(
             engine=to.database,
-            chain=EvmChain(settings.chain_url),
+            chain=chain,
             treasuries={
                 shard: engine_admin.connect(settings, "treasury", shard)
                 for shard in range(settings.shard_count)
@@ -131,11 +136,23 @@ def wire_wallet(to: Connections) -> Wiring:
             officers=PinnedOfficers(pinned_path(settings.data_dir)),
             policy_facts=PolicyFactsReader(to.database, public.hot_address, screeners_of(settings)),
             screener=screeners_of(settings)[SANCTIONS],
+            returns=return_rules(settings, to.database, chain),
             starter=TemporalStarter(connected, task_queues.WALLET),
             gate=payment_gate(to.database, settings.reconciliation_policy),
             max_fee=settings.withdrawal_max_fee_gwei * _WEI_PER_GWEI,
             stuck_seconds=settings.withdrawal_stuck_seconds,
         )
+    )
+
+
+def return_rules(settings: Settings, engine: AsyncEngine, chain: EvmChain) -> ReturnRules:
+    """Return the rules about paying a deposit back to its sender."""
+    return ReturnRules(
+        engine,
+        chain,
+        screeners_of(settings)[SANCTIONS],
+        settings.data_dir,
+        load_public(settings.data_dir).hot_address,
     )
 
 
@@ -188,7 +205,16 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
     shard_transfers = ShardTransferStore(adapters.engine, ledger)
     between = ShardTransferActivities(shard_transfers, steps)
     payments = PaymentStore(adapters.engine, ledger, audit)
-    own = WalletPayments(payments, on_chain, adapters.chain, builder, adapters.gate, officers)
+    own = WalletPayments(
+        payments,
+        on_chain,
+        adapters.chain,
+        builder,
+        adapters.gate,
+        officers,
+        adapters.returns,
+        utc_now,
+    )
     own_void = PaymentVoid(payments, adapters.chain, builder, on_chain, officers)
     tending = HotWalletActivities(
         HotWalletStore(adapters.engine, audit),

@@ -52,6 +52,8 @@ DEPOSIT_STATUSES = {  # 0 pending, 1 credited, 2 rejected, 7 not creditable
     "collected": 1,  # credited together with others that were too small alone
     "suspended": 0,  # until it is decided
     "released": 1,
+    "returning": 2,
+    "returned": 2,
     "voided": 2,
 }
 

@@ -85,6 +85,7 @@ def _console_routes(console: Console) -> list[tuple[str, str, Handler]]:
         ("POST", "/retries", console.retry),
         ("POST", "/abandonments", console.abandon),
         ("POST", "/releases", console.propose_release),
+        ("POST", "/returns", console.propose_return),
         ("POST", "/standings", console.set_standing),
         ("POST", "/notes", console.note),
     ]

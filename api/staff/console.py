@@ -23,7 +23,7 @@ from api.staff.ports import StaffServices
 from api.staff.shapes import Done, Refused
 from domain.approval import Decision
 from domain.customer import LONGEST_NOTE, Standing
-from domain.decision_choices import ABANDON, RELEASE, RETRY
+from domain.decision_choices import ABANDON, RELEASE, RETRY, RETURN
 from domain.staff import StaffMember
 from domain.two_signatures import MAX_REASON
 
@@ -149,6 +149,17 @@ class Console:
             subject, form["customer"], caller.member.name, form["reason"]
         )
         return await self._told(caller, subject, RELEASE, result)
+
+    async def propose_return(self, request: Request, caller: Caller) -> Response:
+        """Propose that a deposit in suspense is paid back to its sender."""
+        form = await form_of(request, "deposit_id", "reason")
+        subject = form["deposit_id"]
+        if answer := await self._unfit(caller, subject, RETURN, form["reason"]):
+            return answer
+        result = await self._services.desk.propose_return(
+            subject, caller.member.name, form["reason"]
+        )
+        return await self._told(caller, subject, RETURN, result)
 
     async def set_standing(self, request: Request, caller: Caller) -> Response:
         """Freeze a customer, let him only withdraw, or let him do everything again."""

@@ -141,6 +141,9 @@ class Desk(Protocol):
     ) -> Done | Refused:
         """Propose to release a deposit in suspense to a customer, by name."""
 
+    async def propose_return(self, deposit_id: str, by: str, reason: str) -> Done | Refused:
+        """Propose to pay a deposit in suspense back to its sender."""
+
 
 class Files(Protocol):
     """Customers' files; each look leaves a record with its `reader`, before it is read."""

@@ -114,6 +114,13 @@ function choose(row, choice) {
       done: (form) => send("/console/releases", { deposit_id: row.deposit_id, ...form }),
     });
   }
+  if (action === "return") {
+    return ask({
+      title: `Return ${row.amount} ${row.asset} to its sender`, effect: `${effect} The sender is ${row.sender}.`, button: "Propose it",
+      fields: [reason],
+      done: (form) => send("/console/returns", { deposit_id: row.deposit_id, ...form }),
+    });
+  }
   const path = action === "abandon" ? "/console/abandonments" : "/console/retries";
   return ask({
     title: action === "abandon" ? "Give the change up" : "Try the parked step again", effect,

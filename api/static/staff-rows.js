@@ -5,7 +5,7 @@ import { element, prose } from "/staff/format.js";
 const LATE_MS = 6 * 3600 * 1000;
 const WORDS = {
   approve: "Approve…", reject: "Reject…", retry: "Retry…", sign: "Sign…", abandon: "Give up…",
-  release: "Propose a release…", void: "Give up…",
+  release: "Propose a release…", return: "Propose a return…", void: "Give up…",
 };
 
 /** Return an element that says how long ago, or how soon, a moment is. */
@@ -152,7 +152,7 @@ export function suspenseCard(row, me, choose) {
     ["Seen", age(row.seen_at)],
     ["Sent by", row.sender, true],
     ["Transaction", row.tx_hash, true],
-    ["Proposed already", row.proposals.length ? "its release waits for signatures, above" : "", true],
+    ["Proposed already", row.proposals.length ? "its way out of suspense waits for signatures, above" : "", true],
   ])]);
   if (!row.choices.length && !row.proposals.length) {
     made.append(element("p", "The chain has lost it: nothing can be released. It is made whole when it is mined again.", { class: "quiet" }));

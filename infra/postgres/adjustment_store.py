@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from domain.adjustment import Adjustment, AdjustmentState, adjustment_workflow_id
 from domain.deposit import IN_SUSPENSE_STATES, DepositState
 from domain.ledger import Posting, posted
+from domain.wallet_payment import PaymentKind, PaymentState
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import AlreadyPosted, LedgerStore, Posted
@@ -21,17 +22,23 @@ _ROW = tables.adjustment
 
 
 class AdjustmentStore(SignedRows[Adjustment]):
-    """Each method is one transaction, with its record in the audit log."""
+    """Each method is one transaction, with its record in the audit log.
+
+    `hot_address` pays returns; "" where the store posts none.
+    """
 
     _table = _ROW
     _id = _ROW.c.adjustment_id
 
-    def __init__(self, engine: AsyncEngine, ledger: LedgerStore, audit: AuditStore) -> None:
+    def __init__(
+        self, engine: AsyncEngine, ledger: LedgerStore, audit: AuditStore, hot_address: str = ""
+    ) -> None:
         super().__init__(engine, audit)
         self._ledger = ledger
+        self._hot_address = hot_address
 
     def _of(self, row: Any) -> Adjustment:
-        return _adjustment(row)
+        return adjustment_of(row)
 
     def _subject(self, proposal: Adjustment) -> str:
         return adjustment_workflow_id(proposal.adjustment_id)
@@ -47,6 +54,7 @@ class AdjustmentStore(SignedRows[Adjustment]):
                     ],
                     reason=proposed.reason,
                     event=proposed.event,
+                    address=proposed.address,
                     expiry=proposed.expiry,
                     proposed_by=proposed.proposed_by,
                     state=proposed.state,
@@ -67,7 +75,7 @@ class AdjustmentStore(SignedRows[Adjustment]):
             if adjustment.state is not AdjustmentState.PROPOSED:
                 return None
             if adjustment.deposit_id:
-                refusal = await self._release(conn, adjustment)
+                refusal = await self._take_out(conn, adjustment)
                 if refusal is not None:
                     return refusal
             result = await self._ledger.post(conn, adjustment.request(signatures))
@@ -75,13 +83,15 @@ class AdjustmentStore(SignedRows[Adjustment]):
                 await conn.rollback()
                 return str(result)
             await self._change(conn, adjustment_id, state=AdjustmentState.POSTED)
+            if adjustment.address:
+                await self._plan_return(conn, adjustment)
             await self._note(conn, adjustment, "ledger", "posted", {"key": adjustment.key})
             if adjustment.deposit_id:
-                await self._note_release(conn, adjustment, signatures)
+                await self._note_deposit(conn, adjustment, signatures)
         return None
 
-    async def _release(self, conn: AsyncConnection, adjustment: Adjustment) -> str | None:
-        """Mark the deposit as released; return why it is not to be, or None.
+    async def _take_out(self, conn: AsyncConnection, adjustment: Adjustment) -> str | None:
+        """Mark the deposit as released or returning; return why it is not to be, or None.
 
         What the ledger refuses afterwards rolls this back with everything else.
         """
@@ -89,7 +99,9 @@ class AdjustmentStore(SignedRows[Adjustment]):
         mine = row.deposit_id == adjustment.deposit_id
         found = (
             await conn.execute(
-                sa.select(row.state, row.amount, row.turns).where(mine).with_for_update()
+                sa.select(row.state, row.amount, row.turns, row.sender)
+                .where(mine)
+                .with_for_update()
             )
         ).one_or_none()
         if found is None:
@@ -99,23 +111,48 @@ class AdjustmentStore(SignedRows[Adjustment]):
         if found.turns % 2:
             return f"{adjustment.deposit_id} is not in the chain any more"
         if int(found.amount) != adjustment.postings[0].amount:
-            return f"{adjustment.deposit_id} is of {found.amount} units, and is released whole"
+            return f"{adjustment.deposit_id} is of {found.amount} units, and goes whole"
+        if adjustment.address not in ("", found.sender):
+            return f"{adjustment.deposit_id} was not sent by {adjustment.address}"
+        if adjustment.address and not self._hot_address:
+            return "no hot wallet is known here"
         await conn.execute(
             sa.update(tables.deposit)
             .where(mine)
-            .values(state=DepositState.RELEASED, updated_at=sa.func.now())
+            .values(state=_state_after(adjustment), updated_at=sa.func.now())
         )
         return None
 
-    async def _note_release(
+    async def _plan_return(self, conn: AsyncConnection, adjustment: Adjustment) -> None:
+        """Write down the payment to the sender, under the adjustment's id; a sweep starts it."""
+        row, (posting,) = tables.deposit.c, adjustment.postings
+        found = (
+            await conn.execute(
+                sa.select(row.chain, row.asset_id).where(row.deposit_id == adjustment.deposit_id)
+            )
+        ).one()
+        await conn.execute(
+            sa.insert(tables.wallet_payment).values(
+                payment_id=UUID(adjustment.adjustment_id),
+                kind=PaymentKind.RETURN,
+                chain=found.chain,
+                source=self._hot_address,
+                destination=adjustment.address,
+                asset_id=found.asset_id,
+                amount=posting.amount,
+                state=PaymentState.PLANNED,
+            )
+        )
+
+    async def _note_deposit(
         self, conn: AsyncConnection, adjustment: Adjustment, signatures: Mapping[str, str]
     ) -> None:
         await self._audit.append(
             conn,
             adjustment.deposit_id,
             "ledger",
-            DepositState.RELEASED,
-            f"{adjustment.deposit_id}:{DepositState.RELEASED}",
+            _state_after(adjustment),
+            f"{adjustment.deposit_id}:{_state_after(adjustment)}{_once(adjustment)}",
             {
                 "adjustment": adjustment.adjustment_id,
                 "reason": adjustment.reason,
@@ -133,7 +170,18 @@ class AdjustmentStore(SignedRows[Adjustment]):
                 await self._note(conn, adjustment, "workflow", "expired", {})
 
 
-def _adjustment(row: Any) -> Adjustment:
+def _state_after(adjustment: Adjustment) -> DepositState:
+    """Return where its deposit stands once it is posted."""
+    return DepositState.RETURNING if adjustment.address else DepositState.RELEASED
+
+
+def _once(adjustment: Adjustment) -> str:
+    """Return what tells the records of returns apart, of which one that failed is tried again."""
+    return f":{adjustment.adjustment_id}" if adjustment.address else ""
+
+
+def adjustment_of(row: Any) -> Adjustment:
+    """Return the adjustment of a row."""
     return Adjustment(
         adjustment_id=str(row.adjustment_id),
         postings=tuple(
@@ -145,4 +193,5 @@ def _adjustment(row: Any) -> Adjustment:
         expiry=row.expiry,
         proposed_by=row.proposed_by,
         state=AdjustmentState(row.state),
+        address=row.address,
     )

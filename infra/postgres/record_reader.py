@@ -29,7 +29,7 @@ from domain.checker_records import (
 from domain.deposit import UNPOSTED_STATES, DepositState
 from domain.instrument import Asset
 from domain.ledger import settlement_stream, wallet_cold, wallet_deposit, wallet_hot
-from domain.wallet_payment import accounts
+from domain.wallet_payment import PaymentKind, accounts
 from domain.withdrawal import WithdrawalState
 from infra.postgres import tables
 from infra.postgres.journal_reader import JournalReader
@@ -310,6 +310,7 @@ class Reading(JournalReader):
         ]
         for row in await self._conn.execute(_UNBOOKED_PAYMENTS, {"chain": chain}):
             source, destination = accounts(row.kind, chain, row.code)
+            destination = "" if row.kind == PaymentKind.RETURN else destination
             payer, _ = accounts(row.kind, chain, chain)
             unsettled.append(
                 UnsettledPayment(row.tx_hash, row.code, int(row.amount), source, payer, destination)

@@ -850,6 +850,7 @@ adjustment = sa.Table(
     sa.Column("postings", JSONB, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("event", sa.Text, nullable=False),  # "", shard:sequence.index or a deposit's id
+    sa.Column("address", sa.Text, nullable=False, server_default=""),  # whom a return pays
     sa.Column("expiry", sa.BigInteger, nullable=False),  # seconds since 1970
     sa.Column("proposed_by", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),  # domain.adjustment.AdjustmentState

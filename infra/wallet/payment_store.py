@@ -32,6 +32,7 @@ from infra.postgres.audit_store import AuditStore
 from infra.postgres.ledger_store import LedgerStore
 from infra.wallet.commitments import Shortage, committed, take_nonce
 from infra.wallet.posting import post_or_raise
+from infra.wallet.return_rows import end_return, with_approvals
 from infra.wallet.stored_transactions import next_nonce, store_transaction, stored_transactions
 
 ACTOR = "hot-wallet"
@@ -173,6 +174,7 @@ class PaymentStore:
             .where(_p.payment_id == UUID(found.payment_id))
             .values(state=change.target, updated_at=sa.func.now(), **change.columns)
         )
+        await end_return(connection, self._audit, found, change)
         await self._audit.append(
             connection,
             found.subject,
@@ -331,7 +333,7 @@ class PaymentStore:
         if lock:
             query = query.with_for_update(of=tables.wallet_payment)
         row = (await connection.execute(query)).one_or_none()
-        return None if row is None else _payment(row)
+        return None if row is None else await with_approvals(connection, _payment(row))
 
     async def _require(self, connection: AsyncConnection, payment_id: str) -> WalletPayment:
         """Return the row, locked."""

@@ -130,5 +130,10 @@ async def ask_all(
     return {name: await screener.screen(asked) for name, screener in screeners.items()}
 
 
+def listed_in(path: Path) -> set[str]:
+    """Return the addresses of a list file; none where there is no file."""
+    return _addresses(path.read_text()) if path.exists() else set()
+
+
 def _addresses(text: str) -> set[str]:
     return {line.partition("#")[0].strip() for line in text.splitlines()} - {""}

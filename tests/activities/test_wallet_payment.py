@@ -78,7 +78,14 @@ async def test_a_payment_of_ours_beyond_the_signers_bounds_parks_without_a_nonce
 
     node = cast("Any", Node())
     own = WalletPayments(
-        cast("Any", Rows()), node, node, cast("Any", Builder()), gate, cast("Any", None)
+        cast("Any", Rows()),
+        node,
+        node,
+        cast("Any", Builder()),
+        gate,
+        officers=cast("Any", None),
+        returns=cast("Any", None),
+        now=cast("Any", None),
     )
     with pytest.raises(ApplicationError, match="150001 gas") as refused:
         await ActivityEnvironment().run(own.allocate_nonce, WalletPaymentRequest("id"))

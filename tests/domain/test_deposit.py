@@ -22,9 +22,10 @@ from domain.instrument import Asset
 
 
 def test_table_covers_every_state() -> None:
-    """A voided one may be mined again; what is in suspense is collected or released by others."""
+    """A voided one may be mined again; what is, or was, in suspense is for others to end."""
     assert set(NEXT_STATES) == set(DepositState)
-    for state in FINAL_STATES - IN_SUSPENSE_STATES - {DepositState.VOIDED}:
+    others = IN_SUSPENSE_STATES | {DepositState.VOIDED, DepositState.RETURNING}
+    for state in FINAL_STATES - others:
         assert NEXT_STATES[state] == frozenset()
     assert NEXT_STATES[DepositState.VOIDED] == {DepositState.SEEN}
 

@@ -16,11 +16,13 @@ from domain.wallet_payment import (
     PaymentState,
     WalletPayment,
     booking,
+    dropping,
     void_booking,
 )
 
 USDT = Asset(1, "USDT", 6, 6)
 HOT, DEPOSIT, COLD = "wallet:hot:ETH", "wallet:deposit:ETH", "wallet:cold:ETH"
+PENDING = "withdrawal:pending"
 
 
 def _payment(kind: PaymentKind) -> WalletPayment:
@@ -36,6 +38,7 @@ def _payment(kind: PaymentKind) -> WalletPayment:
         (PaymentKind.GAS, {f"{DEPOSIT}:USDT": -70, f"{HOT}:USDT": 70, f"{HOT}:ETH": 3}),
         (PaymentKind.COLD, {f"{COLD}:USDT": -70, f"{HOT}:USDT": 70, f"{HOT}:ETH": 3}),
         (PaymentKind.REFILL, {f"{HOT}:USDT": -70, f"{COLD}:USDT": 70, f"{COLD}:ETH": 3}),
+        (PaymentKind.RETURN, {f"{PENDING}:USDT": -70, f"{HOT}:USDT": 70, f"{HOT}:ETH": 3}),
     ],
 )
 def test_coins_go_from_account_to_account_and_the_fee_is_ours(
@@ -59,8 +62,22 @@ def test_a_void_costs_the_hot_wallet_gas_and_only_what_it_pays_has_one() -> None
     row = _payment(PaymentKind.COLD)
     journal = void_booking(row, "0xvoid", 3)
     assert net_of(journal.postings) == {f"{HOT}:ETH": 3, "network_fees:ETH": -3}
-    assert [kind for kind in PaymentKind if _payment(kind).is_voidable] == ["gas", "cold"]
+    assert [kind for kind in PaymentKind if _payment(kind).is_voidable] == ["gas", "cold", "return"]
     assert not replace(row, state=PaymentState.PLANNED).is_voidable
+
+
+def test_a_return_that_is_not_made_is_in_suspense_again() -> None:
+    """Whether it failed on the chain or was never sent; other payments hold nobody's money."""
+    back = {f"{PENDING}:USDT": -70, "suspense:USDT": 70}
+    row = _payment(PaymentKind.RETURN)
+    failed = booking(row, "0xhash", 3, succeeded=False)
+    assert net_of(failed.postings) == back | {f"{HOT}:ETH": 3, "network_fees:ETH": -3}
+    voided = void_booking(row, "0xvoid", 3)
+    assert net_of(voided.postings) == net_of(failed.postings)
+    dropped = dropping(row, "its signatures have expired")
+    assert dropped.journal is not None
+    assert net_of(dropped.journal.postings) == back
+    assert dropping(_payment(PaymentKind.GAS), "nothing is there").journal is None
 
 
 def test_every_state_has_a_stage_and_only_final_ones_lead_nowhere() -> None:

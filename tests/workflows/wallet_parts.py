@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 from temporalio import activity as temporal_activity
+from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from domain.commands import Command, ListSymbol
 from domain.events import Event
 from domain.fees import flat_fees
 from infra.postgres.settlement_store import SettlementStore
+from infra.temporal.runs import OPEN, list_runs
 from matching.codec import encode_command
 from matching.event_codec import decode_events
 from matching.reference import ReferenceEngine
@@ -145,3 +149,10 @@ class _GatedActivity(ActivityInboundInterceptor):
             await self._gate.opened.wait()
             raise ConnectionError("the worker died before it could report")
         return result
+
+
+async def terminate_all(client: Client) -> None:
+    """End what a test has left open: the next test's worker has another database."""
+    async for found in list_runs(client, OPEN):
+        with suppress(RPCError):  # it has ended meanwhile
+            await client.get_workflow_handle(found.workflow_id).terminate("the test is over")

@@ -11,7 +11,7 @@ import datetime as dt
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, WorkflowHandle
-from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Interceptor, Worker
 
@@ -41,7 +40,6 @@ from infra.postgres.settlement_store import SettlementStore
 from infra.postgres.withdrawal_addresses import WithdrawalAddressStore
 from infra.settings import Settings
 from infra.temporal.client import connect
-from infra.temporal.runs import OPEN, list_runs
 from infra.wallet import demo, officers
 from infra.wallet.block_store import BlockStore
 from infra.wallet.chain import EvmChain
@@ -62,10 +60,18 @@ from tests.workflows.wallet_parts import (
     OUTSIDE,
     EngineInProcess,
     Gate,
+    terminate_all,
 )
 from workers.chain_watcher import ChainWatcher, watch
 from workers.wallet_signer import open_signer, signer_worker
-from workers.wallet_wiring import WalletAdapters, nonce_care, payment_gate, sweep_kinds, wiring_of
+from workers.wallet_wiring import (
+    WalletAdapters,
+    nonce_care,
+    payment_gate,
+    return_rules,
+    sweep_kinds,
+    wiring_of,
+)
 from workflows import task_queues
 
 WAIT_SECONDS = 30.0
@@ -313,6 +319,7 @@ class Rig:
                 self.engine, self.wallet.public.hot_address, screeners_of(self.settings)
             ),
             "screener": screeners_of(self.settings)[SANCTIONS],
+            "returns": return_rules(self.settings, self.engine, self.chain),
             "starter": TemporalStarter(self._connected, task_queues.WALLET),
             "gate": payment_gate(self.engine, Policy.HALT),
             "max_fee": 10**12,
@@ -389,10 +396,3 @@ async def build_rig(
     signer = signer_worker(client, open_signer(settings), rig.signer_gate)
     await stack.enter_async_context(signer)
     return rig
-
-
-async def terminate_all(client: Client) -> None:
-    """End what a test has left open: the next test's worker has another database."""
-    async for found in list_runs(client, OPEN):
-        with suppress(RPCError):  # it has ended meanwhile
-            await client.get_workflow_handle(found.workflow_id).terminate("the test is over")

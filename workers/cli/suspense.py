@@ -23,12 +23,13 @@ DepositArgument = Annotated[str, typer.Argument(metavar="DEPOSIT_ID")]
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
     group = typer.Typer(
-        help="Deposits that could not be credited: look, and release them by two signatures.",
+        help="Deposits that could not be credited: look, release or return them by two signatures.",
         no_args_is_help=True,
     )
     group.command("list")(list_all)
     group.command("show")(show)
     group.command("release")(release)
+    group.command("return")(send_back)
     group.command("sign")(adjust.sign)
     app.add_typer(group, name="suspense")
 
@@ -90,14 +91,33 @@ def release(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Propose to release a deposit to a customer's main account; two officers must sign it.
-
-    Whoever sent it gets it back like this, too: the customer withdraws it.
-    """
+    """Propose to release a deposit to a customer's main account; two officers must sign it."""
 
     async def work(engine: AsyncEngine, settings: Settings) -> Adjustment:
         from workers import suspense_desk as desk
 
         return await desk.propose_release(engine, settings, deposit_id, customer, reason)
+
+    adjust.tell(at_desk(data, work), as_json=as_json)
+
+
+def send_back(
+    deposit_id: DepositArgument,
+    reason: Annotated[str, typer.Option(help="Why; it is signed and stored for ever.")],
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Also to a contract or an exchange's address.")
+    ] = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Propose to pay a deposit back to the address that sent it; two officers must sign it.
+
+    The hot wallet pays the whole amount and the gas. A sender that screening blocks is never paid.
+    """
+
+    async def work(engine: AsyncEngine, settings: Settings) -> Adjustment:
+        from workers import suspense_desk as desk
+
+        return await desk.propose_return(engine, settings, deposit_id, reason, anyway=anyway)
 
     adjust.tell(at_desk(data, work), as_json=as_json)

@@ -41,6 +41,7 @@ POSTS: dict[str, dict[str, str]] = {
     "retries": {"workflow_id": WITHDRAWAL, "reason": "refilled"},
     "abandonments": {"workflow_id": "market-change-1", "reason": "a mistake"},
     "releases": {"deposit_id": DEPOSIT, "customer": "bob", "reason": "it is his"},
+    "returns": {"deposit_id": DEPOSIT, "reason": "sent by mistake"},
     "standings": {"customer_id": "7", "standing": "frozen", "reason": "case 17"},
     "notes": {"customer_id": "7", "text": "asked for papers"},
 }
@@ -273,6 +274,7 @@ async def test_who_has_not_answered_may_still_do_it(
         ("retries", {"olga", "marta", "ada"}),
         ("abandonments", {"olga", "marta", "ada"}),
         ("releases", {"olga", "marta", "ada"}),
+        ("returns", {"olga", "marta", "ada"}),
         ("standings", {"clara", "ada"}),
         ("notes", {"clara", "ada"}),
     ],
@@ -297,12 +299,13 @@ async def test_the_actor_is_who_is_signed_in(
 ) -> None:
     """Retry, release, standing and note go on in the caller's name; what steers is noted first."""
     await sign_in(browser, world, "ada")
-    for path in ("retries", "abandonments", "releases", "standings", "notes"):
+    for path in ("retries", "abandonments", "releases", "returns", "standings", "notes"):
         await browser.post(f"/console/{path}", json=POSTS[path])
     assert office.asked == [
         ("retry", WITHDRAWAL, "ada", "refilled"),
         ("abandon", "market-change-1", "ada", "a mistake"),
         ("release", DEPOSIT, "bob", "ada", "it is his"),
+        ("return", DEPOSIT, "ada", "sent by mistake"),
         ("standing", 7, "frozen", "ada", "case 17"),
         ("note", 7, "ada", "asked for papers"),
     ]
@@ -310,7 +313,7 @@ async def test_the_actor_is_who_is_signed_in(
     assert acts == [("ada", WITHDRAWAL, "staff_acted"), ("ada", "market-change-1", "staff_acted")]
     world.log_is_away = True
     assert (await browser.post("/console/retries", json=POSTS["retries"])).status_code == 503
-    assert len(office.asked) == 5
+    assert len(office.asked) == 6
 
 
 @pytest.mark.parametrize(
@@ -325,6 +328,7 @@ async def test_the_actor_is_who_is_signed_in(
         ("retries", {"reason": " "}),
         ("retries", {"reason": "x" * 501}),
         ("releases", {"customer": None}),
+        ("returns", {"address": "0xElse"}),
         ("standings", {"standing": "rich"}),
         ("standings", {"customer_id": "-7"}),
         ("standings", {"customer_id": "\u0667"}),

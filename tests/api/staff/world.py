@@ -181,6 +181,9 @@ class Office:
     ) -> Done | Refused:
         return self._note("release", deposit_id, customer, by, reason)
 
+    async def propose_return(self, deposit_id: str, by: str, reason: str) -> Done | Refused:
+        return self._note("return", deposit_id, by, reason)
+
     async def set_standing(
         self, customer_id: int, standing: Standing, by: str, reason: str
     ) -> Done | Refused:

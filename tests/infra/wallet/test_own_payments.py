@@ -52,7 +52,7 @@ def _signer(
     tmp_path: Path, policy: SignerPolicy = POLICY, cold: str | None = COLD
 ) -> OwnPaymentSigner:
     journal = SignerJournal(tmp_path / "signed.jsonl")
-    return OwnPaymentSigner(SEED, policy, journal, SigningRoom(journal), lambda: cold)
+    return OwnPaymentSigner(SEED, policy, journal, SigningRoom(journal), lambda: cold, {})
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_what_is_checked_has_room_until_it_is_refused(tmp_path: Path) -> None:
     policy = replace(POLICY, assets={"ETH": AssetPolicy(None, 10**18, 999, 10**19)})
     journal = SignerJournal(tmp_path / "signed.jsonl")
     room = SigningRoom(journal)
-    signer = OwnPaymentSigner(SEED, policy, journal, room, lambda: COLD)
+    signer = OwnPaymentSigner(SEED, policy, journal, room, lambda: COLD, {})
     assert not isinstance(signer.check(GAS, NOW), Refused)
     other = Payment("another", "ETH", 500, OTHER, int(NOW.timestamp()))
     limits = policy.limits("ETH")

@@ -274,6 +274,7 @@ def upgrade() -> None:
         sa.Column("postings", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("event", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), server_default="", nullable=False),
         sa.Column("expiry", sa.BigInteger(), nullable=False),
         sa.Column("proposed_by", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
