@@ -1,11 +1,14 @@
-// Your orders: signed in with an API key, listed with their terms, amended and cancelled.
+// Your orders: signed in with an API key or in a session, listed with their terms, amended and cancelled.
 
 import { Account, Refusal } from "/static/account.js";
 import { drawFees, loadFees } from "/static/fees.js";
 import { element, setText, show } from "/static/format.js";
 import { drawHoldings } from "/static/holdings.js";
 import { filled, status, terms, told } from "/static/order-words.js";
+import { watchInvitation } from "/static/invitation.js";
 import { Positions } from "/static/positions.js";
+import { openSecurity } from "/static/security.js";
+import { resumed, signIn as signInAs } from "/static/session.js";
 import { arrange, openTicket } from "/static/ticket.js";
 
 const EVERY_MS = 2000;
@@ -39,22 +42,42 @@ export function watchOrders(follow) {
   signIn.addEventListener("submit", async (event) => {
     event.preventDefault();
     const { key, secret } = Object.fromEntries(new FormData(signIn));
-    await marketShown; // whoever is quicker than the list of markets waits for it
-    account = new Account(key.trim(), secret.trim());
-    if (!(await attempt(look))) {
-      account = null;
-      return;
-    }
-    signIn.reset();
-    show("sign-in", false);
-    show("desk", true);
-    follow(account, refreshSoon);
-    if (await attempt(() => loadFees(account), false)) drawFees(market.symbol);
+    if (await begin(new Account(key.trim(), secret.trim()), follow)) signIn.reset();
   });
+  const sessionIn = document.getElementById("session-in");
+  sessionIn.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const { name, password, code } = Object.fromEntries(new FormData(sessionIn));
+    attempt(async () => {
+      await beginSession(await signInAs(name.trim(), password, code.trim()), follow);
+      sessionIn.reset();
+    });
+  });
+  watchInvitation();
+  resumed().then((session) => session && beginSession(session, follow));
   document.getElementById("closed-too").addEventListener("change", refresh);
   document.getElementById("cancel-all").addEventListener("click", cancelAll);
   openTicket(() => market, place, placeList, preview);
   setInterval(refresh, EVERY_MS);
+}
+
+async function beginSession(session, follow) {
+  if (await begin(session, follow)) openSecurity(session);
+}
+
+// Show what is an account's; returns false, and shows nothing, when its first look is refused.
+async function begin(wanted, follow) {
+  await marketShown; // whoever is quicker than the list of markets waits for it
+  account = wanted;
+  if (!(await attempt(look))) {
+    account = null;
+    return false;
+  }
+  for (const id of ["sign-in", "session-in", "invited"]) show(id, false);
+  show("desk", true);
+  follow(account, refreshSoon);
+  if (await attempt(() => loadFees(account), false)) drawFees(market.symbol);
+  return true;
 }
 
 // Several messages at once are one look.
