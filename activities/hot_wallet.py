@@ -13,7 +13,7 @@ import structlog
 from temporalio import activity
 
 from activities.wallet_ports import ChainAdapter, TransactionBuilder, WorkflowStarter
-from domain.chain import FeeQuote
+from domain.chain import COIN_DECIMALS, FeeQuote
 from domain.hot_wallet import (
     MAX_GAS_SUPPLY,
     Band,
@@ -24,6 +24,7 @@ from domain.hot_wallet import (
     band_concerns,
     gas_supply,
 )
+from domain.money import text_from_units
 from domain.wallet_payment import (
     WALLET_PAYMENT_WORKFLOW,
     NewPayment,
@@ -98,6 +99,9 @@ class HotWalletActivities:
         self._cold_address = cold_address
         self._max_fee = max_fee
         self.concerns: list[str] = []  # of the last look, for the heartbeat
+        self._dear: dict[
+            str, int
+        ] = {}  # of the last look: address -> the gas that it lacks, in wei
 
     @activity.defn(name="tend_hot_wallet")
     async def tend(self, request: TendRequest) -> TendResult:
@@ -119,15 +123,22 @@ class HotWalletActivities:
 
         Two looks at once, as after a break, may find the same: the rows take it once.
         """
+        found: list[str] = []
+        result = await self._looked(request, found)
+        self.concerns = found
+        return result
+
+    async def _looked(self, request: TendRequest, concerns: list[str]) -> TendResult:
+        """Return what a look came to; `concerns` gets what people should know."""
         try:
             bands = {band.asset.asset_id: band for band in await self._rows.bands(self._name)}
             stopped = await self._gate()
-            self.concerns = [f"payments are stopped: {stopped}"] if stopped else []
+            concerns += [f"payments are stopped: {stopped}"] if stopped else []
             if all(band.has_no_bound for band in bands.values()):
                 return TendResult(stopped=stopped)
             looked_at = await self._payments.now()
             holdings = await self._rows.holdings(self._name)
-            self.concerns += [text for _, text in band_concerns(bands.values(), holdings)]
+            concerns += [text for _, text in band_concerns(bands.values(), holdings)]
             if stopped:
                 return TendResult(stopped=stopped)
             fees = await self._chain.fee_quote()
@@ -136,6 +147,7 @@ class HotWalletActivities:
             underway = await self._payments.open()
             wanted = await self._cold(bands, holdings, underway)
             wanted += await self._sweeps(bands, underway, fees, request.most)
+            concerns += self._dear_gas()
             names = await self._payments.plan(wanted, looked_at)
             for name in names:
                 await self._starter.ensure_running(
@@ -187,6 +199,7 @@ class HotWalletActivities:
         by_address: dict[str, list[DepositHolding]] = defaultdict(list)
         for holding in await self._rows.to_sweep(self._name, busy - {self._hot_address}, most):
             by_address[holding.address].append(holding)
+        said, self._dear = self._dear, {}
         found = []
         for holdings in by_address.values():
             activity.heartbeat()
@@ -199,7 +212,21 @@ class HotWalletActivities:
                 continue
             if payment is not None:
                 found.append(payment)
+        for address in self._dear.keys() - said.keys():
+            _log.warning("not_swept_for_its_gas", address=address, lacks_wei=self._dear[address])
         return found
+
+    def _dear_gas(self) -> list[str]:
+        """Return what to say of addresses whose sweep would need more gas than is supplied."""
+        if not self._dear:
+            return []
+        most = text_from_units(max(self._dear.values()), COIN_DECIMALS)
+        bound = text_from_units(MAX_GAS_SUPPLY, COIN_DECIMALS)
+        told = (
+            f"{len(self._dear)} deposit addresses are not swept: the gas for one would take {most} "
+            f"{self._name}, and at most {bound} is supplied; wait for a quieter chain"
+        )
+        return [told]
 
     async def _sweep(
         self, holding: DepositHolding, fees: FeeQuote, coin: Band | None
@@ -239,6 +266,7 @@ class HotWalletActivities:
         if not lacking:
             return sweep
         if lacking > MAX_GAS_SUPPLY:
+            self._dear[holding.address] = lacking
             return None
         return NewPayment(
             PaymentKind.GAS,

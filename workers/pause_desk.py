@@ -5,6 +5,7 @@ Run where the signer runs, so that both the gate and the signer know of it.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from uuid import uuid4
@@ -20,6 +21,8 @@ from infra.wallet.pause_file import PauseOnFile, pause_path, read_pause, write_p
 from infra.wallet.pause_store import PauseStore
 from infra.wallet.pinned_officers import PinnedOfficers
 from workers.officer_desk import DeskError
+
+_DATABASE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,10 @@ def _require_signer(settings: Settings) -> PinnedOfficers:
 
 
 async def pause(engine: AsyncEngine, settings: Settings, officer: str, reason: str) -> PaymentPause:
-    """Stop all payments: the signer's file first, which needs no server, then the row."""
+    """Stop all payments: the signer's file first, which needs no server, then the row.
+
+    A database that is away, or hangs, keeps nobody from stopping the signer.
+    """
     refusal = reason_refusal("a pause", reason)
     if refusal is not None:
         raise DeskError(refusal)
@@ -57,28 +63,38 @@ async def pause(engine: AsyncEngine, settings: Settings, officer: str, reason: s
     if officer not in pinned:
         raise DeskError(f"{officer} is no officer whom the signer knows")
     path = pause_path(settings.data_dir)
-    try:
-        known = await store.in_force()
-    except ConnectionError as error:
+    standing = _signers_own(settings, pinned)
+    if standing is None:
         write_pause(path, PauseOnFile(made))
+    try:
+        async with asyncio.timeout(_DATABASE_SECONDS):
+            known = await store.in_force()
+            if known is None:
+                write_pause(path, PauseOnFile(made))  # to resume it takes what the row has
+                await store.begin(made, signature)
+                return made
+    except (ConnectionError, TimeoutError) as error:
         raise DeskError(
-            f"the signer signs nothing from here on; pause again for the gate and the log: {error}"
+            "the signer signs nothing from here on; pause again for the gate and the log: "
+            f"{str(error) or 'PostgreSQL does not answer'}"
         ) from error
-    on_file = read_pause(path)
-    if known is not None and on_file is not None and on_file.pause == known[0]:
+    if standing is not None and standing[0] == known[0]:
         raise DeskError(f"payments are {known[0].told}")
-    if known is not None:  # the file was lost: the signer has to know again
-        write_pause(path, PauseOnFile(*known))
-        return known[0]
-    write_pause(path, PauseOnFile(made))
-    await store.begin(made, signature)
-    return made
+    write_pause(path, PauseOnFile(*known))  # the file was lost: the signer has to know again
+    return known[0]
 
 
 async def resume(engine: AsyncEngine, settings: Settings, officer: str) -> Resumption:
     """Add an officer's signature to go on; with two, gate and signer let payments pass."""
     pinned, store = _require_signer(settings), PauseStore(engine, AuditStore())
-    known = await store.in_force() or _signers_own(settings, pinned)
+    try:
+        async with asyncio.timeout(_DATABASE_SECONDS):
+            known = await store.in_force() or _signers_own(settings, pinned)
+    except (ConnectionError, TimeoutError) as error:
+        raise DeskError(
+            "payments go on only by the row as well as by the signer's file, and PostgreSQL does "
+            f"not answer: start it, then resume again ({str(error) or 'no answer'})"
+        ) from error
     if known is None:
         raise DeskError("payments are not paused")
     found, signatures = known
@@ -89,6 +105,7 @@ async def resume(engine: AsyncEngine, settings: Settings, officer: str) -> Resum
     signatures[officer] = _sign(settings, officer, found.resumption())
     ended = is_resumed(found, signatures, pinned, officers.verify_ed25519)
     write_pause(pause_path(settings.data_dir), PauseOnFile(found, signatures))
+    # The row last: where it cannot be written, payments stay stopped, and he signs again.
     await store.resume(found, signatures, officer, ended=ended)
     return Resumption(found, tuple(sorted(signatures)), ended)
 
@@ -100,7 +117,10 @@ def _signers_own(
 
     Its row was never written, or an officer who had let payments go on has another key since.
     """
-    found = read_pause(pause_path(settings.data_dir))
+    try:
+        found = read_pause(pause_path(settings.data_dir))
+    except (ValueError, OSError):  # cannot be read: the signer refuses, and it is written anew
+        return None
     if found is None or is_resumed(found.pause, found.signatures, pinned, officers.verify_ed25519):
         return None
     return found.pause, dict(found.signatures)

@@ -49,7 +49,7 @@ def staff_app(
             codec=JsonCodec(SealingCodec(PayloadKeys(settings.payload_keys_path))),
             ui=door,
             verify=verify_ed25519,
-            work=StaffWork(settings, database),
+            work=StaffWork(settings, database, redis),
             desk=StaffDesk(settings, database),
             files=StaffFiles(settings, database, compliance_file(settings, database)),
             workflows_path=f"/namespaces/{settings.temporal_namespace}/workflows",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -11,6 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.sdk.v1 import WorkflowMetadata
@@ -27,6 +30,7 @@ from api.staff.shapes import (
     ParkedWork,
     ProposedWork,
     Screened,
+    StoppedPayments,
     SuspenseItem,
     WithdrawalWork,
 )
@@ -53,6 +57,7 @@ from infra.wallet.officers import pinned_path, verify_ed25519
 from infra.wallet.pinned_officers import PinnedOfficers
 from workers import adjust_desk, market_desk, officer_desk, suspense_desk
 from workers.wallet_queries import ANY_PARKED, named_links
+from workers.wallet_wiring import payment_gate
 from workflows.operations import what_to_do
 from workflows.withdrawal import APPROVAL_DEADLINE
 
@@ -68,6 +73,7 @@ _RUNBOOKS = {
     "MarketChangeWorkflow": "market-listing",
 }
 log = structlog.get_logger(__name__)
+GATE, SIGNER = "The gate before each nonce", "The signer"
 _SHORTFALL_STAGE = "failed:shortfall"
 
 
@@ -84,7 +90,7 @@ async def reaching() -> AsyncIterator[None]:
         raise TimeoutError("the workflow has not answered yet") from error
     except TimeoutError:
         raise
-    except (SQLAlchemyError, RPCError, RuntimeError, OSError) as error:
+    except (SQLAlchemyError, RPCError, RedisError, RuntimeError, OSError) as error:
         log.warning("the console does not reach a server", kind=type(error).__name__)
         raise ConnectionError(f"not reachable: {error}") from error
 
@@ -92,8 +98,11 @@ async def reaching() -> AsyncIterator[None]:
 class StaffWork:
     """Reads what waits, anew each time: several members of the staff decide beside each other."""
 
-    def __init__(self, settings: Settings, database: AsyncEngine) -> None:
+    def __init__(
+        self, settings: Settings, database: AsyncEngine, redis: Redis | None = None
+    ) -> None:
         self._settings = settings
+        self._redis = redis  # where processes tell how they are; None: nothing is known of them
         self._database = database
         self._officers = PinnedOfficers(pinned_path(settings.data_dir))
         self._client: Client | None = None
@@ -102,6 +111,16 @@ class StaffWork:
         """Return the named searches in Temporal's UI, as of now."""
         path = f"/namespaces/{self._settings.temporal_namespace}/workflows"
         return [Link(*found) for found in named_links(path, dt.datetime.now(dt.UTC))]
+
+    async def stopped(self) -> Sequence[StoppedPayments]:
+        """Return what stops payments out: the gate before each nonce, the signer, or both."""
+        async with reaching():
+            gate = payment_gate(self._database, self._settings.reconciliation_policy)
+            by_gate = await gate()
+            beat = await self._redis.get("process:wallet-signer") if self._redis else None
+        attention = json.loads(beat)["detail"].get("attention", {}) if beat else {}
+        told = {GATE: by_gate, SIGNER: str(attention.get("wallet", ""))}
+        return [StoppedPayments(by, reason) for by, reason in told.items() if reason]
 
     async def withdrawals(self) -> Sequence[WithdrawalWork]:
         """Return the withdrawals that wait for officers or are parked, oldest first."""

@@ -85,6 +85,13 @@ class SignerDoor:
         """Return (raw transaction that pays nobody, "") or (None, refusal)."""
         return self._answer(order, self._signer.sign_void(order, unsigned, now), now)
 
+    def attention(self) -> dict[str, Any]:
+        """Return what the heartbeat says to people: that it signs nothing, and why."""
+        paused = self._paused()
+        if paused is None:
+            return {}
+        return {"attention": {"wallet": f"the signer signs nothing: {paused.detail}"}}
+
     def _answer(
         self, order: Mapping[str, Any], signed: SignedTransaction | Refused, now: dt.datetime
     ) -> tuple[bytes | None, str]:
@@ -171,7 +178,7 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
     try:
         async with signer_worker(client, signer):
             while not stopping.is_set():
-                await heartbeat.beat(detail={"queue": task_queues.SIGNER})
+                await heartbeat.beat(detail={"queue": task_queues.SIGNER, **signer.attention()})
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), 1.0)
     finally:

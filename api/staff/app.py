@@ -80,6 +80,7 @@ def _console_routes(console: Console) -> list[tuple[str, str, Handler]]:
         ("GET", "/parked", console.parked),
         ("GET", "/suspense", console.suspense),
         ("GET", "/proposals", console.proposals),
+        ("GET", "/stopped", console.stopped),
         ("GET", "/customer", console.customer),
         ("POST", "/decisions", console.decide),
         ("POST", "/retries", console.retry),

@@ -83,6 +83,11 @@ class Console:
         await self._note_list(caller)
         return _rows(await self._services.work.proposals())
 
+    async def stopped(self, request: Request, caller: Caller) -> Response:
+        """Say what stops payments out."""
+        await self._note_list(caller)
+        return _rows(await self._services.work.stopped())
+
     async def story(self, request: Request, caller: Caller) -> Response:
         """Tell a withdrawal's whole story, from the audit log."""
         try:

@@ -14,6 +14,7 @@ from api.staff.shapes import (
     ParkedWork,
     ProposedWork,
     Refused,
+    StoppedPayments,
     SuspenseItem,
     WithdrawalWork,
 )
@@ -116,6 +117,9 @@ class Work(Protocol):
 
     async def proposals(self) -> Sequence[ProposedWork]:
         """Return the adjustments and changes of markets that wait for signatures."""
+
+    async def stopped(self) -> Sequence[StoppedPayments]:
+        """Return what stops payments out: the gate before each nonce, the signer, or both."""
 
     def links(self) -> Sequence[Link]:
         """Return the named searches in Temporal's UI, as of now."""

@@ -20,6 +20,14 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class StoppedPayments:
+    """Who stops payments out, and why."""
+
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Screened:
     """What policy and screening said when they let it pass; `screenings` are lines to be read."""
 

@@ -1,13 +1,16 @@
-// The staff's console: four lists that are looked at every few seconds, and the decisions.
+// The staff's console: five lists that are looked at every few seconds, and the decisions.
 
 import { element, setText } from "/staff/format.js";
 import { ask, askToSign, forgetKey } from "/staff/staff-dialog.js";
 import { find, showFile } from "/staff/staff-files.js";
 import { get, post } from "/staff/staff-key.js";
-import { parkedCard, proposalCard, suspenseCard, tick, withdrawalCard } from "/staff/staff-rows.js";
+import {
+  parkedCard, proposalCard, stoppedCard, suspenseCard, tick, withdrawalCard,
+} from "/staff/staff-rows.js";
 import { isOf, withdrawalStatement } from "/staff/staff-statement.js";
 
 const LISTS = [
+  ["stopped", stoppedCard, "Payments go out."],
   ["withdrawals", withdrawalCard, "No withdrawal waits for anybody."],
   ["proposals", proposalCard, "Nothing is proposed."],
   ["suspense", suspenseCard, "Nothing is in suspense."],

@@ -176,3 +176,8 @@ export function parkedCard(row, me, choose) {
   made.append(effects(row), choices(row, row.workflow_id, me, choose));
   return made;
 }
+
+/** Return the card of who stops payments out. */
+export function stoppedCard(row) {
+  return card(row.by, row.by, [["stopped", "wrong"]], [], [element("p", row.reason)]);
+}

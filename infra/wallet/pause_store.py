@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.payment_pause import PAUSE, RESUME, PauseState, PaymentPause
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
-from infra.postgres.reading import reading
+from infra.postgres.reading import reading, writing
 
 _SUBJECT = "hot-wallet"
 _r = tables.payment_pause.c
@@ -44,7 +44,7 @@ class PauseStore:
 
     async def begin(self, pause: PaymentPause, signature: str) -> None:
         """Write a pause down; it is in force from here on."""
-        async with self._engine.begin() as connection:
+        async with writing(self._engine) as connection:
             await connection.execute(
                 sa.insert(tables.payment_pause).values(
                     pause_id=UUID(pause.pause_id),
@@ -69,7 +69,7 @@ class PauseStore:
     ) -> None:
         """Store the signatures to resume, of which `by` gave the newest; end it if they suffice."""
         state = PauseState.ENDED if ended else PauseState.IN_FORCE
-        async with self._engine.begin() as connection:
+        async with writing(self._engine) as connection:
             await connection.execute(
                 sa.update(tables.payment_pause)
                 .where(_r.pause_id == UUID(pause.pause_id))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+import structlog
 from temporalio.testing import ActivityEnvironment
 
 from activities.hot_wallet import HotWalletActivities
@@ -42,6 +43,8 @@ class Node:
 
     goes_away: bool = False
     asked: int = 0
+    coins: int = 10**18
+    gas: int = 50_000
 
     async def head(self) -> int:
         if self.goes_away:
@@ -52,13 +55,14 @@ class Node:
         return FeeQuote(10, 1)
 
     async def address_state(self, address: str, contracts: Iterable[str | None]) -> AddressState:
-        return AddressState(1, 0, dict.fromkeys(contracts, 10**18))
+        balances = {it: self.coins if it is None else 10**18 for it in contracts}
+        return AddressState(1, 0, balances)
 
     async def gas_for(self, sender: str, to: str, value: int, data: bytes) -> int:
         self.asked += 1
         if sender == "0xfrozen":
             raise RuntimeError("execution reverted")
-        return 50_000
+        return self.gas
 
 
 @dataclass
@@ -92,6 +96,24 @@ class Starter:
         return True
 
 
+def _tending(payments: Payments, node: Node, max_fee: int = 100) -> HotWalletActivities:
+    async def gate() -> str:
+        return ""
+
+    return HotWalletActivities(
+        Rows(),
+        payments,
+        cast("Any", node),
+        cast("Any", Builder()),
+        cast("Any", Starter()),
+        gate,
+        name="ETH",
+        hot_address="0xhot",
+        cold_address=lambda: "",
+        max_fee=max_fee,
+    )
+
+
 @pytest.mark.parametrize(
     ("node", "result", "asked"),
     [
@@ -104,22 +126,24 @@ async def test_an_address_that_is_frozen_is_left_out(
 ) -> None:
     """The others are swept; where it is the node that fails, the look is over at once."""
     payments = Payments()
-
-    async def gate() -> str:
-        return ""
-
-    tending = HotWalletActivities(
-        Rows(),
-        payments,
-        cast("Any", node),
-        cast("Any", Builder()),
-        cast("Any", Starter()),
-        gate,
-        name="ETH",
-        hot_address="0xhot",
-        cold_address=lambda: "",
-        max_fee=100,
-    )
+    tending = _tending(payments, node)
     assert await ActivityEnvironment().run(tending.tend, TendRequest(run_seconds=0)) == result
     assert [payment.source for payment in payments.planned] == ["0xfine"] * result.planned
     assert node.asked == asked
+
+
+async def test_gas_that_is_too_dear_is_said_and_logged_once() -> None:
+    """Nothing is planned; the heartbeat says so at each look, the log at the first one."""
+    payments, node = Payments(), Node(coins=0, gas=10**16)
+    tending = _tending(payments, node)
+    request = TendRequest(run_seconds=0)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(2):
+            assert await ActivityEnvironment().run(tending.tend, request) == TendResult()
+            (told,) = tending.concerns
+            assert told.startswith("1 deposit addresses are not swept: the gas for one would take")
+    assert payments.planned == []
+    assert [it["event"] for it in logs].count("not_swept_for_its_gas") == 1
+    node.coins = 10**18
+    assert (await ActivityEnvironment().run(tending.tend, request)).planned == 1
+    assert tending.concerns == []

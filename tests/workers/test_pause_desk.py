@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -99,4 +100,28 @@ async def test_a_key_that_goes_later_can_be_made_up_for(settings: Settings, rows
     with pytest.raises(DeskError, match="signed already"):
         await desk.resume(ENGINE, settings, "marta")
     assert (await desk.resume(ENGINE, settings, "olga")).ended
+    assert not _is_stopped(settings)
+
+
+async def test_a_database_that_hangs_keeps_nobody_from_stopping(
+    settings: Settings, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signer's file is written first; letting go on takes the row as well, and says so."""
+    monkeypatch.setattr(desk, "_DATABASE_SECONDS", 0.01)
+    monkeypatch.setattr(rows, "in_force", lambda: asyncio.Event().wait())
+    with pytest.raises(DeskError, match="does not answer"):
+        await desk.pause(ENGINE, settings, "marta", "a key is missing")
+    assert _is_stopped(settings)
+    with pytest.raises(DeskError, match="resume again"):
+        await desk.resume(ENGINE, settings, "marta")
+    assert _is_stopped(settings)
+
+
+async def test_a_file_that_cannot_be_read_is_written_anew(settings: Settings, rows: Rows) -> None:
+    """The signer refuses by it; an officer's pause takes its place, and two end that."""
+    pause_path(settings.data_dir).write_text("{")
+    assert _is_stopped(settings)
+    await desk.pause(ENGINE, settings, "marta", "a drill")
+    for officer in ("marta", "piero"):
+        await desk.resume(ENGINE, settings, officer)
     assert not _is_stopped(settings)

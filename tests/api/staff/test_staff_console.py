@@ -25,7 +25,7 @@ from api.staff.shapes import (
 from domain.approval import Decision
 from domain.decision_choices import retry_choice, signing_choice, withdrawal_choices
 from domain.withdrawal import WithdrawalState
-from tests.api.staff.world import ORIGIN, Office, World, services_of, sign_in, staffed
+from tests.api.staff.world import ORIGIN, STOPPED, Office, World, services_of, sign_in, staffed
 
 NAME = UUID("018f0000-0000-7000-8000-000000000001")
 WITHDRAWAL = f"withdrawal-{NAME}"
@@ -45,7 +45,6 @@ POSTS: dict[str, dict[str, str]] = {
     "standings": {"customer_id": "7", "standing": "frozen", "reason": "case 17"},
     "notes": {"customer_id": "7", "text": "asked for papers"},
 }
-GETS = ("", "/me", "/withdrawals", f"/withdrawals/{NAME}", "/parked", "/suspense", "/proposals")
 ROWS: dict[str, Any] = {
     "withdrawals": WithdrawalWork(
         withdrawal_id=str(NAME),
@@ -109,6 +108,7 @@ ROWS: dict[str, Any] = {
         proposals=[],
         choices=(),
     ),
+    "stopped": STOPPED,
     "proposals": ProposedWork(
         proposal_id="1",
         workflow_id="adjustment-1",
@@ -124,6 +124,7 @@ ROWS: dict[str, Any] = {
         choices=(signing_choice(1, "it is posted"),),
     ),
 }
+GETS = ("", "/me", f"/withdrawals/{NAME}", *(f"/{name}" for name in ROWS))
 
 
 @pytest.fixture

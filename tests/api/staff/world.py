@@ -19,6 +19,7 @@ from api.staff.shapes import (
     ParkedWork,
     ProposedWork,
     Refused,
+    StoppedPayments,
     SuspenseItem,
     WithdrawalWork,
 )
@@ -135,6 +136,9 @@ class MemorySessions:
         self.seen.discard((token, what))
 
 
+STOPPED = StoppedPayments("The signer", "the signer signs nothing: paused by marta")
+
+
 @dataclass
 class Office:
     """Work, desk and files in memory: `answer` is what each decision meets, `asked` what came."""
@@ -158,6 +162,9 @@ class Office:
 
     async def proposals(self) -> Sequence[ProposedWork]:
         return self._rows("proposals")
+
+    async def stopped(self) -> Sequence[StoppedPayments]:
+        return self._rows("stopped")
 
     def links(self) -> Sequence[Link]:
         return [Link("Parked", "/namespaces/rialto/workflows?query=Stage")]
