@@ -8,11 +8,9 @@ import os
 import signal
 import socket
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeVar
 
 import structlog
 import uvicorn
@@ -29,9 +27,9 @@ from api.websocket.hub import FeedHub
 from api.websocket.line import Line
 from api.websocket.route import drain
 from api.websocket.wire import Wire
-from domain.customer import ApiKey
 from domain.market import Listings
 from domain.process_beat import repeated_name
+from infra import garbage
 from infra.ending import end
 from infra.engine_client import EngineClient
 from infra.engine_grpc import EngineGrpc
@@ -63,78 +61,18 @@ from infra.wallet.keys import load_public
 from infra.wallet.shard_transfer_store import ShardTransferStore
 from workers.compliance_desk import compliance_file
 from workers.engine_door import ShardDoor, ShardLog
+from workers.key_cache import KeyCache
 from workers.processes import PROCESSES
 from workers.staff_door import staff_app
-from workers.web_door import Credentials, web_door
+from workers.web_door import web_door
 from workers.withdrawals import TransferStarter, WithdrawalRules, WithdrawalStarter
 
-KEY_FRESH_SECONDS = 2.0
-KEY_STALE_SECONDS = 600.0
-_LARGEST_KEY_CACHE = 10_000
-_LARGEST_UNKNOWN_CACHE = 1_000
 _LISTINGS_REFRESH_SECONDS = 2.0
 _BIGGEST_SOCKET_MESSAGE = LARGEST_BODY_BYTES  # a batch of orders; strangers may send less
 _REDIS_TIMEOUT_SECONDS = 1.0
 _STUCK_CLIENT_MS = 30_000
 
-Kept = TypeVar("Kept")
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _CachedKey:
-    key: ApiKey
-    read_at: float
-
-
-class KeyCache:
-    """API keys and sessions for two seconds from memory; while PostgreSQL is away, for ten minutes.
-
-    So a revoked key dies within two seconds, and trading goes on without the database. Ids that are
-    no keys have a small memory of their own: guessing does not make the keys forgotten.
-    """
-
-    def __init__(self, store: Credentials) -> None:
-        self._store = store
-        self._keys: OrderedDict[str, _CachedKey] = OrderedDict()
-        self._unknown: OrderedDict[str, float] = OrderedDict()  # id -> when it was no key
-
-    def remembers(self, key_id: str) -> bool:
-        """Return whether it was a key when it was last looked up."""
-        return key_id in self._keys
-
-    async def find(self, key_id: str) -> ApiKey | None:
-        """Return an unrevoked key, or None; `ConnectionError` when that cannot be known."""
-        now = time.monotonic()
-        cached = self._keys.get(key_id)
-        read_at = self._unknown.get(key_id) if cached is None else cached.read_at
-        age_seconds = KEY_STALE_SECONDS if read_at is None else now - read_at
-        if age_seconds < KEY_FRESH_SECONDS:
-            return None if cached is None else cached.key
-        try:
-            key = await self._store.find_key(key_id)
-        except ConnectionError:
-            if age_seconds < KEY_STALE_SECONDS:
-                return None if cached is None else cached.key
-            raise
-        self._keep(key_id, key, now)
-        return key
-
-    def _keep(self, key_id: str, key: ApiKey | None, read_at: float) -> None:
-        if key is None:
-            self._keys.pop(key_id, None)
-            _remember(self._unknown, key_id, read_at, _LARGEST_UNKNOWN_CACHE)
-        else:
-            self._unknown.pop(key_id, None)
-            _remember(self._keys, key_id, _CachedKey(key, read_at), _LARGEST_KEY_CACHE)
-
-
-def _remember(cache: OrderedDict[str, Kept], name: str, value: Kept, most: int) -> None:
-    """Keep a value, and forget what was read longest ago when there are too many."""
-    cache[name] = value
-    cache.move_to_end(name)
-    while len(cache) > most:
-        cache.popitem(last=False)
 
 
 class ListingCache:
@@ -327,6 +265,7 @@ async def run(settings: Settings) -> None:
             task.add_done_callback(lambda done: _stop_on_defect(done, stop))
         try:
             sockets = {port: listen(settings, port) for port in servers}
+            garbage.set_aside()
             await asyncio.gather(*(one.serve([sockets[port]]) for port, one in servers.items()))
         finally:
             await end(*background)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import sys
 import time
@@ -16,6 +15,7 @@ import uvloop
 from redis.asyncio import Redis
 
 from domain.order import SymbolState
+from infra import garbage
 from infra.ending import end
 from infra.engine_backpressure import Backpressure
 from infra.engine_grpc_server import serve
@@ -92,9 +92,7 @@ async def run(settings: Settings) -> int:
 def _quiet_collector() -> None:
     """Keep the garbage collector off the engine's state: it has no cycles, and walks are pauses."""
     sys.setswitchinterval(_SWITCH_SECONDS)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 1_000)
+    garbage.set_aside()
 
 
 def _recover(settings: Settings, storage: FileStorage) -> Sequencer:

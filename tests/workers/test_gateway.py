@@ -10,79 +10,10 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from api.ports import KeyDirectory
-from domain.customer import ApiKey
 from tests.api.memory import USDT
 from tests.api.running import RunningExchange
-from workers import gateway
-from workers.gateway import KEY_FRESH_SECONDS, KeyCache, _server
-
-KEY = ApiKey("k", 1, b"s", frozenset({"read"}), "standard", "active", None)
-
-
-class Store:
-    """A key store that a test breaks."""
-
-    def __init__(self) -> None:
-        self.key: ApiKey | None = KEY
-        self.away = False
-        self.reads = 0
-
-    async def find_key(self, key_id: str) -> ApiKey | None:
-        self.reads += 1
-        if self.away:
-            raise ConnectionError("played")
-        return None if key_id.startswith("guess") else self.key
-
-
-async def test_keys_are_read_once_in_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy key costs one look-up; a revoked one dies with the next."""
-    now = 0.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    store = Store()
-    cache: KeyDirectory = KeyCache(store)  # type: ignore[arg-type]
-    assert [await cache.find("k"), await cache.find("k")] == [KEY, KEY]
-    assert store.reads == 1
-    store.key = None
-    now = KEY_FRESH_SECONDS + 0.1
-    assert await cache.find("k") is None
-
-
-async def test_known_keys_work_without_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trading goes on for ten minutes; a key nobody has seen cannot be judged."""
-    now = 0.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    store = Store()
-    cache = KeyCache(store)  # type: ignore[arg-type]
-    await cache.find("k")
-    store.away = True
-    now = 500.0
-    assert await cache.find("k") == KEY
-    with pytest.raises(ConnectionError):
-        await cache.find("other")
-    now = 700.0
-    with pytest.raises(ConnectionError):
-        await cache.find("k")
-
-
-async def test_guesses_do_not_push_keys_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many ids are tried, the keys in use stay known, and what is remembered is bounded."""
-    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
-    monkeypatch.setattr(gateway, "_LARGEST_KEY_CACHE", 2)
-    monkeypatch.setattr(gateway, "_LARGEST_UNKNOWN_CACHE", 3)
-    store = Store()
-    cache = KeyCache(store)  # type: ignore[arg-type]
-    await cache.find("k")
-    for number in range(10):
-        assert await cache.find(f"guess-{number}") is None
-    assert cache.remembers("k")
-    assert not cache.remembers("guess-9")
-    read = store.reads
-    assert await cache.find("k") == KEY
-    assert await cache.find("guess-9") is None
-    assert store.reads == read, "both are remembered"
-    await cache.find("guess-0")
-    assert store.reads == read + 1, "this one was forgotten"
+from workers.gateway import _server
+from workers.key_cache import KEY_FRESH_SECONDS
 
 
 @pytest.mark.parametrize(
