@@ -35,12 +35,15 @@ class OrderType(IntEnum):
     @property
     def is_limit(self) -> bool:
         """Return whether the order has a limit price of its own."""
-        return self in (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
+        return self in _LIMIT_TYPES
 
     @property
     def is_triggered(self) -> bool:
         """Return whether the order waits for a trigger price before it acts."""
         return self > OrderType.MARKET
+
+
+_LIMIT_TYPES = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
 
 
 class TriggerSource(IntEnum):

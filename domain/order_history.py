@@ -65,7 +65,9 @@ class OrderChange:
 
     def record(self, before: OrderRecord | None = None) -> OrderRecord:
         """Return the order after the batch; `before` is needed unless the batch accepted it."""
-        order = before if self.accepted is None else _as_accepted(self.accepted)
+        if self.accepted is not None:
+            return _placed(self.accepted, self)
+        order = before
         assert order is not None, f"nothing is known of order {self.order_id}"
         assert order.filled_quote_units is not None
         assert order.fee_units is not None
@@ -148,7 +150,12 @@ def fold(events: Iterable[Event]) -> list[OrderChange]:
     return [found for order_id, found in changes.items() if order_id not in house]
 
 
-def _as_accepted(accepted: OrderAccepted) -> OrderRecord:
+def _placed(accepted: OrderAccepted, change: OrderChange) -> OrderRecord:
+    """Return an order after the batch that accepted it: made once, as every answer needs it."""
+    terms = OrderTerms.of(accepted)
+    if change.trigger_price_ticks is not None:
+        terms = replace(terms, trigger_price_ticks=change.trigger_price_ticks)
+    price_ticks = change.price_ticks
     return OrderRecord(
         order_id=accepted.order_id,
         account_id=accepted.account_id,
@@ -160,18 +167,20 @@ def _as_accepted(accepted: OrderAccepted) -> OrderRecord:
         time_in_force=accepted.time_in_force,
         post_only=accepted.post_only,
         self_trade=accepted.self_trade,
-        price_ticks=accepted.price_ticks,
-        quantity_lots=accepted.quantity_lots,
-        filled_lots=0,
-        status=OrderStatus.OPEN,
+        price_ticks=accepted.price_ticks if price_ticks is None else price_ticks,
+        quantity_lots=accepted.quantity_lots + change.quantity_lots,
+        filled_lots=change.filled_lots,
+        status=change.status,
         accepted_sequence=accepted.sequence,
         accepted_at_us=accepted.time_us,
-        terms=OrderTerms.of(accepted),
+        terms=terms,
         trigger_source=accepted.trigger_source,
         reduce_only=accepted.reduce_only,
         close_position=accepted.close_position,
-        is_waiting=accepted.order_type.is_triggered,
-        is_pending=accepted.entry_order_id != 0,
-        filled_quote_units=0,
-        fee_units=0,
+        is_waiting=accepted.order_type.is_triggered and not change.acts,
+        is_pending=accepted.entry_order_id != 0 and not change.stands,
+        filled_quote_units=change.filled_quote_units,
+        fee_units=change.fee_units,
+        close_reason=change.close_reason,
+        refusal=change.refusal,
     )

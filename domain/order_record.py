@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
+from operator import attrgetter
 from typing import NamedTuple, Self
 
 from domain.errors import RejectReason
@@ -37,7 +38,8 @@ class OrderTerms:
     @classmethod
     def of(cls, source: object) -> Self:
         """Return the terms of anything that has fields of these names."""
-        return cls(**{field.name: getattr(source, field.name) for field in fields(cls)})
+        found = _ORDER_TERMS(source)
+        return cls(*found) if any(found) else cls()
 
     def by_name(self) -> dict[str, int]:
         """Return the terms by their names."""
@@ -45,6 +47,7 @@ class OrderTerms:
 
 
 NO_TERMS = OrderTerms()
+_ORDER_TERMS = attrgetter(*(field.name for field in fields(OrderTerms)))
 
 
 @dataclass(frozen=True, slots=True)

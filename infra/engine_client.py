@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import cast
 
@@ -142,11 +144,7 @@ class EngineClient:
             raise self.refused or EngineUnavailable("no connection to the engine")
         request = _Request(commands, count, asyncio.get_running_loop().create_future())
         link.enqueue(request)
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await request.answer
-        except TimeoutError as error:
-            raise OutcomeUnknown(f"no answer within {self._timeout} s") from error
+        return await request.answer
 
     async def close(self) -> None:
         """End the connection; what is in flight becomes `OutcomeUnknown`."""
@@ -183,11 +181,12 @@ class EngineClient:
 
     async def _open(self) -> _Link:
         loop = asyncio.get_running_loop()
+        new_link = partial(_Link, self._timeout)
         if "/" in self._address:
-            _, made = await loop.create_unix_connection(_Link, self._address)
+            _, made = await loop.create_unix_connection(new_link, self._address)
         else:
             host, _, port = self._address.rpartition(":")
-            _, made = await loop.create_connection(_Link, host, int(port))
+            _, made = await loop.create_connection(new_link, host, int(port))
         link: _Link = made
         link.greet(encode_hello(self._role, self._token, self._build_id))
         try:
@@ -202,9 +201,12 @@ class EngineClient:
 class _Link(asyncio.Protocol):
     """One life of the connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_seconds: float) -> None:
         loop = asyncio.get_running_loop()
         self._loop = loop
+        self._timeout = timeout_seconds
+        self._waiting: deque[tuple[float, asyncio.Future[bytes]]] = deque()
+        self._watch: asyncio.TimerHandle | None = None
         self._reader = FrameReader(max_frame=256 << 20)
         self._pending: list[_Request] = []
         self._pending_bytes = 0
@@ -230,6 +232,26 @@ class _Link(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         self._pending.append(request)
         self._pending_bytes += len(request.commands)
+        self._limit(request.answer)
+
+    def _limit(self, answer: asyncio.Future[bytes]) -> None:
+        """Give up waiting for an answer in time: one timer for all, as all wait equally long."""
+        waiting = self._waiting
+        while waiting and waiting[0][1].done():
+            waiting.popleft()
+        waiting.append((self._loop.time() + self._timeout, answer))
+        if self._watch is None:
+            self._watch = self._loop.call_at(waiting[0][0], self._give_up)
+
+    def _give_up(self) -> None:
+        """End what has waited too long, and look again when the next one will have."""
+        waiting, now = self._waiting, self._loop.time()
+        while waiting and (waiting[0][1].done() or waiting[0][0] <= now):
+            answer = waiting.popleft()[1]
+            if not answer.done():
+                answer.set_exception(OutcomeUnknown(f"no answer within {self._timeout} s"))
+        at = waiting[0][0] if waiting else None
+        self._watch = None if at is None else self._loop.call_at(at, self._give_up)
 
     def _flush(self) -> None:
         if self._transport is None:
@@ -288,6 +310,9 @@ class _Link(asyncio.Protocol):
                     request.answer.set_exception(OutcomeUnknown("connection lost"))
         self._pending.clear()
         self._in_flight.clear()
+        self._waiting.clear()
+        if self._watch is not None:
+            self._watch.cancel()
         if not self.welcome.done():
             self.welcome.set_exception(EngineUnavailable("connection lost"))
         if not self.closed.done():

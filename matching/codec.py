@@ -23,13 +23,13 @@ from domain.order import (
 from matching import risk_codec
 from matching.event_codec import (
     by_command,
-    decode_events,
     decode_only,
     encode_event,
     encode_events,
     events_between,
     view_events,
 )
+from matching.event_decoder import decode_events
 from matching.market_codec import pack_rules, unpack_rules
 from matching.order_codec import listed_at, order_terms
 from matching.risk_wire import RISK_STRIPES

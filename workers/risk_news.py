@@ -12,7 +12,8 @@ from domain.risk_commands import FUND_ACCOUNT
 from domain.risk_picture import FrozenScope, RiskPicture, ScopeKey
 from infra.redis.event_stream import EventBatch, EventReader
 from infra.risk_file import RiskFile
-from matching.event_codec import MOST_PARTS, decode_events, decode_only
+from matching.event_codec import decode_only
+from matching.event_decoder import MOST_PARTS, decode_events
 from workers.risk_book import Integers, RiskBook, Scan
 
 READ_SECONDS = 0.5

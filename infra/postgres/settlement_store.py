@@ -45,7 +45,7 @@ from infra.postgres.settlement_rows import (
     net_by_account,
     rows_from,
 )
-from matching.event_codec import decode_events
+from matching.event_decoder import decode_events
 
 _MOST_KNOWN = 200_000  # accounts, some 50 MB
 _WORTH_A_THREAD = 64 << 10  # bytes of events: less is computed sooner than a thread takes over

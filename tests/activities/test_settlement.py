@@ -15,7 +15,8 @@ from activities.settlement import SettlementActivities
 from domain.events import Event
 from domain.ledger import LedgerInvariantError, SequenceGapError
 from domain.settlement import HaltRequest, Origin, Settled, SettleRequest, SettleResult
-from matching.event_codec import decode_events, encode_events
+from matching.event_codec import encode_events
+from matching.event_decoder import decode_events
 from tests.infra.postgres.flows import tick, trading_day
 
 

@@ -10,7 +10,8 @@ from domain.order import Side
 from domain.order_history import fold
 from infra.postgres.market_rows import MARKET_EVENTS
 from matching.batches import has_history, moves_money, split_by_trades
-from matching.event_codec import decode_events, encode_events
+from matching.event_codec import encode_events
+from matching.event_decoder import decode_events
 from tests.examples import examples
 from tests.infra.postgres.flows import accepted, tick, trade, trading_day
 from tests.matching.strategies import any_event

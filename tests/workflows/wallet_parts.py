@@ -18,7 +18,7 @@ from domain.fees import flat_fees
 from infra.postgres.settlement_store import SettlementStore
 from infra.temporal.runs import OPEN, list_runs
 from matching.codec import encode_command
-from matching.event_codec import decode_events
+from matching.event_decoder import decode_events
 from matching.reference import ReferenceEngine
 from tests.infra.postgres.conftest import SPOT_ROW
 
