@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import Response
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from api.binance.routes import binance_mount
 from api.context import RequestContext
-from api.edge import access_of, problem_of
+from api.edge import EdgeRoute, access_of, problem_of
 from api.errors import PROBLEM_TYPE, Problem
 from api.links import add_links
+from api.route_table import EdgeFirst, RouteTable
 from api.routes import (
     accounts,
     compliance,
@@ -81,6 +82,7 @@ def create_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         strict_content_type=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # nobody reads it
     )
     app.state.services = services
     app.state.connections = set()
@@ -92,9 +94,17 @@ def create_app(services: Services) -> FastAPI:
     app.add_exception_handler(HTTPException, _framework_error)
     app.add_exception_handler(RequestValidationError, _framework_error)
     app.add_exception_handler(Problem, _problem)
+    app.add_middleware(EdgeFirst, table=RouteTable(_routes()))
     app.add_middleware(RequestContext)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def _routes() -> Iterator[EdgeRoute]:
+    for router in ROUTERS:
+        for route in router.routes:
+            assert isinstance(route, EdgeRoute)
+            yield route
 
 
 async def _framework_error(request: Request, error: Exception) -> Response:
@@ -124,17 +134,15 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             "session": {"type": "http", "scheme": "bearer"},
         }
         components.setdefault("schemas", {})["Problem"] = _PROBLEM_SCHEMA
-        for router in ROUTERS:
-            for route in router.routes:
-                assert isinstance(route, APIRoute)
-                for method in route.methods or ():
-                    _complete(document["paths"][route.path][method.lower()], route)
+        for route in _routes():
+            for method in route.methods:
+                _complete(document["paths"][route.path][method.lower()], route)
         add_links(document)
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _complete(operation: dict[str, Any], route: APIRoute) -> None:
+def _complete(operation: dict[str, Any], route: EdgeRoute) -> None:
     declared = access_of(route.endpoint)
     operation["x-scope"] = declared.scope.value if declared.scope else "public"
     operation["x-weight"] = declared.weight
@@ -144,7 +152,7 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
         operation["x-step-up"] = declared.step_up
     responses = operation["responses"]
     responses.pop("422", None)
-    repeats = route.path not in _MADE_ONCE and "POST" in (route.methods or ())
+    repeats = route.path not in _MADE_ONCE and "POST" in route.methods
     if repeats and route.status_code in (201, 202):
         made = responses[str(route.status_code)]
         responses["200"] = {**made, "description": "It was made before: as it is by now"}

@@ -43,6 +43,10 @@ REMEMBERED_SECONDS = (LARGEST_WINDOW_MS + LARGEST_LEAD_MS) // 1000 + 1
 NOBODY = b"\0" * 32  # an unknown key costs the same comparison as a known one
 KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+_CREDENTIALS = {
+    name.encode(): name
+    for name in ("rialto-key", "rialto-timestamp", "rialto-signature", "rialto-window")
+}
 _MILLISECONDS = re.compile(r"[0-9]{1,15}")
 _HMAC_SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _ED25519_SIGNATURE = re.compile(r"[A-Za-z0-9+/]{85}[AQgw]==")  # 64 bytes, in one way only
@@ -150,13 +154,18 @@ def idempotency_key_from(headers: Headers) -> bytes:
 def credentials_from(headers: Headers) -> Credentials:
     """Return the credentials in the headers; a missing or repeated one is refused."""
     values: dict[str, str] = {}
-    for name in ("rialto-key", "rialto-timestamp", "rialto-signature", "rialto-window"):
-        found = headers.getlist(name)
-        if len(found) > 1:
+    for raw_name, value in headers.raw:
+        name = _CREDENTIALS.get(raw_name)
+        if name is None:
+            continue
+        if name in values:
             raise Problem("bad_signature", f"The header {name.upper()} is repeated.")
-        if not found and name != "rialto-window":
-            raise Problem("missing_credentials", f"The header {name.upper()} is missing.")
-        values[name] = found[0] if found else str(DEFAULT_WINDOW_MS)
+        values[name] = value.decode("latin-1")
+    if len(values) < len(_CREDENTIALS):
+        values.setdefault("rialto-window", str(DEFAULT_WINDOW_MS))
+        for name in _CREDENTIALS.values():
+            if name not in values:
+                raise Problem("missing_credentials", f"The header {name.upper()} is missing.")
     if (
         KEY_ID.fullmatch(values["rialto-key"]) is None
         or not is_well_formed(values["rialto-signature"])

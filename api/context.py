@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import re
-import uuid
+import secrets
+from collections.abc import Iterable
 
 import structlog
-from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Problem
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; "
-    "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-}
+Header = tuple[bytes, bytes]
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_REQUEST_ID_HEADER = b"x-request-id"
+_SECURITY_HEADERS: tuple[Header, ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (
+        b"content-security-policy",
+        (
+            b"default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
+            b"frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        ),
+    ),
+)
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +42,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(Request(scope).headers.get("x-request-id"))
+        request_id = _request_id(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
         started = False
 
@@ -43,28 +50,38 @@ class RequestContext:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                for name, value in _SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                message["headers"] = _completed(message.get("headers", ()), request_id)
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
-                await self._app(scope, receive, send_with_headers)
-            except ConnectionError as error:
-                log.warning("a dependency is away", path=scope["path"], error=str(error))
-                problem = Problem("store_unavailable", headers={"Retry-After": "1"})
-            except Exception:
-                log.exception("defect while answering", path=scope["path"])
-                problem = Problem("internal_error")
-            else:
-                return
-            if not started:
-                await problem.response(request_id)(scope, receive, send_with_headers)
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except ConnectionError as error:
+            log.warning("a dependency is away", path=scope["path"], error=str(error))
+            problem = Problem("store_unavailable", headers={"Retry-After": "1"})
+        except Exception:
+            log.exception("defect while answering", path=scope["path"])
+            problem = Problem("internal_error")
+        else:
+            return
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
+        if not started:
+            await problem.response(request_id)(scope, receive, send_with_headers)
 
 
-def _request_id(offered: str | None) -> str:
-    if offered is not None and _REQUEST_ID.fullmatch(offered):
-        return offered
-    return uuid.uuid4().hex
+def _completed(headers: Iterable[Header], request_id: str) -> list[Header]:
+    """Return the headers with the request's id, and with what protects browsers."""
+    made = [header for header in headers if header[0] != _REQUEST_ID_HEADER]
+    given = {name for name, _ in made}
+    made.append((_REQUEST_ID_HEADER, request_id.encode()))
+    made += [header for header in _SECURITY_HEADERS if header[0] not in given]
+    return made
+
+
+def _request_id(headers: Iterable[Header]) -> str:
+    """Return the id that the client gave its request, if it is one, or else a new one."""
+    for name, value in headers:
+        if name == _REQUEST_ID_HEADER:
+            return value.decode() if _REQUEST_ID.fullmatch(value) else secrets.token_hex(16)
+    return secrets.token_hex(16)

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from api import auth
 from api.auth import Caller, SignedParts
+from api.direct import DirectCall
 from api.errors import Problem
 from api.nesting import LARGEST_NESTING, nested_too_deep
 from api.services import Services
@@ -121,7 +122,7 @@ def parse_json(body: bytes) -> Any:
     if nested_too_deep(body):
         raise Problem("malformed_json", f"Nested deeper than {LARGEST_NESTING} levels.")
     try:
-        return json.loads(body, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except ValueError as error:
         raise Problem("malformed_json", "The body is not valid JSON.") from error
 
@@ -137,14 +138,22 @@ def _refuse_constant(name: str) -> NoReturn:
     raise Problem("malformed_json", f"{name} is not JSON.")
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+"""What `json.loads` would make anew for every body."""
+
+
 class EdgeRoute(APIRoute):
-    """A route behind the edge."""
+    """A route behind the edge; `methods` are never None, as of a route that any method finds."""
+
+    methods: set[str]
+    edge: Callable[[Request], Coroutine[Any, Any, Response]]
+    """What answers a request of this route."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler with the edge around it."""
+        """Return the endpoint's call with the edge around it."""
         declared = access_of(self.endpoint)
         names = frozenset(field.alias for field in self.dependant.query_params)
-        handle = super().get_route_handler()
+        handle = DirectCall(self, _GIVEN)
 
         async def edge(request: Request) -> Response:
             bounded = BoundedRequest(request.scope, request.receive)
@@ -161,6 +170,7 @@ class EdgeRoute(APIRoute):
                 response.headers.setdefault(name, value)
             return response
 
+        self.edge = edge
         return edge
 
 
@@ -241,6 +251,8 @@ def _require_known_query(request: BoundedRequest, names: frozenset[str]) -> None
 
     `DELETE /v1/orders?simbol=ETH-USDT` would cancel the orders of every market.
     """
+    if not request.scope["query_string"]:
+        return
     given = [name for name, _ in request.query_params.multi_items()]
     for name in given:
         if name not in names:
@@ -285,14 +297,12 @@ def services_of(request: Request) -> Services:
     return services
 
 
-async def _caller(request: Request) -> Caller:
+def caller_in(request: Request) -> Caller:
+    """Return who signed a request that was let in."""
     caller: Caller = request.state.caller
     return caller
 
 
-async def _services(request: Request) -> Services:
-    return services_of(request)
-
-
-CallerDep = Annotated[Caller, Depends(_caller)]
-ServicesDep = Annotated[Services, Depends(_services)]
+CallerDep = Annotated[Caller, Depends(caller_in)]
+ServicesDep = Annotated[Services, Depends(services_of)]
+_GIVEN = {caller_in: caller_in, services_of: services_of}
