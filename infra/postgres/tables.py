@@ -647,6 +647,15 @@ deposit = sa.Table(
     ),
     sa.Index("ix_deposit_customer", "customer_id", "created_at"),
     sa.Index("ix_deposit_updated", "updated_at"),
+    sa.Index(
+        "ix_deposit_open",
+        "deposit_id",
+        postgresql_where=sa.text(
+            "state NOT IN ('below_minimum', 'collected', 'credited', 'refilled', 'released',"
+            " 'returned', 'returning', 'suspended', 'voided')"
+        ),
+    ),
+    sa.Index("ix_deposit_block", "chain", "block_number"),
 )
 
 withdrawal = sa.Table(
@@ -677,6 +686,14 @@ withdrawal = sa.Table(
     sa.UniqueConstraint("customer_id", "idempotency_key"),
     sa.Index("ix_withdrawal_customer", "customer_id", "created_at"),
     sa.Index("ix_withdrawal_updated", "updated_at"),
+    sa.Index("ix_withdrawal_created", "created_at"),
+    sa.Index(
+        "ix_withdrawal_open",
+        "withdrawal_id",
+        postgresql_where=sa.text("state NOT IN ('settled', 'rejected', 'cancelled')"),
+    ),
+    sa.Index("ix_withdrawal_nonce", "nonce", postgresql_where=sa.text("nonce IS NOT NULL")),
+    sa.Index("ix_withdrawal_address", "address", "created_at"),
 )
 
 withdrawal_address = sa.Table(  # where a customer may withdraw to; removed ones are deleted
@@ -720,6 +737,13 @@ wallet_payment = sa.Table(  # between the exchange's own addresses
         postgresql_where=sa.text("state NOT IN ('booked', 'reverted', 'dropped', 'voided')"),
     ),
     sa.Index("ix_wallet_payment_deposit_path", "deposit_path"),
+    sa.Index(
+        "ix_wallet_payment_nonce",
+        "chain",
+        "source",
+        "nonce",
+        postgresql_where=sa.text("nonce IS NOT NULL"),
+    ),
     sa.Index(  # one payment at a time concerns a deposit address: a sweep, or gas for one
         "ix_wallet_payment_one_of_address",
         "chain",
@@ -798,6 +822,16 @@ wallet_transaction = sa.Table(  # stored before it is broadcast
     sa.Column("signed_at", Timestamp, nullable=False, server_default=NOW),
     sa.Column("broadcast_at", Timestamp),
     sa.UniqueConstraint("chain", "address", "nonce", "replacement"),
+    sa.Index(
+        "ix_wallet_transaction_withdrawal_id",
+        "withdrawal_id",
+        postgresql_where=sa.text("withdrawal_id IS NOT NULL"),
+    ),
+    sa.Index(
+        "ix_wallet_transaction_payment_id",
+        "payment_id",
+        postgresql_where=sa.text("payment_id IS NOT NULL"),
+    ),
 )
 
 approval = sa.Table(

@@ -11,7 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.approval import Decision
-from domain.withdrawal import Withdrawal, WithdrawalState, withdrawal_workflow_id
+from domain.withdrawal import (
+    FINAL_STATES,
+    Withdrawal,
+    WithdrawalState,
+    withdrawal_workflow_id,
+)
 from infra.postgres import tables
 from infra.postgres.reading import reading
 from infra.wallet.withdrawal_row import JOINED, withdrawal_of
@@ -19,9 +24,14 @@ from infra.wallet.withdrawal_row import JOINED, withdrawal_of
 PARKED = "parked"  # audit action: a step cannot go on; its `text` says why
 _MOST = 500
 _w, _address, _customer = tables.withdrawal.c, tables.withdrawal_address.c, tables.customer.c
-_WAITS = sa.or_(
-    sa.and_(_w.state == WithdrawalState.SCREENED, _w.stage.in_(("approval", "approval-overdue"))),
-    _w.stage.startswith("failed:"),
+_WAITS = sa.and_(
+    _w.state.not_in(sorted(FINAL_STATES)),  # what is read is the index of the open ones
+    sa.or_(
+        sa.and_(
+            _w.state == WithdrawalState.SCREENED, _w.stage.in_(("approval", "approval-overdue"))
+        ),
+        _w.stage.startswith("failed:"),
+    ),
 )
 _QUERY = (
     JOINED.add_columns(_customer.name, _customer.tier, _address.beneficiary, _address.institution)

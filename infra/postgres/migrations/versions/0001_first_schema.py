@@ -790,6 +790,17 @@ def upgrade() -> None:
         postgresql_where=sa.text("turns % 2 = 1"),
     )
     op.create_index("ix_deposit_updated", "deposit", ["updated_at"], unique=False)
+    op.create_index(
+        "ix_deposit_open",
+        "deposit",
+        ["deposit_id"],
+        unique=False,
+        postgresql_where=sa.text(
+            "state NOT IN ('below_minimum', 'collected', 'credited', 'refilled', 'released',"
+            " 'returned', 'returning', 'suspended', 'voided')"
+        ),
+    )
+    op.create_index("ix_deposit_block", "deposit", ["chain", "block_number"], unique=False)
     op.create_table(
         "deposit_address",
         sa.Column("chain", sa.Text(), nullable=False),
@@ -1139,6 +1150,22 @@ def upgrade() -> None:
         "ix_withdrawal_customer", "withdrawal", ["customer_id", "created_at"], unique=False
     )
     op.create_index("ix_withdrawal_updated", "withdrawal", ["updated_at"], unique=False)
+    op.create_index("ix_withdrawal_created", "withdrawal", ["created_at"], unique=False)
+    op.create_index(
+        "ix_withdrawal_open",
+        "withdrawal",
+        ["withdrawal_id"],
+        unique=False,
+        postgresql_where=sa.text("state NOT IN ('settled', 'rejected', 'cancelled')"),
+    )
+    op.create_index(
+        "ix_withdrawal_nonce",
+        "withdrawal",
+        ["nonce"],
+        unique=False,
+        postgresql_where=sa.text("nonce IS NOT NULL"),
+    )
+    op.create_index("ix_withdrawal_address", "withdrawal", ["address", "created_at"], unique=False)
     op.create_table(
         "withdrawal_address",
         sa.Column("customer_id", sa.BigInteger(), nullable=False),
@@ -1274,6 +1301,13 @@ def upgrade() -> None:
         "ix_wallet_payment_deposit_path", "wallet_payment", ["deposit_path"], unique=False
     )
     op.create_index(
+        "ix_wallet_payment_nonce",
+        "wallet_payment",
+        ["chain", "source", "nonce"],
+        unique=False,
+        postgresql_where=sa.text("nonce IS NOT NULL"),
+    )
+    op.create_index(
         "ix_wallet_payment_one_of_address",
         "wallet_payment",
         ["chain", "deposit_path"],
@@ -1324,6 +1358,20 @@ def upgrade() -> None:
             "replacement",
             name=op.f("uq_wallet_transaction_chain_address_nonce_replacement"),
         ),
+    )
+    op.create_index(
+        "ix_wallet_transaction_withdrawal_id",
+        "wallet_transaction",
+        ["withdrawal_id"],
+        unique=False,
+        postgresql_where=sa.text("withdrawal_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_wallet_transaction_payment_id",
+        "wallet_transaction",
+        ["payment_id"],
+        unique=False,
+        postgresql_where=sa.text("payment_id IS NOT NULL"),
     )
     bind = op.get_bind()
     bind.exec_driver_sql(_EVENT_POSTING)  # its colons are not parameters
