@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import httpx
 
+from infra.tls import trusted
+
 
 class ChainUnavailableError(Exception):
     """The node cannot be reached or did not answer in time; what it did is unknown."""
@@ -38,7 +40,12 @@ class JsonRpc:
     """A connection pool to one node."""
 
     def __init__(self, url: str, timeout_seconds: float = 10.0) -> None:
-        self._client = httpx.AsyncClient(base_url=url, timeout=timeout_seconds, trust_env=False)
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            timeout=timeout_seconds,
+            trust_env=False,
+            verify=trusted(trust_env=False),
+        )
         self._ids = itertools.count(1)
 
     async def call(self, method: str, *params: object) -> Any:

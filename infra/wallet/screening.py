@@ -21,6 +21,7 @@ import httpx
 from domain import screening
 from domain.screening import SANCTIONS, TRAVEL_RULE, Screening, ScreeningResult, Verdict
 from infra.settings import Settings
+from infra.tls import trusted
 
 _SECONDS = 10.0
 _NAME = re.compile(r"[A-Za-z0-9._:-]{0,64}")  # operators see it, so nothing personal fits
@@ -91,7 +92,8 @@ class HttpScreener:
             "value_cents": None if cents is None else str(cents),
         }
         try:
-            async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as client:
+            known = trusted(trust_env=False)
+            async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False, verify=known) as client:
                 answer = await client.post(self._url, json=question)
                 answer.raise_for_status()
                 found = answer.json()

@@ -53,6 +53,7 @@ from infra.wallet.screening import screeners_of
 from infra.wallet.setup import WalletSetup, ensure_deposit_address, prepare_demo_wallet
 from infra.wallet.withdrawal_store import WithdrawalStore
 from infra.wallet.workflow_starter import TemporalStarter
+from tests.quick_seed import make_quick_seed
 from tests.workflows.wallet_parts import (
     ASSET_ROWS,
     ETH_USDT,
@@ -357,6 +358,7 @@ async def build_rig(
         await connection.execute(tables.instrument.insert().values(ETH_USDT_ROW))
     treasury = EngineInProcess(SettlementStore(engine))
     await treasury.submit(ETH_USDT)
+    make_quick_seed(data_dir)
     wallet = await prepare_demo_wallet(data_dir, chain_url, engine)
     client = await connect(settings)
     chain = EvmChain(chain_url)
