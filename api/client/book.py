@@ -12,12 +12,18 @@ Line = tuple[str, str]  # (price, quantity), as they were told
 
 
 class Book:
-    """The levels of one market at `sequence`; not `is_live` before a snapshot and after a gap."""
+    """The levels of one market at `sequence`; not `is_live` before a snapshot and after a gap.
+
+    `gap_count` is how often something was missing, `mismatch_count` how often nothing was and the
+    checksum differed all the same.
+    """
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.sequence = -1
         self.is_live = False
+        self.gap_count = 0
+        self.mismatch_count = 0
         self._bids: dict[Decimal, Line] = {}
         self._asks: dict[Decimal, Line] = {}
 
@@ -36,12 +42,14 @@ class Book:
             return True
         elif message.prev_seq > self.sequence:
             self.is_live = False
+            self.gap_count += 1
             return False
         _change(self._bids, message.bids)
         _change(self._asks, message.asks)
         self.sequence = message.seq
         best = self.bids(CHECKSUM_DEPTH), self.asks(CHECKSUM_DEPTH)
         self.is_live = checksum(*best) == message.checksum
+        self.mismatch_count += not self.is_live
         return self.is_live
 
     def lose(self) -> None:

@@ -24,6 +24,7 @@ from api.errors import PROBLEMS
 from api.websocket.hub import FeedMessage
 
 SILENCE_SECONDS = 15.0  # three heartbeats that did not come: the connection is dead
+GOODBYE_SECONDS = 1.0  # for the close frame of who does not answer any more
 SHORTEST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 LARGEST_MESSAGE_BYTES = 16 * 2**20  # a snapshot of a deep book is one message
@@ -99,7 +100,10 @@ class Stream:
         while True:
             try:
                 async with connect(
-                    self._url, max_size=LARGEST_MESSAGE_BYTES, ssl=self._tls
+                    self._url,
+                    max_size=LARGEST_MESSAGE_BYTES,
+                    ssl=self._tls,
+                    close_timeout=GOODBYE_SECONDS,
                 ) as socket:
                     await self._begin(socket)
                     async for heard in self._heard(socket):

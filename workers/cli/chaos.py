@@ -1,17 +1,18 @@
-"""`rialto chaos temporal | kill | withdrawals`: drills on an exchange of their own."""
+"""`rialto chaos temporal | kill | withdrawals | books`: drills on an exchange of their own."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from workers.cli.context import EXIT_FAILED, EXIT_USAGE, JsonOption
+from workers.processes import MOST_GATEWAYS
 
 Work = Callable[[Path], Coroutine[Any, Any, dict[str, Any]]]
 RateOption = Annotated[int, typer.Option(min=20, help="Trades a second.")]
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     chaos.command("temporal")(temporal)
     chaos.command("kill")(kill)
     chaos.command("withdrawals")(withdrawals)
+    chaos.command("books")(books)
     app.add_typer(chaos, name="chaos")
 
 
@@ -64,12 +66,7 @@ def kill(
     """
     from workers.chaos import kills
 
-    chosen = tuple(victims.split(",")) if victims else kills.VICTIMS
-    unknown = set(chosen) - set(kills.VICTIMS)
-    if unknown:
-        known = ", ".join(kills.VICTIMS)
-        typer.echo(f"--victims: {', '.join(sorted(unknown))}? There are {known}.", err=True)
-        raise typer.Exit(EXIT_USAGE)
+    chosen = _chosen("--victims", victims, kills.VICTIMS)
 
     def work(folder: Path) -> Coroutine[Any, Any, dict[str, Any]]:
         return kills.run(folder, rate, minutes * 60, seed, chosen, say)
@@ -100,6 +97,45 @@ def withdrawals(
         "RIALTO_WITHDRAWAL_STUCK_SECONDS": drill.STUCK_SECONDS,
     }
     _report(_drilled(work, variables), as_json=as_json)
+
+
+def books(
+    minutes: Annotated[float, typer.Option(min=0.05, help="How long things break.")] = 10,
+    gateways: Annotated[
+        int, typer.Option(min=1, max=MOST_GATEWAYS, help="Gateways that are followed.")
+    ] = 2,
+    rate: RateOption = 100,
+    seed: Annotated[int, typer.Option(min=0, help="What breaks when.")] = 1,
+    faults: Annotated[
+        str, typer.Option(help="Comma-separated; default: all. An unknown one names them.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Follow every book while lines are cut, half-open or slow and gateways are killed.
+
+    Three followers a gateway: this project's client on a good line and on a bad one, and ccxt.pro
+    (a dependency of the tests) on a bad one. Every message's checksum is held against the book,
+    and every whole book against what the others saw at that sequence; at the end all have to be
+    the engine's and REST's. `longest_without_book_seconds` says what had been done. Exit code 1
+    when a book was wrong once.
+    """
+    from workers.chaos import books as drill
+
+    chosen = _chosen("--faults", faults, tuple(drill.FAULTS))
+
+    def work(folder: Path) -> Coroutine[Any, Any, dict[str, Any]]:
+        return drill.run(folder, minutes * 60, gateways, rate, seed, chosen, say)
+
+    _report(_drilled(work, {}), as_json=as_json)
+
+
+def _chosen(option: str, words: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Return what an option names, or all there is; a word that is not known ends the verb."""
+    chosen = tuple(words.split(",")) if words else tuple(known)
+    if unknown := sorted(set(chosen) - set(known)):
+        typer.echo(f"{option}: {', '.join(unknown)}? There are {', '.join(known)}.", err=True)
+        raise typer.Exit(EXIT_USAGE)
+    return chosen
 
 
 def say(text: str) -> None:

@@ -46,6 +46,7 @@ def test_a_gap_is_noticed_and_the_next_snapshot_heals_it(book: Book) -> None:
     """Nothing is applied in between; asking once is enough."""
     assert not book.take(message("delta", 47, [("98", "1")], [], after=45))
     assert not book.is_live
+    assert (book.gap_count, book.mismatch_count) == (1, 0)
     assert book.take(message("delta", 48, [("98", "1")], [], after=47))
     assert (book.sequence, book.is_live) == (40, False)
     assert book.take(message("snapshot", 48, [("98", "1")], []))
@@ -56,6 +57,7 @@ def test_a_wrong_checksum_is_noticed(book: Book) -> None:
     """A book that differs from the exchange's is not live."""
     assert not book.take(message("delta", 41, [("98", "1")], [], after=40, right=False))
     assert not book.is_live
+    assert (book.gap_count, book.mismatch_count) == (0, 1)
 
 
 def test_a_lost_connection_is_not_live(book: Book) -> None:

@@ -96,8 +96,28 @@ def test_withdrawals_end_once_whatever_dies_and_lies() -> None:
     assert found["kills"] >= 4
 
 
-def test_unknown_victims_are_refused() -> None:
+@pytest.mark.long
+def test_books_are_right_whatever_breaks() -> None:
+    """Lines are cut, half-open and slow, a gateway and the publisher die: never a wrong book."""
+    done = subprocess.run(
+        [*_RIALTO, "chaos", "books", "--minutes", "0.5", "--seed", "2", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert (found["divergences"], found["problems"]) == (0, [])
+    assert found["checksums"] > 100
+    assert sum(found["faults"].values()) >= 5
+
+
+@pytest.mark.parametrize(
+    "words", [["kill", "--victims", "valkey,mallory"], ["books", "--faults", "cut,mallory"]]
+)
+def test_unknown_victims_and_faults_are_refused(words: list[str]) -> None:
     """Before anything is started."""
-    result = CliRunner().invoke(build(), ["chaos", "kill", "--victims", "valkey,mallory"])
+    result = CliRunner().invoke(build(), ["chaos", *words])
     assert result.exit_code == 2
     assert "mallory" in result.output
