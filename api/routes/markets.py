@@ -30,6 +30,9 @@ from domain.market import Market
 from domain.market_data import MINUTE_SECONDS, checksum, level_texts
 from domain.trading_status import TradingStatus
 
+_INTERVALS = {"1m": 60, "5m": 300, "15m": 900, "1h": 3_600, "4h": 14_400, "1d": 86_400}
+_LONGEST_SECONDS = 60 * 86_400  # so many minutes are read for one answer
+
 router = APIRouter(prefix="/v1", tags=["markets"], route_class=EdgeRoute)
 
 
@@ -113,12 +116,25 @@ async def trades(
 async def candles(
     symbol: str,
     services: ServicesDep,
-    interval: Literal["1m"] = "1m",
+    interval: Literal["1m", "5m", "15m", "1h", "4h", "1d"] = "1m",
     limit: Annotated[int, Query(ge=1, le=1000)] = 120,
 ) -> CandlesOut:
-    """Return the newest candles, oldest first; one without trades carries the last close."""
+    """Return the newest candles, oldest first; one without trades carries the last close.
+
+    They begin at whole multiples of the interval in UTC and reach back 60 days at most.
+    """
     instrument = services.market(symbol).instrument
-    stored = await services.market_data.candles(instrument.symbol_id, MINUTE_SECONDS, limit)
+    seconds = _INTERVALS[interval]
+    if seconds == MINUTE_SECONDS:
+        stored = await services.market_data.candles(instrument.symbol_id, seconds, limit)
+    else:
+        most = min(limit, _LONGEST_SECONDS // seconds)
+        now_us = services.now_ms() * 1_000
+        newest_us = now_us - now_us % (seconds * 1_000_000)
+        since_us = newest_us - (most - 1) * seconds * 1_000_000
+        stored = await services.market_data.combined_candles(
+            instrument.symbol_id, seconds, since_us, now_us
+        )
     return CandlesOut(
         symbol=instrument.symbol,
         interval=interval,

@@ -323,8 +323,9 @@ class Memory:
         self._check()
         return []
 
-    async def combined_candles(self, *_: Any) -> list[Candle]:
+    async def combined_candles(self, *wanted: Any) -> list[Candle]:
         self._check()
+        self.candles_wanted = wanted
         return []
 
     async def trades(self, *_: Any) -> list[PublicTrade]:
@@ -349,7 +350,10 @@ class Memory:
         if allowed:
             for charge, total in used.items():
                 self.used[charge.bucket, charge.subject] = total
-        left = tuple(max(0, charge.quota - total) for charge, total in used.items())
+        left = tuple(
+            max(0, charge.quota - total + (0 if allowed else charge.cost))
+            for charge, total in used.items()
+        )
         return Charged(allowed, left, window_seconds)
 
     async def first_use(self, name: str, seconds: int) -> bool:
