@@ -40,6 +40,7 @@ from api.routes import (
 from api.routes.pages import add_pages
 from api.services import Services
 from api.websocket import route as websocket_route
+from api.websocket.line import Lines
 
 ROUTERS = (
     system.router,
@@ -85,7 +86,7 @@ def create_app(services: Services) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},  # nobody reads it
     )
     app.state.services = services
-    app.state.connections = set()
+    app.state.connections = Lines()
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(websocket_route.router)

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Problem
@@ -56,6 +57,8 @@ class RequestContext:
         bound = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             await self._app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            return  # nobody waits for an answer
         except ConnectionError as error:
             log.warning("a dependency is away", path=scope["path"], error=str(error))
             problem = Problem("store_unavailable", headers={"Retry-After": "1"})

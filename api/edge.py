@@ -184,7 +184,8 @@ async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
         await request.parse()
         return allowance.headers
     await request.body()
-    await charge_stranger(services, host, request.headers.get("rialto-key"))
+    key_id = request.headers.get("rialto-key")
+    is_stranger = await charge_stranger(services, host, key_id, declared.weight)
     try:
         caller = await _identified(request, services, host)
         auth.require_scope(caller, declared.scope, winds_down=declared.winds_down)
@@ -193,7 +194,8 @@ async def _admit(request: BoundedRequest, declared: Access) -> dict[str, str]:
         if declared.step_up:
             auth.require_step_up(caller, services.now_ms())
     except Problem:
-        await services.limiter.charge_address(host, declared.weight)
+        if not is_stranger:
+            await services.limiter.charge_address(host, declared.weight)
         raise
     await _refuse_unread_body(request)
     document = await request.parse()
@@ -232,13 +234,18 @@ def host_of(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
-async def charge_stranger(services: Services, host: str, key_id: str | None) -> None:
+async def charge_stranger(
+    services: Services, host: str, key_id: str | None, weight: int = 1
+) -> bool:
     """Charge an address for naming a key that is not remembered here: to look it up costs a query.
 
-    It is charged before, or who has used up the limit could go on asking the database.
+    It is charged before, or who has used up the limit could go on asking the database. Return
+    whether it was.
     """
-    if key_id is not None and not services.keys.remembers(key_id):
-        await services.limiter.charge_address(host, 1)
+    if key_id is None or services.keys.remembers(key_id):
+        return False
+    await services.limiter.charge_address(host, weight)
+    return True
 
 
 async def _refuse_unread_body(request: BoundedRequest) -> None:

@@ -36,6 +36,8 @@ PROBLEMS: dict[str, ProblemKind] = {
     "unknown_parameter": ProblemKind(400, False, "A parameter of the address is not acceptable"),
     "unexpected_body": ProblemKind(400, False, "A request of this method has no body"),
     "body_too_large": ProblemKind(413, False, "The body is too large"),
+    "head_too_large": ProblemKind(431, False, "The request's head is too large"),
+    "request_too_slow": ProblemKind(408, True, "The request did not become whole in time"),
     "not_found": ProblemKind(404, False, "No such resource"),
     "method_not_allowed": ProblemKind(405, False, "The method is not allowed here"),
     # who is asking
@@ -59,6 +61,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "weak_password": ProblemKind(422, False, "The password is not acceptable"),
     "account_not_active": ProblemKind(403, False, "The account is not active"),
     "rate_limited": ProblemKind(429, True, "Too many requests"),
+    "too_many_connections": ProblemKind(503, True, "Too many connections"),
     "too_many_in_flight": ProblemKind(429, True, "Too many requests of a connection at once"),
     # orders
     "duplicate_client_order_id": ProblemKind(409, False, "The client order id names another order"),

@@ -95,13 +95,17 @@ class Allowance:
 
 
 class Limiter:
-    """Charge the shared store; fall back to local counting for a moment when it is away."""
+    """Charge the shared store; fall back to local counting for a moment when it is away.
+
+    What is used up is remembered, so that going on to refuse him costs next to nothing.
+    """
 
     def __init__(self, store: LimitStore, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._local = LocalLimits(clock)
         self._clock = clock
         self._away_until = 0.0
+        self._used_up: dict[tuple[str, str], float] = {}
 
     async def charge(
         self, subject: str, rate_class: RateClass, weight: int, orders: int = 0
@@ -110,21 +114,29 @@ class Limiter:
         charges = [Charge("weight", subject, weight, rate_class.weight)]
         if orders:
             charges.append(Charge("orders", subject, orders, rate_class.orders))
+        for charge in charges:
+            left_seconds = self._used_up.get((charge.bucket, subject), 0.0) - self._clock()
+            if left_seconds > 0:
+                raise _rate_limited([charge], Charged(False, (0,), 1 + int(left_seconds)))
         charged = await self._charge(charges)
-        headers = _headers(charges, charged)
+        for charge, remaining in zip(charges, charged.remaining, strict=True):
+            if not remaining:
+                self._remember_used_up(charge.bucket, subject, charged.reset_seconds)
         if not charged.allowed:
-            headers["Retry-After"] = str(charged.reset_seconds)
-            raise Problem(
-                "rate_limited",
-                f"The limit is used up; try again in {charged.reset_seconds} s.",
-                headers=headers,
-            )
+            raise _rate_limited(charges, charged)
+        headers = _headers(charges, charged)
         used = {
             charge.bucket: charge.quota - left
             for charge, left in zip(charges, charged.remaining, strict=True)
         }
         quotas = {charge.bucket: charge.quota for charge in charges}
         return Allowance(headers, charged.shared, used, quotas)
+
+    def _remember_used_up(self, bucket: str, subject: str, reset_seconds: int) -> None:
+        """Refuse it without a question until its window may have ended: it is told rounded."""
+        if len(self._used_up) > _LARGEST_LOCAL_TABLE:
+            self._used_up.clear()
+        self._used_up[bucket, subject] = self._clock() + reset_seconds - 1
 
     async def charge_address(self, host: str, weight: int) -> Allowance:
         """Charge an address, as who is not known yet; a `Problem` as of `charge`."""
@@ -172,6 +184,14 @@ class Limiter:
             except ConnectionError:
                 self._away_until = self._clock() + 1.0
         return self._local.charge(charges, WINDOW_SECONDS)
+
+
+def _rate_limited(charges: Sequence[Charge], charged: Charged) -> Problem:
+    return Problem(
+        "rate_limited",
+        f"The limit is used up; try again in {charged.reset_seconds} s.",
+        headers=_headers(charges, charged) | {"Retry-After": str(charged.reset_seconds)},
+    )
 
 
 def _headers(charges: Sequence[Charge], charged: Charged) -> dict[str, str]:

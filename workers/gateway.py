@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import ASGIApp
 
 from api.app import create_app
+from api.door import LARGEST_OPEN_COUNT, Places, door
 from api.edge import LARGEST_BODY_BYTES
 from api.limits import Limiter
 from api.services import Services
@@ -35,6 +36,7 @@ from infra.engine_client import EngineClient
 from infra.engine_grpc import EngineGrpc
 from infra.engine_roles import ensure_tokens
 from infra.heartbeat import Heartbeat, rialto_version
+from infra.open_files import room_for_sockets
 from infra.postgres import engine as postgres
 from infra.postgres.api_keys import ApiKeyStore
 from infra.postgres.audit_store import AuditStore
@@ -256,7 +258,7 @@ async def run(settings: Settings) -> None:
             asyncio.create_task(services.hub.run()),
             asyncio.create_task(services.accounts.run(services)),
             asyncio.create_task(wiring.listings.refresh()),
-            asyncio.create_task(beat(settings, wiring.redis, server)),
+            asyncio.create_task(beat(settings, wiring.redis, server, services.hub)),
         ]
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -275,7 +277,11 @@ async def run(settings: Settings) -> None:
 
 
 def _server(app: ASGIApp, proxies: str, connections: Iterable[Line] = ()) -> _Server:
-    """Return a server; of whom limits are charged to, only `proxies` say another address."""
+    """Return a server; of whom limits are charged to, only `proxies` say another address.
+
+    So connections of a proxy are not counted as one address' either.
+    """
+    places = Places(min(LARGEST_OPEN_COUNT, room_for_sockets()), exempt=proxies.split(","))
     return _Server(
         uvicorn.Config(
             app,
@@ -285,6 +291,7 @@ def _server(app: ASGIApp, proxies: str, connections: Iterable[Line] = ()) -> _Se
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=5,
+            http=door(places),
             ws=Wire,
             ws_max_size=_BIGGEST_SOCKET_MESSAGE,
             ws_ping_interval=20.0,
@@ -302,13 +309,18 @@ def _stop_on_defect(task: asyncio.Task[None], stop: Callable[[], None]) -> None:
         stop()
 
 
-async def beat(settings: Settings, redis: Redis, server: uvicorn.Server) -> None:
+async def beat(settings: Settings, redis: Redis, server: uvicorn.Server, hub: FeedHub) -> None:
     """Beat once a second from the moment the port is open."""
     heartbeat = Heartbeat(settings.gateway_name, settings.run_dir, redis)
     while True:
         if server.started:
-            connections = len(server.server_state.connections)
-            await heartbeat.beat(detail={"connections": connections, "pid": os.getpid()})
+            detail = {
+                "connections": len(server.server_state.connections),
+                "pid": os.getpid(),
+                "book_checks": hub.book_checks,
+                "books_wrong": hub.books_wrong,
+            }
+            await heartbeat.beat(detail=detail)
         await asyncio.sleep(1.0 if server.started else 0.05)
 
 

@@ -210,7 +210,8 @@ class MarketBooks:
             market.hot_at = now
             symbol = market.instrument.symbol
             sequence = market.mirror.published_sequence
-            heartbeats.append(self._message(market, "book", kind="heartbeat", seq=sequence))
+            beat = {"seq": sequence, "checksum": self._checksum(market)}
+            heartbeats.append(self._message(market, "book", kind="heartbeat", **beat))
             copies.append(("book", symbol, self._snapshot(market)))
             copies.append(
                 ("trades", symbol, self._message(market, "trades", trades=list(market.tape)))

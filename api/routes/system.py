@@ -186,7 +186,7 @@ def component_state(
         health=_health(found, now, reason, _closed(found) if component.trades else ""),
         sequence=reached,
         lag=lag,
-        note=reason or component.note,
+        note=reason or component.note or _compared(found),
     )
 
 
@@ -212,6 +212,19 @@ def _attention(component: Component, beats: list[ProcessBeat | None]) -> str:
         if isinstance(attention, dict) and component.concern in attention:
             reasons.append(str(attention[component.concern]))
     return "; ".join(reasons)
+
+
+def _compared(beats: list[ProcessBeat | None]) -> str:
+    """Return how often processes held their books against those they come from; "" if they do not.
+
+    Market data compares with the engine, a gateway with market data, at the same sequence.
+    """
+    details = [beat.detail for beat in beats if beat is not None and "book_checks" in beat.detail]
+    if not details:
+        return ""
+    checks = sum(int(detail["book_checks"]) for detail in details)
+    wrong = sum(int(detail.get("books_wrong", 0)) for detail in details)
+    return f"books compared {checks:,} times since the start, {wrong} wrong"
 
 
 def _closed(beats: list[ProcessBeat | None]) -> str:

@@ -9,6 +9,7 @@ every subscriber gets a fresh snapshot.
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -20,7 +21,7 @@ import msgspec
 import structlog
 
 from api.ports import FeedSource
-from domain.market_data import checksum
+from domain.market_data import CHECKSUM_DEPTH, checksum
 
 _RECENT_DELTAS = 1_000
 _RECENT_TRADES = 100
@@ -69,6 +70,8 @@ class SymbolFeed:
     symbol: str
     sequence: int = -1  # -1: stale
     suspected: int = -1  # the sequence at which a heartbeat was already ahead of us
+    compared: int = -1  # the sequence at which a heartbeat had our checksum
+    told: tuple[int, bytes] = (-1, b"")  # the sequence of the last book's snapshot, and it
     bids: dict[str, str] = field(default_factory=dict)
     asks: dict[str, str] = field(default_factory=dict)
     recent: deque[FeedMessage] = field(default_factory=lambda: deque(maxlen=_RECENT_DELTAS))
@@ -90,6 +93,7 @@ class SymbolFeed:
 
     def load(self, snapshot: FeedMessage) -> bool:
         """Start from a hot copy and the deltas seen since; False when one is missing."""
+        self.told = (-1, b"")  # what was told may have been wrong
         self.sequence = snapshot.seq
         self.bids = dict(snapshot.bids)
         self.asks = dict(snapshot.asks)
@@ -119,22 +123,33 @@ class SymbolFeed:
         last = int(self.trades[-1]["trade_id"]) if self.trades else 0
         return [trade for trade in trades if int(trade["trade_id"]) > last]
 
-    def compare(self, published_sequence: int) -> None:
-        """Become stale when two heartbeats in a row are ahead: the message between is lost.
+    def compare(self, published_sequence: int, published_checksum: int) -> bool:
+        """Return whether the book was held against the publisher's at the same sequence.
 
-        One alone may only have overtaken a delta on its way.
+        Become stale when it differs, and when two heartbeats in a row are ahead: the message
+        between is lost. One alone may only have overtaken a delta on its way.
         """
-        if self.is_stale or published_sequence <= self.sequence:
-            return
+        if self.is_stale or published_sequence < self.sequence:
+            return False
+        if published_sequence == self.sequence:
+            if self.compared == self.sequence:
+                return False
+            self.compared = self.sequence
+            if checksum(*self.book(CHECKSUM_DEPTH)) != published_checksum:
+                self.sequence = self.compared = -1
+            return True
         if self.suspected == self.sequence:
             self.sequence = -1
         self.suspected = self.sequence
+        return False
 
     def book(self, depth: int | None = None) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
         """Return (bids, asks), best first."""
-        bids = sorted(self.bids.items(), key=_price, reverse=True)
-        asks = sorted(self.asks.items(), key=_price)
-        return bids[:depth], asks[:depth]
+        if depth is None:
+            bids = sorted(self.bids.items(), key=_price, reverse=True)
+            return bids, sorted(self.asks.items(), key=_price)
+        best = heapq.nlargest(depth, self.bids.items(), key=_price)
+        return best, heapq.nsmallest(depth, self.asks.items(), key=_price)
 
     def last(self, channel: str) -> int | None:
         """Return the newest sequence of a channel; None where nothing came yet, or none is told."""
@@ -151,18 +166,9 @@ class SymbolFeed:
         if channel == "book":
             if self.is_stale:
                 return None
-            bids, asks = self.book()
-            return _encode(
-                {
-                    "channel": "book",
-                    "symbol": self.symbol,
-                    "type": "snapshot",
-                    "seq": self.sequence,
-                    "bids": bids,
-                    "asks": asks,
-                    "checksum": checksum(bids, asks),
-                }
-            )
+            if self.told[0] != self.sequence:
+                self.told = (self.sequence, self._book_snapshot())
+            return self.told[1]
         if channel == "trades":
             body: dict[str, Any] = {"trades": list(self.trades)}
         elif channel == "liquidations":
@@ -172,6 +178,20 @@ class SymbolFeed:
         else:
             body = {"interval": "1m", "candle": self.candle or None}
         return _encode({"channel": channel, "symbol": self.symbol, "type": "snapshot", **body})
+
+    def _book_snapshot(self) -> bytes:
+        bids, asks = self.book()
+        return _encode(
+            {
+                "channel": "book",
+                "symbol": self.symbol,
+                "type": "snapshot",
+                "seq": self.sequence,
+                "bids": bids,
+                "asks": asks,
+                "checksum": checksum(bids, asks),
+            }
+        )
 
 
 def _price(level: tuple[str, str]) -> Decimal:
@@ -185,6 +205,8 @@ class FeedHub:
         self._source = source
         self._symbols = symbols
         self._feeds: dict[str, SymbolFeed] = {}
+        self.book_checks = 0
+        self.books_wrong = 0
 
     def feed(self, symbol: str) -> SymbolFeed:
         """Return the market's feed; the caller has checked that the market is listed."""
@@ -240,7 +262,7 @@ class FeedHub:
         message = _decode(raw)
         feed = self.feed(message.symbol)
         if message.type == "heartbeat":
-            feed.compare(message.seq)
+            self._compare(feed, message)
             return
         if message.channel == "book":
             feed.recent.append(message)
@@ -268,6 +290,14 @@ class FeedHub:
             feed.liquidations.extend(message.liquidations)
         for subscriber in list(feed.subscribers.get(message.channel, ())):
             subscriber.offer(raw)
+
+    def _compare(self, feed: SymbolFeed, beat: FeedMessage) -> None:
+        """Hold our book against the publisher's; a difference is a defect, and is healed."""
+        if feed.compare(beat.seq, beat.checksum):
+            self.book_checks += 1
+            if feed.is_stale:
+                self.books_wrong += 1
+                log.error("a book differs from the publisher's", symbol=feed.symbol, at=beat.seq)
 
     async def _resync(self) -> None:
         while True:

@@ -16,6 +16,8 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from api.websocket.wire import CLOSE_GOING_AWAY, GOING_AWAY, Wire, wire_of
 
 LARGEST_WAITING_BYTES = 2 << 20  # that the client has not taken; then it reads too slowly
+LARGEST_WAITING_TOGETHER = 256 << 20  # of a gateway's clients; beyond it each may have less
+LARGEST_WAITING_THEN = 64 << 10
 LARGEST_REQUEST_BYTES = 4_096
 LARGEST_REQUEST_RATE = 50  # a second, averaged over the connection's last ten
 GOODBYE_SECONDS = 5.0  # how long a slow reader may take to reach the close frame
@@ -26,6 +28,18 @@ CLOSE_TOO_MANY_REQUESTS = 4029
 CLOSE_TOO_MANY_CONNECTIONS = 4013
 
 
+class Lines(set["Line"]):
+    """The connections of a gateway, and how much all of them have not taken."""
+
+    waiting_bytes = 0
+
+    @property
+    def most_waiting(self) -> int:
+        """Return how much one may leave untaken at the moment."""
+        is_much = self.waiting_bytes > LARGEST_WAITING_TOGETHER
+        return LARGEST_WAITING_THEN if is_much else LARGEST_WAITING_BYTES
+
+
 class Line(ABC):
     """Reads the client's requests, one after the other; ends when either side gives up."""
 
@@ -33,6 +47,8 @@ class Line(ABC):
         self._socket = socket
         self._wire: Wire | None = wire_of(socket) if socket else None
         self._address = socket.client.host if socket and socket.client else "unknown"
+        self._lines: Lines = socket.app.state.connections if socket else Lines()
+        self._waiting_bytes = 0
         self._ended = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
         self._goodbye = (CLOSE_SLOW_READER, "you read too slowly")
@@ -48,7 +64,10 @@ class Line(ABC):
         """Write a message; who has left too much untaken is a slow reader, and is let go."""
         if self._wire is None or self._ended.is_set():
             return
-        if self._wire.write_text(message) > LARGEST_WAITING_BYTES:
+        waiting = self._wire.write_text(message)
+        self._lines.waiting_bytes += waiting - self._waiting_bytes
+        self._waiting_bytes = waiting
+        if waiting > self._lines.most_waiting:
             self._ended.set()
 
     def _end(self, code: int, reason: str) -> None:
@@ -66,6 +85,8 @@ class Line(ABC):
 
     async def run(self) -> None:
         """Serve the connection until it ends."""
+        if self._wire is not None:
+            self._wire.counted = self._spend
         self._reading = asyncio.create_task(self._read())
         ending = asyncio.create_task(self._wait_for_end())
         tasks = (self._reading, ending)
@@ -79,6 +100,7 @@ class Line(ABC):
             await asyncio.gather(*tasks, self._leave(), return_exceptions=True)
         if self._ended.is_set():
             await self._close(*self._goodbye)
+        self._lines.waiting_bytes -= self._waiting_bytes
 
     async def _finish(self) -> None:  # noqa: B027 - who answers one by one has nothing open
         """Wait until everything that was asked is answered."""
@@ -125,6 +147,11 @@ class Line(ABC):
     async def _close(self, code: int, reason: str) -> None:
         if self._socket.application_state is WebSocketState.DISCONNECTED:
             return
-        with suppress(RuntimeError, TimeoutError, WebSocketDisconnect):
+        try:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await self._socket.close(code, reason)
+        except (RuntimeError, WebSocketDisconnect):
+            return
+        except TimeoutError:
+            if self._wire is not None:
+                self._wire.transport.abort()  # else what waits is kept until the peer is gone

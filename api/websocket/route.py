@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from fastapi import APIRouter, WebSocket
 
+from api.errors import Problem
 from api.services import Services
 from api.websocket.connection import Connection
-from api.websocket.line import CLOSE_TOO_MANY_CONNECTIONS, Line
+from api.websocket.line import CLOSE_TOO_MANY_CONNECTIONS, Line, Lines
 
 LARGEST_CONNECTION_COUNT = 5_000
 LARGEST_ADDRESS_COUNT = 2_500  # so that one address cannot take all the places
+CONNECT_WEIGHT = 5  # of what an address may ask in ten seconds, as of public requests
 DRAIN_SECONDS = 3.0
 
 Begin = Callable[[], Awaitable[bool]]
@@ -30,9 +32,16 @@ async def market_data_socket(socket: WebSocket) -> None:
 async def serve(socket: WebSocket, connection: Line, begin: Begin | None = None) -> None:
     """Run a connection until either side ends it, unless this gateway has too many.
 
-    `begin` is done first; where it says False, the connection has been closed.
+    `begin` is done first; where it says False, the connection has been closed. Who connects too
+    often is refused before the handshake, with 429.
     """
-    connections: set[Line] = socket.app.state.connections
+    connections: Lines = socket.app.state.connections
+    services: Services = socket.app.state.services
+    try:
+        await services.limiter.charge_address(connection.address, CONNECT_WEIGHT)
+    except Problem as problem:
+        await socket.send_denial_response(problem.response(""))
+        return
     await socket.accept()
     if not _has_room(connections, connection.address):
         await socket.close(CLOSE_TOO_MANY_CONNECTIONS, "too many connections")
@@ -45,7 +54,7 @@ async def serve(socket: WebSocket, connection: Line, begin: Begin | None = None)
         connections.discard(connection)
 
 
-def _has_room(connections: set[Line], address: str) -> bool:
+def _has_room(connections: Lines, address: str) -> bool:
     """Return whether one more may come from an address."""
     if len(connections) >= LARGEST_CONNECTION_COUNT:
         return False

@@ -8,9 +8,11 @@ not taken yet waits in the transport; how much that is tells who reads too slowl
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from fastapi import WebSocket
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 
 WIRE = "rialto.wire"
@@ -31,7 +33,30 @@ def text_frame(payload: bytes) -> bytes:
 
 
 class Wire(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket with a second way out, for whole messages that are encoded already."""
+    """uvicorn's WebSocket with a second way out, for whole messages that are encoded already.
+
+    `counted` is asked before a ping is answered or a fragment kept, which no message counts;
+    `left` is told of the end.
+    """
+
+    counted: Callable[[], bool] | None = None
+    left: Callable[[], None] | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell who waits for it."""
+        super().connection_lost(exc)
+        if self.left is not None:
+            self.left()
+
+    def handle_ping(self) -> None:
+        """Answer, unless there are too many."""
+        if self.counted is None or self.counted():
+            super().handle_ping()
+
+    def handle_cont(self, event: Frame) -> None:
+        """Keep a fragment, unless there are too many: empty ones have no size that is bounded."""
+        if self.counted is None or self.counted():
+            super().handle_cont(event)
 
     def handle_connect(self, event: Request) -> None:
         """Let the application find this connection."""

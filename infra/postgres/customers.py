@@ -9,12 +9,12 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.api_keys import NewKey, networks_of
-from domain.customer import CUSTOMER_SCOPES, STAFF, ApiKey, KeyAlgorithm, Scope
+from domain.api_keys import NewKey
+from domain.customer import CUSTOMER_SCOPES, STAFF, ApiKey, Scope
 from domain.withdrawal_limits import Tier
 from infra.postgres import tables
 from infra.postgres.api_keys import insert_key
-from infra.postgres.reading import reading
+from infra.postgres.key_lookup import KeyLookup
 from infra.secret_box import SecretBox
 
 ALL_SCOPES = tuple(scope.value for scope in CUSTOMER_SCOPES)
@@ -46,6 +46,7 @@ class CustomerStore:
     def __init__(self, engine: AsyncEngine, box: SecretBox) -> None:
         self._engine = engine
         self._box = box
+        self._lookup = KeyLookup(engine, box)
 
     async def create_customer(
         self,
@@ -122,23 +123,4 @@ class CustomerStore:
 
     async def find_key(self, key_id: str) -> ApiKey | None:
         """Return the unrevoked key `key_id`; `ConnectionError` when PostgreSQL is away."""
-        query = (
-            sa.select(tables.api_key, tables.customer.c.rate_class, tables.customer.c.status)
-            .join_from(tables.api_key, tables.customer)
-            .where(tables.api_key.c.key_id == key_id, tables.api_key.c.revoked_at.is_(None))
-        )
-        async with reading(self._engine) as connection:
-            row = (await connection.execute(query)).one_or_none()
-        if row is None:
-            return None
-        return ApiKey(
-            key_id=row.key_id,
-            customer_id=row.customer_id,
-            secret=self._box.open(row.secret_sealed, row.key_id),
-            scopes=frozenset(row.scopes.split()),
-            rate_class=row.rate_class,
-            customer_status=row.status,
-            expires_at=row.expires_at,
-            algorithm=KeyAlgorithm(row.algorithm),
-            networks=networks_of(row.networks.split()),
-        )
+        return await self._lookup.find(key_id)

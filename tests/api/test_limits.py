@@ -35,6 +35,23 @@ async def test_a_used_up_window_is_429_with_retry_after() -> None:
     ] == '"weight";r=0;t=10'
 
 
+async def test_who_has_used_all_up_is_refused_without_a_question() -> None:
+    """As long as his window lasts for certain; then the shared store is asked again."""
+    now = 100.0
+    memory = Memory()
+    limiter = Limiter(memory, clock=lambda: now)
+    await limiter.charge("customer:1", SMALL, 10)
+    memory.redis_away = True  # asking it would pass the local count
+    with pytest.raises(Problem) as caught:
+        await limiter.charge("customer:1", SMALL, 1, 1)
+    assert caught.value.headers["RateLimit"] == '"weight";r=0;t=10'
+    assert caught.value.headers["Retry-After"] == "10"
+    now += WINDOW_SECONDS - 0.9
+    assert (
+        (await limiter.charge("customer:1", SMALL, 1)).headers["RateLimit"].startswith('"weight"')
+    )
+
+
 async def test_customers_do_not_share_a_bucket() -> None:
     """One customer's flood leaves the others alone."""
     limiter = Limiter(Memory())

@@ -164,6 +164,23 @@ def test_a_lost_last_message_is_noticed_by_heartbeats(books: MarketBooks) -> Non
         assert feed.is_stale is is_stale
 
 
+def test_a_book_that_differs_at_the_same_sequence_is_healed(books: MarketBooks) -> None:
+    """Each heartbeat has the publisher's checksum; a gateway's book is held against it once."""
+    hub = FeedHub(Source(), lambda: ["ETH/USDT"])
+    feed = hub.feed("ETH/USDT")
+    feed.sequence = 0
+    for message in _run(Exchange(), books, random.Random(6), range(30)):
+        hub._take(message)
+    for now in (10.0, 11.5):
+        hub._take(books.take_hot_copies(now)[0][0])
+    assert (hub.book_checks, hub.books_wrong, feed.is_stale) == (1, 0, False)
+    best = feed.book(1)[0][0][0]
+    feed.bids[best] += "1"
+    feed.compared = -1
+    hub._take(books.take_hot_copies(13.0)[0][0])
+    assert (hub.book_checks, hub.books_wrong, feed.is_stale) == (2, 1, True)
+
+
 def test_trades_that_are_published_again_are_told_once(books: MarketBooks) -> None:
     """A restarted publisher repeats what it had not stored; subscribers hear only what is new."""
     exchange = Exchange()

@@ -17,14 +17,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from workers.bench.api_load import Plan
+from workers.bench.api_refusals import KINDS, SENDERS
 from workers.bench.api_rig import MARKET, QUIET, ApiRig, api_rig
+from workers.bench.api_storm import storm
 from workers.bench.machine import machine
 from workers.bench.rig import ROOT
 
 Say = Callable[[str], None]
-PARTS = ("rest", "ws", "fanout", "idle")
+PARTS = ("rest", "ws", "fanout", "idle", "refusals", "storm")
 REST_RATE = 200.0
 CUSTOMERS = 8
+_REFUSALS = 2_000  # of each kind; more than a customer of the usual class may ask in ten seconds
 _FEED_ORDERS = 40.0  # a second, while the followers listen to a market that lives
 _LINES = 1 << 20
 _MOST_SECONDS = 120.0  # that a load may take beyond what it measures
@@ -58,7 +61,8 @@ async def _on_a_rig(load: Load, wanted: set[str], say: Say) -> dict[str, Any]:
     say("starting PostgreSQL, Valkey, an engine, market data and a gateway")
     found: dict[str, Any] = {}
     async with api_rig(load.policy, CUSTOMERS) as rig:
-        keys = [(key.api_key, key.api_secret) for key in rig.keys]
+        every = [(key.api_key, key.api_secret) for key in rig.keys]
+        keys = every[:CUSTOMERS]
         plan = Plan("", rig.port, keys, MARKET.symbol, load.seconds, seed=load.seed)
         if "rest" in wanted:
             found |= await _rest(rig, plan, say)
@@ -68,6 +72,10 @@ async def _on_a_rig(load: Load, wanted: set[str], say: Say) -> dict[str, Any]:
             found |= await _fanout(rig, plan, load, say)
         if "idle" in wanted:
             found |= await _idle(rig, plan, load, say)
+        if "refusals" in wanted:
+            found |= await _refusals(rig, replace(plan, keys=every), say)
+        if "storm" in wanted:
+            found |= await storm(rig, plan, _load, say)
     return found
 
 
@@ -156,6 +164,35 @@ async def _idle(rig: ApiRig, plan: Plan, load: Load, say: Say) -> dict[str, Any]
         "idle_cpu_share": round(cpu / load.seconds, 3),
         "idle_rest_p50_ms": beside["p50_ms"],
         "idle_rest_p99_ms": beside["p99_ms"],
+    }
+
+
+async def _refusals(rig: ApiRig, plan: Plan, say: Say) -> dict[str, Any]:
+    say("requests that are refused in every way, and orders sent likewise")
+
+    async def cost(one: Plan) -> tuple[dict[str, Any], float]:
+        before = rig.gateway_cpu_seconds()
+        report = await _load(one)
+        return report, (rig.gateway_cpu_seconds() - before) * 1e6
+
+    orders, spent = await cost(
+        replace(plan, part="rest", links=SENDERS, keys=plan.keys[:CUSTOMERS])
+    )
+    costs = {"order": round(spent / orders["answers"])}
+    statuses: dict[str, dict[str, int]] = {}
+    for kind in KINDS:
+        one = replace(plan, part="refusals", kind=kind, count=_REFUSALS)
+        if kind == "over_limit":
+            await _load(one)  # until nothing is left of it
+        report, spent = await cost(one)
+        costs[kind], statuses[kind] = round(spent / _REFUSALS), report["statuses"]
+    return {
+        "refusal_cpu_us": costs,
+        "refusal_statuses": statuses,
+        "refusals_accepted": sum(
+            found.get("201", 0) for kind, found in statuses.items() if kind != "over_limit"
+        ),
+        "refusals_dearer_than_an_order": [kind for kind in KINDS if costs[kind] > costs["order"]],
     }
 
 

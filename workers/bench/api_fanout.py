@@ -13,6 +13,7 @@ from infra.redis.market_feed import CHANNEL
 from workers.bench.api_wire import SocketLink
 
 _AT_ONCE = 50  # connections that are being opened
+_OF_AN_ADDRESS = 100  # connections that come from one: more at once are refused
 _PATIENCE_SECONDS = 60.0
 _UPDATE = b'"type":"delta"'
 _TIME = b'"time_us":'
@@ -50,9 +51,10 @@ async def _open(port: int, count: int, heard: Any) -> list[SocketLink]:
     links: list[SocketLink] = []
     loop = asyncio.get_running_loop()
     for start in range(0, count, _AT_ONCE):
+        local = (f"127.0.0.{10 + start // _OF_AN_ADDRESS % 200}", 0)
         made = await asyncio.gather(
             *(
-                loop.create_connection(lambda: SocketLink(heard), LOOPBACK, port)
+                loop.create_connection(lambda: SocketLink(heard), LOOPBACK, port, local_addr=local)
                 for _ in range(min(_AT_ONCE, count - start))
             )
         )

@@ -17,6 +17,8 @@ from typing import Any
 
 from infra.embedded.ports import LOOPBACK
 from workers.bench.api_fanout import follow_feed, sit_idle
+from workers.bench.api_refusals import send_refused
+from workers.bench.api_storm_load import rage
 from workers.bench.api_wire import HttpLink, SocketLink, login, post
 
 _LEVELS = 100  # prices on either side, so that books stay small
@@ -30,7 +32,7 @@ _WARM_UP = 200
 class Plan:
     """What to do against which port. `rate` 0 is a closed loop, with `links` times `window`."""
 
-    part: str  # rest, bare, socket, fanout, feed, idle
+    part: str  # rest, bare, socket, fanout, idle, refusals, storm
     port: int
     keys: list[tuple[str, str]]
     symbol: str
@@ -41,6 +43,8 @@ class Plan:
     batch: int = 1
     seed: int = 1
     redis_port: int = 0
+    kind: str = ""  # of refusals or storm, and how many
+    count: int = 0
 
     def text(self) -> str:
         """Return the plan for another process."""
@@ -138,7 +142,9 @@ async def rest(plan: Plan) -> dict[str, Any]:
         idle.append(made)
     began = time.perf_counter()
     if plan.rate:
-        await _at_rate(plan, count, lambda due: send(idle.pop(), due) if idle else late.append(due))
+        await _at_rate(
+            plan, count, lambda due: send(idle.pop(0), due) if idle else late.append(due)
+        )
     else:
         for link in idle[:]:
             idle.remove(link)
@@ -236,6 +242,11 @@ async def _run(plan: Plan) -> dict[str, Any]:
         return await rest(plan)
     if plan.part == "socket":
         return await socket(plan)
+    if plan.part == "refusals":
+        return await send_refused(plan.port, plan.keys, plan.symbol, plan.kind, plan.count)
+    if plan.part == "storm":
+        symbols = (plan.symbol, "BTC/USDT")
+        return await rage(plan.port, symbols, plan.kind, plan.count, plan.seconds)
     if plan.part == "idle":
         return await sit_idle(plan.port, plan.links)
     return await follow_feed(

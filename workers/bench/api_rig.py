@@ -151,8 +151,10 @@ class ApiRig(EngineRig):
         database = create(self.database_url)
         box = SecretBox.from_file(gateway_key_path(self.folder / "secrets"))
         store, treasury = CustomerStore(database, box), self.connect("treasury")
-        for number in range(self._count):
-            customer = await store.create_customer(f"trader-{number}", rate_class="house")
+        for number in range(self._count + 1):
+            usual = number == self._count  # the last one has the limits that customers have
+            rate_class = "standard" if usual else "house"
+            customer = await store.create_customer(f"trader-{number}", rate_class=rate_class)
             self.keys.append(await store.create_api_key(customer.customer_id))
             for asset in (QUOTE, BASE):
                 credit = Credit(
@@ -173,6 +175,10 @@ class ApiRig(EngineRig):
     def gateway_memory_bytes(self) -> int:
         """Return the gateway's resident set."""
         return int(psutil.Process(self.gateway.pid).memory_info().rss)
+
+    def gateway_file_count(self) -> int:
+        """Return how many files and sockets the gateway has open."""
+        return int(psutil.Process(self.gateway.pid).num_fds())
 
 
 @asynccontextmanager

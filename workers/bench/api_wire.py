@@ -20,9 +20,9 @@ _WINDOW_MS = "60000"  # the longest that a signed request may wait to be sent
 _TEXT, _CLOSE, _PING, _PONG = 0x81, 0x88, 0x89, 0x8A
 
 
-def post(path: str, body: str, key: str, secret: str) -> bytes:
+def post(path: str, body: str, key: str, secret: str, *, age_ms: int = 0) -> bytes:
     """Return a signed POST as it goes over the wire; it may be sent within a minute."""
-    timestamp = str(time.time_ns() // 1_000_000)
+    timestamp = str(time.time_ns() // 1_000_000 - age_ms)
     signature = sign(
         secret.encode(), timestamp, SignedParts("POST", path.encode(), body=body.encode())
     )

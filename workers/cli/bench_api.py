@@ -18,7 +18,7 @@ def add_to(bench: typer.Typer) -> None:
 def api(
     seconds: Annotated[float, typer.Option(min=0.5, help="For each measurement.")] = 8.0,
     only: Annotated[
-        str, typer.Option("--only", metavar="PART", help="Measure only rest, ws, fanout or idle.")
+        str, typer.Option("--only", metavar="PART", help="Measure only one part.")
     ] = "",
     policy: Annotated[
         Literal["os", "fsync"], typer.Option(help="When the engine acknowledges a command.")
@@ -42,10 +42,14 @@ def api(
             closed loop with two batches in flight on each;
     fanout  a book's updates to many subscribers: how old they are by the engine's stamp while
             the market lives, then as many as the gateway can pass on;
-    idle    sockets that do nothing: memory, processor, and orders beside them.
+    idle    sockets that do nothing: memory, processor, and orders beside them;
+    refusals  processor time of the gateway for a request that is refused, in every way, beside
+            that for an order;
+    storm   thousands of connects and subscriptions at once, slow readers, floods, silent
+            connections: who is refused, how long orders wait beside, memory and open files.
 
-    Open loops count from when a request was due. Exit code 1 when an order was refused or a
-    subscriber was closed.
+    Open loops count from when a request was due. Exit code 1 when an order was refused, a
+    subscriber was closed, something to be refused was accepted or files stay open.
     """
     from workers.bench.api import PARTS, Load, LoadFailedError, measure
 
@@ -59,7 +63,10 @@ def api(
         typer.echo(str(error), err=True)
         raise typer.Exit(EXIT_FAILED) from None
     typer.echo(json.dumps(report, indent=1) if as_json else _table(report))
-    bad = ("rest_refused", "ws_refused", "fanout_closed", "idle_closed")
+    bad = (
+        *("rest_refused", "ws_refused", "fanout_closed", "idle_closed"),
+        *("refusals_accepted", "storm_refused", "storm_files_left"),
+    )
     if any(report.get(name) for name in bad):
         raise typer.Exit(EXIT_FAILED)
 

@@ -20,9 +20,10 @@ from workers.cli.context import (
     data_dir,
     environment,
 )
-from workers.data_folder import FolderInUseError, owned, supervisor_pid
+from workers.data_folder import FolderInUseError, owned, read_json, supervisor_pid
 
 if TYPE_CHECKING:
+    from domain.checker_report import Findings
     from infra.settings import Settings
 
 
@@ -92,6 +93,7 @@ async def verify(settings: Settings) -> dict[str, Any]:
         if not checked.engines[shard].fault:
             folder = settings.engine_dir(shard)
             findings.take(await asyncio.to_thread(risk_report, folder, shard, sequence))
+    _compared_books(settings.run_dir, findings)
     report = findings.report()
     return {
         "ok": report.ok,
@@ -105,6 +107,18 @@ async def verify(settings: Settings) -> dict[str, Any]:
         ],
         "violation_count": report.violation_count,
     }
+
+
+def _compared_books(run_dir: Path, findings: Findings) -> None:
+    """Count how often processes held their books against those they come from, as they tell it."""
+    for path in sorted(run_dir.glob("*.json")):
+        detail = read_json(path).get("detail")
+        checks = detail.get("book_checks") if isinstance(detail, dict) else None
+        if not isinstance(detail, dict) or not checks:
+            continue
+        wrong = int(detail.get("books_wrong", 0))
+        text = f"{path.stem} had a wrong book {wrong} times, and took it anew"
+        findings.expect("public_books_equal_engine", not wrong, text, count=int(checks))
 
 
 @contextmanager

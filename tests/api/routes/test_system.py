@@ -61,6 +61,17 @@ def test_every_gateway_counts() -> None:
     assert component_state(component, beats, {}, {0: 1}, NOW, names).health == "down"
 
 
+def test_how_often_books_were_compared_is_told() -> None:
+    """Of all processes together, where they say it."""
+    component = Component("X", ("a", "b"))
+    found = [{"book_checks": 2_000, "books_wrong": 1}, {"book_checks": 5}]
+    beats = {
+        name: replace(_beat(name), detail=detail) for name, detail in zip("ab", found, strict=True)
+    }
+    note = component_state(component, beats, {}, {0: 1}, NOW).note
+    assert note == "books compared 2,005 times since the start, 1 wrong"
+
+
 def test_what_needs_people_is_named() -> None:
     """A process that lives and reports a concern is no healthy component; others are not blamed."""
     beat = replace(_beat("a"), detail={"attention": {"wallet": "2 parked"}})

@@ -14,7 +14,7 @@ def test_an_unknown_part_is_said() -> None:
     """With the parts that there are."""
     result = CliRunner().invoke(build(), ["bench", "api", "--only", "speed"])
     assert result.exit_code == 2
-    assert "rest, ws, fanout, idle" in result.output
+    assert "rest, ws, fanout, idle, refusals, storm" in result.output
 
 
 @pytest.mark.long
