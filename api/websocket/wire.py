@@ -19,6 +19,7 @@ WIRE = "rialto.wire"
 CLOSE_GOING_AWAY = 1001
 GOING_AWAY = "the gateway is stopping: connect again"
 _TEXT = 0x81  # the last fragment of a text message, which is the only one
+_SLICE_BYTES = 4_096
 _SMALL, _MEDIUM = 126, 1 << 16
 
 
@@ -41,6 +42,7 @@ class Wire(WebSocketsSansIOProtocol):
 
     counted: Callable[[], bool] | None = None
     left: Callable[[], None] | None = None
+    _is_flooded = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell who waits for it."""
@@ -48,15 +50,26 @@ class Wire(WebSocketsSansIOProtocol):
         if self.left is not None:
             self.left()
 
+    def data_received(self, data: bytes) -> None:
+        """Read on, a slice at a time: of a flood no more is parsed than until it is noticed."""
+        for start in range(0, len(data), _SLICE_BYTES):
+            if self._is_flooded:
+                return
+            super().data_received(data[start : start + _SLICE_BYTES])
+
     def handle_ping(self) -> None:
         """Answer, unless there are too many."""
-        if self.counted is None or self.counted():
+        if self._is_counted():
             super().handle_ping()
 
     def handle_cont(self, event: Frame) -> None:
         """Keep a fragment, unless there are too many: empty ones have no size that is bounded."""
-        if self.counted is None or self.counted():
+        if self._is_counted():
             super().handle_cont(event)
+
+    def _is_counted(self) -> bool:
+        self._is_flooded = self._is_flooded or not (self.counted is None or self.counted())
+        return not self._is_flooded
 
     def handle_connect(self, event: Request) -> None:
         """Let the application find this connection."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from workers.bench.api_load import Plan
     from workers.bench.api_rig import ApiRig
 
-_CONNECTS = {"few": 5_000, "many": 5_000, "slow": 300, "floods": 600, "silent": 4_000}
+_CONNECTS = {"few": 5_000, "many": 5_000, "slow": 300, "floods": 300, "silent": 4_000}
 _SECONDS = 20.0
 _CALM_SECONDS = 15.0
 _ORDERS_PER_SECOND = 50.0
