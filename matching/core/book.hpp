@@ -78,7 +78,7 @@ class Book {
         if (found == kNoPrice || outside > found) found = outside;
       }
     } else {
-      if (price < base_ + kWindow - 1) found = above(std::max<std::int64_t>(price - base_ + 1, 0));
+      if (price - base_ < kWindow - 1) found = above(std::max<std::int64_t>(price - base_ + 1, 0));
       auto it = spill_[side].upper_bound(price);
       if (it != spill_[side].end() && (found == kNoPrice || it->first < found)) found = it->first;
     }
@@ -177,7 +177,7 @@ class Book {
       }
     }
     base_ = std::max<std::int64_t>(0, price - kWindow / 2);
-    base_ = std::min(base_, kInt64Max - kWindow);
+    base_ = std::min(base_, kInt64Max - (kWindow - 1));  // its last price is the last there is
     for (int side = 0; side < 2; ++side) {
       auto it = spill_[side].lower_bound(base_);
       while (it != spill_[side].end() && inside(it->first)) {

@@ -353,3 +353,17 @@ def test_malformed_bytes_have_no_effect() -> None:
     with pytest.raises(WireError):
         engine.apply(good + encode_command(CancelOrder(1, 1), sequence=2, time_us=5)[:60])
     assert engine.state.sequence == 0
+
+
+def test_the_last_prices_that_there_are() -> None:
+    """Orders rest, lead and leave at the greatest prices of the wire as at all others."""
+    desk = Desk(listings=(replace(LISTING, band_ppm=1 << 62, listing_price_ticks=1 << 62),))
+    desk.fund(1, 2)
+    top = (1 << 63) - 1
+    away = (0, 1, 8_191, 8_192, 16_383, 16_384)
+    placed = {ticks: order_id(desk.sell(1, top - ticks, 1)) for ticks in away}
+    for ticks in reversed(away):
+        _, asks = desk.engine.book(ETH_USDT, len(away))
+        assert asks == [(top - left, 1) for left in reversed(placed)]
+        desk.run(CancelOrder(1, ETH_USDT, placed.pop(ticks)))
+    assert desk.engine.book(ETH_USDT, 1) == ([], [])
