@@ -66,6 +66,10 @@ void Engine::look_near(const std::uint8_t* data, const Place& place) const {
   if (const Seat* seat = state.first_seat(mine); seat != nullptr) [[unlikely]] {
     __builtin_prefetch(seat, 1);
     __builtin_prefetch(&seat->losses, 1);
+    __builtin_prefetch(&state.balance(mine, state.collateral), 1);
+    if (command.opcode == Opcode::kPlaceOrder)
+      if (const Market* market = state.market(command.symbol_id); market != nullptr)
+        __builtin_prefetch(&state.open_of(mine, market->at), 1);
   }
   if (command.opcode == Opcode::kPlaceOrder) {
     const Market* market = state.market(command.symbol_id);
