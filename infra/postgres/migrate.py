@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -55,5 +56,23 @@ def _run(connection: Connection, run: Callable[[Config], object]) -> None:
     run(config)
 
 
+def bring(database_url: str) -> str:
+    """Upgrade, then compare the tables with those that the code expects; return what is wrong.
+
+    Until the first release the one migration is edited in place: books of an older version have its
+    number and not its tables.
+    """
+    upgrade(database_url)
+    try:
+        check(database_url)
+    except CommandError as error:
+        return (
+            "The database was made by another version of Rialto, and its tables are not those that "
+            "this one needs. Nothing was changed. Run the version that made it, or give up what "
+            f"is in it: `./rialto reset` deletes the data folder.\n{str(error)[:500]}"
+        )
+    return ""
+
+
 if __name__ == "__main__":
-    upgrade(sys.argv[1])
+    sys.exit(bring(sys.argv[1]) or 0)

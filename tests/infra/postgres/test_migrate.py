@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from infra.postgres.migrate import check, upgrade
+from infra.postgres.migrate import bring, check, upgrade
 
 pytestmark = pytest.mark.servers
 
@@ -31,3 +31,15 @@ async def test_balances_leave_room_on_their_pages(database: AsyncEngine) -> None
             sa.text("SELECT reloptions FROM pg_class WHERE relname = 'ledger_account'")
         )
     assert options == ["fillfactor=50"]
+
+
+async def test_books_of_another_version_are_refused(fresh_database: str) -> None:
+    """Tables with the newest number that lack a column are named, with what to do."""
+    assert await asyncio.to_thread(bring, fresh_database) == ""
+    engine = create_async_engine(fresh_database)
+    async with engine.begin() as conn:
+        await conn.execute(sa.text("ALTER TABLE api_key DROP COLUMN label"))
+    await engine.dispose()
+    told = await asyncio.to_thread(bring, fresh_database)
+    assert "label" in told
+    assert "`./rialto reset`" in told
