@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -11,6 +10,7 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.officer_check import OfficerCheck
 from activities.wallet_ports import WithdrawalRows
 from domain.approval import (
     APPROVE,
@@ -19,8 +19,6 @@ from domain.approval import (
     Decision,
     DecisionSubject,
     Officer,
-    VerifySignature,
-    decision_refusal,
 )
 from domain.hash_chain import JsonValue
 from domain.money import text_from_units
@@ -117,29 +115,11 @@ async def require(rows: WithdrawalRows, withdrawal_id: str) -> Withdrawal:
 
 
 def counted(
-    withdrawal: Withdrawal,
-    action: str,
-    decisions: list[Decision],
-    *,
-    officers: Mapping[str, Officer],
-    now: dt.datetime,
-    verify: VerifySignature,
+    withdrawal: Withdrawal, action: str, decisions: Sequence[Decision], officers: OfficerCheck
 ) -> list[str]:
     """Return the officers whose stored decision counts now as `action`."""
-    names: list[str] = []
-    for decision in decisions:
-        refusal = decision_refusal(
-            decision,
-            action=action,
-            subject=subject_of(withdrawal, action),
-            officers=officers,
-            decided=names,
-            now=now,
-            verify=verify,
-        )
-        if refusal is None:
-            names.append(decision.officer)
-    return names
+    good = officers.good(subject_of(withdrawal, action), action, decisions)
+    return [one.officer for one in good]
 
 
 def subject_of(withdrawal: Withdrawal, action: str) -> DecisionSubject:
@@ -166,16 +146,12 @@ class WithdrawalReview:
         self,
         rows: WithdrawalRows,
         *,
-        officers: Mapping[str, Officer],
-        verify: VerifySignature,
+        officers: OfficerCheck,
         policy_facts: Callable[[Withdrawal], Awaitable[PolicyFacts]],
-        now: Callable[[], dt.datetime],
     ) -> None:
         self._rows = rows
         self._officers = officers
-        self._verify = verify
         self._policy_facts = policy_facts
-        self._now = now
 
     @activity.defn(name="load_withdrawal")
     async def load(self, request: WithdrawalRequest) -> WithdrawalView:
@@ -193,19 +169,14 @@ class WithdrawalReview:
             address=row.address,
             state=row.state,
             approvals_needed=row.approvals_needed,
-            approved_by=self._counted(row, APPROVE, decisions),
+            approved_by=counted(row, APPROVE, decisions, self._officers),
             rejected_by=[entry.officer for entry in decisions if entry.action == REJECT],
             cancel_requested=row.cancel_requested,
             notional_usd=None if price is None else _notional(row, price),
-            officers=list(self._officers.values()),
+            officers=list(self._officers.officers.values()),
             screened_at=None if row.screened_at is None else int(row.screened_at.timestamp()),
             nonce=row.nonce,
-            voided_by=self._counted(row, VOID, decisions),
-        )
-
-    def _counted(self, row: Withdrawal, action: str, decisions: list[Decision]) -> list[str]:
-        return counted(
-            row, action, decisions, officers=self._officers, now=self._now(), verify=self._verify
+            voided_by=counted(row, VOID, decisions, self._officers),
         )
 
     @activity.defn(name="screen_withdrawal")
@@ -249,7 +220,8 @@ class WithdrawalReview:
         review = review_reason(facts.screenings)
         if review is None:
             return None
-        if self._counted(row, APPROVE, await self._rows.decisions(row.withdrawal_id)):
+        decisions = await self._rows.decisions(row.withdrawal_id)
+        if counted(row, APPROVE, decisions, self._officers):
             return None
         return "ReviewNeeded", f"an officer has to look: {review}"
 
@@ -268,7 +240,7 @@ class WithdrawalReview:
         bind(request)
         row = await require(self._rows, request.withdrawal_id)
         decisions = await self._rows.decisions(request.withdrawal_id)
-        given = self._counted(row, APPROVE, decisions)
+        given = counted(row, APPROVE, decisions, self._officers)
         needed = row.approvals_needed
         if len(given) < needed:
             return StepResult(row.state, f"{len(given)} of {needed} approvals count")

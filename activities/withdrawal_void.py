@@ -7,20 +7,20 @@ chain, and not we, that decides whether the customer was paid.
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import structlog
 from temporalio import activity
 
+from activities.officer_check import OfficerCheck
 from activities.payment_chain import PaymentChain, mined_change, parked
 from activities.signing import SigningRequest
 from activities.wallet_ports import ChainAdapter, TransactionBuilder, WithdrawalRows
 from activities.withdrawal_payment import SignedWithdrawal
-from activities.withdrawal_review import StepResult, bind, counted, require
-from domain.approval import VOID, VOID_SIGNATURES, Decision, Officer, VerifySignature
+from activities.withdrawal_review import StepResult, bind, require, subject_of
+from domain.approval import VOID, VOID_SIGNATURES, Decision
 from domain.chain import MAX_REPLACEMENTS, FeeQuote, dearer
 from domain.withdrawal import (
     VOIDABLE_STATES,
@@ -46,9 +46,7 @@ class WithdrawalVoid:
         payments: PaymentChain,
         *,
         hot_address: str,
-        officers: Mapping[str, Officer],
-        verify: VerifySignature,
-        now: Callable[[], dt.datetime],
+        officers: OfficerCheck,
     ) -> None:
         self._rows = rows
         self._chain = chain
@@ -56,8 +54,6 @@ class WithdrawalVoid:
         self._payments = payments
         self._hot_address = hot_address
         self._officers = officers
-        self._verify = verify
-        self._now = now
 
     @activity.defn(name="begin_void")
     async def begin(self, request: WithdrawalRequest) -> StepResult:
@@ -66,7 +62,7 @@ class WithdrawalVoid:
         row = await require(self._rows, request.withdrawal_id)
         if row.state not in VOIDABLE_STATES:
             return StepResult(row.state)
-        signed = self._counted(row, await self._rows.decisions(row.withdrawal_id))
+        signed = [one.officer for one in await self._good(row)]
         if len(signed) < VOID_SIGNATURES:
             return StepResult(row.state, f"{len(signed)} of {VOID_SIGNATURES} signatures count")
         moved = await self._rows.move(
@@ -79,10 +75,9 @@ class WithdrawalVoid:
         )
         return StepResult(moved.state, f"given up by {len(signed)} officers")
 
-    def _counted(self, row: Withdrawal, decisions: list[Decision]) -> list[str]:
-        return counted(
-            row, VOID, decisions, officers=self._officers, now=self._now(), verify=self._verify
-        )
+    async def _good(self, row: Withdrawal) -> list[Decision]:
+        stored = await self._rows.decisions(row.withdrawal_id)
+        return self._officers.good(subject_of(row, VOID), VOID, stored)
 
     @activity.defn(name="watch_void")
     async def watch(self, request: WithdrawalRequest) -> StepResult:
@@ -114,10 +109,8 @@ class WithdrawalVoid:
         fees = self._fees(stored, await self._chain.fee_quote())
         self._payments.require_cheap(fees)
         unsigned = self._builder.void(row, await self._chain.chain_id(), fees)
-        decisions = await self._rows.decisions(row.withdrawal_id)
-        good = self._counted(row, decisions)  # one that does not count would spoil the others
-        wanted = [one for one in decisions if one.officer in good]
-        return SigningRequest(_order(row, wanted), unsigned.hex())
+        good = await self._good(row)  # one that does not count would spoil the others
+        return SigningRequest(_order(row, good), unsigned.hex())
 
     def _fees(self, stored: Sequence[StoredTransaction], now: FeeQuote) -> FeeQuote:
         for one in stored:
@@ -169,5 +162,5 @@ def _order(row: Withdrawal, decisions: Sequence[Decision]) -> dict[str, Any]:
         "amount": str(row.amount),
         "address": row.address,
         "nonce": row.nonce,
-        "decisions": [asdict(one) for one in decisions if one.action == VOID],
+        "decisions": [asdict(one) for one in decisions],
     }

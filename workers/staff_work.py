@@ -24,6 +24,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
+from activities.officer_check import OfficerCheck
 from activities.withdrawal_review import counted
 from api.staff.shapes import (
     Link,
@@ -104,7 +105,11 @@ class StaffWork:
         self._settings = settings
         self._redis = redis  # where processes tell how they are; None: nothing is known of them
         self._database = database
-        self._officers = PinnedOfficers(pinned_path(settings.data_dir))
+        self._officers = OfficerCheck(
+            PinnedOfficers(pinned_path(settings.data_dir)),
+            verify_ed25519,
+            lambda: dt.datetime.now(dt.UTC),
+        )
         self._client: Client | None = None
 
     def links(self) -> Sequence[Link]:
@@ -132,15 +137,7 @@ class StaffWork:
         row = one.withdrawal
         decimals, is_parked = row.asset.chain_decimals, row.stage.startswith("failed:")
         approved, voided = (
-            counted(
-                row,
-                action,
-                list(one.decisions),
-                officers=self._officers,
-                now=dt.datetime.now(dt.UTC),
-                verify=verify_ed25519,
-            )
-            for action in (APPROVE, VOID)
+            counted(row, action, one.decisions, self._officers) for action in (APPROVE, VOID)
         )
         deadline = "" if row.screened_at is None else _iso(row.screened_at + APPROVAL_DEADLINE)
         return WithdrawalWork(

@@ -163,13 +163,8 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
     deposits = DepositStore(adapters.engine, ledger, audit)
     transfers = TransferStore(adapters.engine, ledger)
     steps = TransferSteps(transfers, adapters.treasuries)
-    review = WithdrawalReview(
-        withdrawals,
-        officers=adapters.officers,
-        verify=verify_ed25519,
-        policy_facts=adapters.policy_facts,
-        now=utc_now,
-    )
+    officers = OfficerCheck(adapters.officers, verify_ed25519, utc_now)
+    review = WithdrawalReview(withdrawals, officers=officers, policy_facts=adapters.policy_facts)
     money = WithdrawalMoney(withdrawals, transfers, steps)
     builder = EvmTransactionBuilder(adapters.hot_address)
     on_chain = PaymentChain(
@@ -180,7 +175,6 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         adapters.max_fee,
         adapters.stuck_seconds,
     )
-    officers = OfficerCheck(adapters.officers, verify_ed25519, utc_now)
     payment = WithdrawalPayment(
         withdrawals,
         on_chain,
@@ -197,9 +191,7 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         builder,
         on_chain,
         hot_address=adapters.hot_address,
-        officers=adapters.officers,
-        verify=verify_ed25519,
-        now=utc_now,
+        officers=officers,
     )
     deposit = DepositActivities(deposits, transfers, steps, adapters.chain, adapters.screener)
     shard_transfers = ShardTransferStore(adapters.engine, ledger)
