@@ -12,7 +12,13 @@ from temporalio import activity
 from activities.officer_check import OfficerCheck
 from activities.payment_chain import PaymentChain, mined_columns, mined_detail, parked
 from activities.signing import SigningRequest
-from activities.wallet_payment import PaymentResult, PaymentRows, SignedPayment, mined_payment
+from activities.wallet_payment import (
+    PaymentResult,
+    PaymentRows,
+    SignedPayment,
+    mined_payment,
+    require_payment,
+)
 from activities.wallet_ports import ChainAdapter, TransactionBuilder
 from domain.approval import VOID, VOID_SIGNATURES, Decision
 from domain.chain import MAX_REPLACEMENTS, FeeQuote, dearer
@@ -62,13 +68,6 @@ class PaymentVoid:
         self._payments = payments
         self._officers = officers
 
-    async def _require(self, payment_id: str) -> WalletPayment:
-        structlog.contextvars.bind_contextvars(payment_id=payment_id)
-        found = await self._rows.load(payment_id)
-        if found is None:
-            raise parked("NoSuchPayment", f"there is no payment {payment_id}")
-        return found
-
     async def _good(self, row: WalletPayment) -> list[Decision]:
         stored = await self._rows.voids(row.payment_id)
         return self._officers.good(row.void_subject, VOID, stored)
@@ -76,7 +75,7 @@ class PaymentVoid:
     @activity.defn(name="record_payment_void")
     async def record(self, record: VoidRecord) -> PaymentResult:
         """Store a signed decision, before it counts."""
-        row = await self._require(record.payment_id)
+        row = await require_payment(self._rows, record.payment_id)
         await self._rows.record_void(record.payment_id, record.decision)
         return PaymentResult(row.state)
 
@@ -86,7 +85,7 @@ class PaymentVoid:
 
         Those that count are in the result, where they are not enough.
         """
-        row = await self._require(request.payment_id)
+        row = await require_payment(self._rows, request.payment_id)
         if not row.is_voidable:
             return PaymentResult(row.state)
         signed = [one.officer for one in await self._good(row)]
@@ -101,7 +100,7 @@ class PaymentVoid:
     @activity.defn(name="watch_payment_void")
     async def watch(self, request: WalletPaymentRequest) -> PaymentResult:
         """Wait until payment or void is mined and deep; `stuck` when a (dearer) void is wanted."""
-        row = await self._require(request.payment_id)
+        row = await require_payment(self._rows, request.payment_id)
         if row.state is not PaymentState.VOIDING:
             return PaymentResult(row.state)
         stored = await self._rows.transactions(row.payment_id)
@@ -129,7 +128,7 @@ class PaymentVoid:
     @activity.defn(name="payment_void_order")
     async def order(self, request: WalletPaymentRequest) -> SigningRequest:
         """Return the order for the signer, dearer than all transactions of the nonce so far."""
-        row = await self._require(request.payment_id)
+        row = await require_payment(self._rows, request.payment_id)
         stored = await self._rows.transactions(row.payment_id)
         if len(stored) >= _MOST_TRANSACTIONS:
             raise parked("StillStuck", f"{len(stored)} transactions, and no block takes one")
@@ -155,7 +154,7 @@ class PaymentVoid:
     @activity.defn(name="send_payment_void")
     async def send(self, signed: SignedPayment) -> PaymentResult:
         """Store the void, then send it."""
-        row = await self._require(signed.payment_id)
+        row = await require_payment(self._rows, signed.payment_id)
         if row.state is not PaymentState.VOIDING:
             return PaymentResult(row.state)
         raw = bytes.fromhex(signed.raw_hex)

@@ -110,6 +110,15 @@ class SignedPayment:
     raw_hex: str
 
 
+async def require_payment(rows: PaymentRows, payment_id: str) -> WalletPayment:
+    """Return the payment, which everything logged from here on names."""
+    structlog.contextvars.bind_contextvars(payment_id=payment_id)
+    found = await rows.load(payment_id)
+    if found is None:
+        raise parked("NoSuchPayment", f"there is no payment {payment_id}")
+    return found
+
+
 class ReturnCheck(Protocol):
     """The rules about paying a deposit back to its sender."""
 
@@ -143,17 +152,10 @@ class WalletPayments:
         self._returns = returns
         self._now = now
 
-    async def _require(self, payment_id: str) -> WalletPayment:
-        structlog.contextvars.bind_contextvars(payment_id=payment_id)
-        found = await self._rows.load(payment_id)
-        if found is None:
-            raise parked("NoSuchPayment", f"there is no payment {payment_id}")
-        return found
-
     @activity.defn(name="load_payment")
     async def load(self, request: WalletPaymentRequest) -> PaymentView:
         """Return the business row, from which a workflow goes on wherever it was broken off."""
-        row = await self._require(request.payment_id)
+        row = await require_payment(self._rows, request.payment_id)
         text = text_from_units(row.amount, row.asset.chain_decimals)
         if row.kind not in FROM_HOT:
             return PaymentView(row.kind, row.state, row.asset.code, text)
@@ -172,7 +174,7 @@ class WalletPayments:
     @activity.defn(name="payment_order")
     async def order(self, request: WalletPaymentRequest) -> SigningRequest:
         """Return the order for the signer, with the transaction once there is a nonce for it."""
-        row = await self._require(request.payment_id)
+        row = await require_payment(self._rows, request.payment_id)
         if row.nonce is None:
             return SigningRequest(dict(row.order()))
         assert row.gas is not None
@@ -187,7 +189,7 @@ class WalletPayments:
 
         The hot wallet's payments stand in one row with the withdrawals, and park as they do.
         """
-        row = await self._require(request.payment_id)
+        row = await require_payment(self._rows, request.payment_id)
         if row.state is not PaymentState.PLANNED:
             return PaymentResult(row.state, nonce=row.nonce)
         if closed := await self._gate():
@@ -271,7 +273,7 @@ class WalletPayments:
     @activity.defn(name="store_signed_payment")
     async def store_signed(self, signed: SignedPayment) -> PaymentResult:
         """Store the raw transaction before anybody can send it; the first one stored stays."""
-        row = await self._require(signed.payment_id)
+        row = await require_payment(self._rows, signed.payment_id)
         if row.state is not PaymentState.NUMBERED:
             return PaymentResult(row.state)
         raw = bytes.fromhex(signed.raw_hex)
@@ -282,7 +284,7 @@ class WalletPayments:
     @activity.defn(name="broadcast_payment")
     async def broadcast(self, request: WalletPaymentRequest) -> PaymentResult:
         """Send the stored transaction; sending the same bytes again changes nothing."""
-        row = await self._require(request.payment_id)
+        row = await require_payment(self._rows, request.payment_id)
         if row.state is not PaymentState.SIGNED:
             return PaymentResult(row.state)
         stored = await self._stored(row)
@@ -302,7 +304,7 @@ class WalletPayments:
         All have one nonce, so at most one is ever mined. The newest is sent again when the node
         has forgotten it, as after a reorganisation.
         """
-        row = await self._require(request.payment_id)
+        row = await require_payment(self._rows, request.payment_id)
         if row.state is not PaymentState.BROADCAST:
             return PaymentResult(row.state)
         stored = await self._stored(row)
@@ -325,7 +327,7 @@ class WalletPayments:
     @activity.defn(name="payment_replacement_order")
     async def replacement_order(self, request: WalletPaymentRequest) -> SigningRequest:
         """Return the order for a dearer transaction with the same nonce; parks at the bounds."""
-        row = await self._require(request.payment_id)
+        row = await require_payment(self._rows, request.payment_id)
         if row.kind is PaymentKind.REFILL:
             raise parked(
                 "StillStuck", "no block takes it, and the cold wallet alone could pay more"
@@ -345,7 +347,7 @@ class WalletPayments:
     @activity.defn(name="replace_payment")
     async def replace(self, signed: SignedPayment) -> PaymentResult:
         """Store the dearer transaction, then send it; whichever is mined is the payment."""
-        row = await self._require(signed.payment_id)
+        row = await require_payment(self._rows, signed.payment_id)
         if row.state is not PaymentState.BROADCAST:
             return PaymentResult(row.state)
         raw = bytes.fromhex(signed.raw_hex)
