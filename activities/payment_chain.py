@@ -9,14 +9,17 @@ from typing import Protocol
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.wallet_ports import BlockRows, ChainAdapter
+from activities.wallet_ports import BlockRows, ChainAdapter, TransactionBuilder
 from activities.withdrawal_money import STREAM
 from domain.chain import (
     COIN_DECIMALS,
+    MAX_REPLACEMENTS,
     AddressState,
     FeeQuote,
+    Payable,
     Receipt,
     TransactionTooCheapError,
+    dearer,
 )
 from domain.hash_chain import JsonValue
 from domain.ledger import JournalRequest, Posting, network_fees, wallet_hot
@@ -26,6 +29,7 @@ from domain.wallet_payment import WalletPayment
 from domain.withdrawal import StateChange, StoredTransaction, Withdrawal, WithdrawalState
 
 GAS_OF_A_TRANSFER = 100_000  # what is set aside for each payment that is still to be mined
+_MOST_TRANSACTIONS = 2 * (1 + MAX_REPLACEMENTS)  # payments and voids of one nonce
 _POLL_SECONDS = 0.5
 _WATCH_SECONDS = 300.0
 _BEHIND_ATTEMPTS = 4
@@ -177,6 +181,33 @@ class PaymentChain:
             activity.heartbeat("waiting for confirmations")
             await asyncio.sleep(_POLL_SECONDS)
             waited += _POLL_SECONDS
+
+    async def watch_void(
+        self, row: Watched, stored: Sequence[StoredTransaction], sender: str = ""
+    ) -> tuple[Receipt, bool] | None:
+        """Watch what is given up; return what was mined and whether it is a void.
+
+        None: a (dearer) void is wanted.
+        """
+        voids = [one for one in stored if one.voids]
+        if not voids and await self.mined_of(stored) is None:
+            return None
+        receipt = await self.watch(row, stored, (voids or stored)[-1], sender)
+        if receipt is None:
+            return None
+        return receipt, any(one.tx_hash == receipt.tx_hash for one in voids)
+
+    async def void(
+        self, row: Payable, stored: Sequence[StoredTransaction], builder: TransactionBuilder
+    ) -> bytes:
+        """Return the bytes to be signed of a void, dearer than all transactions of the nonce."""
+        if len(stored) >= _MOST_TRANSACTIONS:
+            raise parked("StillStuck", f"{len(stored)} transactions, and no block takes one")
+        fees = await self._chain.fee_quote()
+        for one in stored:
+            fees = dearer(builder.fees_of(one.raw), fees)
+        self.require_cheap(fees)
+        return builder.void(row, await self._chain.chain_id(), fees)
 
     async def is_deep(self, row: Watched, receipt: Receipt) -> bool:
         """Return whether the receipt's block is deep enough, still in the chain, and read by us.

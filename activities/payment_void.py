@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
@@ -10,7 +9,7 @@ import structlog
 from temporalio import activity
 
 from activities.officer_check import OfficerCheck
-from activities.payment_chain import PaymentChain, mined_columns, mined_detail, parked
+from activities.payment_chain import PaymentChain, mined_columns, mined_detail
 from activities.signing import SigningRequest
 from activities.wallet_payment import (
     PaymentResult,
@@ -19,9 +18,8 @@ from activities.wallet_payment import (
     mined_payment,
     require_payment,
 )
-from activities.wallet_ports import ChainAdapter, TransactionBuilder
+from activities.wallet_ports import TransactionBuilder
 from domain.approval import VOID, VOID_SIGNATURES, Decision
-from domain.chain import MAX_REPLACEMENTS, FeeQuote, dearer
 from domain.hash_chain import JsonValue
 from domain.wallet_payment import (
     PaymentChange,
@@ -32,7 +30,6 @@ from domain.wallet_payment import (
 )
 from domain.withdrawal import StoredTransaction
 
-_MOST_TRANSACTIONS = 2 * (1 + MAX_REPLACEMENTS)  # payments and voids of one nonce
 _log = structlog.get_logger(__name__)
 
 
@@ -57,13 +54,11 @@ class PaymentVoid:
     def __init__(
         self,
         rows: VoidRows,
-        chain: ChainAdapter,
         builder: TransactionBuilder,
         payments: PaymentChain,
         officers: OfficerCheck,
     ) -> None:
         self._rows = rows
-        self._chain = chain
         self._builder = builder
         self._payments = payments
         self._officers = officers
@@ -104,13 +99,11 @@ class PaymentVoid:
         if row.state is not PaymentState.VOIDING:
             return PaymentResult(row.state)
         stored = await self._rows.transactions(row.payment_id)
-        voids = [one for one in stored if one.voids]
-        if not voids and await self._payments.mined_of(stored) is None:
+        mined = await self._payments.watch_void(row, stored, row.source)
+        if mined is None:
             return PaymentResult(row.state, stuck=True)
-        receipt = await self._payments.watch(row, stored, (voids or stored)[-1], row.source)
-        if receipt is None:
-            return PaymentResult(row.state, stuck=True)
-        if any(one.tx_hash == receipt.tx_hash for one in voids):
+        receipt, void = mined
+        if void:
             journal = void_booking(row, receipt.tx_hash, receipt.fee)
             change = PaymentChange(
                 source=PaymentState.VOIDING,
@@ -130,11 +123,7 @@ class PaymentVoid:
         """Return the order for the signer, dearer than all transactions of the nonce so far."""
         row = await require_payment(self._rows, request.payment_id)
         stored = await self._rows.transactions(row.payment_id)
-        if len(stored) >= _MOST_TRANSACTIONS:
-            raise parked("StillStuck", f"{len(stored)} transactions, and no block takes one")
-        fees = self._fees(stored, await self._chain.fee_quote())
-        self._payments.require_cheap(fees)
-        unsigned = self._builder.void(row, await self._chain.chain_id(), fees)
+        unsigned = await self._payments.void(row, stored, self._builder)
         order = {
             "withdrawal_id": row.payment_id,
             "customer_id": row.void_subject.customer_id,
@@ -145,11 +134,6 @@ class PaymentVoid:
             "decisions": [asdict(one) for one in await self._good(row)],
         }
         return SigningRequest(order, unsigned.hex())
-
-    def _fees(self, stored: Sequence[StoredTransaction], now: FeeQuote) -> FeeQuote:
-        for one in stored:
-            now = dearer(self._builder.fees_of(one.raw), now)
-        return now
 
     @activity.defn(name="send_payment_void")
     async def send(self, signed: SignedPayment) -> PaymentResult:

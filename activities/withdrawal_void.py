@@ -21,7 +21,6 @@ from activities.wallet_ports import ChainAdapter, TransactionBuilder, Withdrawal
 from activities.withdrawal_payment import SignedWithdrawal
 from activities.withdrawal_review import StepResult, bind, require, subject_of
 from domain.approval import VOID, VOID_SIGNATURES, Decision
-from domain.chain import MAX_REPLACEMENTS, FeeQuote, dearer
 from domain.withdrawal import (
     VOIDABLE_STATES,
     StateChange,
@@ -31,7 +30,6 @@ from domain.withdrawal import (
     WithdrawalState,
 )
 
-_MOST_TRANSACTIONS = 2 * (1 + MAX_REPLACEMENTS)  # payments and voids of one nonce
 _log = structlog.get_logger(__name__)
 
 
@@ -87,13 +85,10 @@ class WithdrawalVoid:
         if row.state is not WithdrawalState.VOIDING:
             return StepResult(row.state)
         stored = await self._rows.transactions(row.withdrawal_id)
-        voids = [one for one in stored if one.voids]
-        if not voids and await self._payments.mined_of(stored) is None:
+        mined = await self._payments.watch_void(row, stored)
+        if mined is None:
             return StepResult(row.state, stuck=True)
-        receipt = await self._payments.watch(row, stored, (voids or stored)[-1])
-        if receipt is None:
-            return StepResult(row.state, stuck=True)
-        void = any(one.tx_hash == receipt.tx_hash for one in voids)
+        receipt, void = mined
         moved = await self._rows.move(row.withdrawal_id, mined_change(row, receipt, void=void))
         what = "the void" if void else "the payment"
         return StepResult(moved.state, f"{what} was mined in block {receipt.block_number}")
@@ -104,18 +99,9 @@ class WithdrawalVoid:
         bind(request)
         row = await require(self._rows, request.withdrawal_id)
         stored = await self._rows.transactions(row.withdrawal_id)
-        if len(stored) >= _MOST_TRANSACTIONS:
-            raise parked("StillStuck", f"{len(stored)} transactions, and no block takes one")
-        fees = self._fees(stored, await self._chain.fee_quote())
-        self._payments.require_cheap(fees)
-        unsigned = self._builder.void(row, await self._chain.chain_id(), fees)
+        unsigned = await self._payments.void(row, stored, self._builder)
         good = await self._good(row)  # one that does not count would spoil the others
         return SigningRequest(_order(row, good), unsigned.hex())
-
-    def _fees(self, stored: Sequence[StoredTransaction], now: FeeQuote) -> FeeQuote:
-        for one in stored:
-            now = dearer(self._builder.fees_of(one.raw), now)
-        return now
 
     @activity.defn(name="send_void")
     async def send(self, signed: SignedWithdrawal) -> StepResult:

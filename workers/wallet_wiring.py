@@ -207,7 +207,7 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         adapters.returns,
         utc_now,
     )
-    own_void = PaymentVoid(payments, adapters.chain, builder, on_chain, officers)
+    own_void = PaymentVoid(payments, builder, on_chain, officers)
     tending = HotWalletActivities(
         HotWalletStore(adapters.engine, audit),
         payments,
