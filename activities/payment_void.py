@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -10,7 +10,7 @@ from temporalio import activity
 
 from activities.officer_check import OfficerCheck
 from activities.payment_chain import PaymentChain, mined_columns, mined_detail
-from activities.signing import SigningRequest
+from activities.signing import SigningRequest, void_request
 from activities.wallet_payment import (
     PaymentResult,
     PaymentRows,
@@ -124,16 +124,7 @@ class PaymentVoid:
         row = await require_payment(self._rows, request.payment_id)
         stored = await self._rows.transactions(row.payment_id)
         unsigned = await self._payments.void(row, stored, self._builder)
-        order = {
-            "withdrawal_id": row.payment_id,
-            "customer_id": row.void_subject.customer_id,
-            "asset": row.asset.code,
-            "amount": str(row.amount),
-            "address": row.destination,
-            "nonce": row.nonce,
-            "decisions": [asdict(one) for one in await self._good(row)],
-        }
-        return SigningRequest(order, unsigned.hex())
+        return void_request(row.void_subject, await self._good(row), unsigned)
 
     @activity.defn(name="send_payment_void")
     async def send(self, signed: SignedPayment) -> PaymentResult:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
@@ -12,6 +12,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.wallet_ports import WithdrawalSigner
+from domain.approval import Decision, DecisionSubject
 
 SIGNING_MARGIN = dt.timedelta(minutes=10)  # an approval must not expire between check and signature
 _log = structlog.get_logger(__name__)
@@ -30,6 +31,22 @@ class SigningAnswer:
     """A raw signed transaction."""
 
     raw_hex: str
+
+
+def void_request(
+    subject: DecisionSubject, decisions: Sequence[Decision], unsigned: bytes
+) -> SigningRequest:
+    """Return the order to use the nonce of `subject` up; the signer believes none of it."""
+    order = {
+        "withdrawal_id": subject.withdrawal_id,
+        "customer_id": subject.customer_id,
+        "asset": subject.asset,
+        "amount": str(subject.amount),
+        "address": subject.address,
+        "nonce": subject.nonce,
+        "decisions": [asdict(one) for one in decisions],
+    }
+    return SigningRequest(order, unsigned.hex())
 
 
 class SigningActivities:

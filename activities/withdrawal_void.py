@@ -7,16 +7,12 @@ chain, and not we, that decides whether the customer was paid.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
-
 import structlog
 from temporalio import activity
 
 from activities.officer_check import OfficerCheck
 from activities.payment_chain import PaymentChain, mined_change, parked
-from activities.signing import SigningRequest
+from activities.signing import SigningRequest, void_request
 from activities.wallet_ports import ChainAdapter, TransactionBuilder, WithdrawalRows
 from activities.withdrawal_payment import SignedWithdrawal
 from activities.withdrawal_review import StepResult, bind, require, subject_of
@@ -101,7 +97,7 @@ class WithdrawalVoid:
         stored = await self._rows.transactions(row.withdrawal_id)
         unsigned = await self._payments.void(row, stored, self._builder)
         good = await self._good(row)  # one that does not count would spoil the others
-        return SigningRequest(_order(row, good), unsigned.hex())
+        return void_request(subject_of(row, VOID), good, unsigned)
 
     @activity.defn(name="send_void")
     async def send(self, signed: SignedWithdrawal) -> StepResult:
@@ -137,16 +133,3 @@ class WithdrawalVoid:
         if receipt is None or not await self._payments.is_deep(row, receipt):
             raise parked("ReceiptGone", f"the chain no longer shows {row.tx_hash} as it was")
         return StepResult(row.state)
-
-
-def _order(row: Withdrawal, decisions: Sequence[Decision]) -> dict[str, Any]:
-    """Return what the signer is told; it believes none of it."""
-    return {
-        "withdrawal_id": row.withdrawal_id,
-        "customer_id": row.customer_id,
-        "asset": row.asset.code,
-        "amount": str(row.amount),
-        "address": row.address,
-        "nonce": row.nonce,
-        "decisions": [asdict(one) for one in decisions],
-    }
