@@ -32,6 +32,9 @@ from infra.secret_box import SecretBox
 
 _TABLE = tables.login_invitation
 _ROW = _TABLE.c
+_JOINED = sa.select(_TABLE, tables.customer.c.name.label("customer")).join_from(
+    _TABLE, tables.customer
+)
 _HALF_LETTERS = 16
 
 
@@ -42,24 +45,13 @@ class LoginInvitations(SignedRows[LoginInvitation]):
     _id = _ROW.invitation_id
 
     def _of(self, row: Any) -> LoginInvitation:
-        return LoginInvitation(
-            invitation_id=str(row.invitation_id),
-            customer_id=row.customer_id,
-            customer=row.customer,
-            resets=row.resets,
-            reason=row.reason,
-            expiry=row.expiry,
-            proposed_by=row.proposed_by,
-            state=InvitationState(row.state),
-        )
+        return _invitation(row)
 
     def _subject(self, proposal: LoginInvitation) -> str:
         return invitation_subject(proposal.invitation_id)
 
     def _rows(self) -> sa.Select[Any]:
-        return sa.select(_TABLE, tables.customer.c.name.label("customer")).join_from(
-            _TABLE, tables.customer
-        )
+        return _JOINED
 
     async def customer(self, name: str) -> tuple[int, bool] | None:
         """Return a customer's number and whether there is a login; None when there is no such."""
@@ -232,20 +224,15 @@ class InvitationDoor:
 
     async def _usable(self, connection: AsyncConnection, name: str, invitation: str) -> Any:
         """Return the row of an invitation that may be used now, locked; None when there is none."""
-        row = tables.customer.c
-        query = (
-            sa.select(_TABLE)
-            .join_from(_TABLE, tables.customer)
-            .where(row.name == name, _ROW.state == InvitationState.SIGNED)
-            .with_for_update(of=_TABLE)
-        )
+        mine = tables.customer.c.name == name
+        query = _JOINED.where(mine, _ROW.state == InvitationState.SIGNED)
+        query = query.with_for_update(of=_TABLE)
         found = (await connection.execute(query)).one_or_none()
         if found is None or found.expiry <= self._now().timestamp():
             return None
         if not _has_halves(found.halves, invitation):
             return None
-        proposal, signatures = await self._invitations.load(str(found.invitation_id))
-        good = valid_signatures(proposal, signatures, self._officers, self._verify)
+        good = valid_signatures(_invitation(found), found.signatures, self._officers, self._verify)
         return found if good >= SIGNATURES_NEEDED else None
 
     async def _note(self, connection: AsyncConnection, row: Any) -> None:
@@ -259,6 +246,19 @@ class InvitationDoor:
             "sessions_ended": ended,
         }
         await self._invitations.note_made(connection, customer_id, detail)
+
+
+def _invitation(row: Any) -> LoginInvitation:
+    return LoginInvitation(
+        invitation_id=str(row.invitation_id),
+        customer_id=row.customer_id,
+        customer=row.customer,
+        resets=row.resets,
+        reason=row.reason,
+        expiry=row.expiry,
+        proposed_by=row.proposed_by,
+        state=InvitationState(row.state),
+    )
 
 
 def _has_halves(kept: Mapping[str, str], invitation: str) -> bool:
