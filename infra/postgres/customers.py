@@ -99,17 +99,14 @@ class CustomerStore:
         expires_at: datetime | None = None,
     ) -> IssuedKey:
         """Create an HMAC-SHA256 key with `scopes`; the only moment its secret is readable."""
-        secret = secrets.token_hex(32)
-        wanted = NewKey("", scopes, expires_at=expires_at)
-        return IssuedKey(await self._add_key(customer_id, wanted, secret.encode()), secret)
-
-    async def _add_key(self, customer_id: int, wanted: NewKey, secret: bytes) -> str:
-        unknown = set(wanted.scopes) - {*ALL_SCOPES, Scope.COMPLIANCE}
+        unknown = set(scopes) - {*ALL_SCOPES, Scope.COMPLIANCE}
         if unknown:
             raise ValueError(f"unknown scopes: {sorted(unknown)}")
-        await self._require_kind(customer_id, staff=Scope.COMPLIANCE in wanted.scopes)
+        await self._require_kind(customer_id, staff=Scope.COMPLIANCE in scopes)
+        wanted, secret = NewKey("", scopes, expires_at=expires_at), secrets.token_hex(32)
         async with self._engine.begin() as connection:
-            return await insert_key(connection, self._box, customer_id, wanted, secret)
+            key_id = await insert_key(connection, self._box, customer_id, wanted, secret.encode())
+        return IssuedKey(key_id, secret)
 
     async def _require_kind(self, customer_id: int, *, staff: bool) -> None:
         """Refuse a key of staff for a customer, and a customer's for staff: nobody is both."""
