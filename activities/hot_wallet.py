@@ -99,9 +99,7 @@ class HotWalletActivities:
         self._cold_address = cold_address
         self._max_fee = max_fee
         self.concerns: list[str] = []  # of the last look, for the heartbeat
-        self._dear: dict[
-            str, int
-        ] = {}  # of the last look: address -> the gas that it lacks, in wei
+        self._dear: dict[str, int] = {}  # of the last look: {address: gas that it lacks, in wei}
 
     @activity.defn(name="tend_hot_wallet")
     async def tend(self, request: TendRequest) -> TendResult:

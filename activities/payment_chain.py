@@ -66,16 +66,13 @@ def parked(kind: str, message: str) -> ApplicationError:
 def require_bounds(bounds: FeeBounds, gas: int, fees: FeeQuote) -> None:
     """Park what the signer would refuse for its gas, before it has a nonce."""
     if not bounds.admit(gas, fees.max_fee):
-        cost, most = (text_from_units(it, COIN_DECIMALS) for it in _costs(bounds, gas, fees))
+        cost = text_from_units(gas * fees.max_fee, COIN_DECIMALS)
+        most = text_from_units(bounds.network_fee, COIN_DECIMALS)
         raise parked(
             "FeeTooHigh",
             f"{gas} gas for at most {cost} of the chain's coin; the signer signs {bounds.gas} gas "
             f"for {most} at most",
         )
-
-
-def _costs(bounds: FeeBounds, gas: int, fees: FeeQuote) -> tuple[int, int]:
-    return gas * fees.max_fee, bounds.network_fee
 
 
 class PaymentChain:
