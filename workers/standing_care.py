@@ -89,7 +89,7 @@ class StandingCare:
         Nothing is left when no shard has found an order, at a time when no gateway lets one pass
         any more, and the order history knows of none, such as those of a halted market.
         """
-        found, counted = 0, self._cancelled.setdefault(_named(due), Counter())
+        found, counted = 0, self._cancelled.setdefault(due, Counter())
         try:
             self._engines = self._engines or self._open_doors()
         except OSError as error:
@@ -110,7 +110,7 @@ class StandingCare:
             return "orders are still open, as those of a halted market are"
         if await self._store.done(due, self._actor, counted):
             log.warning("orders cancelled", customer=due.customer_id, orders=counted.total())
-        self._cancelled.pop(_named(due), None)
+        self._cancelled.pop(due, None)
         return ""
 
     async def close(self) -> None:
@@ -126,8 +126,3 @@ class StandingCare:
             except Exception as error:  # noqa: BLE001 - the next round repeats it
                 log.warning("orders due not looked at", error=str(error)[:200])
             await asyncio.sleep(ROUND_SECONDS)
-
-
-def _named(due: OrdersDue) -> OrdersDue:
-    """Return the same duty, whenever it was read."""
-    return OrdersDue(due.customer_id, due.since, 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,11 +19,14 @@ _c, _o = tables.customer.c, tables.order_history.c
 
 @dataclass(frozen=True, slots=True)
 class OrdersDue:
-    """One of them: `since` is when his standing was changed, `seconds` how long ago that is."""
+    """One of them: `since` is when his standing was changed, `seconds` how long ago that is.
+
+    It is the same one whenever it is read.
+    """
 
     customer_id: int
     since: dt.datetime
-    seconds: float
+    seconds: float = field(compare=False)
 
 
 class OrdersDueStore:
