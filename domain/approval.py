@@ -122,6 +122,18 @@ class DecisionSubject:
     address: str
     nonce: int | None = None
 
+    def statement(self, action: str, expiry: int) -> Statement:
+        """Return what an officer signs who decides on it."""
+        return Statement(
+            withdrawal_id=self.withdrawal_id,
+            action=action,
+            asset=self.asset,
+            amount=self.amount,
+            address=self.address,
+            expiry=expiry,
+            nonce=self.nonce,
+        )
+
 
 class DecisionRefusal(StrEnum):
     """Why a decision does not count; checked in this order."""
@@ -161,15 +173,7 @@ def decision_refusal(
         return DecisionRefusal.INVALID_SIGNATURE
     if decision.action != action or statement.action != action:
         return DecisionRefusal.WRONG_ACTION
-    if statement != Statement(
-        withdrawal_id=subject.withdrawal_id,
-        action=action,
-        asset=subject.asset,
-        amount=subject.amount,
-        address=subject.address,
-        expiry=statement.expiry,
-        nonce=subject.nonce,
-    ):
+    if statement != subject.statement(action, statement.expiry):
         return DecisionRefusal.WRONG_WITHDRAWAL
     if statement.expiry <= now.timestamp():
         return DecisionRefusal.EXPIRED

@@ -15,6 +15,7 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.withdrawal_review import subject_of
 from domain.approval import VOID, Decision, Statement
 from domain.money import DecimalTextError, text_from_units, units_from_text
 from domain.wallet_payment import FROM_HOT
@@ -194,15 +195,7 @@ async def statement_for(settings: Settings, name: str, action: str) -> Statement
     row = await _row(settings, name)
     if action == VOID and row.nonce is None:
         raise DeskError("it has no nonce yet: `rialto reject` gives the amount back")
-    return Statement(
-        withdrawal_id=row.withdrawal_id,
-        action=action,
-        asset=row.asset.code,
-        amount=row.amount,
-        address=row.address,
-        expiry=int(time.time()) + DECISION_SECONDS,
-        nonce=row.nonce if action == VOID else None,
-    )
+    return subject_of(row, action).statement(action, int(time.time()) + DECISION_SECONDS)
 
 
 async def _void_of_payment(settings: Settings, name: str, action: str) -> Statement:
@@ -220,16 +213,7 @@ async def _void_of_payment(settings: Settings, name: str, action: str) -> Statem
         raise DeskError("a payment between our own addresses takes no approval")
     if row.kind not in FROM_HOT or row.nonce is None:
         raise DeskError("only what has a nonce of the hot wallet can be given up")
-    subject = row.void_subject
-    return Statement(
-        withdrawal_id=subject.withdrawal_id,
-        action=action,
-        asset=subject.asset,
-        amount=subject.amount,
-        address=subject.address,
-        expiry=int(time.time()) + DECISION_SECONDS,
-        nonce=subject.nonce,
-    )
+    return row.void_subject.statement(action, int(time.time()) + DECISION_SECONDS)
 
 
 async def _row(settings: Settings, name: str) -> Withdrawal:
