@@ -9,7 +9,6 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from domain.approval import Decision, parse_decision
     from workflows import search_attributes as attributes
     from workflows.operations import describe_failure, public_message, what_to_do
 
@@ -124,17 +123,6 @@ class ParkingWorkflow:
         done = "".join(f"\n- {line}" for line in self._lines)
         now = "\n\n".join(("", *lines)) if lines else ""
         workflow.set_current_details(f"{self._headline()}. Stage `{self._stage}`.{now}\n{done}")
-
-
-def signed_decision(form: object) -> Decision:
-    """Return the signed decision that was sent, or refuse what is none."""
-    decision = parse_decision(form)
-    if decision is None:
-        raise refusal(
-            "not a signed decision: officer, action, statement and signature_hex, each a text, as "
-            "`rialto approve ID` or `rialto reject ID` make them"
-        )
-    return decision
 
 
 def refusal(message: str) -> ApplicationError:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.payment_void import PaymentVoid, VoidRecord
@@ -17,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
         SignedPayment,
         WalletPayments,
     )
-    from domain.approval import VOID, VOID_SIGNATURES, Decision, decision_refusal
+    from domain.approval import VOID, VOID_SIGNATURES
     from domain.wallet_payment import (
         FINAL_STATES,
         STAGE_OF,
@@ -27,9 +26,9 @@ with workflow.unsafe.imports_passed_through():
         WalletPaymentRequest,
     )
     from workflows import search_attributes as attributes
-    from workflows.ed25519 import verify_ed25519
-    from workflows.operations import Step, first_cause, run_step
-    from workflows.parking import ParkingWorkflow, refusal, signed_decision
+    from workflows.officer_decisions import OfficerDecisions, signed_decision
+    from workflows.operations import Step, run_step
+    from workflows.parking import ParkingWorkflow, refusal
     from workflows.task_queues import SIGNER
     from workflows.withdrawal_messages import DecisionResult
 
@@ -51,7 +50,7 @@ class WalletPaymentWorkflow(ParkingWorkflow):
         self._view: PaymentView | None = None
         self._state = PaymentState.PLANNED
         self._voided_by: list[str] = []
-        self._deciding: set[str] = set()
+        self._decisions = OfficerDecisions()
 
     @workflow.run
     async def run(self, request: WalletPaymentRequest) -> PaymentResult:
@@ -131,15 +130,9 @@ class WalletPaymentWorkflow(ParkingWorkflow):
     )
     async def void(self, form: Any = None) -> DecisionResult:
         """Store a signed decision to use the nonce up; the second one ends the parking."""
-        decision: Decision = signed_decision(form)
-        self._deciding.add(decision.officer)
-        try:
-            record = VoidRecord(self._request.payment_id, decision)
-            await run_step(PaymentVoid.record, record, Step("store the signed decision"))
-        except ActivityError as error:
-            raise ApplicationError(f"not stored: {first_cause(error)}") from error
-        finally:
-            self._deciding.discard(decision.officer)
+        decision = signed_decision(form)
+        record = VoidRecord(self._request.payment_id, decision)
+        await self._decisions.record(decision, PaymentVoid.record, record)
         self._voided_by.append(decision.officer)
         return DecisionResult(self._state, len(set(self._voided_by)), VOID_SIGNATURES)
 
@@ -153,17 +146,8 @@ class WalletPaymentWorkflow(ParkingWorkflow):
             raise refusal(f"nothing to void in state {self._state}")
         if not self._parked:
             raise refusal("it is not parked: its payment is still being tried")
-        refused = decision_refusal(
-            decision,
-            action=VOID,
-            subject=view.subject,
-            officers={officer.name: officer for officer in view.officers},
-            decided=[*([] if renewal else self._voided_by), *self._deciding],
-            now=workflow.now(),
-            verify=verify_ed25519,
-        )
-        if refused is not None:
-            raise refusal(refused)
+        counted = [] if renewal else self._voided_by
+        self._decisions.require_good(decision, VOID, view.subject, view.officers, counted)
 
     def _is_given_up(self) -> bool:
         """Return whether two officers have given the payment up, and nothing was done about it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.withdrawal_review import DecisionRecord, WithdrawalReview, WithdrawalView
@@ -21,7 +21,6 @@ with workflow.unsafe.imports_passed_through():
         VOID_SIGNATURES,
         Decision,
         DecisionSubject,
-        decision_refusal,
     )
     from domain.withdrawal import (
         CANCEL_REQUESTED,
@@ -31,9 +30,9 @@ with workflow.unsafe.imports_passed_through():
         WithdrawalRequest,
         WithdrawalState,
     )
-    from workflows.ed25519 import verify_ed25519
+    from workflows.officer_decisions import OfficerDecisions, signed_decision
     from workflows.operations import Step, first_cause, run_step
-    from workflows.parking import ParkingWorkflow, refusal, signed_decision
+    from workflows.parking import ParkingWorkflow, refusal
     from workflows.withdrawal_messages import DecisionResult, Release, WithdrawalResult
 
 _State = WithdrawalState
@@ -54,7 +53,7 @@ class WithdrawalDecisions(ParkingWorkflow):
         self._release: Release | None = None
         self._approved_by: list[str] = []
         self._voided_by: list[str] = []
-        self._deciding: set[str] = set()
+        self._decisions = OfficerDecisions()
 
     @workflow.update(description="An officer approves; the decision must be signed")
     async def approve(self, form: Any = None) -> DecisionResult:
@@ -168,37 +167,19 @@ class WithdrawalDecisions(ParkingWorkflow):
         self, decision: Decision, action: str, counted: list[str] | tuple[()]
     ) -> None:
         view = self._loaded
-        refused = decision_refusal(
-            decision,
-            action=action,
-            subject=DecisionSubject(
-                view.withdrawal_id,
-                view.customer_id,
-                view.asset,
-                view.amount,
-                view.address,
-                view.nonce if action == VOID else None,
-            ),
-            officers={officer.name: officer for officer in view.officers},
-            decided=[*counted, *self._deciding],
-            now=workflow.now(),
-            verify=verify_ed25519,
+        subject = DecisionSubject(
+            view.withdrawal_id,
+            view.customer_id,
+            view.asset,
+            view.amount,
+            view.address,
+            view.nonce if action == VOID else None,
         )
-        if refused is not None:
-            raise refusal(refused)
+        self._decisions.require_good(decision, action, subject, view.officers, counted)
 
     async def _record(self, decision: Decision) -> None:
-        self._deciding.add(decision.officer)
-        try:
-            await run_step(
-                WithdrawalReview.record_decision,
-                DecisionRecord(self._request.withdrawal_id, self._request.request_id, decision),
-                Step("store the signed decision"),
-            )
-        except ActivityError as error:
-            raise ApplicationError(f"not stored: {first_cause(error)}") from error
-        finally:
-            self._deciding.discard(decision.officer)
+        record = DecisionRecord(self._request.withdrawal_id, self._request.request_id, decision)
+        await self._decisions.record(decision, WithdrawalReview.record_decision, record)
 
     def _decision_result(self) -> DecisionResult:
         return DecisionResult(
