@@ -18,11 +18,11 @@ from typing import Any
 from domain.chain import COIN_DECIMALS
 from domain.evm_address import Keccak256, is_checksum_address
 from domain.money import text_from_units
+from domain.signing_limits import FeeBounds
 
 FORMAT, VERSION = "rialto-refill-request", 1
 MAX_PAYMENTS = 16
-MAX_GAS = 500_000
-MAX_NETWORK_FEE = 10**17  # of one payment, 0.1 of the chain's coin
+_BOUNDS = FeeBounds(500_000, 10**17)  # of one payment, 0.1 of the chain's coin
 _FIELDS = frozenset(
     {
         *("format", "version", "chain_id", "sender", "receiver", "nonce"),
@@ -204,7 +204,7 @@ def _refusal(request: RefillRequest, keccak: Keccak256) -> RefillRefusal | None:
     if request.priority_fee > request.max_fee:
         return RefillRefusal.FEE_TOO_HIGH
     for payment in request.payments:
-        if payment.gas > MAX_GAS or payment.gas * request.max_fee > MAX_NETWORK_FEE:
+        if not _BOUNDS.admit(payment.gas, request.max_fee):
             return RefillRefusal.FEE_TOO_HIGH
     return None
 
