@@ -13,8 +13,8 @@ from temporalio.exceptions import ApplicationError
 
 from activities.wallet_ports import WithdrawalSigner
 from domain.approval import Decision, DecisionSubject
+from domain.signing_limits import SIGNING_MARGIN
 
-SIGNING_MARGIN = dt.timedelta(minutes=10)  # an approval must not expire between check and signature
 _log = structlog.get_logger(__name__)
 
 

@@ -19,13 +19,13 @@ from activities.payment_chain import (
     require_bounds,
     shortage,
 )
-from activities.signing import SIGNING_MARGIN, SigningRequest
+from activities.signing import SigningRequest
 from activities.wallet_ports import ChainAdapter, TransactionBuilder, WithdrawalRows
 from activities.withdrawal_review import StepResult, bind, require, subject_of
 from domain.approval import APPROVE
 from domain.chain import MAX_REPLACEMENTS, AddressState, FeeQuote, dearer
 from domain.payment_pause import PAUSED
-from domain.signing_limits import WITHDRAWAL_BOUNDS
+from domain.signing_limits import SIGNING_MARGIN, WITHDRAWAL_BOUNDS
 from domain.withdrawal import (
     StateChange,
     StoredTransaction,

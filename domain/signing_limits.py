@@ -6,10 +6,12 @@ seems to come from the future: a clock that is set back must not open the window
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+SIGNING_MARGIN = dt.timedelta(minutes=10)  # an approval must not expire between check and signature
 RESERVED_SECONDS = 900  # how long room is kept for what was checked and is not signed yet
 HOUR_SECONDS = 3_600
 DAY_SECONDS = 86_400

@@ -15,14 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.adjustment import return_terms
 from domain.deposit import Deposit
 from domain.screening import SANCTIONS, Screening, Verdict
+from domain.signing_limits import SIGNING_MARGIN
 from domain.wallet_payment import WalletPayment
 from domain.withdrawal import is_payable
 from infra.postgres import tables
 from infra.wallet.deposit_rows import read_deposit
 from infra.wallet.keccak import keccak256
 from infra.wallet.screening import Screener, listed_in
-
-_MARGIN_SECONDS = 600  # signatures must not expire between the check and the signer's
 
 
 class CodeAtAddresses(Protocol):
@@ -94,7 +93,8 @@ class ReturnRules:
         if row is None or row.sender != payment.destination:
             return "its deposit is not the one that was signed for"
         said = [return_terms(approval.statement) for approval in payment.approvals]
-        if any(it is None or it.expiry < now.timestamp() + _MARGIN_SECONDS for it in said):
+        needed_until = (now + SIGNING_MARGIN).timestamp()
+        if any(it is None or it.expiry < needed_until for it in said):
             return "its signatures have expired"
         return await self.objection(row)
 
