@@ -69,18 +69,17 @@ class StandingCare:
 
     async def round(self) -> None:
         """Cancel for everybody for whom it is due and who is not to be asked about only later."""
-        dues, left = await self._store.due(), []
+        dues, left = await self._store.due(), list[OrdersDue]()
         known = {due.customer_id for due in dues}
         self._not_before = {one: at for one, at in self._not_before.items() if one in known}
         for due in dues:
             if time.monotonic() < self._not_before.get(due.customer_id, 0.0):
-                left.append(due.customer_id)
+                left.append(due)
             elif await self.cancel(due):
-                left.append(due.customer_id)
+                left.append(due)
                 if due.seconds > _PATIENT_AFTER_SECONDS:
                     self._not_before[due.customer_id] = time.monotonic() + _PATIENT_SECONDS
-        old = [due.customer_id for due in dues if due.seconds > _PATIENT_AFTER_SECONDS]
-        late = [str(one) for one in left if one in old]
+        late = [str(due.customer_id) for due in left if due.seconds > _PATIENT_AFTER_SECONDS]
         self.trouble = f"open orders not cancelled of customers {', '.join(late)}" if late else ""
 
     async def cancel(self, due: OrdersDue) -> str:
