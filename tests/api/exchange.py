@@ -342,6 +342,11 @@ class Exchange:
             "RIALTO-SIGNATURE": sign(key_id[::-1].encode(), timestamp, parts),
         }
 
+    def credentials(self, key_id: str = "key-1") -> dict[str, str]:
+        """Return a fresh signature of `GET /v1/ws`, as a socket's login has it."""
+        headers = self.signed("GET", "/v1/ws", key_id=key_id)
+        return {name.removeprefix("RIALTO-").lower(): text for name, text in headers.items()}
+
     async def call(
         self,
         method: str,

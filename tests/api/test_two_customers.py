@@ -357,8 +357,7 @@ async def test_a_replay_tells_another_nothing_of_hers(hers: HerExchange) -> None
     his = (await hers.call("POST", "/v1/orders", ORDER, key_id=key_id)).json()["order_id"]
     answer = await listener.ask(op="subscribe", channel="account", after={"0": 0, "1": 0})
     assert answer["code"] == "missing_credentials"
-    signed = hers.signed("GET", "/v1/ws", key_id=key_id)
-    login = {name.removeprefix("RIALTO-").lower(): text for name, text in signed.items()}
+    login = hers.credentials(key_id)
     assert (await listener.ask(op="login", **login))["op"] == "logged_in"
     following = asyncio.create_task(hers.services.accounts.run(hers.services))
     try:

@@ -143,9 +143,8 @@ async def test_a_key_works_from_its_addresses_only(exchange: Exchange) -> None:
     answer = await exchange.http.get("/v1/balances", headers=forged)
     assert answer.json()["code"] == "bad_signature"
     for key_id, code in (("home", "address_not_allowed"), ("key-1", None)):
-        signed = exchange.signed("GET", "/v1/ws", key_id=key_id)
-        login = {name.removeprefix("RIALTO-").lower(): text for name, text in signed.items()}
         trader = Trader(exchange.services)  # its address is not known
+        login = exchange.credentials(key_id)
         assert (await trader.ask(op="login", **login)).get("code") == code
         await trader._account.close()
     for key_id, status in (("home", 200), ("away", 401)):

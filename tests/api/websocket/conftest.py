@@ -19,9 +19,7 @@ async def log_in(exchange: Exchange) -> AsyncIterator[LogIn]:
     async def make(key_id: str = "key-1", **other: Any) -> Client:
         client = Client(exchange.services)
         clients.append(client)
-        headers = exchange.signed("GET", "/v1/ws", key_id=key_id)
-        signed = {name.removeprefix("RIALTO-").lower(): text for name, text in headers.items()}
-        await client.say(op="login", id=1, **signed, **other)
+        await client.say(op="login", id=1, **exchange.credentials(key_id), **other)
         assert client.heard[-1]["op"] == "logged_in", client.heard[-1]
         return client
 

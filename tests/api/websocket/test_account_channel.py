@@ -79,16 +79,13 @@ class Desk:
     def services(self) -> Services:
         return self.exchange.services
 
-    def credentials(self, key_id: str = "key-1") -> dict[str, str]:
-        """Return a fresh signature of `GET /v1/ws`."""
-        headers = self.exchange.signed("GET", "/v1/ws", key_id=key_id)
-        return {name.removeprefix("RIALTO-").lower(): text for name, text in headers.items()}
-
     async def trader(self, key_id: str = "key-1", after: dict[str, int] | None = None) -> Trader:
         """Return somebody who is logged in and follows his account."""
         made = Trader(self.services)
         self.traders.append(made)
-        assert (await made.ask(op="login", **self.credentials(key_id)))["op"] == "logged_in"
+        assert (await made.ask(op="login", **self.exchange.credentials(key_id)))[
+            "op"
+        ] == "logged_in"
         answer = await made.ask(op="subscribe", channel="account", after=after or {})
         assert answer["op"] == "subscribed", answer
         return made
@@ -129,16 +126,18 @@ async def test_nobody_hears_without_a_login(desk: Desk) -> None:
     trader = Trader(desk.services)
     answer = await trader.ask(op="subscribe", channel="account", id=3)
     assert (answer["op"], answer["code"], answer["id"]) == ("error", "missing_credentials", 3)
-    wrong = desk.credentials() | {"signature": "0" * 64}
+    wrong = desk.exchange.credentials() | {"signature": "0" * 64}
     assert (await trader.ask(op="login", **wrong))["code"] == "bad_signature"
     assert (await trader.ask(op="login"))["code"] == "missing_credentials"
     assert (await trader.ask(op="login", key="ключ"))["code"] == "bad_signature"
     desk.exchange.add_key(ALICE, "key-trade", "trade")
-    answer = await trader.ask(op="login", **desk.credentials("key-trade"))
+    answer = await trader.ask(op="login", **desk.exchange.credentials("key-trade"))
     assert answer["code"] == "missing_scope"
-    once = desk.credentials()
+    once = desk.exchange.credentials()
     assert (await trader.ask(op="login", **once))["op"] == "logged_in"
-    assert (await trader.ask(op="login", **desk.credentials()))["code"] == "invalid_combination"
+    assert (await trader.ask(op="login", **desk.exchange.credentials()))[
+        "code"
+    ] == "invalid_combination"
     other = Trader(desk.services)
     assert (await other.ask(op="login", **once))["code"] == "request_replayed"
     await trader._account.close()
@@ -147,7 +146,7 @@ async def test_nobody_hears_without_a_login(desk: Desk) -> None:
 async def test_who_tries_keys_is_slowed_down(desk: Desk) -> None:
     """Wrong logins are charged to their address, and refused unseen after some."""
     trader = Trader(desk.services)
-    wrong = desk.credentials() | {"signature": "0" * 64}
+    wrong = desk.exchange.credentials() | {"signature": "0" * 64}
     codes = [(await trader.ask(op="login", **wrong))["code"] for _ in range(150)]
     assert codes[0] == "bad_signature"
     assert codes[-1] == "rate_limited"
@@ -282,7 +281,7 @@ async def test_one_account_does_not_take_the_room_of_all(
     first, _ = [await desk.trader() for _ in range(2)]
     third = Trader(desk.services)
     desk.traders.append(third)
-    await third.ask(op="login", **desk.credentials("key-1"))
+    await third.ask(op="login", **desk.exchange.credentials("key-1"))
     refused = await third.ask(op="subscribe", channel="account")
     assert (refused["op"], refused["code"]) == ("error", "rate_limited")
     await desk.trader("key-2")

@@ -58,9 +58,7 @@ async def test_a_guard_that_cannot_be_set_leaves_nobody_logged_in(
     client = Client(exchange.services)
 
     async def login(**how: Any) -> dict[str, Any]:
-        headers = exchange.signed("GET", "/v1/ws")
-        signed = {name.removeprefix("RIALTO-").lower(): text for name, text in headers.items()}
-        await client.say(op="login", id=len(client.heard), **signed, **how)
+        await client.say(op="login", id=len(client.heard), **exchange.credentials(), **how)
         return client.heard[-1]
 
     exchange.door.failure = EngineAway("played")
@@ -167,8 +165,7 @@ async def test_only_who_trades_may_ask_for_the_guard(exchange: Exchange) -> None
     """A key that may only read cannot have orders cancelled."""
     exchange.add_key(1, "reader", scopes="read")
     client = Client(exchange.services)
-    headers = exchange.signed("GET", "/v1/ws", key_id="reader")
-    signed = {name.removeprefix("RIALTO-").lower(): text for name, text in headers.items()}
+    signed = exchange.credentials("reader")
     await client.say(op="login", id=1, **signed, cancel_on_disconnect=True)
     assert client.heard[-1]["code"] == "missing_scope"
     assert _switches(exchange) == []
