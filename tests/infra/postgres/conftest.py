@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from infra.postgres import tables
+from infra.postgres.customers import CustomerStore
 from infra.postgres.engine import create
+from infra.secret_box import SecretBox
 
 ETH_ROW: dict[str, Any] = {
     "asset_id": 2,
@@ -49,6 +52,18 @@ async def database(fresh_database: str) -> AsyncIterator[AsyncEngine]:
     async with engine.begin() as conn:
         await seed_listings(conn)
     yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def two_customers(
+    fresh_database: str, tmp_path: Path
+) -> AsyncIterator[tuple[AsyncEngine, SecretBox]]:
+    """Give a pool on a database with customers 1 and 2, alice and bob, and the box of its keys."""
+    engine, box = create(fresh_database), SecretBox.from_file(tmp_path / "key")
+    for name in ("alice", "bob"):
+        await CustomerStore(engine, box).create_customer(name)
+    yield engine, box
     await engine.dispose()
 
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.api_keys import MAX_KEYS, KeyRefusal, MadeKey, NewKey, networks_of
 from domain.customer import KeyAlgorithm
-from infra.postgres import engine as postgres
 from infra.postgres.api_keys import ApiKeyStore
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.customers import CustomerStore
@@ -37,15 +33,10 @@ class World:
         return found
 
 
-@pytest_asyncio.fixture
-async def world(fresh_database: str, tmp_path: Path) -> AsyncIterator[World]:
+@pytest.fixture
+def world(two_customers: tuple[AsyncEngine, SecretBox]) -> World:
     """Give customers 1 and 2."""
-    engine = postgres.create(fresh_database)
-    made = World(engine, SecretBox.from_file(tmp_path / "key"))
-    for name in ("alice", "bob"):
-        await made.customers.create_customer(name)
-    yield made
-    await engine.dispose()
+    return World(*two_customers)
 
 
 async def test_a_key_is_found_with_its_bounds_until_it_is_revoked(world: World) -> None:

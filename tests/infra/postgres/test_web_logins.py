@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import secrets
-from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -21,7 +18,6 @@ from domain.login_invitation import INVITATION_SECONDS, LoginInvitation
 from domain.web_login import Where
 from domain.web_session import IDLE_SPAN, LONGEST_SPAN, MAX_SESSIONS, OpenedSession
 from infra.passwords import Passwords
-from infra.postgres import engine as postgres
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.customers import CustomerStore
 from infra.postgres.login_invitations import InvitationDoor, LoginInvitations
@@ -114,15 +110,10 @@ class World:
         return [record.action for record in records]
 
 
-@pytest_asyncio.fixture
-async def world(fresh_database: str, tmp_path: Path) -> AsyncIterator[World]:
+@pytest.fixture
+def world(two_customers: tuple[AsyncEngine, SecretBox]) -> World:
     """Give customers 1 and 2."""
-    engine = postgres.create(fresh_database)
-    made = World(engine, SecretBox.from_file(tmp_path / "key"))
-    for name in ("alice", "bob"):
-        await made.customers.create_customer(name)
-    yield made
-    await engine.dispose()
+    return World(*two_customers)
 
 
 async def test_a_login_is_made_by_two_halves(world: World) -> None:
