@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -19,26 +18,14 @@ from domain.order_history import fold
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.customer_file import CustomerFileStore
-from infra.postgres.engine import create
 from infra.postgres.order_history_store import OrderHistoryStore
 from infra.postgres.orders_due import OrdersDueStore
 from infra.postgres.settlement_store import SettlementStore
-from tests.infra.postgres.conftest import seed_listings
 from tests.workflows.wallet_parts import ETH_USDT, EngineInProcess
 from workers.standing_care import StandingCare
 
 pytestmark = pytest.mark.servers
 USDT = 10**6
-
-
-@pytest.fixture
-async def database(fresh_database: str) -> AsyncIterator[AsyncEngine]:
-    """Give a pool on a database with customers, assets and a market."""
-    engine = create(fresh_database)
-    async with engine.begin() as connection:
-        await seed_listings(connection)
-    yield engine
-    await engine.dispose()
 
 
 class Exchange:
