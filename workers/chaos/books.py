@@ -23,10 +23,7 @@ from domain.market_data import level_texts
 from infra.ending import end
 from infra.engine_errors import EngineError
 from infra.engine_grpc import EngineGrpc
-from infra.postgres.engine import create
 from infra.postgres.markets import MarketStore
-from infra.settings import Settings
-from workers import engine_admin
 from workers.chaos.book_watchers import (
     CcxtWatcher,
     Known,
@@ -35,13 +32,11 @@ from workers.chaos.book_watchers import (
     ccxt_version,
     fingerprint,
 )
-from workers.chaos.drill import Say
+from workers.chaos.drill import Say, drill
 from workers.chaos.faulty_line import FaultyLine
 from workers.chaos.kills import kill_9
-from workers.chaos.load import TradeLoad, fund
-from workers.data_folder import make_folders, read_json, scatter_ports
+from workers.data_folder import read_json
 from workers.exchange import Exchange
-from workers.stack import preferred_ports
 
 # What is done, and how often beside the others.
 FAULTS = {
@@ -75,14 +70,15 @@ async def run(
     `rate` trades a second keep one market busy, the bots all of them.
     """
     chance = random.Random(seed)  # noqa: S311 - which line is cut when is no secret
-    async with AsyncExitStack() as stack:
-        exchange = await stack.enter_async_context(_exchange(folder, gateways, say))
-        books = await stack.enter_async_context(_books(exchange.settings))
-        load = TradeLoad(exchange.settings, rate)
-        await load.start()
-        stack.push_async_callback(load.stop)
+    async with (
+        drill(folder, rate, say, gateways=gateways, bots=True) as running,
+        AsyncExitStack() as lines,
+    ):
+        exchange = running.exchange
+        listed = (await MarketStore(running.database).listings()).markets
+        books = _Books(running.queries, [market.instrument for market in listed])
         known = Known()
-        watchers = await _watchers(exchange, list(books.markets), known, stack)
+        watchers = await _watchers(exchange, list(books.markets), known, lines)
         done: Counter[str] = Counter()
         async with _watching(watchers) as tasks:
             await asyncio.sleep(_WARM_SECONDS)
@@ -94,7 +90,7 @@ async def run(
             for watcher in watchers:
                 watcher.be_calm()
             await exchange.supervisor.stop_child("bots")
-            await load.stop()
+            await running.load.stop()
             unequal = await _until_equal(exchange, books, watchers)
             ended = [str(task.exception()) for task in tasks if task.done()]
         checks = _engine_checks(folder)
@@ -103,20 +99,6 @@ async def run(
         "engine_checks": checks,
         "problems": _problems(watchers, done, checks, unequal, ended),
     }
-
-
-@asynccontextmanager
-async def _exchange(folder: Path, gateways: int, say: Say) -> AsyncIterator[Exchange]:
-    """Give a running exchange of its own, with bots."""
-    make_folders(folder)
-    scatter_ports(folder, preferred_ports(gateways))
-    exchange = Exchange(folder, 1, say, gateways)
-    try:
-        await exchange.start(bots=True)
-        await fund(exchange.settings)
-        yield exchange
-    finally:
-        await exchange.stop()
 
 
 class _Books:
@@ -133,22 +115,8 @@ class _Books:
         return fingerprint(level_texts(market, bids), level_texts(market, asks))
 
 
-@asynccontextmanager
-async def _books(settings: Settings) -> AsyncIterator[_Books]:
-    database = create(settings.database_url, pool_size=1)
-    try:
-        listed = (await MarketStore(database).listings()).markets
-    finally:
-        await database.dispose()
-    queries = engine_admin.connect(settings, "reader")
-    try:
-        yield _Books(queries, [market.instrument for market in listed])
-    finally:
-        await queries.close()
-
-
 async def _watchers(
-    exchange: Exchange, symbols: Sequence[str], known: Known, stack: AsyncExitStack
+    exchange: Exchange, symbols: Sequence[str], known: Known, lines: AsyncExitStack
 ) -> list[Watcher]:
     """Return for each gateway one on a good line, one on a bad one and, if it is there, ccxt."""
     spot = [symbol for symbol in symbols if not symbol.endswith("-PERP")]
@@ -161,7 +129,7 @@ async def _watchers(
                 continue
             line = FaultyLine(int(url.rpartition(":")[2]))
             await line.start()
-            stack.push_async_callback(line.stop)
+            lines.push_async_callback(line.stop)
             name = f"{'native' if kind is NativeWatcher else 'ccxt'}-{number}"
             watcher = kind(name, gateway, line.url, followed, known)
             watcher.line = line

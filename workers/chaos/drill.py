@@ -28,7 +28,7 @@ from workers.chaos.load import Phase, TradeLoad, fund
 from workers.cli.verify import verify
 from workers.data_folder import make_folders, scatter_ports
 from workers.exchange import Exchange
-from workers.stack import PREFERRED_PORTS
+from workers.stack import preferred_ports
 
 Say = Callable[[str], None]
 LOOK_SECONDS = 0.25
@@ -116,16 +116,18 @@ class Drill:
 
 
 @asynccontextmanager
-async def drill(folder: Path, rate: int, say: Say) -> AsyncIterator[Drill]:
+async def drill(
+    folder: Path, rate: int, say: Say, *, gateways: int = 1, bots: bool = False
+) -> AsyncIterator[Drill]:
     """Give an exchange in `folder` that trades at `rate` a second; all of it ends with the block.
 
-    The demo is there and its bots are not, so that the load alone decides how much is traded.
+    The demo is there; without its bots the load alone decides how much is traded.
     """
     make_folders(folder)
-    scatter_ports(folder, PREFERRED_PORTS)
-    exchange = Exchange(folder, 1, say)
+    scatter_ports(folder, preferred_ports(gateways))
+    exchange = Exchange(folder, 1, say, gateways)
     try:
-        await exchange.start(bots=False)
+        await exchange.start(bots=bots)
         settings = exchange.settings
         await fund(settings)
         load, database = TradeLoad(settings, rate), create(settings.database_url, pool_size=2)
