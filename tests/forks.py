@@ -15,45 +15,25 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-import traceback
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 from infra.embedded.server import die_with_parent
+from workers.nursery import ForkedProcess, rest_of_a_fork
 
 ROOT = Path(__file__).resolve().parents[1]
-_LOOK_SECONDS = 0.01
 
 
-class Forked:
-    """A process that was forked; with the interface of `subprocess.Popen`."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.returncode: int | None = None
+class Forked(ForkedProcess):
+    """A process that was forked here; it is no child of ours, so another one looks after it."""
 
     def poll(self) -> int | None:
         """Look whether it has ended; its id is not given to another process before that."""
         if self.returncode is None:
             self.returncode = _server().ask(poll=self.pid)
         return self.returncode
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end; `subprocess.TimeoutExpired` when it takes longer."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while (code := self.poll()) is None:
-            if deadline is not None and time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
-            time.sleep(_LOOK_SECONDS)
-        return code
-
-    def send_signal(self, sig: int) -> None:
-        """Send a signal, unless it has ended."""
-        if self.poll() is None:
-            os.kill(self.pid, sig)
 
     def terminate(self) -> None:
         """Ask it to end."""
@@ -143,8 +123,7 @@ def _fork(wish: dict[str, Any]) -> int:
 
 def _become(parent: int, wish: dict[str, Any]) -> None:
     """Turn into the process that was asked for; never returns."""
-    code = 1
-    try:
+    with rest_of_a_fork():
         die_with_parent()
         if os.getppid() != parent:
             os._exit(1)
@@ -157,12 +136,3 @@ def _become(parent: int, wish: dict[str, Any]) -> None:
         importlib.reload(importlib.import_module("matching.failpoint"))  # it reads them once
         sys.argv[:] = [wish["module"], *wish["arguments"]]
         importlib.import_module(wish["module"]).main()
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # noqa: BLE001 - whatever it is, it belongs in the log
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)

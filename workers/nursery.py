@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -124,6 +124,23 @@ class Nursery(Child):
         return ForkedProcess(int(answer))
 
 
+@contextlib.contextmanager
+def rest_of_a_fork() -> Iterator[None]:
+    """Give all that a forked process does yet: with the block it ends, and says why in its log."""
+    code = 1
+    try:
+        yield
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001 - whatever it is, it belongs in the log
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 def serve() -> None:
     """Import, then fork on request until the supervisor goes away."""
     connection = socket.socket(fileno=int(sys.argv[1]))
@@ -164,8 +181,7 @@ def _fork_twice(connection: socket.socket, supervisor: int, request: Mapping[str
 
 def _become(supervisor: int, request: Mapping[str, object]) -> None:
     """Turn into the process that was asked for; never returns."""
-    code = 1
-    try:
+    with rest_of_a_fork():
         os.setsid()
         deadline = time.monotonic() + 5
         while os.getppid() != supervisor and time.monotonic() < deadline:
@@ -183,15 +199,6 @@ def _become(supervisor: int, request: Mapping[str, object]) -> None:
         module = str(request["module"])
         sys.argv[:] = ["rialto", module]
         import_module(module).main()
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # noqa: BLE001 - whatever it is, it belongs in the log
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
 
 
 if __name__ == "__main__":
