@@ -20,6 +20,7 @@ from api.client.errors import ClientError
 from api.client.http import AsyncClient
 from domain.instrument import Instrument
 from domain.market_data import level_texts
+from domain.process_beat import repeated_name
 from infra.ending import end
 from infra.engine_errors import EngineError
 from infra.engine_grpc import EngineGrpc
@@ -53,7 +54,7 @@ _SLOW = (2_000, 5.0)  # bytes a second, for so long
 _WARM_SECONDS = 5.0
 _EQUAL_SECONDS = 90.0
 _DEPTH = 1_000
-_WITHOUT_LINE = ("gateway", "feed", "market_data")
+_OF_ALL = ("feed", "market_data")
 
 
 async def run(
@@ -122,7 +123,7 @@ async def _watchers(
     spot = [symbol for symbol in symbols if not symbol.endswith("-PERP")]
     found: list[Watcher] = []
     for number, url in enumerate(exchange.stack.gateway_urls, 1):
-        gateway = "gateway" if number == 1 else f"gateway-{number}"
+        gateway = repeated_name("gateway", number)
         found.append(NativeWatcher(f"steady-{number}", gateway, url, symbols, known))
         for kind, followed in ((NativeWatcher, symbols), (CcxtWatcher, spot)):
             if kind is CcxtWatcher and ccxt_version() is None:
@@ -190,7 +191,7 @@ def _suffering(fault: str, victim: Watcher, watchers: Sequence[Watcher]) -> list
     """Return who notices a fault."""
     if fault == "gateway":
         return [one for one in watchers if one.gateway == victim.gateway]
-    return list(watchers) if fault in _WITHOUT_LINE else [victim]
+    return list(watchers) if fault in _OF_ALL else [victim]
 
 
 async def _end_subscriptions(url: str) -> None:
