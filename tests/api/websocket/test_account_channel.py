@@ -5,39 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
 import pytest_asyncio
-from fastapi import WebSocket
 
 from api.ports import EngineAway
 from api.services import Services
 from api.websocket import account as account_module
 from api.websocket import account_hub
-from api.websocket.connection import Connection
 from domain import risk_commands as r
 from domain.margin_call import MarginCall
 from domain.order_record import OrderRecord
 from tests.api.memory import ALICE, BOB
 from tests.api.perpetual_exchange import ETH_PERP, MIDDLE, PerpetualExchange
 from tests.api.waiting import eventually
+from tests.api.websocket.trading import OfflineConnection
 
 SYMBOL = "ETH/USDT-PERP"
 
 
-class Trader(Connection):
-    """A connection whose messages are kept instead of sent."""
+class Trader(OfflineConnection):
+    """Somebody who follows his account."""
 
     def __init__(self, services: Services) -> None:
-        super().__init__(cast("WebSocket", None), services)
-        self.heard: list[dict[str, Any]] = []
+        super().__init__(services)
         self.ended: tuple[int, str] | None = None
-
-    def offer(self, message: bytes) -> None:
-        """Keep it."""
-        self.heard.append(msgspec.json.decode(message))
 
     def _end(self, code: int, reason: str) -> None:
         self.ended = (code, reason)

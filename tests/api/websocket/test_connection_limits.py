@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import msgspec
 import pytest
-from fastapi import WebSocket
 
-from api.services import Services
 from api.websocket import connection as module
-from api.websocket.connection import Connection
 from tests.api.exchange import Exchange
+from tests.api.websocket.trading import OfflineConnection
 
 
-class Listener(Connection):
-    """A connection whose answers are kept instead of sent."""
-
-    def __init__(self, services: Services) -> None:
-        super().__init__(cast("WebSocket", None), services)
-        self.answers: list[dict[str, Any]] = []
-
-    def offer(self, message: bytes) -> None:
-        """Keep it."""
-        self.answers.append(msgspec.json.decode(message))
+class Listener(OfflineConnection):
+    """Somebody who asks for channels."""
 
     async def ask(self, op: str, channel: str) -> str:
         """Send a request; return the answer's op, or the code of the refusal."""
-        self.answers.clear()
+        self.heard.clear()
         request = {"op": op, "channel": channel, "symbol": "ETH/USDT"}
         await self._answer(msgspec.json.encode(request))
-        answer = next(item for item in self.answers if "op" in item)
+        answer = next(item for item in self.heard if "op" in item)
         return str(answer.get("code", answer["op"]))
 
 

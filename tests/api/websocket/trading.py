@@ -1,4 +1,4 @@
-"""Somebody who trades over a WebSocket, without a network: messages are kept, not sent."""
+"""Connections without a network: messages are kept, not sent; and who trades over one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ORDER = {"symbol": "ETH/USDT", "side": "buy", "price": "2500", "quantity": "1"}
 LogIn = Callable[..., Any]
 
 
-class Client(Connection):
+class OfflineConnection(Connection):
     """A connection whose messages are kept instead of sent."""
 
     def __init__(self, services: Services) -> None:
@@ -26,6 +26,10 @@ class Client(Connection):
     def offer(self, message: bytes) -> None:
         """Keep it."""
         self.heard.append(msgspec.json.decode(message))
+
+
+class Client(OfflineConnection):
+    """Somebody who places orders."""
 
     async def say(self, **request: Any) -> None:
         """Send a request."""
