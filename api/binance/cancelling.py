@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from api.binance.call import Call
 from api.binance.errors import Refusal
 from api.binance.orders_found import named_order, with_totals
@@ -21,11 +24,18 @@ async def cancelled_order(
     order = await named_order(call, market, parameters, *names)
     if order is None or order.status != "open":
         raise UNKNOWN
-    try:
+    with unknown_if_ended():
         done = await native.cancel_order(order.order_id, call.caller, call.services)
-    except Problem as problem:
-        if problem.code == "order_not_found":  # it has traded or ended meanwhile
-            raise UNKNOWN from problem
-        raise
     after = {"status": done.status, "filled_quantity": done.filled_quantity, "waiting": False}
     return await with_totals(call, order.model_copy(update=after))
+
+
+@contextmanager
+def unknown_if_ended() -> Iterator[None]:
+    """Refuse as `UNKNOWN` the cancel of what has traded or ended meanwhile."""
+    try:
+        yield
+    except Problem as problem:
+        if problem.code == "order_not_found":
+            raise UNKNOWN from problem
+        raise

@@ -13,7 +13,7 @@ from fastapi import Response
 from api import order_answers as answers
 from api import order_list_answers as list_answers
 from api.binance.call import Call
-from api.binance.cancelling import UNKNOWN
+from api.binance.cancelling import UNKNOWN, unknown_if_ended
 from api.binance.errors import Refusal
 from api.binance.names import wanted
 from api.binance.order_list_requests import (
@@ -90,12 +90,8 @@ async def cancel(call: Call) -> dict[str, Any]:
     found = await _named(call, "listClientOrderId")
     if found is None or found.symbol != market.instrument.symbol or found.status != "open":
         raise UNKNOWN
-    try:
+    with unknown_if_ended():
         done = await native.cancel_order_list(found.order_list_id, call.caller, call.services)
-    except Problem as problem:
-        if problem.code == "order_not_found":  # it has traded or ended meanwhile
-            raise UNKNOWN from problem
-        raise
     after = {
         one.order_id: {"status": one.status, "filled_quantity": one.filled_quantity}
         for one in done.cancelled
