@@ -80,13 +80,7 @@ def json_list(name: str, text: str, number: Callable[[str], Any] | None = None) 
     if nested_too_deep(text.encode()):
         raise malformed(name)
     try:
-        listed = json.loads(
-            text,
-            parse_float=number,
-            parse_int=number,
-            parse_constant=number,
-            object_pairs_hook=unique,
-        )
+        listed = json_of(text, number)
     except ValueError as error:
         raise malformed(name) from error
     if not isinstance(listed, list):
@@ -147,8 +141,21 @@ def _decoded(raw: bytes, name: str) -> str:
         raise malformed(name[:32]) from error
 
 
-def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; one that has a name twice is refused, as parameters are."""
+def json_of(text: str | bytes, number: Callable[[str], Any] | None = None) -> Any:
+    """Return what JSON says, `number` making numbers of their text; `ValueError` if it is none.
+
+    An object that has a name twice is refused, as parameters are.
+    """
+    return json.loads(
+        text,
+        parse_float=number,
+        parse_int=number,
+        parse_constant=number,
+        object_pairs_hook=_unique,
+    )
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
         names = [name for name, _ in pairs]

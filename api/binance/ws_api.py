@@ -25,7 +25,7 @@ from api.binance.auth import Session, logged_on
 from api.binance.call import Call, Row, refusal_of, used_limits
 from api.binance.errors import Refusal, malformed
 from api.binance.general import ping
-from api.binance.parameters import LARGEST_PARAMETER_COUNT, Parameters, Signed, unique
+from api.binance.parameters import LARGEST_PARAMETER_COUNT, Parameters, Signed, json_of
 from api.binance.user_stream import UserStream
 from api.errors import Problem
 from api.limits import Allowance
@@ -290,13 +290,7 @@ def _request(raw: str | bytes) -> dict[str, Any]:
     if nested_too_deep(body):
         raise Refusal(-1135, "This request is nested too deep.")
     try:
-        found = json.loads(
-            body,
-            parse_int=_Number,
-            parse_float=_Number,
-            parse_constant=_Number,
-            object_pairs_hook=unique,
-        )
+        found = json_of(body, _Number)
     except ValueError as error:
         raise Refusal(-1135, "This request is not valid JSON.") from error
     if not isinstance(found, dict) or not isinstance(found.get("method"), str):
