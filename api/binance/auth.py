@@ -14,7 +14,7 @@ from api.binance.errors import Refusal, malformed, missing
 from api.binance.parameters import Parameters, Signed
 from api.services import Services
 from domain.api_keys import admits
-from domain.customer import KeyAlgorithm
+from domain.customer import ApiKey, KeyAlgorithm
 
 _HMAC_LENGTH = 64
 
@@ -61,11 +61,7 @@ class Session:
         now_ms = services.now_ms()
         timestamp, window_ms = _when(parameters)
         key_id = self.logged_on.key_id
-        found = await services.keys.find(key_id)
-        if found is None or not auth.is_current(found, now_ms):
-            raise unknown_key()
-        if not admits(found.networks, self.host):
-            raise unknown_key()
+        found = await _usable_key(services, key_id, self.host)
         self._count += 1
         signature = f"{self.logged_on.signature}/{self._count}"
         auth.check_timestamp(Credentials(key_id, str(timestamp), window_ms, signature), now_ms)
@@ -82,16 +78,21 @@ async def logged_on(services: Services, caller: Caller, host: str) -> Session:
 
 
 async def known_caller(services: Services, key_id: str | None, host: str) -> Caller:
-    """Return whose key is named, without a signature: for what only a stream's name is given.
+    """Return whose key is named, without a signature: for what only a stream's name is given."""
+    return auth.caller_of(await _usable_key(services, _well_formed(key_id), host), "")
+
+
+async def _usable_key(services: Services, key_id: str, host: str) -> ApiKey:
+    """Return a key that may be used as it is by now, and from an address.
 
     A web session is no such key: it is used by its access token alone.
     """
-    found = await services.keys.find(_well_formed(key_id))
+    found = await services.keys.find(key_id)
     if found is None or not auth.is_current(found, services.now_ms()):
         raise unknown_key()
     if found.algorithm is KeyAlgorithm.SESSION or not admits(found.networks, host):
         raise unknown_key()
-    return auth.caller_of(found, "")
+    return found
 
 
 def unknown_key() -> Refusal:
