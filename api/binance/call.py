@@ -21,7 +21,7 @@ from api.auth import Caller
 from api.binance.auth import Session, known_caller, signed_caller
 from api.binance.errors import Refusal, malformed, translated
 from api.binance.parameters import Parameters, Signed, read
-from api.edge import BoundedRequest, charge_stranger, services_of
+from api.edge import BoundedRequest, charge_stranger, host_of, services_of
 from api.errors import Problem
 from api.limits import WINDOW_SECONDS, Allowance
 from api.services import Services
@@ -105,9 +105,8 @@ class Row:
     async def _admit(self, request: BoundedRequest) -> tuple[Call, dict[str, str]]:
         services = services_of(request)
         signed = read(request.scope["query_string"], await request.body())
-        host = request.client.host if request.client else "unknown"
         key_id = request.headers.get("x-mbx-apikey")
-        caller, allowance = await self.admit(services, host, key_id, signed)
+        caller, allowance = await self.admit(services, host_of(request), key_id, signed)
         request.state.limits_shared = allowance.shared
         return Call(services, signed.parameters, request, caller), _used(allowance)
 
