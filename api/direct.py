@@ -10,7 +10,7 @@ placing the order.
 from __future__ import annotations
 
 import email.message
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-Given = Mapping[Callable[..., Any], Callable[[Request], Any]]
-"""How to come by what a dependency's function would return."""
+Given = Collection[Callable[[Request], Any]]
+"""The functions that endpoints may depend on; each makes its value of the request alone."""
 
 _JSON = "application/json"
 _UNUSED = ("cookie_params", "websocket_param_name", "background_tasks_param_name")
@@ -50,7 +50,7 @@ class _Answer:
 
 
 class DirectCall:
-    """The endpoint of a route, called with what it asks for; `given` has its dependencies.
+    """The endpoint of a route, called with what it asks for; its dependencies are of `given`.
 
     Anything in a signature that is not provided for stops the gateway's start.
     """
@@ -128,7 +128,7 @@ def _giver(dependency: Dependant, given: Given, name: str) -> Callable[[Request]
     call = dependency.call
     if call is None or call not in given or dependency.dependencies:
         raise RuntimeError(f"{name} depends on something that the edge does not give")
-    return given[call]
+    return call
 
 
 def _name(dependency: Dependant, name: str) -> str:

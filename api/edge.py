@@ -312,4 +312,4 @@ def caller_in(request: Request) -> Caller:
 
 CallerDep = Annotated[Caller, Depends(caller_in)]
 ServicesDep = Annotated[Services, Depends(services_of)]
-_GIVEN = {caller_in: caller_in, services_of: services_of}
+_GIVEN = (caller_in, services_of)

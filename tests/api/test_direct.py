@@ -36,7 +36,7 @@ def _call(endpoint: object, path: str = "/x/{name}", status: int = 200) -> Direc
     router = APIRouter()
     router.add_api_route(path, endpoint, methods=["POST"], status_code=status)  # type: ignore[arg-type]
     (route,) = router.routes
-    return DirectCall(route, {_who: _who})  # type: ignore[arg-type]
+    return DirectCall(route, (_who,))  # type: ignore[arg-type]
 
 
 def _request(body: bytes = b"", query: bytes = b"", content_type: bytes = b"") -> Request:
