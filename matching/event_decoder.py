@@ -67,7 +67,7 @@ def _decode_one(data: bytes, offset: int) -> tuple[Event, int]:
         raise WireError(WireFault.UNKNOWN_EVENT, f"event type {kind} at {offset}")
     if part != 0:
         raise WireError(WireFault.BAD_PART, f"{shape.name} begins with part {part}")
-    names, unpack, _ = shape.parts[0]
+    names, unpack, _ = shape.first
     fields: Fields = dict(zip(names, unpack(data, offset + _BODY), strict=True))
     start = offset + STRIPE
     if shape.more:
@@ -312,14 +312,14 @@ class _Shape(NamedTuple):
     """How a type of event is read; by its number, as hashing an enumeration's member costs more."""
 
     name: str
-    parts: tuple[_Part, ...]
-    more: tuple[tuple[int, _Part], ...]
+    first: _Part
+    more: tuple[tuple[int, _Part], ...]  # by their numbers
     build: Callable[[int, int, int, int, Fields], Event]
 
 
 def _shape(kind: EventType) -> _Shape:
-    parts = tuple(_part(kind, number) for number in range(PARTS[kind]))
-    return _Shape(kind.name, parts, tuple(enumerate(parts))[1:], _BUILD[kind])
+    first, *more = (_part(kind, number) for number in range(PARTS[kind]))
+    return _Shape(kind.name, first, tuple(enumerate(more, 1)), _BUILD[kind])
 
 
 def _part(kind: EventType, number: int) -> _Part:
