@@ -29,7 +29,6 @@ router = APIRouter(prefix="/v1", tags=["sessions"], route_class=EdgeRoute)
 
 COOKIE = "rialto_session"
 _PATH = "/v1/sessions"
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)
 
 
@@ -143,19 +142,20 @@ def _name_of(caller: Caller) -> str:
 def _told(opened: OpenedSession, services: Services, response: Response) -> SessionOut:
     """Return the answer with an access token; a refresh token that is new goes into the cookie."""
     now_ms = services.now_ms()
-    expires_ms = min(now_ms + _ms(ACCESS_SPAN), _ms(opened.expires_at - _EPOCH))
-    until_ms = _ms(opened.stepped_up_at + STEP_UP_SPAN - _EPOCH)
-    token = AccessToken(opened.session_id, expires_ms, until_ms)
+    expires_us = microseconds(opened.expires_at)
+    access_ms = min(now_ms + ACCESS_SPAN // _MILLISECOND, expires_us // 1000)
+    until_ms = microseconds(opened.stepped_up_at + STEP_UP_SPAN) // 1000
+    token = AccessToken(opened.session_id, access_ms, until_ms)
     response.headers["Cache-Control"] = "no-store"
     if opened.refresh:
-        left = max(0, _ms(opened.expires_at - _EPOCH) - now_ms) // 1000
+        left = max(0, expires_us // 1000 - now_ms) // 1000
         response.headers["Set-Cookie"] = _cookie(services, opened.refresh, left)
     return SessionOut(
         session_id=opened.session_id,
         access_token=services.web.tokens.sealed(token),
-        access_expires_us=expires_ms * 1000,
+        access_expires_us=access_ms * 1000,
         stepped_up_until_us=until_ms * 1000,
-        expires_us=microseconds(opened.expires_at),
+        expires_us=expires_us,
     )
 
 
@@ -167,7 +167,3 @@ def _cookie(services: Services, value: str, seconds: int) -> str:
 
 def _gone(services: Services) -> str:
     return _cookie(services, "", 0)
-
-
-def _ms(span: dt.timedelta) -> int:
-    return span // _MILLISECOND
