@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from api.binance.errors import Refusal, malformed, missing
 from api.binance.parameters import Parameters
-from api.binance.spot_orders import self_trade_of, side_of
+from api.binance.spot_orders import self_trade_of, side_of, time_in_force_of
 from api.schemas.order_lists import PlaceOrderListIn
 from domain.instrument import Instrument
 from domain.order_id import is_client_order_id
@@ -92,14 +92,12 @@ def _entry(parameters: Parameters) -> tuple[dict[str, Any], Leg]:
     given, word = parameters.text, parameters.need("workingType")
     if word not in ("LIMIT", "LIMIT_MAKER"):
         raise Refusal(-1116, "Invalid orderType.")
-    time_in_force = given("workingTimeInForce")
+    time_in_force = time_in_force_of(parameters, "workingTimeInForce")
     if word == "LIMIT" and time_in_force is None:
         raise missing("workingTimeInForce")
-    if time_in_force not in (None, "GTC", "IOC", "FOK"):
-        raise Refusal(-1115, "Invalid timeInForce.")
     fields = {
         "price": parameters.need("workingPrice"),
-        "time_in_force": time_in_force.lower() if time_in_force and word == "LIMIT" else None,
+        "time_in_force": time_in_force if word == "LIMIT" else None,
         "display_quantity": given("workingIcebergQty"),
         "post_only": word == "LIMIT_MAKER",
         "client_order_id": given("workingClientOrderId"),
@@ -199,10 +197,7 @@ def _refuse(parameters: Parameters, *names: str) -> None:
 
 
 def _only_gtc(parameters: Parameters, name: str) -> None:
-    word = parameters.text(name)
-    if word not in (None, "GTC", "IOC", "FOK"):
-        raise Refusal(-1115, "Invalid timeInForce.")
-    if word in ("IOC", "FOK"):
+    if time_in_force_of(parameters, name) not in (None, "gtc"):
         raise _combination(f"{name} is GTC here.")
 
 

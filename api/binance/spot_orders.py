@@ -56,7 +56,7 @@ def spot_request(parameters: Parameters, instrument: Instrument) -> PlaceOrderIn
             "quantity": quantity,
             "quote_amount": budget,
             "price": parameters.text("price") if kind.endswith("limit") else None,
-            "time_in_force": _time_in_force(parameters, kind),
+            "time_in_force": time_in_force_of(parameters) if kind.endswith("limit") else None,
             "trigger_price": parameters.text("stopPrice") if kind != "market" else None,
             "display_quantity": parameters.text("icebergQty"),
             "post_only": post_only,
@@ -80,13 +80,12 @@ def self_trade_of(parameters: Parameters) -> str:
     return word.lower() if word in SELF_TRADE_MODES else "expire_maker"
 
 
-def _time_in_force(parameters: Parameters, kind: str) -> str | None:
-    word = parameters.text("timeInForce")
-    if word is None or not kind.endswith("limit"):
-        return None
-    if word not in ("GTC", "IOC", "FOK"):
+def time_in_force_of(parameters: Parameters, name: str = "timeInForce") -> str | None:
+    """Return the time in force in the native word, None without one; -1115 for any other word."""
+    word = parameters.text(name)
+    if word not in (None, "GTC", "IOC", "FOK"):
         raise Refusal(-1115, "Invalid timeInForce.")
-    return word.lower()
+    return None if word is None else word.lower()
 
 
 async def place(call: Call) -> dict[str, Any]:
