@@ -12,7 +12,7 @@ from domain.commands import PlaceOrder, PlaceOrderList
 from domain.instrument import Instrument
 from domain.order import ListKind, OrderType
 
-_OPPOSITE = {"buy": "sell", "sell": "buy"}
+OPPOSITE = {"buy": "sell", "sell": "buy"}
 _STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
 
 
@@ -37,7 +37,7 @@ def list_command(
     exits_only_reduce = is_bracket and instrument.terms is not None
     common: dict[str, Any] = {
         "symbol": asked.symbol,
-        "side": _OPPOSITE[asked.side] if is_bracket else asked.side,
+        "side": OPPOSITE[asked.side] if is_bracket else asked.side,
         "quantity": asked.quantity,
         "time_in_force": asked.time_in_force,
         "expires_at_us": asked.expires_at_us,

@@ -179,3 +179,8 @@ def missing(name: str) -> Refusal:
 def malformed(name: str) -> Refusal:
     """Return the refusal of a parameter that cannot be read."""
     return Refusal(-1100, f"Illegal characters found in parameter '{name}'.")
+
+
+def combination(detail: str) -> Refusal:
+    """Return the refusal of parameters that cannot go together."""
+    return Refusal(-1128, f"Combination of optional parameters invalid. {detail}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.binance.errors import Refusal, malformed, missing
+from api.binance.errors import Refusal, combination, malformed, missing
 from api.binance.order_words import FUTURES_TYPES
 from api.binance.parameters import Parameters
 from api.binance.spot_orders import self_trade_of, side_of
@@ -106,8 +106,8 @@ def _trigger(
             raise missing("stopPrice")
         return {"trigger_price": trigger}
     if parameters.text("activationPrice") or parameters.text("activatePrice"):
-        text = "A trailing stop trails from the moment it is placed: no activationPrice here."
-        raise Refusal(-1128, f"Combination of optional parameters invalid. {text}")
+        detail = "A trailing stop trails from the moment it is placed: no activationPrice here."
+        raise combination(detail)
     ticks = trailing_ticks(parameters.need("callbackRate"), reference_ticks)
     return {"trailing_offset": instrument.price_text(ticks)}
 

@@ -11,16 +11,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from api.binance.errors import Refusal, malformed, missing
+from api.binance.errors import Refusal, combination, malformed, missing
 from api.binance.parameters import Parameters
 from api.binance.spot_orders import self_trade_of, side_of, time_in_force_of
+from api.order_list_commands import OPPOSITE
 from api.schemas.order_lists import PlaceOrderListIn
 from domain.instrument import Instrument
 from domain.order_id import is_client_order_id
 
 PROFITS = ("LIMIT_MAKER", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
 LOSSES = ("STOP_LOSS", "STOP_LOSS_LIMIT")
-_OPPOSITE = {"buy": "sell", "sell": "buy"}
 _PARTS = ("entry", "take_profit", "stop_loss")  # in the order of their ids
 # What a native field is called behind the prefix of its order.
 _WORDS = {
@@ -70,10 +70,10 @@ def old_oco_request(parameters: Parameters, instrument: Instrument) -> PlaceOrde
 def oto_request(parameters: Parameters, instrument: Instrument) -> PlaceOrderListIn:
     """Return the native request of `orderList/oto`: a bracket with one exit."""
     common, entry = _entry(parameters)
-    exit_side = _OPPOSITE[common["side"]]
+    exit_side = OPPOSITE[common["side"]]
     word = parameters.need("pendingType")
     if word not in (*PROFITS, *LOSSES):
-        raise _combination("The pending order closes: it is a take-profit, stop or LIMIT_MAKER.")
+        raise combination("The pending order closes: it is a take-profit, stop or LIMIT_MAKER.")
     _check_exits(parameters, common, exit_side)
     return _request(parameters, instrument, common, [entry, _exit(parameters, "pending", word)])
 
@@ -81,7 +81,7 @@ def oto_request(parameters: Parameters, instrument: Instrument) -> PlaceOrderLis
 def otoco_request(parameters: Parameters, instrument: Instrument) -> PlaceOrderListIn:
     """Return the native request of `orderList/otoco`: a bracket with both exits."""
     common, entry = _entry(parameters)
-    exit_side = _OPPOSITE[common["side"]]
+    exit_side = OPPOSITE[common["side"]]
     _check_exits(parameters, common, exit_side)
     legs = _exits(parameters, exit_side, "pendingAbove", "pendingBelow")
     return _request(parameters, instrument, common, [entry, *legs])
@@ -113,10 +113,10 @@ def _entry(parameters: Parameters) -> tuple[dict[str, Any], Leg]:
 def _check_exits(parameters: Parameters, common: dict[str, Any], exit_side: str) -> None:
     """Refuse pending orders that would do anything but close what the working order has filled."""
     if side_of(parameters, "pendingSide") != exit_side:
-        raise _combination("The pending side is the opposite of the working side.")
+        raise combination("The pending side is the opposite of the working side.")
     quantities = {_plain(parameters.need("pendingQuantity")), _plain(common["quantity"])}
     if len(quantities) > 1:
-        raise _combination("The pending quantity is that of the working order.")
+        raise combination("The pending quantity is that of the working order.")
 
 
 def _exits(parameters: Parameters, side: str, above: str, below: str) -> list[Leg]:
@@ -193,13 +193,9 @@ def _refuse(parameters: Parameters, *names: str) -> None:
     """Refuse what an order of a list has not here: without it, it would be another order."""
     for name in names:
         if parameters.text(name) is not None:
-            raise _combination(f"No {name} here.")
+            raise combination(f"No {name} here.")
 
 
 def _only_gtc(parameters: Parameters, name: str) -> None:
     if time_in_force_of(parameters, name) not in (None, "gtc"):
-        raise _combination(f"{name} is GTC here.")
-
-
-def _combination(detail: str) -> Refusal:
-    return Refusal(-1128, f"Combination of optional parameters invalid. {detail}")
+        raise combination(f"{name} is GTC here.")

@@ -8,7 +8,7 @@ from fastapi import Response
 
 from api.binance.call import Call, refusal_of
 from api.binance.cancelling import UNKNOWN, cancelled_order
-from api.binance.errors import Refusal, malformed
+from api.binance.errors import Refusal, combination, malformed
 from api.binance.names import wanted
 from api.binance.order_words import ended_spot, placed_spot
 from api.binance.orders_found import named_order, open_orders
@@ -39,7 +39,7 @@ def spot_request(parameters: Parameters, instrument: Instrument) -> PlaceOrderIn
         raise Refusal(-1116, "Invalid orderType.")
     kind, post_only = ORDER_TYPES[word]
     if parameters.text("trailingDelta") is not None:
-        raise Refusal(-1128, "Combination of optional parameters invalid. No trailingDelta here.")
+        raise combination("No trailingDelta here.")
     if kind.endswith("limit"):
         parameters.need("price")
     if kind not in ("limit", "market"):
