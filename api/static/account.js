@@ -1,11 +1,23 @@
 // One customer's signed requests. The key stays in this page's memory and is gone with it.
 
-export class Refusal extends Error {
+class Refusal extends Error {
   constructor(problem) {
     const { title, detail } = problem;
     super(detail.startsWith(title) ? detail : `${title}. ${detail}`);
     this.code = problem.code;
   }
+}
+
+// What a person is told of a request that failed.
+export function wordsOf(error) {
+  return error instanceof Refusal ? error.message : "The gateway does not answer.";
+}
+
+// Returns an answer's JSON or throws a Refusal.
+export async function contentOf(answer) {
+  const content = await answer.json();
+  if (!answer.ok) throw new Refusal(content);
+  return content;
 }
 
 export class Account {
@@ -18,7 +30,7 @@ export class Account {
   async send(method, target, body = null) {
     const text = body === null ? "" : JSON.stringify(body);
     const { key, timestamp, signature } = await this.credentials(method, target, text);
-    const answer = await fetch(target, {
+    return contentOf(await fetch(target, {
       method,
       body: text || undefined,
       headers: {
@@ -27,10 +39,7 @@ export class Account {
         "RIALTO-TIMESTAMP": timestamp,
         "RIALTO-SIGNATURE": signature,
       },
-    });
-    const content = await answer.json();
-    if (!answer.ok) throw new Refusal(content);
-    return content;
+    }));
   }
 
   // What a request is signed with; a login to the WebSocket is a GET of its address.

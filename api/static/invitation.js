@@ -1,6 +1,6 @@
 // Making a login with an invitation: password, picture for the app, its first code, recovery codes.
 
-import { Refusal } from "/static/account.js";
+import { wordsOf } from "/static/account.js";
 import { element, show } from "/static/format.js";
 import { askOpenly } from "/static/session.js";
 
@@ -60,6 +60,6 @@ async function attempt(request) {
   try {
     await request();
   } catch (error) {
-    problem.textContent = error instanceof Refusal ? error.message : "The gateway does not answer.";
+    problem.textContent = wordsOf(error);
   }
 }

@@ -1,6 +1,6 @@
 // Your orders: signed in with an API key or in a session, listed with their terms, amended and cancelled.
 
-import { Account, Refusal } from "/static/account.js";
+import { Account, wordsOf } from "/static/account.js";
 import { drawFees, loadFees } from "/static/fees.js";
 import { element, setText, show } from "/static/format.js";
 import { drawHoldings } from "/static/holdings.js";
@@ -145,8 +145,7 @@ async function attempt(request, clears = true) {
     if (clears) setText("orders-problem", "");
     return true;
   } catch (error) {
-    const known = error instanceof Refusal;
-    setText("orders-problem", known ? error.message : "The gateway does not answer.");
+    setText("orders-problem", wordsOf(error));
     return false;
   }
 }

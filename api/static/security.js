@@ -1,6 +1,6 @@
 // The security panel of a session: a fresh second factor, keys, sessions, password, another app.
 
-import { Refusal } from "/static/account.js";
+import { wordsOf } from "/static/account.js";
 import { element, setText, show } from "/static/format.js";
 import { showCodes, showFactor } from "/static/invitation.js";
 
@@ -120,8 +120,7 @@ async function attempt(request) {
   try {
     await request();
   } catch (error) {
-    const known = error instanceof Refusal;
-    setText("security-problem", known ? error.message : "The gateway does not answer.");
+    setText("security-problem", wordsOf(error));
     if (error.code === "step_up_required") {
       setText("security-problem", "This needs a fresh code of your app: confirm it first.");
       byId("step-up").elements.namedItem("code").focus();

@@ -1,7 +1,7 @@
 // A web session: its access token stays in this page's memory; the cookie that refreshes it is
 // never seen by a script. `Session` answers as `Account` does, so that the page need not know which.
 
-import { Refusal } from "/static/account.js";
+import { contentOf } from "/static/account.js";
 
 const FLAG = "rialto-session"; // that there may be a cookie; nothing of it
 const EARLY_MS = 30_000;
@@ -94,8 +94,5 @@ async function ask(method, target, body = null, token = "") {
   if (body !== null) headers["Content-Type"] = "application/json";
   if (token) headers.Authorization = `Bearer ${token}`;
   const text = body === null ? undefined : JSON.stringify(body);
-  const answer = await fetch(target, { method, headers, body: text });
-  const content = await answer.json();
-  if (!answer.ok) throw new Refusal(content);
-  return content;
+  return contentOf(await fetch(target, { method, headers, body: text }));
 }
