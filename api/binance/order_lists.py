@@ -14,7 +14,7 @@ from api import order_answers as answers
 from api import order_list_answers as list_answers
 from api.binance.call import Call
 from api.binance.cancelling import UNKNOWN, unknown_if_ended
-from api.binance.errors import Refusal
+from api.binance.errors import Refusal, missing
 from api.binance.names import wanted
 from api.binance.order_list_requests import (
     oco_request,
@@ -166,12 +166,14 @@ def _lists(call: Call, records: Sequence[OrderRecord]) -> list[OrderListOut]:
 async def _named(call: Call, by_client_id: str) -> OrderListOut | None:
     """Return the caller's list of spot orders that the parameters name, None without one."""
     number, name = call.parameters.integer("orderListId"), call.parameters.text(by_client_id)
-    if number is None and name is None:
-        call.parameters.need("orderListId")
-    list_id: str | None = str(number)
-    if number is None:
+    list_id: str | None
+    if number is not None:
+        list_id = str(number)
+    elif name is not None:
         page = await list_orders(call.caller, call.services, client_order_id=name)
         list_id = page.orders[0].order_list_id if page.orders else None
+    else:
+        raise missing("orderListId")
     found = None if list_id is None else await _by_id(call, list_id)
     return found if found is not None and _instrument(call, found).terms is None else None
 
