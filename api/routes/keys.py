@@ -19,6 +19,7 @@ from domain.customer import Scope
 
 router = APIRouter(prefix="/v1", tags=["keys"], route_class=EdgeRoute)
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _REFUSED = {
     KeyRefusal.LABEL_TAKEN: "A key of yours has this label; a secret is told only once.",
     KeyRefusal.TOO_MANY: f"An account has at most {MAX_KEYS} keys; revoke one.",
@@ -81,8 +82,7 @@ def _wanted(asked: KeyIn, now_ms: int) -> NewKey:
     if asked.expires_us is not None:
         if asked.expires_us <= now_ms * 1_000:
             raise Problem("invalid_field", "expires_us: it has passed")
-        whole, rest = divmod(asked.expires_us, 1_000_000)  # exact: whole microseconds stay
-        expires_at = dt.datetime.fromtimestamp(whole, dt.UTC).replace(microsecond=rest)
+        expires_at = _EPOCH + dt.timedelta(microseconds=asked.expires_us)
     return NewKey(
         label=asked.label,
         scopes=tuple(asked.scopes),
