@@ -22,3 +22,8 @@ class ProcessBeat:
 def repeated_name(name: str, number: int) -> str:
     """Return the name of one of several processes of a kind, which count from 1."""
     return name if number == 1 else f"{name}-{number}"
+
+
+def repeated_names(name: str, count: int) -> list[str]:
+    """Return the names of all of several processes of a kind."""
+    return [repeated_name(name, number) for number in range(1, count + 1)]

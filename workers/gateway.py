@@ -29,7 +29,7 @@ from api.websocket.line import Line
 from api.websocket.route import drain
 from api.websocket.wire import Wire
 from domain.market import Listings
-from domain.process_beat import repeated_name
+from domain.process_beat import repeated_names
 from infra import garbage
 from infra.ending import end
 from infra.engine_client import EngineClient
@@ -183,9 +183,7 @@ async def build_services(settings: Settings, stack: AsyncExitStack) -> tuple[Ser
         now_ms=lambda: time.time_ns() // 1_000_000,
         version=rialto_version(),
         temporal_ui_url=settings.temporal_ui_url,
-        gateways=[
-            repeated_name("gateway", number) for number in range(1, settings.gateway_count + 1)
-        ],
+        gateways=repeated_names("gateway", settings.gateway_count),
     )
     return services, wiring
 

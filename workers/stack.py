@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from domain.process_beat import repeated_name
+from domain.process_beat import repeated_names
 from infra.embedded.chain import ChainServer
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.postgres import PostgresServer
@@ -110,7 +110,7 @@ class Stack:
 
 def gateway_urls(ports: Mapping[str, object], count: int) -> list[str]:
     """Return the addresses of `count` gateways, as far as they have ports."""
-    names = [repeated_name("gateway", number) for number in range(1, count + 1)]
+    names = repeated_names("gateway", count)
     return [f"http://{LOOPBACK}:{ports[name]}" for name in names if name in ports]
 
 
@@ -123,8 +123,8 @@ def gateway_environment(number: int, port: int) -> dict[str, str]:
 def preferred_ports(gateways: int) -> dict[str, int]:
     """Return the port that each server would like; the gateways' are consecutive."""
     first = PREFERRED_PORTS["gateway"]
-    more = {repeated_name("gateway", 1 + after): first + after for after in range(1, gateways)}
-    return PREFERRED_PORTS | more
+    names = repeated_names("gateway", gateways)
+    return PREFERRED_PORTS | {name: first + after for after, name in enumerate(names)}
 
 
 def build(data_dir: Path, shards: int = 1, gateways: int = 1) -> Stack:
