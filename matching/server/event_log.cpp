@@ -15,6 +15,7 @@ namespace rialto::server {
 namespace {
 
 constexpr std::uint64_t kIndexEvery = 64 << 10;
+constexpr std::size_t kRoomAhead = 4 << 20;
 constexpr std::size_t kChunk = 256 << 10;
 constexpr std::uint32_t kBlobMagic = 0x42564552;
 
@@ -68,6 +69,8 @@ EventLog::EventLog(const Folder& folder, const EventLogEnd& end)
     : folder_(folder), head_(end.head), file_bytes_(end.file_bytes), last_(end.last_sequence) {
   for (const EventFile& file : end.files) add_file(file);
   if (newest_ != nullptr) current_ = folder_.open(newest_->name, O_RDWR);
+  added_.resize(kRoomAhead);  // its pages are there before the loop needs them
+  added_.clear();
 }
 
 EventLog::~EventLog() {
@@ -92,21 +95,63 @@ void EventLog::begin_file(std::uint64_t first) {
 }
 
 void EventLog::append(std::uint64_t first, std::uint64_t last, std::span<const EventStripe> events,
-                      std::span<const std::uint64_t, 8> chain) try {
-  if (newest_ == nullptr || newest_->end >= file_bytes_) begin_file(first);
-  File& file = *newest_;
-  const std::uint64_t offset = file.end;
+                      std::span<const std::uint64_t, 8> chain) {
   BlobHead head{kBlobMagic, static_cast<std::uint32_t>(events.size_bytes()), first,
                 last,       blake2b16(chain.data(), chain.size_bytes()),     0,
                 {}};
   head.crc = checksum(head, events.data());
-  write_both(current_, file.name, &head, sizeof head, events.data(), events.size_bytes(), offset);
-  const std::span<const Mark> marked = file.marked();
-  file.end.store(offset + sizeof head + events.size_bytes(), std::memory_order_release);
-  if (marked.empty() || offset - marked.back().offset >= kIndexEvery) file.mark(first, offset);
-  last_.store(last, std::memory_order_release);
+  for (const auto& [data, size] : {std::pair<const void*, std::size_t>{&head, sizeof head},
+                                   {events.data(), events.size_bytes()}}) {
+    const auto* bytes = static_cast<const std::uint8_t*>(data);
+    added_.insert(added_.end(), bytes, bytes + size);
+  }
+  blobs_.push_back({first, last, added_.size()});
+}
+
+void EventLog::write(std::size_t limit) try {
+  while (limit != 0 && !blobs_.empty()) {
+    if (newest_ == nullptr || (written_ == begun_ && newest_->end >= file_bytes_))
+      begin_file(blobs_.front().first);
+    const std::size_t size = part_for_one_file(limit);
+    write_all(current_, newest_->name, reinterpret_cast<const char*>(&added_[written_]), size,
+              newest_->end + (written_ - begun_));
+    written_ += size;
+    limit -= size;
+    publish();
+  }
 } catch (const FileError& error) {
   throw EngineFault(Fault::kWriteFailed, error.what());
+}
+
+// How many bytes, at most `limit`, go to the newest file: the blob that fills it is its last.
+std::size_t EventLog::part_for_one_file(std::size_t limit) const {
+  std::size_t end = written_;
+  for (const Blob& blob : blobs_) {
+    end = blob.end;
+    if (end - written_ >= limit || newest_->end + (end - begun_) >= file_bytes_) break;
+  }
+  return std::min(limit, end - written_);
+}
+
+// Tells readers of the blobs that are written whole.
+void EventLog::publish() {
+  File& file = *newest_;
+  while (!blobs_.empty() && blobs_.front().end <= written_) {
+    const Blob& blob = blobs_.front();
+    const std::uint64_t offset = file.end;
+    const std::span<const Mark> marked = file.marked();
+    file.end.store(offset + (blob.end - begun_), std::memory_order_release);
+    if (marked.empty() || offset - marked.back().offset >= kIndexEvery)
+      file.mark(blob.first, offset);
+    last_.store(blob.last, std::memory_order_release);
+    begun_ = blob.end;
+    blobs_.pop_front();
+  }
+  if (begun_ != added_.size() && begun_ < kRoomAhead) return;
+  added_.erase(added_.begin(), added_.begin() + static_cast<std::ptrdiff_t>(begun_));
+  for (Blob& blob : blobs_) blob.end -= begun_;
+  written_ -= begun_;
+  begun_ = 0;
 }
 
 std::uint64_t EventLog::first_kept() const {

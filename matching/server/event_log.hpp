@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -50,9 +51,16 @@ class EventLog {
   EventLog(const EventLog&) = delete;
   EventLog& operator=(const EventLog&) = delete;
 
-  // Loop thread: adds the events of the commands `first` to `last`; `chain` is the engine's.
+  // Loop thread: adds the events of the commands `first` to `last`; `chain` is the engine's. They
+  // are kept, and can be read, once they are written.
   void append(std::uint64_t first, std::uint64_t last, std::span<const EventStripe> events,
               std::span<const std::uint64_t, 8> chain);
+
+  // Loop thread: how many bytes were added and are not written.
+  std::size_t behind() const { return added_.size() - written_; }
+
+  // Loop thread: writes about `limit` bytes of what is behind.
+  void write(std::size_t limit);
 
   // Events of `after` + 1 and on, whole commands, at most `up_to`, about `limit` bytes.
   std::optional<EventRange> read(std::uint64_t after, std::size_t limit, std::uint64_t up_to);
@@ -71,6 +79,10 @@ class EventLog {
   struct Mark {
     std::uint64_t first, offset;
   };
+  struct Blob {  // of what is behind
+    std::uint64_t first, last;
+    std::size_t end;  // in `added_`
+  };
 
   // A file as the loop writes it and others read it at the same time: what it has added is there
   // before the counts that tell of it.
@@ -88,6 +100,8 @@ class EventLog {
 
   void add_file(const EventFile& file);
   void begin_file(std::uint64_t first);
+  std::size_t part_for_one_file(std::size_t limit) const;
+  void publish();
   const File* file_of(std::uint64_t sequence) const;  // with the mutex
   std::uint64_t first_kept() const;                   // with the mutex
   Place place_of(std::uint64_t sequence);
@@ -99,6 +113,12 @@ class EventLog {
   std::atomic<std::uint64_t> last_;
   Descriptor current_;
   File* newest_ = nullptr;  // the loop's; never dropped
+
+  // What is added and not published: the first blob begins at `begun_`, and all before `written_` is
+  // in the file.
+  std::vector<std::uint8_t> added_;
+  std::deque<Blob> blobs_;
+  std::size_t begun_ = 0, written_ = 0;
 
   // From the oldest to the newest. The loop links new ones to the end and takes no lock; those who
   // read and who drops have one among themselves.

@@ -84,24 +84,6 @@ void write_all(const Descriptor& file, const std::string& name, const void* data
   }
 }
 
-void write_both(const Descriptor& file, const std::string& name, const void* head,
-                std::size_t head_size, const void* body, std::size_t body_size,
-                std::uint64_t offset) {
-  const iovec parts[2] = {{const_cast<void*>(head), head_size},
-                          {const_cast<void*>(body), body_size}};
-  const ssize_t done = ::pwritev(file.get(), parts, 2, static_cast<off_t>(offset));
-  if (done < 0 && errno != EINTR) throw FileError(name, errno);
-  auto written = done < 0 ? 0 : static_cast<std::size_t>(done);
-  if (written < head_size) {
-    write_all(file, name, static_cast<const char*>(head) + written, head_size - written,
-              offset + written);
-    written = head_size;
-  }
-  written -= head_size;
-  write_all(file, name, static_cast<const char*>(body) + written, body_size - written,
-            offset + head_size + written);
-}
-
 void sync_data(const Descriptor& file, const std::string& name) {
   if (::fdatasync(file.get()) != 0) throw FileError(name, errno);
 }

@@ -1,8 +1,6 @@
 // Files below one folder, named by relative path as in matching/storage.py.
 #pragma once
 
-#include <sys/uio.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -52,9 +50,6 @@ class Folder {
 // Writes all of it at `offset`.
 void write_all(const Descriptor& file, const std::string& name, const void* data, std::size_t size,
                std::uint64_t offset);
-void write_both(const Descriptor& file, const std::string& name, const void* head,
-                std::size_t head_size, const void* body, std::size_t body_size,
-                std::uint64_t offset);
 void sync_data(const Descriptor& file, const std::string& name);
 // Reads up to `size` bytes; fewer at the end of the file.
 std::size_t read_at(const Descriptor& file, const std::string& name, void* data, std::size_t size,

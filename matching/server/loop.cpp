@@ -21,6 +21,9 @@ constexpr std::uint64_t kTickNs = 100 * kMillisecond;       // without another r
 constexpr std::uint64_t kBusyTickNs = 1000 * kMillisecond;  // however many there are
 constexpr std::uint64_t kAcceptRestNs = 1000 * kMillisecond;
 constexpr int kEventsPerWait = 64;
+constexpr std::uint64_t kKeepWithinNs = kMillisecond;
+constexpr std::size_t kKeepAtOnce = 64 << 10, kMostBehind = 4 << 20;
+constexpr int kSendBytes = 4 << 20;  // or as much as the system permits; only what waits takes memory
 constexpr std::uint16_t kForbiddenOpcode = 2;  // domain.errors.RejectReason
 
 constexpr const char* kFaultNames[] = {"",
@@ -91,9 +94,11 @@ void Loop::wait() {
   const std::uint64_t before = monotonic_ns();
   int timeout = busy ? 0 : timeout_ms(before);
   if (before - last_work_ns_ < options_.limits.busy_poll_ns) timeout = 0;
+  if (events_log_.behind() != 0) timeout = 0;
   const int count = ::epoll_wait(epoll_.get(), ready, kEventsPerWait, timeout);
   const std::uint64_t now = lap_ns_ = monotonic_ns();
-  if (count > 0 || busy) last_work_ns_ = now;
+  nothing_waits_ = count <= 0 && !busy;
+  if (!nothing_waits_) last_work_ns_ = now;
   for (int at = 0; at < count; ++at) {
     const std::uint64_t about = ready[at].data.u64;
     if (about == kBellTag)
@@ -174,6 +179,8 @@ void Loop::accept_all(std::size_t listener) {
     }
     const int yes = 1;
     ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);  // no error elsewhere
+    // A sweep through thousands of orders leaves at once: what follows does not wait for its reader.
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &kSendBytes, sizeof kSendBytes);
     auto& connection = *connections_.emplace_back(std::make_unique<Connection>(
         std::move(socket), monotonic_ns() + options_.limits.handshake_ns));
     mailbox_.connections = static_cast<std::uint32_t>(connections_.size());
@@ -441,7 +448,7 @@ void Loop::greet(Connection& connection, const Frame& frame) {
 
 // ---- answers --------------------------------------------------------------------------------
 
-// Gives each job its share of the group's events, then keeps the events for readers.
+// Gives each job its share of the group's events, then adds them to what readers get.
 void Loop::answer_group() {
   std::uint64_t sequence = sequencer_.sequence() - group_.commands();
   std::size_t begin = 0;
@@ -456,10 +463,21 @@ void Loop::answer_group() {
   if (options_.ack_policy == AckPolicy::kOs) release();
   lap(Work::kAnswer);
   if (group_.commands() != 0) {
-    sequencer_.keep_events();
-    mailbox_.readable(std::min(journal_.durable_sequence(), events_log_.last_sequence()));
+    if (events_log_.behind() == 0) behind_since_ns_ = lap_ns_;
+    sequencer_.add_events();
     lap(Work::kEvents);
   }
+}
+
+// Writes events when no command waits for it, and anyhow before they are late or many.
+void Loop::keep_events() {
+  const std::size_t behind = events_log_.behind();
+  if (behind == 0) return;
+  const bool late = behind >= kMostBehind || lap_ns_ - behind_since_ns_ >= kKeepWithinNs;
+  if (!nothing_waits_ && !late) return;
+  events_log_.write(late ? behind : kKeepAtOnce);
+  mailbox_.readable(std::min(journal_.durable_sequence(), events_log_.last_sequence()));
+  lap(Work::kEvents);
 }
 
 void Loop::answer(Job& job, std::span<const EventStripe> events, std::uint64_t sequence) {
@@ -543,7 +561,8 @@ void Loop::stop_reading() {
 // Says so when all that was taken is carried out, durable and answered.
 void Loop::drain() {
   if (!draining_ || mailbox_.drained || !queue_.empty() || !submitted_.empty() ||
-      journal_.durable_sequence() < sequencer_.sequence() || !waiting_answers_.empty())
+      journal_.durable_sequence() < sequencer_.sequence() || !waiting_answers_.empty() ||
+      events_log_.behind() != 0)
     return;
   mailbox_.drained = true;
   mailbox_.to_python.ring();
@@ -558,6 +577,11 @@ void Loop::close_all() {
 }
 
 void Loop::finish() {
+  try {
+    if (!mailbox_.failed()) events_log_.write(events_log_.behind());
+  } catch (const EngineFault& error) {
+    mailbox_.fail(error.fault, error.what());
+  }
   queue_.clear();
   touched_.clear();
   connections_.clear();

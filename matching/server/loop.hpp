@@ -109,8 +109,9 @@ class Loop {
         if (options_.ack_policy == AckPolicy::kOs) written();
       }
       release();
-      drain();
       lap(Work::kAnswer);
+      keep_events();
+      drain();
     } catch (const EngineFault& error) {
       mailbox_.fail(error.fault, error.what());
     } catch (const std::exception& error) {
@@ -147,6 +148,7 @@ class Loop {
   void add_tick(std::uint64_t now);
 
   void answer_group();
+  void keep_events();
   void answer(Job& job, std::span<const EventStripe> events, std::uint64_t sequence);
   void release();
   void send(Connection& connection);
@@ -187,6 +189,8 @@ class Loop {
   std::uint64_t last_tick_ns_;
   std::uint64_t lap_ns_ = 0;
   std::uint64_t last_work_ns_ = 0;
+  std::uint64_t behind_since_ns_ = 0;  // the oldest event that is not kept yet, where there is one
+  bool nothing_waits_ = false;         // when the loop looked last
   bool stopped_reading_ = false, draining_ = false, closed_ = false, quitting_ = false;
 };
 

@@ -82,7 +82,7 @@ void Sequencer::make_room(std::uint64_t count, std::uint64_t at_once) {
   }
 }
 
-void Sequencer::keep_events() {
+void Sequencer::add_events() {
   log_.append(first_, sequence(), events_, engine_->events.lanes);
 }
 

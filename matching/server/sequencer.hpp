@@ -57,8 +57,8 @@ class Sequencer {
   // Applies what was written; returns its events, good until the next call.
   std::span<const EventStripe> apply(Group& group);
 
-  // Appends the events of the last group to the log: they may follow the answers, being derived.
-  void keep_events();
+  // Adds the events of the last group to the log: they may follow the answers, being derived.
+  void add_events();
 
   // Any thread: has memory made for `count` more orders than there have been, `at_once` at a time;
   // the loop would wait for each new page, a virtual machine's host included.

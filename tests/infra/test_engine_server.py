@@ -210,7 +210,7 @@ async def test_a_client_that_does_not_read_hurts_only_itself(loop: LoopKind) -> 
         _, writer = await asyncio.open_unix_connection(rig.socket, limit=1_024)
         writer.write(_hello(rig))
         writer.transport.pause_reading()  # type: ignore[attr-defined]
-        for _ in range(40):
+        for _ in range(160):  # more than the kernel keeps, too
             writer.write(batch)
         client = await rig.client()
         async with asyncio.timeout(30):

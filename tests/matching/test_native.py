@@ -60,6 +60,8 @@ def test_both_loops_write_the_same_files(tmp_path: Path) -> None:
     with NativeLoop(tmp_path / "native", file_bytes=32_768) as loop:
         loop.submit(opening())
         trade(loop, random.Random(4), 60)
+        loop.submit(batch(random.Random(5), 900))  # events for more than one write and file
+        trade(loop, random.Random(6), 5)
     native = FileStorage(tmp_path / "native", read_only=True)
     python = _rewritten(native, tmp_path / "python", 32_768)
     for folder in ("journal", "events"):
@@ -122,6 +124,18 @@ def test_ranges_while_the_loop_appends(tmp_path: Path) -> None:
         with pytest.raises(NotRetainedError):
             loop.sequencer.read_events(3, 1)
         assert loop.sequencer.read_events(400, 1) is not None
+
+
+def test_what_is_answered_is_kept_when_the_loop_stops(tmp_path: Path) -> None:
+    """Events wait while commands come; whoever stops the loop without a drain loses none."""
+    loop = NativeLoop(tmp_path)
+    loop.server.start()
+    for commands in (opening(), batch(random.Random(8), 900)):
+        loop.submit(commands)
+    answered = loop.sequencer.sequence
+    loop.server.stop()
+    assert loop.server.last_event == answered
+    loop.storage.close()
 
 
 def test_damaged_events_are_named(tmp_path: Path) -> None:
