@@ -14,6 +14,7 @@ from domain.hash_chain import JsonValue
 
 SANCTIONS = "sanctions"
 TRAVEL_RULE = "travel_rule"
+IDENTITY = "identity"  # of the customer, where a service is asked
 RESCREENED = "rescreened"  # audit action: an address was looked at again, and is not clear
 
 
@@ -23,6 +24,13 @@ class Verdict(StrEnum):
     CLEAR = "clear"
     REVIEW = "review"  # an officer has to sign, however small the amount
     BLOCKED = "blocked"
+
+
+IDENTITY_STATUS: dict[str, Verdict] = {
+    "verified": Verdict.CLEAR,
+    "pending": Verdict.REVIEW,  # papers are missing, or still looked at
+    "refused": Verdict.BLOCKED,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     withdrawal_stuck_seconds: NonNegativeInt = 180  # without a block, then a higher fee is offered
     screening_url: str = ""  # who is asked about addresses; "" = the lists in data_dir/wallet
     travel_rule_url: str = ""  # who is asked about receivers; "" = what customers say of them
+    identity_url: str = ""  # who is asked about customers; "" = staff, whose answer is the tier
 
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8000

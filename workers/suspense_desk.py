@@ -16,10 +16,10 @@ from infra.postgres.audit_store import AuditStore
 from infra.postgres.customer_file import CustomerFileStore
 from infra.postgres.ledger_store import LedgerStore
 from infra.settings import Settings
+from infra.wallet.asked_service import ScreeningAwayError
 from infra.wallet.chain import EvmChain
 from infra.wallet.deposit_rows import DEPOSITS, REVERSED, deposit_of, read_deposit
 from infra.wallet.rpc import ChainUnavailableError
-from infra.wallet.screening import ScreeningAwayError
 from workers import adjust_desk
 from workers.officer_desk import DeskError
 from workers.wallet_wiring import return_rules

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
@@ -53,7 +53,7 @@ from infra.wallet.payment_store import PaymentStore
 from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.policy_facts import PolicyFactsReader
 from infra.wallet.return_rules import ReturnRules
-from infra.wallet.screening import Screener, screeners_of
+from infra.wallet.screening import Screener, screeners_of, who_is_asked, who_is_away
 from infra.wallet.setup import CHAIN
 from infra.wallet.shard_transfer_store import ShardTransferStore
 from infra.wallet.transfer_store import TransferStore
@@ -119,11 +119,12 @@ def wire_wallet(to: Connections) -> Wiring:
     public = load_public(settings.data_dir)
 
     chain = EvmChain(settings.chain_url)
+    screeners = screeners_of(settings)
 
     async def connected() -> Client:
         return to.client
 
-    return wiring_of(
+    wiring = wiring_of(
         WalletAdapters(
             engine=to.database,
             chain=chain,
@@ -134,23 +135,38 @@ def wire_wallet(to: Connections) -> Wiring:
             hot_address=public.hot_address,
             cold_address=lambda: load_public(settings.data_dir).cold_address or "",
             officers=PinnedOfficers(pinned_path(settings.data_dir)),
-            policy_facts=PolicyFactsReader(to.database, public.hot_address, screeners_of(settings)),
-            screener=screeners_of(settings)[SANCTIONS],
-            returns=return_rules(settings, to.database, chain),
+            policy_facts=PolicyFactsReader(to.database, public.hot_address, screeners),
+            screener=screeners[SANCTIONS],
+            returns=return_rules(settings, to.database, chain, screeners[SANCTIONS]),
             starter=TemporalStarter(connected, task_queues.WALLET),
             gate=payment_gate(to.database, settings.reconciliation_policy),
             max_fee=settings.withdrawal_max_fee_gwei * _WEI_PER_GWEI,
             stuck_seconds=settings.withdrawal_stuck_seconds,
         )
     )
+    return _telling_who_is_asked(wiring, screeners)
 
 
-def return_rules(settings: Settings, engine: AsyncEngine, chain: EvmChain) -> ReturnRules:
+def _telling_who_is_asked(wiring: Wiring, screeners: Mapping[str, Screener]) -> Wiring:
+    """Return the wiring whose heartbeat says who screens, and whose concerns say who is away."""
+    report, concerns = wiring.report, wiring.concerns
+    assert report is not None
+
+    def told() -> tuple[int | None, int | None, dict[str, object]]:
+        sequence, lag, detail = report()
+        return sequence, lag, {**detail, "asked": who_is_asked(screeners)}
+
+    return replace(wiring, report=told, concerns=lambda: [*concerns(), *who_is_away(screeners)])
+
+
+def return_rules(
+    settings: Settings, engine: AsyncEngine, chain: EvmChain, screener: Screener | None = None
+) -> ReturnRules:
     """Return the rules about paying a deposit back to its sender."""
     return ReturnRules(
         engine,
         chain,
-        screeners_of(settings)[SANCTIONS],
+        screener or screeners_of(settings)[SANCTIONS],
         settings.data_dir,
         load_public(settings.data_dir).hot_address,
     )

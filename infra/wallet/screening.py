@@ -3,32 +3,37 @@
 `RIALTO_SCREENING_URL` and `RIALTO_TRAVEL_RULE_URL` replace the local rules. The service gets
 `POST` with the fields of `domain.screening.Screening` as JSON (amounts as text) and answers
 `{"verdict": "clear" | "review" | "blocked", "rule": "...", "version": "..."}`, the last two at most
-64 letters, digits and `._:-`. Anything else, and no answer, is `ScreeningAwayError`: whoever asked
+64 letters, digits and `._:-`. `RIALTO_IDENTITY_URL` adds who knows customers
+(infra/wallet/identity.py). Anything else, and no answer, is `ScreeningAwayError`: whoever asked
 asks again later, and nothing passes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
-
-import httpx
+from typing import Protocol
 
 from domain import screening
-from domain.screening import SANCTIONS, TRAVEL_RULE, Screening, ScreeningResult, Verdict
+from domain.screening import (
+    IDENTITY,
+    SANCTIONS,
+    TRAVEL_RULE,
+    Screening,
+    ScreeningResult,
+    Verdict,
+)
 from infra.settings import Settings
-from infra.tls import trusted
+from infra.wallet.asked_service import AskedService
+from infra.wallet.identity import HttpIdentity
 
-_SECONDS = 10.0
-_NAME = re.compile(r"[A-Za-z0-9._:-]{0,64}")  # operators see it, so nothing personal fits
-
-
-class ScreeningAwayError(ConnectionError):
-    """No answer, or one that is none."""
+_LOCAL = {
+    SANCTIONS: "the lists in the data folder",
+    TRAVEL_RULE: "what customers say of receivers",
+    IDENTITY: "the tiers that staff give",
+}
 
 
 class Screener(Protocol):
@@ -78,11 +83,8 @@ class TravelRuleScreener:
         return screening.travel_rule(asked)
 
 
-class HttpScreener:
+class HttpScreener(AskedService):
     """A service that answers by itself, or by asking the receiver's institution."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
 
     async def screen(self, asked: Screening) -> ScreeningResult:
         """Ask once; the caller's retries are what makes up for an outage."""
@@ -91,30 +93,16 @@ class HttpScreener:
             "amount": str(asked.amount),
             "value_cents": None if cents is None else str(cents),
         }
-        try:
-            known = trusted(trust_env=False)
-            async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False, verify=known) as client:
-                answer = await client.post(self._url, json=question)
-                answer.raise_for_status()
-                found = answer.json()
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise ScreeningAwayError(f"{self._url}: {error or type(error).__name__}") from error
-        return self._parsed(found)
-
-    def _parsed(self, found: Any) -> ScreeningResult:
-        fields = ("verdict", "rule", "version")
-        if not isinstance(found, dict) or not all(isinstance(found.get(f), str) for f in fields):
-            raise ScreeningAwayError(f"{self._url}: the answer is not verdict, rule and version")
-        verdict, rule, version = (found[field] for field in fields)
-        if verdict not in list(Verdict):
-            raise ScreeningAwayError(f"{self._url}: {verdict[:20]!r} is no verdict")
-        if not (_NAME.fullmatch(rule) and _NAME.fullmatch(version)):
-            raise ScreeningAwayError(f"{self._url}: rule and version are not short names")
-        return ScreeningResult(Verdict(verdict), rule, version)
+        return await self.ask(question, "verdict", {str(verdict): verdict for verdict in Verdict})
 
 
 def screeners_of(settings: Settings) -> dict[str, Screener]:
-    """Return who is asked, by name, in the order of precedence."""
+    """Return who is asked, by name, in the order of precedence.
+
+    Without a service nobody is asked who a customer is: staff have looked, and what they found is
+    the tier, whose limits the policy holds.
+    """
+    known = settings.identity_url
     return {
         SANCTIONS: HttpScreener(settings.screening_url)
         if settings.screening_url
@@ -122,7 +110,26 @@ def screeners_of(settings: Settings) -> dict[str, Screener]:
         TRAVEL_RULE: HttpScreener(settings.travel_rule_url)
         if settings.travel_rule_url
         else TravelRuleScreener(),
+        **({IDENTITY: HttpIdentity(known)} if known else {}),
     }
+
+
+def who_is_asked(screeners: Mapping[str, Screener]) -> dict[str, str]:
+    """Return in words who answers each question, for `rialto status` and `rialto doctor`."""
+    found: dict[str, str] = {}
+    for name, local in _LOCAL.items():
+        screener = screeners.get(name)
+        found[name] = screener.told if isinstance(screener, AskedService) else local
+    return found
+
+
+def who_is_away(screeners: Mapping[str, Screener]) -> list[str]:
+    """Return what to tell people of services that do not answer."""
+    return [
+        f"{name}: {screener.told}; withdrawals and deposits that ask there wait"
+        for name, screener in screeners.items()
+        if isinstance(screener, AskedService) and screener.is_away
+    ]
 
 
 async def ask_all(

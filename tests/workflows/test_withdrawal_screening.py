@@ -10,13 +10,16 @@ import sqlalchemy as sa
 
 from domain.approval import APPROVE
 from domain.chain import MAX_REPLACEMENTS
-from domain.screening import Screening, ScreeningResult, Verdict
+from domain.screening import IDENTITY, Screening, ScreeningResult, Verdict
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
+from infra.wallet.asked_service import ScreeningAwayError
+from infra.wallet.identity import HttpIdentity
 from infra.wallet.policy_facts import PolicyFactsReader
 from infra.wallet.rescreening import rescreen
-from infra.wallet.screening import ScreeningAwayError, review_path, screeners_of
+from infra.wallet.screening import review_path, screeners_of
 from infra.wallet.transaction import decode_signed
+from tests.infra.wallet.answering_service import AnsweringService, answering_service
 from tests.workflows.wallet_parts import OUTSIDE
 from tests.workflows.wallet_rig import Rig
 from workers import officer_desk as desk
@@ -95,6 +98,29 @@ async def test_an_outage_waits_and_a_late_doubt_parks(quiet_rig: Rig) -> None:
         await desk.decide(rig.settings, "marta", statement)
         await desk.retry(rig.settings, name, "looked at it")
         await rig.until_settled(name)
+
+
+async def test_whoever_is_refused_by_name_gets_his_money_back(quiet_rig: Rig) -> None:
+    """Who knows customers is asked over HTTP: away nothing passes, then the hold is given back."""
+    rig = quiet_rig
+    async with answering_service() as service:
+        service.status = b"503 Away"
+        known = {IDENTITY: HttpIdentity(service.url)}
+        facts = PolicyFactsReader(rig.engine, rig.wallet.public.hot_address, known)
+        async with rig.worker(policy_facts=facts):
+            await rig.funded_customer(8, "USDT", 300 * USDT)
+            name = await rig.withdraw(8, "USDT", 50 * USDT)
+            await rig.until(lambda: _asked_again(service), True)
+            assert await rig.state(name) == "held"
+            service.answer = b'{"status": "refused", "rule": "papers", "version": "1"}'
+            service.status = b"200 OK"
+            await rig.until(lambda: rig.state(name), "rejected")
+        assert (await rig.row(name)).reason == "policy:not_blocked_by_identity"
+        assert service.asked[0] == {"customer_id": 8, "subject": f"withdrawal-{name}"}
+
+
+async def _asked_again(service: AnsweringService) -> bool:
+    return len(service.asked) >= 2
 
 
 async def test_a_dear_chain_parks_before_the_nonce(quiet_rig: Rig) -> None:

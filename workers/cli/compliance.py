@@ -173,8 +173,9 @@ def rescreen(data: DataOption = None, as_json: JsonOption = False) -> None:
 
     async def work(engine: AsyncEngine, settings: Settings) -> Rescreening | str:
         from infra.postgres.audit_store import AuditStore
+        from infra.wallet.asked_service import ScreeningAwayError
         from infra.wallet.rescreening import rescreen as look_again
-        from infra.wallet.screening import ScreeningAwayError, screeners_of
+        from infra.wallet.screening import screeners_of
         from workers.officer_desk import login
 
         try:

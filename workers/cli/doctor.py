@@ -180,6 +180,28 @@ def _attention(folder: Path) -> Finding:
     return Finding("attention", not reasons, "; ".join(reasons) or "nothing waits", advice)
 
 
+def _asked(folder: Path) -> Finding:
+    from infra.settings import Settings
+    from infra.wallet.asked_service import AWAY, NO_ADDRESS
+    from infra.wallet.screening import screeners_of, who_is_asked
+    from workers.cli.status import asked_of
+    from workers.data_folder import supervisor_pid
+
+    advice = "Payments wait for whoever does not answer; docs/compliance.md: who is asked."
+    asked = asked_of(folder) if supervisor_pid(folder) is not None else {}
+    if not asked:
+        servers = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "TEMPORAL_ADDRESS", "CHAIN_URL"), "")
+        unused = {f"RIALTO_{name}": value for name, value in servers.items()}
+        try:
+            settings = Settings.of({"RIALTO_DATA_DIR": str(folder), **unused})
+        except ValueError as error:
+            return Finding("screening", False, str(error), "Mend the environment's settings.")
+        asked = who_is_asked(screeners_of(settings))
+    text = "; ".join(f"{question}: {who}" for question, who in asked.items())
+    good = not any(who.endswith((AWAY, NO_ADDRESS)) for who in asked.values())
+    return Finding("screening", good, text, advice)
+
+
 def _retention(folder: Path) -> Finding:
     from infra.embedded.temporal import retention_days
     from workers.data_folder import read_json
@@ -218,6 +240,7 @@ _CHECKS: tuple[Callable[[Path], Finding], ...] = (
     _running,
     _shards,
     _attention,
+    _asked,
     _retention,
     _versions,
 )

@@ -85,6 +85,7 @@ def exchange_state(folder: Path, pid: int) -> dict[str, Any]:
         "gateways": gateways,
         "temporal_ui": environment(folder).get("RIALTO_TEMPORAL_UI_URL", ""),
         "attention": _attention(system or {}),
+        "asked": asked_of(folder),
         "shards": (system or {}).get("shards") or shards_of(folder),
         "components": (system or {}).get("components", []),
         "limits": (system or {}).get("limits", {}),
@@ -108,6 +109,13 @@ def shards_of(folder: Path) -> list[dict[str, Any]]:
         if isinstance(detail, dict):
             found.append({"shard": int(path.stem.rpartition("-")[2]), **detail})
     return found
+
+
+def asked_of(folder: Path) -> dict[str, str]:
+    """Return who answers which question about payments, as the process that asks says it."""
+    detail = read_json(folder / "run" / "temporal-worker.json").get("detail")
+    asked = detail.get("asked") if isinstance(detail, dict) else None
+    return asked if isinstance(asked, dict) else {}
 
 
 def _attention(system: dict[str, Any]) -> list[str]:
@@ -136,6 +144,8 @@ def _print_status(found: dict[str, Any]) -> None:
             typer.echo(f"{name} is {market['state']}: {market['reason']}")
     for reason in found["attention"]:
         typer.echo(f"attention: {reason}")
+    for question, who in found["asked"].items():
+        typer.echo(f"{question} is asked of: {who}")
     if not found["components"]:
         typer.echo("\nthe gateway does not answer; the processes:")
     typer.echo(f"\n{'process':22} {'state':14} {'pid':>12} {'restarts':>9}")

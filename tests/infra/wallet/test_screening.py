@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,14 +10,17 @@ import pytest
 
 from domain.screening import SANCTIONS, TRAVEL_RULE, Screening, ScreeningResult, Verdict
 from infra.settings import Settings
+from infra.wallet.asked_service import ScreeningAwayError
 from infra.wallet.screening import (
     HttpScreener,
     ListScreener,
-    ScreeningAwayError,
     denied_path,
     review_path,
     screeners_of,
+    who_is_asked,
+    who_is_away,
 )
+from tests.infra.wallet.answering_service import AnsweringService, answering_service
 from tests.offline import NO_SERVERS
 
 ASKED = Screening(
@@ -33,32 +35,10 @@ ASKED = Screening(
 )
 
 
-class Service:
-    """Answers every request with the same bytes and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[object] = []
-        self.answer: bytes = b"{}"
-        self.status = b"200 OK"
-        self.url = ""
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        size = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-        self.asked.append(json.loads(await reader.readexactly(size)))
-        length = str(len(self.answer)).encode()
-        writer.write(b"HTTP/1.1 " + self.status + b"\r\nContent-Length: " + length + b"\r\n\r\n")
-        writer.write(self.answer)
-        await writer.drain()
-        writer.close()
-
-
 @pytest.fixture
-async def service() -> AsyncIterator[Service]:
+async def service() -> AsyncIterator[AnsweringService]:
     """Give a service that listens."""
-    made = Service()
-    async with await asyncio.start_server(made.serve, "127.0.0.1", 0) as server:
-        made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/screen"
+    async with answering_service() as made:
         yield made
 
 
@@ -79,7 +59,7 @@ async def test_lists_are_read_anew_and_the_worse_one_counts(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("verdict", list(Verdict))
 async def test_a_service_is_asked_everything_and_believed(
-    service: Service, verdict: Verdict
+    service: AnsweringService, verdict: Verdict
 ) -> None:
     """Amounts travel as text, since JSON's numbers may be floats."""
     service.answer = json.dumps({"verdict": verdict, "rule": "r-1", "version": "7"}).encode()
@@ -113,7 +93,7 @@ async def test_a_service_is_asked_everything_and_believed(
     ],
 )
 async def test_what_is_no_answer_passes_nothing(
-    service: Service, status: bytes, answer: bytes
+    service: AnsweringService, status: bytes, answer: bytes
 ) -> None:
     """It is raised, so that whoever asked asks again."""
     service.status, service.answer = status, answer
@@ -121,14 +101,14 @@ async def test_what_is_no_answer_passes_nothing(
         await HttpScreener(service.url).screen(ASKED)
 
 
-async def test_nobody_there_is_no_answer_either(service: Service) -> None:
+async def test_nobody_there_is_no_answer_either(service: AnsweringService) -> None:
     """Nor is an address that cannot be one."""
     for url in ("http://127.0.0.1:1/", "http://[", "nowhere"):
         with pytest.raises(ScreeningAwayError):
             await HttpScreener(url).screen(ASKED)
 
 
-async def test_settings_say_who_is_asked(tmp_path: Path, service: Service) -> None:
+async def test_settings_say_who_is_asked(tmp_path: Path, service: AnsweringService) -> None:
     """Local rules by default; an address replaces each by itself, in the same order."""
     common = {**NO_SERVERS, "RIALTO_DATA_DIR": str(tmp_path)}
     local = screeners_of(Settings.of(common))
@@ -137,3 +117,32 @@ async def test_settings_say_who_is_asked(tmp_path: Path, service: Service) -> No
     away = screeners_of(Settings.of(common | {"RIALTO_TRAVEL_RULE_URL": service.url}))
     assert isinstance(away[TRAVEL_RULE], HttpScreener)
     assert isinstance(away[SANCTIONS], ListScreener)
+
+
+async def test_who_does_not_answer_is_told_without_what_its_address_carries(
+    tmp_path: Path, service: AnsweringService
+) -> None:
+    """Operators read host and port; a name and a password in the address are nobody's to read."""
+    secret = service.url.replace("http://", "http://us:hidden@") + "?key=hidden"
+    screeners = screeners_of(
+        Settings.of(
+            {**NO_SERVERS, "RIALTO_DATA_DIR": str(tmp_path), "RIALTO_SCREENING_URL": secret}
+        )
+    )
+    place = service.url.removesuffix("/ask")
+    assert who_is_asked(screeners) == {
+        "sanctions": place,
+        "travel_rule": "what customers say of receivers",
+        "identity": "the tiers that staff give",
+    }
+    assert not who_is_away(screeners)
+
+    with pytest.raises(ScreeningAwayError) as raised:
+        await screeners[SANCTIONS].screen(ASKED)
+    assert "hidden" not in str(raised.value)
+    assert who_is_asked(screeners)["sanctions"] == f"{place} does not answer"
+    assert place in who_is_away(screeners)[0]
+
+    service.answer = b'{"verdict": "clear", "rule": "", "version": ""}'
+    await screeners[SANCTIONS].screen(ASKED)
+    assert not who_is_away(screeners)
