@@ -737,6 +737,7 @@ wallet_payment = sa.Table(  # between the exchange's own addresses
         postgresql_where=sa.text("state NOT IN ('booked', 'reverted', 'dropped', 'voided')"),
     ),
     sa.Index("ix_wallet_payment_deposit_path", "deposit_path"),
+    sa.Index("ix_wallet_payment_updated", "updated_at"),
     sa.Index(
         "ix_wallet_payment_nonce",
         "chain",

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.deposit import UNPOSTED_STATES, DepositState
 from domain.hot_wallet import Band, DepositHolding, Holdings
 from domain.instrument import Asset
 from domain.ledger import wallet_cold, wallet_deposit, wallet_hot, withdrawal_pending
@@ -18,32 +17,11 @@ from domain.wallet_payment import FINAL_STATES, PaymentKind
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.reading import reading
+from infra.wallet.sweepable import Sweepable
 
 SUBJECT = "hot-wallet"
 BAND_SET = "band_set"  # audit action
 _a, _b, _p = tables.asset.c, tables.hot_wallet_band.c, tables.wallet_payment.c
-_UNTOUCHED = (*UNPOSTED_STATES, DepositState.VOIDED, DepositState.SUSPENDED)
-# Deposits that are booked and were let pass, and what payments have moved at their addresses since.
-_OF_ADDRESSES = sa.text(
-    "WITH moved AS ("
-    " SELECT address, asset_id, amount FROM deposit WHERE chain = :chain"
-    "  AND customer_id IS NOT NULL AND turns % 2 = 0"
-    "  AND NOT state = ANY(CAST(:untouched AS text[]))"
-    " UNION ALL SELECT destination, asset_id, amount FROM wallet_payment"
-    "  WHERE chain = :chain AND kind = 'gas' AND state = 'booked'"
-    " UNION ALL SELECT source, asset_id, -amount FROM wallet_payment"
-    "  WHERE chain = :chain AND kind = 'sweep' AND NOT state IN ('dropped', 'reverted')"
-    " UNION ALL SELECT p.source, a.asset_id, -p.network_fee FROM wallet_payment p"
-    "  JOIN asset a ON a.chain = p.chain AND a.code = p.chain"
-    "  WHERE p.chain = :chain AND p.kind = 'sweep' AND p.network_fee IS NOT NULL)"
-    " SELECT d.address, d.path, m.asset_id, sum(m.amount) AS amount FROM moved m"
-    " JOIN deposit_address d ON d.chain = :chain AND d.address = m.address"
-    " JOIN hot_wallet_band b USING (asset_id)"
-    " WHERE NOT d.address = ANY(CAST(:busy AS text[]))"
-    " GROUP BY d.address, d.path, m.asset_id, b.sweep_above"
-    " HAVING sum(m.amount) > b.sweep_above"
-    " ORDER BY sum(m.amount) DESC LIMIT :most"
-)
 
 
 def _asset(row: Any) -> Asset:
@@ -60,6 +38,7 @@ class HotWalletStore:
     def __init__(self, engine: AsyncEngine, audit: AuditStore) -> None:
         self._engine = engine
         self._audit = audit
+        self._sweepable = Sweepable()
 
     async def bands(self, chain: str) -> list[Band]:
         """Return every asset of the chain with its bounds, in the order of their numbers."""
@@ -157,26 +136,21 @@ class HotWalletStore:
     async def to_sweep(self, chain: str, busy: Collection[str], most: int) -> list[DepositHolding]:
         """Return deposit addresses that hold more than their asset's bound, the fullest first.
 
-        `busy` are addresses that an open payment concerns.
+        `busy` are addresses that an open payment concerns. This store remembers what it found, so
+        that the next look reads only what has changed.
         """
-        parameters = {
-            "chain": chain,
-            "untouched": [str(state) for state in _UNTOUCHED],
-            "busy": list(busy),
-            "most": most,
-        }
         async with reading(self._engine) as connection:
+            found = await self._sweepable.look(connection, chain, busy, most)
             assets = {
                 row.asset_id: row for row in await connection.execute(sa.select(tables.asset))
             }
-            rows = await connection.execute(_OF_ADDRESSES, parameters)
-            return [
-                DepositHolding(
-                    row.address,
-                    row.path,
-                    _asset(assets[row.asset_id]),
-                    assets[row.asset_id].contract,
-                    int(row.amount),
-                )
-                for row in rows
-            ]
+        return [
+            DepositHolding(
+                it.address,
+                it.path,
+                _asset(assets[it.asset_id]),
+                assets[it.asset_id].contract,
+                it.amount,
+            )
+            for it in found
+        ]

@@ -1300,6 +1300,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_wallet_payment_deposit_path", "wallet_payment", ["deposit_path"], unique=False
     )
+    op.create_index("ix_wallet_payment_updated", "wallet_payment", ["updated_at"], unique=False)
     op.create_index(
         "ix_wallet_payment_nonce",
         "wallet_payment",
