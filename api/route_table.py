@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.edge import EdgeRoute
+from api.errors import Problem
 
 Found = tuple[EdgeRoute, dict[str, str]]
 
@@ -21,9 +22,10 @@ class RouteTable:
     """The routes behind the edge, by method and path."""
 
     def __init__(self, routes: Iterable[EdgeRoute]) -> None:
+        self._routes = tuple(routes)
         self._plain: dict[tuple[str, str], EdgeRoute] = {}
         self._patterns: dict[tuple[str, int], list[EdgeRoute]] = {}
-        for route in routes:
+        for route in self._routes:
             for method in route.methods:
                 if route.param_convertors:
                     self._patterns.setdefault((method, route.path.count("/")), []).append(route)
@@ -41,6 +43,11 @@ class RouteTable:
                 return route, matched.groupdict()
         return None
 
+    def methods(self, path: str) -> list[str]:
+        """Return the methods that a path has, of all routes that it may mean; in order."""
+        found = (route for route in self._routes if route.path_regex.fullmatch(path))
+        return sorted({method for route in found for method in route.methods})
+
 
 class EdgeFirst:
     """ASGI middleware: a request of one of our routes goes to its edge, all else further in."""
@@ -51,12 +58,18 @@ class EdgeFirst:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request or connection."""
-        found = None
+        found, methods = None, []
         if scope["type"] == "http":
             found = self._table.find(scope["method"], scope["path"])
-        if found is None:
+            methods = self._table.methods(scope["path"]) if found is None else []
+        request = Request(scope, receive, send) if found or methods else None
+        if request is None:
             await self._app(scope, receive, send)
             return
-        route, scope["path_params"] = found
-        response = await route.edge(Request(scope, receive, send))
+        if found is not None:
+            route, scope["path_params"] = found
+            response = await route.edge(request)
+        else:  # the framework would name the methods of one of the path's routes
+            problem = Problem("method_not_allowed", headers={"allow": ", ".join(methods)})
+            response = problem.response(request.state.request_id)
         await response(scope, receive, send)

@@ -6,7 +6,7 @@ size of bodies; only the spelling differs.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -33,7 +33,7 @@ _HEADERS = {
     "orders": f"X-MBX-ORDER-COUNT-{WINDOW_SECONDS}S",
 }
 _LIMITS = {"weight": "REQUEST_WEIGHT", "orders": "ORDERS"}
-_ANY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+_ANY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +185,19 @@ _PARAMETERS = {
 }
 
 
-def nothing_here() -> Route:
-    """Return the route of everything that the dialect's table does not have."""
+def nothing_here(rows: Sequence[Row]) -> Route:
+    """Return the route of everything that the dialect's table does not have.
 
-    async def refuse(_: Request) -> Response:
+    Of a path that has other methods it names them.
+    """
+
+    async def refuse(request: Request) -> Response:
+        path = f"/{request.path_params['path']}"
+        known = {row.method for row in rows if row.path == path}
+        if known:
+            methods = known | {"HEAD"} if "GET" in known else known  # as the web framework has it
+            allow = {"allow": ", ".join(sorted(methods))}
+            return translated(Problem("method_not_allowed", headers=allow)).response()
         return translated(Problem("not_found")).response()
 
     return Route("/{path:path}", refuse, methods=_ANY_METHOD)

@@ -93,5 +93,5 @@ ROWS = (*SPOT, *LISTS, *WALLET, *FUTURES, *LISTEN_KEYS)
 
 def binance_mount() -> Mount:
     """Return the dialect's routes, ready to be added to the application."""
-    routes = [*(row.route() for row in ROWS), *stream_routes(ROWS), nothing_here()]
+    routes = [*(row.route() for row in ROWS), *stream_routes(ROWS), nothing_here(ROWS)]
     return Mount(PREFIX, routes=routes)

@@ -20,6 +20,6 @@ def add_pages(app: FastAPI) -> None:
     async def reference_page() -> FileResponse:
         return FileResponse(STATIC / "reference.html", headers={"Cache-Control": "no-cache"})
 
-    app.add_api_route("/", market_page, include_in_schema=False)
-    app.add_api_route("/docs", reference_page, include_in_schema=False)
+    for path, page in (("/", market_page), ("/docs", reference_page)):
+        app.add_api_route(path, page, methods=["GET", "HEAD"], include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -49,14 +49,39 @@ def test_a_plain_path_goes_before_one_with_parameters() -> None:
     assert found[0].path == "/v1/orders/dry-run"
 
 
-@pytest.mark.parametrize("method", ["PUT", "HEAD", "OPTIONS", "TRACE"])
-async def test_another_method_is_a_problem_that_names_the_right_ones(
-    exchange: Exchange, method: str
-) -> None:
-    """The table changes nothing about that."""
-    answer = await exchange.http.request(method, "/v1/dead-mans-switch")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
-    assert answer.headers["x-content-type-options"] == "nosniff"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE")
+PAGES = {"/": ["GET", "HEAD"], "/docs": ["GET", "HEAD"]}
+
+
+def paths() -> dict[str, list[str]]:
+    """Return a path of every route's kind, and the methods of the routes that it may mean."""
+    known = dict(PAGES)
+    for route in ROUTES:
+        path = route.path_format.format(**dict.fromkeys(route.param_convertors, "some"))
+        meant = [one for one in ROUTES if one.path_regex.fullmatch(path)]
+        known[path] = sorted({method for one in meant for method in one.methods})
+    return known
+
+
+async def test_another_method_is_a_problem_that_names_the_right_ones(exchange: Exchange) -> None:
+    """Of every path: 405 names exactly the methods that are something else than a 405."""
+    for path, methods in paths().items():
+        for method in METHODS:
+            answer = await exchange.http.request(method, path)
+            if method in methods:
+                assert answer.status_code != 405, f"{method} {path}"
+                continue
+            assert answer.status_code == 405, f"{method} {path}"
+            assert sorted(answer.headers["allow"].split(", ")) == methods, f"{method} {path}"
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            if method != "HEAD":
+                assert answer.json()["code"] == "method_not_allowed"
+
+
+async def test_a_word_that_is_an_id_too_has_the_methods_of_both(exchange: Exchange) -> None:
+    """`/v1/orders/batch` takes a batch; as an order's id it is looked for, not found."""
+    answer = await exchange.http.put("/v1/orders/batch")
+    assert set(answer.headers["allow"].split(", ")) >= {"DELETE", "GET", "POST"}
 
 
 @pytest.mark.parametrize("path", ["/v1/ordersx", "/v1/orders/1/2", "/v2/orders"])

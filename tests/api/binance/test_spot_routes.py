@@ -247,6 +247,7 @@ async def test_what_does_not_exist(exchange: Exchange) -> None:
         assert (answer.status_code, answer.json()["code"]) == (404, -1020)
     wrong = await ask(exchange, "PUT", "/api/v3/order")
     assert wrong.json()["code"] == -1020
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "DELETE, GET, HEAD, POST")
     await placed(exchange, strategyId="7", newOrderRespType="FULL")
 
 
