@@ -13,8 +13,6 @@ from typing import Final
 
 from domain.commands import Opcode
 
-TOKENS_FILE = "engine-tokens.json"
-
 
 class Role(IntEnum):
     """What a connection is; wire number, never reused."""
@@ -91,16 +89,15 @@ class Tokens:
         return self._by_role[Role[role.upper()]]
 
 
-def load_tokens(secrets_dir: Path) -> Tokens:
-    """Return the tokens of an exchange; `FileNotFoundError` before they were made."""
-    return Tokens(json.loads((secrets_dir / TOKENS_FILE).read_text()))
+def load_tokens(path: Path) -> Tokens:
+    """Return the tokens in a file; `FileNotFoundError` before they were made."""
+    return Tokens(json.loads(path.read_text()))
 
 
-def ensure_tokens(secrets_dir: Path) -> Tokens:
-    """Return the tokens, made from the system's entropy when there are none yet."""
-    path = secrets_dir / TOKENS_FILE
+def ensure_tokens(path: Path) -> Tokens:
+    """Return the tokens in a file, made from the system's entropy when there are none yet."""
     if not path.exists():
-        secrets_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = {role.name.lower(): secrets.token_hex(32) for role in Role}
         fresh = path.with_suffix(f".{os.getpid()}.new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -112,4 +109,4 @@ def ensure_tokens(secrets_dir: Path) -> Tokens:
             pass
         finally:
             fresh.unlink()
-    return load_tokens(secrets_dir)
+    return load_tokens(path)

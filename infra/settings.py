@@ -5,16 +5,19 @@ The supervisor of `./rialto up` sets them for its children; any of the URLs may 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.process_beat import repeated_name
 from domain.reconciliation import Policy
 from infra.temporal.payload_keys import PAYLOAD_KEYS_FILE
+
+ENGINE_TOKENS_FILE = "engine-tokens.json"
 
 
 class Settings(BaseSettings):
@@ -52,11 +55,14 @@ class Settings(BaseSettings):
 
     shard: int = 0
     shard_count: int = 1
-    engine_socket: str = ""  # unix socket path; default: data_dir/run/engine-{shard}.sock
-    engine_tcp_port: int = 0  # 0 = the binary door listens on the unix socket only
-    engine_grpc_address: str = (
-        ""  # host:port or unix:path; default: data_dir/run/engine-{shard}.grpc
+    engine_socket: str = (
+        ""  # unix socket path or loopback:port; default: data_dir/run/engine-{shard}.sock
     )
+    engine_tcp_port: int = 0  # of the binary door on loopback; 0 = the unix socket only
+    engine_grpc_address: str = (
+        ""  # unix:path or loopback:port; default: data_dir/run/engine-{shard}.grpc
+    )
+    engine_tokens: str = ""  # file of the tokens that prove roles; default: in the secrets
     engine_kind: Literal["auto", "core", "reference"] = "auto"
     engine_loop: Literal["auto", "native", "python"] = "auto"
     engine_busy_poll_us: int = 0  # after work, how long the native loop looks before it sleeps
@@ -79,6 +85,18 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     log_format: Literal["json", "console"] = "json"
 
+    @field_validator("engine_socket", "engine_grpc_address")
+    @classmethod
+    def _stays_on_this_machine(cls, address: str) -> str:
+        """Refuse an engine's door on a network: tokens and orders cross it in clear text."""
+        if not stays_on_this_machine(address):
+            raise ValueError(
+                f"{address!r} leaves this machine, and the engine's doors have no TLS: take a unix "
+                "socket or loopback, and a TLS terminator that asks for client certificates on "
+                "either side (docs/engine-protocol.md)"
+            )
+        return address
+
     @staticmethod
     def of(variables: Mapping[str, str]) -> Settings:
         """Return settings in which `variables` (`RIALTO_...`) go before the environment."""
@@ -96,6 +114,11 @@ class Settings(BaseSettings):
     def payload_keys_path(self) -> Path:
         """Return the file of the keys that seal what goes to Temporal."""
         return Path(self.payload_keys or self.secrets_dir / PAYLOAD_KEYS_FILE)
+
+    @property
+    def engine_tokens_path(self) -> Path:
+        """Return the file of the tokens that prove roles to the engines."""
+        return Path(self.engine_tokens or self.secrets_dir / ENGINE_TOKENS_FILE)
 
     @property
     def run_dir(self) -> Path:
@@ -120,3 +143,17 @@ class Settings(BaseSettings):
     def engine_dir(self, shard: int) -> Path:
         """Return the folder of the shard's journal, events and snapshots."""
         return self.data_dir / "engine" / f"shard-{shard}"
+
+
+def stays_on_this_machine(address: str) -> bool:
+    """Return whether an address of an engine's door is a unix socket's path or on loopback.
+
+    A name is not looked up: what it means today it need not mean tomorrow.
+    """
+    if address.startswith(("unix:", "/")) or ":" not in address:
+        return True
+    host = address.removeprefix("ipv4:").removeprefix("ipv6:").rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 
 from domain.errors import RejectReason
 from domain.events import CommandRejected, EventType, SymbolListed
 from domain.instrument import Instrument
 from infra.engine_grpc import EngineGrpc, EngineStatus
+from infra.engine_roles import load_tokens
 from infra.settings import Settings
 from matching.codec import decode_events
 
@@ -19,9 +19,9 @@ def connect(
     settings: Settings, role: str, shard: int = 0, *, timeout_seconds: float = 10.0
 ) -> EngineGrpc:
     """Return a gRPC client of a shard's engine; close it after use."""
-    tokens = json.loads((settings.secrets_dir / "engine-tokens.json").read_text())
+    token = load_tokens(settings.engine_tokens_path).of(role)
     target = settings.engine_grpc_target(shard)
-    return EngineGrpc(target, role=role, token=tokens[role], timeout_seconds=timeout_seconds)
+    return EngineGrpc(target, role=role, token=token, timeout_seconds=timeout_seconds)
 
 
 async def list_market(settings: Settings, market: Instrument, shard: int = 0) -> None:

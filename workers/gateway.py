@@ -111,7 +111,7 @@ async def open_doors(
     settings: Settings, redis: Redis, stack: AsyncExitStack
 ) -> tuple[dict[int, ShardDoor], dict[int, ShardLog]]:
     """Return a door and a log a shard; an engine that is away is connected to when it comes."""
-    token = ensure_tokens(settings.secrets_dir).of("gateway")
+    token = ensure_tokens(settings.engine_tokens_path).of("gateway")
     doors, logs = {}, {}
     for shard in range(settings.shard_count):
         client = await EngineClient.connect(

@@ -226,12 +226,12 @@ async def run(settings: Settings) -> None:
     engine = EngineGrpc(
         settings.engine_grpc_target(settings.shard),
         role="reader",
-        token=ensure_tokens(settings.secrets_dir).of("reader"),
+        token=ensure_tokens(settings.engine_tokens_path).of("reader"),
     )
     prices_door = EngineGrpc(
         settings.engine_grpc_target(settings.shard),
         role="risk",
-        token=ensure_tokens(settings.secrets_dir).of("risk"),
+        token=ensure_tokens(settings.engine_tokens_path).of("risk"),
     )
     store = MarketStore(database)
     sources = build_sources(

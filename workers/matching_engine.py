@@ -68,7 +68,7 @@ async def run(settings: Settings) -> int:
         torn_bytes_erased=sequencer.erased_bytes,
     )
     _quiet_collector()
-    tokens = ensure_tokens(settings.secrets_dir)
+    tokens = ensure_tokens(settings.engine_tokens_path)
     host, door = host_for(
         sequencer,
         directory,

@@ -19,6 +19,7 @@ from infra.embedded.server import die_with_parent
 from infra.engine_client import EngineClient
 from infra.engine_grpc import EngineGrpc
 from infra.engine_roles import Tokens, load_tokens
+from infra.settings import ENGINE_TOKENS_FILE
 from tests.forks import ROOT, Forked, fork_main
 from tests.matching.desk import LISTING
 
@@ -50,7 +51,7 @@ class EngineProcess:
     @property
     def tokens(self) -> Tokens:
         """Return the tokens."""
-        return load_tokens(self.folder / "secrets")
+        return load_tokens(self.folder / "secrets" / ENGINE_TOKENS_FILE)
 
     def spawn(self, **environment: str) -> Forked | subprocess.Popen[bytes]:
         """Start the process without waiting for it: a fork, where no library is to be loaded."""

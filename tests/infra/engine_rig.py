@@ -21,6 +21,7 @@ from infra.engine_grpc import EngineGrpc
 from infra.engine_grpc_server import serve
 from infra.engine_hosts import Door, Host, LoopKind, host_for
 from infra.engine_roles import Tokens, ensure_tokens
+from infra.settings import ENGINE_TOKENS_FILE
 from matching.sequencer import AckPolicy, Sequencer
 from matching.storage import FileStorage
 from tests.matching.desk import LISTING
@@ -111,7 +112,7 @@ async def running(
     )
     if file_bytes is not None:
         sequencer.journal.segment_bytes = sequencer.events.file_bytes = file_bytes
-    tokens = ensure_tokens(folder / "secrets")
+    tokens = ensure_tokens(folder / "secrets" / ENGINE_TOKENS_FILE)
     host, door = host_for(
         sequencer, shard, tokens, kind="python" if storage else loop, limits=limits
     )

@@ -22,6 +22,7 @@ from infra.embedded.valkey import ValkeyServer
 from infra.engine_frames import encode_hello
 from infra.engine_grpc import EngineGrpc, EngineStatus
 from infra.engine_roles import Role, Tokens, load_tokens
+from infra.settings import ENGINE_TOKENS_FILE
 from workers.bench.market import LISTING, payments
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,7 +117,7 @@ class EngineRig:
     @property
     def tokens(self) -> Tokens:
         """Return the tokens that prove a role."""
-        return load_tokens(self.folder / "secrets")
+        return load_tokens(self.folder / "secrets" / ENGINE_TOKENS_FILE)
 
     def hello(self) -> bytes:
         """Return the first frame of a gateway."""

@@ -117,7 +117,7 @@ class TradeLoad:
         self._client = await EngineClient.connect(
             self._settings.engine_socket_path(0),
             "gateway",
-            load_tokens(self._settings.secrets_dir).of("gateway"),
+            load_tokens(self._settings.engine_tokens_path).of("gateway"),
             timeout_seconds=_OUTCOME_SECONDS,
         )
         self._task = asyncio.create_task(self._run())

@@ -87,7 +87,19 @@ def test_each_shard_has_its_own_engine_market_data_and_monitor(compose: dict[str
         }
         assert services == {f"{verb}-{shard}": str(shard) for shard in shards}
     for name in ("RIALTO_ENGINE_SOCKET", "RIALTO_ENGINE_GRPC_ADDRESS"):
-        assert everyone[name].startswith("matching-engine-{shard}:")
+        assert everyone[name].removeprefix("unix:").startswith("/run/doors/engine-{shard}.")
+
+
+def test_who_speaks_to_an_engine_has_its_doors_and_tokens(compose: dict[str, Any]) -> None:
+    """Sockets in one volume, which nobody else has: no token crosses a network."""
+    service = compose["services"]
+    have = {
+        what: {name for name in service if what in str(service[name].get(place, []))}
+        for place, what in (("volumes", "doors:/run/doors"), ("secrets", "engine-tokens"))
+    }
+    rialto = {name for name in service if service[name].get("image") == "rialto"}
+    assert have["doors:/run/doors"] == have["engine-tokens"] == rialto - {"wallet-signer"}
+    assert "-m 700 /run/doors" in (DEPLOY / "Dockerfile").read_text()
 
 
 def test_journals_are_where_their_readers_look(compose: dict[str, Any]) -> None:
