@@ -38,10 +38,11 @@ from infra.wallet.officers import DEMO_OFFICERS
 from workers import demo_listings as listings
 from workers import demo_perpetuals as perpetuals
 from workers.data_folder import demo_record_path, read_json, write_json
-from workers.demo_money import withdraw
+from workers.demo_money import list_address, withdraw
 
 _DEPOSIT_SECONDS = 60.0
 _TRANSFER_SECONDS = 60.0
+_WITHDRAWALS = {"waiting": listings.WAITING_WITHDRAWAL, "parked": listings.PARKED_WITHDRAWAL}
 
 
 class DemoError(ServerFailedError):
@@ -224,15 +225,20 @@ class Demo:
                 raise DemoError(f"the transfer of {name}'s {code} is {found.state}: {found}")
             await asyncio.sleep(0.2)
 
+    async def list_addresses(self, client: AsyncClient) -> None:
+        """Let the addresses of the withdrawals to practise on begin to cool off."""
+        if self._is_done("withdrawals"):
+            return
+        target = await self.outside_address()
+        for owner, _, _ in _WITHDRAWALS.values():
+            await list_address(client, self._account(owner), target)
+
     async def leave_withdrawals(self, client: AsyncClient) -> None:
         """Ask for two withdrawals: one needs an officer, one is larger than the hot wallet."""
         if self._is_done("withdrawals"):
             return
         target = await self.outside_address()
-        for name, (owner, code, amount) in (
-            ("waiting", listings.WAITING_WITHDRAWAL),
-            ("parked", listings.PARKED_WITHDRAWAL),
-        ):
+        for name, (owner, code, amount) in _WITHDRAWALS.items():
             try:
                 self._record[f"withdrawal_{name}"] = await withdraw(
                     client, self._account(owner), code, amount, target, key=f"demo-{name}"

@@ -61,6 +61,8 @@ class Exchange:
         self._say = say
         self._demo_content: dict[str, object] = {}
         self._chain_care: asyncio.Task[None] | None = None
+        self._migration: subprocess.Popen[str] | None = None
+        self._newest = _newest_schema()
 
     @property
     def settings(self) -> Settings:
@@ -73,7 +75,7 @@ class Exchange:
         """Start servers, processes and demo; `ServerFailedError` if one of them fails."""
         (self.data_dir / "demo.json").unlink(missing_ok=True)
         write_json(self.data_dir / "run" / "env.json", dict(self.stack.environment()))
-        ensure_tokens(self.data_dir / "secrets")
+        ensure_tokens(self.settings.engine_tokens_path)
         self._prepare_payload_keys()
         create_demo_staff(self.data_dir / "secrets")
         home = prepare_home(self.data_dir, self.data_dir / "run" / "wallet-signer.json")
@@ -84,11 +86,14 @@ class Exchange:
         if self.stack.chain is not None:
             self._chain_care = asyncio.create_task(self._look_after_chain(self.stack.chain))
         nursery = asyncio.create_task(self._start(self._nursery, stage=_STAGE_SERVERS))
+        self._begin_to_migrate()
         try:
             await (self._later_start(nursery) if self._is_seeded() else self._first_start(nursery))
             await self._open_more_shards()
         finally:
             nursery.cancel()
+            if self._migration is not None:
+                self._migration.kill()
         if bots:
             await self.start_bots()
         else:
@@ -160,10 +165,11 @@ class Exchange:
                 signer = self._processes("wallet-signer")
                 group.create_task(self._start(*signer, stage=_STAGE_WORKERS))
                 await nursery
+                group.create_task(demo.fund())  # the watcher finds what was sent before it came
                 await self._start_workers()
-            async with _together() as group:
-                group.create_task(demo.fund())
                 group.create_task(demo.list_perpetuals())
+                async with AsyncClient(self.stack.page_url) as client:
+                    await demo.list_addresses(client)
             async with AsyncClient(self.stack.page_url) as client:
                 await demo.leave_withdrawals(client)
 
@@ -204,25 +210,33 @@ class Exchange:
         async with _together():
             await self.supervisor.start(*children, stage=stage)
 
-    async def _migrate(self) -> None:
-        """Bring the database to the newest schema, in a process of its own: it blocks."""
-        settings = self.stack.environment()
-        newest = _newest_schema()
-        mark = self.data_dir / "postgres" / "rialto-schema"
-        if self.stack.postgres is not None and mark.exists() and mark.read_text() == newest:
+    def _begin_to_migrate(self) -> None:
+        """Start the process that migrates, unless nothing is new: it imports for a second first."""
+        mark = self._schema_mark
+        if self.stack.postgres is not None and mark.exists() and mark.read_text() == self._newest:
             return
-        command = [sys.executable, "-P", "-m", "infra.postgres.migrate"]
-        result = await asyncio.to_thread(
-            subprocess.run,
-            [*command, settings["RIALTO_DATABASE_URL"]],
-            capture_output=True,
+        self._migration = subprocess.Popen(
+            [sys.executable, "-P", "-m", "infra.postgres.migrate", "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
-        if result.returncode != 0:
-            raise ServerFailedError(f"the database could not be migrated:\n{result.stderr[-1500:]}")
+
+    async def _migrate(self) -> None:
+        """Bring the database, which answers, to the newest schema."""
+        if self._migration is None:
+            return
+        url = self.stack.environment()["RIALTO_DATABASE_URL"]
+        _, problem = await asyncio.to_thread(self._migration.communicate, f"{url}\n")
+        if self._migration.returncode != 0:
+            raise ServerFailedError(f"the database could not be migrated:\n{problem[-1500:]}")
         if self.stack.postgres is not None:
-            mark.write_text(newest)
+            self._schema_mark.write_text(self._newest)
+
+    @property
+    def _schema_mark(self) -> Path:
+        return self.data_dir / "postgres" / "rialto-schema"
 
     async def _look_after_chain(self, chain: ChainServer) -> None:
         """Keep the chain's pace, and its state on the disk."""

@@ -1,4 +1,7 @@
-"""Bring a database to the newest schema: `python -m infra.postgres.migrate URL`, or `upgrade`."""
+"""Bring a database to the newest schema: `python -m infra.postgres.migrate URL`, or `upgrade`.
+
+`-` for URL is the first line of standard input: there nobody sees the password.
+"""
 
 from __future__ import annotations
 
@@ -75,4 +78,5 @@ def bring(database_url: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(bring(sys.argv[1]) or 0)
+    url = sys.argv[1]
+    sys.exit(bring(sys.stdin.readline().strip() if url == "-" else url) or 0)
