@@ -103,6 +103,20 @@ def test_tests_need_the_larger_lock_and_up_is_content_with_it(script: Script) ->
     assert script.installs() == []
 
 
+def test_a_core_that_was_not_built_is_tried_again_with_another_compiler(script: Script) -> None:
+    """The plain engine runs meanwhile, and nothing is installed anew without a reason."""
+    without_core = _FAKE_UV.replace('if [ "$2" = "-m" ]', '[ "$2" = "-m" ] || exit 1; if true')
+    script.program("uv", without_core.format(log=script.log, venv=script.venv))
+    assert "the reference engine will run" in script.run("status").stderr
+    assert len(script.installs()) == 3
+    assert script.run("status").stderr == ""
+    assert script.installs() == []
+    script.program("c++", "#!/bin/sh\n")
+    assert "the reference engine will run" in script.run("status").stderr
+    assert script.installs()
+    assert script.run("status").stderr == ""
+
+
 def test_failed_install_is_told_and_repeated(script: Script) -> None:
     """Uv's own words, what may be the cause, exit code 1; the next run tries again."""
     script.program("uv", "#!/bin/sh\necho 'no route to the registry' >&2\nexit 3\n")

@@ -17,6 +17,7 @@ from workers.cli.context import EXIT_FAILED, DataOption, JsonOption, data_dir, e
 
 _LEAST_DISK_GB = 2.0
 _LEAST_MEMORY_GB = 2.0
+_COMPILERS = ("c++", "g++", "clang++")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +56,35 @@ def _machine(_: Path) -> Finding:
     return Finding("machine", good, text, "Rialto's embedded servers are for Linux on x86-64.")
 
 
+def _engine(_: Path) -> Finding:
+    from matching.core_engine import load_core
+
+    if load_core() is not None:
+        return Finding("engine", True, "the C++ core")
+    compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
+    why = f"{compiler} did not build it" if compiler else "there is no C++ compiler"
+    advice = "install a C++20 compiler (for example: apt install g++), then run ./rialto version"
+    return Finding("engine", True, f"the plain Python engine, slow, as {why}: {advice}")
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that exists, as far as we may look."""
+    while not os.access(folder, os.F_OK) and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
 def _data(folder: Path) -> Finding:
-    existing = folder
-    while not existing.exists():
-        existing = existing.parent
-    good = os.access(existing, os.W_OK)
+    existing = _existing(folder)
+    if not existing.is_dir():
+        return Finding("data folder", False, str(folder), f"{existing} is a file: use --data DIR.")
+    good = os.access(existing, os.W_OK | os.X_OK)
     advice = f"{existing} is not writable by you: use --data DIR, or become its owner."
     return Finding("data folder", good, str(folder), advice)
 
 
 def _disk(folder: Path) -> Finding:
-    existing = folder
-    while not existing.exists():
-        existing = existing.parent
-    free = shutil.disk_usage(existing).free / 1e9
+    free = shutil.disk_usage(_existing(folder)).free / 1e9
     advice = f"Rialto wants {_LEAST_DISK_GB:g} GB; free some space, or use --data on another disk."
     return Finding("disk", free > _LEAST_DISK_GB, f"{free:.1f} GB free", advice)
 
@@ -126,16 +142,16 @@ def _chain(_: Path) -> Finding:
 def _ports(folder: Path) -> Finding:
     from infra.embedded.ports import is_free
     from workers.data_folder import read_json, supervisor_pid
+    from workers.stack import PREFERRED_PORTS
 
-    ports = read_json(folder / "run" / "ports.json")
-    if not ports or supervisor_pid(folder) is not None:
-        return Finding(
-            "ports", True, ", ".join(f"{k} {v}" for k, v in ports.items()) or "not chosen"
-        )
-    busy = [f"{name} {port}" for name, port in ports.items() if not is_free(int(str(port)))]
+    chosen = read_json(folder / "run" / "ports.json")
+    if chosen and supervisor_pid(folder) is not None:
+        return Finding("ports", True, ", ".join(f"{k} {v}" for k, v in chosen.items()))
+    wanted = chosen or PREFERRED_PORTS
+    busy = [f"{name} {port}" for name, port in wanted.items() if not is_free(int(str(port)))]
     if busy:
         return Finding("ports", True, f"{', '.join(busy)} taken: the next start picks others")
-    return Finding("ports", True, "those of the last start are free")
+    return Finding("ports", True, f"those of the {'last' if chosen else 'first'} start are free")
 
 
 def _running(folder: Path) -> Finding:
@@ -232,6 +248,7 @@ _CHECKS: tuple[Callable[[Path], Finding], ...] = (
     _data,
     _disk,
     _memory,
+    _engine,
     _postgres,
     _valkey,
     _temporal,

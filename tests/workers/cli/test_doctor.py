@@ -1,14 +1,18 @@
-"""`rialto doctor` names who answers questions about payments, and whom nobody can reach."""
+"""`rialto doctor`: what keeps Rialto from running, or nobody can reach, is named with what to do."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import socket
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from matching import core_engine
 from workers.__main__ import build
+from workers.cli import doctor
 from workers.data_folder import make_folders, owned
 
 
@@ -47,3 +51,47 @@ def test_a_running_exchange_speaks_for_itself(tmp_path: Path) -> None:
     with owned(tmp_path):
         found = _screening(tmp_path)
     assert (found["ok"], found["found"]) == (False, away)
+
+
+def test_a_folder_that_cannot_be_one(tmp_path: Path) -> None:
+    """A file in its place, or above it."""
+    file = tmp_path / "file"
+    file.touch()
+    for folder in (file, file / "below"):
+        found = doctor._data(folder)
+        assert (found.ok, found.advice) == (False, f"{file} is a file: use --data DIR.")
+
+
+def test_a_folder_yet_to_be_made(tmp_path: Path) -> None:
+    """The nearest one above counts."""
+    found = doctor._data(tmp_path / "a" / "b")
+    assert (found.ok, found.found) == (True, str(tmp_path / "a" / "b"))
+    assert doctor._disk(tmp_path / "a" / "b").found.endswith(" GB free")
+
+
+@pytest.mark.parametrize(
+    ("compiler", "why"),
+    [(None, "there is no C++ compiler"), ("/usr/bin/c++", "/usr/bin/c++ did not build it")],
+)
+def test_the_plain_engine_is_told(
+    monkeypatch: pytest.MonkeyPatch, compiler: str | None, why: str
+) -> None:
+    """It runs, slowly: no fault, and a way to the fast one."""
+    monkeypatch.setattr(core_engine, "load_core", lambda: None)
+    monkeypatch.setattr(shutil, "which", lambda _: compiler)
+    found = doctor._engine(Path())
+    assert found.ok
+    assert why in found.found
+    assert "apt install g++" in found.found
+
+
+def test_ports_that_are_taken(tmp_path: Path) -> None:
+    """Those of the last start, or those that a first one prefers: no fault, another is taken."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "ports.json").write_text(json.dumps({"gateway": port}))
+        found = doctor._ports(tmp_path)
+    assert found.ok
+    assert found.found == f"gateway {port} taken: the next start picks others"
+    assert doctor._ports(tmp_path).found == "those of the last start are free"
