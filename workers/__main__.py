@@ -11,6 +11,9 @@ from importlib import import_module
 
 import typer
 
+from workers.cli.exit_codes import OF_ALL
+from workers.cli.help_text import FrontDoor, as_help, complete
+
 _GROUPS = (
     "up",
     "status",
@@ -55,12 +58,14 @@ def build() -> typer.Typer:
     """Return the command line with all its verbs."""
     app = typer.Typer(
         name="rialto",
+        cls=FrontDoor,
         help="Rialto, an exchange: a matching engine, a ledger, and workflows that can be watched.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=as_help(OF_ALL),
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     for group in _GROUPS:
         try:
@@ -70,6 +75,7 @@ def build() -> typer.Typer:
                 raise
             continue
         module.register(app)
+    complete(app)
     return app
 
 

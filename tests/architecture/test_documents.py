@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from tests.architecture.sources import ROOT, project_files, text_of
 from workers.__main__ import build
+from workers.processes import PROCESSES
 
 DOCUMENTS = [path for path in project_files() if path.endswith(".md")]
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)#\s]+)(?:#[^)]*)?\)")
@@ -80,6 +81,13 @@ def test_every_verb_explains_itself() -> None:
                 walk(child, f"{name} {child_name}")
 
     walk(command_line(), "rialto")
+
+
+def test_the_readmes_table_has_every_verb() -> None:
+    """Whoever looks for a verb finds it there; processes by themselves are deployment's."""
+    rows = [line.split("|")[1] for line in text_of("README.md").splitlines() if line[:3] == "| `"]
+    shown = {name for row in rows for name in re.findall(r"`([a-z-]+)`", row)}
+    assert shown == command_line().commands.keys() - {spec.verb for spec in PROCESSES}
 
 
 def test_the_readme_begins_with_its_two_commands() -> None:

@@ -32,7 +32,7 @@ def alarms(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the open alarms; exit code 1 when there is one that nobody looks after."""
+    """List the open alarms; nobody looks after one until it is acknowledged."""
     if context.invoked_subcommand:
         return
 

@@ -65,7 +65,7 @@ def withdrawal(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell a withdrawal's whole story from the audit log; exit code 1 if it is not genuine.
+    """Tell a withdrawal's whole story from the audit log.
 
     Each record's content, its place in the chain, and the signatures of decisions are checked; the
     workflow's history, exported or still in Temporal, and the business row must say the same. That
@@ -105,7 +105,7 @@ def about(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show who did what to one subject; exit code 1 if a record is not genuine.
+    """Show who did what to one subject.
 
     That you have looked at a customer's records is recorded.
     """
@@ -125,10 +125,7 @@ def history(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a closed workflow's exported histories, checked; --json prints the events.
-
-    Exit code 1 when there is none, or one is not what was exported.
-    """
+    """Show a closed workflow's exported histories, checked; --json prints the events."""
     kept = _with_file(data, lambda file: _history(file, workflow_id))
     if not kept:
         typer.echo(f"no history of {workflow_id} is exported (yet)", err=True)
@@ -169,7 +166,7 @@ def export(
     html: HtmlOption = None,
     data: DataOption = None,
 ) -> None:
-    """Print the audit log of a period as JSON lines with hashes; exit code 1 if one is not genuine.
+    """Print a period of the audit log as JSON lines with hashes.
 
     That you have exported it is recorded first, so that it is the last record of an open period.
     """
@@ -208,7 +205,7 @@ def _moment(text: str) -> datetime:
 
 
 def verify(data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Check the whole audit log from its first record; exit code 1 names the first bad one."""
+    """Check the whole audit log from its first record; names the first bad one."""
     good, fault = _with_file(data, lambda file: file.verify())
     if as_json:
         typer.echo(json.dumps({"good_records": good, "fault": fault}))
@@ -219,7 +216,7 @@ def verify(data: DataOption = None, as_json: JsonOption = False) -> None:
 
 
 def _with_file(data: Path | None, work: Callable[[ComplianceFile], Awaitable[Answer]]) -> Answer:
-    """Run `work` with the compliance file; exit code 3 when the database does not answer."""
+    """Run `work` with the compliance file; a database that does not answer ends the verb."""
 
     async def opened(engine: AsyncEngine, settings: Settings) -> Answer:
         from workers.compliance_desk import compliance_file

@@ -32,8 +32,8 @@ def trade(
 ) -> None:
     """Tell where a trade came from and where its money went.
 
-    Command and sequence, batch, journal entry with its hashes, workflow run and event. Exit code 1
-    when there is no such trade, or what is stored is not what was written.
+    Command and sequence, batch, journal entry with its hashes, workflow run and event; what is
+    stored is held against what was written.
     """
 
     async def work(engine: AsyncEngine, settings: Settings) -> dict[str, Any] | None:

@@ -66,8 +66,7 @@ def core(
 
     Beside it, in the same run: the same flow in a perpetual market; without the dedupe window,
     with a small one that evicts all the time, with input that is not in the cache, and a bare
-    book without any feature. Exit code 1 when the fills are not the flow's or the bare book's, 2
-    when the flow cannot be read.
+    book without any feature. The fills have to be the flow's and the bare book's.
     """
     from matching.core_engine import load_core
 

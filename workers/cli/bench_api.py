@@ -48,8 +48,8 @@ def api(
     storm   thousands of connects and subscriptions at once, slow readers, floods, silent
             connections: who is refused, how long orders wait beside, memory and open files.
 
-    Open loops count from when a request was due. Exit code 1 when an order was refused, a
-    subscriber was closed, something to be refused was accepted or files stay open.
+    Open loops count from when a request was due. Wrong is an order that was refused, a
+    subscriber that was closed, something accepted that was to be refused, a file left open.
     """
     from workers.bench.api import PARTS, Load, LoadFailedError, measure
 

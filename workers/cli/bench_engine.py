@@ -63,11 +63,11 @@ def engine(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the engine process from a client through its door and back, beside a bare echo.
+    """Measure the engine process from a client and back; beside it, a bare echo.
 
     Open loop: latency counts from when a command should have left. The control is a C++ echo that
-    writes and answers as many bytes, by turns under the same client. Exit code 1 when a command
-    was refused, an answer is missing, or engine, journal and client disagree.
+    writes and answers as many bytes, by turns under the same client. Wrong is a command
+    that was refused, an answer that is missing, and what engine, journal and client disagree on.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it reports each process that we start
     from workers.bench import engine as frames_door

@@ -30,7 +30,7 @@ def ledger(
 ) -> None:
     """Measure optimistic transfers a second over many accounts, and over two.
 
-    PostgreSQL is the product's own, and syncs at each commit. Exit code 1 when an update was lost.
+    PostgreSQL is the product's own, and syncs at each commit. No update may be lost.
     """
     from workers.bench_servers import postgres, scratch_folder
     from workers.ledger_bench import measure

@@ -31,7 +31,7 @@ def replay(
     """Measure the replay of a journal, from the beginning and from a snapshot half-way.
 
     A real sequencer writes the journal first. Every check is on: checksum, hash chain, numbering,
-    epochs. Exit code 1 when a replay does not give the digest of the engine that wrote.
+    epochs. A replay has to give the digest of the engine that wrote.
     """
     from workers.bench.native import NothingToMeasureError
     from workers.bench.replay import measure

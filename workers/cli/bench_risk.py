@@ -56,7 +56,7 @@ def risk(
     mass_seconds           from that mark until every one of them is final, as real workflows;
     waiting_cost           what is missing at each first step beyond what was at the freeze.
 
-    All of it takes some ten minutes. Exit code 1 when somebody is not final by then.
+    All of it takes some ten minutes. Everybody has to be final by then.
     """
     from workers.bench.risk import PARTS, Load, measure
 

@@ -23,12 +23,12 @@ def wallet(
     pace: Annotated[float, typer.Option(min=0.1, help="How many of those a second.")] = 2,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure deposits and withdrawals a minute of a whole exchange of its own, without bots.
+    """Measure deposits and withdrawals a minute, of a whole exchange of its own, without bots.
 
     A deposit counts from the first payment sent to the last one credited, a withdrawal from the
     first request to the last one booked; both wait for confirmations, a block a second.
-    `request_to_broadcast` is of the steady flow, none of which needs an officer. Exit code 1 when
-    the books do not add up afterwards.
+    `request_to_broadcast` is of the steady flow, none of which needs an officer. The books
+    have to add up afterwards.
     """
     from workers.chaos.drill import scratch
     from workers.cli.bench_ledger import as_table

@@ -39,8 +39,8 @@ def temporal(
 ) -> None:
     """Stop Temporal's server while trading goes on; measure how settlement catches up.
 
-    Exit code 1 when an order was refused, settlement did not catch up in time, or the books are
-    wrong. A whole exchange runs meanwhile, beside any other.
+    No order may be refused, settlement has to catch up in time, and the books to be right. A whole
+    exchange runs meanwhile, beside any other.
     """
     from workers.chaos import temporal_away
 
@@ -62,7 +62,7 @@ def kill(
     """Kill -9 processes and servers at random moments under load, one or two at a time.
 
     `resumed_seconds` is from a kill until trades of a quarter of a second later are in the ledger.
-    Exit code 1 when settlement did not come back, or the books are wrong.
+    Settlement has to come back, and the books to be right.
     """
     from workers.chaos import kills
 
@@ -83,8 +83,8 @@ def withdrawals(
 
     Customers ask and cancel by the API, officers sign and retry, the node is late, errs after the
     effect, says nothing or forgets. `final` counts how they ended, `double_sent` those of which
-    more than one transaction was mined. Exit code 1 when one did not end, was paid twice or not
-    as its row says, or the books are wrong.
+    more than one transaction was mined. Each has to end, to be paid
+    once and as its row says, and the books to be right.
     """
     from infra.embedded.ports import LOOPBACK, free_port
     from workers.chaos import withdrawals as drill
@@ -116,8 +116,8 @@ def books(
     Three followers a gateway: this project's client on a good line and on a bad one, and ccxt.pro
     (a dependency of the tests) on a bad one. Every message's checksum is held against the book,
     and every whole book against what the others saw at that sequence; at the end all have to be
-    the engine's and REST's. `longest_without_book_seconds` says what had been done. Exit code 1
-    when a book was wrong once.
+    the engine's and REST's. `longest_without_book_seconds` says what had been done. No book may
+    be wrong once.
     """
     from workers.chaos import books as drill
 

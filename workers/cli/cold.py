@@ -27,7 +27,7 @@ PassphraseOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
-    group = typer.Typer(help="Refill the hot wallet from a cold one that never meets a network.")
+    group = typer.Typer(help="Refill the hot wallet from a cold one without any network.")
     group.command("init")(init)
     group.command("request")(request)
     group.command("sign")(sign)
@@ -42,7 +42,7 @@ def init(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a cold wallet in a data folder on a machine without network; prints its address."""
+    """Make a cold wallet on a machine without network, and print its address."""
     from infra.wallet.cold_wallet import create_cold_wallet
 
     folder = data_dir(data)

@@ -68,7 +68,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def load(data: Path | None) -> RunningExchange:
-    """Return the running exchange, or end the verb with a clear message and exit code 3."""
+    """Return the running exchange, or end the verb with a clear message."""
     folder = data_dir(data)
     demo = read_json(folder / "demo.json")
     if not demo or supervisor_pid(folder) is None:

@@ -22,7 +22,7 @@ Answer = TypeVar("Answer")
 def with_database(
     data: Path | None, work: Callable[[AsyncEngine, Settings], Awaitable[Answer]]
 ) -> Answer:
-    """Run `work`; exit code 3 when nothing ever ran here, or the database does not answer."""
+    """Run `work`; the verb ends where nothing ever ran, or the database does not answer."""
     from infra.postgres.engine import create
     from infra.settings import Settings
 

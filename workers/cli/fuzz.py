@@ -41,7 +41,7 @@ def fuzz(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fuzz the native code under sanitizers; exit code 1 when something breaks.
+    """Fuzz the native code under sanitizers; nothing may break.
 
     core: every input goes through three engines that must agree, command by command, in batches,
     and restored in the middle; holds, totals, book and windows are checked beside it. frames: what

@@ -43,15 +43,12 @@ _HELP = {
     "CANCEL_ONLY": "Take cancels only: whoever wants may leave, nobody may enter.",
     "NORMAL": "Open trading again after `halt` or `cancel-only`.",
 }
-EXIT_CODES = (
-    "\n\nExit code 1 when an engine refuses or one of several is away, 3 when none answers."
-)
 
 
 def register(app: typer.Typer) -> None:
     """Add the three verbs."""
     for verb, mode in (("halt", "HALTED"), ("cancel-only", "CANCEL_ONLY"), ("resume", "NORMAL")):
-        app.command(verb, help=_HELP[mode] + EXIT_CODES)(_verb(mode))
+        app.command(verb, help=_HELP[mode])(_verb(mode))
 
 
 def _say_market(given: str) -> str:
@@ -133,7 +130,7 @@ def set_perpetual(
     *,
     as_json: bool,
 ) -> None:
-    """Move a perpetual market, by name or number, to another state; exit codes as `switch`."""
+    """Move a perpetual market, by name or number, to another state; ends as `switch`."""
     from domain.risk_commands import Trigger
     from infra.settings import Settings
     from workers.kill_switch import switch_perpetual

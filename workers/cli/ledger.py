@@ -40,8 +40,8 @@ def statement(
 ) -> None:
     """Print a customer's statement: per asset, opening + lines = closing.
 
-    The period counts when the ledger booked; without --from it is the month of --to. Exit code 1
-    when the books do not add up, or the period is archived.
+    The period counts when the ledger booked; without --from it is the month of --to. The books have
+    to add up, and the period not to be archived yet.
     """
     from domain.ledger import LedgerInvariantError
     from infra.postgres.statements import ArchivedError, StatementStore
@@ -74,7 +74,7 @@ def balances(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what a customer's accounts held at a moment (chain units)."""
+    """Print a customer's accounts as of a moment, in chain units."""
     from infra.postgres.statements import ArchivedError, StatementStore
 
     moment = _moment(at) if at else dt.datetime.now(dt.UTC)

@@ -98,8 +98,7 @@ def audit_one(
 ) -> None:
     """Tell a liquidation step by step, with every number that a step was computed from.
 
-    One that goes on, or whose record nobody could write, is told from the engine's log. Exit code 1
-    when there is none of that id.
+    One that goes on, or whose record nobody could write, is told from the engine's log.
     """
     from workers.liquidation_desk import text_of
 

@@ -13,7 +13,7 @@ from domain.market import market_name
 from workers.cli import perpetual_market
 from workers.cli.context import EXIT_USAGE, DataOption, JsonOption
 from workers.cli.database import at_desk
-from workers.cli.kill_switch import EXIT_CODES, ByOption, ReasonOption, said_by, switch
+from workers.cli.kill_switch import ByOption, ReasonOption, said_by, switch
 from workers.cli.market_options import (
     SymbolArgument,
     WhyOption,
@@ -66,7 +66,7 @@ def register(app: typer.Typer) -> None:
         ("cancel-only", "CANCEL_ONLY", "Take cancels only, as `rialto cancel-only --market`."),
         ("resume", "NORMAL", "Open one market again, as `rialto resume --market`."),
     ):
-        group.command(verb, help=does + EXIT_CODES)(_switching(mode))
+        group.command(verb, help=does)(_switching(mode))
     perpetual_market.add_to(group)
     app.add_typer(group, name="market")
 

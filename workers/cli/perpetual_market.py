@@ -93,7 +93,7 @@ def top_up(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Propose cash of the house for the insurance fund of a perpetual's shard."""
+    """Propose cash of the house for the insurance fund of a shard."""
 
     async def work(engine: AsyncEngine, settings: Settings) -> MarketChange:
         from workers import perpetual_desk as desk

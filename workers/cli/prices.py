@@ -43,11 +43,10 @@ def watch(
     ] = 15.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Listen to price sources from this machine until each market has an index; no exchange needed.
+    """Listen to price sources until each market has an index; no exchange needed.
 
     Connects to the venues' public WebSockets by the same adapters as the exchange. Shows each
-    source's newest price, what was refused and why, and the index that would come of it. Exit
-    code 1 when a market has none.
+    source's newest price, what was refused and why, and the index that would come of it.
     """
     import asyncio
     from pathlib import Path

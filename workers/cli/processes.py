@@ -7,6 +7,7 @@ from importlib import import_module
 
 import typer
 
+from workers.cli.context import EXIT_USAGE
 from workers.processes import PROCESSES, ProcessSpec
 
 
@@ -18,6 +19,14 @@ def register(app: typer.Typer) -> None:
 
 def _runner(spec: ProcessSpec) -> Callable[[], None]:
     def run() -> None:
-        import_module(spec.module).main()
+        from pydantic import ValidationError
+
+        try:
+            import_module(spec.module).main()
+        except ValidationError as error:
+            for wrong in error.errors(include_url=False):
+                name = "_".join(["RIALTO", *map(str, wrong["loc"])]).upper()
+                typer.echo(f"{name}: {wrong['msg']}", err=True)
+            raise typer.Exit(EXIT_USAGE) from None
 
     return run

@@ -30,8 +30,7 @@ def replay(
 ) -> None:
     """Replay a journal from the beginning; print counts, digest and speed. Reads only.
 
-    Exit code 1 names what is wrong with the journal, or a sequence that it has not; 3 when there
-    is none.
+    What is wrong with the journal is named, and a sequence that it has not.
     """
     import json
     import time

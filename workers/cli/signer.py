@@ -166,7 +166,7 @@ def passphrase(
 
 
 def log(data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Show what the signer refused and whose key changed; exit code 1 if a line was changed."""
+    """Show what the signer refused and whose key changed, and whether a line was changed."""
     from infra.wallet.signer_log import SignerLog, log_fault, signer_log_path
 
     records = _try(SignerLog(signer_log_path(data_dir(data))).records)

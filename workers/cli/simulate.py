@@ -1,6 +1,6 @@
 """`rialto simulate`: a derivatives market of thousands of accounts, checked throughout.
 
-Exit code 1 at a violation, with the seed and the step that show it again.
+A violation is told with the seed and the step that show it again.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def simulate(
     rise of 40 %, missing, stale, silent and absurd index sources, and a crash of the engine, which
     has to come back byte for byte; now and then the answer of a workflow's step is lost.
 
-    The invariants are those of docs/verification.md. The same options give the same digest. Exit
-    code 1 when one is violated; `first_violation_step` and the seed show it again.
+    The invariants are those of docs/verification.md. The same options give the same digest.
+    When one is violated, `first_violation_step` and the seed show it again.
     """
     if engine not in _ENGINES:
         _usage("--engine is core or reference")

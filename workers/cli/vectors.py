@@ -1,4 +1,4 @@
-"""`rialto vectors`: published and our own risk cases against the formulas; exit code 1 at one."""
+"""`rialto vectors`: published and our own risk cases against the formulas."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ def vectors(
     folder: Annotated[Path, typer.Argument(help="Folder of cases, *.json, with ops.json.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Run risk vectors (margin, liquidation, funding, ...) through the formulas, exactly.
+    """Run published risk cases through the formulas, exactly.
 
-    Exit code 1 when a case fails, 2 when a file or a case cannot be read or names an unknown op.
     Cases that document another venue's rule are skipped and say so.
     """
     from workers.conformance import vectors as runner

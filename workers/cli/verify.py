@@ -37,7 +37,7 @@ def verify_command(data: DataOption = None, as_json: JsonOption = False) -> None
 
     The journal of each shard is replayed, and every command about perpetuals held against the
     invariants of docs/verification.md. Works beside a running exchange, and on a stopped one,
-    whose database it starts meanwhile. Exit code 1 when anything is violated.
+    whose database it starts meanwhile.
     """
     from infra.telemetry import configure_logging
 
