@@ -1,4 +1,4 @@
-"""`rialto doctor`: what keeps Rialto from running, or nobody can reach, is named with what to do."""
+"""`rialto doctor`: what keeps Rialto from running, or does not answer, with what to do."""
 
 from __future__ import annotations
 
