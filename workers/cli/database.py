@@ -56,6 +56,8 @@ def at_desk(
 
     try:
         return with_database(data, work)
+    except typer.Exit:  # a RuntimeError, too, and said already
+        raise
     except DeskError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(EXIT_FAILED) from error

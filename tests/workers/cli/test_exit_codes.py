@@ -6,6 +6,7 @@ import ast
 import inspect
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from tests.architecture.sources import ROOT, tree_of
+from tests.workers.cli.verbs import run_verb
 from workers.__main__ import build
 from workers.cli import context
 from workers.cli.exit_codes import EXIT_INTERRUPTED, OF_ALL, codes_of
@@ -150,6 +152,16 @@ def test_help_tells_the_exit_codes(verb: str, monkeypatch: pytest.MonkeyPatch) -
     assert [int(line.split()[0]) for line in lines] == sorted(codes_of(verb).meanings())
     assert max(map(len, text.splitlines())) <= 80
     assert "_stray" not in text
+
+
+@pytest.mark.parametrize(
+    "words", ["wallet show", "fees", "market list", "verify", "key list alice"]
+)
+def test_a_folder_where_nothing_ever_ran_is_told_once(words: str, tmp_path: Path) -> None:
+    """By one line that names it, and 3."""
+    answer = run_verb(*words.split(), "--data", str(tmp_path))
+    said = f"No exchange has ever run in {tmp_path}.\n"
+    assert (answer.returncode, answer.stdout, answer.stderr) == (3, "", said)
 
 
 def test_the_front_page_has_every_verb_once() -> None:
