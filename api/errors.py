@@ -171,6 +171,9 @@ PROBLEMS: dict[str, ProblemKind] = {
     "outside_slice_limits": ProblemKind(
         409, False, "A slice of a liquidation is larger or smaller than the market's terms allow"
     ),
+    "collateral_gated": ProblemKind(
+        409, True, "Nothing of the collateral leaves while a loss is uncovered"
+    ),
     "not_settling": ProblemKind(409, False, "The perpetual market does not settle"),
     "orders_open": ProblemKind(409, True, "The market still has open orders"),
     "insufficient_funds": ProblemKind(422, False, "Not enough free balance"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from api.errors import Problem
 from api.ports import EngineAway
 from api.services import Services
-from api.trading_balances import withdrawable_units
+from api.trading_balances import balance_of
 from api.trading_state import market_state, trading_statuses
 from domain.commands import AmendOrder, Command, PlaceOrder, PlaceOrderList
 from domain.market import Market
@@ -74,7 +74,7 @@ async def _short(
 ) -> Problem:
     """Tell what the customer has free here, and on other shards, where a transfer brings it from.
 
-    What margin needs is not free: a spot order may take what may be withdrawn.
+    What margin needs is not free to a spot order, as it is not to a withdrawal.
 
     `whose` are account and side of the order, and `what` is what needs more.
 
@@ -85,9 +85,11 @@ async def _short(
     free: dict[int, int] = {}
     for shard in sorted(services.doors):
         try:
-            free[shard] = await withdrawable_units(services, shard, account_id, asset)
+            balance = await balance_of(services, shard, account_id, asset)
         except Problem:  # its engine is away
             continue
+        is_here = shard == market.shard  # from elsewhere it would have to leave first
+        free[shard] = balance.spendable_units if is_here else balance.withdrawable_units
     here = free.pop(market.shard, None)
     if here is None:
         return problem

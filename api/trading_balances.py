@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from api.engine_calls import ask
+from api.errors import Problem
 from api.services import Services
 from domain.instrument import Asset, Instrument
 from domain.perpetual_record import Holdings
@@ -53,10 +54,23 @@ async def trading_balances(
     return sequence, with_margin(found, collateral_of(markets), holdings)
 
 
-async def withdrawable_units(services: Services, shard: int, account_id: int, asset: Asset) -> int:
-    """Return how much of an asset may leave a shard now; its engine decides when it is asked to."""
+async def balance_of(
+    services: Services, shard: int, account_id: int, asset: Asset
+) -> TradingBalance:
+    """Return an account's balance of an asset on a shard; its engine decides when it is asked."""
     _, balances = await trading_balances(services, shard, account_id)
-    return balances.get(asset.asset_id, NOTHING).withdrawable_units
+    return balances.get(asset.asset_id, NOTHING)
+
+
+def unfunded(balance: TradingBalance, asset: Asset, shard: int, detail: str) -> Problem:
+    """Return why an amount does not leave a shard: it is not there, or nothing leaves at all."""
+    if not balance.is_gated:
+        return Problem("insufficient_funds", detail)
+    text = (
+        f"A position on shard {shard} could not be closed and its loss is not covered yet: no "
+        f"{asset.code} leaves the shard until an operator resumes that market. Orders go on."
+    )
+    return Problem("collateral_gated", text)
 
 
 def told_balance(asset: Asset, *found: TradingBalance) -> dict[str, str]:

@@ -114,3 +114,4 @@ class RejectReason(IntEnum):
     NOT_SETTLING = 146
     ORDERS_OPEN = 147
     OUTSIDE_SLICE_LIMITS = 148
+    COLLATERAL_GATED = 149

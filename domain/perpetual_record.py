@@ -83,7 +83,8 @@ class ScopeMargin:
     """A scope's margin; `symbol_id` 0 is cross.
 
     `required_units` is what equity less spot holds must cover for new orders, `leaving_units` may
-    leave it, spot holds not counted; `version` is not 0 while it is in liquidation.
+    leave it, spot holds not counted; `version` is not 0 while it is in liquidation. `is_gated`:
+    nothing leaves the shard with it, whatever its margin, while a loss is uncovered.
     """
 
     symbol_id: int
@@ -93,6 +94,7 @@ class ScopeMargin:
     required_units: int
     leaving_units: int
     version: int
+    is_gated: bool = False
 
     @classmethod
     def of(cls, source: Any) -> Self:

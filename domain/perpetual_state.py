@@ -64,6 +64,18 @@ def next_state(state: PerpetualState, trigger: StateTrigger) -> PerpetualState:
     return TRANSITIONS.get((state, trigger), state)
 
 
+def in_shortfall_after(in_shortfall: bool, state: PerpetualState, trigger: StateTrigger) -> bool:
+    """Return whether a market has an uncovered shortfall after a trigger; `state` is before it.
+
+    It has one from the moment it is told of it, whatever its state, until an operator resumes.
+    While it has, and positions are open in it, nothing of its collateral leaves the shard.
+    """
+    if trigger is _T.SHORTFALL:
+        return True
+    resumes = trigger is _T.RESUME and next_state(state, trigger) is not state
+    return in_shortfall and not resumes
+
+
 class NewOrders(StrEnum):
     """Which new orders a market takes."""
 

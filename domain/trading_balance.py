@@ -17,6 +17,7 @@ class TradingBalance:
     the total; of cross margin `unrealised_units` is the profit of its positions at mark (signed),
     `margin_units` what they and open orders need of equity (each market's part rounded up by the
     engine), `leaving_units` what the engine lets go, spot holds not counted (None: all of it).
+    `is_gated`: a loss of the shard is uncovered, and none of this asset leaves it meanwhile.
 
     Nothing here divides, so nothing is rounded.
     """
@@ -28,6 +29,7 @@ class TradingBalance:
     margin_units: int = 0
     leaving_units: int | None = None
     is_liquidating: bool = False
+    is_gated: bool = False
 
     @classmethod
     def of_collateral(cls, total_units: int, held_units: int, holdings: Holdings) -> Self:
@@ -41,6 +43,7 @@ class TradingBalance:
             margin_units=cross.required_units,
             leaving_units=cross.leaving_units,
             is_liquidating=cross.is_liquidating,
+            is_gated=cross.is_gated,
         )
 
     @property
@@ -55,7 +58,7 @@ class TradingBalance:
             max(0, total + unrealised profit - margin - spot holds); 0 while it is liquidated
 
         An order on a perpetual needs its margin, fee and open loss of it; a spot order pays in
-        cash, and so takes no more than `withdrawable_units`.
+        cash, and so takes no more than `spendable_units`.
         """
         if self.is_liquidating:
             return 0
@@ -65,7 +68,12 @@ class TradingBalance:
 
     @property
     def withdrawable_units(self) -> int:
-        """Return what a withdrawal or a transfer may take now.
+        """Return what a withdrawal or a transfer may take now: what is spendable, or nothing."""
+        return 0 if self.is_gated else self.spendable_units
+
+    @property
+    def spendable_units(self) -> int:
+        """Return what a spot order may take now, and, but for the shard's gate, a withdrawal.
 
             max(0, min(cash, equity - max(margin, transfer floors)) - spot holds)
 

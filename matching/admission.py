@@ -252,9 +252,13 @@ def refuse_triggered(state: EngineState, market: Market, order: Order) -> Reject
     """Return why an order that is set off may not act now, or NONE.
 
     On a perpetual it was no risk while it waited, so that it passes here what others pass at once.
+    Its limit was within the band around its trigger; the band that counts is the mark's of now.
     """
     if market.perpetual is None:
         return order_rules(state, market, order)
+    lowest, highest = market.band()
+    if order.limit_ticks > highest if order.side == BUY else order.limit_ticks < lowest:
+        return RejectReason.PRICE_OUTSIDE_BAND
     return (
         refuse_position(state, market, order, order.quantity_lots)
         or order_rules(state, market, order)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from domain import risk_events as e
 from domain.errors import RejectReason
 from domain.opcode import Opcode
+from domain.order import ShardMode
 from domain.risk_commands import FUND_ACCOUNT, MarginMode
 from matching.command_keys import NO_KEY, answered, content_of, remember
 from matching.money_admission import money_syntax
@@ -87,6 +88,8 @@ def _refuse_move(state: EngineState, market: Market | None, head: Head) -> Rejec
     reason = money_syntax(state, account_id, asset_id, abs(amount), created_at_us)
     if reason:
         return reason
+    if state.mode == ShardMode.HALTED:
+        return RejectReason.SHARD_HALTED
     if not perpetual.look(account_id).is_isolated:
         return RejectReason.NOT_ISOLATED
     if amount > 0:

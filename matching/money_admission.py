@@ -9,7 +9,7 @@ from domain.order import ShardMode
 from domain.risk_bounds import MAX_CASH_UNITS
 from domain.risk_commands import FUND_ACCOUNT
 from matching.engine_state import EngineState
-from matching.scopes import free_units
+from matching.scopes import free_units, is_gated
 
 
 def refuse_spending(state: EngineState, account_id: int, asset_id: int, units: int) -> RejectReason:
@@ -51,6 +51,8 @@ def refuse_debit(
         return reason
     if state.mode == ShardMode.HALTED:
         return RejectReason.SHARD_HALTED
+    if asset_id == state.collateral and is_gated(state):
+        return RejectReason.COLLATERAL_GATED
     return refuse_spending(state, account_id, asset_id, amount_units)
 
 

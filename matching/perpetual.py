@@ -89,6 +89,7 @@ class Perpetual:
         "empty_since_us",
         "fund_stopped",
         "funding_time_us",
+        "in_shortfall",
         "index_ticks",
         "index_time_us",
         "mark_ticks",
@@ -122,6 +123,7 @@ class Perpetual:
         self.premium_count = 0
         self.premium_minute = 0  # of the last sample
         self.fund_stopped = 0  # 1: the fund takes nothing over here, for its drawdown
+        self.in_shortfall = 0  # 1: told of one, and not resumed since
         self.open_lots = 0  # all longs
         self.basis: deque[tuple[int, int]] = deque()  # (time, half ticks) of the basis window
         self.basis_half_ticks = 0  # their sum
@@ -143,6 +145,11 @@ class Perpetual:
     def look(self, account_id: int) -> Seat:
         """Return the account's seat; one that is empty and not kept when it has none."""
         return self.seats.get(account_id) or Seat(account_id)
+
+    @property
+    def gates_collateral(self) -> bool:
+        """Return whether a loss is uncovered here; without positions there is none any more."""
+        return bool(self.in_shortfall and self.open_lots)
 
     def band(self, band_ppm: int, reference_ticks: int = 0) -> tuple[int, int]:
         """Return (lowest, highest) price around the mark or a given price; narrow when guarded."""

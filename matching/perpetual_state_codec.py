@@ -23,7 +23,7 @@ from matching.reach import is_touched
 from matching.risk_codec import pack_terms, unpack_terms
 from matching.views import PerpetualView
 
-PERPETUAL = struct.Struct("<18q384s")
+PERPETUAL = struct.Struct("<19q384s")
 SEAT = struct.Struct("<qQqqqqq")
 _SAMPLE = struct.Struct("<qqq")
 _FUND = struct.Struct("<qq")
@@ -42,6 +42,7 @@ _NUMBERS = (
     "premium_count",
     "premium_minute",
     "fund_stopped",
+    "in_shortfall",
 )
 _REACHED = ("mark_low", "mark_high", "index_low", "index_high")  # what orders were not held against
 Section = Callable[[struct.Struct], Iterator[tuple[Any, ...]]]

@@ -21,7 +21,14 @@ from matching.list_admission import refuse_list
 from matching.order_codec import AskedList, read_list, read_order
 from matching.perpetual import Perpetual
 from matching.perpetual_state_codec import SeatLine
-from matching.scopes import leaving_units, perpetuals, required_units, scope_of, scope_symbol
+from matching.scopes import (
+    is_gated,
+    leaving_units,
+    perpetuals,
+    required_units,
+    scope_of,
+    scope_symbol,
+)
 from matching.views import (
     FrozenView,
     MarketView,
@@ -244,6 +251,7 @@ class Questions:
             required_units(self.state, account_id, symbol_id),
             leaving_units(self.state, account_id, symbol_id),
             frozen.version if frozen else 0,
+            symbol_id == 0 and is_gated(self.state),
         )
 
     def seats(self) -> list[SeatLine]:

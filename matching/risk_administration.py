@@ -10,7 +10,7 @@ from domain.limits import MAX_CANCELS
 from domain.market_rules import MarketRules
 from domain.opcode import Opcode
 from domain.order import CloseReason, ShardMode, StateCause
-from domain.perpetual_state import StateTrigger, next_state
+from domain.perpetual_state import StateTrigger, in_shortfall_after, next_state
 from domain.perpetual_terms import refuse_terms
 from domain.risk_bounds import MAX_CASH_UNITS, MAX_VALUE_UNITS
 from domain.risk_commands import FUND_ACCOUNT, Trigger
@@ -93,8 +93,9 @@ def _refuse_market(market: Market | None) -> RejectReason:
 
 
 def set_perpetual_state(engine: Trading, head: Head, batch: bytes, offset: int) -> None:
-    """Move a market to another state; an operator's trigger that would change nothing is refused.
+    """Move a market to another state; a trigger that would change nothing is refused.
 
+    A shortfall also changes a market that is halted already: from then on it gates the collateral.
     A market that is settled has its index for its mark from here on.
     """
     state, symbol_id, value = engine.state, head[6], head[10]
@@ -106,8 +107,9 @@ def set_perpetual_state(engine: Trading, head: Head, batch: bytes, offset: int) 
     reason = reason or _refuse_market(market)
     if not reason and market is not None and market.perpetual is not None:
         perpetual, trigger = market.perpetual, _TRIGGERS[Trigger(value)]
-        before = perpetual.phase
-        if next_state(before, trigger) is not before:
+        before, had = perpetual.phase, perpetual.in_shortfall
+        perpetual.in_shortfall = int(in_shortfall_after(bool(had), before, trigger))
+        if next_state(before, trigger) is not before or perpetual.in_shortfall > had:
             perpetual.phase = next_state(before, trigger)
             engine.events.perpetual_state_set(market, before, trigger, said=said)
             if trigger is StateTrigger.SETTLE:

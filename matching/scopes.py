@@ -234,6 +234,11 @@ def leaving_units(state: EngineState, account_id: int, symbol_id: int) -> int:
     )
 
 
+def is_gated(state: EngineState) -> bool:
+    """Return whether an uncovered loss keeps the collateral of all accounts in the shard."""
+    return any(perpetual.gates_collateral for _, perpetual in perpetuals(state))
+
+
 def free_units(state: EngineState, account_id: int, asset_id: int) -> int:
     """Return what an account may spend of an asset; of collateral what its margin leaves."""
     free = state.free_units(account_id, asset_id)

@@ -26,7 +26,7 @@ from matching.market_codec import pack_fees, unpack_fees
 from matching.reach import is_touched
 from matching.windows import KeyRecord
 
-STATE_VERSION = 17
+STATE_VERSION = 18
 _MAGIC = b"RLTSTATE"
 _HEAD = struct.Struct("<8sIIQqqIIQQ64s")
 _STATUS = struct.Struct("<qQq32s96s")

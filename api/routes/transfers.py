@@ -12,11 +12,12 @@ from api.errors import Problem
 from api.schemas.common import identity_from
 from api.schemas.transfers import TransferIn, TransferOut
 from api.services import Services
-from api.trading_balances import withdrawable_units
+from api.trading_balances import NOTHING, balance_of, unfunded
 from domain.customer import Scope
 from domain.instrument import Asset
 from domain.money import INT64_MAX
 from domain.shard_transfer import NewShardTransfer, NotFree, ShardTransfer
+from domain.trading_balance import TradingBalance
 
 router = APIRouter(prefix="/v1", tags=["account"], route_class=EdgeRoute)
 
@@ -46,6 +47,7 @@ async def request_transfer(
     asset = services.asset(transfer.asset).asset
     _require_places(services, asset, transfer)
     request_id: str = request.state.request_id
+    balance = await _balance(services, caller.customer_id, asset, transfer.from_shard)
     written = await services.transfers.create(
         NewShardTransfer(
             customer_id=caller.customer_id,
@@ -54,14 +56,14 @@ async def request_transfer(
             amount=_chain_units(asset, transfer.amount),
             from_shard=transfer.from_shard,
             to_shard=transfer.to_shard,
-            free=await _free(services, caller.customer_id, asset, transfer.from_shard),
+            free=_free(balance, asset),
         )
     )
     if written is None:
         raise Problem("idempotency_conflict")
     if isinstance(written, NotFree):
         text = f"{asset.chain_text(written.free)} {asset.code} are withdrawable there."
-        raise Problem("insufficient_funds", text)
+        raise unfunded(balance or NOTHING, asset, transfer.from_shard or 0, text)
     record, is_new = written
     if is_new:
         await services.transfer_starter.start(record.shard_transfer_id, request_id)
@@ -81,20 +83,26 @@ async def get_transfer(transfer_id: str, caller: CallerDep, services: ServicesDe
     return _out(record)
 
 
-async def _free(
+async def _balance(
     services: Services, customer_id: int, asset: Asset, shard: int | None
-) -> int | None:
-    """Return what may leave a shard, in chain units; None: of main, or while its engine is away.
-
-    The engine decides when it is debited; this spares the customer a transfer in vain.
-    """
+) -> TradingBalance | None:
+    """Return what there is on a shard; None: of main, or while its engine is away."""
     if shard is None:
         return None
     try:
-        units = await withdrawable_units(services, shard, customer_id, asset)
+        return await balance_of(services, shard, customer_id, asset)
     except Problem:
         return None
-    return units * asset.chain_units_per_engine_unit
+
+
+def _free(balance: TradingBalance | None, asset: Asset) -> int | None:
+    """Return what may leave, in chain units.
+
+    The engine decides when it is debited; this spares the customer a transfer in vain.
+    """
+    if balance is None:
+        return None
+    return balance.withdrawable_units * asset.chain_units_per_engine_unit
 
 
 def _require_places(services: Services, asset: Asset, transfer: TransferIn) -> None:

@@ -15,11 +15,12 @@ from api.routes.withdrawal_addresses import refuse_barred
 from api.schemas.accounts import WithdrawalIn, WithdrawalOut, WithdrawalPage
 from api.schemas.common import decode_row_cursor, encode_row_cursor, identity_from
 from api.services import Services
-from api.trading_balances import withdrawable_units
+from api.trading_balances import balance_of, unfunded
 from domain.customer import Scope
 from domain.hash_chain import JsonValue
 from domain.market import AssetListing
 from domain.payment_pause import PAUSE_NOTICE
+from domain.trading_balance import TradingBalance
 from domain.wallet_record import Barred, NewWithdrawal, Unfunded, WithdrawalRecord
 
 router = APIRouter(prefix="/v1", tags=["withdrawals"], route_class=EdgeRoute)
@@ -75,7 +76,8 @@ async def _request(
     amount, fee, address = services.withdrawal_rules.check(
         listing, withdrawal.amount, withdrawal.address
     )
-    free = await _free(caller, services, listing)
+    balance = await balance_of(services, DEFAULT_SHARD, caller.customer_id, listing.asset)
+    free = balance.withdrawable_units * listing.asset.chain_units_per_engine_unit
     written = await services.wallet.create_withdrawal(
         NewWithdrawal(
             customer_id=caller.customer_id,
@@ -94,7 +96,7 @@ async def _request(
     if isinstance(written, Barred):
         refuse_barred(written)
     if isinstance(written, Unfunded):
-        raise _unfunded(written, listing, free)
+        raise _unfunded(written, listing, balance)
     return written
 
 
@@ -115,18 +117,12 @@ async def _note_refusal(
         _log.warning("withdrawal_refusal_not_recorded", request=request_id, error=str(error)[:200])
 
 
-async def _free(caller: Caller, services: Services, listing: AssetListing) -> int:
-    """Return what may leave the engine, in chain units: its debit decides, this spares it."""
+def _unfunded(found: Unfunded, listing: AssetListing, balance: TradingBalance) -> Problem:
+    """Return why the engine would refuse the debit: it decides, this spares it."""
     asset = listing.asset
-    units = await withdrawable_units(services, DEFAULT_SHARD, caller.customer_id, asset)
-    return units * asset.chain_units_per_engine_unit
-
-
-def _unfunded(found: Unfunded, listing: AssetListing, free: int) -> Problem:
-    asset = listing.asset
-    detail = f"{asset.chain_text(free)} {asset.code} are withdrawable."
-    if not found.awaiting:
-        return Problem("insufficient_funds", detail)
+    detail = f"{asset.engine_text(balance.withdrawable_units)} {asset.code} are withdrawable."
+    if balance.is_gated or not found.awaiting:
+        return unfunded(balance, asset, DEFAULT_SHARD, detail)
     detail += f" Earlier withdrawals may still take {asset.chain_text(found.awaiting)} of them."
     return Problem("insufficient_funds", detail, extra={"retryable": True})
 

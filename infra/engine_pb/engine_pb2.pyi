@@ -368,7 +368,7 @@ class Holding(_message.Message):
     def __init__(self, symbol_id: _Optional[int] = ..., lots: _Optional[int] = ..., cost_units: _Optional[int] = ..., leverage: _Optional[int] = ..., mode: _Optional[int] = ..., margin_units: _Optional[int] = ..., mark_ticks: _Optional[int] = ..., unrealised_units: _Optional[int] = ..., maintenance_units: _Optional[int] = ..., liquidation_ticks: _Optional[int] = ...) -> None: ...
 
 class ScopeMargin(_message.Message):
-    __slots__ = ("symbol_id", "cash_units", "equity_units", "maintenance_units", "required_units", "leaving_units", "version")
+    __slots__ = ("symbol_id", "cash_units", "equity_units", "maintenance_units", "required_units", "leaving_units", "version", "is_gated")
     SYMBOL_ID_FIELD_NUMBER: _ClassVar[int]
     CASH_UNITS_FIELD_NUMBER: _ClassVar[int]
     EQUITY_UNITS_FIELD_NUMBER: _ClassVar[int]
@@ -376,6 +376,7 @@ class ScopeMargin(_message.Message):
     REQUIRED_UNITS_FIELD_NUMBER: _ClassVar[int]
     LEAVING_UNITS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    IS_GATED_FIELD_NUMBER: _ClassVar[int]
     symbol_id: int
     cash_units: int
     equity_units: int
@@ -383,7 +384,8 @@ class ScopeMargin(_message.Message):
     required_units: int
     leaving_units: int
     version: int
-    def __init__(self, symbol_id: _Optional[int] = ..., cash_units: _Optional[int] = ..., equity_units: _Optional[int] = ..., maintenance_units: _Optional[int] = ..., required_units: _Optional[int] = ..., leaving_units: _Optional[int] = ..., version: _Optional[int] = ...) -> None: ...
+    is_gated: bool
+    def __init__(self, symbol_id: _Optional[int] = ..., cash_units: _Optional[int] = ..., equity_units: _Optional[int] = ..., maintenance_units: _Optional[int] = ..., required_units: _Optional[int] = ..., leaving_units: _Optional[int] = ..., version: _Optional[int] = ..., is_gated: _Optional[bool] = ...) -> None: ...
 
 class HoldingsReply(_message.Message):
     __slots__ = ("sequence", "positions", "scopes")

@@ -68,6 +68,8 @@ void Engine::money(const Command& command) {
     reason = Reason::kOverflow;
   else if (!credit && state.mode == kHalted)
     reason = Reason::kShardHalted;
+  else if (!credit && asset == state.collateral && is_gated(state))
+    reason = Reason::kCollateralGated;
   else if (!credit && !can_spend(account, asset, amount))
     reason = Reason::kInsufficientFunds;
   remember(command, reason, amount, created);

@@ -215,10 +215,10 @@ class Core {
   }
 
   using ScopeLine = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t,
-                               std::int64_t, std::uint64_t>;
+                               std::int64_t, std::uint64_t, bool>;
 
-  // A scope's cash, equity, maintenance margin, what new orders need, what may leave, and its
-  // version while it is frozen.
+  // A scope's cash, equity, maintenance margin, what new orders need, what may leave, its version
+  // while it is frozen, and whether an uncovered loss gates it.
   ScopeLine scope(std::uint64_t account_id, std::uint16_t symbol_id) const {
     return ask([=](const Engine& engine) {
       const State& state = engine.state;
@@ -234,7 +234,8 @@ class Core {
                        found.maintenance_units(),
                        static_cast<std::int64_t>(required_units(state, account, symbol_id)),
                        leaving_units(state, account, symbol_id),
-                       frozen == state.frozen.end() ? 0 : frozen->second.version};
+                       frozen == state.frozen.end() ? 0 : frozen->second.version,
+                       symbol_id == 0 && is_gated(state)};
     });
   }
 

@@ -166,6 +166,7 @@ Reason Engine::refuse_move(const Market* market, const Command& command) const {
   const Reason reason =
       money_syntax(state, command.account_id, amount < 0 ? -amount : amount, command.b);
   if (reason != Reason::kNone) return reason;
+  if (state.mode == kHalted) return Reason::kShardHalted;
   const std::uint32_t account = state.find_account(command.account_id);
   const Seat* seat = market->perpetual->look(account);
   if (seat == nullptr || !seat->is_isolated) return Reason::kNotIsolated;

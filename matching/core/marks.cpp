@@ -114,13 +114,15 @@ void Engine::review(Market& market) {
     move(market, StateTrigger::kCalm, Trip::kNone, {});
 }
 
-// Brings a market into the state that a trigger leads to, and says so when it changed; returns
-// whether it did.
+// Brings a market into the state that a trigger leads to, and says so when it changed, or has a
+// shortfall now; returns whether it did.
 bool Engine::move(Market& market, StateTrigger trigger, Trip cause, const StatusStripes& said) {
   Perpetual& it = *market.perpetual;
   const PerpetualState before = it.phase;
+  const bool had = it.in_shortfall;
+  it.in_shortfall = in_shortfall_after(had, before, trigger);
   it.phase = next_state(before, trigger);
-  if (it.phase == before) return false;
+  if (it.phase == before && it.in_shortfall == had) return false;
   EventStripe* event = events.add(EventType::kPerpetualStateSet, 1, market.rules.symbol_id, 0);
   put(*event, {state.time_us, static_cast<std::int64_t>(it.phase),
                static_cast<std::int64_t>(before), static_cast<std::int64_t>(trigger) + 1,

@@ -83,6 +83,7 @@ struct Perpetual {
   std::int64_t rate_ppm = 0, funding_time_us = 0;  // of the last funding
   std::int64_t premium_ppm = 0, premium_count = 0, premium_minute = 0;  // samples since then
   bool fund_stopped = false;  // the fund takes nothing over here, for its drawdown
+  bool in_shortfall = false;  // told of one, and not resumed since
   std::int64_t open_lots = 0;                                           // all longs
   std::deque<TimedTicks> basis;  // half ticks of the basis window
   std::int64_t basis_half_ticks = 0;
@@ -165,6 +166,9 @@ struct Perpetual {
     }
     return band_;
   }
+
+  // Whether a loss is uncovered here; without positions there is none any more.
+  bool gates_collateral() const { return in_shortfall && open_lots != 0; }
 
   // Whether it takes orders of every kind.
   bool is_open() const { return phase == PerpetualState::kOpen && mark_ticks != 0; }

@@ -156,6 +156,9 @@ Reason Engine::refuse_triggered(Market& market, Slot slot, std::int64_t limit,
   lots = order.remaining;
   if (market.perpetual == nullptr)
     return order_rules(market, order.flags, lots, order.account, limit);
+  refresh_band(market);  // the limit was within the one around the trigger
+  if (order.side() == kBuy ? limit > market.highest : limit < market.lowest)
+    return Reason::kPriceOutsideBand;
   Reason reason = refuse_position(market, order.flags, order.account, lots, true, lots);
   if (reason != Reason::kNone) return reason;
   reason = order_rules(market, order.flags, lots, order.account, limit);

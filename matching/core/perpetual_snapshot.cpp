@@ -10,11 +10,11 @@ namespace {
 struct PerpetualBytes {
   std::int64_t symbol_id, phase, index_ticks, index_time_us, begun_us, sources, mark_ticks;
   std::int64_t empty_since_us, rate_ppm, funding_time_us;
-  std::int64_t premium_ppm, premium_count, premium_minute, fund_stopped;
+  std::int64_t premium_ppm, premium_count, premium_minute, fund_stopped, in_shortfall;
   std::int64_t mark_low, mark_high, index_low, index_high;  // what orders were not held against
   TermsOfPerpetual terms;
 };
-static_assert(sizeof(PerpetualBytes) == 18 * 8 + 384);
+static_assert(sizeof(PerpetualBytes) == 19 * 8 + 384);
 struct SampleBytes {
   std::int64_t symbol_id, time_us, ticks;
 };
@@ -52,6 +52,7 @@ PerpetualBytes perpetual_bytes(const Market& market) {
           it.premium_count,
           it.premium_minute,
           it.fund_stopped,
+          it.in_shortfall,
           market.waits[kMarkPrice].low,
           market.waits[kMarkPrice].high,
           market.waits[kIndexPrice].low,
@@ -116,6 +117,7 @@ void read_market(State& state, const PerpetualBytes& row) {
   it->premium_count = row.premium_count;
   it->premium_minute = row.premium_minute;
   it->fund_stopped = row.fund_stopped != 0;
+  it->in_shortfall = row.in_shortfall != 0;
   market->waits[kMarkPrice].low = row.mark_low;
   market->waits[kMarkPrice].high = row.mark_high;
   market->waits[kIndexPrice].low = row.index_low;

@@ -45,4 +45,12 @@ inline constexpr PerpetualState next_state(PerpetualState state, StateTrigger tr
   return state;
 }
 
+// Whether a market has an uncovered shortfall after a trigger; `state` is before it.
+inline constexpr bool in_shortfall_after(bool in_shortfall, PerpetualState state,
+                                         StateTrigger trigger) {
+  if (trigger == StateTrigger::kShortfall) return true;
+  const bool resumes = trigger == StateTrigger::kResume && next_state(state, trigger) != state;
+  return in_shortfall && !resumes;
+}
+
 }  // namespace rialto

@@ -111,6 +111,13 @@ std::int64_t leaving_units(const State& state, std::uint32_t account, std::uint1
   return static_cast<std::int64_t>(std::max<Wide>(0, leaving));
 }
 
+// Whether an uncovered loss keeps the collateral of all accounts in the shard.
+bool is_gated(const State& state) {
+  return std::any_of(state.perpetuals.begin(), state.perpetuals.end(), [](const Market* market) {
+    return market->perpetual->gates_collateral();
+  });
+}
+
 // What an account may spend of an asset; of collateral what its margin leaves.
 std::int64_t free_units(const State& state, std::uint32_t account, std::uint16_t asset) {
   const Balance balance = account == 0 ? Balance{} : state.balance(account, asset);

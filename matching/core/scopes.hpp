@@ -162,6 +162,7 @@ Wide required_units(const State& state, std::uint32_t account, std::uint16_t sym
 Wide shortage_units(const State& state, std::uint32_t account, std::uint16_t symbol_id);
 bool marks_are_fresh(const State& state, std::uint32_t account, std::uint16_t symbol_id);
 std::int64_t leaving_units(const State& state, std::uint32_t account, std::uint16_t symbol_id);
+bool is_gated(const State& state);
 std::int64_t free_units(const State& state, std::uint32_t account, std::uint16_t asset);
 
 }  // namespace rialto

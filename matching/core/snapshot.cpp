@@ -11,7 +11,7 @@ namespace rialto {
 
 namespace {
 
-constexpr std::uint32_t kStateVersion = 17;
+constexpr std::uint32_t kStateVersion = 18;
 constexpr char kMagic[9] = "RLTSTATE";
 constexpr std::uint8_t kAwaits = 1, kEnded = 2;  // how an order is pending
 

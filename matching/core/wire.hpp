@@ -182,6 +182,7 @@ enum class Reason : std::uint16_t {
   kNotSettling = 146,
   kOrdersOpen = 147,
   kOutsideSliceLimits = 148,
+  kCollateralGated = 149,
 };
 
 enum class Close : std::uint8_t {

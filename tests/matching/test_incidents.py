@@ -101,6 +101,7 @@ def test_with_insolvent_counterparties_only_nothing_is_half_done() -> None:
         desk.run(r.SetPerpetualState(PERP, Trigger.SHORTFALL, "risk", "nobody is left"))
         phases.append(desk.phase)
     assert phases == [S.REDUCE_ONLY, S.HALTED]
+    assert refusal((desk.debit(1, USDT, 1),)) is R.COLLATERAL_GATED  # who has nothing to do with it
 
 
 def test_a_unit_of_dust_does_not_stop_a_liquidation() -> None:

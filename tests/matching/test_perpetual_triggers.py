@@ -9,6 +9,7 @@ import pytest
 from domain.errors import RejectReason as R
 from domain.events import IndexSet, OrderArmed, OrderTriggered, PerpetualTrade
 from domain.order import OrderType, Side, TimeInForce, TriggerSource
+from domain.perpetual_state import PerpetualState
 from domain.risk_commands import SetPerpetualState, Trigger
 from matching.engine import restore_engine
 from tests.matching.desk import ETH_USDT, closes, ids, only, order_id, reason, triggered
@@ -193,3 +194,70 @@ def test_pending_exits_ask_for_no_margin(desk: PerpetualDesk) -> None:
     desk.buy(6, 990, 10)
     assert before == 0 < entry_only == desk.scope(6).required_units
     assert refusal(desk.cancel_all(6)) is R.NONE
+
+
+# -- in a guarded market, and where the mark is elsewhere -------------------------------------
+
+
+def _guarded(desk: PerpetualDesk) -> None:
+    """Let the market lose a source: guarded, with half the band, 950 to 1,050, around the mark."""
+    desk.cancel_all(90, PERP)
+    desk.index(1_000, 1_000)
+    assert desk.phase is PerpetualState.GUARDED
+
+
+def test_a_stop_in_a_guarded_market_acts_within_half_the_band(desk: PerpetualDesk) -> None:
+    """It stood before, or is a way out: it is no market order, and ends at the narrow edge."""
+    stop = desk.stop(5, Side.SELL, 990, 0, **CLOSE)
+    _guarded(desk)
+    assert reason(desk.market(5, Side.SELL, 1, symbol_id=PERP)) is R.MARKET_GUARDED
+    for price in (990, 951, 950, 949):
+        desk.buy(1, price, 1 if price == 990 else 10)
+    events = desk.sell(2, 990, 1)
+    assert triggered(events) == [stop]
+    trades = only(events, PerpetualTrade)
+    assert [(t.price_ticks, t.quantity_lots) for t in trades] == [(990, 1), (951, 10), (950, 10)]
+    assert closes(events)[-1] == (stop, "BAND_REACHED")
+    assert desk.lots(5) == 30
+
+
+def test_a_stop_placed_in_a_guarded_market_does_the_same(desk: PerpetualDesk) -> None:
+    """Who has a position may protect it, just then."""
+    _guarded(desk)
+    stop = desk.stop(5, Side.SELL, 990, 0, **CLOSE)
+    for price in (990, 949):
+        desk.buy(1, price, 1)
+    events = desk.sell(2, 990, 1)
+    assert triggered(events) == [stop]
+    assert only(events, OrderTriggered)[0].refusal is R.NO_LIQUIDITY
+    assert closes(events)[-1] == (stop, "REFUSED_AT_TRIGGER")
+    assert desk.lots(5) == 50
+
+
+@pytest.mark.parametrize(("limit", "refusal_"), [(950, R.NONE), (949, R.PRICE_OUTSIDE_BAND)])
+def test_a_stop_limit_is_held_to_the_band_when_it_acts(
+    desk: PerpetualDesk, limit: int, refusal_: R
+) -> None:
+    """As any limit order is: the one around its trigger let it wait, the mark's lets it act."""
+    fields: dict[str, Any] = {"order_type": OrderType.STOP_LIMIT, "symbol_id": PERP}
+    stop = desk.stop(5, Side.SELL, 990, 20, price=limit, **fields)
+    _guarded(desk)
+    desk.buy(1, 990, 1)
+    desk.buy(1, limit, 20)
+    events = desk.sell(2, 990, 1)
+    (set_off,) = only(events, OrderTriggered)
+    assert (set_off.order_id, set_off.refusal) == (stop, refusal_)
+    assert desk.lots(5) == (30 if refusal_ is R.NONE else 50)
+
+
+def test_a_stop_limit_far_from_the_mark_does_not_leave_the_band(desk: PerpetualDesk) -> None:
+    """The last price may be at the band's edge while the mark is not: twice the band is no band."""
+    fields: dict[str, Any] = {"order_type": OrderType.STOP_LIMIT, "symbol_id": PERP}
+    stop = desk.stop(1, Side.BUY, 1_090, 5, price=1_190, **fields)
+    desk.cancel_all(90, PERP)
+    desk.sell(2, 1_095, 1)
+    desk.sell(2, 1_180, 5)
+    events = desk.buy(5, 1_095, 1)
+    (set_off,) = only(events, OrderTriggered)
+    assert (set_off.order_id, set_off.refusal) == (stop, R.PRICE_OUTSIDE_BAND)
+    assert closes(events)[-1] == (stop, "REFUSED_AT_TRIGGER")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest_asyncio
 
 from api.account_state import account_state
 from domain.commands import Debit
-from domain.events import CommandRejected, Debited
+from domain.errors import RejectReason
+from domain.events import CommandRejected, Debited, PerpetualStateSet
+from domain.risk_commands import SetPerpetualState, Trigger
 from tests.api.address_memory import ADDRESS
 from tests.api.memory import ALICE, USDT
 from tests.api.perpetual_exchange import ETH_PERP, MIDDLE, PerpetualExchange
@@ -122,3 +125,30 @@ async def test_isolated_cash_is_part_of_the_total(perps: PerpetualExchange) -> N
     found = await usdt(perps)
     assert (found["total"], found["isolated_margin"]) == (whole["total"], "500")
     assert Decimal(whole["available"]) - Decimal(found["available"]) == 500
+
+
+async def test_an_uncovered_loss_keeps_collateral_in_its_shard(perps: PerpetualExchange) -> None:
+    """Nobody's leaves, and everybody is told why; orders go on. A resumed market lets it go."""
+    before = await usdt(perps)
+    shortfall = SetPerpetualState(ETH_PERP.symbol_id, Trigger.SHORTFALL, "risk", "a drill")
+    assert isinstance(perps.door.apply(shortfall)[0], PerpetualStateSet)
+    found = await usdt(perps)
+    assert found["withdrawable"] == "0"
+    same = ("total", "available", "margin", "in_orders", "unrealised_profit")
+    assert [found[name] for name in same] == [before[name] for name in same]
+    headers = {"Idempotency-Key": "gated"}
+    out = {"asset": "USDT", "amount": "100", "address": ADDRESS}
+    over = {"asset": "USDT", "amount": "100", "from_shard": 0, "to_shard": None}
+    for path, body in (("/v1/withdrawals", out), ("/v1/transfers", over)):
+        refused = await perps.call("POST", path, body, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (409, "collateral_gated")
+        assert "no USDT leaves the shard until an operator resumes" in refused.json()["detail"]
+    assert (perps.transfers.rows, refused.json()["retryable"]) == ({}, True)
+    debit = Debit(30_000, ALICE, USDT.asset_id, 1, perps.door.time_us)
+    (told,) = perps.door.apply(debit)
+    assert isinstance(told, CommandRejected)
+    assert told.reason is RejectReason.COLLATERAL_GATED
+    assert (await perps.place(price="2500", quantity="1")).status_code == 201
+    perps.door.apply(replace(shortfall, trigger=Trigger.RESUME))
+    moved = await perps.call("POST", "/v1/transfers", over, headers=headers)
+    assert moved.status_code == 202
