@@ -1,9 +1,10 @@
 """What must hold of perpetuals after every command, seen from its events alone.
 
 The numbers are those of `docs/verification.md`. Everything that an event tells is computed again
-from the state before it: positions and profits by `domain.position`, funding by `domain.funding`,
-scopes by `domain.margin`. A picture that is followed this way needs no engine, so a simulation
-and a checker that reads a stored log hold the same rules.
+from the state before it: positions and profits by `domain.position`, fees by `domain.fees`, what
+a liquidation pays the fund by `domain.liquidation`, funding by `domain.funding`, scopes by
+`domain.margin`. A picture that is followed this way needs no engine, so a simulation and a checker
+that reads a stored log hold the same rules.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any
 from domain import events as e
 from domain.checker_positions import RUIN
 from domain.checker_report import Findings
+from domain.fee_book import FeeBook
 from domain.funding import funding_units
+from domain.liquidation import bankruptcy_quote_units, insurance_delta_units
 from domain.margin import Scope
 from domain.order import Side
 from domain.position import Position, after_fill
@@ -78,17 +81,23 @@ class DeleveragingTotals:
 class RiskInvariants:
     """Follows a picture and holds each command against the rules; `findings` has the outcome.
 
-    `picture` may be that of a state in the middle, whose `rounding_units` are given then. The
-    caller hands in the events of one command at a time, in order, none left out.
+    `picture` may be that of a state in the middle, whose `rounding_units` and fees are given then.
+    The caller hands in the events of one command at a time, in order, none left out.
     """
 
     def __init__(
-        self, picture: RiskPicture, findings: Findings | None = None, rounding_units: int = 0
+        self,
+        picture: RiskPicture,
+        findings: Findings | None = None,
+        rounding_units: int = 0,
+        fees: FeeBook | None = None,
     ) -> None:
         self.picture = picture
         self.findings = findings or Findings()
         self.rounding_units = rounding_units
         self.deleveraged = DeleveragingTotals()
+        self._fees = fees or FeeBook()
+        self._forced = 0  # the order by which this command closes a position, or 0
         self._sums: dict[int, _Sums] = {}
         for symbol_id, market in picture.markets.items():
             sums = self._sums[symbol_id] = _Sums()
@@ -126,6 +135,8 @@ class RiskInvariants:
         self._moved.clear()
         head = events[0]
         key, before = self._step(head)
+        forces = isinstance(head, e.LiquidationPlaced | e.UnwindPlaced)
+        self._forced = getattr(head, "order_id", 0) if forces else 0
         for event in events:
             check = self._checks.get(type(event))
             if check is not None:
@@ -134,6 +145,7 @@ class RiskInvariants:
                 self.picture.sequence = event.sequence
                 self._scope_state(event)
             self.picture.apply(event)
+            self._fees.apply(event)
             if type(event) is e.Deleveraged:
                 self._pair_closed(event)
         if type(head) is e.FundingSettled:
@@ -216,6 +228,7 @@ class RiskInvariants:
     # ---- what events say, before the picture has them --------------------------------------------
 
     def _spot_trade(self, event: e.Trade) -> None:
+        self._fees_told(event, is_forced=False)
         if self.picture.collateral in self.picture.spot[event.symbol_id]:
             self._may_not_ruin(ScopeKey(event.maker_account_id))
             self._may_not_ruin(ScopeKey(event.taker_account_id))
@@ -237,12 +250,36 @@ class RiskInvariants:
         self._expect(TOLD, quote == event.quote_units, event.sequence, "quote", event.quote_units)
         sign = 1 if event.taker_side is Side.BUY else -1
         lots, cost = sign * event.quantity_lots, sign * quote
+        self._insurance_told(event, market, lots, cost)
         told = (event.maker_lots, event.maker_cost_units, event.maker_realised_units)
         self._fill(event, maker, -lots, -cost, told)
         told = (event.taker_lots, event.taker_cost_units, event.taker_realised_units)
         self._fill(event, taker, lots, cost, told)
         if event.insurance_units:
             self._touched.add(ScopeKey(FUND_ACCOUNT))
+
+    def _fees_told(self, event: e.Trade | e.PerpetualTrade, *, is_forced: bool) -> None:
+        found = self._fees.of(event, is_forced=is_forced)
+        told = event.maker_fee_units, event.taker_fee_units
+        self._expect(TOLD, found == told, event.sequence, "fees", told, "not", found)
+
+    def _insurance_told(
+        self, event: e.PerpetualTrade, market: MarketNow, lots: int, cost_units: int
+    ) -> None:
+        """Compute again what a fill costs beside its price, and what it brings the fund."""
+        is_forced = event.taker_order_id == self._forced
+        self._fees_told(event, is_forced=is_forced)
+        insurance: object = 0
+        if is_forced and event.taker_account_id != FUND_ACCOUNT:
+            scope = self.picture.scope(market.scope_of(event.taker_account_id))
+            quote = bankruptcy_quote_units(scope, event.symbol_id, lots)
+            if isinstance(quote, int):
+                fee_ppm = market.terms.liquidation_fee_ppm
+                insurance = insurance_delta_units(-cost_units, quote, fee_ppm)
+            else:
+                insurance = quote
+        holds = insurance == event.insurance_units
+        self._expect(TOLD, holds, event.sequence, "fund", event.insurance_units, "not", insurance)
 
     def _index_set(self, event: e.IndexSet) -> None:
         longs = self.open_lots(event.symbol_id)

@@ -7,9 +7,11 @@ Where the journal's beginning is no longer kept, it starts at the oldest snapsho
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from domain.checker_report import CheckReport, Findings
 from domain.event_type import EventType
+from domain.fee_book import FeeBook
 from domain.risk_invariants import RiskInvariants
 from matching.codec import by_command, decode_only
 from matching.replay import events_again
@@ -26,6 +28,7 @@ _OF_RISK = sorted(
         EventType.DEBITED,
         EventType.SYMBOL_LISTED,
         EventType.PARAMETERS_SET,
+        EventType.ACCOUNT_TIER_SET,
         EventType.STARTED,
         *(kind for kind in EventType if kind > _LAST_OF_SPOT),
     }
@@ -62,11 +65,17 @@ def check_risk(folder: Path, shard: int, until: int, findings: Findings) -> int:
         for engine, data in events_again(storage, shard, until):
             if invariants is None:
                 picture = picture_of_engine(engine)
-                invariants = RiskInvariants(picture, findings, engine.dust())
+                invariants = RiskInvariants(picture, findings, engine.dust(), fees_of(engine))
             commands += _read(invariants, data)
     finally:
         storage.close()
     return commands
+
+
+def fees_of(engine: Any) -> FeeBook:
+    """Return the rates and tiers that an engine has."""
+    rates = {market.rules.symbol_id: market.rules.fees for market in engine.markets()}
+    return FeeBook(rates, engine.tiers())
 
 
 def _read(invariants: RiskInvariants, data: bytes) -> int:

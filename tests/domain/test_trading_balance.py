@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from domain.perpetual_record import Holding, Holdings, ScopeMargin
 from domain.risk_commands import MarginMode
 from domain.trading_balance import TradingBalance
 
 
-def holdings(**changed: int) -> Holdings:
+def holdings(**changed: Any) -> Holdings:
     """Return a scope with 1,000 of cash, 100 of profit, and an isolated position of its own."""
-    numbers = {
+    numbers: dict[str, Any] = {
         "cash_units": 1_000,
         "equity_units": 1_100,
         "maintenance_units": 50,
@@ -43,3 +45,10 @@ def test_nothing_is_there_for_who_is_liquidated() -> None:
     """Whatever equity is left belongs to the liquidation."""
     balance = TradingBalance.of_collateral(1_000, 0, holdings(version=9, leaving_units=0))
     assert (balance.available_units, balance.withdrawable_units) == (0, 0)
+
+
+def test_while_a_loss_is_uncovered_nothing_leaves_and_orders_go_on() -> None:
+    """The shard's gate is not the account's margin: what is free for orders stays so."""
+    balance = TradingBalance.of_collateral(1_000, 40, holdings(is_gated=True))
+    assert (balance.withdrawable_units, balance.spendable_units) == (0, 700 - 40)
+    assert balance.available_units == 1_000 + 100 - 300 - 40

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from domain.commands import ListSymbol
 from domain.events import (
+    AccountTierSet,
     Credited,
     Debited,
     Event,
@@ -17,10 +18,12 @@ from domain.events import (
     OrderRefilled,
     OrderRested,
     OrderTriggered,
+    ParametersSet,
     SelfTradePrevented,
     SymbolListed,
     Trade,
 )
+from domain.fee_book import FeeBook
 from domain.money import INT64_MAX, PPM, ceil_ppm
 from domain.order import Side
 
@@ -28,12 +31,13 @@ Book = dict[int, list[tuple[int, int, int]]]
 
 
 class Mirror:
-    """Rebuild the engine's balances and books from its events."""
+    """Rebuild the engine's balances and books from its events; what fills cost is checked."""
 
     def __init__(self) -> None:
         self.rules: dict[int, SymbolListed | ListSymbol] = {}
         self.totals: dict[tuple[int, int], int] = defaultdict(int)
         self.fees: dict[int, int] = defaultdict(int)
+        self.rates = FeeBook()
         self.accepted: dict[int, OrderAccepted] = {}
         self.shrunk: dict[int, int] = defaultdict(int)  # order id -> lots lost without a trade
         self.waiting: dict[int, int] = {}  # order id -> what it holds
@@ -47,6 +51,9 @@ class Mirror:
             match event:
                 case SymbolListed():
                     self.rules[event.symbol_id] = event
+                    self.rates.apply(event)
+                case ParametersSet() | AccountTierSet():
+                    self.rates.apply(event)
                 case Credited():
                     self.totals[event.account_id, event.asset_id] += event.amount_units
                 case Debited():
@@ -98,6 +105,10 @@ class Mirror:
             trade.maker_fee_units if buys else trade.taker_fee_units,
         )
         base, quote = rules.base_asset_id, rules.quote_asset_id
+        value = trade.price_ticks * trade.quantity_lots * rules.quote_units_per_tick_lot
+        assert trade.quote_units == value
+        assert trade.base_units == trade.quantity_lots * rules.base_units_per_lot
+        assert (trade.maker_fee_units, trade.taker_fee_units) == self.rates.of(trade)
         self.totals[buyer, quote] -= trade.quote_units + buyer_fee
         self.totals[buyer, base] += trade.base_units
         self.totals[seller, base] -= trade.base_units

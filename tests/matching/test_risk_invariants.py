@@ -32,7 +32,7 @@ from domain.risk_invariants import (
 from domain.risk_picture import RiskPicture
 from matching.codec import by_command
 from tests.examples import examples
-from tests.matching.desk import USDT
+from tests.matching.desk import ETH, ETH_USDT, USDT
 from tests.matching.liquidation_desk import Liquidation, below, sliced
 from tests.matching.perpetual_desk import PERP, PerpetualDesk
 from tests.matching.perpetual_draw import Draw, drawn_desk
@@ -97,6 +97,10 @@ MUTATIONS: list[tuple[type[e.Event], Change, str]] = [
     ),
     (e.PerpetualTrade, lambda one: replace(one, quote_units=one.quote_units + 1), TOLD),
     (e.PerpetualTrade, lambda one: replace(one, taker_fee_units=10**12), RUIN),
+    (e.PerpetualTrade, lambda one: replace(one, taker_fee_units=one.taker_fee_units + 1), TOLD),
+    (e.PerpetualTrade, lambda one: replace(one, maker_fee_units=one.maker_fee_units - 1), TOLD),
+    (e.PerpetualTrade, lambda one: replace(one, insurance_units=one.insurance_units - 1), TOLD),
+    (e.Trade, lambda one: replace(one, taker_fee_units=one.taker_fee_units + 1), TOLD),
     (e.IndexSet, lambda one: replace(one, open_lots=one.open_lots + 1), POSITIONS),
     (e.FundingSettled, lambda one: replace(one, rounding_units=one.rounding_units - 9), ROUNDING),
     (e.FundingSettled, lambda one: replace(one, rounding_units=one.rounding_units + 1), FUNDING),
@@ -122,6 +126,9 @@ def test_each_rule_notices(kind: type[e.Event], change: Change, rule: str) -> No
     for desk in (story(), deleveraged()):
         desk.fund(77, units=500)
         desk.debit(77, USDT, 200)
+        desk.fund(78, assets=(USDT, ETH))
+        desk.sell(78, 1_000, 1, symbol_id=ETH_USDT)
+        desk.buy(90, 1_000, 1, symbol_id=ETH_USDT)
         events = list(desk.events)
         places = [place for place, event in enumerate(events) if type(event) is kind]
         if not places:

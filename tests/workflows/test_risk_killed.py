@@ -27,7 +27,11 @@ pytestmark = pytest.mark.servers
 MARKET = m.MARKETS[0]
 SHORT = 900_000
 MARK = 97_800
-SAFE = {"book": 98_500, "fund": 98_900}  # the second has less than nothing at the mark
+SAFE = {  # the last two have less than nothing at the mark
+    "book": 98_500,
+    "fund": 98_900,
+    "other side": 98_900,  # where the fund has nothing
+}
 STEPS = [EventType.LIQUIDATION_PLACED, EventType.TAKEN_OVER, EventType.DELEVERAGED]
 
 
@@ -103,8 +107,8 @@ class Stage:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    """Give a rig with fresh marks and a running monitor."""
+async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    """Give a rig with fresh marks, a running monitor and, unless told otherwise, a rich fund."""
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(bench_servers.scratch_folder())
         database = stack.enter_context(ExitStack())
@@ -114,7 +118,8 @@ async def stage() -> AsyncIterator[Stage]:
         rig = await stack.enter_async_context(RiskRig(folder, url, temporal, "os"))
         now_us = wall_us()
         await rig.pay([m.credit(m.MAKER, 10**15, now_us), m.credit(SHORT, 10**15, now_us)])
-        await rig.pay([m.top_up(20 * m.NOTIONAL, now_us)])
+        if getattr(request, "param", "rich") == "rich":
+            await rig.pay([m.top_up(20 * m.NOTIONAL, now_us)])
         await rig.move(MARKET, m.OPENING)
         await rig.quote(m.MARKETS[1], m.OPENING)
         await rig.start_monitor()
@@ -145,13 +150,20 @@ async def test_a_liquidation_ends_while_postgresql_is_stopped(stage: Stage) -> N
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", SAFE)
-async def test_killed_at_every_boundary(stage: Stage, kind: str) -> None:
-    """Before and after the freeze, each step and the release: the same ending as without."""
+@pytest.mark.parametrize(
+    ("stage", "kind", "commands"),
+    [("rich", "book", 3), ("rich", "fund", 3), ("poor", "other side", 4)],
+    indirect=["stage"],
+)
+async def test_killed_at_every_boundary(stage: Stage, kind: str, commands: int) -> None:
+    """Before and after the freeze, each step and the release: the same ending as without.
+
+    The fund is asked first where the other side has to close, and refuses.
+    """
     _, wanted = await stage.liquidate(kind)
     assert wanted["lots"] == 0
     assert wanted[kind] == m.LOTS
-    for number in (1, 2, 3):
+    for number in range(1, commands + 1):
         for side in ("before", "after"):
             _, found = await stage.liquidate(kind, dies=f"{side} {number}")
             assert found == wanted, (side, number)
