@@ -6,6 +6,7 @@ A violation is told with the seed and the step that show it again.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,10 +58,8 @@ def simulate(
     """
     if engine not in _ENGINES:
         _usage("--engine is core or reference")
-    if plot is not None and plot.suffix != ".svg":
-        _usage("--plot draws an SVG: name a file that ends in .svg")
-    if plot is not None and mass:
-        _usage("--plot draws a market over time, which --mass has not")
+    if plot is not None:
+        _refuse_plot(plot, mass)
     from infra.telemetry import configure_logging
     from workers.simulation.run import Plan
 
@@ -70,6 +69,16 @@ def simulate(
     typer.echo(json.dumps(found, indent=1) if as_json else _text(found))
     if not found["ok"]:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _refuse_plot(plot: Path, mass: int) -> None:
+    """Refuse a drawing that cannot be made before minutes are spent on what it would show."""
+    if plot.suffix != ".svg":
+        _usage("--plot draws an SVG: name a file that ends in .svg")
+    if mass:
+        _usage("--plot draws a market over time, which --mass has not")
+    if plot.is_dir() or not os.access(plot if plot.exists() else plot.parent, os.W_OK):
+        _usage(f"--plot: {plot} cannot be written: is its folder there, and yours?")
 
 
 def _run(plan: Plan, plot: Path | None) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def test_a_mass() -> None:
         (("--engine", "abacus"), "core or reference"),
         (("--plot", "market.png"), "SVG"),
         (("--mass", "5", "--plot", "market.svg"), "--mass"),
-        ((*SHORT, "--plot", "no/such/folder/market.svg"), "--plot"),
+        ((*SHORT, "--plot", "no/such/folder/market.svg"), "cannot be written"),
         (("--steps", "3"), "--steps"),
     ],
 )
