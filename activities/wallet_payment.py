@@ -311,8 +311,9 @@ class WalletPayments:
         if await self._is_overtaken(row, stored):
             return await self._drop(row, _OVERTAKEN)
         receipt = await self._payments.watch(row, stored, stored[-1], row.source)
-        if receipt is None:
-            return PaymentResult(row.state, stuck=True)
+        if receipt is None:  # a dearer refill may have been submitted meanwhile
+            newest = (await self._stored(row))[-1]
+            return PaymentResult(row.state, stuck=newest.tx_hash == stored[-1].tx_hash)
         return await self._book(row, receipt)
 
     async def _book(self, row: WalletPayment, receipt: Receipt) -> PaymentResult:
@@ -329,9 +330,7 @@ class WalletPayments:
         """Return the order for a dearer transaction with the same nonce; parks at the bounds."""
         row = await require_payment(self._rows, request.payment_id)
         if row.kind is PaymentKind.REFILL:
-            raise parked(
-                "StillStuck", "no block takes it, and the cold wallet alone could pay more"
-            )
+            raise parked("RefillStuck", "no block takes it, and the cold wallet alone can pay more")
         stored = await self._stored(row)
         newest = stored[-1].raw
         fees = dearer(self._builder.fees_of(newest), await self._chain.fee_quote())

@@ -104,5 +104,14 @@ def dearer(old: FeeQuote, now: FeeQuote) -> FeeQuote:
     return FeeQuote(max(_an_eighth_more(old.max_fee), now.max_fee, priority), priority)
 
 
+def replaces(old: FeeQuote, new: FeeQuote) -> bool:
+    """Return whether nodes take a transaction of `new` fees in place of one with its nonce.
+
+    Both fees must be at least a tenth above the old ones, and what is paid at most above it.
+    """
+    pairs = ((old.max_fee, new.max_fee), (old.priority_fee, new.priority_fee))
+    return new.max_fee > old.max_fee and all(10 * more >= 11 * less for less, more in pairs)
+
+
 def _an_eighth_more(fee: int) -> int:
     return -(-fee * 9 // 8)

@@ -12,12 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from domain.cold_refill import RefillPayment, RefillRequest
+from domain.chain import FeeQuote, dearer
+from domain.cold_refill import RefillPayment, RefillRefusal, RefillRequest, parse_refill
 from domain.evm_address import is_checksum_address
 from domain.money import DecimalTextError, units_from_text
 from domain.wallet_payment import (
+    FINAL_STATES,
     WALLET_PAYMENT_WORKFLOW,
+    PaymentKind,
+    WalletPayment,
     WalletPaymentRequest,
+    is_payment_id,
     wallet_payment_workflow_id,
 )
 from infra.postgres.audit_store import AuditStore
@@ -30,11 +35,19 @@ from infra.wallet.cold_wallet import read_signed
 from infra.wallet.erc20 import transfer_call
 from infra.wallet.keccak import keccak256
 from infra.wallet.keys import load_public
-from infra.wallet.refill_store import NoncesTaken, RefillStore
+from infra.wallet.payment_store import PaymentStore
+from infra.wallet.refill_store import NotStored, RefillObjection, RefillStore, fees_of
 from infra.wallet.setup import CHAIN
+from infra.wallet.transaction import decode_signed
 from infra.wallet.workflow_starter import TemporalStarter
 from workflows import task_queues
 
+_REFUSED = {
+    RefillObjection.NONCE_TAKEN: "another transaction, which pays something else, has it already",
+    RefillObjection.NONCE_USED: "the chain has mined one of it: nothing is left to replace",
+    RefillObjection.TOO_CHEAP: "the stored transaction is replaced only where both fees are at "
+    "least a tenth higher; `rialto cold dearer` asks for such a one",
+}
 _log = structlog.get_logger(__name__)
 
 
@@ -86,6 +99,70 @@ async def request_refill(
         await chain.close()
 
 
+async def request_dearer(
+    engine: AsyncEngine, settings: Settings, names: Sequence[str]
+) -> RefillRequest:
+    """Return the request for dearer transactions of refills that no block takes.
+
+    It pays the same at the same nonces, which must follow each other; its fees are an eighth above
+    the newest stored ones, or what the chain asks for now if that is more.
+    """
+    rows = await _stuck(engine, names)
+    first, store = rows[0], PaymentStore(engine, LedgerStore(), AuditStore())
+    assert first.nonce is not None
+    if [row.nonce for row in rows] != list(range(first.nonce, first.nonce + len(rows))):
+        raise ColdDeskError("their nonces do not follow each other: ask for one file each")
+    if {(row.source, row.destination) for row in rows} != {(first.source, first.destination)}:
+        raise ColdDeskError("they do not have the same sender and receiver: one file each")
+    chain = EvmChain(settings.chain_url)
+    try:
+        state, fees = await chain.address_state(first.source, ()), await chain.fee_quote()
+        chain_id = await chain.chain_id()
+    finally:
+        await chain.close()
+    if state.nonce > first.nonce:
+        raise ColdDeskError(f"the chain has mined one of nonce {first.nonce}: nothing to replace")
+    payments = []
+    for row in rows:
+        newest = (await store.transactions(row.payment_id))[-1].raw
+        paid = dearer(fees_of(newest), fees)
+        fees = FeeQuote(max(fees.max_fee, paid.max_fee), max(fees.priority_fee, paid.priority_fee))
+        gas, asset = decode_signed(newest).gas, row.asset
+        payments.append(
+            RefillPayment(asset.code, row.contract, asset.chain_decimals, row.amount, gas)
+        )
+    asked = RefillRequest(
+        chain_id=chain_id,
+        sender=first.source,
+        receiver=first.destination,
+        nonce=first.nonce,
+        max_fee=fees.max_fee,
+        priority_fee=fees.priority_fee,
+        payments=tuple(payments),
+    )
+    read = parse_refill(asked.text(), keccak256)
+    if isinstance(read, RefillRefusal):
+        raise ColdDeskError(f"no cold wallet signs it at {fees.max_fee} wei a gas unit: {read}")
+    return asked
+
+
+async def _stuck(engine: AsyncEngine, names: Sequence[str]) -> list[WalletPayment]:
+    """Return the refills of these names that are on their way, by nonce."""
+    store = PaymentStore(engine, LedgerStore(), AuditStore())
+    found = {}
+    for name in names:
+        payment_id = name.removeprefix("payment-")
+        row = await store.load(payment_id) if is_payment_id(payment_id) else None
+        if row is None:
+            raise ColdDeskError(f"there is no payment {name}: `rialto wallet show` lists them")
+        if row.kind is not PaymentKind.REFILL:
+            raise ColdDeskError(f"{row.subject} is a {row.kind}: the cold wallet did not sign it")
+        if row.state in FINAL_STATES:
+            raise ColdDeskError(f"{row.subject} is {row.state}: nothing is left to replace")
+        found[payment_id] = row
+    return sorted(found.values(), key=lambda row: row.nonce or 0)
+
+
 async def _require_counted(engine: AsyncEngine, sender: str) -> None:
     """Refuse a sender whose coins are not in the books: they cannot be taken from there."""
     known = await ColdAddresses(engine, LedgerStore(), AuditStore()).known(CHAIN)
@@ -106,7 +183,8 @@ async def submit_refill(
 ) -> tuple[RefillRequest, list[str]]:
     """Check a signed file and store its payments; return their ids. Safe to repeat.
 
-    Their workflows are started; where Temporal is away, the orphan sweep does it later.
+    Their workflows are started, and those that are parked for a low fee try again; where Temporal
+    is away, the orphan sweep starts them later.
     """
     request, raws = read_signed(text)
     store = RefillStore(engine, AuditStore())
@@ -122,11 +200,12 @@ async def submit_refill(
     try:
         if request.chain_id != await chain.chain_id():
             raise ColdDeskError(f"it is signed for chain {request.chain_id}")
+        mined_below = (await chain.address_state(request.sender, ())).nonce
     finally:
         await chain.close()
-    stored = await store.store(CHAIN, request, raws, by)
-    if isinstance(stored, NoncesTaken):
-        raise ColdDeskError(f"other transactions have its nonces already: {[*stored.nonces]}")
+    stored = await store.store(CHAIN, request, raws, by, mined_below)
+    if isinstance(stored, NotStored):
+        raise ColdDeskError(f"nothing is stored; nonce {stored.nonce}: {_REFUSED[stored.why]}")
     await _start(settings, stored)
     return request, stored
 
@@ -138,10 +217,9 @@ async def _start(settings: Settings, payment_ids: Sequence[str]) -> None:
     starter = TemporalStarter(client, task_queues.WALLET)
     try:
         for payment_id in payment_ids:
-            await starter.ensure_running(
-                WALLET_PAYMENT_WORKFLOW,
-                wallet_payment_workflow_id(payment_id),
-                WalletPaymentRequest(payment_id),
-            )
+            name = wallet_payment_workflow_id(payment_id)
+            request = WalletPaymentRequest(payment_id)
+            if not await starter.ensure_running(WALLET_PAYMENT_WORKFLOW, name, request):
+                await starter.signal(name, "retry_parked")
     except (RPCError, RuntimeError) as error:
         _log.warning("Temporal is away: the sweep starts the payments", error=str(error)[:200])

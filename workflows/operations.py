@@ -47,6 +47,8 @@ _ADVICE = {
     "amount back to the customer, who may ask again",
     "StillStuck": "look at the node and at what others pay; a retry watches on; two officers give "
     "it up by `rialto void ID`",
+    "RefillStuck": "`rialto cold dearer payment-ID --out FILE` asks the cold wallet for a dearer "
+    "one, and `rialto cold submit` goes on with it; or wait for a quieter chain and retry",
     "FeeSpike": "wait for a quieter chain, or raise RIALTO_WITHDRAWAL_MAX_FEE_GWEI",
     "FeeTooHigh": "wait for a quieter chain; or find out why it takes so much gas",
     "ReviewNeeded": "look into it; `rialto approve ID` lets it pass",

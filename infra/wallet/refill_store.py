@@ -1,19 +1,25 @@
-"""Refills by the cold wallet as payments of our own: stored before anybody can send them."""
+"""Refills by the cold wallet as payments of our own: stored before anybody can send them.
+
+A file that pays the same as a stored refill, at its nonce and for more, replaces it: all of a
+nonce's transactions belong to one payment, and whichever is mined is the payment.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from domain.chain import Payment
+from domain.chain import FeeQuote, Payment, replaces
 from domain.cold_refill import RefillRequest
 from domain.hash_chain import JsonValue
 from domain.wallet_payment import PaymentKind, PaymentState, wallet_payment_workflow_id
+from domain.withdrawal import REPLACED
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.wallet.erc20 import transfer_call
@@ -28,11 +34,24 @@ from infra.wallet.transaction import (
 _t = tables.wallet_transaction.c
 
 
-@dataclass(frozen=True, slots=True)
-class NoncesTaken:
-    """Other transactions than the file's have these nonces of the cold address already."""
+_p = tables.wallet_payment.c
+_REPLACEABLE = frozenset({PaymentState.SIGNED, PaymentState.BROADCAST})
 
-    nonces: tuple[int, ...]
+
+class RefillObjection(StrEnum):
+    """Why nothing of a signed file is stored; checked in this order for each transaction."""
+
+    NONCE_TAKEN = "nonce_taken"  # something else than the same payment has it
+    NONCE_USED = "nonce_used"  # the chain has mined one of it, so that nothing is left to replace
+    TOO_CHEAP = "too_cheap"  # nodes would not take it in place of the stored one
+
+
+@dataclass(frozen=True, slots=True)
+class NotStored:
+    """What is against the transaction with this nonce of the cold address."""
+
+    why: RefillObjection
+    nonce: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +73,23 @@ class _Part:
         return uuid5(NAMESPACE_URL, f"refill:{self.tx_hash}")
 
     @property
-    def subject(self) -> str:
-        return wallet_payment_workflow_id(str(self.payment_id))
+    def nonce(self) -> int:
+        return decode_signed(self.raw).nonce
+
+
+def fees_of(raw: bytes) -> FeeQuote:
+    """Return what a raw signed transaction offers for its gas."""
+    signed = decode_signed(raw)
+    return FeeQuote(signed.max_fee, signed.priority_fee)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Under which payment a transaction is stored; `replacement` None: it was there already."""
+
+    payment_id: UUID
+    part: _Part
+    replacement: int | None
 
 
 def _seen(payment: Payment, asset_id: int, raw: bytes) -> _Part | None:
@@ -101,9 +135,18 @@ class RefillStore:
             return int(await connection.scalar(query) or 0)
 
     async def store(
-        self, chain: str, request: RefillRequest, raws: Sequence[bytes], by: str
-    ) -> list[str] | NoncesTaken:
-        """Store all payments or none, and return their ids; the same file again changes nothing."""
+        self,
+        chain: str,
+        request: RefillRequest,
+        raws: Sequence[bytes],
+        by: str,
+        mined_below: int,
+    ) -> list[str] | NotStored:
+        """Store all transactions or none, and return the ids of their payments.
+
+        The same file again changes nothing. The chain has used the sender's nonces below
+        `mined_below`: what is stored there is not replaced.
+        """
         asset = tables.asset.c
         actor = f"staff:{by}"
         async with self._engine.begin() as connection:
@@ -111,27 +154,67 @@ class RefillStore:
                 sa.select(asset.code, asset.asset_id).where(asset.chain == chain)
             )
             ids = {row.code: row.asset_id for row in rows}
-            parts = [
-                _Part(request.sender, request.receiver, ids[it.asset], it.amount, raw)
-                for it, raw in zip(request.payments, raws, strict=True)
-            ]
-            new = [part for part in parts if await self._insert(connection, chain, part)]
-            taken = await self._taken(connection, chain, parts)
-            if taken:
-                await connection.rollback()
-                return NoncesTaken(taken)
-            for part in new:
-                await self._note(connection, part, actor)
+            done = []
+            for it, raw in zip(request.payments, raws, strict=True):
+                part = _Part(request.sender, request.receiver, ids[it.asset], it.amount, raw)
+                placed = await self._place(connection, chain, part, mined_below)
+                if isinstance(placed, RefillObjection):
+                    await connection.rollback()
+                    return NotStored(placed, part.nonce)
+                done.append(placed)
+            new = [it for it in done if it.replacement is not None]
+            for one in new:
+                await self._note(connection, one, actor)
             if new:
                 await self._audit.append(
                     connection,
                     "hot-wallet",
                     actor,
                     "cold_refill_submitted",
-                    f"cold-refill:{parts[0].tx_hash}",
-                    {"request": request.text(), "tx_hashes": [part.tx_hash for part in parts]},
+                    f"cold-refill:{new[0].part.tx_hash}",
+                    {
+                        "request": request.text(),
+                        "tx_hashes": [one.part.tx_hash for one in done],
+                    },
                 )
-        return [str(part.payment_id) for part in parts]
+        return [str(one.payment_id) for one in done]
+
+    async def _place(
+        self, connection: AsyncConnection, chain: str, part: _Part, mined_below: int
+    ) -> _Stored | RefillObjection:
+        """Store one transaction: of a new payment, or in place of a stored refill's."""
+        known = sa.select(_t.payment_id).where(_t.tx_hash == part.tx_hash)
+        if (payment_id := await connection.scalar(known)) is not None:
+            return _Stored(payment_id, part, None)
+        rival = (
+            await connection.execute(
+                sa.select(tables.wallet_payment, _t.raw, _t.replacement)
+                .join_from(
+                    tables.wallet_transaction,
+                    tables.wallet_payment,
+                    _t.payment_id == _p.payment_id,
+                )
+                .where(_t.chain == chain, _t.address == part.sender, _t.nonce == part.nonce)
+                .order_by(_t.replacement.desc())
+                .limit(1)
+                .with_for_update(of=tables.wallet_payment)
+            )
+        ).one_or_none()
+        if rival is None:
+            if await self._insert(connection, chain, part):
+                return _Stored(part.payment_id, part, 0)
+            return RefillObjection.NONCE_TAKEN  # by another file, a moment ago
+        theirs = (rival.kind, rival.destination, rival.asset_id, int(rival.amount))
+        if theirs != (PaymentKind.REFILL, part.receiver, part.asset_id, part.amount):
+            return RefillObjection.NONCE_TAKEN
+        if rival.state not in _REPLACEABLE or part.nonce < mined_below:
+            return RefillObjection.NONCE_USED
+        if not replaces(fees_of(bytes(rival.raw)), fees_of(part.raw)):
+            return RefillObjection.TOO_CHEAP
+        number = rival.replacement + 1
+        if not await self._store(connection, chain, part, rival.payment_id, number):
+            return RefillObjection.NONCE_TAKEN
+        return _Stored(rival.payment_id, part, number)
 
     async def take_up(self, chain: str, payment: Payment, asset_id: int, raw: bytes) -> str | None:
         """Store a refill that came to the chain by another way than ours, and return its id.
@@ -144,7 +227,8 @@ class RefillStore:
             return None
         async with self._engine.begin() as connection:
             if await self._insert(connection, chain, part):
-                await self._note(connection, part, "chain-watcher")
+                stored = _Stored(part.payment_id, part, 0)
+                await self._note(connection, stored, "chain-watcher")
         return str(part.payment_id)
 
     async def _insert(self, connection: AsyncConnection, chain: str, part: _Part) -> bool:
@@ -174,40 +258,45 @@ class RefillStore:
         before = sa.select(sa.func.count()).where(
             _t.chain == chain, _t.address == part.sender, _t.nonce == signed.nonce
         )
-        await store_transaction(
+        number = await connection.scalar(before)
+        return await self._store(connection, chain, part, part.payment_id, number or 0)
+
+    async def _store(
+        self,
+        connection: AsyncConnection,
+        chain: str,
+        part: _Part,
+        payment_id: UUID,
+        replacement: int,
+    ) -> bool:
+        return await store_transaction(
             connection,
             tx_hash=part.tx_hash,
-            payment_id=part.payment_id,
+            payment_id=payment_id,
             chain=chain,
             address=part.sender,
-            nonce=signed.nonce,
-            replacement=await connection.scalar(before),
+            nonce=part.nonce,
+            replacement=replacement,
             raw=part.raw,
         )
-        return True
 
-    async def _taken(
-        self, connection: AsyncConnection, chain: str, parts: Sequence[_Part]
-    ) -> tuple[int, ...]:
-        """Return the nonces of `parts` that other transactions have as well."""
-        sender, ours = parts[0].sender, {part.tx_hash for part in parts}
-        query = sa.select(_t.nonce).where(
-            _t.chain == chain,
-            _t.address == sender,
-            _t.nonce.in_([decode_signed(part.raw).nonce for part in parts]),
-            _t.tx_hash.not_in(ours),
-        )
-        return tuple(sorted(set((await connection.execute(query)).scalars())))
-
-    async def _note(self, connection: AsyncConnection, part: _Part, actor: str) -> None:
+    async def _note(self, connection: AsyncConnection, stored: _Stored, actor: str) -> None:
+        part, number = stored.part, stored.replacement
+        subject = wallet_payment_workflow_id(str(stored.payment_id))
+        first = not number
         detail: dict[str, JsonValue] = {
             "kind": str(PaymentKind.REFILL),
             "source": part.sender,
             "destination": part.receiver,
             "amount": str(part.amount),
-            "nonce": decode_signed(part.raw).nonce,
+            "nonce": part.nonce,
             "tx_hash": part.tx_hash,
         }
         await self._audit.append(
-            connection, part.subject, actor, PaymentState.SIGNED, f"{part.subject}:signed", detail
+            connection,
+            subject,
+            actor,
+            PaymentState.SIGNED if first else REPLACED,
+            f"{subject}:signed" if first else f"{subject}:{REPLACED}:{number}",
+            detail,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,14 +10,10 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
-from domain.cold_refill import RefillRequest
 from infra.postgres import tables
-from infra.postgres.audit_store import AuditStore
-from infra.postgres.ledger_store import LedgerStore
-from infra.wallet import demo
-from infra.wallet.cold_addresses import ColdAddresses
 from infra.wallet.cold_wallet import create_cold_wallet, read_request, read_signed, sign_refill
 from infra.wallet.transaction import transaction_hash
+from tests.workflows.cold_parts import WORDS, Cold, pinned_cold_wallet
 from tests.workflows.wallet_books import no_violation_of_the_wallet, violations_of_the_wallet
 from tests.workflows.wallet_rig import Rig
 from workers.cold_desk import ColdDeskError, request_refill, submit_refill
@@ -25,40 +21,13 @@ from workers.officer_desk import DeskError
 from workers.wallet_desk import set_cold_address
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
-WORDS = b"words that nobody guesses"
 ETH, USDT = 10**18, 10**6
-
-
-@dataclass(frozen=True)
-class Cold:
-    """A cold wallet with coins, pinned, and in the books."""
-
-    folder: Path
-    address: str
-
-    async def signed(self, rig: Rig, **amounts: str) -> tuple[RefillRequest, str]:
-        """Return a request and its signed file."""
-        asked = await request_refill(rig.engine, rig.settings, self.address, amounts)
-        return asked, sign_refill(self.folder, asked, WORDS)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def cold(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Cold:
     """Give the module's cold wallet: sealing a seed is slow by design."""
-    folder, chain_id = tmp_path_factory.mktemp("cold"), await rig.chain.chain_id()
-    hot = rig.wallet.public.hot_address
-    policy = create_cold_wallet(folder, WORDS, hot_address=hot, chain_id=chain_id)
-    url = rig.settings.chain_url
-    await demo.fund(url, policy.address, None, 10 * ETH)
-    await demo.fund(url, policy.address, rig.wallet.contracts["USDT"], 1_000 * USDT)
-    await set_cold_address(rig.engine, rig.settings, policy.address)
-    await rig.until(partial(_is_counted, rig, policy.address), True)
-    return Cold(folder, policy.address)
-
-
-async def _is_counted(rig: Rig, address: str) -> bool:
-    known = await ColdAddresses(rig.engine, LedgerStore(), AuditStore()).known("ETH")
-    return known[address] is not None
+    return await pinned_cold_wallet(rig, tmp_path_factory.mktemp("cold"))
 
 
 async def _payment_state(rig: Rig, payment_id: str) -> str | None:
@@ -156,7 +125,7 @@ async def test_another_transaction_at_a_stored_nonce_is_refused(rig: Rig, cold: 
     await submit_refill(rig.engine, rig.settings, text, "me")
     more = replace(asked.payments[0], amount=2 * USDT)
     other = replace(asked, payments=(more,))
-    with pytest.raises(ColdDeskError, match="nonces already"):
+    with pytest.raises(ColdDeskError, match="has it already"):
         await submit_refill(rig.engine, rig.settings, sign_refill(cold.folder, other, WORDS), "me")
     later = await request_refill(rig.engine, rig.settings, asked.sender, {"USDT": "2"})
     assert later.nonce == asked.nonce + 1

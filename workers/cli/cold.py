@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Refill the hot wallet from a cold one without any network.")
     group.command("init")(init)
     group.command("request")(request)
+    group.command("dearer")(dearer)
     group.command("sign")(sign)
     group.command("submit")(submit)
     app.add_typer(group, name="cold")
@@ -133,6 +134,34 @@ def request(
     typer.echo(json.dumps({"request_file": str(out)}) if as_json else f"request: {out}")
 
 
+def dearer(
+    payments: Annotated[
+        list[str], typer.Argument(metavar="PAYMENT...", help="payment-ID of `rialto wallet show`.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The file to carry to the cold wallet.")],
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the cold wallet to pay more for a stuck refill.
+
+    It pays the same at the same nonce, so that only one of both is ever mined. `rialto cold sign`
+    and `rialto cold submit` take it as any other; it is refused when it offers too little more, or
+    when the first was mined meanwhile.
+    """
+    from infra.private_files import write_private
+    from workers import cold_desk as desk
+    from workers.cli.database import with_database
+
+    async def ask(engine: AsyncEngine, settings: Settings) -> RefillRequest:
+        return await desk.request_dearer(engine, settings, payments)
+
+    asked = _try(lambda: with_database(data, ask))
+    _try(lambda: write_private(out, asked.text()))
+    for line in asked.in_words():
+        typer.echo(line, err=as_json)
+    typer.echo(json.dumps({"request_file": str(out)}) if as_json else f"request: {out}")
+
+
 def submit(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The signed file.")],
     data: DataOption = None,
@@ -140,7 +169,8 @@ def submit(
 ) -> None:
     """Check a signed refill and store it; then it is sent, watched and booked by itself.
 
-    The same file may be submitted again. `rialto wallet show` lists what is on its way.
+    The same file may be submitted again. One that pays more for a stored refill takes its place.
+    `rialto wallet show` lists what is on its way.
     """
     from workers import cold_desk as desk
     from workers.cli.database import with_database

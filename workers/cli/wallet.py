@@ -68,6 +68,9 @@ def show(data: DataOption = None, as_json: JsonOption = False) -> None:
             f"payment-{row['payment_id']}  {row['kind']}  {row['amount']} {row['asset']}  "
             f"{row['state']}  {row['from']} -> {row['to']}"
         )
+        if row["kind"] == "refill":
+            dearer = f"`rialto cold dearer payment-{row['payment_id']} --out FILE`"
+            typer.echo(f"  if no block takes it: {dearer}")
     if not found["payments"]:
         typer.echo("nothing is on its way between our addresses")
 
