@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,21 +15,17 @@ from domain.checker_records import ChainRecord
 from domain.evm_address import checksum_address
 from domain.hot_wallet import HOT_WALLET_WORKFLOW, Band, TendRequest
 from infra.postgres import tables
-from infra.postgres.adjustment_store import AdjustmentStore
 from infra.postgres.audit_store import AuditStore
-from infra.postgres.ledger_store import LedgerStore
 from infra.postgres.record_reader import RecordReader
-from infra.wallet import officers
 from infra.wallet.coins import WalletCoins
 from infra.wallet.hot_wallet_store import HotWalletStore
 from infra.wallet.keccak import keccak256
-from infra.wallet.pinned_officers import PinnedOfficers
 from infra.wallet.screening import denied_path
+from tests.workflows.returning import let_go
 from tests.workflows.wallet_parts import OUTSIDE, Gate
 from tests.workflows.wallet_rig import Rig
 from workers import suspense_desk
 from workers.officer_desk import DeskError
-from workers.signing_desk import signed_decision
 from workers.wallet_desk import set_cold_address
 from workflows import task_queues
 
@@ -255,7 +250,7 @@ async def test_a_deposit_in_suspense_is_returned_by_two_signatures(
     await rig.until(lambda: rig.deposit_state(tx_hash), "below_minimum")
     (deposit,) = await rig.deposit_names(tx_hash)
     assert await rig.chain.has_code(rig.wallet.contracts["USDT"])
-    await _let_go(rig, deposit)
+    await let_go(rig, deposit)
     denied = denied_path(rig.settings.data_dir)
     denied.write_text(f"{sender}\n")
     try:
@@ -267,7 +262,7 @@ async def test_a_deposit_in_suspense_is_returned_by_two_signatures(
         denied.unlink()
     assert await rig.balance("suspense:ETH") - before == amount
     had = await rig.coins(sender, "ETH")
-    await _let_go(rig, deposit)
+    await let_go(rig, deposit)
     assert await rig.balance("suspense:ETH") == before
     await rig.sweep()
     await _until_booked(rig, "return", 1)
@@ -277,22 +272,6 @@ async def test_a_deposit_in_suspense_is_returned_by_two_signatures(
     assert await rig.balance("withdrawal:pending:ETH") == 0
     told = [action for action in await rig.audit(deposit) if action != "seen"]
     assert told == ["pending", *["below_minimum", "returning"] * 2, "returned"]
-
-
-async def _let_go(rig: Rig, deposit: str) -> None:
-    """Propose to return a deposit; two officers sign, and it is posted."""
-    made = await suspense_desk.propose_return(rig.engine, rig.settings, deposit, "a mistake")
-    hot = rig.wallet.public.hot_address
-    store = AdjustmentStore(rig.engine, LedgerStore(), AuditStore(), hot)
-    pinned = PinnedOfficers(officers.pinned_path(rig.settings.data_dir))
-    for officer in rig.wallet.officers[:2]:
-        decision = signed_decision(rig.settings, officer, made)
-        said = await store.sign(
-            made.adjustment_id, decision, pinned, officers.verify_ed25519, int(time.time())
-        )
-        assert said is None
-    assert await store.post(made.adjustment_id) is None
-    assert await store.post(made.adjustment_id) is None  # once, however often
 
 
 async def test_our_own_payments_are_no_deposits(quiet_rig: Rig, gate: Gate) -> None:

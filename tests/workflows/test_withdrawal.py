@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -14,6 +15,7 @@ from domain.withdrawal_limits import AddressNames
 from infra.postgres import tables
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.withdrawal_addresses import WithdrawalAddressStore
+from infra.wallet import demo
 from tests.workflows.wallet_parts import OUTSIDE
 from tests.workflows.wallet_rig import Rig
 from workflows.search_attributes import STAGE
@@ -107,14 +109,20 @@ async def _has_debit(rig: Rig, withdrawal_id: str) -> bool:
     return "take_withdrawal" in scheduled
 
 
-async def test_policy_refuses_the_hot_wallet_as_receiver(rig: Rig) -> None:
-    """Paying ourselves would turn a customer's money into the owners'; the hold is given back."""
+async def test_policy_refuses_our_own_addresses_as_receiver(rig: Rig) -> None:
+    """Paying ourselves would turn a customer's money into the owners'; the hold is given back.
+
+    What a token's contract gets is lost.
+    """
     await rig.funded_customer(5, "USDT", 300 * USDT)
-    hot = rig.wallet.public.hot_address
-    withdrawal_id = await rig.withdraw(5, "USDT", 100 * USDT, address=hot)
-    await rig.until(lambda: rig.state(withdrawal_id), "rejected")
-    row = await rig.row(withdrawal_id)
-    assert row.reason == "policy:destination_is_own_address"
+    names = [
+        await rig.withdraw(5, "USDT", 100 * USDT, address=address)
+        for address in (rig.wallet.contracts["USDT"], rig.wallet.public.hot_address)
+    ]
+    for withdrawal_id in names:
+        await rig.until(partial(rig.state, withdrawal_id), "rejected")
+        row = await rig.row(withdrawal_id)
+        assert row.reason == "policy:destination_is_own_address"
     assert await rig.balance("customer:5:trading.0:USDT") == 300 * USDT
     assert await rig.balance("withdrawal:pending:USDT") == 0
     assert await rig.audit(row.subject) == [
@@ -290,3 +298,20 @@ async def test_nothing_can_be_cancelled_or_retried_at_the_end(rig: Rig) -> None:
     assert not await rig.record_cancellation(9, withdrawal_id)
     with pytest.raises(RPCError):
         await rig.handle(withdrawal_id).execute_update("cancel")
+
+
+@pytest.mark.long
+async def test_a_contract_that_takes_no_coins_parks_before_the_nonce(rig: Rig) -> None:
+    """The node says so before anything is signed; the customer cancels and has the money back."""
+    plan, url = demo.TokenPlan("NOTAKER", "Takes nothing", 18), rig.settings.chain_url
+    contract = (await demo.deploy_tokens(url, rig.settings.data_dir, [plan]))["NOTAKER"]
+    await rig.funded_customer(21, "ETH", 10**18)
+    nonce = await rig.hot_nonce()
+    withdrawal_id = await rig.withdraw(21, "ETH", 10**17, address=contract)
+    await rig.until(lambda: rig.stage(withdrawal_id), "failed:nonce")
+    assert "TransactionRefusedError" in await rig.details(withdrawal_id)
+    assert await rig.record_cancellation(21, withdrawal_id)
+    await rig.handle(withdrawal_id).execute_update("cancel", result_type=WithdrawalResult)
+    await rig.until(lambda: rig.state(withdrawal_id), "cancelled")
+    assert await rig.balance("customer:21:trading.0:ETH") == 10**18
+    assert await rig.hot_nonce() == nonce
