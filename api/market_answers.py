@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from domain.candles import Candle
 from domain.instrument import Instrument
-from domain.market_data import Candle, PublicTrade
+from domain.market_data import PublicTrade
 
 
 def trade_members(trade: PublicTrade, instrument: Instrument) -> dict[str, Any]:

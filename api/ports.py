@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
+from domain.candles import Candle
 from domain.commands import Command, PlaceOrder, PlaceOrderList
 from domain.customer import ApiKey, ListenKey
 from domain.events import Event
@@ -16,7 +17,7 @@ from domain.fee_tiers import CustomerTier
 from domain.hash_chain import JsonValue
 from domain.margin_call import MarginCall
 from domain.market import AssetListing, Listings
-from domain.market_data import Candle, Level, PublicTrade
+from domain.market_data import Level, PublicTrade
 from domain.order_record import DryRun, FillRecord, OrderRecord
 from domain.perpetual_record import (
     FundChange,
@@ -299,7 +300,10 @@ class MarketDataStore(Protocol):
     async def combined_candles(
         self, symbol_id: int, interval_seconds: int, since_us: int, until_us: int
     ) -> list[Candle]:
-        """Return candles of any interval, made of the minutes that open in [since, until)."""
+        """Return candles of any interval, made of the minutes that open in [since, until).
+
+        Those of a second are stored themselves; ones without trades are filled in.
+        """
 
     async def trades(self, symbol_id: int, limit: int) -> list[PublicTrade]:
         """Return the newest trades, newest first."""

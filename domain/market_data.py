@@ -1,4 +1,4 @@
-"""Public market data, rebuilt from the engine's events: book mirror, trades, candles. Pure.
+"""Public market data, rebuilt from the engine's events: book mirror and trades. Pure.
 
 The mirror keeps quantities per price level (L2). It needs no order ids: a rested order adds to a
 level, a trade takes from the maker's level, a resting order that closes takes its remainder, and
@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from domain.events import (
     Event,
@@ -25,7 +25,6 @@ from domain.instrument import Instrument
 from domain.order import Side
 
 CHECKSUM_DEPTH = 10
-MINUTE_SECONDS = 60
 
 BookEvent = Trade | SelfTradePrevented | OrderAmended | OrderRested | OrderRefilled | OrderClosed
 Level = tuple[int, int]  # (price_ticks, quantity_lots)
@@ -187,103 +186,6 @@ class PublicTrade:
             price_ticks=trade.price_ticks,
             quantity_lots=trade.quantity_lots,
         )
-
-
-@dataclass(slots=True)
-class Candle:
-    """Open, high, low, close and volume of the trades in one interval, in exact integers."""
-
-    symbol_id: int
-    interval_seconds: int
-    open_time_us: int
-    open_ticks: int
-    high_ticks: int
-    low_ticks: int
-    close_ticks: int
-    base_units: int
-    quote_units: int
-    trade_count: int
-    last_sequence: int
-
-    def add(self, trade: Trade) -> None:
-        """Count one more trade of this interval."""
-        self.high_ticks = max(self.high_ticks, trade.price_ticks)
-        self.low_ticks = min(self.low_ticks, trade.price_ticks)
-        self.close_ticks = trade.price_ticks
-        self.base_units += trade.base_units
-        self.quote_units += trade.quote_units
-        self.trade_count += 1
-        self.last_sequence = trade.sequence
-
-
-def flat_candle(
-    symbol_id: int, interval_seconds: int, open_time_us: int, close_ticks: int, sequence: int
-) -> Candle:
-    """Return the candle of an interval without trades: the last close carried on."""
-    return Candle(
-        symbol_id=symbol_id,
-        interval_seconds=interval_seconds,
-        open_time_us=open_time_us,
-        open_ticks=close_ticks,
-        high_ticks=close_ticks,
-        low_ticks=close_ticks,
-        close_ticks=close_ticks,
-        base_units=0,
-        quote_units=0,
-        trade_count=0,
-        last_sequence=sequence,
-    )
-
-
-@dataclass(slots=True)
-class CandleSeries:
-    """The candles of one market and one interval; keeps the open one and what changed since.
-
-    Intervals between two trades are filled with flat candles, so a chart has no holes.
-    """
-
-    symbol_id: int
-    interval_seconds: int = MINUTE_SECONDS
-    current: Candle | None = None
-    _changed: dict[int, Candle] = field(default_factory=dict)
-
-    def add(self, trade: Trade, time_us: int) -> None:
-        """Count a trade made at engine time `time_us`; a trade counted before is passed over."""
-        if self.current is not None and trade.sequence < self.current.last_sequence:
-            return
-        open_time_us = time_us - time_us % (self.interval_seconds * 1_000_000)
-        if self.current is None or self.current.open_time_us < open_time_us:
-            self.fill_until(open_time_us, trade.sequence)
-            self.current = flat_candle(
-                self.symbol_id,
-                self.interval_seconds,
-                open_time_us,
-                trade.price_ticks,
-                trade.sequence,
-            )
-        self.current.add(trade)
-        self._changed[self.current.open_time_us] = self.current
-
-    def fill_until(self, open_time_us: int, sequence: int) -> None:
-        """Append flat candles up to, but not including, the interval that opens at that time."""
-        if self.current is None:
-            return
-        step_us = self.interval_seconds * 1_000_000
-        for missing_us in range(self.current.open_time_us + step_us, open_time_us, step_us):
-            self.current = flat_candle(
-                self.symbol_id,
-                self.interval_seconds,
-                missing_us,
-                self.current.close_ticks,
-                sequence,
-            )
-            self._changed[missing_us] = self.current
-
-    def take_changed(self) -> list[Candle]:
-        """Return the candles that changed since the last call, oldest first."""
-        changed = [self._changed[key] for key in sorted(self._changed)]
-        self._changed.clear()
-        return changed
 
 
 def level_texts(instrument: Instrument, levels: Iterable[Level]) -> list[tuple[str, str]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from api.market_answers import candle_members, trade_members
+from domain.candles import Candle, CandleBoard, interval_name
 from domain.events import Event, PerpetualTrade, SymbolDelisted, SymbolListed, Trade
 from domain.instrument import Instrument
 from domain.market_data import (
@@ -17,8 +18,6 @@ from domain.market_data import (
     BookEvent,
     BookMirror,
     BookMirrorError,
-    Candle,
-    CandleSeries,
     Level,
     PublicTrade,
     checksum,
@@ -39,10 +38,9 @@ class MarketState:
 
     instrument: Instrument
     mirror: BookMirror
-    candles: CandleSeries
+    candles: CandleBoard
     tape: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=TAPE_LENGTH))
     new_trades: list[dict[str, Any]] = field(default_factory=list)
-    unsaved: dict[int, Candle] = field(default_factory=dict)
     expected: tuple[int, list[Level], list[Level]] | None = None
     is_changed: bool = True
     is_over: bool = False  # delisted: no candle follows the last one
@@ -56,6 +54,7 @@ class MarketBooks:
     def __init__(self) -> None:
         self._markets: dict[int, MarketState] = {}
         self._time_us = 0
+        self._sequence = 0
         self.check_count = 0
 
     def open(
@@ -64,7 +63,7 @@ class MarketBooks:
         sequence: int,
         bids: Iterable[Level],
         asks: Iterable[Level],
-        last_candles: Sequence[Candle] = (),
+        candles: CandleBoard | None = None,
         tape: Iterable[PublicTrade] = (),
         *,
         is_over: bool = False,
@@ -72,14 +71,14 @@ class MarketBooks:
     ) -> None:
         """Add a market with its book at `sequence`; events up to there leave the book alone.
 
-        `is_over`: it is delisted, and nothing happens in it any more. `perpetual` is a perpetual
-        market as it is now.
+        `candles` go on after what was stored. `is_over`: it is delisted, and nothing happens in it
+        any more. `perpetual` is a perpetual market as it is now.
         """
         symbol_id = instrument.symbol_id
         self._markets[symbol_id] = MarketState(
             instrument=instrument,
             mirror=BookMirror(symbol_id, sequence, bids, asks),
-            candles=CandleSeries(symbol_id, current=last_candles[-1] if last_candles else None),
+            candles=candles or CandleBoard(symbol_id),
             tape=deque((trade_members(trade, instrument) for trade in tape), maxlen=TAPE_LENGTH),
             is_over=is_over,
             perpetual=PerpetualFeed(instrument, perpetual) if instrument.terms else None,
@@ -98,6 +97,7 @@ class MarketBooks:
         """Apply the events of whole commands, in order."""
         for said in events:
             event = self._as_spot(said) if isinstance(said, PerpetualTrade) else said
+            self._sequence = event.sequence
             if event.index == 0:
                 self._time_us = getattr(event, "time_us", self._time_us)
             if isinstance(said, PerpetualEvent):
@@ -176,11 +176,10 @@ class MarketBooks:
                 for channel, body in market.perpetual.take():
                     messages.append(self._message(market, channel, **body))
             if not market.is_over:
-                open_time_us = self._time_us - self._time_us % 60_000_000
-                market.candles.fill_until(open_time_us, market.mirror.sequence)
-            for candle in market.candles.take_changed():
-                market.unsaved[candle.open_time_us] = candle
-                messages.append(self._candle_message(market, candle))
+                market.candles.fill_until(self._time_us, self._sequence)
+            market.candles.gather()
+            minutes = market.candles.take_untold(minutes=True)
+            messages += (self._candle_message(market, minute) for minute in minutes)
         return messages
 
     def _delta_message(self, market: MarketState, sequence: int, delta: Any) -> bytes:
@@ -198,12 +197,27 @@ class MarketBooks:
 
     def _candle_message(self, market: MarketState, candle: Candle) -> bytes:
         members = candle_members(candle, market.instrument)
-        return self._message(market, "candles", interval="1m", candle=members)
+        interval = interval_name(candle.interval_seconds)
+        return self._message(market, "candles", interval=interval, candle=members)
+
+    def _candle_copy(self, market: MarketState) -> bytes:
+        """Return the newest candle of each interval, by its name."""
+        newest = {
+            interval_name(candle.interval_seconds): candle_members(candle, market.instrument)
+            for candle in market.candles.newest()
+        }
+        return self._message(market, "candles", candles=newest)
 
     def take_hot_copies(self, now: float) -> tuple[list[bytes], list[tuple[str, str, bytes]]]:
-        """Return heartbeats and (kind, symbol, body): of changed markets, of all once a second."""
-        heartbeats, copies = [], []
+        """Return messages and (kind, symbol, body): of changed markets, of all once a second.
+
+        The messages are heartbeats, and the candles other than minutes that have changed.
+        """
+        messages, copies = [], []
         for market in self._markets.values():
+            for candle in market.candles.take_untold(minutes=False):
+                messages.append(self._candle_message(market, candle))
+                market.is_changed = True
             if not market.is_changed and now - market.hot_at < HOT_EVERY_SECONDS:
                 continue
             market.is_changed = False
@@ -211,19 +225,16 @@ class MarketBooks:
             symbol = market.instrument.symbol
             sequence = market.mirror.published_sequence
             beat = {"seq": sequence, "checksum": self._checksum(market)}
-            heartbeats.append(self._message(market, "book", kind="heartbeat", **beat))
+            messages.append(self._message(market, "book", kind="heartbeat", **beat))
             copies.append(("book", symbol, self._snapshot(market)))
             copies.append(
                 ("trades", symbol, self._message(market, "trades", trades=list(market.tape)))
             )
-            if market.candles.current is not None:
-                copies.append(
-                    ("candles", symbol, self._candle_message(market, market.candles.current))
-                )
+            copies.append(("candles", symbol, self._candle_copy(market)))
             if market.perpetual is not None:
                 for channel, body in market.perpetual.copies():
                     copies.append((channel, symbol, self._message(market, channel, **body)))
-        return heartbeats, copies
+        return messages, copies
 
     def _snapshot(self, market: MarketState) -> bytes:
         return self._message(
@@ -246,15 +257,13 @@ class MarketBooks:
         return [
             replace(candle)
             for market in self._markets.values()
-            for _, candle in sorted(market.unsaved.items())
+            for candle in market.candles.unsaved()
         ]
 
     def forget_saved(self, candles: Iterable[Candle]) -> None:
         """Forget candles that were stored as they are now."""
         for candle in candles:
-            market = self._markets[candle.symbol_id]
-            if market.unsaved.get(candle.open_time_us) == candle:
-                del market.unsaved[candle.open_time_us]
+            self._markets[candle.symbol_id].candles.forget_saved(candle)
 
     def _checksum(self, market: MarketState) -> int:
         return checksum(

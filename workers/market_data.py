@@ -17,6 +17,7 @@ from functools import partial
 import structlog
 from redis.asyncio import Redis
 
+from domain.candles import INTERVALS, MINUTE_SECONDS, STORED_SECONDS, CandleBoard, opening_us
 from infra.ending import end
 from infra.engine_errors import EngineUnavailable
 from infra.engine_grpc import EngineGrpc
@@ -38,6 +39,7 @@ READ_WAIT_SECONDS = 0.5
 HOT_SECONDS = 0.25
 STORE_SECONDS = 1.0
 CHECK_SECONDS = 10.0
+FORGET_SECONDS = 600.0
 RETRY_SECONDS = 0.5
 _PATIENCE_SECONDS = 3.0
 WHOLE_BOOK = 0  # no limit of depth
@@ -85,6 +87,7 @@ class MarketData:
             asyncio.create_task(self._every(HOT_SECONDS, self._refresh_hot_copies)),
             asyncio.create_task(self._every(STORE_SECONDS, self._store_and_beat)),
             asyncio.create_task(self._every(CHECK_SECONDS, self._request_check)),
+            asyncio.create_task(self._every(FORGET_SECONDS, self._forget_seconds)),
         ]
         done, running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         await end(*running)
@@ -106,7 +109,7 @@ class MarketData:
         market = (await self._store.listings()).market_by_id(symbol_id)
         if market is None:
             raise ConnectionError(f"market {symbol_id} is not in PostgreSQL yet")
-        candles = await self._store.candles(symbol_id, 60, 1)
+        candles = await self._candles(symbol_id)
         trades = [
             trade
             for trade in await self._store.trades(symbol_id, 100)
@@ -126,6 +129,26 @@ class MarketData:
             is_over=over,
             perpetual=now,
         )
+
+    async def _candles(self, symbol_id: int) -> CandleBoard:
+        """Go on after the stored candles, which are true at the cursor that was stored with them.
+
+        Of longer intervals the minutes are read that the newest one follows.
+        """
+        stored = [
+            candle
+            for seconds in STORED_SECONDS
+            for candle in await self._store.candles(symbol_id, seconds, 1)
+        ]
+        whole = []
+        for minute in (one for one in stored if one.interval_seconds == MINUTE_SECONDS):
+            for seconds in INTERVALS.values():
+                opens_us = opening_us(minute.open_time_us, seconds)
+                if opens_us < minute.open_time_us:
+                    whole += await self._store.combined_candles(
+                        symbol_id, seconds, opens_us, minute.open_time_us
+                    )
+        return CandleBoard(symbol_id, stored, whole)
 
     async def _follow(self) -> None:
         while not self._stopping.is_set():
@@ -151,11 +174,11 @@ class MarketData:
             await asyncio.sleep(PUBLISH_SECONDS)
 
     async def _refresh_hot_copies(self) -> None:
-        heartbeats, copies = self._books.take_hot_copies(time.monotonic())
+        messages, copies = self._books.take_hot_copies(time.monotonic())
         if not copies:
             return
         try:
-            await self._publisher.publish(heartbeats, copies)
+            await self._publisher.publish(messages, copies)
         except ConnectionError:
             self._books.mark_all_changed()
 
@@ -194,6 +217,12 @@ class MarketData:
         self._books.forget_saved(candles)
         self._stored_cursor = cursor
         await self._engine.register_cursor(self._stream, cursor)
+
+    async def _forget_seconds(self) -> None:
+        """Delete the candles of a second that are a day older than the newest."""
+        with contextlib.suppress(*AWAY):
+            for symbol_id in self._books.symbol_ids():
+                await self._store.forget_seconds(symbol_id)
 
     async def _request_check(self) -> None:
         """Ask the engine for a book; it is compared when the mirror reaches that sequence."""

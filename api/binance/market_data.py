@@ -14,8 +14,8 @@ from api.binance.tickers import average_price, book_ticker, day_ticker, last_pri
 from api.market_answers import candle_members, trade_members
 from api.routes import markets as native
 from api.websocket.hub import SymbolFeed
+from domain.candles import MINUTE_SECONDS, SECOND_SECONDS
 from domain.instrument import Instrument
-from domain.market_data import MINUTE_SECONDS
 
 LARGEST_DEPTH = 1_000
 LARGEST_TRADE_COUNT = 1_000
@@ -35,6 +35,12 @@ INTERVALS = {
     )
     for count in counts
 }
+SPOT_INTERVALS = {"1s": SECOND_SECONDS, **INTERVALS}
+
+
+def intervals(*, perpetual: bool) -> dict[str, int]:
+    """Return the seconds of each interval by its name; spot markets have one of a second."""
+    return INTERVALS if perpetual else SPOT_INTERVALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +117,10 @@ class MarketDataRoutes:
         return chosen[:limit] if from_start else chosen[-limit:]
 
     async def klines(self, call: Call) -> list[list[Any]]:
-        """Return candles, oldest first, combined from the stored minutes."""
+        """Return candles, oldest first, combined from the stored minutes or of stored seconds."""
         market = wanted(call.services, call.parameters, perpetual=self.perpetual)
         word = call.parameters.need("interval")
-        seconds = INTERVALS.get(word)
+        seconds = intervals(perpetual=self.perpetual).get(word)
         if seconds is None:
             raise Refusal(-1120, "Invalid interval.")
         most = min(LARGEST_CANDLE_COUNT, LONGEST_KLINES_MINUTES * MINUTE_SECONDS // seconds)

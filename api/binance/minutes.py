@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from api.binance.tickers import DAY_MS
+from domain.candles import MINUTE_SECONDS, Candle, combined
 from domain.instrument import Instrument
-from domain.market_data import MINUTE_SECONDS, Candle
 
 _MINUTE_US = MINUTE_SECONDS * 1_000_000
 _DAY_US = DAY_MS * 1_000
@@ -30,7 +30,7 @@ class Minutes:
 
     def hear(self, members: dict[str, Any]) -> None:
         """Take the feed's newest candle, in its words."""
-        self.load([_candle(members, self.instrument)])
+        self.load([candle_of(members, self.instrument, MINUTE_SECONDS)])
 
     def newest_us(self) -> int | None:
         """Return when the newest minute opened; None before the first trade."""
@@ -46,19 +46,7 @@ class Minutes:
         parts = [one for one in self.since(open_us) if one.open_time_us < until_us]
         if not parts:
             return None
-        return Candle(
-            symbol_id=self.instrument.symbol_id,
-            interval_seconds=seconds,
-            open_time_us=open_us,
-            open_ticks=parts[0].open_ticks,
-            high_ticks=max(one.high_ticks for one in parts),
-            low_ticks=min(one.low_ticks for one in parts),
-            close_ticks=parts[-1].close_ticks,
-            base_units=sum(one.base_units for one in parts),
-            quote_units=sum(one.quote_units for one in parts),
-            trade_count=sum(one.trade_count for one in parts),
-            last_sequence=parts[-1].last_sequence,
-        )
+        return combined(parts, seconds)
 
     def _forget_old(self) -> None:
         newest = self.newest_us()
@@ -68,12 +56,12 @@ class Minutes:
                 del self._minutes[one]
 
 
-def _candle(members: dict[str, Any], instrument: Instrument) -> Candle:
-    """Return a minute from the words of the channel `candles`."""
+def candle_of(members: dict[str, Any], instrument: Instrument, interval_seconds: int) -> Candle:
+    """Return a candle from the words of the channel `candles`."""
     price = instrument.price_ticks
     return Candle(
         symbol_id=instrument.symbol_id,
-        interval_seconds=MINUTE_SECONDS,
+        interval_seconds=interval_seconds,
         open_time_us=members["time_us"],
         open_ticks=price(members["open"]),
         high_ticks=price(members["high"]),

@@ -13,8 +13,9 @@ from api.binance.stream_names import StreamName
 from api.binance.streams import Listener, Stream, stream_of
 from api.binance.tickers import DAY_MS
 from api.services import Services
+from api.websocket.hub import channel_of
+from domain.candles import MINUTE_SECONDS
 from domain.instrument import Instrument
-from domain.market_data import MINUTE_SECONDS
 
 RELOAD_MS = 60_000
 """How often at most stored minutes are read again, for those that the feed may have lost."""
@@ -38,7 +39,7 @@ class MarketDay:
         self._market = market
         self._loaded_ms = -RELOAD_MS
         self._loading = asyncio.Lock()
-        services.hub.subscribe(self, "candles", market.symbol)
+        services.hub.subscribe(self, channel_of("candles"), market.symbol)
 
     def offer(self, message: bytes) -> None:
         """Take a candle of the feed, as its subscriber."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from api.binance.market_data import INTERVALS
+from api.binance.market_data import INTERVALS, intervals
 
 LISTEN_KEY = re.compile(r"[A-Za-z0-9]{64}")
 LONGEST_NAME = 80
@@ -80,7 +80,7 @@ def _of_market(text: str, perpetual: bool) -> StreamName | None:
         period_ms = 1_000 if rest in ("ticker", "miniTicker") else 0
         return StreamName(text, rest, symbol, period_ms)
     word, _, interval = rest.partition("_")
-    if word == "kline" and interval in INTERVALS:
+    if word == "kline" and interval in intervals(perpetual=perpetual):
         return StreamName(text, word, symbol, 250, interval=interval)
     if word == "ticker" and interval in WINDOWS and not perpetual:
         return StreamName(text, word, symbol, 1_000, interval=interval)

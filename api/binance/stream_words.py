@@ -11,8 +11,8 @@ from typing import Any
 from api.binance.book_diffs import BookDiff
 from api.binance.names import name_of
 from api.market_answers import candle_members
+from domain.candles import Candle
 from domain.instrument import Instrument
-from domain.market_data import Candle
 from domain.money import text_from_units
 
 Words = dict[str, Any]

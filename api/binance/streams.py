@@ -16,13 +16,13 @@ from api.binance import stream_words as words
 from api.binance.best_prices import BestPrices
 from api.binance.book_diffs import BookDiffs
 from api.binance.market_data import INTERVALS
-from api.binance.minutes import Minutes
+from api.binance.minutes import Minutes, candle_of
 from api.binance.stream_names import WINDOWS, StreamName
 from api.binance.tickers import DAY_MS, day_words
 from api.services import Services
-from api.websocket.hub import FeedMessage, SymbolFeed
+from api.websocket.hub import FeedMessage, SymbolFeed, channel_of
+from domain.candles import MINUTE_SECONDS, SECOND_SECONDS, Candle
 from domain.instrument import Instrument
-from domain.market_data import MINUTE_SECONDS
 
 LATEST_MS = 2_000
 """A trade that is told later than this finds its candle closed; the candle is then told again."""
@@ -256,6 +256,50 @@ class CandleStream(Stream):
         )
 
 
+class SecondStream(Stream):
+    """Candles of a second, as the feed tells them; each once more when it is over."""
+
+    channel = channel_of("candles", "1s")
+
+    def __init__(self, board: Sources, name: StreamName, markets: list[Instrument]) -> None:
+        super().__init__(board, name, markets)
+        self._newest: Candle | None = None
+        self._is_over = False
+
+    def start(self, message: FeedMessage) -> None:
+        """Take the newest candle, if there is one."""
+        self.take(message)
+
+    def take(self, message: FeedMessage) -> None:
+        """Tell the candle of before if it is over, and the newest one."""
+        if not message.candle:
+            return
+        candle = candle_of(message.candle, self.market, SECOND_SECONDS)
+        if self._newest is not None and candle.open_time_us < self._newest.open_time_us:
+            return
+        if self._newest is not None and candle.open_time_us > self._newest.open_time_us:
+            self._end()
+        self._newest, self._is_over = candle, False
+        self._tell(candle)
+
+    async def look(self) -> None:
+        """End a candle that no other has followed in time."""
+        if self._newest is not None:
+            over_ms = self._newest.open_time_us // 1_000 + SECOND_SECONDS * 1_000 + LATEST_MS
+            if over_ms <= self.now_ms():
+                self._end()
+
+    def _end(self) -> None:
+        if self._newest is not None and not self._is_over:
+            self._is_over = True
+            self._tell(self._newest)
+
+    def _tell(self, candle: Candle) -> None:
+        interval, now_ms = self.name.interval, self.now_ms()
+        told = words.candle(self.market, candle, interval, now_ms, closed=self._is_over, pair=False)
+        self.tell(told)
+
+
 class TickerStream(Stream):
     """What the last day (or a shorter window) was like, of one market or of all that changed."""
 
@@ -334,4 +378,6 @@ _KINDS: dict[str, type[Stream]] = {
 
 def stream_of(board: Sources, name: StreamName, markets: list[Instrument]) -> Stream:
     """Return the stream that a name asks for, of these markets; not open yet."""
+    if name.kind == "kline" and name.interval == "1s":
+        return SecondStream(board, name, markets)
     return _KINDS["partialDepth" if name.levels else name.kind](board, name, markets)

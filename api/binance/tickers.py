@@ -6,8 +6,8 @@ from typing import Any
 
 from api.binance.names import name_of
 from api.services import Services
+from domain.candles import Candle
 from domain.instrument import Instrument
-from domain.market_data import Candle
 from domain.money import text_from_units
 
 DAY_MS = 86_400_000

@@ -70,8 +70,9 @@ class Stream:
     """Follows markets and, with an `account`, that account. Iterate over it to keep it going.
 
     `books` are markets whose book is kept; `channels` pairs of (channel, symbol) to follow beside
-    them. `after` says from where the account goes on, by shard: what is told later than that is
-    told again. Everything that is heard is yielded, and each break as `Interrupted`.
+    them, of candles also (channel, symbol, interval). `after` says from where the account goes on,
+    by shard: what is told later than that is told again. Everything that is heard is yielded, and
+    each break as `Interrupted`.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Stream:
         account: ApiAccount | None = None,
         *,
         books: Iterable[str] = (),
-        channels: Iterable[tuple[str, str]] = (),
+        channels: Iterable[tuple[str, ...]] = (),
         after: dict[int, int] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -121,9 +122,10 @@ class Stream:
 
     async def _begin(self, socket: ClientConnection) -> None:
         """Log in and subscribe to everything; the answers come among what is heard."""
-        wanted = [("book", symbol) for symbol in self.books] + self._channels
-        for channel, symbol in wanted:
-            await _say(socket, op="subscribe", channel=channel, symbol=symbol)
+        wanted = [*(("book", symbol) for symbol in self.books), *self._channels]
+        for one in wanted:
+            named = dict(zip(("channel", "symbol", "interval"), one, strict=False))
+            await _say(socket, op="subscribe", **named)
         if self._account is None:
             return
         headers = self._account.headers("GET", PATH, timestamp_ms=self._clock.next_ms())

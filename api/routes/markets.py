@@ -26,11 +26,11 @@ from api.schemas.markets import (
 )
 from api.services import Services
 from api.trading_state import market_state, trading_statuses
+from domain.candles import INTERVALS, MINUTE_SECONDS
 from domain.market import Market
-from domain.market_data import MINUTE_SECONDS, checksum, level_texts
+from domain.market_data import checksum, level_texts
 from domain.trading_status import TradingStatus
 
-_INTERVALS = {"1m": 60, "5m": 300, "15m": 900, "1h": 3_600, "4h": 14_400, "1d": 86_400}
 _LONGEST_SECONDS = 60 * 86_400  # so many minutes are read for one answer
 
 router = APIRouter(prefix="/v1", tags=["markets"], route_class=EdgeRoute)
@@ -116,15 +116,16 @@ async def trades(
 async def candles(
     symbol: str,
     services: ServicesDep,
-    interval: Literal["1m", "5m", "15m", "1h", "4h", "1d"] = "1m",
+    interval: Literal["1s", "1m", "5m", "15m", "1h", "4h", "1d"] = "1m",
     limit: Annotated[int, Query(ge=1, le=1000)] = 120,
 ) -> CandlesOut:
     """Return the newest candles, oldest first; one without trades carries the last close.
 
-    They begin at whole multiples of the interval in UTC and reach back 60 days at most.
+    They begin at whole multiples of the interval in UTC and reach back 60 days at most, those of
+    a second one day.
     """
     instrument = services.market(symbol).instrument
-    seconds = _INTERVALS[interval]
+    seconds = INTERVALS[interval]
     if seconds == MINUTE_SECONDS:
         stored = await services.market_data.candles(instrument.symbol_id, seconds, limit)
     else:

@@ -13,12 +13,13 @@ from api.errors import Problem
 from api.services import Services
 from api.websocket.account import AccountChannel
 from api.websocket.disconnect_guard import DisconnectGuard
-from api.websocket.hub import CHANNELS
+from api.websocket.hub import CHANNELS, DEFAULT_INTERVAL, channel_of
 from api.websocket.line import Line
 from api.websocket.order_entry import OrderEntry
 from api.websocket.order_operations import OPERATIONS
 from api.websocket.requests import ClientRequest, encode, error, read_request
 from api.websocket.wire import CLOSE_GOING_AWAY
+from domain.candles import INTERVALS
 
 LARGEST_SUBSCRIPTION_COUNT = 60
 HEARTBEAT_SECONDS = 5.0
@@ -115,6 +116,12 @@ class Connection(Line):
         if market is None:
             self._refuse(request.id, "unknown_symbol", "There is no such market")
             return
+        if request.channel != "candles" and request.interval:
+            self._refuse(request.id, "unknown_interval", "Only `candles` have one")
+            return
+        if request.interval and request.interval not in INTERVALS:
+            self._refuse(request.id, "unknown_interval", f"Known: {', '.join(INTERVALS)}")
+            return
         self._change(request, market.instrument.symbol)
 
     def _ask_for_orders(self, request: ClientRequest) -> None:
@@ -165,8 +172,10 @@ class Connection(Line):
         self._refuse(request_id, problem.code, problem.detail)
 
     def _change(self, request: ClientRequest, symbol: str) -> None:
-        key = (request.channel, symbol)
+        key = (channel_of(request.channel, request.interval), symbol)
         answer = {"id": request.id, "channel": request.channel, "symbol": symbol}
+        if request.channel == "candles":
+            answer["interval"] = request.interval or DEFAULT_INTERVAL
         if request.op == "unsubscribe":
             self._hub.unsubscribe(self, *key)
             self._subscriptions.discard(key)

@@ -21,6 +21,7 @@ import msgspec
 import structlog
 
 from api.ports import FeedSource
+from domain.candles import INTERVALS
 from domain.market_data import CHECKSUM_DEPTH, checksum
 
 _RECENT_DELTAS = 1_000
@@ -28,8 +29,20 @@ _RECENT_TRADES = 100
 _RECENT_LIQUIDATIONS = 100
 _RESYNC_SECONDS = 0.1
 CHANNELS = ("book", "trades", "candles", "mark", "funding", "liquidations")
+DEFAULT_INTERVAL = "1m"
 
 log = structlog.get_logger(__name__)
+
+
+def channel_of(channel: str, interval: str = "") -> str:
+    """Return how the hub calls a channel; that of candles is one for each interval."""
+    return f"candles.{interval or DEFAULT_INTERVAL}" if channel == "candles" else channel
+
+
+HUB_CHANNELS = (
+    *(channel for channel in CHANNELS if channel != "candles"),
+    *(channel_of("candles", interval) for interval in INTERVALS),
+)
 
 
 class Subscriber(Protocol):
@@ -53,13 +66,20 @@ class FeedMessage(msgspec.Struct, omit_defaults=True):
     time_us: int = 0
     trades: list[dict[str, Any]] = []
     interval: str = ""
-    candle: dict[str, Any] = {}
-    mark: dict[str, Any] = {}
-    funding: dict[str, Any] = {}
+    candle: dict[str, Any] | None = None
+    mark: dict[str, Any] | None = None
+    funding: dict[str, Any] | None = None
     liquidations: list[dict[str, Any]] = []
 
 
+class CandleCopy(msgspec.Struct):
+    """The hot copy of a market's candles: the newest by the name of its interval."""
+
+    candles: dict[str, dict[str, Any]]
+
+
 _decode = msgspec.json.Decoder(FeedMessage).decode
+_decode_candles = msgspec.json.Decoder(CandleCopy).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -76,14 +96,14 @@ class SymbolFeed:
     asks: dict[str, str] = field(default_factory=dict)
     recent: deque[FeedMessage] = field(default_factory=lambda: deque(maxlen=_RECENT_DELTAS))
     trades: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_RECENT_TRADES))
-    candle: dict[str, Any] = field(default_factory=dict)
+    candles: dict[str, dict[str, Any]] = field(default_factory=dict)  # by interval
     mark: dict[str, Any] = field(default_factory=dict)
     funding: dict[str, Any] = field(default_factory=dict)
     liquidations: deque[dict[str, Any]] = field(
         default_factory=lambda: deque(maxlen=_RECENT_LIQUIDATIONS)
     )
     subscribers: dict[str, set[Subscriber]] = field(
-        default_factory=lambda: {channel: set() for channel in CHANNELS}
+        default_factory=lambda: {channel: set() for channel in HUB_CHANNELS}
     )
 
     @property
@@ -176,7 +196,8 @@ class SymbolFeed:
         elif channel in ("mark", "funding"):
             body = {channel: getattr(self, channel) or None}
         else:
-            body = {"interval": "1m", "candle": self.candle or None}
+            channel, _, interval = channel.partition(".")
+            body = {"interval": interval, "candle": self.candles.get(interval)}
         return _encode({"channel": channel, "symbol": self.symbol, "type": "snapshot", **body})
 
     def _book_snapshot(self) -> bytes:
@@ -213,7 +234,10 @@ class FeedHub:
         return self._feeds.setdefault(symbol, SymbolFeed(symbol))
 
     def subscribe(self, subscriber: Subscriber, channel: str, symbol: str) -> None:
-        """Add the subscriber and start it with a snapshot, now or when the book is in sync."""
+        """Add the subscriber and start it with a snapshot, now or when the book is in sync.
+
+        `channel` is one of `HUB_CHANNELS`.
+        """
         feed = self.feed(symbol)
         feed.subscribers[channel].add(subscriber)
         snapshot = feed.snapshot(channel)
@@ -281,14 +305,15 @@ class FeedHub:
                 )
             feed.trades.extend(fresh)
         elif message.channel == "candles":
-            feed.candle = message.candle
+            feed.candles[message.interval] = message.candle or {}
         elif message.channel == "mark":
-            feed.mark = message.mark
+            feed.mark = message.mark or {}
         elif message.channel == "funding":
-            feed.funding = message.funding
+            feed.funding = message.funding or {}
         elif message.channel == "liquidations":
             feed.liquidations.extend(message.liquidations)
-        for subscriber in list(feed.subscribers.get(message.channel, ())):
+        channel = channel_of(message.channel, message.interval)
+        for subscriber in list(feed.subscribers.get(channel, ())):
             subscriber.offer(raw)
 
     def _compare(self, feed: SymbolFeed, beat: FeedMessage) -> None:
@@ -313,10 +338,10 @@ class FeedHub:
         mark = await self._source.hot("mark", feed.symbol)
         if mark is None:
             return  # a spot market has none
-        feed.mark = feed.mark or _decode(mark).mark
+        feed.mark = feed.mark or _decode(mark).mark or {}
         funding = await self._source.hot("funding", feed.symbol)
         if funding is not None:
-            feed.funding = feed.funding or _decode(funding).funding
+            feed.funding = feed.funding or _decode(funding).funding or {}
         liquidations = await self._source.hot("liquidations", feed.symbol)
         if liquidations is not None and not feed.liquidations:
             feed.liquidations.extend(_decode(liquidations).liquidations)
@@ -325,9 +350,9 @@ class FeedHub:
         trades = await self._source.hot("trades", feed.symbol)
         if trades is not None and not feed.trades:
             feed.trades.extend(_decode(trades).trades)
-        candle = await self._source.hot("candles", feed.symbol)
-        if candle is not None and not feed.candle:
-            feed.candle = _decode(candle).candle
+        candles = await self._source.hot("candles", feed.symbol)
+        if candles is not None:
+            feed.candles = _decode_candles(candles).candles | feed.candles
         await self._load_perpetual(feed)
         book = await self._source.hot("book", feed.symbol)
         if book is None or not feed.load(_decode(book)):

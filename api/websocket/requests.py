@@ -16,12 +16,14 @@ class ClientRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     A web session logs in by `token`, its access token, in the place of `key` to `signature`.
 
+    `interval` is of the channel `candles`, "" for minutes.
     `after` is of the channel `account`: the last sequence of each shard.
     """
 
     op: str
     channel: str = ""
     symbol: str = ""
+    interval: str = ""
     id: int | str | None = None
     after: dict[str, int] = {}
     key: str = ""

@@ -9,10 +9,17 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from domain.candles import (
+    MINUTE_SECONDS,
+    SECOND_SECONDS,
+    SECONDS_KEPT_US,
+    Candle,
+    without_holes,
+)
 from domain.fees import FeeRates
 from domain.instrument import Asset, Instrument
 from domain.market import AssetListing, Listings, Market
-from domain.market_data import MINUTE_SECONDS, Candle, PublicTrade
+from domain.market_data import PublicTrade
 from domain.order import Side
 from domain.perpetual_terms import terms_of_record
 from infra.postgres import tables
@@ -51,12 +58,45 @@ class MarketStore:
     ) -> list[Candle]:
         """Return candles of any interval, oldest first, made of the stored minutes.
 
-        Only minutes that open in [since, until) count, so the first and last may be parts.
+        Only minutes that open in [since, until) count, so the first and last may be parts. Those
+        of a second are stored themselves, for a day; ones without trades are filled in.
         """
+        if interval_seconds == SECOND_SECONDS:
+            return without_holes(
+                await self._seconds(symbol_id, since_us, until_us), since_us, until_us
+            )
         query = combined(symbol_id, interval_seconds, since_us, until_us)
         async with reading(self._engine) as connection:
             rows = (await connection.execute(query)).all()
         return [_candle(row) for row in rows]
+
+    async def _seconds(self, symbol_id: int, since_us: int, until_us: int) -> list[Candle]:
+        """Return the stored seconds of [since, until), the one before and the one after."""
+        table = tables.candle
+        ours = (table.c.symbol_id == symbol_id, table.c.interval_seconds == SECOND_SECONDS)
+        opens_us = table.c.open_time_us
+        before = sa.select(sa.func.max(opens_us)).where(*ours, opens_us < since_us)
+        after = sa.select(sa.func.min(opens_us)).where(*ours, opens_us >= until_us)
+        query = (
+            sa.select(table)
+            .where(
+                *ours,
+                opens_us >= sa.func.coalesce(before.scalar_subquery(), since_us),
+                opens_us <= sa.func.coalesce(after.scalar_subquery(), until_us),
+            )
+            .order_by(opens_us)
+        )
+        async with reading(self._engine) as connection:
+            return [_candle(row) for row in (await connection.execute(query)).all()]
+
+    async def forget_seconds(self, symbol_id: int) -> None:
+        """Delete a market's candles of a second that are a day older than its newest."""
+        table = tables.candle
+        ours = (table.c.symbol_id == symbol_id, table.c.interval_seconds == SECOND_SECONDS)
+        newest = sa.select(sa.func.max(table.c.open_time_us)).where(*ours).scalar_subquery()
+        statement = sa.delete(table).where(*ours, table.c.open_time_us < newest - SECONDS_KEPT_US)
+        async with writing(self._engine) as connection:
+            await connection.execute(statement)
 
     async def trades(self, symbol_id: int, limit: int) -> list[PublicTrade]:
         """Return the newest settled trades, newest first."""
@@ -133,8 +173,10 @@ def combined(symbol_id: int, interval_seconds: int, since_us: int, until_us: int
         str(interval_seconds * 1_000_000)
     )  # in GROUP BY no parameter
     opens = minute.open_time_us - minute.open_time_us % step
-    firsts = aggregate_order_by(minute.open_ticks, minute.open_time_us)
-    lasts = aggregate_order_by(minute.close_ticks, minute.open_time_us.desc())
+    is_flat = minute.trade_count == 0  # it carries a price from before: it counts last
+    firsts = aggregate_order_by(minute.open_ticks, is_flat, minute.open_time_us)
+    lasts = aggregate_order_by(minute.close_ticks, is_flat, minute.open_time_us.desc())
+    highest, lowest = sa.func.max(minute.high_ticks), sa.func.min(minute.low_ticks)
     ticks = sa.ARRAY(sa.BigInteger)
     return (
         sa.select(
@@ -142,8 +184,8 @@ def combined(symbol_id: int, interval_seconds: int, since_us: int, until_us: int
             sa.literal(interval_seconds).label("interval_seconds"),
             opens.label("open_time_us"),
             sa.func.array_agg(firsts, type_=ticks)[1].label("open_ticks"),
-            sa.func.max(minute.high_ticks).label("high_ticks"),
-            sa.func.min(minute.low_ticks).label("low_ticks"),
+            sa.func.coalesce(highest.filter(~is_flat), highest).label("high_ticks"),
+            sa.func.coalesce(lowest.filter(~is_flat), lowest).label("low_ticks"),
             sa.func.array_agg(lasts, type_=ticks)[1].label("close_ticks"),
             sa.func.sum(minute.base_units).label("base_units"),
             sa.func.sum(minute.quote_units).label("quote_units"),

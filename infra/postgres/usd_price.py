@@ -7,6 +7,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.candles import MINUTE_SECONDS
 from infra.postgres import tables
 
 _USD = "USDT"
@@ -22,7 +23,10 @@ async def usd_price(connection: AsyncConnection, asset: str) -> Decimal | None:
     instrument, candle = tables.instrument.c, tables.candle.c
     last = (
         sa.select(candle.close_ticks)
-        .where(candle.symbol_id == instrument.symbol_id)
+        .where(
+            candle.symbol_id == instrument.symbol_id,
+            candle.interval_seconds == MINUTE_SECONDS,
+        )
         .order_by(candle.open_time_us.desc())
         .limit(1)
         .scalar_subquery()

@@ -40,7 +40,7 @@ PLAIN = {
     "amount", "asset", "beneficiary", "close_position", "code", "created_at_us", "depth",
     "direction", "display_quantity", "entry", "expires_at_us", "expires_us", "format",
     "from_shard", "from_us", "institution", "interval", "invitation", "kind", "label", "leverage",
-    "limit", "mode", "name", "network", "networks", "new_password", "op", "operations",
+    "limit", "link", "mode", "name", "network", "networks", "new_password", "op", "operations",
     "password", "post_only", "price", "public_key", "quantity", "quote_amount", "reduce_only",
     "scopes", "self_trade", "shard", "side", "state", "stop_loss", "symbol", "take_profit",
     "time_in_force", "timeout_seconds", "to_shard", "to_us", "trailing_offset", "trigger_price",
@@ -347,7 +347,7 @@ def test_every_channel_and_member_of_a_socket_is_classed() -> None:
     """
     assert set(CHANNELS) == {"book", "trades", "candles", "mark", "funding", "liquidations"}
     said = {"op", "channel", "symbol", "id", "after", "key", "timestamp", "window", "signature"}
-    said |= {"cancel_on_disconnect", "params", "token"}
+    said |= {"cancel_on_disconnect", "params", "token", "interval"}
     assert set(ClientRequest.__struct_fields__) == said
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import zlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,14 +11,7 @@ from hypothesis import strategies as st
 
 from domain.commands import AmendOrder, CancelAll, CancelOrder, Command, PlaceOrder
 from domain.events import Event, Trade
-from domain.market_data import (
-    BookDelta,
-    BookMirror,
-    BookMirrorError,
-    Candle,
-    CandleSeries,
-    checksum,
-)
+from domain.market_data import BookDelta, BookMirror, BookMirrorError, checksum
 from domain.order import OrderType, SelfTrade, Side, TimeInForce
 from domain.order_id import client_key
 from tests.api.exchange import Exchange
@@ -125,65 +117,3 @@ def test_the_checksum_is_crc32_of_the_top_ten() -> None:
     text = ":".join(f"{price}:1" for price in range(30, 20, -1)) + ":31:2.5"
     assert checksum(bids, asks) == zlib.crc32(text.encode())
     assert checksum([], []) == 0
-
-
-@given(
-    trades=st.lists(
-        st.tuples(st.integers(0, 5 * MINUTE_US), st.integers(1, 99), st.integers(1, 99)),
-        min_size=1,
-        max_size=40,
-    )
-)
-def test_candles_equal_the_sum_of_their_trades(trades: list[tuple[int, int, int]]) -> None:
-    """Open, high, low, close, volume, turnover and count, minute by minute, without holes."""
-    trades.sort(key=lambda item: item[0])
-    series = CandleSeries(1)
-    made: dict[int, Candle] = {}
-    for sequence, (time_us, price, lots) in enumerate(trades, 1):
-        series.add(_trade(sequence, price, lots), time_us)
-        made |= {candle.open_time_us: replace(candle) for candle in series.take_changed()}
-    opens = sorted(made)
-    assert opens == list(range(opens[0], opens[-1] + 1, MINUTE_US))
-    close = 0
-    for open_us in opens:
-        inside = [item for item in trades if open_us <= item[0] < open_us + MINUTE_US]
-        prices = [price for _, price, _ in inside] or [close]
-        close = prices[-1]
-        candle = made[open_us]
-        assert (candle.open_ticks, candle.close_ticks) == (prices[0], close)
-        assert (candle.high_ticks, candle.low_ticks) == (max(prices), min(prices))
-        assert candle.base_units == sum(lots for _, _, lots in inside)
-        assert candle.quote_units == sum(price * lots for _, price, lots in inside)
-        assert candle.trade_count == len(inside)
-
-
-def _trade(sequence: int, price: int, lots: int) -> Trade:
-    return Trade(
-        sequence=sequence,
-        index=1,
-        symbol_id=1,
-        trade_id=sequence,
-        taker_side=Side.BUY,
-        maker_order_id=1,
-        taker_order_id=2,
-        maker_account_id=ALICE,
-        taker_account_id=BOB,
-        price_ticks=price,
-        quantity_lots=lots,
-        base_units=lots,
-        quote_units=price * lots,
-        maker_fee_units=0,
-        taker_fee_units=0,
-    )
-
-
-def test_an_idle_market_gets_flat_candles() -> None:
-    """A minute without trades carries the last close and counts nothing."""
-    series = CandleSeries(1)
-    series.add(_trade(1, 7, 2), 10)
-    series.take_changed()
-    series.fill_until(3 * MINUTE_US, 50)
-    filled = series.take_changed()
-    assert [candle.open_time_us for candle in filled] == [MINUTE_US, 2 * MINUTE_US]
-    assert {(c.open_ticks, c.high_ticks, c.low_ticks, c.close_ticks) for c in filled} == {(7,) * 4}
-    assert sum(candle.trade_count for candle in filled) == 0

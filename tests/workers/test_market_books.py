@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from api.websocket.hub import FeedHub
+from api.websocket.hub import FeedHub, channel_of
+from domain.candles import INTERVALS, Candle
 from domain.commands import DelistSymbol, Tick
-from domain.market_data import BookMirrorError, Candle
+from domain.events import Trade
+from domain.market_data import BookMirrorError
 from tests.api.exchange import Exchange
 from tests.api.memory import ETH_USDT
 from tests.domain.test_market_data import _command
@@ -141,6 +143,48 @@ def test_candles_are_saved_once(books: MarketBooks) -> None:
     assert changed
     books.forget_saved(changed)
     assert books.unsaved_candles() == []
+
+
+def test_trades_behind_the_books_sequence_are_in_the_candles(books: MarketBooks) -> None:
+    """At a start the engine's book is ahead of the events that are still to be read."""
+    exchange, draw = Exchange(), random.Random(8)
+    batches = []
+    for number in range(120):
+        exchange.door.time_us += 1_000_000
+        batches.append(exchange.door.apply(_command(draw, number)))
+    late = MarketBooks()
+    late.open(ETH_USDT, exchange.door.engine.sequence, *exchange.door.engine.book(1, 1_000))
+    for one in (books, late):
+        for events in batches:
+            one.apply(events)
+            one.take_messages()
+    assert late.unsaved_candles() == books.unsaved_candles()
+    count = sum(isinstance(event, Trade) for events in batches for event in events)
+    minutes = [one for one in late.unsaved_candles() if one.interval_seconds == 60]
+    assert sum(one.trade_count for one in minutes) == count > 0
+
+
+async def test_candles_of_every_interval_are_told(books: MarketBooks) -> None:
+    """Minutes with the batch, the others with the hot copies; a new gateway knows the newest."""
+    exchange, draw, source = Exchange(), random.Random(9), Source()
+    hub, listeners = FeedHub(source, lambda: ["ETH/USDT"]), {}
+    for interval in INTERVALS:
+        listeners[interval] = Listener()
+        hub.subscribe(listeners[interval], channel_of("candles", interval), "ETH/USDT")
+    for message in _run(exchange, books, draw, range(100)):
+        hub._take(message)
+    told = {name: one.messages for name, one in listeners.items()}
+    assert all(messages[0]["candle"] is None for messages in told.values())
+    assert [name for name, messages in told.items() if len(messages) > 1] == ["1m"]
+    messages, copies = books.take_hot_copies(1e9)
+    for message in messages:
+        hub._take(message)
+    assert all(one[-1]["interval"] == name for name, one in told.items())
+    assert len({json.dumps(one[-1]["candle"]["trades"]) for one in told.values()}) == 1
+    source.copies = {(kind, symbol): body for kind, symbol, body in copies}
+    other = FeedHub(source, lambda: ["ETH/USDT"])
+    await other._load(other.feed("ETH/USDT"))
+    assert other.feed("ETH/USDT").candles == {name: one[-1]["candle"] for name, one in told.items()}
 
 
 def test_hot_copies_are_written_again_every_second(books: MarketBooks) -> None:

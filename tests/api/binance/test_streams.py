@@ -170,6 +170,30 @@ async def test_candles_change_and_close(desk: Desk) -> None:
     assert {one["k"]["i"] for one in ear.of("kline")[-2:] if one["k"]["x"]} == {"1m", "5m"}
 
 
+async def test_candles_of_a_second_are_of_spot_markets(desk: Desk) -> None:
+    """As the feed tells them, and once more when they are over; futures have none."""
+    ear = desk.ear()
+    assert parsed("ethusdt@kline_1s", perpetual=True) is None
+    await ear.ask("SUBSCRIBE", "ethusdt@kline_1s")
+    desk.exchange.clock_ms = desk.exchange.door.time_us // 1_000
+    await desk.trade("2500", "0.5")
+    desk.feeding.beat()
+    desk.exchange.door.time_us += 2_000_000
+    await desk.trade("2510", "0.1")
+    desk.feeding.beat()
+    told = [(one["k"]["c"], one["k"]["n"], one["k"]["x"]) for one in ear.of("kline")]
+    assert told == [
+        *(("2500", 1, False), ("2500", 1, True)),
+        *(("2500", 0, False), ("2500", 0, True), ("2510", 1, False)),
+    ]
+    assert {one["k"]["T"] - one["k"]["t"] for one in ear.of("kline")} == {999}
+    await desk.look()
+    desk.exchange.clock_ms = desk.exchange.door.time_us // 1_000 + 4_000
+    await desk.look()
+    await desk.look()
+    assert [one["k"]["x"] for one in ear.of("kline")[5:]] == [True]
+
+
 async def test_tickers_of_one_and_of_all(desk: Desk) -> None:
     """Told when something changed; a newcomer hears at once what was told last."""
     ear = desk.ear()

@@ -12,7 +12,13 @@ DAYS_60_US = 60 * 86_400_000_000
 
 @pytest.mark.parametrize(
     ("interval", "seconds", "limit", "count"),
-    [("5m", 300, 3, 3), ("1h", 3_600, 1, 1), ("1d", 86_400, 1_000, 60), ("4h", 14_400, 1_000, 360)],
+    [
+        ("1s", 1, 1_000, 1_000),
+        ("5m", 300, 3, 3),
+        ("1h", 3_600, 1, 1),
+        ("1d", 86_400, 1_000, 60),
+        ("4h", 14_400, 1_000, 360),
+    ],
 )
 async def test_candles_begin_at_whole_intervals(
     exchange: Exchange, interval: str, seconds: int, limit: int, count: int

@@ -10,8 +10,8 @@ import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from domain.candles import combined, flat_candle
 from domain.events import RiskParametersSet, SymbolDelisted
-from domain.market_data import flat_candle
 from domain.perpetual_terms import BracketRow, PerpetualTerms
 from infra.postgres import engine as postgres
 from infra.postgres import tables
@@ -72,6 +72,41 @@ async def test_minutes_combine_to_any_interval(store: MarketStore) -> None:
     assert (first.base_units, first.quote_units, first.last_sequence) == (3, 30, 2)
     assert (second.open_time_us, second.open_ticks, second.close_ticks) == (180_000_000, 103, 114)
     assert await store.combined_candles(3, 180, 0, 10**12) == []
+
+
+async def test_minutes_without_trades_count_only_alone(store: MarketStore) -> None:
+    """They carry a price from before: no open, high or low of an interval that has traded."""
+    flat = [replace(CANDLE, open_time_us=60_000_000 * number) for number in (0, 2, 3)]
+    prices = {"open_ticks": 9, "high_ticks": 11, "low_ticks": 8, "close_ticks": 10}
+    traded = replace(CANDLE, **prices, trade_count=2)
+    await store.store_candles("market-data.0", 5, [*flat, traded])
+    first, second = await store.combined_candles(1, 180, 0, 6 * 60_000_000)
+    assert first == combined([flat[0], traded, flat[1]], 180)
+    assert (first.open_ticks, first.high_ticks, first.low_ticks) == (9, 11, 8)
+    assert (second.open_ticks, second.trade_count) == (7, 0)
+    assert second == combined(flat[2:], 180)
+
+
+async def test_seconds_are_filled_and_forgotten(store: MarketStore) -> None:
+    """Ones without trades carry the close before, also of before the range; a day is kept."""
+    day = 86_400
+    seconds = [
+        replace(CANDLE, interval_seconds=1, open_time_us=number * 1_000_000, close_ticks=number)
+        for number in (10, 13, day + 12)
+    ]
+    await store.store_candles("market-data.0", 5, [*seconds, CANDLE])
+
+    async def found(since: int, until: int) -> list[tuple[int, int]]:
+        candles = await store.combined_candles(1, 1, since * 1_000_000, until * 1_000_000)
+        return [(one.open_time_us // 1_000_000, one.close_ticks) for one in candles]
+
+    assert await found(0, 13) == [(10, 10), (11, 10), (12, 10)]
+    assert await found(12, 15) == [(12, 10), (13, 13), (14, 13)]
+    assert await found(day + 11, day + 99) == [(day + 11, 13), (day + 12, day + 12)]
+    assert await found(day + 13, day + 99) == []
+    await store.forget_seconds(1)
+    assert [one.close_ticks for one in await store.candles(1, 1, 9)] == [13, day + 12]
+    assert await store.candles(1, 60, 9) == [CANDLE]
 
 
 async def test_an_empty_exchange_has_empty_listings(store: MarketStore) -> None:
