@@ -28,6 +28,13 @@ class OwnKeys(Protocol):
         """Revoke a key and return it; None when the customer has no such key."""
 
 
+class EndedKeys(Protocol):
+    """Tells all gateways that a key or a session has ended, so that it ends at once."""
+
+    async def tell(self, key_id: str) -> None:
+        """Tell it; `ConnectionError` where that cannot be: then it ends within two seconds."""
+
+
 class WebLogins(Protocol):
     """Passwords and second factors; what is not right is None or False, and never says what."""
 
@@ -74,15 +81,26 @@ class Invitations(Protocol):
         """Make the login of what was enrolled; return its recovery codes."""
 
 
+class LoginLinks(Protocol):
+    """Links that sign a demo's customer in once."""
+
+    async def sign_in(self, secret: str, where: Where) -> OpenedSession | None:
+        """Begin a session and use the link up; None when it was used, is too old, or is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class WebServices:
-    """Everything about signing in. `public_url` is what browsers call us, "" as they found us."""
+    """Everything about signing in. `public_url` is what browsers call us, "" as they found us.
+
+    Only a demo has `links`.
+    """
 
     logins: WebLogins
     sessions: WebSessions
     invitations: Invitations
     tokens: AccessTokens
     public_url: str = ""
+    links: LoginLinks | None = None
 
     @property
     def is_https(self) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from api.binance.list_names import ListNames
 from api.errors import Problem
 from api.limits import Limiter
-from api.login_ports import OwnKeys, WebServices
+from api.login_ports import EndedKeys, OwnKeys, WebServices
 from api.ports import (
     ComplianceStore,
     EngineDoor,
@@ -45,8 +47,10 @@ class Services:
     listings_directory: ListingDirectory
     keys: KeyDirectory
     own_keys: OwnKeys
+    ended_keys: EndedKeys
     web: WebServices
     listen_keys: ListenKeys
+    list_names: ListNames
     orders: OrderStore
     wallet: WalletStore
     compliance: ComplianceStore
@@ -74,6 +78,11 @@ class Services:
     def listings(self) -> Listings:
         """Return the current listings."""
         return self.listings_directory.current()
+
+    async def key_ended(self, key_id: str) -> None:
+        """Have a key or a session refused by all gateways from now on."""
+        with suppress(ConnectionError):  # they find out within two seconds
+            await self.ended_keys.tell(key_id)
 
     def market(self, symbol: str) -> Market:
         """Return the market called `symbol`, or raise `Problem` (unknown_symbol)."""

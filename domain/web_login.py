@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import re
 import unicodedata
@@ -13,9 +14,11 @@ LONGEST_NAME = 64
 RECOVERY_CODES = 10
 RECOVERY_BYTES = 10  # 16 letters: too many to try, so a plain hash of one is enough
 HALF_BYTES = 10
+LINK_SPAN = dt.timedelta(minutes=15)  # how long a demo's login link counts, once
 
 # audit actions, about the customer
 LOGIN_MADE = "login_made"
+LINK_MADE = "login_link_made"
 SIGNED_IN = "signed_in"
 SIGN_IN_REFUSED = "sign_in_refused"
 STEPPED_UP = "stepped_up"

@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     gateway_number: int = 1  # of several on one machine: each has its own, and a port of its own
     gateway_count: int = 1  # how many there are; each tells of all
     gateway_public_url: str = ""  # what browsers call it; with https: cookies are for that alone
+    demo_links: bool = False  # one-time links sign in: only for a demo market
     trusted_proxies: str = ""  # addresses whose X-Forwarded-For is believed, a,b,c; "" = nobody's
     staff_port: int = 0  # of the staff's origin, on the gateway's host; 0 = none
     staff_public_url: str = ""  # what staff's browsers call it; default: host and port

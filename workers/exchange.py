@@ -279,6 +279,17 @@ class Exchange:
             },
         }
 
+    async def login_link(self) -> str:
+        """Return a link that signs the demo's customer in once."""
+        from infra.postgres import engine as postgres
+        from workers import login_desk
+
+        engine = postgres.create(self.settings.database_url)
+        try:
+            return await login_desk.demo_link(engine, self.settings, "rialto up")
+        finally:
+            await engine.dispose()
+
     def _healthy(self) -> None:
         """Note how long it took, and tell the world by writing `demo.json`."""
         self.healthy_seconds = round(time.monotonic() - self.started_at, 1)

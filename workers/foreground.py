@@ -37,7 +37,8 @@ async def run_interactive(
         if not await _unless(signalled, exchange.start(bots=bots)):
             return 130
         demo = read_json(data_dir / "demo.json")
-        print(screen(demo, data_dir if folder_named else None), flush=True)
+        link = await exchange.login_link()
+        print(screen(demo, data_dir if folder_named else None, link), flush=True)
         await signalled.wait()
         say("stopping; once more Ctrl-C ends everything at once")
     say("stopped; the data stays in " + str(data_dir))

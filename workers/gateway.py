@@ -44,6 +44,7 @@ from infra.postgres.customer_wallet import CustomerWalletStore
 from infra.postgres.fee_tier_store import FeeTierStore
 from infra.postgres.funding_rates import FundingRates
 from infra.postgres.ledger_store import LedgerStore
+from infra.postgres.list_names import ListNameStore
 from infra.postgres.margin_call_store import MarginCallStore
 from infra.postgres.markets import MarketStore
 from infra.postgres.orders import OrderReadStore
@@ -51,6 +52,7 @@ from infra.postgres.position_history import PositionHistory
 from infra.postgres.withdrawal_addresses import WithdrawalAddressStore
 from infra.process_board import ProcessBoard
 from infra.redis.adl_lights import AdlLights
+from infra.redis.ended_keys import RedisEndedKeys
 from infra.redis.event_stream import EventReader
 from infra.redis.listen_keys import RedisListenKeys
 from infra.redis.margin_calls import MarginCallFeed
@@ -140,22 +142,25 @@ async def build_services(settings: Settings, stack: AsyncExitStack) -> tuple[Ser
     stack.push_async_callback(engine.dispose)
     redis = Redis.from_url(settings.redis_url, socket_connect_timeout=_REDIS_TIMEOUT_SECONDS)
     stack.push_async_callback(redis.aclose)
-    wiring = Wiring(redis, engine, ListingCache(MarketStore(engine)))
-    await wiring.listings.load()
     box = SecretBox.from_file(gateway_key_path(settings.secrets_dir))
+    web, credentials = web_door(settings, engine, box)
+    keys, ended = KeyCache(credentials), RedisEndedKeys(redis)
+    wiring = Wiring(redis, engine, ListingCache(MarketStore(engine)), keys, ended)
+    await wiring.listings.load()
     hub = FeedHub(
         MarketFeedReader(redis),
         lambda: [market.instrument.symbol for market in wiring.listings.current().markets],
     )
     doors, logs = await open_doors(settings, redis, stack)
-    web, credentials = web_door(settings, engine, box)
     services = Services(
         doors=doors,
         listings_directory=wiring.listings,
-        keys=KeyCache(credentials),
+        keys=keys,
+        ended_keys=ended,
         web=web,
         own_keys=ApiKeyStore(engine, box, AuditStore()),
         listen_keys=RedisListenKeys(redis),
+        list_names=ListNameStore(engine),
         orders=OrderReadStore(engine),
         wallet=CustomerWalletStore(
             engine,
@@ -195,6 +200,8 @@ class Wiring:
     redis: Redis
     engine: AsyncEngine
     listings: ListingCache
+    keys: KeyCache
+    ended_keys: RedisEndedKeys
 
 
 def listen(settings: Settings, port: int) -> socket.socket:
@@ -256,6 +263,7 @@ async def run(settings: Settings) -> None:
             asyncio.create_task(services.hub.run()),
             asyncio.create_task(services.accounts.run(services)),
             asyncio.create_task(wiring.listings.refresh()),
+            asyncio.create_task(wiring.keys.follow(wiring.ended_keys.messages)),
             asyncio.create_task(beat(settings, wiring.redis, server, services.hub)),
         ]
         loop = asyncio.get_running_loop()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -15,6 +17,7 @@ KEY_AHEAD_SECONDS = 1.5
 KEY_STALE_SECONDS = 600.0
 _LARGEST_KEY_CACHE = 10_000
 _LARGEST_UNKNOWN_CACHE = 1_000
+_AGAIN_SECONDS = 0.5
 
 Kept = TypeVar("Kept")
 
@@ -35,7 +38,8 @@ class _CachedKey:
 class KeyCache:
     """API keys and sessions for two seconds from memory; while PostgreSQL is away, for ten minutes.
 
-    So a revoked key dies within two seconds, and trading goes on without the database. A key that
+    So a revoked key dies within two seconds, at once where it is told (`follow`), and trading goes
+    on without the database. A key that
     is in use is read again after a second and a half, while requests go on with what is known:
     without that, all that come when its two seconds are over would wait, each with its own query.
     Ids that are no keys have a small memory of their own: guessing makes no key forgotten.
@@ -46,6 +50,7 @@ class KeyCache:
         self._keys: OrderedDict[str, _CachedKey] = OrderedDict()
         self._unknown: OrderedDict[str, float] = OrderedDict()  # id -> when it was no key
         self._reading: dict[str, asyncio.Task[ApiKey | None]] = {}
+        self._ended: OrderedDict[str, float] = OrderedDict()  # id -> when that was told
 
     def remembers(self, key_id: str) -> bool:
         """Return whether it was a key when it was last looked up."""
@@ -69,6 +74,19 @@ class KeyCache:
                 return None if cached is None else cached.key
             raise
 
+    def forget(self, key_id: str) -> None:
+        """Look a key up again before it is used: it has ended."""
+        self._keys.pop(key_id, None)
+        _remember(self._ended, key_id, time.monotonic(), _LARGEST_UNKNOWN_CACHE)
+
+    async def follow(self, messages: Callable[[], AsyncIterator[str]]) -> None:
+        """Forget what is told to have ended, until cancelled."""
+        while True:
+            with suppress(ConnectionError):
+                async for key_id in messages():
+                    self.forget(key_id)
+            await asyncio.sleep(_AGAIN_SECONDS)
+
     def _read(self, key_id: str) -> asyncio.Task[ApiKey | None]:
         """Read a key, unless that is going on."""
         reading = self._reading.get(key_id)
@@ -80,6 +98,8 @@ class KeyCache:
     async def _look_up(self, key_id: str) -> ApiKey | None:
         began = time.monotonic()
         key = await self._store.find_key(key_id)
+        if key is not None and began <= self._ended.get(key_id, -1.0):
+            return await self._look_up(key_id)  # it was read before it ended
         self._keep(key_id, key, began)
         return key
 

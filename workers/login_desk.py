@@ -1,4 +1,4 @@
-"""What staff do with customers' logins, for the command line: invite, sign, list, end sessions."""
+"""What staff do with customers' logins, for the command line; and a demo's login link."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.login_invitation import INVITATION_SECONDS, LoginInvitation, invitation_refusal
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.login_invitations import LoginInvitations
+from infra.postgres.login_links import LoginLinkStore
 from infra.postgres.reading import writing
 from infra.postgres.web_sessions import WebSessionStore
 from infra.settings import Settings
 from infra.wallet import officers
 from infra.wallet.pinned_officers import PinnedOfficers
+from workers.data_folder import read_json
 from workers.officer_desk import DeskError, login
 from workers.signing_desk import signed_decision
 
@@ -69,11 +71,29 @@ async def sign(
         raise DeskError(str(error)) from error
 
 
+async def demo_link(engine: AsyncEngine, settings: Settings, by: str) -> str:
+    """Return a link that signs the demo's first customer in once; it is told this once."""
+    demo = read_json(settings.data_dir / "demo.json")
+    accounts = demo.get("accounts")
+    if not isinstance(accounts, list) or not accounts:
+        raise DeskError("no demo market was started in this folder: ./rialto up")
+    sessions = WebSessionStore(engine, AuditStore(), _now)
+    links = LoginLinkStore(engine, AuditStore(), sessions, _now)
+    secret = await links.make(accounts[0]["name"], by)
+    if secret is None:
+        raise DeskError(f"there is no customer {accounts[0]['name']!r}")
+    return f"{demo['base_url']}/#login={secret}"
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
 async def end_sessions(engine: AsyncEngine, customer: str) -> int:
     """End all sessions of a customer; return how many."""
     found = await store_of(engine).customer(customer)
     if found is None:
         raise DeskError(f"there is no customer {customer!r}")
-    sessions = WebSessionStore(engine, AuditStore(), lambda: dt.datetime.now(dt.UTC))
+    sessions = WebSessionStore(engine, AuditStore(), _now)
     async with writing(engine) as connection:
         return await sessions.end_all(connection, found[0], "staff", f"staff:{login()}")

@@ -85,8 +85,8 @@ def _staff(demo: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def screen(demo: Mapping[str, Any], data_dir: Path | None) -> str:
-    """Return the screen."""
+def screen(demo: Mapping[str, Any], data_dir: Path | None, link: str = "") -> str:
+    """Return the screen; `link` signs the demo's customer in once."""
     account = demo["accounts"][0]
     perpetual = demo_perpetuals.MAIN.symbol
     lines = [
@@ -95,6 +95,11 @@ def screen(demo: Mapping[str, Any], data_dir: Path | None) -> str:
         "",
         f"  page           {demo['base_url']}/",
         *(f"     as well     {url}/" for url in demo.get("gateways", ())[1:]),
+        *(
+            [f"     sign in     {link}", "                 (once, within 15 minutes)"]
+            if link
+            else []
+        ),
         f"  Temporal UI    {demo['temporal_ui'] or '(not started here)'}",
         *_staff(demo),
         f"  perpetuals     {demo['base_url']}/#{perpetual.replace('/', '-')}",

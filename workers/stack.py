@@ -91,6 +91,7 @@ class Stack:
             "RIALTO_GATEWAY_PORT": str(self.ports["gateway"]),
             "RIALTO_GATEWAY_PUBLIC_URL": self.page_url,
             "RIALTO_GATEWAY_COUNT": str(self.gateways),
+            "RIALTO_DEMO_LINKS": "true",
             "RIALTO_SHARD_COUNT": str(self.shards),
             "RIALTO_WITHDRAWAL_COOLING_SECONDS": os.environ.get(
                 "RIALTO_WITHDRAWAL_COOLING_SECONDS", DEMO_COOLING_SECONDS

@@ -14,6 +14,7 @@ from infra.passwords import Passwords
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.customers import CustomerStore
 from infra.postgres.login_invitations import InvitationDoor, LoginInvitations
+from infra.postgres.login_links import LoginLinkStore
 from infra.postgres.web_logins import WebLoginStore
 from infra.postgres.web_sessions import WebSessionStore
 from infra.secret_box import SecretBox, gateway_key_path, key_for
@@ -55,6 +56,7 @@ def web_door(
         ),
         tokens=AccessTokens(key_for(gateway_key_path(settings.secrets_dir), "access tokens")),
         public_url=settings.gateway_public_url,
+        links=LoginLinkStore(engine, audit, sessions, _now) if settings.demo_links else None,
     )
     return services, Credentials(CustomerStore(engine, box), sessions)
 

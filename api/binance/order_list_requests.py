@@ -162,7 +162,10 @@ def _request(
 
 
 def _name(name: str | None, legs: list[Leg]) -> None:
-    """Name the first order without a name of its own as the list is: by that it is found."""
+    """Name the first order without a name of its own as the list is.
+
+    So the engine refuses the second of two lists of one name, as it does of two orders.
+    """
     if name is None:
         return
     if not is_client_order_id(name):

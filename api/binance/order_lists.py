@@ -1,11 +1,12 @@
 """Lists of spot orders: the native API's own handlers place, find and cancel them.
 
-A list has no name of its own here: it is found by its id, or by the client id of one of its orders.
+A list is found by its id, by its name, or by the client id of one of its orders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import Response
@@ -67,13 +68,62 @@ async def _placed(
 ) -> dict[str, Any]:
     instrument = wanted(call.services, call.parameters, perpetual=False).instrument
     request = request_of(call.parameters, instrument)
-    found = await native.place_order_list(request, call.caller, call.services, Response())
-    if found.duplicate:
-        raise Problem("duplicate_client_order_id")
-    name = call.parameters.text("listClientOrderId")
-    is_kept = any(order.client_order_id == name for order in found.orders)
-    words = list_words(found, instrument, name if is_kept else None)
+    async with _called(call, request) as name:
+        found = await native.place_order_list(request, call.caller, call.services, Response())
+        if found.duplicate:
+            raise Problem("duplicate_client_order_id")
+    words = list_words(found, instrument, name)
     return {**words, "orderReports": [placed_spot(order, instrument) for order in found.orders]}
+
+
+@asynccontextmanager
+async def _called(call: Call, request: PlaceOrderListIn) -> AsyncIterator[str | None]:
+    """Name the list, if it has a name, before it is placed; take the name back if it is refused.
+
+    While names cannot be written, only a list is placed that an order's client id tells the name
+    of. An order that was of an earlier list keeps that one's name until this list is accepted.
+    """
+    name = call.parameters.text("listClientOrderId")
+    if name is None:
+        yield None
+        return
+    names, customer_id = call.services.list_names, call.caller.customer_id
+    ids = list(native.client_order_ids(request, call.caller).values())
+    new: list[str] = []
+    try:
+        new = await names.name(customer_id, ids, name)
+    except ConnectionError:
+        if name not in ids:
+            raise
+    try:
+        yield name
+    except Problem as problem:
+        if new and problem.code != "outcome_unknown":
+            with suppress(ConnectionError):
+                await names.forget(customer_id, new, name)
+        raise
+    if len(new) < len(ids):
+        with suppress(ConnectionError):
+            await names.rename(customer_id, ids, name)
+
+
+async def _told(call: Call, lists: Sequence[OrderListOut]) -> list[dict[str, Any]]:
+    """Return lists in the dialect's words, each by its name."""
+    ids = [order.client_order_id for one in lists for order in one.orders]
+    names: dict[str, str] = {}
+    with suppress(ConnectionError):  # then each is called as its first order
+        names = await call.services.list_names.of_orders(call.caller.customer_id, ids)
+    return [
+        list_words(
+            one,
+            _instrument(call, one),
+            next(
+                (names[it.client_order_id] for it in one.orders if it.client_order_id in names),
+                None,
+            ),
+        )
+        for one in lists
+    ]
 
 
 async def order_list(call: Call) -> dict[str, Any]:
@@ -81,7 +131,7 @@ async def order_list(call: Call) -> dict[str, Any]:
     found = await _named(call, "origClientOrderId")
     if found is None:
         raise UNKNOWN_LIST
-    return list_words(found, _instrument(call, found))
+    return (await _told(call, [found]))[0]
 
 
 async def cancel(call: Call) -> dict[str, Any]:
@@ -101,7 +151,7 @@ async def cancel(call: Call) -> dict[str, Any]:
         for order in found.orders
         if order.order_id in after
     ]
-    words = list_words(found.model_copy(update={"status": "done"}), market.instrument)
+    (words,) = await _told(call, [found.model_copy(update={"status": "done"})])
     return {**words, "orderReports": [ended_spot(order, market.instrument) for order in orders]}
 
 
@@ -119,8 +169,8 @@ async def open_lists(call: Call) -> list[dict[str, Any]]:
     told = []
     for one in found:
         whole = None if _has_first(one) else await _by_id(call, one.order_list_id)
-        told.append(list_words(whole or one, _instrument(call, one)))
-    return told
+        told.append(whole or one)
+    return await _told(call, told)
 
 
 async def every_list(call: Call) -> list[dict[str, Any]]:
@@ -145,7 +195,7 @@ async def every_list(call: Call) -> list[dict[str, Any]]:
     ]
     from_start = first_id is not None or call.parameters.text("startTime") is not None
     listed = found[:limit] if from_start else found[-limit:]
-    return [list_words(one, _instrument(call, one)) for one in listed]
+    return await _told(call, listed)
 
 
 def _lists(call: Call, records: Sequence[OrderRecord]) -> list[OrderListOut]:
@@ -170,12 +220,23 @@ async def _named(call: Call, by_client_id: str) -> OrderListOut | None:
     if number is not None:
         list_id = str(number)
     elif name is not None:
-        page = await list_orders(call.caller, call.services, client_order_id=name)
-        list_id = page.orders[0].order_list_id if page.orders else None
+        list_id = await _list_called(call, name)
     else:
         raise missing("orderListId")
     found = None if list_id is None else await _by_id(call, list_id)
     return found if found is not None and _instrument(call, found).terms is None else None
+
+
+async def _list_called(call: Call, name: str) -> str | None:
+    """Return the id of the list of that name, or with an order of that client id."""
+    in_it = None
+    with suppress(ConnectionError):
+        in_it = await call.services.list_names.order_in(call.caller.customer_id, name)
+    for client_id in dict.fromkeys((in_it or name, name)):
+        page = await list_orders(call.caller, call.services, client_order_id=client_id)
+        if page.orders and page.orders[0].order_list_id:
+            return page.orders[0].order_list_id
+    return None
 
 
 async def _by_id(call: Call, list_id: str) -> OrderListOut | None:

@@ -93,7 +93,7 @@ class OwnLists:
 
 
 def list_status(report: ListReport, name: str, now_ms: int, time_us: int) -> Words:
-    """Return a `listStatus`; `name` is the dialect's of its market."""
+    """Return a `listStatus`, called as its first order; `name` is the dialect's of its market."""
     listed = report.listed
     return {
         "e": "listStatus",

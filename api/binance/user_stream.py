@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -89,6 +90,7 @@ class UserStream:
         self._ears: dict[int, ShardEar] = {}
         self._unknown: list[OwnOrder] = []
         self._waiting: list[tuple[int, Sequence[dict[str, Any]]]] | None = []
+        self._statuses: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._changed = asyncio.Event()
         self._reason = "ORDER"
         self._tasks: list[asyncio.Task[None]] = []
@@ -125,6 +127,7 @@ class UserStream:
         self._tasks = [
             asyncio.create_task(self._watch(caller.key_id)),
             asyncio.create_task(self._say_standing(caller.customer_id)),
+            asyncio.create_task(self._say_lists(caller.customer_id)),
         ]
 
     async def close(self) -> None:
@@ -178,7 +181,18 @@ class UserStream:
         for report in self._lists.apply(events):
             market = self._market_of(report.listed.symbol)
             if market is not None and market.terms is None and not self._perpetual:
-                self._say(list_status(report, name_of(market), self._now_ms(), time_us))
+                words = list_status(report, name_of(market), self._now_ms(), time_us)
+                self._statuses.put_nowait(words)
+
+    async def _say_lists(self, account_id: int) -> None:
+        """Tell what happened to lists, one after the other, each by its name."""
+        while True:
+            words = await self._statuses.get()
+            ids = [one["c"] for one in words["O"]]
+            with suppress(ConnectionError):  # then it is called as its first order
+                names = await self._services.list_names.of_orders(account_id, ids)
+                words["C"] = next((names[one] for one in ids if one in names), words["C"])
+            self._say(words)
 
     def _tell_other(self, time_us: int, event: Mapping[str, Any]) -> None:
         """Tell what is not about orders: money that came or went, and choices."""

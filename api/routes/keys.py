@@ -65,7 +65,7 @@ async def make_key(
 @router.delete("/keys/{key_id}", response_model=KeyOut)
 @access(Scope.WITHDRAW, weight=5)
 async def revoke_key(key_id: str, caller: CallerDep, services: ServicesDep) -> KeyOut:
-    """Revoke one of your API keys: within two seconds requests are refused and sockets closed.
+    """Revoke one of your API keys: its requests are refused, and in two seconds sockets closed.
 
     Its open orders stay: cancel them with another key. This very key may be the one.
     """
@@ -74,6 +74,7 @@ async def revoke_key(key_id: str, caller: CallerDep, services: ServicesDep) -> K
     )
     if gone is None:
         raise Problem("not_found")
+    await services.key_ended(key_id)
     return KeyOut(**_members(gone, caller))
 
 

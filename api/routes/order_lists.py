@@ -118,12 +118,17 @@ def _command(
     orders: PlaceOrderListIn, caller: Caller, services: Services
 ) -> tuple[Market, PlaceOrderList]:
     market = services.market(orders.symbol)
-    names = {}
-    for number, part in enumerate(_PARTS):
-        asked = getattr(orders, part)
-        given = None if asked is None else asked.client_order_id
-        names[part] = given or generated_client_order_id(caller.signature, number)
+    names = client_order_ids(orders, caller)
     return market, list_command(orders, market.instrument, caller.customer_id, names)
+
+
+def client_order_ids(orders: PlaceOrderListIn, caller: Caller) -> dict[str, str]:
+    """Return the client order id of each part that the list has: the given one, or the made one."""
+    return {
+        part: asked.client_order_id or generated_client_order_id(caller.signature, number)
+        for number, part in enumerate(_PARTS)
+        if (asked := getattr(orders, part)) is not None
+    }
 
 
 async def _records(services: Services, caller: Caller, order_list_id: str) -> list[OrderRecord]:

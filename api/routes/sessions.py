@@ -15,6 +15,7 @@ from api.schemas.common import microseconds
 from api.schemas.sessions import (
     CodeIn,
     EndedSession,
+    LinkIn,
     ListedSessionOut,
     SessionList,
     SessionOut,
@@ -23,7 +24,7 @@ from api.schemas.sessions import (
 from api.services import Services
 from domain.customer import Scope
 from domain.web_login import Where
-from domain.web_session import ACCESS_SPAN, LONGEST_AGENT, STEP_UP_SPAN, OpenedSession
+from domain.web_session import ACCESS_SPAN, LONGEST_AGENT, STEP_UP_SPAN, OpenedSession, token_hash
 
 router = APIRouter(prefix="/v1", tags=["sessions"], route_class=EdgeRoute)
 
@@ -50,6 +51,24 @@ async def sign_in(
     )
     if opened is None:
         raise Problem("bad_login")
+    return _told(opened, services, response)
+
+
+@router.post("/sessions/link", status_code=201, response_model=SessionOut)
+@access(None, weight=50)
+async def sign_in_by_link(
+    shown: LinkIn, services: ServicesDep, request: Request, response: Response
+) -> SessionOut:
+    """Sign in with the link that a demo market has printed: once, within 15 minutes.
+
+    Where no demo runs no link signs in. Thirty tries in five minutes for an address.
+    """
+    refuse_foreign_pages(request, services)
+    await services.limiter.attempt(f"#link {token_hash(shown.link)}", host_of(request))
+    links = services.web.links
+    opened = None if links is None else await links.sign_in(shown.link, _where(request))
+    if opened is None:
+        raise Problem("bad_login", "The link was used before, is too old, or is not of this demo.")
     return _told(opened, services, response)
 
 
@@ -116,6 +135,7 @@ async def end_session(
     ended = await services.web.sessions.end(caller.customer_id, session_id, by=_name_of(caller))
     if not ended:
         raise Problem("not_found")
+    await services.key_ended(session_id)
     if session_id == caller.key_id:
         response.headers["Set-Cookie"] = _gone(services)
     return EndedSession(session_id=session_id)

@@ -21,6 +21,9 @@ CodeText = Annotated[
 InvitationText = Annotated[
     str, StringConstraints(strict=True, min_length=32, max_length=64, pattern=r"^[A-Za-z0-9 -]+$")
 ]
+LinkText = Annotated[
+    str, StringConstraints(strict=True, min_length=43, max_length=43, pattern=r"^[A-Za-z0-9_-]+$")
+]
 CODE = "Six digits of your authenticator app, or one of your recovery codes; each counts once."
 
 
@@ -30,6 +33,12 @@ class SignInIn(Input):
     name: NameText = Field(examples=["alice"])
     password: PasswordText
     code: CodeText = Field(description=CODE, examples=["492039"])
+
+
+class LinkIn(Input):
+    """Who has a link of a demo."""
+
+    link: LinkText = Field(description="What stands behind `#login=` in it.")
 
 
 class CodeIn(Input):

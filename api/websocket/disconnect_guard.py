@@ -6,12 +6,16 @@ lives is told from that by an immediate cancel. One that ends because the gatewa
 switch running: its client has that long to log in at another one.
 
 The switch is the account's, and so is the guard: the sockets of an account that ask for it share
-one. Whichever of them ends, all orders are cancelled; the switch is taken back with the last.
+one. Whichever of them ends, all orders are cancelled; the switch is taken back with the last. A
+guard at another gateway hears that from the event log, and sets the switch again at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 import structlog
 
@@ -29,6 +33,41 @@ ARM_WEIGHT = 10
 _RELEASE_SECONDS = 3.0
 
 log = structlog.get_logger(__name__)
+
+
+class GuardEar:
+    """Hears on one shard that the account's switch was taken back, and by `lost` tells the guard.
+
+    It follows the account as the channel `account` does. Where events are lost, it may have been.
+    """
+
+    def __init__(self, account_id: int, lost: asyncio.Event) -> None:
+        self.account_id = account_id
+        self.sequence = -1
+        self.is_gone = False
+        self._lost = lost
+        self._has_begun = False
+
+    def snapshot(self, sequence: int, orders: Sequence[Mapping[str, Any]]) -> None:
+        """Begin; a second time means that events are lost."""
+        self.sequence = sequence
+        if self._has_begun:
+            self._lost.set()
+        self._has_begun = True
+
+    def resume(self, sequence: int) -> None:
+        """Go on after a sequence; an ear never asks for that."""
+        self.sequence = sequence
+
+    def update(self, sequence: int, time_us: int, events: Sequence[Mapping[str, Any]]) -> None:
+        """Look for a switch that runs no more."""
+        for event in events:
+            taken_back = event["event"] == "dead_mans_switch_set" and not event["deadline_us"]
+            if taken_back or event["event"] == "dead_mans_switch_fired":
+                self._lost.set()
+
+    def margin_call(self, call: Mapping[str, Any]) -> None:
+        """Hear a warning, which is no business of a guard."""
 
 
 class DisconnectGuards:
@@ -75,6 +114,8 @@ class DisconnectGuard:
         self._socket_count = 0
         self._busy = 0  # calls of `arm` and `release` that have not returned
         self._keeping: asyncio.Task[None] | None = None
+        self._lost = asyncio.Event()
+        self._ears: dict[int, GuardEar] = {}
 
     @property
     def is_idle(self) -> bool:
@@ -112,6 +153,7 @@ class DisconnectGuard:
         if self._socket_count == 0 and self._keeping is not None:
             self._keeping.cancel()
             self._keeping = None
+            self._listen_no_more()
         try:
             async with asyncio.timeout(_RELEASE_SECONDS):
                 if cancels:
@@ -129,11 +171,35 @@ class DisconnectGuard:
 
     async def _keep(self) -> None:
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
+            await self._listen()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RENEW_SECONDS):
+                    await self._lost.wait()
+            self._lost.clear()
             try:
                 await self._set(GUARD_SECONDS)
             except Problem as problem:  # the engine is away, and takes no orders either
                 log.warning("the dead-man's switch was not set again", error=str(problem))
+
+    async def _listen(self) -> None:
+        """Follow the account on every shard; where that fails, it is tried at the next turn."""
+        for shard, tail in self._services.accounts.tails.items():
+            if shard in self._ears:
+                continue
+            ear = GuardEar(self.account_id, self._lost)
+            try:
+                await tail.join(ear, None, self._services)
+                self._ears[shard] = ear
+            except Problem as problem:
+                log.warning("a guard does not hear its account", error=str(problem))
+            finally:
+                if self._ears.get(shard) is not ear:
+                    tail.leave(ear)
+
+    def _listen_no_more(self) -> None:
+        for shard, ear in self._ears.items():
+            self._services.accounts.tails[shard].leave(ear)
+        self._ears.clear()
 
     async def _set(self, seconds: int) -> None:
         command = SetDeadMansSwitch(self.account_id, seconds * 1_000_000)

@@ -107,6 +107,15 @@ web_session = sa.Table(
     sa.Column("ended_at", Timestamp),
 )
 
+login_link = sa.Table(  # signs a demo's customer in once
+    "login_link",
+    metadata,
+    sa.Column("customer_id", sa.ForeignKey("customer.customer_id"), primary_key=True),
+    sa.Column("token_hash", sa.Text, nullable=False, unique=True),  # SHA-256, hex
+    sa.Column("expires_at", Timestamp, nullable=False),
+    sa.Column("used_at", Timestamp),
+)
+
 asset = sa.Table(
     "asset",
     metadata,
@@ -571,6 +580,16 @@ order_history = sa.Table(
     sa.Column("updated_at_us", sa.BigInteger, nullable=False),
     sa.Index("ix_order_history_account", "account_id", "accepted_at_us", "order_id"),
     sa.Index("ix_order_history_client_key", "account_id", "client_key"),
+)
+
+order_list_name = sa.Table(  # what a customer of the dialect calls a list, by each of its orders
+    "order_list_name",
+    metadata,
+    sa.Column("customer_id", sa.ForeignKey("customer.customer_id"), primary_key=True),
+    sa.Column("client_order_id", sa.Text, primary_key=True),
+    sa.Column("list_name", sa.Text, nullable=False),
+    sa.Column("named_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Index("ix_order_list_name_list_name", "customer_id", "list_name"),
 )
 
 candle = sa.Table(

@@ -36,9 +36,9 @@ from domain.web_login import Where
 from matching.batches import Batch
 from matching.codec import decode_events, encode_command
 from matching.engine import create_engine
-from tests.api.key_memory import KeyMemory
-from tests.api.listen_key_memory import ListenKeyMemory
-from tests.api.login_memory import InvitationMemory, LoginMemory
+from tests.api.key_memory import EndedKeyMemory, KeyMemory
+from tests.api.listen_key_memory import ListenKeyMemory, ListNameMemory
+from tests.api.login_memory import InvitationMemory, LinkMemory, LoginMemory
 from tests.api.memory import (
     ALICE,
     BOB,
@@ -210,15 +210,17 @@ class Exchange:
         self.door = LocalDoor()
         self.doors = {0: self.door}
         self.memory = Memory()
-        self.own_keys = KeyMemory(self.memory.keys)
+        self.own_keys, self.ended_keys = KeyMemory(self.memory.keys), EndedKeyMemory()
         self.logins = LoginMemory(self.memory.keys, self.now, "alice", "bob")
+        self.links = LinkMemory(self.logins)
         self.web = WebServices(
             self.logins,
             self.logins,
             InvitationMemory(self.logins),
             AccessTokens(b"a key of gateways"),
+            links=self.links,
         )
-        self.listen_keys = ListenKeyMemory()
+        self.listen_keys, self.list_names = ListenKeyMemory(), ListNameMemory()
         self.transfers = TransferMemory()
         self.filed = ComplianceMemory()
         self._signed_ms = 0
@@ -227,8 +229,10 @@ class Exchange:
             listings_directory=self.memory,
             keys=self.memory,
             own_keys=self.own_keys,
+            ended_keys=self.ended_keys,
             web=self.web,
             listen_keys=self.listen_keys,
+            list_names=self.list_names,
             orders=self.memory,
             wallet=self.memory,
             compliance=self.filed,

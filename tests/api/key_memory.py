@@ -63,3 +63,16 @@ class KeyMemory:
             expires_at=key.expires_at,
             created_at=MADE_AT,
         )
+
+
+class EndedKeyMemory:
+    """What was told to have ended; `away` stands for Redis."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.away = False
+
+    async def tell(self, key_id: str) -> None:
+        if self.away:
+            raise ConnectionError("played")
+        self.told.append(key_id)

@@ -1,8 +1,9 @@
-"""Listen keys in the memory of a test."""
+"""What only the dialect has, in the memory of a test: listen keys, and names of order lists."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from domain.customer import ListenKey
@@ -31,3 +32,45 @@ class ListenKeyMemory:
 
     async def end(self, key: ListenKey) -> None:
         self.keys.pop(key.token, None)
+
+
+@dataclass
+class ListNameMemory:
+    """Names in memory, the newest last; `away` stands for PostgreSQL."""
+
+    names: dict[tuple[int, str], str] = field(default_factory=dict)
+    away: bool = False
+
+    async def name(self, customer_id: int, client_order_ids: Sequence[str], name: str) -> list[str]:
+        self._check()
+        new = [one for one in client_order_ids if (customer_id, one) not in self.names]
+        await self.rename(customer_id, new, name)
+        return new
+
+    async def rename(self, customer_id: int, client_order_ids: Sequence[str], name: str) -> None:
+        self._check()
+        for one in client_order_ids:
+            self.names.pop((customer_id, one), None)
+            self.names[customer_id, one] = name
+
+    async def forget(self, customer_id: int, client_order_ids: Sequence[str], name: str) -> None:
+        self._check()
+        for one in client_order_ids:
+            if self.names.get((customer_id, one)) == name:
+                del self.names[customer_id, one]
+
+    async def of_orders(self, customer_id: int, client_order_ids: Sequence[str]) -> dict[str, str]:
+        self._check()
+        found = {one: self.names.get((customer_id, one)) for one in client_order_ids}
+        return {one: name for one, name in found.items() if name is not None}
+
+    async def order_in(self, customer_id: int, name: str) -> str | None:
+        self._check()
+        mine = [
+            one for (who, one), named in self.names.items() if (who, named) == (customer_id, name)
+        ]
+        return mine[-1] if mine else None
+
+    def _check(self) -> None:
+        if self.away:
+            raise ConnectionError("played")

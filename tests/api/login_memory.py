@@ -149,6 +149,18 @@ class LoginMemory:
         return step is not None
 
 
+class LinkMemory:
+    """Links that count once."""
+
+    def __init__(self, logins: LoginMemory) -> None:
+        self._logins = logins
+        self.open: dict[str, int] = {}
+
+    async def sign_in(self, secret: str, where: Where) -> OpenedSession | None:
+        customer_id = self.open.pop(secret, None)
+        return None if customer_id is None else self._logins.begin(customer_id, where)
+
+
 class InvitationMemory:
     """One invitation, for everybody who knows it."""
 

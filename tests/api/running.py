@@ -52,6 +52,7 @@ class RunningExchange:
             "RIALTO_REDIS_URL": redis_url,
             "RIALTO_GATEWAY_PORT": str(self.port),
             "RIALTO_ENGINE_KIND": "auto",
+            "RIALTO_DEMO_LINKS": "true",
             "RIALTO_WITHDRAWAL_COOLING_SECONDS": "0",
         }
         self.settings = Settings.of(self.environment)

@@ -46,6 +46,7 @@ BODIES: dict[str, Any] = {
     "/v1/dead-mans-switch": {"timeout_seconds": 0},
     "/v1/transfers": {"asset": "USDT", "amount": "20", "from_shard": 0, "to_shard": 1},
     "/v1/sessions": {"name": "alice", "password": "wrong", "code": "000000"},
+    "/v1/sessions/link": {"link": "x" * 43},
     "/v1/sessions/refresh": None,
     "/v1/sessions/step-up": {"code": "000000"},
     "/v1/login/enrolment": {"name": "alice", "invitation": INVITATION, "password": NEW_PASSWORD},
@@ -67,6 +68,7 @@ ROUTES = [
 SIGNED = [(method, route) for method, route in ROUTES if access_of(route.endpoint).scope]
 PUBLIC = {
     "/v1/sessions",
+    "/v1/sessions/link",
     "/v1/sessions/refresh",
     "/v1/login/enrolment",
     "/v1/login/activation",
@@ -114,6 +116,7 @@ def test_only_these_routes_are_public() -> None:
     assert {path for _, path in public} == PUBLIC
     assert {path for method, path in public if method != "GET"} == {
         "/v1/sessions",
+        "/v1/sessions/link",
         "/v1/sessions/refresh",
         "/v1/login/enrolment",
         "/v1/login/activation",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -144,3 +145,33 @@ async def test_guesses_do_not_push_keys_out(clock: Clock, monkeypatch: pytest.Mo
     await cache.find("guess-0")
     assert store.reads == read + 1, "this one was forgotten"
     assert clock.now == 0.0
+
+
+async def test_a_key_that_is_told_to_have_ended_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also while it is being read: what was found before it ended does not count."""
+    clock, store = Clock(monkeypatch), Store()
+    keys = KeyCache(store)
+    assert await keys.find("k") == KEY
+    clock.now += KEY_FRESH_SECONDS
+    store.open.clear()
+    reading = asyncio.create_task(keys.find("k"))
+    await _let_run()
+
+    async def messages() -> AsyncIterator[str]:
+        clock.now += 0.001
+        yield "k"
+        await asyncio.Event().wait()
+
+    following = asyncio.create_task(keys.follow(messages))
+    await _let_run()
+    assert not keys.remembers("k")
+    clock.now += 0.001
+    store.open.set()
+    await reading
+    assert store.reads == 3
+    store.key = None
+    keys.forget("k")
+    assert await keys.find("k") is None
+    following.cancel()

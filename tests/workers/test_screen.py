@@ -67,6 +67,9 @@ def test_the_screen_names_every_gateway() -> None:
     }
     lines = screen(demo, None).splitlines()
     at = lines.index("  page           http://h:1/")
+    assert "login" not in screen(demo, None)
+    linked = screen(demo, None, "http://h:1/#login=abc").splitlines()
+    assert "     sign in     http://h:1/#login=abc" in linked
     assert [line.split()[-1] for line in lines[at + 1 : at + 3]] == ["http://h:2/", "http://h:3/"]
 
 

@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     group.command("sign")(sign)
     group.command("list")(list_open)
     group.command("end-sessions")(end_sessions)
+    group.command("link")(link)
     app.add_typer(group, name="login")
 
 
@@ -123,6 +124,21 @@ def end_sessions(customer: CustomerArgument, data: DataOption = None) -> None:
         return await login_desk.end_sessions(engine, customer)
 
     typer.echo(f"ended {at_desk(data, work)}")
+
+
+def link(data: DataOption = None) -> None:
+    """Print a link that signs the demo's customer in, once.
+
+    It opens the trading page, counts for 15 minutes, and takes the place of an earlier one.
+    """
+
+    async def work(engine: AsyncEngine, settings: Settings) -> str:
+        from workers import login_desk
+        from workers.officer_desk import login
+
+        return await login_desk.demo_link(engine, settings, f"staff:{login()}")
+
+    typer.echo(at_desk(data, work))
 
 
 def _shown(found: LoginInvitation, signed_by: list[str]) -> dict[str, Any]:

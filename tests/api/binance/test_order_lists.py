@@ -112,13 +112,52 @@ async def test_the_older_route(exchange: Exchange) -> None:
         "stopLimitTimeInForce": "GTC",
         "limitClientOrderId": "a",
         "stopClientOrderId": "b",
-        "listClientOrderId": "lost",
+        "listClientOrderId": "kept",
     }
     placed = (await ask(exchange, "POST", f"{V3}/order/oco", **old)).json()
     assert [one["clientOrderId"] for one in placed["orders"]] == ["a", "b"]
-    assert placed["listClientOrderId"] == "a"  # by "lost" it would not be found
+    assert placed["listClientOrderId"] == "kept"
+    for name in ("kept", "a", "b"):
+        found = (await ask(exchange, "GET", f"{V3}/orderList", origClientOrderId=name)).json()
+        assert (found["orderListId"], found["listClientOrderId"]) == (placed["orderListId"], "kept")
+    assert (await ask(exchange, "GET", f"{V3}/openOrderList")).json() == [found]
+    other = await ask(exchange, "GET", f"{V3}/orderList", key_id="key-2", origClientOrderId="kept")
+    assert other.json()["code"] == -2013
     again = await ask(exchange, "POST", f"{V3}/order/oco", **old)
     assert again.json() == {"code": -2010, "msg": "Duplicate order sent."}
+
+
+async def test_a_refused_list_leaves_no_name(exchange: Exchange) -> None:
+    """Its name does not hide an earlier list of that name, nor does a repetition take it away."""
+    names: dict[str, Any] = {"aboveClientOrderId": "a", "belowClientOrderId": "b"}
+    placed = (await place(exchange, "oco", OCO, listClientOrderId="mine", **names)).json()
+    again = await place(exchange, "oco", OCO, listClientOrderId="other", **names)
+    assert again.json()["code"] == -2010
+    wrong: dict[str, Any] = {"aboveClientOrderId": "c", "belowClientOrderId": "d"}
+    refused = await place(
+        exchange, "oco", OCO, listClientOrderId="mine", abovePrice="2300", **wrong
+    )
+    assert refused.json()["code"] == -2010
+    found = (await ask(exchange, "GET", f"{V3}/orderList", origClientOrderId="mine")).json()
+    assert (found["orderListId"], found["listClientOrderId"]) == (placed["orderListId"], "mine")
+    ended = await ask(
+        exchange, "DELETE", f"{V3}/orderList", symbol="ETHUSDT", listClientOrderId="mine"
+    )
+    assert ended.json()["listClientOrderId"] == "mine"
+
+
+async def test_names_while_they_cannot_be_written(exchange: Exchange) -> None:
+    """A list is placed only if an order's client id tells its name; nothing else is lost."""
+    exchange.list_names.away = True
+    placed = (await place(exchange, "oco", OCO, listClientOrderId="mine")).json()
+    assert placed["listClientOrderId"] == "mine"
+    found = (await ask(exchange, "GET", f"{V3}/orderList", origClientOrderId="mine")).json()
+    assert found["listClientOrderId"] == "mine"
+    names: dict[str, Any] = {"aboveClientOrderId": "a", "belowClientOrderId": "b"}
+    refused = await place(exchange, "oco", OCO, listClientOrderId="lost", **names)
+    assert refused.status_code == 503
+    exchange.list_names.away = False
+    assert len((await ask(exchange, "GET", f"{V3}/openOrderList")).json()) == 1
 
 
 async def test_an_otoco(exchange: Exchange) -> None:
@@ -225,8 +264,10 @@ async def test_lists_over_the_socket(heard: Desk, monkeypatch: pytest.MonkeyPatc
     """The methods are those of REST; a subscriber hears how lists begin, are armed and end."""
     monkeypatch.setattr(user_stream, "STATE_SECONDS", 0.05)
     asker = await heard.spot()
-    placed = await asker.ask("orderList.place.otoco", key_id="key-1", **OTOCO)
+    given: dict[str, Any] = {"workingClientOrderId": "first", "listClientOrderId": "mine"}
+    placed = await asker.ask("orderList.place.otoco", key_id="key-1", **OTOCO, **given)
     assert placed["status"] == 200, placed
+    assert placed["result"]["listClientOrderId"] == "mine"
     number = placed["result"]["orderListId"]
     found = await asker.ask("orderList.status", key_id="key-1", orderListId=number)
     assert found["result"]["orders"] == placed["result"]["orders"]
@@ -240,9 +281,7 @@ async def test_lists_over_the_socket(heard: Desk, monkeypatch: pytest.MonkeyPatc
     await eventually(lambda: len(asker.told("listStatus")) == 3)
     told = asker.told("listStatus")
     assert [one["l"] for one in told] == ["EXEC_STARTED", "UPDATED", "ALL_DONE"]
-    assert {(one["g"], one["c"], one["C"]) for one in told} == {
-        (number, "OTO", placed["result"]["listClientOrderId"])
-    }
+    assert {(one["g"], one["c"], one["C"]) for one in told} == {(number, "OTO", "mine")}
     assert [one["i"] for one in told[0]["O"]] == [
         one["orderId"] for one in found["result"]["orders"]
     ]

@@ -65,6 +65,28 @@ async def test_from_signing_in_to_signing_out(site: Exchange) -> None:
     assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
 
 
+async def test_a_link_signs_in_once(site: Exchange, caplog: pytest.LogCaptureFixture) -> None:
+    """A second use is refused, and so is any link where no demo runs. No log tells it."""
+    secret = "x" * 43
+    site.links.open[secret] = 1
+    signed = await site.http.post("/v1/sessions/link", json={"link": secret})
+    assert signed.status_code == 201, signed.text
+    assert "HttpOnly" in signed.headers["set-cookie"]
+    token = signed.json()["access_token"]
+    assert (await _with(site, token, "GET", "/v1/balances")).status_code == 200
+    again = await site.http.post("/v1/sessions/link", json={"link": secret})
+    assert (again.status_code, again.json()["code"]) == (401, "bad_login")
+    assert "used before" in again.json()["detail"]
+    foreign = {"link": secret}, {"origin": "https://evil.example"}
+    site.links.open[secret] = 1
+    refused = await site.http.post("/v1/sessions/link", json=foreign[0], headers=foreign[1])
+    assert refused.json()["code"] == "wrong_origin"
+    object.__setattr__(site.web, "links", None)
+    none = await site.http.post("/v1/sessions/link", json={"link": secret})
+    assert (none.status_code, none.json()["code"]) == (401, "bad_login")
+    assert secret not in caplog.text + again.text
+
+
 @pytest.mark.parametrize(
     "wrong", [{"name": "nobody"}, {"password": "wrong horse battery"}, {"code": "000000"}]
 )

@@ -12,10 +12,11 @@ from api.auth import Caller
 from api.ports import EngineAway
 from api.services import Services
 from api.websocket import order_entry
-from api.websocket.disconnect_guard import ARM_WEIGHT
+from api.websocket.disconnect_guard import ARM_WEIGHT, DisconnectGuards
 from api.websocket.order_operations import OPERATIONS, Answer
 from domain.events import DeadMansSwitchSet, OrderClosed
 from tests.api.exchange import Exchange
+from tests.api.waiting import eventually
 from tests.api.websocket.trading import ORDER, Client, LogIn
 
 
@@ -169,3 +170,23 @@ async def test_only_who_trades_may_ask_for_the_guard(exchange: Exchange) -> None
     await client.say(op="login", id=1, **signed, cancel_on_disconnect=True)
     assert client.heard[-1]["code"] == "missing_scope"
     assert _switches(exchange) == []
+
+
+async def test_a_switch_that_another_gateway_takes_back_is_set_at_once(
+    exchange: Exchange, log_in: LogIn
+) -> None:
+    """Its last socket has ended there; the one here is still under its guard."""
+    here = await log_in(cancel_on_disconnect=True)
+    following = asyncio.create_task(exchange.services.accounts.run(exchange.services))
+    guard = exchange.services.accounts.guards._guards[1]
+    await eventually(lambda: bool(guard._ears))
+    elsewhere = DisconnectGuards()
+    theirs = await elsewhere.arm(exchange.services, here._orders._caller)
+    await elsewhere.release(theirs, cancels=True)
+    await eventually(lambda: _switches(exchange)[-1] > 0)
+    assert 0 in _switches(exchange)
+    await here._let_go()
+    assert _switches(exchange)[-1] == 0
+    assert not exchange.services.accounts.tails[0].of(1)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)

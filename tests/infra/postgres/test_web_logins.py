@@ -15,12 +15,13 @@ from domain import totp
 from domain.approval import Decision, Officer
 from domain.customer import KeyAlgorithm
 from domain.login_invitation import INVITATION_SECONDS, LoginInvitation
-from domain.web_login import Where
+from domain.web_login import LINK_SPAN, Where
 from domain.web_session import IDLE_SPAN, LONGEST_SPAN, MAX_SESSIONS, OpenedSession
 from infra.passwords import Passwords
 from infra.postgres.audit_store import AuditStore
 from infra.postgres.customers import CustomerStore
 from infra.postgres.login_invitations import InvitationDoor, LoginInvitations
+from infra.postgres.login_links import LoginLinkStore
 from infra.postgres.web_logins import WebLoginStore
 from infra.postgres.web_sessions import WebSessionStore
 from infra.secret_box import SecretBox
@@ -48,6 +49,7 @@ class World:
         audit, passwords = AuditStore(), Passwords(memory_kib=64)
         self.sessions = WebSessionStore(engine, audit, lambda: self.time)
         self.logins = WebLoginStore(engine, box, audit, passwords, self.sessions, lambda: self.time)
+        self.links = LoginLinkStore(engine, audit, self.sessions, lambda: self.time)
         self.invitations = LoginInvitations(engine, audit)
         self.door = InvitationDoor(
             self.invitations,
@@ -114,6 +116,31 @@ class World:
 def world(two_customers: tuple[AsyncEngine, SecretBox]) -> World:
     """Give customers 1 and 2."""
     return World(*two_customers)
+
+
+async def test_a_link_signs_in_once(world: World) -> None:
+    """Not twice, not after its time, not once there is a newer one; each is in the audit log."""
+    assert await world.links.make("nobody", "rialto up") is None
+    first = await world.links.make("alice", "rialto up")
+    second = await world.links.make("alice", "staff:olga")
+    assert first is not None
+    assert second is not None
+    assert await world.links.sign_in(first, WHERE) is None
+    opened = await world.links.sign_in(second, WHERE)
+    assert opened is not None
+    assert opened.customer_id == 1
+    assert await world.sessions.refresh(opened.refresh) is not None
+    assert await world.links.sign_in(second, WHERE) is None
+    third = await world.links.make("alice", "rialto up")
+    assert third is not None
+    world.time += LINK_SPAN
+    assert await world.links.sign_in(third, WHERE) is None
+    made, refused = "login_link_made", "sign_in_refused"
+    assert await world.actions() == [made, made, "signed_in", refused, made, refused]
+    fourth = await world.links.make("alice", "rialto up")
+    assert fourth is not None
+    both = await asyncio.gather(*(world.links.sign_in(fourth, WHERE) for _ in range(4)))
+    assert sum(one is not None for one in both) == 1
 
 
 async def test_a_login_is_made_by_two_halves(world: World) -> None:

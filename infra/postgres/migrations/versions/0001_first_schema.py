@@ -731,6 +731,39 @@ def upgrade() -> None:
         op.f("ix_web_session_customer_id"), "web_session", ["customer_id"], unique=False
     )
     op.create_table(
+        "order_list_name",
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("client_order_id", sa.Text(), nullable=False),
+        sa.Column("list_name", sa.Text(), nullable=False),
+        sa.Column(
+            "named_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"],
+            ["customer.customer_id"],
+            name=op.f("fk_order_list_name_customer_id"),
+        ),
+        sa.PrimaryKeyConstraint("customer_id", "client_order_id", name=op.f("pk_order_list_name")),
+    )
+    op.create_index(
+        "ix_order_list_name_list_name",
+        "order_list_name",
+        ["customer_id", "list_name"],
+        unique=False,
+    )
+    op.create_table(
+        "login_link",
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customer.customer_id"], name=op.f("fk_login_link_customer_id")
+        ),
+        sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_login_link")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_login_link_token_hash")),
+    )
+    op.create_table(
         "deposit",
         sa.Column("deposit_id", sa.Text(), nullable=False),
         sa.Column("chain", sa.Text(), nullable=False),
