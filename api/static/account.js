@@ -27,14 +27,16 @@ export class Account {
   }
 
   // `target` is path and query; returns the answer's JSON or throws a Refusal.
-  async send(method, target, body = null) {
+  // `once` is an `Idempotency-Key`: of two requests with the same one the second changes nothing.
+  async send(method, target, body = null, once = "") {
     const text = body === null ? "" : JSON.stringify(body);
-    const { key, timestamp, signature } = await this.credentials(method, target, text);
+    const { key, timestamp, signature } = await this.credentials(method, target, text, once);
     return contentOf(await fetch(target, {
       method,
       body: text || undefined,
       headers: {
         "Content-Type": "application/json",
+        ...(once && { "Idempotency-Key": once }),
         "RIALTO-KEY": key,
         "RIALTO-TIMESTAMP": timestamp,
         "RIALTO-SIGNATURE": signature,
@@ -43,10 +45,10 @@ export class Account {
   }
 
   // What a request is signed with; a login to the WebSocket is a GET of its address.
-  async credentials(method, target, text = "") {
+  async credentials(method, target, text = "", once = "") {
     const timestamp = String(Date.now());
     const [path, query = ""] = target.split("?");
-    const lines = [timestamp, method, path, query, "", text];
+    const lines = [timestamp, method, path, query, once, text];
     const signature = await this.sign(lines.map((line) => `${line}\n`).join(""));
     return { key: this.key, timestamp, signature };
   }

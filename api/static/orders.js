@@ -8,8 +8,9 @@ import { filled, status, terms, told } from "/static/order-words.js";
 import { watchInvitation } from "/static/invitation.js";
 import { Positions } from "/static/positions.js";
 import { openSecurity } from "/static/security.js";
-import { resumed, signIn as signInAs } from "/static/session.js";
+import { linked, resumed, signIn as signInAs } from "/static/session.js";
 import { arrange, openTicket } from "/static/ticket.js";
+import { openWithdrawals } from "/static/withdrawals.js";
 
 const EVERY_MS = 2000;
 const SOON_MS = 100;
@@ -54,7 +55,10 @@ export function watchOrders(follow) {
     });
   });
   watchInvitation();
-  resumed().then((session) => session && beginSession(session, follow));
+  attempt(async () => {
+    const session = (await linked()) ?? (await resumed());
+    if (session) await beginSession(session, follow);
+  });
   document.getElementById("closed-too").addEventListener("change", refresh);
   document.getElementById("cancel-all").addEventListener("click", cancelAll);
   openTicket(() => market, place, placeList, preview);
@@ -75,6 +79,7 @@ async function begin(wanted, follow) {
   }
   for (const id of ["sign-in", "session-in", "invited"]) show(id, false);
   show("desk", true);
+  openWithdrawals(account);
   follow(account, refreshSoon);
   if (await attempt(() => loadFees(account), false)) drawFees(market.symbol);
   return true;

@@ -18,15 +18,15 @@ export class Session {
     this.steppedUpUntilMs = told.stepped_up_until_us / 1000;
   }
 
-  async send(method, target, body = null) {
+  async send(method, target, body = null, once = "") {
     await this.stayFresh();
     try {
-      return await ask(method, target, body, this.token);
+      return await ask(method, target, body, this.token, once);
     } catch (error) {
       if (error.code !== "session_ended") throw error;
     }
     await this.refresh();
-    return ask(method, target, body, this.token);
+    return ask(method, target, body, this.token, once);
   }
 
   async credentials() {
@@ -56,6 +56,18 @@ export class Session {
       throw error;
     }
   }
+}
+
+// The secret of a demo's link, off the address before anything else: it counts once.
+const LINK = /^#login=([A-Za-z0-9_-]+)$/.exec(location.hash)?.[1];
+if (LINK) history.replaceState(null, "", location.pathname);
+
+// The session that this page was opened for; null without a link.
+export async function linked() {
+  if (!LINK) return null;
+  const told = await ask("POST", "/v1/sessions/link", { link: LINK });
+  localStorage.setItem(FLAG, "1");
+  return new Session(told);
 }
 
 export async function signIn(name, password, code) {
@@ -89,9 +101,10 @@ function left() {
   location.reload();
 }
 
-async function ask(method, target, body = null, token = "") {
+async function ask(method, target, body = null, token = "", once = "") {
   const headers = {};
   if (body !== null) headers["Content-Type"] = "application/json";
+  if (once) headers["Idempotency-Key"] = once;
   if (token) headers.Authorization = `Bearer ${token}`;
   const text = body === null ? undefined : JSON.stringify(body);
   return contentOf(await fetch(target, { method, headers, body: text }));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import re
 import time
 from dataclasses import replace
@@ -12,6 +13,9 @@ from playwright.async_api import Page, expect
 
 from domain.totp import STEP_SECONDS, code_at
 from infra.postgres import engine as postgres
+from infra.postgres.audit_store import AuditStore
+from infra.postgres.login_links import LoginLinkStore
+from infra.postgres.web_sessions import WebSessionStore
 from infra.wallet.officers import create_officers
 from tests.api.browser import browsing
 from tests.api.running import RunningExchange
@@ -106,3 +110,26 @@ async def test_from_an_invitation_to_signing_out(running: RunningExchange) -> No
         await expect(page.locator("#session-in")).to_be_visible()
         await expect(security).to_be_hidden()
         assert await page.evaluate("localStorage.length") == 0
+
+
+async def test_a_link_opens_the_page_once(running: RunningExchange) -> None:
+    """Its secret leaves the address at once; the session goes on, the link does not."""
+    name = f"lena-{time.time_ns()}"
+    await running.add_customer(name)
+    engine = postgres.create(running.environment["RIALTO_DATABASE_URL"])
+    sessions = WebSessionStore(engine, AuditStore(), lambda: dt.datetime.now(dt.UTC))
+    links = LoginLinkStore(engine, AuditStore(), sessions, lambda: dt.datetime.now(dt.UTC))
+    link = f"{running.base_url}/#login={await links.make(name, 'a test')}"
+    await engine.dispose()
+    async with browsing(running) as browser:
+        await browser.page.goto(link)
+        await expect(browser.page.get_by_role("region", name="Security")).to_be_visible()
+        assert "login" not in browser.page.url
+        await browser.page.reload()
+        await expect(browser.page.locator("#desk")).to_be_visible()
+    async with browsing(running) as browser:
+        browser.expected = re.compile("401")
+        await browser.page.goto(link)
+        await expect(browser.page.locator("#orders-problem")).to_contain_text("used before")
+        await expect(browser.page.locator("#session-in")).to_be_visible()
+        assert "login" not in browser.page.url
