@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from api.client.account import ApiAccount, SigningClock
 from api.client.call import Answer, Call
 from api.client.errors import NotOurApi, OutcomeUnknown, Refused, Unreachable
+from api.client.session import Session
 from api.errors import PROBLEM_TYPE
 
 SHORTEST_PAUSE_SECONDS = 0.1
@@ -50,7 +51,7 @@ class Attempts(Generic[Answer]):
     def __init__(
         self,
         call: Call[Answer],
-        account: ApiAccount | None,
+        account: ApiAccount | Session | None,
         clock: SigningClock,
         *,
         now: float,
@@ -67,7 +68,7 @@ class Attempts(Generic[Answer]):
     def request(self) -> Request:
         """Return what to send next, signed at this moment."""
         call = self._call
-        headers: dict[str, str] = {}
+        headers = {"Content-Type": "application/json"} if call.body else {}
         if self._account is not None and not call.is_public:
             headers = self._account.headers(
                 call.method, call.target, call.body, call.idempotency_key, self._clock.next_ms()

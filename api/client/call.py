@@ -43,6 +43,10 @@ class Call(Generic[Answer]):
         """Return whether it may change anything."""
         return self.method != "GET"
 
+    def openly(self) -> Call[Answer]:
+        """Return the call as one that nobody signs."""
+        return replace(self, is_public=True)
+
     def waiting_for(self, *codes: str) -> Call[Answer]:
         """Return the call that also waits while it is refused with these codes."""
         return replace(self, waits_for=self.waits_for | set(codes))

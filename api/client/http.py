@@ -15,6 +15,8 @@ import httpx
 from api.client.account import ApiAccount, SigningClock
 from api.client.attempts import Attempts, Pause, Request
 from api.client.call import Answer, Call
+from api.client.session import Session
+from api.client.sessions import refresh
 
 TRY_SECONDS = 10.0  # how long one try may take
 PATIENCE_SECONDS = 30.0  # how long a call is tried
@@ -30,12 +32,14 @@ def _trusted() -> ssl.SSLContext:
 class _Caller:
     """What both clients know: whose key signs, the clock, how long to try."""
 
-    def __init__(self, account: ApiAccount | None, patience_seconds: float) -> None:
+    def __init__(self, account: ApiAccount | Session | None, patience_seconds: float) -> None:
         self._account = account
         self._patience_seconds = patience_seconds
         self._clock = SigningClock()
 
-    def _attempts(self, call: Call[Answer], account: ApiAccount | None) -> Attempts[Answer]:
+    def _attempts(
+        self, call: Call[Answer], account: ApiAccount | Session | None
+    ) -> Attempts[Answer]:
         return Attempts(
             call,
             account or self._account,
@@ -43,6 +47,13 @@ class _Caller:
             now=time.monotonic(),
             patience_seconds=self._patience_seconds,
         )
+
+    def _stale(self, call: Call[Answer], account: ApiAccount | Session | None) -> Session | None:
+        """Return the session of a call whose token is to be exchanged first."""
+        who = account or self._account
+        if isinstance(who, Session) and who.is_stale and not call.is_public:
+            return who
+        return None
 
     @staticmethod
     def _outcome(
@@ -61,7 +72,7 @@ class Client(_Caller):
     def __init__(
         self,
         base_url: str,
-        account: ApiAccount | None = None,
+        account: ApiAccount | Session | None = None,
         *,
         patience_seconds: float = PATIENCE_SECONDS,
         transport: httpx.BaseTransport | None = None,
@@ -71,11 +82,14 @@ class Client(_Caller):
             base_url=base_url, timeout=TRY_SECONDS, transport=transport, verify=_trusted()
         )
 
-    def send(self, call: Call[Answer], account: ApiAccount | None = None) -> Answer:
+    def send(self, call: Call[Answer], account: ApiAccount | Session | None = None) -> Answer:
         """Return the answer to a call; a `ClientError` says why there is none.
 
         `account` signs it instead of the client's own.
         """
+        session = self._stale(call, account)
+        if session is not None:
+            session.take(self.send(refresh()))
         attempts = self._attempts(call, account)
         while True:
             found = self._outcome(attempts, self._tried(attempts.request()))
@@ -83,7 +97,9 @@ class Client(_Caller):
                 return found
             time.sleep(found.seconds)
 
-    def pages(self, call: Call[Answer], account: ApiAccount | None = None) -> Iterator[Answer]:
+    def pages(
+        self, call: Call[Answer], account: ApiAccount | Session | None = None
+    ) -> Iterator[Answer]:
         """Yield the answer to a call of a list, and then the pages that follow it."""
         following: Call[Answer] | None = call
         while following is not None:
@@ -121,7 +137,7 @@ class AsyncClient(_Caller):
     def __init__(
         self,
         base_url: str,
-        account: ApiAccount | None = None,
+        account: ApiAccount | Session | None = None,
         *,
         patience_seconds: float = PATIENCE_SECONDS,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -131,11 +147,14 @@ class AsyncClient(_Caller):
             base_url=base_url, timeout=TRY_SECONDS, transport=transport, verify=_trusted()
         )
 
-    async def send(self, call: Call[Answer], account: ApiAccount | None = None) -> Answer:
+    async def send(self, call: Call[Answer], account: ApiAccount | Session | None = None) -> Answer:
         """Return the answer to a call; a `ClientError` says why there is none.
 
         `account` signs it instead of the client's own.
         """
+        session = self._stale(call, account)
+        if session is not None:
+            session.take(await self.send(refresh()))
         attempts = self._attempts(call, account)
         while True:
             found = self._outcome(attempts, await self._tried(attempts.request()))
@@ -144,7 +163,7 @@ class AsyncClient(_Caller):
             await asyncio.sleep(found.seconds)
 
     async def pages(
-        self, call: Call[Answer], account: ApiAccount | None = None
+        self, call: Call[Answer], account: ApiAccount | Session | None = None
     ) -> AsyncIterator[Answer]:
         """Yield the answer to a call of a list, and then the pages that follow it."""
         following: Call[Answer] | None = call

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from api.app import ROUTERS
-from api.client import accounts, compliance, keys, markets, orders, positions, withdrawals
+from api.client import accounts, compliance, keys, markets, orders, positions, sessions, withdrawals
 from api.client.call import Call, get
 from api.edge import access_of
 from api.schemas.accounts import WithdrawalIn
@@ -19,11 +19,12 @@ from api.schemas.keys import KeyIn
 from api.schemas.order_lists import PlaceOrderListIn
 from api.schemas.orders import AmendOrderIn, BatchPlace, OrderPage, PlaceOrderIn
 from api.schemas.perpetuals import MarginMoveIn
+from api.schemas.sessions import ActivationIn, EnrolmentIn, PasswordIn, SignInIn
 from api.schemas.transfers import TransferIn
 from api.schemas.withdrawal_addresses import WithdrawalAddressIn
 from tests.api.test_access import BODIES, ROUTES
 
-_MODULES = (accounts, compliance, keys, markets, orders, positions, withdrawals)
+_MODULES = (accounts, compliance, keys, markets, orders, positions, sessions, withdrawals)
 _ORDER = PlaceOrderIn.model_validate(BODIES["/v1/orders"])
 _LIST = PlaceOrderListIn.model_validate(BODIES["/v1/order-lists"])
 _ARGUMENTS: dict[str, Any] = {
@@ -34,6 +35,12 @@ _ARGUMENTS: dict[str, Any] = {
     "move": MarginMoveIn.model_validate(BODIES["/v1/margin"]),
     "withdrawal": WithdrawalIn.model_validate(BODIES["/v1/withdrawals"]),
     "key": KeyIn.model_validate(BODIES["/v1/keys"]),
+    "login": SignInIn.model_validate(BODIES["/v1/sessions"]),
+    "link": BODIES["/v1/sessions/link"]["link"],
+    "code": "000000",
+    "passwords": PasswordIn.model_validate(BODIES["/v1/login/password"]),
+    "wanted": EnrolmentIn.model_validate(BODIES["/v1/login/enrolment"]),
+    "shown": ActivationIn.model_validate(BODIES["/v1/login/activation"]),
     "timeout_seconds": 60,
     "leverage": 2,
     "mode": "isolated",
@@ -72,13 +79,13 @@ def _route(call: Call[Any]) -> APIRoute:
 
 
 def test_every_route_has_a_call() -> None:
-    """Each route of the application but those of web sessions, and no other."""
+    """Each route of the application, and no other."""
     called = {(call.method, _route(call).path) for call in _calls()}
     routed = {
         (method, route.path)
         for router in ROUTERS
         for route in router.routes
-        if isinstance(route, APIRoute) and "sessions" not in route.tags  # which are for pages
+        if isinstance(route, APIRoute)
         for method in route.methods or ()
     }
     assert called == routed

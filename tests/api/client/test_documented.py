@@ -18,7 +18,7 @@ from tests.api.running import RunningExchange
 _PAGE = (Path(__file__).parents[3] / "docs" / "client.md").read_text()
 
 
-def _snippets() -> list[str]:
+def snippets() -> list[str]:
     """Return the page's indented blocks."""
     blocks = re.findall(r"(?:^(?:    .*)?\n)+", _PAGE, flags=re.M)
     return [textwrap.dedent(block).strip() for block in blocks if block.strip()]
@@ -33,7 +33,8 @@ async def test_every_snippet_runs(running: RunningExchange) -> None:
         "api_key": account.api_key,
         "api_secret": account.api_secret,
     }
-    first, second, third = _snippets()
+    first, second, with_login, third = snippets()
+    exec(with_login, names)
     await asyncio.to_thread(exec, first, names)
     exec(second, names)
     exec(third, names)
