@@ -6,10 +6,9 @@ gateway's start, so forgetting one denies everything instead of allowing it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -20,7 +19,7 @@ from api import auth
 from api.auth import Caller, SignedParts
 from api.direct import DirectCall
 from api.errors import Problem
-from api.nesting import LARGEST_NESTING, nested_too_deep
+from api.json_text import parse_json
 from api.services import Services
 from domain.customer import Scope
 
@@ -115,31 +114,6 @@ class BoundedRequest(Request):
         if body:
             self._document = parse_json(body)
         return self._document
-
-
-def parse_json(body: bytes) -> Any:
-    """Parse JSON; repeated names, NaN, deep nesting and broken text are refused."""
-    if nested_too_deep(body):
-        raise Problem("malformed_json", f"Nested deeper than {LARGEST_NESTING} levels.")
-    try:
-        return _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
-    except ValueError as error:
-        raise Problem("malformed_json", "The body is not valid JSON.") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise Problem("malformed_json", "A name is repeated in an object.")
-    return document
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise Problem("malformed_json", f"{name} is not JSON.")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
-"""What `json.loads` would make anew for every body."""
 
 
 class EdgeRoute(APIRoute):

@@ -8,6 +8,7 @@ a body of brackets ends the process instead of raising an error.
 from __future__ import annotations
 
 LARGEST_NESTING = 16
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[{]}")
 
 
 def nested_too_deep(text: bytes) -> bool:
@@ -18,10 +19,10 @@ def nested_too_deep(text: bytes) -> bool:
 
 def _nesting(text: bytes) -> int:
     depth = deepest = 0
-    for byte in text:
+    for byte in text.translate(None, _NO_BRACKETS):
         if byte in b"[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif byte in b"]}":
+        else:
             depth -= 1
     return deepest

@@ -10,6 +10,7 @@ import msgspec
 from fastapi import WebSocket
 
 from api.errors import Problem
+from api.json_text import repeats_a_member
 from api.services import Services
 from api.websocket.account import AccountChannel
 from api.websocket.disconnect_guard import DisconnectGuard
@@ -87,11 +88,14 @@ class Connection(Line):
         return self._orders is None or self._spend()
 
     async def _answer(self, raw: str | bytes) -> None:
+        text = raw.encode() if isinstance(raw, str) else raw
         try:
-            request = read_request(raw)
+            request, is_clear = read_request(text), not repeats_a_member(text)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            self._refuse(None, "malformed_request", "Send one JSON object with op, channel, symbol")
-            self._count()
+            self._misread("Send one JSON object with op, channel, symbol")
+            return
+        if not is_clear:
+            self._misread("A name is repeated in the object.")
             return
         if request.op in OPERATIONS:
             self._ask_for_orders(request)
@@ -110,6 +114,11 @@ class Connection(Line):
             self._refuse(request.id, "unknown_channel", f"Known: {', '.join(CHANNELS)}, account")
         else:
             self._follow(request)
+
+    def _misread(self, message: str) -> None:
+        """Refuse what is no request, and count it."""
+        self._refuse(None, "malformed_request", message)
+        self._count()
 
     def _follow(self, request: ClientRequest) -> None:
         market = self._services.listings.market(request.symbol)

@@ -8,8 +8,9 @@ import pytest
 from fastapi import APIRouter
 
 from api import edge
-from api.edge import LARGEST_BODY_BYTES, EdgeRoute, parse_json
+from api.edge import LARGEST_BODY_BYTES, EdgeRoute
 from api.errors import Problem
+from api.json_text import parse_json
 from api.limits import PUBLIC_CLASS
 from tests.api.exchange import Exchange
 

@@ -9,8 +9,8 @@ import pytest
 
 from api.binance.errors import Refusal
 from api.binance.parameters import Parameters
-from api.edge import parse_json
 from api.errors import Problem
+from api.json_text import parse_json
 from api.nesting import LARGEST_NESTING, nested_too_deep
 
 _ENDLESS = 100_000

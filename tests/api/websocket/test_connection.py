@@ -124,6 +124,7 @@ async def test_trades_and_candles(running: RunningExchange) -> None:
         ("{", "malformed_request"),
         ("[]", "malformed_request"),
         ('{"op":"subscribe","channel":"book","symbol":"ETH/USDT","evil":1}', "malformed_request"),
+        ('{"op":"ping","id":1,"id":2}', "malformed_request"),
         ('{"op":"explode"}', "unknown_op"),
         ('{"op":"subscribe","channel":"accounts","symbol":"ETH/USDT"}', "unknown_channel"),
         ('{"op":"subscribe","channel":"account"}', "missing_credentials"),
