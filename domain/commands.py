@@ -22,6 +22,7 @@ from domain.order import (
     TimeInForce,
     TriggerSource,
 )
+from domain.quick_values import quickly_made
 from domain.risk_commands import RiskCommand
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class PlaceOrder:
     """Place an order. (account_id, client_key) is its identity; `client_text` is echoed as given.

@@ -222,6 +222,7 @@ class OffGridError(DecimalTextError):
     """A price between ticks, or a quantity between lots."""
 
 
+@lru_cache(maxsize=8_192)  # traders come back to the same prices and quantities
 def on_grid(text: str, step: str) -> int:
     """Return how many `step`s `text` is; exact, or `OffGridError`."""
     step_units = _step_units(step)
@@ -231,6 +232,7 @@ def on_grid(text: str, step: str) -> int:
     return count
 
 
+@lru_cache(maxsize=8_192)
 def grid_text(count: int, step: str) -> str:
     """Return `count` steps as decimal text; exact."""
     return text_from_units(count * _step_units(step), _GRID_DECIMALS)

@@ -36,6 +36,8 @@ def units_from_text(text: str, decimals: int) -> int:
 
 def text_from_units(units: int, decimals: int) -> str:
     """Return `units` of 10**-`decimals` as plain decimal text without trailing zeros; exact."""
+    if not units:
+        return "0"
     sign, magnitude = ("-", -units) if units < 0 else ("", units)
     whole, fraction = divmod(magnitude, 10**decimals)
     digits = str(fraction).rjust(decimals, "0").rstrip("0") if decimals else ""

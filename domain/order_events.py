@@ -16,8 +16,10 @@ from domain.order import (
     TimeInForce,
     TriggerSource,
 )
+from domain.quick_values import quickly_made
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class OrderAccepted:
     """Outcome: the order passed all checks; `hold_units` of quote (buy) or base (sell) are held.
@@ -196,6 +198,7 @@ class DeadMansSwitchFired:
     closed_count: int
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Trade:
     """One fill between a resting maker and an incoming taker, at the maker's price.
@@ -242,6 +245,7 @@ class SelfTradePrevented:
     lots: int
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class OrderRested:
     """The order's remainder joined the end of its price level.
@@ -280,6 +284,7 @@ class OrderRefilled:
     hidden_lots: int
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class OrderClosed:
     """The order left the engine: filled, cancelled or expired; its hold is released.

@@ -13,6 +13,7 @@ from domain.events import (
     OrderAmended,
     OrderArmed,
     OrderClosed,
+    OrderRested,
     OrderTriggered,
     PerpetualTrade,
     SelfTradePrevented,
@@ -122,6 +123,8 @@ def fold(events: Iterable[Event]) -> list[OrderChange]:
         match event:
             case OrderAccepted():
                 change(event.order_id, event.sequence).accepted = event
+            case OrderRested():
+                pass  # most orders do, and nothing of theirs is changed by it
             case OrderAmended():
                 amended = change(event.order_id, event.sequence)
                 amended.price_ticks = event.price_ticks

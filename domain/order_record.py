@@ -16,8 +16,10 @@ from domain.order import (
     TimeInForce,
     TriggerSource,
 )
+from domain.quick_values import quickly_made
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class OrderTerms:
     """What most orders do not have; 0 is none. The fields are named as in `PlaceOrder`.
@@ -50,6 +52,7 @@ NO_TERMS = OrderTerms()
 _ORDER_TERMS = attrgetter(*(field.name for field in fields(OrderTerms)))
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
     """One order at one moment: its terms as they are now, and how far it is.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -115,23 +115,12 @@ class EngineClient:
 
         Commands of one call may be spread over frames when they are many; order is kept.
         """
-        requests: list[tuple[bytes, int]] = []
-        part: list[bytes] = []
-        size = 0
-        for command in commands:
-            record = encode_command(command)
-            if part and size + len(record) > FRAME_BYTES:
-                requests.append((b"".join(part), len(part)))
-                part, size = [], 0
-            part.append(record)
-            size += len(record)
-        if part:
-            requests.append((b"".join(part), len(part)))
-        answers = await asyncio.gather(*(self._send(data, count) for data, count in requests))
+        answers = await self._send_all(_in_frames(map(encode_command, commands)))
         groups: list[tuple[Event, ...]] = []
         for answer in answers:
-            bounds = [*split_groups(answer), len(answer)]
-            groups += [tuple(decode_events(answer[a:b])) for a, b in pairwise(bounds)]
+            events = decode_events(answer)
+            bounds = [place for place, event in enumerate(events) if event.index == 0]
+            groups += [tuple(events[a:b]) for a, b in pairwise([*bounds, len(events)])]
         return groups
 
     async def submit_bytes(self, commands: bytes, count: int) -> bytes:
@@ -145,6 +134,12 @@ class EngineClient:
         request = _Request(commands, count, asyncio.get_running_loop().create_future())
         link.enqueue(request)
         return await request.answer
+
+    async def _send_all(self, requests: Sequence[tuple[bytes, int]]) -> list[bytes]:
+        """Send one frame or several, in this order, before waiting for an answer."""
+        if len(requests) == 1:
+            return [await self._send(*requests[0])]
+        return await asyncio.gather(*(self._send(data, count) for data, count in requests))
 
     async def close(self) -> None:
         """End the connection; what is in flight becomes `OutcomeUnknown`."""
@@ -322,6 +317,22 @@ class _Link(asyncio.Protocol):
         """End this connection."""
         if self._transport is not None:
             self._transport.abort()
+
+
+def _in_frames(records: Iterable[bytes]) -> list[tuple[bytes, int]]:
+    """Return commands joined to as much as a frame takes, each with how many they are."""
+    frames: list[tuple[bytes, int]] = []
+    part: list[bytes] = []
+    size = 0
+    for record in records:
+        if part and size + len(record) > FRAME_BYTES:
+            frames.append((b"".join(part), len(part)))
+            part, size = [], 0
+        part.append(record)
+        size += len(record)
+    if part:
+        frames.append((b"".join(part), len(part)))
+    return frames
 
 
 def _share(requests: list[_Request], events: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from operator import attrgetter
 
 from domain import commands as c
 from domain.commands import Command, Opcode
@@ -42,7 +43,6 @@ from matching.wire import (
     MAX_REASON,
     MAX_TEXT,
     MIN_LISTED,
-    NO_TERMS_STRIPE,
     ORDER_TERMS_FIELDS,
     STAMP,
     STATUS_STRIPES,
@@ -83,6 +83,7 @@ _STRIPES: dict[int, int] = {  # else 1
     **{int(opcode): stripes for opcode, stripes in RISK_STRIPES.items()},
 }
 _NO_KEY = bytes(16)
+_TERMS_OF = attrgetter(*(name for name, _ in ORDER_TERMS_FIELDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +135,9 @@ def _encode(command: Command, sequence: int, time_us: int) -> bytes:
             if text_length > MAX_TEXT:
                 raise ValueError(f"client text of {text_length} characters")
             extension = TEXT_STRIPE.pack(text) if text else b""
-            terms = TERMS_STRIPE.pack(
-                *(getattr(command, name) for name, _ in ORDER_TERMS_FIELDS), b""
-            )
-            extension += terms if terms != NO_TERMS_STRIPE else b""
+            terms = _TERMS_OF(command)
+            if any(terms):
+                extension += TERMS_STRIPE.pack(*terms, b"")
         case c.PlaceOrderList():
             first = command.orders[0]
             symbol, account, flags = first.symbol_id, first.account_id, command.kind
