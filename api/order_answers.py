@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
-from typing import Any
 
 from api.errors import Problem, refused
+from api.order_documents import Document, fill_documents, order_document, price_text, word
 from api.schemas.orders import (
     AmendOut,
     CancelAllOut,
@@ -28,8 +27,7 @@ from domain.events import (
     OrderAmended,
     OrderClosed,
     OrderDuplicate,
-    PerpetualTrade,
-    Trade,
+    OrderRested,
 )
 from domain.instrument import Instrument
 from domain.market import Listings, Market
@@ -38,19 +36,20 @@ from domain.order_history import OrderChange, fold
 from domain.order_record import DryRun, FillRecord, OrderRecord, OrderTerms
 
 
-def word(member: IntEnum) -> Any:
-    """Return an enumeration's member as the schemas write it; they check that they know it."""
-    return member._name_.lower()  # `name` is computed by a descriptor, and every answer has ten
-
-
 def placed(
     command: PlaceOrder, instrument: Instrument, events: Sequence[Event]
-) -> OrderOut | Problem:
-    """Return the placed order with its fills, its first answer again, or why it was refused."""
+) -> Document | Problem:
+    """Return the placed order with its fills, its first answer again, or why it was refused.
+
+    It is what an `OrderOut` says, not checked again: a batch has a hundred.
+    """
     outcome = events[0]
     if isinstance(outcome, OrderAccepted):
+        if len(events) == 2 and isinstance(events[1], OrderRested):  # as most do
+            return order_document(OrderChange(outcome.order_id, outcome).record(), instrument)
         record = change_of(events, outcome.order_id).record()
-        return order_out(record, instrument, fills=_fills(events, outcome.order_id, instrument))
+        fills = fill_documents(events, outcome.order_id, instrument)
+        return order_document(record, instrument, fills)
     if isinstance(outcome, OrderDuplicate):
         if not outcome.same_body:
             return Problem(
@@ -58,7 +57,7 @@ def placed(
                 "This client order id was used for an order with another content.",
                 extra={"order_id": str(outcome.order_id)},
             )
-        return order_out(as_it_is_now(outcome, command, 0), instrument, duplicate=True)
+        return order_document(as_it_is_now(outcome, command, 0), instrument, duplicate=True)
     if isinstance(outcome, CommandRejected):
         return refused(outcome.reason, refusal_detail(outcome.reason, instrument))
     raise AssertionError(f"unexpected outcome of an order: {outcome!r}")
@@ -92,22 +91,23 @@ def amended(instrument: Instrument, events: Sequence[Event]) -> AmendOut | Probl
     assert isinstance(outcome, OrderAmended), outcome
     change = change_of(events, outcome.order_id)
     quantity_lots = outcome.previous_quantity_lots + change.quantity_lots
+    found = fill_documents(events, outcome.order_id, instrument)
     return AmendOut(
         order_id=str(outcome.order_id),
         symbol=instrument.symbol,
         side=word(outcome.side),
-        price=_price(outcome.price_ticks, instrument),
+        price=price_text(outcome.price_ticks, instrument),
         quantity=instrument.quantity_text(quantity_lots),
-        trigger_price=_price(outcome.trigger_price_ticks, instrument),
+        trigger_price=price_text(outcome.trigger_price_ticks, instrument),
         filled_quantity=instrument.quantity_text(outcome.filled_lots + change.filled_lots),
-        previous_price=_price(outcome.previous_price_ticks, instrument),
+        previous_price=price_text(outcome.previous_price_ticks, instrument),
         previous_quantity=instrument.quantity_text(outcome.previous_quantity_lots),
-        previous_trigger_price=_price(outcome.previous_trigger_price_ticks, instrument),
+        previous_trigger_price=price_text(outcome.previous_trigger_price_ticks, instrument),
         kept_place=outcome.kept_place,
         status=word(change.status),
         sequence=outcome.sequence,
         time_us=outcome.time_us,
-        fills=_fills(events, outcome.order_id, instrument),
+        fills=tuple(FillOut(**one) for one in found),
     )
 
 
@@ -208,52 +208,9 @@ def market_of(listings: Listings, symbol_id: int) -> Market:
     return market
 
 
-def order_out(
-    record: OrderRecord,
-    instrument: Instrument,
-    *,
-    fills: tuple[FillOut, ...] = (),
-    duplicate: bool = False,
-) -> OrderOut:
-    """Return an order as its owner reads it."""
-    quote, terms = instrument.quote, record.terms
-    quote_units = record.filled_quote_units if record.filled_lots else 0
-    fee_units = record.fee_units if record.filled_lots else 0
-    return OrderOut(
-        order_id=str(record.order_id),
-        client_order_id=record.client_order_id,
-        symbol=instrument.symbol,
-        side=word(record.side),
-        type=word(record.order_type),
-        time_in_force=word(record.time_in_force),
-        post_only=record.post_only,
-        self_trade=word(record.self_trade),
-        price=_price(record.price_ticks, instrument),
-        quantity=instrument.quantity_text(record.quantity_lots),
-        quote_amount=quote.engine_text(budget) if (budget := terms.quote_budget_units) else None,
-        expires_at_us=terms.expires_at_us or None,
-        display_quantity=instrument.quantity_text(shown) if (shown := terms.display_lots) else None,
-        trigger_price=_price(terms.trigger_price_ticks, instrument),
-        trailing_offset=_price(terms.trailing_offset_ticks, instrument),
-        trigger_source=_source(record),
-        reduce_only=record.reduce_only,
-        close_position=record.close_position,
-        order_list_id=str(terms.list_id) if terms.list_id else None,
-        waiting=record.is_waiting,
-        pending=record.is_pending,
-        filled_quantity=instrument.quantity_text(record.filled_lots),
-        filled_quote=None if quote_units is None else quote.engine_text(quote_units),
-        average_price=_average(record.filled_lots, quote_units, instrument),
-        fee=None if fee_units is None else quote.engine_text(fee_units),
-        fee_asset=quote.code,
-        status=word(record.status),
-        close_reason=None if record.close_reason is None else word(record.close_reason),
-        refusal=word(record.refusal) if record.refusal else None,
-        sequence=record.accepted_sequence,
-        time_us=record.accepted_at_us,
-        duplicate=duplicate,
-        fills=fills,
-    )
+def order_out(record: OrderRecord, instrument: Instrument, *, duplicate: bool = False) -> OrderOut:
+    """Return an order as its owner reads it, without fills."""
+    return OrderOut(**order_document(record, instrument, duplicate=duplicate))
 
 
 def as_it_is_now(outcome: OrderDuplicate, command: PlaceOrder, list_id: int) -> OrderRecord:
@@ -297,49 +254,8 @@ def change_of(events: Sequence[Event], order_id: int) -> OrderChange:
     return next(change for change in fold(events) if change.order_id == order_id)
 
 
-def _fills(events: Sequence[Event], order_id: int, instrument: Instrument) -> tuple[FillOut, ...]:
-    """Return the order's fills of this command.
-
-    What it took, and what a stop that it had set off took from it once it rested.
-    """
-    quote = instrument.quote
-    return tuple(
-        FillOut(
-            trade_id=str(event.trade_id),
-            price=instrument.price_text(event.price_ticks),
-            quantity=instrument.quantity_text(event.quantity_lots),
-            fee=quote.engine_text(
-                event.taker_fee_units if event.taker_order_id == order_id else event.maker_fee_units
-            ),
-            fee_asset=quote.code,
-            role="taker" if event.taker_order_id == order_id else "maker",
-        )
-        for event in events
-        if isinstance(event, Trade | PerpetualTrade)
-        and order_id in (event.taker_order_id, event.maker_order_id)
-    )
-
-
 def _money(units: int | None, instrument: Instrument) -> str | None:
     return None if units is None else instrument.quote.engine_text(units)
-
-
-def _price(ticks: int, instrument: Instrument) -> str | None:
-    """Return a price as text; an order that has none of this kind has 0."""
-    return instrument.price_text(ticks) if ticks else None
-
-
-def _source(record: OrderRecord) -> Any:
-    """Return which price sets an order off, as the schemas write it; None: it waits for none."""
-    return record.trigger_source.word if record.order_type.is_triggered else None
-
-
-def _average(filled_lots: int, quote_units: int | None, instrument: Instrument) -> str | None:
-    """Return the quote paid for one whole of the base asset, rounded down to a quote unit."""
-    if not filled_lots or quote_units is None:
-        return None
-    whole = 10**instrument.base.engine_decimals
-    return instrument.quote.engine_text(quote_units * whole // instrument.base_units(filled_lots))
 
 
 def _closed_by_user(events: Sequence[Event]) -> list[OrderClosed]:

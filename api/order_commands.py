@@ -17,7 +17,11 @@ from domain.money import INT64_MAX, DecimalTextError
 from domain.order import OrderType, SelfTrade, Side, TimeInForce, TriggerSource
 from domain.order_id import client_key
 
-_USUAL = {OrderType.MARKET: "ioc"}
+_USUAL = {OrderType.MARKET: TimeInForce.IOC}
+_SIDES = {side.name.lower(): side for side in Side}
+_KINDS = {kind.name.lower(): kind for kind in OrderType}
+_TIMES = {time.name.lower(): time for time in TimeInForce}
+_SELF_TRADES = {what.name.lower(): what for what in SelfTrade}
 SOURCE_OF = {source.word: source for source in TriggerSource}
 
 
@@ -25,8 +29,9 @@ def place_command(
     order: PlaceOrderIn, instrument: Instrument, account_id: int, client_order_id: str
 ) -> PlaceOrder:
     """Return the engine's command for an order; a `Problem` names the field that is wrong."""
-    kind = OrderType[order.type.upper()]
-    time_in_force = TimeInForce[(order.time_in_force or _USUAL.get(kind, "gtc")).upper()]
+    kind = _KINDS[order.type]
+    asked = order.time_in_force
+    time_in_force = _TIMES[asked] if asked else _USUAL.get(kind, TimeInForce.GTC)
     if not kind.is_limit and (order.price is not None or order.post_only):
         raise Problem("invalid_combination", f"A {_words(kind)} order has no price, no post_only.")
     if kind is OrderType.MARKET and time_in_force not in (TimeInForce.IOC, TimeInForce.FOK):
@@ -48,13 +53,13 @@ def place_command(
         account_id=account_id,
         client_key=client_key(client_order_id),
         symbol_id=instrument.symbol_id,
-        side=Side[order.side.upper()],
+        side=_SIDES[order.side],
         order_type=kind,
         time_in_force=time_in_force,
         price_ticks=_price(order.price, instrument),
         quantity_lots=quantity_lots,
         post_only=order.post_only,
-        self_trade=SelfTrade[order.self_trade.upper()],
+        self_trade=_SELF_TRADES[order.self_trade],
         client_text=client_order_id,
         quote_budget_units=_budget(order, instrument, kind),
         expires_at_us=order.expires_at_us or 0,

@@ -14,7 +14,7 @@ from api.binance.futures_words import futures_order
 from api.binance.names import market_called, wanted
 from api.binance.parameters import Parameters, json_list
 from api.errors import Problem
-from api.routes.order_batches import place_batch
+from api.routes.order_batches import carry_out
 from api.schemas.orders import BatchIn, BatchPlace, BatchResult
 from domain.market import Market
 
@@ -38,9 +38,10 @@ async def place(call: Call) -> list[dict[str, Any]]:
         except _FAILURES as error:
             answers.append(refusal_of(error, futures=True).body())
     if operations:
-        done = await place_batch(BatchIn(operations=[*operations]), call.caller, call.services)
-        for (index, market), result in zip(places, done.results, strict=True):
-            answers[index] = _told(result, market)
+        batch = BatchIn(operations=[*operations])
+        done = await carry_out(batch, call.caller, call.services)
+        for (index, market), result in zip(places, done, strict=True):
+            answers[index] = _told(BatchResult(**result), market)
     return [answer for answer in answers if answer is not None]
 
 

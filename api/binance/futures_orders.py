@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import Response
-
 from api.binance.call import Call
 from api.binance.cancelling import cancelled_order
 from api.binance.errors import Refusal, malformed
@@ -58,7 +56,8 @@ async def try_order(call: Call) -> dict[str, Any]:
 
 async def _placed(call: Call, market: Market) -> OrderOut:
     order = await native_request(call, market, call.parameters)
-    return refuse_repeat(await native.place_order(order, call.caller, call.services, Response()))
+    placed = await native.carry_out(order, call.caller, call.services)
+    return refuse_repeat(OrderOut(**placed))
 
 
 async def native_request(call: Call, market: Market, parameters: Parameters) -> PlaceOrderIn:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import Response
-
 from api.binance.call import Call, refusal_of
 from api.binance.cancelling import UNKNOWN, cancelled_order
 from api.binance.errors import Refusal, combination, malformed
@@ -104,7 +102,8 @@ async def try_order(call: Call) -> dict[str, Any]:
 
 
 async def _placed(call: Call, order: PlaceOrderIn) -> OrderOut:
-    return refuse_repeat(await native.place_order(order, call.caller, call.services, Response()))
+    placed = await native.carry_out(order, call.caller, call.services)
+    return refuse_repeat(OrderOut(**placed))
 
 
 def refuse_repeat(order: OrderOut) -> OrderOut:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from api import order_answers as answers
 from api.auth import Caller, generated_client_order_id
@@ -10,8 +10,10 @@ from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.engine_calls import REPEAT_OR_ASK, submit_many
 from api.errors import Problem
 from api.order_commands import amend_command, cancel_command, named, place_command
+from api.order_documents import Document, answer_of
 from api.refusals import explained
-from api.schemas.orders import BatchAmend, BatchCancel, BatchIn, BatchOut, BatchPlace, BatchResult
+from api.schemas.orders import BatchAmend, BatchCancel, BatchIn, BatchOut, BatchPlace
+from api.services import Services
 from domain.commands import AmendOrder, CancelOrder, PlaceOrder
 from domain.customer import Scope
 from domain.events import Event, OrderAccepted
@@ -24,13 +26,18 @@ BatchCommand = PlaceOrder | AmendOrder | CancelOrder
 
 @router.post("/orders/batch", response_model=BatchOut)
 @access(Scope.TRADE, order_list="operations")
-async def place_batch(batch: BatchIn, caller: CallerDep, services: ServicesDep) -> BatchOut:
+async def place_batch(batch: BatchIn, caller: CallerDep, services: ServicesDep) -> Response:
     """Place, amend and cancel up to 100 orders, carried out in the order given.
 
     Each operation has its own result; one's refusal does not stop the others. Operations on markets
     of different shards keep their order within each shard.
     """
-    results: list[BatchResult | None] = [None] * len(batch.operations)
+    return answer_of({"results": await carry_out(batch, caller, services)})
+
+
+async def carry_out(batch: BatchIn, caller: Caller, services: Services) -> list[Document]:
+    """Carry out a batch; return the members of a `BatchResult` for each operation, in order."""
+    results: list[Document] = [{}] * len(batch.operations)
     queued: dict[int, list[tuple[int, Market, BatchCommand]]] = {}
     for index, operation in enumerate(batch.operations):
         try:
@@ -57,7 +64,7 @@ async def place_batch(batch: BatchIn, caller: CallerDep, services: ServicesDep) 
             if isinstance(result, Problem):
                 result = _problem_result(await explained(services, result, market, command))
             results[index] = result
-    return BatchOut(results=[result for result in results if result is not None])
+    return results
 
 
 def _command(
@@ -77,25 +84,43 @@ def _command(
 
 def _result(
     market: Market, listings: Listings, command: BatchCommand, events: tuple[Event, ...]
-) -> BatchResult | Problem:
+) -> Document | Problem:
     if isinstance(command, PlaceOrder):
         placed = answers.placed(command, market.instrument, events)
         if isinstance(placed, Problem):
             return placed
         status = 201 if isinstance(events[0], OrderAccepted) else 200
-        return BatchResult(status=status, order=placed)
+        return _document(status, order=placed)
     if isinstance(command, AmendOrder):
         amended = answers.amended(market.instrument, events)
         if isinstance(amended, Problem):
             return amended
-        return BatchResult(status=200, amended=amended)
+        return _document(200, amended=amended.model_dump())
     cancelled = answers.cancelled(listings, events)
     if isinstance(cancelled, Problem):
         return cancelled
-    return BatchResult(status=200, cancelled=cancelled)
+    return _document(200, cancelled=cancelled.model_dump())
 
 
-def _problem_result(problem: Problem) -> BatchResult:
+def _document(
+    status: int,
+    *,
+    order: Document | None = None,
+    amended: Document | None = None,
+    cancelled: Document | None = None,
+    problem: Document | None = None,
+) -> Document:
+    """Return the members of a `BatchResult`, in their order."""
+    return {
+        "status": status,
+        "order": order,
+        "amended": amended,
+        "cancelled": cancelled,
+        "problem": problem,
+    }
+
+
+def _problem_result(problem: Problem) -> Document:
     document = problem.document("")
     del document["request_id"]  # the batch has one, in its header
-    return BatchResult(status=problem.kind.status, problem=document)
+    return _document(problem.kind.status, problem=document)

@@ -8,12 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from api import order_answers as answers
-from api.auth import generated_client_order_id
+from api.auth import Caller, generated_client_order_id
 from api.edge import CallerDep, EdgeRoute, ServicesDep, access
 from api.engine_calls import REPEAT_OR_ASK, ask, submit, submit_to_all
 from api.errors import Problem
 from api.margin_previews import margin_preview
 from api.order_commands import amend_command, order_id_from, place_command
+from api.order_documents import Document, answer_of
 from api.refusals import closed, explained
 from api.schemas.orders import (
     AmendOrderIn,
@@ -39,9 +40,7 @@ router = APIRouter(prefix="/v1", tags=["orders"], route_class=EdgeRoute)
 
 @router.post("/orders", status_code=201, response_model=OrderOut)
 @access(Scope.TRADE, orders=1)
-async def place_order(
-    order: PlaceOrderIn, caller: CallerDep, services: ServicesDep, response: Response
-) -> OrderOut:
+async def place_order(order: PlaceOrderIn, caller: CallerDep, services: ServicesDep) -> Response:
     """Place an order. The answer comes when the engine has journalled it; fills are in it.
 
     Repeating the same request is safe: the same `client_order_id` with the same content gives the
@@ -49,6 +48,12 @@ async def place_order(
     a `client_order_id` one is made from the request's signature, so equal orders that are signed
     in the same millisecond are one order.
     """
+    placed = await carry_out(order, caller, services)
+    return answer_of(placed, 200 if placed["duplicate"] else 201)
+
+
+async def carry_out(order: PlaceOrderIn, caller: Caller, services: Services) -> Document:
+    """Place an order; return the members of its `OrderOut`."""
     market = services.market(order.symbol)
     client_order_id = order.client_order_id or generated_client_order_id(caller.signature)
     command = place_command(order, market.instrument, caller.customer_id, client_order_id)
@@ -58,8 +63,6 @@ async def place_order(
     answer = answers.placed(command, market.instrument, events)
     if isinstance(answer, Problem):
         raise await explained(services, answer, market, command)
-    if answer.duplicate:
-        response.status_code = 200
     return answer
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from api import order_answers as answers
+from api.order_documents import word
 from domain import events as e
 from domain.instrument import Instrument
 from domain.market import Listings
@@ -67,14 +68,14 @@ def _amended(case: _Case, event: e.OrderAmended) -> list[Words]:
 def _triggered(case: _Case, event: e.OrderTriggered) -> list[Words]:
     market = case.market(event.symbol_id)
     reached = market.price_text(event.reached_price_ticks)
-    refusal = answers.word(event.refusal) if event.refusal else None
+    refusal = word(event.refusal) if event.refusal else None
     words = _order("order_triggered", market, event.order_id)
     return [words | {"reached_price": reached, "refusal": refusal}]
 
 
 def _armed(case: _Case, event: e.OrderArmed) -> list[Words]:
     market = case.market(event.symbol_id)
-    refusal = answers.word(event.refusal) if event.refusal else None
+    refusal = word(event.refusal) if event.refusal else None
     quantity = market.quantity_text(event.quantity_lots)
     words = _order("order_armed", market, event.order_id)
     return [words | {"quantity": quantity, "refusal": refusal}]
@@ -97,8 +98,8 @@ def _closed(case: _Case, event: e.OrderClosed) -> list[Words]:
     return [
         _order("order_closed", market, event.order_id)
         | {
-            "status": answers.word(event.reason.status),
-            "close_reason": answers.word(event.reason),
+            "status": word(event.reason.status),
+            "close_reason": word(event.reason),
             "filled_quantity": market.quantity_text(event.filled_lots),
         }
     ]
@@ -114,7 +115,7 @@ def _filled(case: _Case, event: e.Trade | e.PerpetualTrade) -> list[Words]:
         side = event.taker_side if role == "taker" else event.taker_side.opposite
         words = _order("fill", market, getattr(event, f"{role}_order_id")) | {
             "trade_id": str(event.trade_id),
-            "side": answers.word(side),
+            "side": word(side),
             "role": role,
             "price": market.price_text(event.price_ticks),
             "quantity": market.quantity_text(event.quantity_lots),
@@ -162,7 +163,7 @@ def _leverage(case: _Case, event: e.LeverageSet) -> list[Words]:
 
 def _mode(case: _Case, event: e.MarginModeSet) -> list[Words]:
     symbol = case.market(event.symbol_id).symbol
-    return [{"event": "margin_mode_set", "symbol": symbol, "mode": answers.word(event.mode)}]
+    return [{"event": "margin_mode_set", "symbol": symbol, "mode": word(event.mode)}]
 
 
 def _margin(case: _Case, event: e.MarginMoved) -> list[Words]:

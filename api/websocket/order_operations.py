@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 from fastapi import Response
@@ -16,8 +16,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from api.auth import Caller
-from api.edge import Access, access_of, parse_json, problem_of
+from api.edge import Access, access_of, problem_of
 from api.errors import Problem
+from api.json_text import parse_json
+from api.order_documents import Document, encode
 from api.routes import order_batches, order_lists, orders
 from api.schemas.common import Input, SymbolText
 from api.schemas.order_lists import PlaceOrderListIn
@@ -25,7 +27,6 @@ from api.schemas.orders import (
     BatchAmend,
     BatchCancel,
     BatchIn,
-    BatchResult,
     DeadMansSwitchIn,
     OrderIdText,
     PlaceOrderIn,
@@ -112,9 +113,8 @@ def _answer(model: BaseModel, status: int = 200) -> Answer:
 
 
 async def _place(asked: PlaceOrderIn, caller: Caller, services: Services) -> Answer:
-    response = Response(status_code=201)
-    answer = await orders.place_order(asked, caller, services, response)
-    return _answer(answer, response.status_code)
+    placed = await orders.carry_out(asked, caller, services)
+    return Answer(200 if placed["duplicate"] else 201, encode(placed))
 
 
 async def _place_list(asked: PlaceOrderListIn, caller: Caller, services: Services) -> Answer:
@@ -126,22 +126,21 @@ async def _place_list(asked: PlaceOrderListIn, caller: Caller, services: Service
 async def _one(asked: AmendIn | CancelIn, caller: Caller, services: Services) -> Answer:
     """Carry out a batch of one: it names the market, so the engine is not asked for the order."""
     batch = BatchIn.model_construct(operations=[asked])
-    (found,) = (await order_batches.place_batch(batch, caller, services)).results
-    if found.problem is not None:
-        raise _problem_again(found)
-    return _answer(cast("BaseModel", found.amended or found.cancelled))
+    (found,) = await order_batches.carry_out(batch, caller, services)
+    if found["problem"] is not None:
+        raise _problem_again(found["problem"])
+    return Answer(200, encode(found["amended"] or found["cancelled"]))
 
 
-def _problem_again(found: BatchResult) -> Problem:
+def _problem_again(document: Document) -> Problem:
     """Return the problem that a batch has written down."""
-    document = dict(found.problem or {})
     for known in ("type", "title", "status", "retryable"):
         document.pop(known)
     return Problem(document.pop("code"), document.pop("detail"), extra=document)
 
 
 async def _batch(asked: BatchIn, caller: Caller, services: Services) -> Answer:
-    return _answer(await order_batches.place_batch(asked, caller, services))
+    return Answer(200, encode({"results": await order_batches.carry_out(asked, caller, services)}))
 
 
 async def _cancel_all(asked: CancelAllIn, caller: Caller, services: Services) -> Answer:

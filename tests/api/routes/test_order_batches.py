@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from api.schemas.orders import BatchOut
 from tests.api.exchange import Exchange
 
 
@@ -101,3 +102,33 @@ async def test_a_batch_whose_answer_was_lost_names_its_orders(exchange: Exchange
     exchange.door.loses_answers = False
     found = await exchange.call("GET", "/v1/orders?client_order_id=b1")
     assert len(found.json()["orders"]) == 1
+
+
+async def test_every_answer_is_written_as_its_model_would(exchange: Exchange) -> None:
+    """Documents of orders, amends, cancels and refusals are the models', to the byte."""
+    at = {"symbol": "ETH/USDT", "price": "2500", "quantity": "1"}
+    sell = {"op": "place", "side": "sell", **at}
+    buy = {"op": "place", "side": "buy", **at}
+    soon = {"time_in_force": "gtd", "expires_at_us": exchange.door.time_us + 10**9}
+    operations = [
+        {**sell, "client_order_id": "s1", "post_only": True},
+        {**sell, "client_order_id": "s1", "post_only": True},
+        {**sell, "client_order_id": "s1"},
+        {**buy, "price": "2400", "client_order_id": "b1", **soon},
+        {**buy, "quantity": "0.5", "self_trade": "decrement", "time_in_force": "ioc"},
+        {"op": "place", "symbol": "ETH/USDT", "side": "buy", "type": "market", "quote_amount": "9"},
+        {**buy, "type": "stop_limit", "trigger_price": "2600", "client_order_id": "t1"},
+        {**sell, "quantity": "20", "display_quantity": "1", "price": "2600"},
+        {"op": "amend", "symbol": "ETH/USDT", "client_order_id": "b1", "quantity": "0.5"},
+        {"op": "amend", "symbol": "ETH/USDT", "client_order_id": "nobody", "quantity": "1"},
+        {"op": "cancel", "symbol": "ETH/USDT", "client_order_id": "b1"},
+        {**buy, "symbol": 'é"/\\'},
+        {**buy, "quantity": "100000"},
+    ]
+    await exchange.place("key-2", price="2450", quantity="0.3")
+    for given in (operations, [{**sell, "price": "2450", "time_in_force": "ioc"}]):
+        answer = await exchange.call("POST", "/v1/orders/batch", {"operations": given})
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == "application/json"
+        assert BatchOut.model_validate_json(answer.content).model_dump_json() == answer.text
+    assert answer.json()["results"][0]["order"]["fills"]
