@@ -46,6 +46,10 @@ class RefillObjection(StrEnum):
     TOO_CHEAP = "too_cheap"  # nodes would not take it in place of the stored one
 
 
+class NonceTakenError(Exception):
+    """Two were stored at once; whoever comes second looks again."""
+
+
 @dataclass(frozen=True, slots=True)
 class NotStored:
     """What is against the transaction with this nonce of the cold address."""
@@ -183,8 +187,7 @@ class RefillStore:
         self, connection: AsyncConnection, chain: str, part: _Part, mined_below: int
     ) -> _Stored | RefillObjection:
         """Store one transaction: of a new payment, or in place of a stored refill's."""
-        known = sa.select(_t.payment_id).where(_t.tx_hash == part.tx_hash)
-        if (payment_id := await connection.scalar(known)) is not None:
+        if (payment_id := await self._known(connection, part)) is not None:
             return _Stored(payment_id, part, None)
         rival = (
             await connection.execute(
@@ -201,9 +204,11 @@ class RefillStore:
             )
         ).one_or_none()
         if rival is None:
-            if await self._insert(connection, chain, part):
-                return _Stored(part.payment_id, part, 0)
-            return RefillObjection.NONCE_TAKEN  # by another file, a moment ago
+            try:
+                new = await self._insert(connection, chain, part, 0)
+            except NonceTakenError:  # by another file, a moment ago
+                return RefillObjection.NONCE_TAKEN
+            return _Stored(part.payment_id, part, 0 if new else None)
         theirs = (rival.kind, rival.destination, rival.asset_id, int(rival.amount))
         if theirs != (PaymentKind.REFILL, part.receiver, part.asset_id, part.amount):
             return RefillObjection.NONCE_TAKEN
@@ -225,14 +230,38 @@ class RefillStore:
         part = _seen(payment, asset_id, raw)
         if part is None:
             return None
-        async with self._engine.begin() as connection:
-            if await self._insert(connection, chain, part):
-                stored = _Stored(part.payment_id, part, 0)
-                await self._note(connection, stored, "chain-watcher")
-        return str(part.payment_id)
+        while True:
+            try:
+                async with self._engine.begin() as connection:
+                    payment_id = await self._known(connection, part)
+                    number = await self._next_number(connection, chain, part)
+                    if payment_id is None and await self._insert(connection, chain, part, number):
+                        stored = _Stored(part.payment_id, part, 0)
+                        await self._note(connection, stored, "chain-watcher")
+                return str(payment_id or part.payment_id)
+            except NonceTakenError:
+                continue  # a file was submitted at this moment: now it is known
 
-    async def _insert(self, connection: AsyncConnection, chain: str, part: _Part) -> bool:
-        """Insert a payment with its transaction; return whether it is new."""
+    async def _known(self, connection: AsyncConnection, part: _Part) -> UUID | None:
+        """Return under which payment a transaction is stored already."""
+        query = sa.select(_t.payment_id).where(_t.tx_hash == part.tx_hash)
+        return await connection.scalar(query)
+
+    async def _next_number(self, connection: AsyncConnection, chain: str, part: _Part) -> int:
+        """Return the place of one more transaction with this nonce."""
+        query = sa.select(sa.func.count()).where(
+            _t.chain == chain, _t.address == part.sender, _t.nonce == part.nonce
+        )
+        return int(await connection.scalar(query) or 0)
+
+    async def _insert(
+        self, connection: AsyncConnection, chain: str, part: _Part, number: int
+    ) -> bool:
+        """Insert a payment with its transaction, the `number`th of its nonce; return if it is new.
+
+        `NonceTakenError` when another has taken that place since it was looked at, so that no
+        second payment comes of a file that was submitted at the same moment.
+        """
         signed = decode_signed(part.raw)
         written = await connection.execute(
             insert(tables.wallet_payment)
@@ -255,11 +284,9 @@ class RefillStore:
         )
         if not written.rowcount:
             return False
-        before = sa.select(sa.func.count()).where(
-            _t.chain == chain, _t.address == part.sender, _t.nonce == signed.nonce
-        )
-        number = await connection.scalar(before)
-        return await self._store(connection, chain, part, part.payment_id, number or 0)
+        if not await self._store(connection, chain, part, part.payment_id, number):
+            raise NonceTakenError(part.tx_hash)
+        return True
 
     async def _store(
         self,
