@@ -124,9 +124,9 @@ def who_is_asked(screeners: Mapping[str, Screener]) -> dict[str, str]:
 
 
 def who_is_away(screeners: Mapping[str, Screener]) -> list[str]:
-    """Return what to tell people of services that do not answer."""
+    """Return what to tell of services that do not answer; not where they are: anybody reads it."""
     return [
-        f"{name}: {screener.told}; withdrawals and deposits that ask there wait"
+        f"whoever is asked about {name} does not answer, and payments wait"
         for name, screener in screeners.items()
         if isinstance(screener, AskedService) and screener.is_away
     ]
