@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+from collections import Counter
 from functools import partial
 from uuid import UUID
 
@@ -315,3 +317,26 @@ async def test_a_contract_that_takes_no_coins_parks_before_the_nonce(rig: Rig) -
     await rig.until(lambda: rig.state(withdrawal_id), "cancelled")
     assert await rig.balance("customer:21:trading.0:ETH") == 10**18
     assert await rig.hot_nonce() == nonce
+
+
+@pytest.mark.long
+async def test_of_a_hundred_at_once_exactly_those_that_fit_are_paid(rig: Rig) -> None:
+    """One balance, a hundred withdrawals in flight: 37 fit, 63 are refused, nothing is lost."""
+    await rig.funded_customer(20, "USDT", 3_799 * USDT)
+    names = [await rig.request(20, "USDT", 100 * USDT) for _ in range(100)]
+    outside = await rig.coins(OUTSIDE, "USDT")
+    await asyncio.gather(*(rig.start(name) for name in names))
+
+    mine = tables.withdrawal.c.customer_id == 20
+    states = sa.select(tables.withdrawal.c.state).where(mine)
+
+    async def ended() -> Counter[str]:
+        await rig.mine(1)
+        await asyncio.sleep(1)
+        async with rig.engine.connect() as connection:
+            return Counter((await connection.execute(states)).scalars())
+
+    await rig.until(ended, Counter(settled=37, rejected=63), seconds=300)
+    assert await rig.balance("customer:20:trading.0:USDT") == 99 * USDT
+    assert await rig.balance("withdrawal:pending:USDT") == 0
+    assert await rig.coins(OUTSIDE, "USDT") - outside == 37 * 99 * USDT
