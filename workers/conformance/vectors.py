@@ -139,7 +139,9 @@ def case_of(file: str, place: int, row: object) -> Case:
     inputs, expected = row.get("inputs"), row.get("expected")
     applies = row.get("applies_to_spec", True)
     if not isinstance(inputs, dict) or not isinstance(expected, dict) or not expected:
-        raise VectorError(f"{file} {case_id}: inputs and expected are not both objects")
+        raise VectorError(
+            f"{file} {case_id}: inputs or expected is no object, or expected is empty"
+        )
     if not isinstance(applies, bool):
         raise VectorError(f"{file} {case_id}: applies_to_spec is neither true nor false")
     try:

@@ -181,8 +181,8 @@ def test_unreadable_files_are_named(tmp_path: Path, text: str, message: str) -> 
     [
         ({"op": "funding_rat"}, "a.json one: unknown op 'funding_rat'"),
         ({"id": 5}, "case 1 has no id or no op"),
-        ({"inputs": []}, "a.json one: inputs and expected are not both objects"),
-        ({"expected": {}}, "a.json one: inputs and expected are not both objects"),
+        ({"inputs": []}, "a.json one: inputs or expected is no object, or expected is empty"),
+        ({"expected": {}}, "a.json one: inputs or expected is no object, or expected is empty"),
         ({"applies_to_spec": "yes"}, "applies_to_spec is neither true nor false"),
         ({"tolerance": "much"}, "a.json one: tolerance: 'much' is not a plain decimal number"),
         ({"inputs": {"balance": "1"}}, "a.json one: inputs: 'delta' is missing"),
