@@ -44,5 +44,4 @@ EngineRiskDoor.submit = _dying(EngineRiskDoor.submit)  # type: ignore[method-ass
 EngineRiskDoor.submit_many = _dying(EngineRiskDoor.submit_many)  # type: ignore[method-assign]
 EngineRiskDoor.freeze = _dying(EngineRiskDoor.freeze)  # type: ignore[method-assign]
 
-if __name__ == "__main__":
-    risk_monitor.main()
+main = risk_monitor.main  # what processes are started by
