@@ -5,12 +5,14 @@ Verbs import what they need when they run, so that `rialto --help` is quick.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
 
 import typer
 
+from workers.cli.context import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from workers.cli.exit_codes import OF_ALL
 from workers.cli.help_text import FrontDoor, as_help, complete
 
@@ -80,12 +82,23 @@ def build() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the verb that the arguments name; a reader that goes away (`| head`) is no error."""
+    """Run the verb that the arguments name; a reader that goes away (`| head`) is no error.
+
+    A folder that is not ours and a disk that is full are told by a line, whatever met them.
+    """
     try:
         build()(prog_name="rialto")
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(0)
+        sys.exit(EXIT_OK)
+    except PermissionError as error:
+        typer.echo(f"You may not use {error.filename}: name another folder with --data.", err=True)
+        sys.exit(EXIT_USAGE)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        typer.echo(f"The disk is full: {error.filename or 'a file'} was not written.", err=True)
+        sys.exit(EXIT_FAILED)
     except SystemExit as finished:
         if "temporalio" in sys.modules and isinstance(finished.code, int | None):
             _leave(finished.code or 0)

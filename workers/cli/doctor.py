@@ -17,6 +17,7 @@ from workers.cli.context import EXIT_FAILED, DataOption, JsonOption, data_dir, e
 
 _LEAST_DISK_GB = 2.0
 _LEAST_MEMORY_GB = 2.0
+_NOT_OURS = "use --data with a folder of your own, or ask as its owner."
 _COMPILERS = ("c++", "g++", "clang++")
 
 
@@ -38,7 +39,7 @@ def register(app: typer.Typer) -> None:
 def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
     """Look for what keeps Rialto from running, and say what to do."""
     folder = data_dir(data)
-    findings = [check(folder) for check in _CHECKS]
+    findings = [_looked(check, folder) for check in _CHECKS]
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
@@ -48,6 +49,15 @@ def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
                 typer.echo(f"    -> {finding.advice}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(EXIT_FAILED)
+
+
+def _looked(check: Callable[[Path], Finding], folder: Path) -> Finding:
+    """Return what a check finds, where we may look."""
+    try:
+        return check(folder)
+    except PermissionError as error:
+        name = check.__name__.strip("_")
+        return Finding(name, False, f"{error.filename} is not yours to read", _NOT_OURS)
 
 
 def _machine(_: Path) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import socket
@@ -60,6 +61,19 @@ def test_a_folder_that_cannot_be_one(tmp_path: Path) -> None:
     for folder in (file, file / "below"):
         found = doctor._data(folder)
         assert (found.ok, found.advice) == (False, f"{file} is a file: use --data DIR.")
+
+
+def test_a_folder_that_is_not_ours_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a finding of each check that wants to, and the others go on."""
+
+    def closed(_: Path, __: int | None) -> int:
+        raise PermissionError(errno.EACCES, "no", str(tmp_path))
+
+    monkeypatch.setattr("workers.data_folder.shard_count", closed)
+    done = CliRunner().invoke(build(), ["doctor", "--json", "--data", str(tmp_path)])
+    (shards,) = [it for it in json.loads(done.stdout) if it["name"] == "shards"]
+    assert (done.exit_code, shards["ok"]) == (1, False)
+    assert shards["found"] == f"{tmp_path} is not yours to read"
 
 
 def test_a_folder_yet_to_be_made(tmp_path: Path) -> None:

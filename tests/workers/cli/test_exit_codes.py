@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import inspect
 from collections.abc import Iterator
 from functools import cache
@@ -15,6 +16,7 @@ from typer.core import TyperGroup
 
 from tests.architecture.sources import ROOT, tree_of
 from tests.workers.cli.verbs import run_verb
+from workers import __main__ as command
 from workers.__main__ import build
 from workers.cli import context
 from workers.cli.exit_codes import EXIT_INTERRUPTED, OF_ALL, codes_of
@@ -162,6 +164,36 @@ def test_a_folder_where_nothing_ever_ran_is_told_once(words: str, tmp_path: Path
     answer = run_verb(*words.split(), "--data", str(tmp_path))
     said = f"No exchange has ever run in {tmp_path}.\n"
     assert (answer.returncode, answer.stdout, answer.stderr) == (3, "", said)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (
+            PermissionError(errno.EACCES, "", "/closed/x"),
+            2,
+            "You may not use /closed/x: name another ",
+        ),
+        (OSError(errno.ENOSPC, "", "/data/x"), 1, "The disk is full: /data/x was not written."),
+    ],
+)
+def test_what_any_verb_may_meet_is_told_by_a_line(
+    error: OSError,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No trace: a folder of somebody else, and a full disk."""
+
+    def meet(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(command, "build", lambda: meet)
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == code
+    assert capsys.readouterr().err.startswith(said)
 
 
 def test_the_front_page_has_every_verb_once() -> None:
