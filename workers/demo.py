@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from api.client.http import AsyncClient
 from api.schemas.transfers import TransferIn
 from domain.deposit import FINAL_STATES, DepositState
 from domain.instrument import Instrument
-from domain.market_change import ChangeState
+from domain.market_change import ChangeState, MarketChange
 from domain.withdrawal_limits import Tier
 from infra.embedded.server import ServerFailedError
 from infra.postgres import tables
@@ -97,37 +97,57 @@ class Demo:
         self._done("markets")
 
     async def list_perpetuals(self) -> None:
-        """Propose each perpetual and have the two officers sign it; workflows list it; once."""
-        for listing in perpetuals.PERPETUALS:
-            step = f"listed-{listing.symbol}"
-            if not self._is_done(step):
-                self._say(f"listing {listing.symbol} by two officers' signatures")
-                await self._list_perpetual(listing)
-                self._done(step)
+        """Propose each perpetual and have the two officers sign it; workflows list it; once.
 
-    async def _list_perpetual(self, listing: perpetuals.PerpetualListing) -> None:
+        They are proposed one after the other, as each takes the next number, and signed at once.
+        """
+        missing = {f"listed-{one.symbol}": one for one in perpetuals.PERPETUALS}
+        missing = {step: one for step, one in missing.items() if not self._is_done(step)}
+        if missing:
+            symbols = ", ".join(listing.symbol for listing in missing.values())
+            self._say(f"listing {symbols} by two officers' signatures")
+        async with asyncio.TaskGroup() as group:
+            for step, listing in missing.items():
+                group.create_task(self._sign_listing(step, *await self._proposed(listing)))
+
+    async def _proposed(
+        self, listing: perpetuals.PerpetualListing
+    ) -> tuple[MarketChange, Mapping[str, str]]:
+        """Return the change that lists a perpetual, and who has signed it already."""
         from workers import market_desk as desk
         from workers.officer_desk import DeskError
 
         known = await desk.store_of(self._engine).recent(50)
         begun = [one for one in known if one[0].symbol == listing.symbol]
-        change, signed = begun[0] if begun else (None, {})
+        if begun:
+            return begun[0]
         wanted = desk.Wanted("the demo trades perpetuals")
         try:
-            if change is None:
-                change = await desk.propose_listing(
-                    self._engine, self._settings, listing.symbol, 0, listing.terms, {}, wanted
-                )
+            change = await desk.propose_listing(
+                self._engine, self._settings, listing.symbol, 0, listing.terms, {}, wanted
+            )
+        except DeskError as error:
+            raise DemoError(f"{listing.symbol} could not be proposed: {error}") from error
+        return change, {}
+
+    async def _sign_listing(
+        self, step: str, change: MarketChange, signed: Mapping[str, str]
+    ) -> None:
+        from workers import market_desk as desk
+        from workers.officer_desk import DeskError
+
+        try:
             for officer in DEMO_OFFICERS:
                 if change.is_open and officer not in signed:
                     _, change = await desk.sign(self._engine, self._settings, officer, change)
         except DeskError as error:
-            raise DemoError(f"{listing.symbol} could not be listed: {error}") from error
+            raise DemoError(f"{change.symbol} could not be listed: {error}") from error
         if change.state is not ChangeState.APPLIED:
             raise DemoError(
-                f"the listing of {listing.symbol} is still {change.state} {change.failure}; see "
+                f"the listing of {change.symbol} is still {change.state} {change.failure}; see "
                 f"the workflow market-change-{change.change_id} in the Temporal UI"
             )
+        self._done(step)
 
     async def _list_market(self, market: Instrument, shard: int) -> None:
         from workers.engine_admin import list_market
