@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.resources import files
 from typing import Any, Literal
 
 from playwright.async_api import Browser as Chromium
@@ -83,6 +84,14 @@ async def browsing(
         made = Browser(await view.new_page(), running.base_url)
         yield made
     assert made.faults == [], made.faults
+
+
+async def check_accessible(page: Page) -> None:
+    """Find nothing on the page, as it is, that axe knows to shut people out."""
+    await page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text())
+    found = await page.evaluate("axe.run().then(({ violations }) => violations)")
+    places = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
+    assert places == [], places
 
 
 async def sign_in(page: Page, running: RunningExchange, name: str = "alice", at: str = "") -> None:

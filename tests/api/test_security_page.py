@@ -112,6 +112,7 @@ async def test_from_an_invitation_to_signing_out(running: RunningExchange) -> No
         assert await page.evaluate("localStorage.length") == 0
 
 
+@pytest.mark.long
 async def test_a_link_opens_the_page_once(running: RunningExchange) -> None:
     """Its secret leaves the address at once; the session goes on, the link does not."""
     name = f"lena-{time.time_ns()}"

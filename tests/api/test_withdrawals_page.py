@@ -16,7 +16,7 @@ from infra.postgres.audit_store import AuditStore
 from infra.postgres.login_links import LoginLinkStore
 from infra.postgres.web_sessions import WebSessionStore
 from tests.api.address_memory import ADDRESS
-from tests.api.browser import browsing
+from tests.api.browser import browsing, check_accessible
 from tests.api.memory import USDT
 from tests.api.running import RunningExchange
 
@@ -87,6 +87,10 @@ async def test_from_an_address_to_a_cancelled_withdrawal(running: RunningExchang
         await expect(asked).to_contain_text("cancelled, coming back")
         await expect(asked.get_by_role("button")).to_have_count(0)
         await expect(page.get_by_role("region", name="Security")).to_be_visible()
+        for opened in await page.locator("details > summary").all():
+            if await opened.is_visible():
+                await opened.click()
+        await check_accessible(page)
         await page.set_viewport_size({"width": 360, "height": 800})
         assert await page.evaluate("document.documentElement.scrollWidth") <= 360
         await row.get_by_role("button", name="Remove mine").press("Enter")
