@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,6 +14,35 @@ from domain.hash_chain import GENESIS, JsonValue
 from infra.postgres import tables
 
 _AUDIT_LOCK = 0x52_49_41_4C_54_4F_00_02
+
+
+_log = tables.audit_log.c
+_newest = (
+    sa.select(_log.audit_id.label("last_id"), _log.hash.label("last_hash"))
+    .order_by(_log.audit_id.desc())
+    .limit(1)
+    .subquery()
+)
+_earlier = (
+    sa.select(_log.audit_id, _log.subject, _log.actor, _log.action, _log.key, _log.detail)
+    .where(_log.key.in_(sa.bindparam("keys", expanding=True)))
+    .subquery()
+)
+_FOUND = sa.select(  # one row at least, without a newest record or earlier ones too
+    sa.func.now().label("now"), *_newest.c, *_earlier.c
+).select_from(
+    sa.select(sa.literal(1)).subquery().outerjoin(_newest, sa.true()).outerjoin(_earlier, sa.true())
+)
+
+
+class Entry(NamedTuple):
+    """What is to be written; `key` makes it once."""
+
+    subject: str
+    actor: str
+    action: str
+    key: str
+    detail: dict[str, JsonValue]
 
 
 class AuditStore:
@@ -32,54 +61,43 @@ class AuditStore:
 
         The time is the transaction's. `AuditConflictError`: the key was used for something else.
         """
-        await conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_AUDIT_LOCK)))
-        log = tables.audit_log.c
-        earlier = (await conn.execute(sa.select(tables.audit_log).where(log.key == key))).first()
-        if earlier is not None:
-            if (earlier.subject, earlier.actor, earlier.action, earlier.detail) != (
-                subject,
-                actor,
-                action,
-                dict(detail),
-            ):
-                raise AuditConflictError(f"audit key {key} was used for another record")
-            return int(earlier.audit_id)
-        last_id, last_hash = await self._head(conn)
-        now = (await conn.execute(sa.select(sa.func.now()))).scalar_one()
-        record = AuditRecord(
-            audit_id=last_id + 1,
-            subject=subject,
-            actor=actor,
-            action=action,
-            key=key,
-            detail=detail,
-            at=now.astimezone(UTC),
-            previous_hash=last_hash,
-        )
-        await conn.execute(
-            sa.insert(tables.audit_log).values(
-                audit_id=record.audit_id,
-                subject=subject,
-                actor=actor,
-                action=action,
-                key=key,
-                detail=dict(detail),
-                at=record.at,
-                previous_hash=record.previous_hash,
-                hash=record.computed_hash(),
-            )
-        )
-        return record.audit_id
+        entry = Entry(subject, actor, action, key, dict(detail))
+        (audit_id,) = await self.append_many(conn, [entry])
+        return audit_id
 
-    async def _head(self, conn: AsyncConnection) -> tuple[int, bytes]:
-        """Return id and hash of the newest record."""
-        log = tables.audit_log.c
-        row = (
-            await conn.execute(
-                sa.select(log.audit_id, log.hash).order_by(log.audit_id.desc()).limit(1)
+    async def append_many(self, conn: AsyncConnection, entries: Sequence[Entry]) -> list[int]:
+        """Append records one after the other and return their ids, as `append` does for one."""
+        await conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_AUDIT_LOCK)))
+        # in a statement of its own, after the lock: it sees what was written until then
+        found = (await conn.execute(_FOUND, {"keys": [one.key for one in entries]})).all()
+        known = {
+            row.key: (int(row.audit_id), Entry(*row[-5:])) for row in found if row.key is not None
+        }
+        head = found[0]
+        last_id = int(head.last_id or 0)
+        last_hash = GENESIS if head.last_hash is None else bytes(head.last_hash)
+        at = head.now.astimezone(UTC)
+        records = []
+        for entry in entries:
+            if entry.key in known:
+                if known[entry.key][1] != entry:
+                    raise AuditConflictError(f"audit key {entry.key} was used for another record")
+                continue
+            record = AuditRecord(last_id + 1, *entry, at=at, previous_hash=last_hash)
+            last_id, last_hash = record.audit_id, record.computed_hash()
+            known[entry.key] = (last_id, entry)
+            records.append(
+                {
+                    "audit_id": last_id,
+                    **entry._asdict(),
+                    "at": at,
+                    "previous_hash": record.previous_hash,
+                    "hash": last_hash,
+                }
             )
-        ).first()
-        return (row.audit_id, row.hash) if row else (0, GENESIS)
+        if records:
+            await conn.execute(sa.insert(tables.audit_log), records)
+        return [known[entry.key][0] for entry in entries]
 
     async def read(self, conn: AsyncConnection, subject: str) -> list[AuditRecord]:
         """Return the records about `subject`, oldest first."""

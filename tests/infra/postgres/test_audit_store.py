@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.audit import AuditConflictError
 from domain.hash_chain import GENESIS
-from infra.postgres.audit_store import AuditStore
+from infra.postgres.audit_store import AuditStore, Entry
 
 pytestmark = pytest.mark.servers
 
@@ -39,6 +39,26 @@ async def test_records_are_dense_and_chained(database: AsyncEngine) -> None:
 async def test_repeat_returns_the_first_id(database: AsyncEngine) -> None:
     """A retried step logs once."""
     assert await append(database, "k") == await append(database, "k") == 1
+
+
+async def test_many_at_once_are_chained_like_one_after_the_other(database: AsyncEngine) -> None:
+    """Those that are known keep their ids, within the batch too; one conflict stops all."""
+    first = await append(database, "k-0")
+    entries = [
+        Entry("withdrawal-1", "officer:ann", "approve", f"k-{n}", {"n": 1}) for n in range(3)
+    ]
+    async with database.begin() as conn:
+        assert await STORE.append_many(conn, [*entries, entries[1]]) == [first, 2, 3, 2]
+    other = [entries[0]._replace(key="k-9"), entries[2]._replace(detail={"n": 2})]
+    with pytest.raises(AuditConflictError):
+        await _append_many(database, other)
+    async with database.connect() as conn:
+        assert await STORE.verify(conn) == (3, "")
+
+
+async def _append_many(database: AsyncEngine, entries: list[Entry]) -> None:
+    async with database.begin() as conn:
+        await STORE.append_many(conn, entries)
 
 
 async def test_key_for_another_record_is_refused(database: AsyncEngine) -> None:
