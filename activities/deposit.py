@@ -10,6 +10,8 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.beat import Beat
+from activities.chain_look import ChainLook, ChainPicture
 from activities.transfer import Declined, TransferSteps
 from activities.wallet_ports import ChainAdapter, DepositRows, Screener, TransferRows
 from domain.deposit import (
@@ -37,6 +39,7 @@ from domain.transfer import TO_TRADING, NewTransfer
 DEFAULT_SHARD = 0  # all deposits go there, by design: their owner moves them on by a transfer
 _POLL_SECONDS = 0.25
 _WATCH_SECONDS = 300.0
+_LOOK_ANYWAY_SECONDS = 5.0  # the tiers of its asset may have been changed
 _log = structlog.get_logger(__name__)
 
 
@@ -75,6 +78,7 @@ class DepositActivities:
         transfers: TransferRows,
         steps: TransferSteps,
         chain: ChainAdapter,
+        look: ChainLook,
         screener: Screener,
     ) -> None:
         self._screener = screener
@@ -82,6 +86,7 @@ class DepositActivities:
         self._transfers = transfers
         self._steps = steps
         self._chain = chain
+        self._look = look
 
     async def _require(self, request: DepositRequest) -> Deposit:
         found = await self._rows.load(request.deposit_id)
@@ -120,22 +125,25 @@ class DepositActivities:
         """Wait for confirmations; post once the chain still shows the block that we saw.
 
         The watcher voids the row when its block is reorganised away, and moves it when the
-        transaction is mined again elsewhere; so the row is read anew each time.
+        transaction is mined again elsewhere; so the row is read anew before it counts. Until all
+        who wait see that its block may be deep enough, or is another, nothing is asked for it.
         """
         _bind(request)
-        waited = 0.0
+        waited, look_at, beat = 0.0, 0.0, Beat()
+        row: Deposit | None = None
         while True:
-            row = await self._require(request)
-            if row.state is not DepositState.PENDING:
-                return DepositResult(row.state)
-            depth = max(await self._chain.head() - row.block_number + 1, 0)
-            if depth != row.confirmations:
-                await self._rows.note_confirmations(row.deposit_id, depth)
-            if depth >= row.required_confirmations and await self._is_in_chain(row):
-                return await self._post(row, depth)
+            picture = await self._look.picture()
+            if row is None or waited >= look_at or not _only_waits(row, picture):
+                look_at = waited + _LOOK_ANYWAY_SECONDS
+                row = await self._require(request)
+                if row.state is not DepositState.PENDING:
+                    return DepositResult(row.state)
+                depth = max(await self._chain.head() - row.block_number + 1, 0)
+                if depth >= row.required_confirmations and await self._is_in_chain(row):
+                    return await self._post(row, depth)
             if waited >= _WATCH_SECONDS:
                 raise ApplicationError("not confirmed yet", type="NotConfirmedYet")
-            activity.heartbeat(depth)
+            beat(picture.head)
             await asyncio.sleep(_POLL_SECONDS)
             waited += _POLL_SECONDS
 
@@ -233,6 +241,12 @@ class DepositActivities:
             type="CreditRefused",
             non_retryable=True,
         )
+
+
+def _only_waits(row: Deposit, picture: ChainPicture) -> bool:
+    """Return whether its block is in the chain as it was, and not deep enough."""
+    deep = row.block_number + row.required_confirmations - 1
+    return picture.head < deep and picture.shows(row.block_number, row.block_hash)
 
 
 def _move(row: Deposit, customer_id: int, amount: int) -> DepositMove:

@@ -9,6 +9,8 @@ from typing import Protocol
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.beat import Beat
+from activities.chain_look import ChainLook
 from activities.wallet_ports import BlockRows, ChainAdapter, TransactionBuilder
 from activities.withdrawal_money import STREAM
 from domain.chain import (
@@ -32,6 +34,7 @@ GAS_OF_A_TRANSFER = 100_000  # what is set aside for each payment that is still 
 _MOST_TRANSACTIONS = 2 * (1 + MAX_REPLACEMENTS)  # payments and voids of one nonce
 _POLL_SECONDS = 0.5
 _WATCH_SECONDS = 300.0
+_LOOK_ANYWAY_SECONDS = 5.0
 _BEHIND_ATTEMPTS = 4
 
 
@@ -87,6 +90,7 @@ class PaymentChain:
         rows: SentRows,
         blocks: BlockRows,
         chain: ChainAdapter,
+        look: ChainLook,
         hot_address: str,
         max_fee: int,
         stuck_seconds: float,
@@ -94,6 +98,7 @@ class PaymentChain:
         self._rows = rows
         self._blocks = blocks
         self._chain = chain
+        self._look = look
         self._hot_address = hot_address
         self._max_fee = max_fee
         self._stuck_seconds = min(stuck_seconds, _WATCH_SECONDS)
@@ -160,24 +165,36 @@ class PaymentChain:
 
         The newest is sent again when the node has forgotten it, as after a reorganisation; one
         that is too cheap by now is stuck. A payment that waits for an earlier nonce is not.
-        `sender` is the hot wallet, if none is named.
+        `sender` is the hot wallet, if none is named. Once it is mined, nothing is asked for it
+        until all who wait see that its block may be deep enough, or is another.
         """
-        waited = 0.0
+        waited, look_at, beat = 0.0, 0.0, Beat()
+        receipt: Receipt | None = None
         while True:
-            receipt, refused = await self.mined_of(stored), False
-            if receipt is None and not await self._chain.knows(newest.tx_hash):
-                refused = not await self.send(row, stored, newest)
-            if receipt is not None and await self.is_deep(row, receipt):
-                return receipt
-            if receipt is None and (refused or waited >= self._stuck_seconds):
-                state = await self._chain.address_state(sender or self._hot_address, ())
-                if state.nonce == row.nonce:
-                    return None
+            if receipt is None or waited >= look_at or not await self._only_waits(row, receipt):
+                look_at = waited + _LOOK_ANYWAY_SECONDS
+                receipt, refused = await self.mined_of(stored), False
+                if receipt is None and not await self._chain.knows(newest.tx_hash):
+                    refused = not await self.send(row, stored, newest)
+                if receipt is not None and await self.is_deep(row, receipt):
+                    return receipt
+                if receipt is None and (refused or waited >= self._stuck_seconds):
+                    state = await self._chain.address_state(sender or self._hot_address, ())
+                    if state.nonce == row.nonce:
+                        return None
             if waited >= _WATCH_SECONDS:
                 raise ApplicationError("not confirmed yet", type="NotConfirmedYet")
-            activity.heartbeat("waiting for confirmations")
+            beat("waiting for confirmations")
             await asyncio.sleep(_POLL_SECONDS)
             waited += _POLL_SECONDS
+
+    async def _only_waits(self, row: Watched, receipt: Receipt) -> bool:
+        """Return whether its block is in the chain as it was, and cannot be deep enough yet."""
+        picture = await self._look.picture()
+        last = receipt.block_number + row.confirmations - 1
+        if picture.head >= last and picture.has_read(last):
+            return False
+        return picture.shows(receipt.block_number, receipt.block_hash)
 
     async def watch_void(
         self, row: Watched, stored: Sequence[StoredTransaction], sender: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,6 +11,8 @@ from uuid import UUID
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.beat import Beat
+from activities.shared_look import SharedLook
 from activities.wallet_ports import TransferRows, Treasury
 from domain.commands import Credit, Debit
 from domain.errors import RejectReason
@@ -40,6 +43,8 @@ class TransferSteps:
     def __init__(self, transfers: TransferRows, treasuries: Mapping[int, Treasury]) -> None:
         self._transfers = transfers
         self._treasuries = treasuries  # shard -> its engine
+        self._awaited: Counter[UUID] = Counter()  # by how many
+        self._posted = SharedLook(self._look, _POLL_SECONDS)
 
     async def execute(self, transfer_id: UUID) -> Executed | Declined:
         """Submit the transfer's command and return what became of it, now or the first time."""
@@ -85,15 +90,24 @@ class TransferSteps:
 
     async def wait_posted(self, transfer_id: UUID) -> None:
         """Return once settlement has posted the transfer; raises to be tried again later."""
-        waited = 0.0
-        while (await self._transfers.load(transfer_id)).state is not TransferState.POSTED:
-            if waited >= _WAIT_SECONDS:
-                raise ApplicationError(
-                    "settlement has not posted the engine's event yet", type="SettlementBehind"
-                )
-            activity.heartbeat("waiting for settlement")
-            await asyncio.sleep(_POLL_SECONDS)
-            waited += _POLL_SECONDS
+        waited, beat = 0.0, Beat()
+        self._awaited[transfer_id] += 1
+        try:
+            while transfer_id not in await self._posted.get():
+                if waited >= _WAIT_SECONDS:
+                    raise ApplicationError(
+                        "settlement has not posted the engine's event yet", type="SettlementBehind"
+                    )
+                beat("waiting for settlement")
+                await asyncio.sleep(_POLL_SECONDS)
+                waited += _POLL_SECONDS
+        finally:
+            self._awaited[transfer_id] -= 1
+            self._awaited += Counter()  # those whom nobody awaits any more are dropped
+
+    async def _look(self) -> set[UUID]:
+        """Return which of all that are awaited are posted: once posted, they stay so."""
+        return await self._transfers.posted(list(self._awaited))
 
 
 def _fits_the_wire(command: Credit | Debit) -> bool:

@@ -103,6 +103,9 @@ class TransferRows(Protocol):
     async def refuse(self, transfer_id: UUID, journal: JournalRequest | None = None) -> None:
         """Mark an open transfer as refused."""
 
+    async def posted(self, transfer_ids: Collection[UUID]) -> set[UUID]:
+        """Return which of these settlement has posted."""
+
     async def settled_through(self, shard: int) -> int:
         """Return the last sequence that settlement has posted."""
 
@@ -200,9 +203,6 @@ class DepositRows(Protocol):
 
     async def load(self, deposit_id: str) -> Deposit | None:
         """Return the deposit."""
-
-    async def note_confirmations(self, deposit_id: str, confirmations: int) -> None:
-        """Write down how deep the block lies."""
 
     async def move(self, deposit_id: str, change: DepositChange) -> Deposit:
         """Compare and set."""

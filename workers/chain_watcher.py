@@ -50,6 +50,7 @@ from workflows import task_queues
 
 POLL_SECONDS = 0.3
 _BLOCKS_A_STEP = 100
+_AT_A_TIME = 16  # starts of workflows
 log = structlog.get_logger(__name__)
 
 
@@ -112,6 +113,7 @@ class ChainWatcher:
         self._starter = starter
         self._hot_address = hot_address
         self._start_block = start_block
+        self._starting = asyncio.Semaphore(_AT_A_TIME)
         self.state = WatcherState()
 
     async def step(self) -> bool:
@@ -134,6 +136,8 @@ class ChainWatcher:
             await self._scan(block, counted)
             parent = block.hash
             self._set(number, head, "")
+        if head != self.state.head or last > height:
+            await self._blocks.note_confirmations(CHAIN, head)
         self._set(last, head, "")
         if last == head and parent is not None:
             await self._count([it for it, since in cold.items() if since is None], (last, parent))
@@ -200,8 +204,11 @@ class ChainWatcher:
             log.warning("payment in an unknown token", subject=payment_ignored.subject)
         for deposit in deposits:
             log.info("deposit seen", deposit_id=deposit.deposit_id)
-            name = deposit.deposit_id
-            await self._start(DEPOSIT_WORKFLOW, name, DepositRequest(name))
+        await asyncio.gather(*(self._begin(deposit.deposit_id) for deposit in deposits))
+
+    async def _begin(self, deposit_id: str) -> None:
+        async with self._starting:
+            await self._start(DEPOSIT_WORKFLOW, deposit_id, DepositRequest(deposit_id))
 
     async def _is_refill(self, payment: Payment, asset_id: int, cold: Collection[str]) -> bool:
         """Return whether a cold address pays the hot wallet, by whatever way it was sent.

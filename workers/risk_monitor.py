@@ -42,7 +42,7 @@ from workers.risk_news import READ_SECONDS, ShardNews
 from workers.risk_notices import RiskNotices
 from workers.risk_rebuild import rebuilt
 from workers.risk_watch import RiskWatch
-from workers.risk_wiring import MOST_AT_ONCE, wire_risk
+from workers.risk_wiring import wire_risk
 from workers.risk_workflows import MOST_OPEN, RiskWorkflows
 from workers.stopping import stop_on_signals
 from workers.temporal_worker import worker_of
@@ -210,7 +210,7 @@ class RiskMonitor:
                 client = await connect(self._settings)
                 to = Connections(self._settings, client, self._database, redis)
                 wiring = wire_risk(to, self.news, self._door, self._admin)
-                async with worker_of(client, wiring, MOST_AT_ONCE):
+                async with worker_of(client, wiring):
                     self._workflows = RiskWorkflows(client, self.news, MOST_OPEN, self._first)
                     await self._rounds(client, self._workflows)
             except Exception as error:  # noqa: BLE001 - the server is not ready

@@ -71,4 +71,5 @@ def wire_risk(to: Connections, news: ShardNews, door: RiskDoor, admin: RiskDoor)
             deciding.restrict,
             deciding.check,
         ),
+        at_once=MOST_AT_ONCE,
     )

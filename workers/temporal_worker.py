@@ -297,16 +297,16 @@ async def run(settings: Settings) -> None:
         await redis.aclose()
 
 
-def worker_of(client: Client, wiring: Wiring, most_at_once: int = 50) -> Worker:
+def worker_of(client: Client, wiring: Wiring) -> Worker:
     """Return the worker, with time limits that let a killed one's work go on within seconds.
 
-    It runs at most `most_at_once` activities at a time. One of many shares our modules between its
+    One that runs many activities at a time shares our modules between its
     runs, which the sandbox would import anew for each: that they are deterministic is the replay
     tests' to say, which import them anew. Workflow tasks beyond fifty wait at the server: here
     their time would run, and hundreds that all expire are done again and again.
     """
     restrictions = SandboxRestrictions.default
-    if most_at_once > _MANY:
+    if wiring.at_once > _MANY:
         restrictions = restrictions.with_passthrough_modules(*_OURS)
     return Worker(
         client,
@@ -317,7 +317,7 @@ def worker_of(client: Client, wiring: Wiring, most_at_once: int = 50) -> Worker:
         build_id=rialto_version(),  # else the SDK hashes every imported module: five seconds
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
-        max_concurrent_activities=most_at_once,
+        max_concurrent_activities=wiring.at_once,
         max_concurrent_workflow_tasks=50,
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from activities.chain_look import ChainLook
 from activities.deposit import DepositActivities
 from activities.hot_wallet import HotWalletActivities
 from activities.nonce_care import NonceCare
@@ -71,6 +72,7 @@ from workflows.wallet_payment import WalletPaymentWorkflow
 from workflows.withdrawal import WithdrawalWorkflow
 
 _WEI_PER_GWEI = 10**9
+AT_ONCE = 1_000  # steps: most of them only wait for the chain
 SWEEP_IS_LATE_SECONDS = 120  # one that is well runs every quarter of a minute
 
 
@@ -183,10 +185,13 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
     review = WithdrawalReview(withdrawals, officers=officers, policy_facts=adapters.policy_facts)
     money = WithdrawalMoney(withdrawals, transfers, steps)
     builder = EvmTransactionBuilder(adapters.hot_address)
+    blocks = BlockStore(adapters.engine, audit)
+    look = ChainLook(adapters.chain, blocks, CHAIN)  # one for all who wait
     on_chain = PaymentChain(
         withdrawals,
-        BlockStore(adapters.engine, audit),
+        blocks,
         adapters.chain,
+        look,
         adapters.hot_address,
         adapters.max_fee,
         adapters.stuck_seconds,
@@ -209,7 +214,7 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         hot_address=adapters.hot_address,
         officers=officers,
     )
-    deposit = DepositActivities(deposits, transfers, steps, adapters.chain, adapters.screener)
+    deposit = DepositActivities(deposits, transfers, steps, adapters.chain, look, adapters.screener)
     shard_transfers = ShardTransferStore(adapters.engine, ledger)
     between = ShardTransferActivities(shard_transfers, steps)
     payments = PaymentStore(adapters.engine, ledger, audit)
@@ -317,6 +322,7 @@ def wiring_of(adapters: WalletAdapters) -> Wiring:
         report=lambda: (None, None, {"last_good_sweep_at": sweep.last_good_at}),
         concerns=lambda: [*_concerns(sweep), *tending.concerns],
         parked=PARKED,
+        at_once=AT_ONCE,
     )
 
 

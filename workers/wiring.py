@@ -31,7 +31,7 @@ class Wiring:
 
     `report` gives (sequence, lag, detail) for the heartbeat, `concerns` what people should look
     at, in words, `parked` the query that counts what waits for them. `retired` names schedules of
-    earlier versions.
+    earlier versions. `at_once` is how many activities run at a time.
     """
 
     task_queue: str
@@ -43,3 +43,4 @@ class Wiring:
     report: Callable[[], tuple[int | None, int | None, dict[str, object]]] | None = None
     concerns: Callable[[], list[str]] = list
     parked: str = ""
+    at_once: int = 50

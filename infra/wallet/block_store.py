@@ -9,9 +9,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.chain import Block
-from domain.deposit import DepositState, IgnoredPayment, NewDeposit
+from domain.deposit import UNPOSTED_STATES, DepositState, IgnoredPayment, NewDeposit
 from infra.postgres import tables
-from infra.postgres.audit_store import AuditStore
+from infra.postgres.audit_store import AuditStore, Entry
 
 ACTOR = "chain-watcher"
 KEPT_BLOCKS = 5_000  # deeper reorganisations than this do not happen
@@ -36,6 +36,17 @@ class BlockStore:
         async with self._engine.connect() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else (row.number, row.hash)
+
+    async def newest(self, chain: str, count: int) -> dict[int, str]:
+        """Return the hashes of the newest stored blocks by number."""
+        query = (
+            sa.select(_b.number, _b.hash)
+            .where(_b.chain == chain)
+            .order_by(_b.number.desc())
+            .limit(count)
+        )
+        async with self._engine.connect() as connection:
+            return {row.number: row.hash for row in await connection.execute(query)}
 
     async def hash_at(self, chain: str, number: int) -> str | None:
         """Return the stored hash of a block."""
@@ -107,22 +118,31 @@ class BlockStore:
             )
             for deposit in deposits:
                 await self._record_deposit(connection, deposit)
-            for deposit in deposits:
-                await self._audit_deposit(connection, deposit)
-            for payment in ignored:
-                await self._audit.append(
-                    connection,
-                    payment.subject,
-                    ACTOR,
-                    "ignored",
-                    f"{payment.subject}:ignored",
-                    {
-                        "reason": "unknown_token",
-                        "contract": payment.contract,
-                        "address": payment.address,
-                        "amount": str(payment.amount),
-                    },
-                )
+            entries = [_seen(deposit) for deposit in deposits] + [_ignored(it) for it in ignored]
+            if entries:
+                await self._audit.append_many(connection, entries)
+
+    async def note_confirmations(self, chain: str, head: int) -> None:
+        """Show customers how deep the blocks of deposits that are not booked yet lie.
+
+        A row that another transaction holds is left out: the next block counts it, or its booking.
+        """
+        depth = sa.func.greatest(head - _d.block_number + 1, 0)
+        changed = (
+            sa.select(_d.deposit_id)
+            .where(
+                _d.chain == chain,
+                _d.state.in_(sorted(UNPOSTED_STATES)),
+                _d.confirmations != depth,
+            )
+            .with_for_update(skip_locked=True)
+        )
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                sa.update(tables.deposit)
+                .where(_d.deposit_id.in_(changed))
+                .values(confirmations=depth, updated_at=sa.func.now())
+            )
 
     async def _record_deposit(self, connection: AsyncConnection, deposit: NewDeposit) -> None:
         """Insert the row, or move a known one to its new block; a voided one is seen again."""
@@ -157,18 +177,33 @@ class BlockStore:
             )
         )
 
-    async def _audit_deposit(self, connection: AsyncConnection, deposit: NewDeposit) -> None:
-        await self._audit.append(
-            connection,
-            deposit.deposit_id,
-            ACTOR,
-            DepositState.SEEN,
-            f"{deposit.deposit_id}:{DepositState.SEEN}:{deposit.block_hash}",
-            {
-                "block_number": deposit.block_number,
-                "block_hash": deposit.block_hash,
-                "amount": str(deposit.amount),
-                "address": deposit.address,
-                "sender": deposit.sender,
-            },
-        )
+
+def _seen(deposit: NewDeposit) -> Entry:
+    return Entry(
+        deposit.deposit_id,
+        ACTOR,
+        DepositState.SEEN,
+        f"{deposit.deposit_id}:{DepositState.SEEN}:{deposit.block_hash}",
+        {
+            "block_number": deposit.block_number,
+            "block_hash": deposit.block_hash,
+            "amount": str(deposit.amount),
+            "address": deposit.address,
+            "sender": deposit.sender,
+        },
+    )
+
+
+def _ignored(payment: IgnoredPayment) -> Entry:
+    return Entry(
+        payment.subject,
+        ACTOR,
+        "ignored",
+        f"{payment.subject}:ignored",
+        {
+            "reason": "unknown_token",
+            "contract": payment.contract,
+            "address": payment.address,
+            "amount": str(payment.amount),
+        },
+    )

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.deposit import (
     NEXT_STATES,
-    UNPOSTED_STATES,
     Deposit,
     DepositChange,
     DepositMove,
@@ -41,15 +40,6 @@ class DepositStore:
         """Return the deposit as it stands."""
         async with self._engine.connect() as connection:
             return await read_deposit(connection, deposit_id)
-
-    async def note_confirmations(self, deposit_id: str, confirmations: int) -> None:
-        """Show the customer how deep the block lies."""
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                sa.update(tables.deposit)
-                .where(_d.deposit_id == deposit_id, _d.state.in_(sorted(UNPOSTED_STATES)))
-                .values(confirmations=confirmations, updated_at=sa.func.now())
-            )
 
     async def move(self, deposit_id: str, change: DepositChange) -> Deposit:
         """Carry out `change` when the row is in its `source` state, else nothing; return the row.

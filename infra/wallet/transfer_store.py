@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -57,6 +58,14 @@ class TransferStore:
             )
             if changed.rowcount == 1 and journal is not None:
                 await post_or_raise(self._ledger, connection, journal)
+
+    async def posted(self, transfer_ids: Collection[UUID]) -> set[UUID]:
+        """Return which of these settlement has posted."""
+        query = sa.select(_t.transfer_id).where(
+            _t.transfer_id.in_(transfer_ids), _t.state == TransferState.POSTED
+        )
+        async with self._engine.connect() as connection:
+            return set((await connection.execute(query)).scalars())
 
     async def settled_through(self, shard: int) -> int:
         """Return the last engine sequence that settlement has posted."""

@@ -129,6 +129,28 @@ async def test_payments_to_us_become_rows_and_workflows(engine: AsyncEngine) -> 
     assert starter.started == ["deposit-ETH-0x1-native", "deposit-ETH-0x2-native"]
 
 
+async def test_each_block_tells_how_deep_what_is_not_booked_lies(engine: AsyncEngine) -> None:
+    """One statement for all that wait; what is booked keeps the depth of its booking."""
+    chain = Chain(3)
+    chain.extend(1, "a", _pays("0x1"), _pays("0x2"))
+    watcher = _watcher(engine, chain, Starter())
+    await watcher.step()
+    assert await _depths(engine) == {"0x1": 1, "0x2": 1}
+    async with engine.begin() as connection:
+        booked = sa.update(tables.deposit).where(tables.deposit.c.tx_hash == "0x2")
+        await connection.execute(booked.values(state="credited"))
+    chain.extend(2)
+    await watcher.step()
+    assert await _depths(engine) == {"0x1": 3, "0x2": 1}
+
+
+async def _depths(engine: AsyncEngine) -> dict[str, int]:
+    deposit = tables.deposit.c
+    async with engine.connect() as connection:
+        rows = await connection.execute(sa.select(deposit.tx_hash, deposit.confirmations))
+        return {row.tx_hash: row.confirmations for row in rows}
+
+
 async def test_restart_goes_on_at_the_stored_height(engine: AsyncEngine) -> None:
     """A block is scanned once, whoever scans it."""
     chain, starter = Chain(3), Starter()
