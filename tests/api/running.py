@@ -34,7 +34,17 @@ from tests.offline import NO_SERVERS
 from tests.quick_seed import make_quick_seed
 
 _READY_SECONDS = 60.0
-PERPETUAL = replace(ETH_PERP, terms=replace(TERMS, basis_window_us=2_000_000))
+# Nobody quotes it all the time: an empty side, or an index that is late on a busy machine,
+# does not guard it.
+PERPETUAL = replace(
+    ETH_PERP,
+    terms=replace(
+        TERMS,
+        basis_window_us=2_000_000,
+        breaker_max_empty_us=3_600_000_000,
+        index_max_age_us=120_000_000,
+    ),
+)
 
 
 class RunningExchange:

@@ -108,7 +108,7 @@ async def test_the_ticket_asks_for_what_an_order_has(
     await page.get_by_label("or spend at most").fill("50")
     await expect(page.get_by_label("Quantity", exact=True)).to_be_hidden()
     await page.get_by_role("button", name="Place").click()
-    await expect(page.get_by_role("alert")).to_contain_text("Nothing to trade against")
+    await expect(page.locator("#orders-problem")).to_contain_text("Nothing to trade against")
     browser.faults = [fault for fault in browser.faults if "status of 422" not in fault]
     await page.get_by_label("Side").select_option("sell")
     await expect(page.get_by_label("or spend at most")).to_be_hidden()
