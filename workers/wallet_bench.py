@@ -247,8 +247,13 @@ async def _until(rig: _Rig, query: sa.Select[Any], wanted: int) -> None:
 
 
 async def _stages(rig: _Rig) -> dict[str, int]:
-    """Return how many withdrawals stand at each stage."""
-    stage = tables.withdrawal.c.stage
+    """Return how many deposits are in each state, and withdrawals at each stage."""
+    found: dict[str, int] = {}
     async with rig.database.connect() as connection:
-        rows = await connection.execute(sa.select(stage, sa.func.count()).group_by(stage))
-        return {row[0]: row[1] for row in rows}
+        for what, column in (
+            ("deposit", tables.deposit.c.state),
+            ("withdrawal", tables.withdrawal.c.stage),
+        ):
+            query = sa.select(column, sa.func.count()).group_by(column)
+            found |= {f"{what} {row[0]}": row[1] for row in await connection.execute(query)}
+    return found
