@@ -1,11 +1,14 @@
 // The security panel of a session: a fresh second factor, keys, sessions, password, another app.
 
-import { wordsOf } from "/static/account.js";
-import { element, setText, show } from "/static/format.js";
+import { element, show } from "/static/format.js";
 import { showCodes, showFactor } from "/static/invitation.js";
+import { panel } from "/static/panel.js";
 
 let session = null;
 const byId = (id) => document.getElementById(id);
+const { say, attempt, onSubmit, row } = panel(
+  "security", look, "This needs a fresh code of your app: confirm it first.",
+);
 
 export function openSecurity(begun) {
   session = begun;
@@ -24,17 +27,6 @@ export function openSecurity(begun) {
   byId("another-app").addEventListener("click", () => attempt(anotherApp));
   byId("sign-out").addEventListener("click", () => attempt(() => session.signOut()));
   attempt(look);
-}
-
-function onSubmit(id, work) {
-  const form = byId(id);
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    attempt(async () => {
-      await work(Object.fromEntries(new FormData(form)), form);
-      await look();
-    });
-  });
 }
 
 async function makeKey(fields, form) {
@@ -92,38 +84,4 @@ function sessionRow(one) {
     one.is_this ? "" : "End", `End the session from ${one.address}`,
     () => session.send("DELETE", `/v1/sessions/${one.session_id}`),
   );
-}
-
-function row(cells, label, description, action) {
-  const made = element("tr");
-  made.append(...cells.map(([name, text]) => element("td", text, name ? { "data-label": name } : {})));
-  const actions = element("td", "", { class: "actions" });
-  if (label) {
-    const button = element("button", label, { type: "button", "aria-label": description });
-    button.addEventListener("click", () => attempt(async () => {
-      await action();
-      await look();
-    }));
-    actions.append(button);
-  }
-  made.append(actions);
-  return made;
-}
-
-function say(words) {
-  setText("security-done", words);
-}
-
-async function attempt(request) {
-  setText("security-problem", "");
-  say("");
-  try {
-    await request();
-  } catch (error) {
-    setText("security-problem", wordsOf(error));
-    if (error.code === "step_up_required") {
-      setText("security-problem", "This needs a fresh code of your app: confirm it first.");
-      byId("step-up").elements.namedItem("code").focus();
-    }
-  }
 }

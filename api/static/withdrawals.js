@@ -1,7 +1,7 @@
 // Withdrawals: the addresses that may be paid and when, a request, how far each one is.
 
-import { wordsOf } from "/static/account.js";
 import { element, setText, show } from "/static/format.js";
+import { panel } from "/static/panel.js";
 
 const EVERY_MS = 3000;
 const CANCELLABLE = ["requested", "held", "screened", "approved"];
@@ -24,6 +24,9 @@ const WORDS = {
   cancelled: "cancelled",
 };
 const byId = (id) => document.getElementById(id);
+const { say, attempt, onSubmit, row } = panel(
+  "withdrawals", look, "This needs a fresh code of your app: confirm it under Security first.",
+);
 let account = null;
 let drawn = "";
 let asked = { text: "", key: "" }; // what is not accepted yet: asked for again it is the same request
@@ -38,17 +41,6 @@ export function openWithdrawals(begun) {
   byId("withdraw").elements.namedItem("asset").addEventListener("change", () => attempt(look));
   attempt(look);
   setInterval(() => look().catch(() => {}), EVERY_MS); // the next look may go better
-}
-
-function onSubmit(id, work) {
-  const form = byId(id);
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    attempt(async () => {
-      await work(Object.fromEntries(new FormData(form)), form);
-      await look();
-    });
-  });
 }
 
 async function addAddress(fields, form) {
@@ -135,38 +127,4 @@ function stateOf(one) {
   const words = isCancelled ? "cancelled, coming back" : WORDS[one.state] ?? one.state;
   const held = one.stage.startsWith("failed") ? "held up, the staff look after it" : "";
   return [words, held, one.reason, one.notice].filter(Boolean).join("; ");
-}
-
-function row(cells, label, description, action) {
-  const made = element("tr");
-  made.append(...cells.map(([name, text]) => element("td", text, name ? { "data-label": name } : {})));
-  const actions = element("td", "", { class: "actions" });
-  if (label) {
-    const button = element("button", label, { type: "button", "aria-label": description });
-    button.addEventListener("click", () => attempt(async () => {
-      await action();
-      await look();
-    }));
-    actions.append(button);
-  }
-  made.append(actions);
-  return made;
-}
-
-function say(words) {
-  setText("withdrawals-done", words);
-}
-
-async function attempt(request) {
-  setText("withdrawals-problem", "");
-  say("");
-  try {
-    await request();
-  } catch (error) {
-    setText("withdrawals-problem", wordsOf(error));
-    if (error.code === "step_up_required") {
-      setText("withdrawals-problem", "This needs a fresh code of your app: confirm it under Security first.");
-      byId("step-up").elements.namedItem("code").focus();
-    }
-  }
 }
